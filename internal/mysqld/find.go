@@ -1,0 +1,113 @@
+// Package mysqld runs private MySQL and MariaDB servers: for tests, which must see the real thing, and for a
+// demonstration on a laptop. They listen on 127.0.0.1 only, speak TLS under a certificate authority of their own and
+// trade durability for speed; nothing here is meant for data that matters.
+package mysqld
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// The engines, as secrets spell them.
+const (
+	MySQL   = "mysql"
+	MariaDB = "mariadb"
+)
+
+// RootVariable names the environment variable that says where a whole Linux tree with a MySQL server in it lies, for
+// machines whose packages have MariaDB only. See install-mysql.sh.
+const RootVariable = "ROTATE_USER_MYSQL_ROOT"
+
+const defaultRoot = "/var/cache/rotate-user/mysql"
+
+// Program is a server binary on this machine.
+type Program struct {
+	Path    string // of the binary
+	Root    string // of the Linux tree that the binary belongs to; empty if it is this machine's own
+	Engine  string // MySQL or MariaDB
+	Version string // such as 9.7.4 or 10.11.19
+}
+
+// Find lists the servers on this machine: those on PATH and in the usual places besides, then the one in the tree that
+// RootVariable names. Binaries that do not run are left out.
+func Find() []Program {
+	dirs := append(filepath.SplitList(os.Getenv("PATH")),
+		"/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/usr/local/mysql/bin",
+		"/opt/homebrew/opt/mysql/bin", "/opt/homebrew/opt/mariadb/bin",
+		"/usr/local/opt/mysql/bin", "/usr/local/opt/mariadb/bin")
+	var found []Program
+	seen := map[string]bool{}
+	add := func(path, root string) {
+		real, err := filepath.EvalSymlinks(path)
+		if err != nil || seen[real] {
+			return
+		}
+		seen[real] = true
+		p := Program{Path: path, Root: root}
+		if p.identify() {
+			found = append(found, p)
+		}
+	}
+	for _, name := range []string{"mariadbd", "mysqld"} {
+		for _, dir := range dirs {
+			add(filepath.Join(dir, name), "")
+		}
+	}
+	root := os.Getenv(RootVariable)
+	if root == "" {
+		root = defaultRoot
+	}
+	add(filepath.Join(root, "usr/sbin/mysqld"), root)
+	return found
+}
+
+var versionText = regexp.MustCompile(`Ver (\d+\.\d+\.\d+)(\S*)`)
+
+// identify asks the binary what it is.
+func (p *Program) identify() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	cmd := p.command("--no-defaults", "--version")
+	out, err := exec.CommandContext(ctx, cmd.Path, cmd.Args[1:]...).Output()
+	m := versionText.FindSubmatch(out)
+	if err != nil || m == nil {
+		return false
+	}
+	p.Engine, p.Version = MySQL, string(m[1])
+	if strings.Contains(string(m[2]), "MariaDB") {
+		p.Engine = MariaDB
+	}
+	return true
+}
+
+// command runs the server with the given arguments. A server from another tree is run by that tree's own loader with
+// that tree's libraries: unlike chroot, it needs no root and sees the same files as everybody else.
+func (p Program) command(args ...string) *exec.Cmd {
+	if p.Root == "" {
+		return exec.Command(p.Path, args...)
+	}
+	loader := filepath.Join(p.Root, "lib64/ld-linux-x86-64.so.2")
+	if found, _ := filepath.Glob(filepath.Join(p.Root, "usr/lib/*-linux-gnu/ld-linux-*.so.*")); len(found) > 0 {
+		loader = found[0]
+	}
+	return exec.Command(loader, append([]string{"--library-path", filepath.Dir(loader), p.Path}, args...)...)
+}
+
+// places tells a server from another tree where its files are; it would look for them in this machine's own.
+func (p Program) places() []string {
+	if p.Root == "" {
+		return nil
+	}
+	usr := filepath.Join(p.Root, "usr")
+	return []string{
+		"--basedir=" + usr,
+		"--plugin-dir=" + usr + "/lib/mysql/plugin",
+		"--lc-messages-dir=" + usr + "/share/mysql",
+		"--character-sets-dir=" + usr + "/share/mysql/charsets",
+	}
+}

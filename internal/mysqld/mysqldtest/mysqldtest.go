@@ -1,0 +1,108 @@
+// Package mysqldtest gives tests the real servers of this machine, each started once per test program.
+//
+//	func TestMain(m *testing.M) { mysqldtest.Main(m) }
+//
+//	func TestX(t *testing.T) {
+//		mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) { ... })
+//	}
+package mysqldtest
+
+import (
+	"context"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rotate-user/rotate-user/internal/mysqld"
+)
+
+var (
+	mainRuns bool
+	find     = sync.OnceValue(mysqld.Find)
+	start    = sync.OnceValues(startAll)
+)
+
+// Main runs the tests, ends the servers that they started, and exits.
+func Main(m *testing.M) {
+	mainRuns = true
+	// Looked up now only if a test did: a run without servers must not start them to stop them.
+	code := m.Run()
+	if started {
+		servers, _ := start()
+		for _, s := range servers {
+			if err := s.Stop(); err != nil {
+				println("stop", s.String(), err.Error())
+				code = 1
+			}
+		}
+	}
+	os.Exit(code)
+}
+
+// Each runs f as a subtest for each server, named after engine and version. The servers are shared with the other
+// tests of the program: use names of your own.
+func Each(t *testing.T, f func(t *testing.T, s *mysqld.Server)) {
+	t.Helper()
+	for _, s := range Servers(t) {
+		t.Run(s.Engine+"-"+s.Version, func(t *testing.T) { f(t, s) })
+	}
+}
+
+var started bool
+
+// Servers returns the running servers, MariaDB and MySQL. Where one is missing the test goes on with the other, and says
+// so; with CI=true in the environment it fails.
+func Servers(t testing.TB) []*mysqld.Server {
+	t.Helper()
+	if !mainRuns {
+		t.Fatal("the package needs: func TestMain(m *testing.M) { mysqldtest.Main(m) }")
+	}
+	Programs(t)
+	started = true
+	servers, err := start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return servers
+}
+
+// Programs returns the servers of this machine for tests that start one of their own, under the rules of Servers.
+func Programs(t testing.TB) []mysqld.Program {
+	t.Helper()
+	found := find()
+	for _, engine := range []string{mysqld.MariaDB, mysqld.MySQL} {
+		if slices.ContainsFunc(found, func(p mysqld.Program) bool { return p.Engine == engine }) {
+			continue
+		}
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("no %s server on this machine, and CI=true wants both", engine)
+		}
+		t.Logf("no %s server on this machine: not tested on it", engine)
+	}
+	if len(found) == 0 {
+		t.Skip("no server on this machine")
+	}
+	return found
+}
+
+// startAll starts one server of each program, side by side.
+func startAll() ([]*mysqld.Server, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	servers := make([]*mysqld.Server, len(find()))
+	errs := make([]error, len(servers))
+	var wg sync.WaitGroup
+	for i, p := range find() {
+		wg.Go(func() { servers[i], errs[i] = p.Start(ctx, mysqld.Options{}) })
+	}
+	wg.Wait()
+	running := slices.DeleteFunc(servers, func(s *mysqld.Server) bool { return s == nil })
+	for _, err := range errs {
+		if err != nil {
+			return running, err
+		}
+	}
+	return running, nil
+}

@@ -1,0 +1,219 @@
+package password
+
+import (
+	"crypto/ed25519"
+	"crypto/pbkdf2"
+	"crypto/rand"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"filippo.io/edwards25519"
+)
+
+// The authentication plugins whose hashes this package makes, as both engines spell them. Parsec and ed25519 are
+// MariaDB's, the SHA-2 ones MySQL's.
+const (
+	Native      = "mysql_native_password"
+	CachingSHA2 = "caching_sha2_password"
+	SHA256      = "sha256_password"
+	Ed25519     = "ed25519"
+	Parsec      = "parsec"
+)
+
+// ErrUnsupportedPlugin says that an account logs in by something that is no password, or no password known here.
+var ErrUnsupportedPlugin = errors.New("unsupported authentication plugin")
+
+// Hash computes what the server stores for a password, so that the password itself need not be sent: MariaDB writes
+// statements with passwords into its general log, binary log and statement history. Each call draws a new salt.
+//
+// The result is ASCII without quotes or backslashes for every plugin.
+func Hash(plugin, password string) ([]byte, error) {
+	if password == "" {
+		return nil, errors.New("empty password")
+	}
+	salt := make([]byte, saltSize)
+	rand.Read(salt) // never fails, says its documentation
+	switch plugin {
+	case Native:
+		first := sha1.Sum([]byte(password))
+		second := sha1.Sum(first[:])
+		return fmt.Appendf(nil, "*%X", second), nil
+	case CachingSHA2:
+		return cachingSHA2(readable(salt), sha256Crypt(password, readable(salt), cachingRounds)), nil
+	case SHA256:
+		return sha256Password(readable(salt), sha256Crypt(password, readable(salt), sha256Rounds)), nil
+	case Ed25519:
+		digest := sha512.Sum512([]byte(password))
+		scalar, err := edwards25519.NewScalar().SetBytesWithClamping(digest[:32])
+		if err != nil {
+			return nil, err
+		}
+		return ed25519Key(new(edwards25519.Point).ScalarBaseMult(scalar).Bytes()), nil
+	case Parsec:
+		salt := salt[:parsecSaltSize]
+		seed, err := pbkdf2.Key(sha512.New, password, salt, 1024<<parsecFactor, 32)
+		if err != nil {
+			return nil, err
+		}
+		return parsec(salt, ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey)), nil
+	}
+	return nil, fmt.Errorf("%w %q", ErrUnsupportedPlugin, plugin)
+}
+
+// Unmatchable returns a hash that the server takes for good and that no password is known to match: in the place of the
+// digest it has bytes derived from the mark. The same mark gives the same hash, so that whoever knows the mark can
+// prove that he made the account that carries it.
+func Unmatchable(plugin, mark string) ([]byte, error) {
+	if mark == "" {
+		return nil, errors.New("empty mark")
+	}
+	// The plugin takes part so that no two plugins' hashes have bytes in common.
+	seed := sha512.Sum512([]byte("rotate-user unmatchable\x00" + plugin + "\x00" + mark))
+	salt, digest := seed[:saltSize], seed[32:]
+	switch plugin {
+	case Native:
+		return fmt.Appendf(nil, "*%X", digest[:sha1.Size]), nil
+	case CachingSHA2:
+		return cachingSHA2(readable(salt), encodeCrypt([32]byte(digest))), nil
+	case SHA256:
+		return sha256Password(readable(salt), encodeCrypt([32]byte(digest))), nil
+	case Ed25519:
+		return ed25519Key(digest), nil
+	case Parsec:
+		return parsec(salt[:parsecSaltSize], digest), nil
+	}
+	return nil, fmt.Errorf("%w %q", ErrUnsupportedPlugin, plugin)
+}
+
+const (
+	saltSize       = 20
+	parsecSaltSize = 18
+	parsecFactor   = 0    // iterations are 1024 << factor, and 0 is what MariaDB itself writes
+	cachingRounds  = 5000 // the default of MySQL 8.0 and 8.4; 9.x has 10000 and accepts this
+	sha256Rounds   = 5000
+)
+
+// readable maps random bytes to the alphabet of crypt(3), evenly: it has 64 characters.
+func readable(random []byte) string {
+	var b strings.Builder
+	for _, c := range random {
+		b.WriteByte(cryptAlphabet[c&63])
+	}
+	return b.String()
+}
+
+// cachingSHA2 is "$A$", the rounds in thousands as three hexadecimal digits, "$", the salt and the digest.
+func cachingSHA2(salt, digest string) []byte {
+	return fmt.Appendf(nil, "$A$%03X$%s%s", cachingRounds/1000, salt, digest)
+}
+
+func sha256Password(salt, digest string) []byte {
+	return fmt.Appendf(nil, "$5$%s$%s", salt, digest)
+}
+
+// ed25519Key is the public key as 43 characters of base64; the padding is left out.
+func ed25519Key(key []byte) []byte {
+	return base64.RawStdEncoding.AppendEncode(nil, key)
+}
+
+// parsec is "P", the iterations' factor, ":" and salt and public key in base64.
+func parsec(salt, key []byte) []byte {
+	return fmt.Appendf(nil, "P%d:%s:%s", parsecFactor, base64.StdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key))
+}
+
+const cryptAlphabet = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// sha256Crypt is Ulrich Drepper's SHA-256 crypt ("Unix crypt using SHA-256 and SHA-512", version 0.6), without its limit
+// of 16 characters of salt, which the server ignores as well. The comments number the steps as that paper does.
+func sha256Crypt(password, salt string, rounds int) string {
+	p, s := []byte(password), []byte(salt)
+
+	// Steps 4 to 8.
+	alternate := sha256.New()
+	alternate.Write(p)
+	alternate.Write(s)
+	alternate.Write(p)
+	b := alternate.Sum(nil)
+
+	// Steps 1 to 3 and 9 to 12.
+	h := sha256.New()
+	h.Write(p)
+	h.Write(s)
+	h.Write(repeat(b, len(p)))
+	for n := len(p); n > 0; n >>= 1 {
+		if n&1 != 0 {
+			h.Write(b)
+		} else {
+			h.Write(p)
+		}
+	}
+	a := h.Sum(nil)
+
+	// Steps 13 to 16: the password's sequence.
+	h.Reset()
+	for range p {
+		h.Write(p)
+	}
+	pSeq := repeat(h.Sum(nil), len(p))
+
+	// Steps 17 to 20: the salt's.
+	h.Reset()
+	for range 16 + int(a[0]) {
+		h.Write(s)
+	}
+	sSeq := repeat(h.Sum(nil), len(s))
+
+	// Step 21.
+	for i := range rounds {
+		h.Reset()
+		if i%2 != 0 {
+			h.Write(pSeq)
+		} else {
+			h.Write(a)
+		}
+		if i%3 != 0 {
+			h.Write(sSeq)
+		}
+		if i%7 != 0 {
+			h.Write(pSeq)
+		}
+		if i%2 != 0 {
+			h.Write(a)
+		} else {
+			h.Write(pSeq)
+		}
+		a = h.Sum(a[:0])
+	}
+	return encodeCrypt([32]byte(a))
+}
+
+// repeat returns n bytes made of b again and again.
+func repeat(b []byte, n int) []byte {
+	out := make([]byte, 0, n+len(b))
+	for len(out) < n {
+		out = append(out, b...)
+	}
+	return out[:n]
+}
+
+// encodeCrypt is step 22: 43 characters of a base 64 of its own, the bytes in an order of its own.
+func encodeCrypt(a [32]byte) string {
+	var b strings.Builder
+	put := func(x, y, z byte, n int) {
+		w := uint(x)<<16 | uint(y)<<8 | uint(z)
+		for range n {
+			b.WriteByte(cryptAlphabet[w&63])
+			w >>= 6
+		}
+	}
+	for i, j, k := 0, 10, 20; i != 30; i, j, k = k+1, i+1, j+1 {
+		put(a[i], a[j], a[k], 4)
+	}
+	put(0, a[31], a[30], 3)
+	return b.String()
+}

@@ -1,0 +1,2 @@
+// Package password makes passwords and the hashes that servers store for them.
+package password
