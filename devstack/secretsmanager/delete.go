@@ -1,0 +1,66 @@
+package secretsmanager
+
+import "strings"
+
+type deleteSecretInput struct {
+	SecretId                   string
+	RecoveryWindowInDays       *int64
+	ForceDeleteWithoutRecovery bool
+}
+
+type deleteSecretOutput struct {
+	identity
+	DeletionDate epoch
+}
+
+func (s *Server) deleteSecret(in *deleteSecretInput) (deleteSecretOutput, error) {
+	var out deleteSecretOutput
+	window := int64(30)
+	if in.RecoveryWindowInDays != nil {
+		window = *in.RecoveryWindowInDays
+		if in.ForceDeleteWithoutRecovery {
+			return out, errorf(invalidParameter, "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.")
+		}
+		if window < 7 || window > 30 {
+			return out, errorf(invalidParameter, "The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).")
+		}
+	}
+	sec, err := s.find(in.SecretId)
+	switch {
+	case err == errNoSecret && in.ForceDeleteWithoutRecovery:
+		return deleteSecretOutput{s.unknownIdentity(in.SecretId), s.instant()}, nil
+	case err != nil:
+		return out, err
+	case in.ForceDeleteWithoutRecovery:
+		delete(s.state.Secrets, sec.Name)
+		s.changes++
+		return deleteSecretOutput{sec.identity(), s.instant()}, nil
+	case sec.Deleted != 0:
+		return out, errScheduled
+	}
+	sec.Deleted = s.instant() + epoch(window)*day
+	s.changed(sec)
+	return deleteSecretOutput{sec.identity(), sec.Deleted}, nil
+}
+
+// unknownIdentity is what a forced deletion calls a secret that does not exist,
+// which it forgives.
+func (s *Server) unknownIdentity(id string) identity {
+	if !strings.HasPrefix(id, "arn:") {
+		return identity{s.newARN(id), id}
+	}
+	name := id[strings.LastIndexByte(id, ':')+1:]
+	return identity{id, arnSuffixForm.ReplaceAllString(name, "")}
+}
+
+func (s *Server) restoreSecret(in *secretIDInput) (identity, error) {
+	sec, err := s.find(in.SecretId)
+	if err != nil {
+		return identity{}, err
+	}
+	if sec.Deleted != 0 {
+		sec.Deleted = 0
+		s.changed(sec)
+	}
+	return sec.identity(), nil
+}
