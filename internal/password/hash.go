@@ -1,8 +1,6 @@
 package password
 
 import (
-	"crypto/ed25519"
-	"crypto/pbkdf2"
 	"crypto/rand"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -15,14 +13,13 @@ import (
 	"filippo.io/edwards25519"
 )
 
-// The authentication plugins whose hashes this package makes, as both engines spell them. Parsec and ed25519 are
-// MariaDB's, the SHA-2 ones MySQL's.
+// The authentication plugins whose hashes this package makes, as the servers spell them. Ed25519 is MariaDB's, the SHA-2
+// ones are MySQL's. MariaDB's parsec is not among them as go-sql-driver cannot log in by it.
 const (
 	Native      = "mysql_native_password"
 	CachingSHA2 = "caching_sha2_password"
 	SHA256      = "sha256_password"
 	Ed25519     = "ed25519"
-	Parsec      = "parsec"
 )
 
 // ErrUnsupportedPlugin says that an account logs in by something that is no password, or no password known here.
@@ -54,13 +51,6 @@ func Hash(plugin, password string) ([]byte, error) {
 			return nil, err
 		}
 		return ed25519Key(new(edwards25519.Point).ScalarBaseMult(scalar).Bytes()), nil
-	case Parsec:
-		salt := salt[:parsecSaltSize]
-		seed, err := pbkdf2.Key(sha512.New, password, salt, 1024<<parsecFactor, 32)
-		if err != nil {
-			return nil, err
-		}
-		return parsec(salt, ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey)), nil
 	}
 	return nil, fmt.Errorf("%w %q", ErrUnsupportedPlugin, plugin)
 }
@@ -84,18 +74,14 @@ func Unmatchable(plugin, mark string) ([]byte, error) {
 		return sha256Password(readable(salt), encodeCrypt([32]byte(digest))), nil
 	case Ed25519:
 		return ed25519Key(digest), nil
-	case Parsec:
-		return parsec(salt[:parsecSaltSize], digest), nil
 	}
 	return nil, fmt.Errorf("%w %q", ErrUnsupportedPlugin, plugin)
 }
 
 const (
-	saltSize       = 20
-	parsecSaltSize = 18
-	parsecFactor   = 0    // iterations are 1024 << factor, and 0 is what MariaDB itself writes
-	cachingRounds  = 5000 // the default of MySQL 8.0 and 8.4; 9.x has 10000 and accepts this
-	sha256Rounds   = 5000
+	saltSize      = 20
+	cachingRounds = 5000 // the default of MySQL 8.0 and 8.4; 9.x has 10000 and accepts this
+	sha256Rounds  = 5000
 )
 
 // readable maps random bytes to the alphabet of crypt(3), evenly: it has 64 characters.
@@ -119,11 +105,6 @@ func sha256Password(salt, digest string) []byte {
 // ed25519Key is the public key as 43 characters of base64; the padding is left out.
 func ed25519Key(key []byte) []byte {
 	return base64.RawStdEncoding.AppendEncode(nil, key)
-}
-
-// parsec is "P", the iterations' factor, ":" and salt and public key in base64.
-func parsec(salt, key []byte) []byte {
-	return fmt.Appendf(nil, "P%d:%s:%s", parsecFactor, base64.StdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key))
 }
 
 const cryptAlphabet = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
