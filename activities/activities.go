@@ -1,0 +1,165 @@
+// Package activities is all that touches the world: Secrets Manager and the
+// database. Each activity may run twice, cut anywhere; none takes or answers a
+// password, and every error leaves through one edge that decides whether a
+// retry can help and takes passwords out of its text.
+package activities
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/secret"
+)
+
+// Activities are registered as one; the name of each activity is that of its method.
+type Activities struct {
+	Secrets  *secret.Store
+	Accounts *account.Dialer
+}
+
+// Rotation is what the steps of one rotation agree on. CloneUser answers it and
+// the other steps are given it as it is. Nothing in it is secret.
+type Rotation struct {
+	SecretID       string `json:"SecretId"`
+	MasterSecretID string `json:"MasterSecretId"`
+	// VersionID is the id of the version that the rotation makes.
+	VersionID string `json:"VersionId"`
+	// CurrentVersionID and MasterVersionID are what AWSCURRENT was when it began.
+	CurrentVersionID string `json:"CurrentVersionId"`
+	MasterVersionID  string `json:"MasterVersionId"`
+	// Source is the account in use, Standby the other one of the pair.
+	Source  account.Name `json:"Source"`
+	Standby account.Name `json:"Standby"`
+	// Server is the database's host:port.
+	Server string `json:"Server"`
+}
+
+// attempt is one run of one activity: it learns the passwords it meets, so that
+// the edge can take them out of whatever goes wrong.
+type attempt struct {
+	*Activities
+	known []string
+}
+
+func (a *Activities) begin() *attempt { return &attempt{Activities: a} }
+
+func (t *attempt) learn(password string) { t.known = append(t.known, password) }
+
+func (t *attempt) version(ctx context.Context, id, versionID string) (secret.Version, error) {
+	v, err := t.Secrets.Version(ctx, id, versionID)
+	t.learn(v.Password)
+	return v, err
+}
+
+func (t *attempt) labelled(ctx context.Context, id, label string) (secret.Version, error) {
+	v, err := t.Secrets.Labelled(ctx, id, label)
+	t.learn(v.Password)
+	return v, err
+}
+
+// master reads the administrator's secret, which the input or the user's secret
+// names, and holds it against the user's: nobody may turn the administrator
+// against another server by editing a secret.
+func (t *attempt) master(ctx context.Context, given string, user secret.Version) (secret.Version, error) {
+	id := cmp.Or(given, user.MasterARN)
+	if id == "" {
+		return secret.Version{}, refuse(ErrorNoMaster, "secret %s names no administrator: give MasterSecretId, or put \"masterarn\" into the secret", user.Name)
+	}
+	m, err := t.labelled(ctx, id, secret.Current)
+	if err != nil {
+		return secret.Version{}, fmt.Errorf("master secret: %w", err)
+	}
+	if given != "" && user.MasterARN != "" && !m.Is(user.MasterARN) {
+		return secret.Version{}, refuse(ErrorNoMaster, "MasterSecretId %s is not the secret that \"masterarn\" of secret %s names (%s): give one of the two, or the same", given, user.Name, user.MasterARN)
+	}
+	if !m.SameServer(user.Credential) {
+		return secret.Version{}, refuse(ErrorOtherServer, "secret %s is for %s, its master secret %s for %s: host and port must be the same", user.Name, user.Address(), m.Name, m.Address())
+	}
+	return m, nil
+}
+
+// administer opens a session of the administrator on the server of a rotation.
+func (t *attempt) administer(ctx context.Context, r Rotation) (*account.Admin, error) {
+	m, err := t.version(ctx, r.MasterSecretID, r.MasterVersionID)
+	if err != nil {
+		return nil, fmt.Errorf("master secret: %w", err)
+	}
+	return t.admin(ctx, m)
+}
+
+func (t *attempt) admin(ctx context.Context, m secret.Version) (*account.Admin, error) {
+	admin, err := t.Accounts.Admin(ctx, endpoint(m.Credential, ""), m.Username, m.Password)
+	if err != nil {
+		return nil, fmt.Errorf("log in as administrator %s of master secret %s: %w", m.Credential, m.Name, err)
+	}
+	return admin, nil
+}
+
+func endpoint(c secret.Credential, database string) account.Endpoint {
+	return account.Endpoint{Host: c.Host, Port: c.Port, TLS: c.TLS, Database: database}
+}
+
+// login logs in with a version's credential, as the application would.
+func (t *attempt) login(ctx context.Context, v secret.Version) (account.Login, error) {
+	l, err := t.Accounts.Login(ctx, endpoint(v.Credential, v.DBName), v.Username, v.Password)
+	if err != nil {
+		return account.Login{}, fmt.Errorf("log in as %s with version %s of secret %s: %w", v.Credential, v.ID, v.Name, err)
+	}
+	if l.Account.User != v.Username {
+		return account.Login{}, refuse(ErrorOtherAccount, "version %s of secret %s names user %s, but the server takes the login for %s: an anonymous or proxied account wins it; remove that one", v.ID, v.Name, v.Username, l.Account)
+	}
+	return l, nil
+}
+
+// closeInto gives a session back, and reports its error where nothing else went wrong.
+func closeInto(err *error, admin *account.Admin) {
+	if closeErr := admin.Close(); closeErr != nil && *err == nil {
+		*err = closeErr
+	}
+}
+
+// refusal is a decision of ours that nothing may be written. It says what to do.
+type refusal struct {
+	reason, message string
+	// until is from when it no longer holds; zero where only people can mend it.
+	until time.Time
+}
+
+func (r *refusal) Error() string { return r.message }
+
+func refuse(reason, format string, args ...any) error {
+	return &refusal{reason: reason, message: fmt.Sprintf(format, args...)}
+}
+
+func refuseUntil(until time.Time, reason, format string, args ...any) error {
+	return &refusal{reason: reason, message: fmt.Sprintf(format, args...), until: until}
+}
+
+// sessions are lines for people: who is logged in, from where, how often.
+func sessions(all []account.Session) []string {
+	var lines []string
+	for _, s := range all {
+		line := fmt.Sprintf("%d from %s", s.Count, s.Host)
+		if s.Program != "" {
+			line += " (" + s.Program + ")"
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+const shown = 20
+
+// lines are at most twenty readable lines: a result is for reading, and stays
+// small in every history.
+func lines(all []string) []string {
+	if len(all) > shown {
+		return append(all[:shown:shown], fmt.Sprintf("and %d more", len(all)-shown))
+	}
+	return all
+}
+
+func (t *attempt) sameServer(v secret.Version, r Rotation) bool { return v.Address() == r.Server }

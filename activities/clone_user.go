@@ -1,0 +1,185 @@
+package activities
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/secret"
+)
+
+// CloneUserInput says which secret to rotate, and what the workflow knows of it.
+type CloneUserInput struct {
+	SecretID       string `json:"SecretId"`
+	MasterSecretID string `json:"MasterSecretId,omitempty"`
+	CloneUsername  string `json:"CloneUsername,omitempty"`
+	// VersionID is the id that the new version will have; EarlierVersionID that
+	// of an attempt before this one that did not end well.
+	VersionID        string `json:"VersionId"`
+	EarlierVersionID string `json:"EarlierVersionId,omitempty"`
+	// Mark is the same for every rotation of one workflow. A standby that it
+	// creates bears it until its password is set.
+	Mark string `json:"Mark"`
+	// Pair are the two users this workflow rotates between, empty before its
+	// first rotation; Revoked the one that it has locked itself.
+	Pair    []string `json:"Pair,omitempty"`
+	Revoked string   `json:"Revoked,omitempty"`
+	// MinimumOverlap is how old AWSCURRENT must be, in seconds, before the
+	// other account may change. Force overrides it.
+	MinimumOverlapSeconds int64 `json:"MinimumOverlapSeconds,omitempty"`
+	Force                 bool  `json:"Force,omitempty"`
+}
+
+// CloneUserResult says what the standby is now.
+type CloneUserResult struct {
+	Rotation Rotation `json:"Rotation"`
+	// Promoted says that AWSCURRENT is this rotation's version already: an
+	// earlier try got that far, and only its labels need tidying.
+	Promoted bool `json:"Promoted,omitempty"`
+	// Created says that the standby was made.
+	Created bool `json:"Created,omitempty"`
+	// Changes are what was changed on the standby, a readable line each, at most
+	// twenty of them; Changed is their number. Drift are those that somebody had
+	// changed on the standby alone.
+	Changed  int      `json:"Changed"`
+	Changes  []string `json:"Changes,omitempty"`
+	Drift    []string `json:"Drift,omitempty"`
+	Warnings []string `json:"Warnings,omitempty"`
+	// InUse is who is logged in as the standby, a line for each host and program.
+	InUse []string `json:"InUse,omitempty"`
+}
+
+// CloneUser checks everything that could refuse this rotation, and then gives
+// the standby exactly the rights and properties of the account in use. It makes
+// the standby, locked, where it is absent.
+func (a *Activities) CloneUser(ctx context.Context, in CloneUserInput) (result CloneUserResult, err error) {
+	t := a.begin()
+	defer t.edge(ctx, &err)
+
+	subject, err := t.examine(ctx, in)
+	if err != nil || subject.promoted {
+		return CloneUserResult{Rotation: subject.Rotation, Promoted: subject.promoted}, err
+	}
+	admin, err := t.admin(ctx, subject.master)
+	if err != nil {
+		return CloneUserResult{}, err
+	}
+	defer closeInto(&err, admin)
+	plan, err := admin.Sync(ctx, subject.accounts)
+	if err != nil {
+		return CloneUserResult{}, err
+	}
+	result = describe(plan)
+	result.Rotation = subject.Rotation
+	result.Rotation.Standby = plan.Standby
+	activity.GetLogger(ctx).Info("standby is equal", "secret", in.SecretID, "standby", plan.Standby.String(), "created", plan.Create, "changes", len(plan.Changes))
+	return result, nil
+}
+
+func describe(plan *account.Plan) CloneUserResult {
+	r := CloneUserResult{Created: plan.Create, Changed: len(plan.Changes), Warnings: lines(plan.Warnings), InUse: lines(sessions(plan.Sessions))}
+	for _, c := range plan.Changes {
+		r.Changes = append(r.Changes, c.Text)
+		if c.Drift {
+			r.Drift = append(r.Drift, c.Text)
+		}
+	}
+	r.Changes, r.Drift = lines(r.Changes), lines(r.Drift)
+	if !plan.SessionsKnown && !plan.Create {
+		r.Warnings = append(r.Warnings, "who is logged in as "+plan.Standby.String()+" is unknown: the administrator lacks PROCESS")
+	}
+	return r
+}
+
+// subject is a rotation that nothing but the database can still refuse.
+type subject struct {
+	Rotation
+
+	master   secret.Version
+	accounts account.Pair
+	promoted bool
+}
+
+// examine reads what the rotation begins from and applies every refusal that
+// does not need the administrator.
+func (t *attempt) examine(ctx context.Context, in CloneUserInput) (subject, error) {
+	d, err := t.Secrets.Describe(ctx, in.SecretID)
+	if err != nil {
+		return subject{}, err
+	}
+	if !d.DeletedDate.IsZero() {
+		return subject{}, refuse(ErrorDeleted, "secret %s is scheduled for deletion on %s: restore it, or stop its rotation", d.Name, d.DeletedDate.UTC().Format(time.RFC3339))
+	}
+	if d.RotationEnabled {
+		return subject{}, refuse(ErrorOtherRotator, "secret %s is rotated by Secrets Manager itself, and two rotators would fight: run `aws secretsmanager cancel-rotate-secret --secret-id %[1]s` first", d.Name)
+	}
+	current, err := t.version(ctx, in.SecretID, d.Stages[secret.Current])
+	if err != nil {
+		return subject{}, err
+	}
+	master, err := t.master(ctx, in.MasterSecretID, current)
+	if err != nil {
+		return subject{}, err
+	}
+	s := subject{master: master, Rotation: Rotation{
+		SecretID: in.SecretID, MasterSecretID: cmp.Or(in.MasterSecretID, current.MasterARN), MasterVersionID: master.ID,
+		VersionID: in.VersionID, CurrentVersionID: current.ID, Server: current.Address(),
+	}}
+	if current.ID == in.VersionID || current.ID == in.EarlierVersionID {
+		s.VersionID, s.promoted = current.ID, true
+		s.Standby.User = current.Username
+		return s, nil
+	}
+	if err := t.notOthers(ctx, in, d); err != nil {
+		return subject{}, err
+	}
+	p := pair{Current: current.Username, CloneUsername: in.CloneUsername, Known: in.Pair}
+	previous := d.Stages[secret.Previous]
+	if previous != "" && !slices.Contains(in.Pair, current.Username) {
+		v, err := t.version(ctx, in.SecretID, previous)
+		if err != nil {
+			return subject{}, err
+		}
+		p.Previous = v.Username
+	}
+	standby, owned, err := p.standby(d.Name)
+	if err != nil {
+		return subject{}, err
+	}
+	overlap := time.Duration(in.MinimumOverlapSeconds) * time.Second
+	if safe := current.Created.Add(overlap); previous != "" && owned && !in.Force && time.Now().Before(safe) {
+		return subject{}, refuseUntil(safe, ErrorMinimumOverlap, "secret %s was given its current version at %s, and clients may still use the one before: rotating is safe from %s, or with Force", d.Name, current.Created.UTC().Format(time.RFC3339), safe.UTC().Format(time.RFC3339))
+	}
+	login, err := t.login(ctx, current)
+	if err != nil {
+		return subject{}, err
+	}
+	s.Source = login.Account
+	s.Standby = account.Name{User: standby, Host: login.Account.Host}
+	s.accounts = account.Pair{Source: s.Source, Standby: standby, Owned: owned, Mark: in.Mark, LockedByUs: in.Revoked == standby}
+	return s, nil
+}
+
+// abandoned is how old a version under AWSPENDING must be before a rotation
+// that did not stage it takes it over: several times as long as the steps of one take.
+const abandoned = 15 * time.Minute
+
+// notOthers refuses while another rotator is at work on the secret.
+func (t *attempt) notOthers(ctx context.Context, in CloneUserInput, d secret.Description) error {
+	pending := d.Stages[secret.Pending]
+	if pending == "" || pending == d.Stages[secret.Current] || pending == in.VersionID || pending == in.EarlierVersionID || in.Force {
+		return nil
+	}
+	created, err := t.Secrets.Created(ctx, in.SecretID, pending)
+	if err != nil {
+		return err
+	}
+	if free := created.Add(abandoned); time.Now().Before(free) {
+		return refuseUntil(free, ErrorOtherRotator, "another rotation of secret %s has staged version %s and may be at work: it is taken over from %s, or with Force", d.Name, pending, free.UTC().Format(time.RFC3339))
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"go.temporal.io/sdk/activity"
+
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/password"
+	"github.com/rotate-user/rotate-user/internal/secret"
+)
+
+// CreateUserInput says which account and which secret to make.
+type CreateUserInput struct {
+	SecretID       string       `json:"SecretId"`
+	MasterSecretID string       `json:"MasterSecretId"`
+	Account        account.Name `json:"Account"`
+	// Grants are what follows GRANT, without TO: "SELECT ON *.*".
+	Grants []string `json:"Grants,omitempty"`
+	DBName string   `json:"DBName,omitempty"`
+	// VersionID is the id of the secret's first version, and the mark that the
+	// account bears until it has a password.
+	VersionID string `json:"VersionId"`
+}
+
+// CreateAccount makes the account, locked, with its grants. It refuses an
+// account or a secret that is there already and was not made by this call.
+func (a *Activities) CreateAccount(ctx context.Context, in CreateUserInput) (err error) {
+	t := a.begin()
+	defer t.edge(ctx, &err)
+
+	if _, made, err := t.made(ctx, in); err != nil || made {
+		return err
+	}
+	master, err := t.labelled(ctx, in.MasterSecretID, secret.Current)
+	if err != nil {
+		return fmt.Errorf("master secret: %w", err)
+	}
+	admin, err := t.admin(ctx, master)
+	if err != nil {
+		return err
+	}
+	defer closeInto(&err, admin)
+	if err := admin.Create(ctx, in.Account, in.Grants, in.VersionID); err != nil {
+		return err
+	}
+	activity.GetLogger(ctx).Info("account made", "secret", in.SecretID, "account", in.Account.String())
+	return nil
+}
+
+// StoreSecret gives the account that CreateAccount made a password, unlocks it,
+// and makes its secret. A secret that an earlier try has made decides the password.
+func (a *Activities) StoreSecret(ctx context.Context, in CreateUserInput) (err error) {
+	t := a.begin()
+	defer t.edge(ctx, &err)
+
+	stored, made, err := t.made(ctx, in)
+	if err != nil {
+		return err
+	}
+	master, err := t.labelled(ctx, in.MasterSecretID, secret.Current)
+	if err != nil {
+		return fmt.Errorf("master secret: %w", err)
+	}
+	admin, err := t.admin(ctx, master)
+	if err != nil {
+		return err
+	}
+	defer closeInto(&err, admin)
+	if made {
+		return admin.SetPassword(ctx, in.Account, stored.Password, nil)
+	}
+	policy, err := admin.PasswordPolicy(ctx, in.Account)
+	if err != nil {
+		return err
+	}
+	generated, err := password.Generate(policy)
+	if err != nil {
+		return fmt.Errorf("generate a password for %s: %w", in.Account, err)
+	}
+	t.learn(generated)
+	if err := admin.SetPassword(ctx, in.Account, generated, nil); err != nil {
+		return err
+	}
+	value, err := secret.New(master.Credential, master.ARN, in.Account.User, generated, in.DBName)
+	if err != nil {
+		return err
+	}
+	if err := t.Secrets.Create(ctx, in.SecretID, in.VersionID, "Credential of the MySQL user "+in.Account.User+", rotated by rotate-user", value); err != nil {
+		return err
+	}
+	activity.GetLogger(ctx).Info("secret made", "secret", in.SecretID, "account", in.Account.String())
+	return nil
+}
+
+// made finds the secret that an earlier try has made, and refuses one that
+// somebody else has.
+func (t *attempt) made(ctx context.Context, in CreateUserInput) (secret.Version, bool, error) {
+	d, err := t.Secrets.Describe(ctx, in.SecretID)
+	var missing *types.ResourceNotFoundException
+	switch {
+	case errors.As(err, &missing):
+		return secret.Version{}, false, nil
+	case err != nil:
+		return secret.Version{}, false, err
+	case !d.DeletedDate.IsZero():
+		return secret.Version{}, false, refuse(ErrorDeleted, "a secret named %s is scheduled for deletion: restore it, or wait until it is gone", in.SecretID)
+	case d.Stages[secret.Current] != in.VersionID:
+		return secret.Version{}, false, refuse(ErrorSecretExists, "secret %s exists already: start its rotation, or choose another name", in.SecretID)
+	}
+	v, err := t.version(ctx, in.SecretID, in.VersionID)
+	return v, err == nil, err
+}

@@ -1,0 +1,163 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"go.temporal.io/sdk/activity"
+
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/secret"
+)
+
+// Deletion is what the activities of one deletion agree on.
+type Deletion struct {
+	SecretID       string `json:"SecretId"`
+	MasterSecretID string `json:"MasterSecretId"`
+	Server         string `json:"Server"`
+	// Accounts are those that the secret has evidence for: the account in use,
+	// and the other one of the pair where AWSPREVIOUS or the workflow names it.
+	Accounts             []account.Name `json:"Accounts"`
+	RecoveryWindowInDays int            `json:"RecoveryWindowInDays"`
+}
+
+// FindAccounts reads, before anything is changed, which accounts go with a
+// secret. in.CloneUsername is the other one of the pair where the secret does
+// not tell.
+func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (result Deletion, err error) {
+	t := a.begin()
+	defer t.edge(ctx, &err)
+	defer t.Secrets.Forget(in.SecretID)
+
+	d, err := t.Secrets.Describe(ctx, in.SecretID)
+	if err != nil {
+		return Deletion{}, err
+	}
+	if !d.DeletedDate.IsZero() {
+		return Deletion{}, refuse(ErrorDeleted, "secret %s is scheduled for deletion on %s already", d.Name, d.DeletedDate.UTC().Format(time.RFC3339))
+	}
+	if err := t.notOthers(ctx, in, d); err != nil {
+		return Deletion{}, err
+	}
+	current, err := t.version(ctx, in.SecretID, d.Stages[secret.Current])
+	if err != nil {
+		return Deletion{}, err
+	}
+	master, err := t.master(ctx, in.MasterSecretID, current)
+	if err != nil {
+		return Deletion{}, err
+	}
+	login, err := t.login(ctx, current)
+	if err != nil {
+		return Deletion{}, err
+	}
+	result = Deletion{SecretID: in.SecretID, MasterSecretID: master.ARN, Server: current.Address(), Accounts: []account.Name{login.Account}}
+	p := pair{Current: current.Username, CloneUsername: in.CloneUsername, Known: in.Pair}
+	if previous := d.Stages[secret.Previous]; previous != "" {
+		v, err := t.version(ctx, in.SecretID, previous)
+		if err != nil {
+			return Deletion{}, err
+		}
+		p.Previous = v.Username
+	}
+	other, owned, err := p.standby(d.Name)
+	if err != nil || !owned {
+		return result, nil //nolint:nilerr // without evidence of a pair, only the account in use is this secret's
+	}
+	admin, err := t.admin(ctx, master)
+	if err != nil {
+		return Deletion{}, err
+	}
+	defer closeInto(&err, admin)
+	names, err := admin.Exists(ctx, other)
+	if err != nil {
+		return Deletion{}, err
+	}
+	if standby := (account.Name{User: other, Host: login.Account.Host}); slices.Contains(names, standby) {
+		result.Accounts = append(result.Accounts, standby)
+	}
+	return result, nil
+}
+
+// DeleteSecret schedules the secret for deletion and answers when it will be gone.
+func (a *Activities) DeleteSecret(ctx context.Context, in Deletion) (deletionDate time.Time, err error) {
+	t := a.begin()
+	defer t.edge(ctx, &err)
+	deletionDate, err = t.Secrets.Delete(ctx, in.SecretID, in.RecoveryWindowInDays)
+	if err == nil {
+		activity.GetLogger(ctx).Warn("secret scheduled for deletion", "secret", in.SecretID, "date", deletionDate)
+	}
+	return deletionDate, err
+}
+
+// SecretFate is what has become of a secret that was scheduled for deletion.
+type SecretFate string
+
+// The fates of a secret.
+const (
+	SecretScheduled SecretFate = "Scheduled"
+	SecretRestored  SecretFate = "Restored"
+	SecretGone      SecretFate = "Gone"
+)
+
+// LookAtSecret says whether a secret is still scheduled for deletion.
+func (a *Activities) LookAtSecret(ctx context.Context, in Deletion) (fate SecretFate, err error) {
+	t := a.begin()
+	defer t.edge(ctx, &err)
+	d, err := t.Secrets.Describe(ctx, in.SecretID)
+	var missing *types.ResourceNotFoundException
+	switch {
+	case errors.As(err, &missing):
+		return SecretGone, nil
+	case err != nil:
+		return "", err
+	case d.DeletedDate.IsZero():
+		return SecretRestored, nil
+	default:
+		return SecretScheduled, nil
+	}
+}
+
+// LockAccounts locks the accounts of a deletion.
+func (a *Activities) LockAccounts(ctx context.Context, in Deletion) error {
+	return a.each(ctx, in, "locked", (*account.Admin).Lock)
+}
+
+// UnlockAccounts unlocks them again.
+func (a *Activities) UnlockAccounts(ctx context.Context, in Deletion) error {
+	return a.each(ctx, in, "unlocked", (*account.Admin).Unlock)
+}
+
+// DropAccounts drops them.
+func (a *Activities) DropAccounts(ctx context.Context, in Deletion) error {
+	return a.each(ctx, in, "dropped", (*account.Admin).Drop)
+}
+
+func (a *Activities) each(ctx context.Context, in Deletion, done string, do func(*account.Admin, context.Context, account.Name) error) (err error) {
+	t := a.begin()
+	defer t.edge(ctx, &err)
+	defer t.Secrets.Forget(in.MasterSecretID)
+	master, err := t.labelled(ctx, in.MasterSecretID, secret.Current)
+	if err != nil {
+		return fmt.Errorf("master secret: %w", err)
+	}
+	if master.Address() != in.Server {
+		return refuse(ErrorOtherServer, "master secret %s is for %s now, and the accounts of secret %s are on %s", master.Name, master.Address(), in.SecretID, in.Server)
+	}
+	admin, err := t.admin(ctx, master)
+	if err != nil {
+		return err
+	}
+	defer closeInto(&err, admin)
+	for _, name := range in.Accounts {
+		if err := do(admin, ctx, name); err != nil {
+			return err
+		}
+		activity.GetLogger(ctx).Warn("account "+done, "secret", in.SecretID, "account", name.String())
+	}
+	return nil
+}

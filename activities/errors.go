@@ -1,0 +1,320 @@
+package activities
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/smithy-go"
+	"github.com/go-sql-driver/mysql"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/secret"
+)
+
+// The types of the errors that activities answer, beside the reasons of
+// account.Refusal.
+const (
+	ErrorMinimumOverlap = "MinimumOverlap" // too soon after the last rotation
+	ErrorNoMaster       = "NoMaster"       // no administrator is named, or two different ones
+	ErrorOtherServer    = "OtherServer"    // the secret and its master name different servers
+	ErrorOtherAccount   = "OtherAccount"   // a login ends up as another account than the secret names
+	ErrorOtherRotator   = "OtherRotator"   // somebody else rotates the same secret
+	ErrorUnknownPair    = "UnknownPair"    // nothing says which accounts are the pair
+	ErrorDifferent      = "Different"      // the accounts changed between CloneUser and TestPassword
+	ErrorEdited         = "Edited"         // the secret was edited during the rotation
+	ErrorMalformed      = "MalformedSecret"
+	ErrorDeleted        = "SecretDeleted"
+	ErrorSecretExists   = "SecretExists"   // a secret of that name is there already
+	ErrorUnreachable    = "Unreachable"    // a network or server failure that passes
+	ErrorThrottled      = "Throttled"      // Secrets Manager asks for fewer calls
+	ErrorSecretsManager = "SecretsManager" // Secrets Manager refuses the call
+	ErrorAccessDenied   = "AccessDenied"   // credentials or rights are missing, in AWS or in the database
+	ErrorDatabase       = "Database"       // the database refuses a statement
+	ErrorTLS            = "TLS"            // the server's certificate is not trusted
+	ErrorUnknown        = "Unknown"        // not in the table; it is retried
+)
+
+// verdict is what is known of an error: its type, and whether the same call can
+// succeed within minutes without anybody's help.
+type verdict struct {
+	kind  string
+	retry bool
+}
+
+// mysqlVerdicts is the table for the server's errors, of both engines. Server
+// texts can quote the statement that failed, and with it a hash or a password;
+// the texts of the numbers in mysqlQuotable hold names only.
+var mysqlVerdicts = map[uint16]verdict{
+	1040: {ErrorUnreachable, true},   // too many connections
+	1042: {ErrorUnreachable, true},   // cannot get hostname
+	1043: {ErrorUnreachable, true},   // bad handshake
+	1044: {ErrorAccessDenied, false}, // no right on the database
+	1045: {ErrorAccessDenied, false}, // wrong user or password, or TLS is required
+	1049: {ErrorDatabase, false},     // no such database
+	1053: {ErrorUnreachable, true},   // shutdown in progress
+	1064: {ErrorDatabase, false},     // syntax
+	1077: {ErrorUnreachable, true},   // normal shutdown
+	1079: {ErrorUnreachable, true},   // shutdown complete
+	1095: {ErrorAccessDenied, false}, // not owner of the thread to kill
+	1105: {ErrorDatabase, true},      // unknown error of the server
+	1114: {ErrorDatabase, true},      // table is full
+	1129: {ErrorUnreachable, false},  // host is blocked after many connection errors
+	1130: {ErrorAccessDenied, false}, // host may not connect
+	1135: {ErrorUnreachable, true},   // cannot create a thread
+	1141: {ErrorDatabase, true},      // no such grant: it went away between reading and revoking
+	1142: {ErrorAccessDenied, false}, // no right on the table
+	1143: {ErrorAccessDenied, false}, // no right on the column
+	1146: {ErrorDatabase, false},     // no such table
+	1152: {ErrorUnreachable, true},   // aborted connection
+	1158: {ErrorUnreachable, true},   // error reading packets
+	1159: {ErrorUnreachable, true},   // timeout reading packets
+	1160: {ErrorUnreachable, true},   // error writing packets
+	1161: {ErrorUnreachable, true},   // timeout writing packets
+	1180: {ErrorDatabase, true},      // error during commit
+	1184: {ErrorUnreachable, true},   // aborted connection
+	1198: {ErrorAccessDenied, false}, // cannot change password for an anonymous account
+	1203: {ErrorUnreachable, true},   // max_user_connections of the server
+	1205: {ErrorDatabase, true},      // lock wait timeout
+	1213: {ErrorDatabase, true},      // deadlock
+	1223: {ErrorDatabase, true},      // a conflicting read lock
+	1226: {ErrorUnreachable, true},   // a resource limit of the account
+	1227: {ErrorAccessDenied, false}, // a privilege is needed
+	1290: {ErrorDatabase, true},      // --read-only, or another option that forbids the statement
+	1317: {ErrorDatabase, true},      // interrupted
+	1396: {ErrorDatabase, true},      // operation failed for an account: it came or went meanwhile
+	1410: {ErrorAccessDenied, false}, // may not create a user with GRANT
+	1449: {ErrorDatabase, false},     // the definer does not exist
+	1470: {ErrorDatabase, false},     // name too long
+	1524: {ErrorDatabase, false},     // plugin is not loaded
+	1698: {ErrorAccessDenied, false}, // access denied without password
+	1792: {ErrorDatabase, true},      // read-only transaction
+	1819: {ErrorDatabase, false},     // the password does not satisfy the policy
+	1820: {ErrorAccessDenied, false}, // the password has expired
+	1827: {ErrorDatabase, false},     // hash without the expected format
+	1836: {ErrorDatabase, true},      // read-only mode
+	1862: {ErrorAccessDenied, false}, // the password has expired
+	1927: {ErrorUnreachable, true},   // connection was killed
+	3024: {ErrorDatabase, true},      // maximum statement execution time exceeded
+	3118: {ErrorAccessDenied, false}, // account is locked
+	3159: {ErrorTLS, false},          // secure transport is required
+	3169: {ErrorUnreachable, true},   // session was killed
+	3523: {ErrorDatabase, false},     // unknown role
+	3572: {ErrorDatabase, true},      // lock not available at once
+	3580: {ErrorDatabase, true},      // the lock of the privilege caches
+	3638: {ErrorDatabase, false},     // the password is in the history
+	3879: {ErrorAccessDenied, false}, // partial revokes
+	3955: {ErrorAccessDenied, false}, // account is locked for failed logins
+	4031: {ErrorUnreachable, true},   // disconnected for inactivity
+	4151: {ErrorAccessDenied, false}, // account is locked (MariaDB)
+}
+
+var mysqlQuotable = []uint16{1040, 1044, 1045, 1049, 1053, 1095, 1129, 1130, 1142, 1143, 1146, 1203, 1205, 1213, 1226, 1227, 1290, 1396, 1410, 1449, 1470, 1524, 1698, 1819, 1820, 1836, 1862, 3118, 3159, 3523, 3638, 3879, 3955, 4151}
+
+// secretsManagerVerdicts is the table for the error codes of AWS. A code that
+// is not in it is retried when the SDK blames the server, and not when it
+// blames the client.
+var secretsManagerVerdicts = map[string]verdict{
+	"AccessDeniedException":            {ErrorAccessDenied, false},
+	"DecryptionFailure":                {ErrorAccessDenied, false},
+	"EncryptionFailure":                {ErrorAccessDenied, false},
+	"ExpiredToken":                     {ErrorAccessDenied, true}, // the chain fetches another one
+	"ExpiredTokenException":            {ErrorAccessDenied, true},
+	"IncompleteSignature":              {ErrorAccessDenied, false},
+	"InternalFailure":                  {ErrorUnreachable, true},
+	"InternalServiceError":             {ErrorUnreachable, true},
+	"InvalidClientTokenId":             {ErrorAccessDenied, false},
+	"InvalidParameterException":        {ErrorSecretsManager, false},
+	"InvalidRequestException":          {ErrorSecretsManager, false},
+	"InvalidSignatureException":        {ErrorAccessDenied, false},
+	"LimitExceededException":           {ErrorSecretsManager, false},
+	"PreconditionNotMetException":      {ErrorSecretsManager, false},
+	"RequestExpired":                   {ErrorUnreachable, true},
+	"RequestTimeout":                   {ErrorUnreachable, true},
+	"ResourceExistsException":          {ErrorSecretsManager, false},
+	"ResourceNotFoundException":        {ErrorSecretsManager, false},
+	"ServiceUnavailable":               {ErrorUnreachable, true},
+	"SlowDown":                         {ErrorThrottled, true},
+	"Throttling":                       {ErrorThrottled, true},
+	"ThrottlingException":              {ErrorThrottled, true},
+	"TooManyRequestsException":         {ErrorThrottled, true},
+	"UnknownOperationException":        {ErrorSecretsManager, false},
+	"UnrecognizedClientException":      {ErrorAccessDenied, false},
+	"ValidationException":              {ErrorSecretsManager, false},
+	"RequestLimitExceeded":             {ErrorThrottled, true},
+	"ProvisionedThroughputExceeded":    {ErrorThrottled, true},
+	"KMSAccessDeniedException":         {ErrorAccessDenied, false},
+	"KMSInvalidStateException":         {ErrorAccessDenied, false},
+	"MalformedPolicyDocumentException": {ErrorSecretsManager, false},
+}
+
+// judge finds the verdict on an error by the first link of its chain that is in
+// a table, and how its text may be quoted.
+func judge(err error) verdict {
+	var (
+		ours      *refusal
+		refused   *account.Refusal
+		field     *secret.FieldError
+		moved     *secret.MovedError
+		server    *mysql.MySQLError
+		api       smithy.APIError
+		response  *awshttp.ResponseError
+		network   net.Error
+		authority x509.UnknownAuthorityError
+		hostname  x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		handshake *tls.CertificateVerificationError
+		alert     tls.AlertError
+	)
+	switch {
+	case errors.As(err, &ours):
+		return verdict{ours.reason, false}
+	case errors.As(err, &refused):
+		return verdict{refused.Reason, refused.Retry}
+	case errors.As(err, &field):
+		return verdict{ErrorMalformed, false}
+	case errors.As(err, &moved):
+		return verdict{ErrorEdited, false}
+	case errors.As(err, &server):
+		if v, ok := mysqlVerdicts[server.Number]; ok {
+			return v
+		}
+		return verdict{ErrorUnknown, true}
+	case errors.As(err, &api):
+		if v, ok := secretsManagerVerdicts[api.ErrorCode()]; ok {
+			return v
+		}
+		if errors.As(err, &response) && response.HTTPStatusCode() == http.StatusTooManyRequests {
+			return verdict{ErrorThrottled, true}
+		}
+		if errors.As(err, &response) && response.HTTPStatusCode() >= 500 || api.ErrorFault() == smithy.FaultServer {
+			return verdict{ErrorUnreachable, true}
+		}
+		return verdict{ErrorUnknown, true}
+	case errors.As(err, &handshake), errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid), errors.As(err, &alert), errors.Is(err, mysql.ErrNoTLS):
+		return verdict{ErrorTLS, false}
+	case errors.Is(err, mysql.ErrCleartextPassword), errors.Is(err, mysql.ErrNativePassword), errors.Is(err, mysql.ErrOldPassword), errors.Is(err, mysql.ErrUnknownPlugin), errors.Is(err, mysql.ErrOldProtocol):
+		return verdict{ErrorDatabase, false}
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, mysql.ErrMalformPkt),
+		errors.Is(err, mysql.ErrPktSync), errors.Is(err, mysql.ErrPktSyncMul), errors.Is(err, mysql.ErrBusyBuffer), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		errors.As(err, &response), errors.As(err, &network):
+		return verdict{ErrorUnreachable, true}
+	}
+	return verdict{ErrorUnknown, true}
+}
+
+// edge is where every error leaves an activity. The text is rebuilt without
+// what a server or a library may have quoted, no cause goes along, and the
+// type says what it is.
+func (t *attempt) edge(ctx context.Context, err *error) {
+	if *err == nil {
+		return
+	}
+	if errors.Is(*err, context.Canceled) && ctx.Err() != nil {
+		*err = ctx.Err()
+		return
+	}
+	v := judge(*err)
+	text := t.scrub(*err)
+	if v.kind == ErrorUnknown {
+		text += " (an error that is not known here; it is tried again)"
+	}
+	options := temporal.ApplicationErrorOptions{NonRetryable: !v.retry}
+	var ours *refusal
+	if errors.As(*err, &ours) && !ours.until.IsZero() {
+		options.Details = []any{ours.until}
+	}
+	if after, ok := retryAfter(*err); ok && v.retry {
+		options.NextRetryDelay = after
+	}
+	if activity.IsActivity(ctx) {
+		activity.GetLogger(ctx).Warn("step did not succeed", "error", text, "type", v.kind, "retry", v.retry)
+	}
+	*err = temporal.NewApplicationErrorWithOptions(text, v.kind, options)
+}
+
+// retryAfter is the pause that a throttling answer asks for, at most a minute.
+func retryAfter(err error) (time.Duration, bool) {
+	var response *awshttp.ResponseError
+	if !errors.As(err, &response) || response.Response == nil {
+		return 0, false
+	}
+	seconds, parseErr := strconv.Atoi(response.Response.Header.Get("Retry-After"))
+	if parseErr != nil || seconds <= 0 {
+		return 0, false
+	}
+	return min(time.Duration(seconds)*time.Second, time.Minute), true
+}
+
+// statement finds what may hold a password or a hash in texts that quote SQL
+// or a DSN.
+var statement = regexp.MustCompile(`(?i)(identified\s.*|\bpassword\s*[=(:].*|\b(set|alter|create)\s+(user|password)\b.*|\bgrant\s.*\sto\s.*|[^\s:@/]+:[^\s@]*@(tcp|unix)?\(.*|0x[0-9a-f]{16,}|\$A\$.*)`)
+
+// scrub is the text of an error as it may be stored for ever.
+func (t *attempt) scrub(err error) string {
+	text := err.Error()
+	var server *mysql.MySQLError
+	if errors.As(err, &server) {
+		safe := fmt.Sprintf("MySQL error %d (%s)", server.Number, server.SQLState)
+		if slices.Contains(mysqlQuotable, server.Number) {
+			safe += ": " + server.Message
+		}
+		text = strings.ReplaceAll(text, server.Error(), safe)
+	}
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		safe := api.ErrorCode()
+		if _, ok := secretsManagerVerdicts[safe]; ok && safe != "ValidationException" {
+			safe += ": " + api.ErrorMessage()
+		}
+		text = cut(text, "operation error") + safe
+	}
+	var ours *refusal
+	var refused *account.Refusal
+	var field *secret.FieldError
+	var moved *secret.MovedError
+	if !errors.As(err, &ours) && !errors.As(err, &refused) && !errors.As(err, &field) && !errors.As(err, &moved) {
+		text = statement.ReplaceAllString(text, "[left out]")
+	}
+	return t.redact(text)
+}
+
+// cut drops the part of the text that the SDK wrote, which begins with mark.
+func cut(text, mark string) string {
+	before, _, _ := strings.Cut(text, mark)
+	return before
+}
+
+// redact takes every password that this attempt has met out of a text, in each
+// of the spellings that quoting gives it.
+func (t *attempt) redact(text string) string {
+	var all []string
+	for _, p := range t.known {
+		if p == "" {
+			continue
+		}
+		quoted := strconv.Quote(p)
+		all = append(all, p, quoted[1:len(quoted)-1], url.QueryEscape(p), url.PathEscape(p),
+			strings.ReplaceAll(p, `'`, `''`), strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(p))
+	}
+	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
+	for _, p := range all {
+		text = strings.ReplaceAll(text, p, "[password]")
+	}
+	return text
+}

@@ -1,0 +1,50 @@
+package activities
+
+import "strings"
+
+// cloneSuffix makes the name of the second account, as in AWS's own function,
+// so that a secret can be taken over from it and handed back.
+const cloneSuffix = "_clone"
+
+// pair is what is known of the two users of one secret.
+type pair struct {
+	// Current and Previous are the users of AWSCURRENT and AWSPREVIOUS.
+	Current, Previous string
+	// CloneUsername is what the workflow's input says, empty when it does not.
+	CloneUsername string
+	// Known are the two users that this workflow has rotated between before.
+	Known []string
+}
+
+// standby finds the other user of the pair, and whether there is evidence that
+// an account of that name is it. Whoever may write a secret could name any
+// account in it, so a name alone counts only where it is the current user's own
+// with "_clone" added or taken off; everything else must come from the
+// workflow.
+func (p pair) standby(secretName string) (user string, owned bool, err error) {
+	if len(p.Known) == 2 {
+		switch p.Current {
+		case p.Known[0]:
+			return p.Known[1], true, nil
+		case p.Known[1]:
+			return p.Known[0], true, nil
+		}
+	}
+	if p.CloneUsername != "" && p.CloneUsername != p.Current {
+		return p.CloneUsername, true, nil
+	}
+	if p.Previous != "" && (p.Previous == p.Current+cloneSuffix || p.Current == p.Previous+cloneSuffix) {
+		return p.Previous, true, nil
+	}
+	stripped, isClone := strings.CutSuffix(p.Current, cloneSuffix)
+	if !isClone && p.CloneUsername == "" {
+		return p.Current + cloneSuffix, false, nil
+	}
+	if isClone && p.CloneUsername == p.Current {
+		return stripped, true, nil
+	}
+	if isClone {
+		return "", false, refuse(ErrorUnknownPair, "secret %s is for user %s, and nothing says which other account is its pair: give CloneUsername %q if %[3]s is the other one, or %[2]q if %[2]s is the clone", secretName, p.Current, stripped)
+	}
+	return "", false, refuse(ErrorUnknownPair, "secret %s is for user %s, which is CloneUsername itself: give the name of the other account of the pair", secretName, p.Current)
+}

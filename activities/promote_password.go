@@ -1,0 +1,30 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+)
+
+// PromotePasswordResult says what AWSCURRENT is now, and since when.
+type PromotePasswordResult struct {
+	VersionID         string    `json:"VersionId"`
+	PreviousVersionID string    `json:"PreviousVersionId"`
+	PromotedAt        time.Time `json:"PromotedAt"`
+}
+
+// PromotePassword makes the staged version AWSCURRENT. Secrets Manager makes
+// the one before it AWSPREVIOUS.
+func (a *Activities) PromotePassword(ctx context.Context, r Rotation) (result PromotePasswordResult, err error) {
+	t := a.begin()
+	defer t.edge(ctx, &err)
+
+	if err := t.Secrets.Promote(ctx, r.SecretID, r.CurrentVersionID, r.VersionID); err != nil {
+		return PromotePasswordResult{}, err
+	}
+	t.Secrets.Forget(r.SecretID)
+	t.Secrets.Forget(r.MasterSecretID)
+	activity.GetLogger(ctx).Info("promoted", "secret", r.SecretID, "version", r.VersionID, "user", r.Standby.User)
+	return PromotePasswordResult{VersionID: r.VersionID, PreviousVersionID: r.CurrentVersionID, PromotedAt: time.Now().UTC()}, nil
+}

@@ -1,0 +1,45 @@
+package activities
+
+import (
+	"context"
+
+	"go.temporal.io/sdk/activity"
+)
+
+// SetPasswordResult names the account whose password was set.
+type SetPasswordResult struct {
+	Account   string `json:"Account"`
+	VersionID string `json:"VersionId"`
+}
+
+// SetPassword gives the standby the staged password and unlocks it. From here
+// on AWSPREVIOUS no longer logs in.
+//
+// AWSPENDING is looked at once more while the account is held on the server, so
+// that an attempt that was overtaken cannot set an outdated password.
+func (a *Activities) SetPassword(ctx context.Context, r Rotation) (result SetPasswordResult, err error) {
+	t := a.begin()
+	defer t.edge(ctx, &err)
+
+	pending, err := t.version(ctx, r.SecretID, r.VersionID)
+	if err != nil {
+		return SetPasswordResult{}, err
+	}
+	if pending.Username != r.Standby.User || !t.sameServer(pending, r) {
+		return SetPasswordResult{}, refuse(ErrorEdited, "version %s of secret %s is for %s, not for %s at %s: it was not staged by this rotation; rotate again", r.VersionID, r.SecretID, pending.Credential, r.Standby, r.Server)
+	}
+	admin, err := t.administer(ctx, r)
+	if err != nil {
+		return SetPasswordResult{}, err
+	}
+	defer closeInto(&err, admin)
+	stillStaged := func(ctx context.Context) error {
+		_, err := t.Secrets.Staged(ctx, r.SecretID, r.VersionID)
+		return err
+	}
+	if err := admin.SetPassword(ctx, r.Standby, pending.Password, stillStaged); err != nil {
+		return SetPasswordResult{}, err
+	}
+	activity.GetLogger(ctx).Info("password set", "secret", r.SecretID, "version", r.VersionID, "account", r.Standby.String())
+	return SetPasswordResult{Account: r.Standby.String(), VersionID: r.VersionID}, nil
+}

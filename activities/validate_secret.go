@@ -1,0 +1,42 @@
+package activities
+
+import (
+	"context"
+
+	"github.com/rotate-user/rotate-user/internal/secret"
+)
+
+// ValidateSecretInput names the secret whose credential should log in.
+type ValidateSecretInput struct {
+	SecretID string `json:"SecretId"`
+}
+
+// ValidateSecretResult says as whom AWSCURRENT logs in.
+type ValidateSecretResult struct {
+	VersionID     string `json:"VersionId"`
+	Username      string `json:"Username"`
+	Account       string `json:"Account"`
+	Server        string `json:"Server"`
+	ServerVersion string `json:"ServerVersion"`
+	TLS           bool   `json:"TLS"`
+}
+
+// ValidateSecret logs in with AWSCURRENT as an application would.
+func (a *Activities) ValidateSecret(ctx context.Context, in ValidateSecretInput) (result ValidateSecretResult, err error) {
+	t := a.begin()
+	defer t.edge(ctx, &err)
+	defer t.Secrets.Forget(in.SecretID)
+
+	current, err := t.labelled(ctx, in.SecretID, secret.Current)
+	if err != nil {
+		return ValidateSecretResult{}, err
+	}
+	login, err := t.login(ctx, current)
+	if err != nil {
+		return ValidateSecretResult{}, err
+	}
+	return ValidateSecretResult{
+		VersionID: current.ID, Username: current.Username, Account: login.Account.String(),
+		Server: current.Address(), ServerVersion: login.Version, TLS: login.TLS,
+	}, nil
+}

@@ -1,0 +1,251 @@
+// Package secret is a user's secret in AWS Secrets Manager: its JSON, its
+// versions and their staging labels.
+//
+// Values are never put into an error, and String and Format of a Credential
+// leave its password out, so that a stray %v cannot print one.
+package secret
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// DefaultPort is MySQL's, for secrets that name none.
+const DefaultPort = 3306
+
+// Credential is the JSON of a secret as AWS defines it for MySQL and MariaDB.
+// https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_secret_json_structure.html
+type Credential struct {
+	Engine   string // mysql, aurora-mysql or mariadb
+	Host     string
+	Port     int // DefaultPort where the secret names none
+	Username string
+	Password string
+	DBName   string
+	// MasterARN names the administrator's secret; empty where the secret does not.
+	MasterARN string
+	// TLS is false only where the secret says "ssl": false.
+	TLS bool
+
+	raw []byte
+}
+
+// FieldError says which field of a secret's JSON is wrong. It never holds the
+// field's value.
+type FieldError struct{ Field, Problem string }
+
+func (e *FieldError) Error() string {
+	if e.Field == "" {
+		return "the secret's value " + e.Problem
+	}
+	return fmt.Sprintf("field %q of the secret's value %s", e.Field, e.Problem)
+}
+
+// Parse reads the JSON of a secret. Every error is a *FieldError.
+func Parse(data []byte) (Credential, error) {
+	if !utf8.Valid(data) {
+		return Credential{}, &FieldError{"", "is not UTF-8 text"}
+	}
+	pairs, err := members(data)
+	if err != nil {
+		return Credential{}, err
+	}
+	c := Credential{Port: DefaultPort, TLS: true, raw: data}
+	text := func(name string, into *string, required bool) error {
+		v, ok := pairs[name]
+		if !ok || string(v) == "null" {
+			if required {
+				return &FieldError{name, "is missing"}
+			}
+			return nil
+		}
+		if json.Unmarshal(v, into) != nil {
+			return &FieldError{name, "must be a text"}
+		}
+		if required && *into == "" {
+			return &FieldError{name, "is empty"}
+		}
+		if strings.ContainsRune(*into, 0) {
+			return &FieldError{name, "holds a NUL character"}
+		}
+		return nil
+	}
+	err = errors.Join(
+		text("engine", &c.Engine, true),
+		text("host", &c.Host, true),
+		text("username", &c.Username, true),
+		text("password", &c.Password, true),
+		text("dbname", &c.DBName, false),
+		text("masterarn", &c.MasterARN, false),
+	)
+	if err != nil {
+		return Credential{}, err
+	}
+	switch c.Engine {
+	case "mysql", "aurora-mysql", "mariadb":
+	default:
+		return Credential{}, &FieldError{"engine", "must be mysql, aurora-mysql or mariadb"}
+	}
+	if strings.ContainsAny(c.Host, "/ ()@\\\t\r\n") {
+		return Credential{}, &FieldError{"host", "must be a host name or an IP address"}
+	}
+	if v, ok := pairs["port"]; ok && string(v) != "null" {
+		if c.Port, ok = port(v); !ok {
+			return Credential{}, &FieldError{"port", "must be a whole number from 1 to 65535, or the same as a text"}
+		}
+	}
+	if v, ok := pairs["ssl"]; ok && string(v) != "null" {
+		switch strings.ToLower(string(v)) {
+		case "true", `"true"`:
+		case "false", `"false"`:
+			c.TLS = false
+		default:
+			return Credential{}, &FieldError{"ssl", "must be true or false"}
+		}
+	}
+	return c, nil
+}
+
+// New is the JSON of a new user's secret: the administrator's database, with
+// its own credential.
+func New(master Credential, masterARN, username, password, dbname string) ([]byte, error) {
+	value := struct {
+		Engine    string `json:"engine"`
+		Host      string `json:"host"`
+		Port      int    `json:"port"`
+		Username  string `json:"username"`
+		Password  string `json:"password"`
+		DBName    string `json:"dbname,omitempty"`
+		MasterARN string `json:"masterarn"`
+		SSL       *bool  `json:"ssl,omitempty"`
+	}{master.Engine, master.Host, master.Port, username, password, dbname, masterARN, nil}
+	if !master.TLS {
+		value.SSL = new(bool)
+	}
+	return marshal(value)
+}
+
+// With is the same JSON with another user name and password. Everything else
+// in it stays as it is: unknown fields, their order, the way numbers are
+// written.
+func (c Credential) With(username, password string) ([]byte, error) {
+	dec := json.NewDecoder(bytes.NewReader(c.raw))
+	if _, err := dec.Token(); err != nil {
+		return nil, &FieldError{"", "is no JSON object"}
+	}
+	var out []byte
+	last := 0
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return nil, &FieldError{"", "is no JSON object"}
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return nil, &FieldError{"", "is no JSON object"}
+		}
+		var replacement string
+		switch name {
+		case "username":
+			replacement = username
+		case "password":
+			replacement = password
+		default:
+			continue
+		}
+		text, err := marshal(replacement)
+		if err != nil {
+			return nil, fmt.Errorf("encode a credential: %w", err)
+		}
+		end := int(dec.InputOffset())
+		out = append(out, c.raw[last:end-len(value)]...)
+		out = append(out, text...)
+		last = end
+	}
+	return append(out, c.raw[last:]...), nil
+}
+
+// Address is host:port.
+func (c Credential) Address() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
+
+// SameServer says whether both name one server: the same host, by the rules of
+// DNS names, and the same port.
+func (c Credential) SameServer(other Credential) bool {
+	name := func(h string) string { return strings.ToLower(strings.TrimSuffix(h, ".")) }
+	return name(c.Host) == name(other.Host) && c.Port == other.Port
+}
+
+// String names the user and the server and leaves the password out.
+func (c Credential) String() string { return fmt.Sprintf("%s at %s", c.Username, c.Address()) }
+
+// Format is String for every verb, %#v included.
+func (c Credential) Format(s fmt.State, _ rune) { _, _ = s.Write([]byte(c.String())) }
+
+// LogValue is String.
+func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// MarshalJSON refuses: a credential goes to Secrets Manager by With, and
+// nowhere else.
+func (c Credential) MarshalJSON() ([]byte, error) {
+	return nil, errors.New("a credential is never encoded")
+}
+
+func members(data []byte) (map[string]json.RawMessage, error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
+		return nil, &FieldError{"", "is no JSON object"}
+	}
+	pairs := map[string]json.RawMessage{}
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return nil, &FieldError{"", "is no JSON object"}
+		}
+		key := name.(string)
+		if _, twice := pairs[key]; twice {
+			return nil, &FieldError{key, "is there twice"}
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return nil, &FieldError{"", "is no JSON object"}
+		}
+		pairs[key] = value
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, &FieldError{"", "is no JSON object"}
+	}
+	if dec.More() {
+		return nil, &FieldError{"", "goes on after its JSON object"}
+	}
+	return pairs, nil
+}
+
+func port(v json.RawMessage) (int, bool) {
+	s := string(v)
+	if len(s) > 1 && s[0] == '"' {
+		if json.Unmarshal(v, &s) != nil {
+			return 0, false
+		}
+	}
+	n, err := strconv.ParseUint(s, 10, 16)
+	return int(n), err == nil && n > 0
+}
+
+// marshal writes <, > and & as they are: they are common in passwords, and a
+// reader without a JSON library should still find them.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode a secret's value: %w", err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}

@@ -1,0 +1,159 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rotate-user/rotate-user/activities"
+)
+
+// DeleteUserInput says which secret to delete, with its users.
+type DeleteUserInput struct {
+	SecretID       string `json:"SecretId"`
+	MasterSecretID string `json:"MasterSecretId,omitempty"`
+	// RecoveryWindowInDays is how long the secret can be restored: 7 to 30 days,
+	// 30 by default, as Secrets Manager.
+	RecoveryWindowInDays int    `json:"RecoveryWindowInDays,omitempty"`
+	CloneUsername        string `json:"CloneUsername,omitempty"`
+	ActivityTaskQueue    string `json:"ActivityTaskQueue,omitempty"`
+
+	typed typed
+}
+
+// DeletionState is what one run of DeleteUserWorkflow hands to the next.
+type DeletionState struct {
+	Deletion     activities.Deletion `json:"Deletion"`
+	DeletionDate time.Time           `json:"DeletionDate"`
+}
+
+// DeleteUserResult says how a deletion ended.
+type DeleteUserResult struct {
+	// Fate is Gone or Restored.
+	Fate activities.SecretFate `json:"Fate"`
+	// Accounts were dropped with the secret, or unlocked when it was restored.
+	Accounts []string `json:"Accounts"`
+}
+
+const (
+	// restoredWithin bounds how long an account stays locked after its secret
+	// was restored.
+	restoredWithin = 5 * time.Minute
+	looksPerRun    = 200
+)
+
+// DeleteUserWorkflow schedules a secret for deletion and locks its accounts.
+// When the recovery window has passed it drops them; when the secret is
+// restored meanwhile, it unlocks them.
+func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input DeleteUserInput, carried *DeletionState) (DeleteUserResult, error) {
+	if carried == nil {
+		if err := input.Validate(); err != nil {
+			return DeleteUserResult{}, invalidInput(err)
+		}
+	}
+	ctx = workflow.WithActivityOptions(ctx, stepOptions(input.ActivityTaskQueue, input.SecretID))
+	if carried == nil {
+		var err error
+		if carried, err = deleteSecret(ctx, input); err != nil {
+			return DeleteUserResult{}, err
+		}
+	}
+	workflow.SetCurrentDetails(ctx, fmt.Sprintf("Secret `%s` is scheduled for deletion on %s; its accounts are locked, and are dropped then, or unlocked when it is restored.",
+		input.SecretID, clock(carried.DeletionDate)))
+	for range looksPerRun {
+		if err := workflow.Sleep(ctx, restoredWithin); err != nil {
+			return DeleteUserResult{}, err
+		}
+		var fate activities.SecretFate
+		if err := workflow.ExecuteActivity(ctx, "LookAtSecret", carried.Deletion).Get(ctx, &fate); err != nil {
+			workflow.GetLogger(ctx).Warn("the secret cannot be looked at; tried again later", "secret", input.SecretID, "error", err)
+			continue
+		}
+		if fate == activities.SecretScheduled {
+			continue
+		}
+		err := finish(ctx, fate, carried.Deletion)
+		if err == nil {
+			return DeleteUserResult{Fate: fate, Accounts: names(carried.Deletion)}, nil
+		}
+		workflow.GetLogger(ctx).Error("the accounts could not be changed; tried again later", "secret", input.SecretID, "error", err)
+	}
+	return DeleteUserResult{}, workflow.NewContinueAsNewError(ctx, workflow.GetInfo(ctx).WorkflowType.Name, input, carried)
+}
+
+// deleteSecret finds the accounts while the secret can still be read, and locks
+// them only once no client can read it any more.
+func deleteSecret(ctx workflow.Context, input DeleteUserInput) (*DeletionState, error) {
+	tell(ctx, input.SecretID, PauseUpdate)
+	state := &DeletionState{}
+	err := workflow.ExecuteActivity(ctx, "FindAccounts", activities.CloneUserInput{
+		SecretID: input.SecretID, MasterSecretID: input.MasterSecretID, CloneUsername: input.CloneUsername,
+	}).Get(ctx, &state.Deletion)
+	if err == nil {
+		state.Deletion.RecoveryWindowInDays = input.window()
+		err = workflow.ExecuteActivity(ctx, "DeleteSecret", state.Deletion).Get(ctx, &state.DeletionDate)
+	}
+	if err != nil {
+		tell(ctx, input.SecretID, ResumeUpdate)
+		return nil, err
+	}
+	return state, workflow.ExecuteActivity(ctx, "LockAccounts", state.Deletion).Get(ctx, nil)
+}
+
+func finish(ctx workflow.Context, fate activities.SecretFate, d activities.Deletion) error {
+	activity, message := "DropAccounts", StopUpdate
+	if fate == activities.SecretRestored {
+		activity, message = "UnlockAccounts", ResumeUpdate
+	}
+	if err := workflow.ExecuteActivity(ctx, activity, d).Get(ctx, nil); err != nil {
+		return err
+	}
+	tell(ctx, d.SecretID, message)
+	return nil
+}
+
+// tell sends a signal to the rotation of the secret. There may be none.
+func tell(ctx workflow.Context, secretID, message string) {
+	if err := workflow.SignalExternalWorkflow(ctx, RotateUserWorkflowID(secretID), "", message, nil).Get(ctx, nil); err != nil {
+		workflow.GetLogger(ctx).Info("no rotation to tell", "secret", secretID, "signal", message)
+	}
+}
+
+func names(d activities.Deletion) []string {
+	var all []string
+	for _, n := range d.Accounts {
+		all = append(all, n.String())
+	}
+	return all
+}
+
+func (in DeleteUserInput) window() int {
+	if in.RecoveryWindowInDays == 0 {
+		return 30
+	}
+	return in.RecoveryWindowInDays
+}
+
+// Validate names the first field that is wrong.
+func (in DeleteUserInput) Validate() error {
+	if in.typed.err != nil {
+		return in.typed.err
+	}
+	if err := validSecretID("SecretId", in.SecretID, true); err != nil {
+		return err
+	}
+	if err := validSecretID("MasterSecretId", in.MasterSecretID, false); err != nil {
+		return err
+	}
+	if in.RecoveryWindowInDays == 0 && in.typed.has("RecoveryWindowInDays") || in.RecoveryWindowInDays != 0 && (in.RecoveryWindowInDays < 7 || in.RecoveryWindowInDays > 30) {
+		return fmt.Errorf("RecoveryWindowInDays is %d: 7 to 30", in.RecoveryWindowInDays)
+	}
+	return nil
+}
+
+// UnmarshalJSON keeps what is wrong with the text for Validate.
+func (in *DeleteUserInput) UnmarshalJSON(data []byte) error {
+	type plain DeleteUserInput
+	return in.typed.decode(data, (*plain)(in))
+}

@@ -1,0 +1,160 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/internal/schedule"
+)
+
+// The names that other programs rely on. They are a contract: none of them may
+// change as long as one workflow of an earlier release is still running.
+const (
+	// TaskQueue is where the worker listens unless it is told otherwise.
+	TaskQueue = "rotate-user"
+
+	// StatusQuery answers a Status.
+	StatusQuery = "status"
+
+	// The updates, and the signals of the same names. RotateUpdate takes a
+	// RotateRequest and answers the Rotation; RescheduleUpdate takes a
+	// RescheduleRequest; the others take nothing. All but RotateUpdate answer a
+	// Status.
+	RotateUpdate     = "rotate"
+	PauseUpdate      = "pause"
+	ResumeUpdate     = "resume"
+	RescheduleUpdate = "reschedule"
+	StopUpdate       = "stop"
+)
+
+// RotateUserWorkflowID is the id of the one workflow that rotates a secret. The
+// secret is named as the caller names it, by name or by ARN.
+func RotateUserWorkflowID(secretID string) string { return "rotate-user/" + secretID }
+
+// CreateUserWorkflowID is the id of the workflow that makes a user and its secret.
+func CreateUserWorkflowID(secretID string) string { return "create-user/" + secretID }
+
+// DeleteUserWorkflowID is the id of the workflow that deletes a secret and its users.
+func DeleteUserWorkflowID(secretID string) string { return "delete-user/" + secretID }
+
+// The search attributes. A cluster that lacks them can still rotate.
+var (
+	RotationStatusKey   = temporal.NewSearchAttributeKeyKeyword("RotationStatus")
+	LastRotatedDateKey  = temporal.NewSearchAttributeKeyTime("LastRotatedDate")
+	NextRotationDateKey = temporal.NewSearchAttributeKeyTime("NextRotationDate")
+	DatabaseHostKey     = temporal.NewSearchAttributeKeyKeyword("DatabaseHost")
+)
+
+// RotationStatus says what the workflow of one secret is doing. It is the value
+// of the search attribute of the same name.
+type RotationStatus string
+
+// The states of a rotation workflow.
+const (
+	Scheduled RotationStatus = "Scheduled" // asleep until NextRotationDate
+	Rotating  RotationStatus = "Rotating"  // a rotation is under way
+	Failed    RotationStatus = "Failed"    // the last rotation failed; NextRotationDate is the next attempt
+	Paused    RotationStatus = "Paused"    // asleep until it is resumed, or rotated by request
+	Stopped   RotationStatus = "Stopped"   // the workflow has ended by request
+)
+
+// The steps of a rotation, by the names of their activities, in their order.
+// RevokePrevious follows them only where it was asked for.
+const (
+	CloneUser       = "CloneUser"
+	StagePassword   = "StagePassword"
+	SetPassword     = "SetPassword"
+	TestPassword    = "TestPassword"
+	PromotePassword = "PromotePassword"
+	RevokePrevious  = "RevokePrevious"
+)
+
+// The types of the errors that the workflow itself answers. Errors of a step
+// have the types of package activities.
+const (
+	ErrorInvalidInput   = "InvalidInput"                 // a field of an input or a request is wrong; its text names it
+	ErrorMinimumOverlap = activities.ErrorMinimumOverlap // too soon after the last rotation; its text says from when it is safe
+	ErrorJustRotated    = "JustRotated"                  // the request came as a rotation ended; ask again if another is wanted
+	ErrorStillInUse     = "StillInUse"                   // RequireDrained, and sessions of the standby have not ended in time
+)
+
+// RotateRequest is the argument of RotateUpdate.
+type RotateRequest struct {
+	// Force rotates even within MinimumOverlap of the last rotation, and takes
+	// over a version that another rotator has staged and not finished.
+	Force bool `json:"Force,omitempty"`
+	// RevokePrevious locks the account that was in use until now, ends its
+	// sessions and scrambles its password once the new one is promoted.
+	RevokePrevious bool `json:"RevokePrevious,omitempty"`
+	// Grace is how long RevokePrevious waits after the promotion; none by
+	// default, 24 hours at most.
+	Grace schedule.Duration `json:"Grace,omitzero"`
+
+	typed typed
+}
+
+// RescheduleRequest is the argument of RescheduleUpdate.
+type RescheduleRequest struct {
+	RotationRules RotationRules `json:"RotationRules"`
+
+	typed typed
+}
+
+// Status is the answer to StatusQuery. Times are UTC.
+type Status struct {
+	SecretID         string         `json:"SecretId"`
+	MasterSecretID   string         `json:"MasterSecretId,omitempty"`
+	RotationStatus   RotationStatus `json:"RotationStatus"`
+	RotationRules    RotationRules  `json:"RotationRules"`
+	LastRotatedDate  time.Time      `json:"LastRotatedDate,omitzero"`
+	NextRotationDate time.Time      `json:"NextRotationDate,omitzero"`
+	DatabaseHost     string         `json:"DatabaseHost,omitempty"`
+	// Username is the user of AWSCURRENT, StandbyUsername the other one of the
+	// pair. Both are empty before the first rotation has looked.
+	Username        string `json:"Username,omitempty"`
+	StandbyUsername string `json:"StandbyUsername,omitempty"`
+	// Current is the rotation under way, nil when there is none.
+	Current *Rotation `json:"Current,omitempty"`
+	// Rotations are the last ten that ended, the newest first.
+	Rotations []Rotation `json:"Rotations,omitempty"`
+}
+
+// Rotation is the record of one rotation, under way or ended.
+type Rotation struct {
+	// VersionID is the id of the secret's new version, and of the run that made it.
+	VersionID string `json:"VersionId"`
+	// Username is the account that was (or is to be) promoted, with its host;
+	// PreviousUsername the one in use before.
+	Username         string    `json:"Username,omitempty"`
+	PreviousUsername string    `json:"PreviousUsername,omitempty"`
+	StartedAt        time.Time `json:"StartedAt"`
+	EndedAt          time.Time `json:"EndedAt,omitzero"`
+	Steps            []Step    `json:"Steps,omitempty"`
+	// Created says that the standby did not exist and was made.
+	Created bool `json:"Created,omitempty"`
+	// Changes are the rights and properties that were changed on the standby, a
+	// readable line each, at most twenty; Drift those among them that somebody had changed
+	// on the standby alone. Warnings are things to know that stop nothing.
+	Changes  []string `json:"Changes,omitempty"`
+	Drift    []string `json:"Drift,omitempty"`
+	Warnings []string `json:"Warnings,omitempty"`
+	// InUse is who was still logged in as the standby before its password
+	// changed, a line for each host and program.
+	InUse []string `json:"InUse,omitempty"`
+	// Revoked says that the previous account was locked after the promotion.
+	Revoked bool `json:"Revoked,omitempty"`
+	// Error and ErrorType are set when the rotation failed: the text says what to do.
+	Error     string `json:"Error,omitempty"`
+	ErrorType string `json:"ErrorType,omitempty"`
+}
+
+// Step is one step of a rotation, begun or done.
+type Step struct {
+	Name      string    `json:"Name"`
+	StartedAt time.Time `json:"StartedAt"`
+	EndedAt   time.Time `json:"EndedAt,omitzero"`
+	// Text says what the step did, in a few words; empty until it has ended.
+	Text string `json:"Text,omitempty"`
+}

@@ -1,0 +1,51 @@
+// Package workflows is the deterministic part: when a credential is rotated,
+// in which steps, and what is done when one of them fails. All that touches the
+// world is in package activities.
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+)
+
+// Workflows are registered as one; the type of each workflow is the name of its method.
+type Workflows struct {
+	// SearchAttributes says whether the cluster has the search attributes of
+	// this package; nil is no. The answer is recorded in the workflow's history.
+	SearchAttributes func() bool
+}
+
+// Register registers every workflow. Workers, replayers and test environments
+// register alike.
+func Register(r worker.WorkflowRegistry, w Workflows) {
+	r.RegisterWorkflow(w.RotateUserWorkflow)
+	r.RegisterWorkflow(w.PlanRotationWorkflow)
+	r.RegisterWorkflow(w.ValidateSecretWorkflow)
+	r.RegisterWorkflow(w.CreateUserWorkflow)
+	r.RegisterWorkflow(w.DeleteUserWorkflow)
+}
+
+const (
+	// StepTimeout bounds one try of one activity. A worker that stops lets the
+	// tries it has begun end first.
+	StepTimeout = time.Minute
+
+	// stepPatience is how long a step is tried before the attempt has failed and
+	// the next is left to the rotation's window.
+	stepPatience = 10 * time.Minute
+)
+
+// stepOptions retry what passes quickly; activities say themselves which errors
+// no retry can mend.
+func stepOptions(taskQueue, summary string) workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		TaskQueue:              taskQueue,
+		StartToCloseTimeout:    StepTimeout,
+		ScheduleToCloseTimeout: stepPatience,
+		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
+		Summary:                summary,
+	}
+}

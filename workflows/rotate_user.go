@@ -1,0 +1,43 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/workflow"
+)
+
+// RotateUserWorkflow rotates the credential of one MySQL user for as long as
+// the user lives. Each run sleeps, rotates once, and continues as new with its
+// State. It fails only on input that can never work.
+func (w Workflows) RotateUserWorkflow(ctx workflow.Context, input RotateUserInput, carried *State) (Status, error) {
+	r, err := w.begin(ctx, input, carried)
+	if err != nil {
+		return Status{}, err
+	}
+	if err := r.sleep(ctx); err != nil {
+		return Status{}, err
+	}
+	if r.due(ctx) {
+		r.record(ctx, r.rotate(ctx))
+	}
+	return r.next(ctx)
+}
+
+// rotate makes the standby equal to the account in use, gives it a new
+// password, proves that it works, and only then promotes it. The credential in
+// use is valid throughout.
+func (r *rotator) rotate(ctx workflow.Context) error {
+	ctx = r.toTheEnd(ctx)
+	rotation, promoted, err := r.cloneUser(ctx)
+	if err != nil {
+		return err
+	}
+	steps := []string{StagePassword, SetPassword, TestPassword, PromotePassword}
+	if promoted {
+		steps = []string{PromotePassword}
+	}
+	for _, name := range steps {
+		if err := r.step(ctx, name, rotation, nil); err != nil {
+			return err
+		}
+	}
+	return r.revokePrevious(ctx, rotation)
+}

@@ -1,0 +1,359 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rotate-user/rotate-user/activities"
+)
+
+// State is what one run hands to the next. It is decoded tolerantly and only
+// ever grows optional fields, so that releases can follow each other in either
+// order.
+type State struct {
+	LastRotatedDate time.Time `json:"LastRotatedDate,omitzero"`
+	// NextRotationDate is when the run wakes, WindowCloses until when a rotation
+	// that failed is tried again.
+	NextRotationDate time.Time `json:"NextRotationDate,omitzero"`
+	WindowCloses     time.Time `json:"WindowCloses,omitzero"`
+	// Attempts are those that have failed in a row.
+	Attempts int  `json:"Attempts,omitempty"`
+	Paused   bool `json:"Paused,omitempty"`
+	// Requested is a rotation that a signal asked for as the run before ended.
+	Requested *RotateRequest `json:"Requested,omitempty"`
+	// Usernames are the user in use and the other one of the pair, once known:
+	// the evidence that both accounts are this workflow's. Revoked is the one
+	// that it has locked.
+	Usernames []string `json:"Usernames,omitempty"`
+	Revoked   string   `json:"Revoked,omitempty"`
+	// EarlierVersionID is the version of the attempt that failed last.
+	EarlierVersionID string `json:"EarlierVersionId,omitempty"`
+	DatabaseHost     string `json:"DatabaseHost,omitempty"`
+	// SearchAttributes says that the cluster has them.
+	SearchAttributes bool       `json:"SearchAttributes,omitempty"`
+	Rotations        []Rotation `json:"Rotations,omitempty"`
+}
+
+const (
+	kept = 10 // rotations in State
+
+	// firstWindow is how long a rotation at the start is tried again: a schedule
+	// has no window for it.
+	firstWindow = 24 * time.Hour
+
+	// lateSpread is over how long rotations are spread whose window has passed
+	// while no worker was there.
+	lateSpread = 15 * time.Minute
+)
+
+// rotator is one run.
+type rotator struct {
+	State
+
+	input   RotateUserInput
+	w       Workflows
+	request *RotateRequest
+	current *Rotation // under way
+	ended   *Rotation // what this run's rotation came to
+	changed bool      // a message changed the state; the run gives way to the next
+	stopped bool
+	leaving bool // no rotation begins in this run any more
+	asked   bool // the worker was asked about the search attributes
+}
+
+func (w Workflows) begin(ctx workflow.Context, input RotateUserInput, carried *State) (*rotator, error) {
+	r := &rotator{input: input, w: w}
+	if carried != nil {
+		r.State = *carried
+		r.request, r.Requested = carried.Requested, nil
+		return r, r.listen(ctx)
+	}
+	if err := input.Validate(); err != nil {
+		return nil, invalidInput(err)
+	}
+	now := workflow.Now(ctx)
+	r.NextRotationDate, r.WindowCloses = now, now.Add(firstWindow)
+	if err := r.listen(ctx); err != nil {
+		return nil, err
+	}
+	if !input.immediately() {
+		r.schedule(now)
+		r.look(ctx)
+		r.show(ctx)
+	}
+	return r, nil
+}
+
+// sleep ends when a rotation is due or a message has come. The timer is the
+// first command of a run, so that a run that sleeps binds later releases to
+// nothing else.
+func (r *rotator) sleep(ctx workflow.Context) error {
+	r.describe(ctx)
+	timers, cancel := workflow.WithCancel(ctx)
+	var timer workflow.Future
+	wake := func(at time.Time) {
+		timer = workflow.NewTimerWithOptions(timers, at.Sub(workflow.Now(ctx)), workflow.TimerOptions{
+			Summary: "next rotation of " + r.input.SecretID + ": " + clock(at),
+		})
+	}
+	if !r.Paused {
+		wake(r.NextRotationDate)
+	}
+	message := func() bool { return r.request != nil || r.changed || r.stopped }
+	awake := func() bool { return message() || timer != nil && timer.IsReady() }
+	if err := workflow.Await(ctx, awake); err != nil {
+		return err
+	}
+	if !message() && workflow.Now(ctx).After(r.WindowCloses) {
+		wake(workflow.Now(ctx).Add(offset(r.input.SecretID, lateSpread)))
+		if err := workflow.Await(ctx, awake); err != nil {
+			return err
+		}
+	}
+	if r.request != nil {
+		cancel()
+	}
+	return nil
+}
+
+func (r *rotator) due(ctx workflow.Context) bool {
+	return !r.stopped && (r.request != nil || !r.Paused && !r.changed && !workflow.Now(ctx).Before(r.NextRotationDate))
+}
+
+// toTheEnd is a context that outlives a cancellation of the workflow: a
+// rotation that has begun is never cut in two by it.
+func (r *rotator) toTheEnd(ctx workflow.Context) workflow.Context {
+	r.current = &Rotation{VersionID: workflow.GetInfo(ctx).OriginalRunID, StartedAt: workflow.Now(ctx)}
+	r.show(ctx)
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	return ctx
+}
+
+func (r *rotator) cloneUserInput(ctx workflow.Context) activities.CloneUserInput {
+	info := workflow.GetInfo(ctx)
+	return activities.CloneUserInput{
+		SecretID:              r.input.SecretID,
+		MasterSecretID:        r.input.MasterSecretID,
+		CloneUsername:         r.input.CloneUsername,
+		VersionID:             info.OriginalRunID,
+		EarlierVersionID:      r.EarlierVersionID,
+		Mark:                  info.FirstRunID,
+		Pair:                  r.Usernames,
+		Revoked:               r.Revoked,
+		MinimumOverlapSeconds: int64(r.input.overlap().Seconds()),
+		Force:                 r.request != nil && r.request.Force,
+	}
+}
+
+// cloneUser takes the first step, and again while sessions of the standby are
+// waited for.
+func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, error) {
+	var clone activities.CloneUserResult
+	deadline := workflow.Now(ctx).Add(time.Duration(r.input.Drain))
+	for {
+		if err := r.step(ctx, CloneUser, r.cloneUserInput(ctx), &clone); err != nil {
+			return activities.Rotation{}, false, err
+		}
+		wait := min(deadline.Sub(workflow.Now(ctx)), time.Minute)
+		if len(clone.InUse) == 0 || clone.Promoted || wait <= 0 {
+			break
+		}
+		if err := workflow.NewTimerWithOptions(ctx, wait, workflow.TimerOptions{
+			Summary: "waiting for the sessions of " + clone.Rotation.Standby.String(),
+		}).Get(ctx, nil); err != nil {
+			return activities.Rotation{}, false, err
+		}
+	}
+	rotation := clone.Rotation
+	r.DatabaseHost = rotation.Server
+	r.current.VersionID = rotation.VersionID
+	r.current.Username = rotation.Standby.User
+	r.current.PreviousUsername = rotation.Source.User
+	r.current.Created = clone.Created
+	r.current.Changes, r.current.Drift, r.current.Warnings = clone.Changes, clone.Drift, clone.Warnings
+	r.current.InUse = clone.InUse
+	if !clone.Promoted {
+		r.Usernames = []string{rotation.Source.User, rotation.Standby.User}
+	}
+	if r.input.RequireDrained && len(clone.InUse) > 0 {
+		return activities.Rotation{}, false, temporal.NewNonRetryableApplicationError(
+			fmt.Sprintf("%s is still in use after %s: %v; nothing was changed on it but its rights", rotation.Standby, r.input.Drain, clone.InUse), ErrorStillInUse, nil)
+	}
+	return rotation, clone.Promoted, nil
+}
+
+// step runs one activity and notes it for those who watch.
+func (r *rotator) step(ctx workflow.Context, name string, input, result any) error {
+	r.current.Steps = append(r.current.Steps, Step{Name: name, StartedAt: workflow.Now(ctx)})
+	r.describe(ctx)
+	if err := workflow.ExecuteActivity(r.options(ctx, name), name, input).Get(ctx, result); err != nil {
+		return err
+	}
+	s := &r.current.Steps[len(r.current.Steps)-1]
+	s.EndedAt = workflow.Now(ctx)
+	s.Text = did(name, input, result)
+	return nil
+}
+
+// revokePrevious follows the promotion where a request asked for it.
+func (r *rotator) revokePrevious(ctx workflow.Context, rotation activities.Rotation) error {
+	r.Revoked = ""
+	if r.request == nil || !r.request.RevokePrevious || rotation.Source.User == "" {
+		return nil
+	}
+	if grace := time.Duration(r.request.Grace); grace > 0 {
+		if err := workflow.NewTimerWithOptions(ctx, grace, workflow.TimerOptions{Summary: "grace before " + rotation.Source.String() + " is revoked"}).Get(ctx, nil); err != nil {
+			return err
+		}
+	}
+	if err := r.step(ctx, RevokePrevious, rotation, nil); err != nil {
+		return err
+	}
+	r.Revoked, r.current.Revoked = rotation.Source.User, true
+	return nil
+}
+
+// record notes how the rotation ended and when the next one is due.
+func (r *rotator) record(ctx workflow.Context, err error) {
+	now := workflow.Now(ctx)
+	end := r.current
+	r.current = nil
+	end.EndedAt = now
+	promoted := slices.ContainsFunc(end.Steps, func(s Step) bool { return s.Name == PromotePassword && !s.EndedAt.IsZero() })
+	if promoted {
+		r.LastRotatedDate = now
+		r.Usernames = []string{end.Username, end.PreviousUsername}
+		r.Attempts, r.EarlierVersionID = 0, ""
+		r.schedule(now)
+	}
+	if err != nil {
+		r.fail(ctx, end, err, promoted)
+	} else {
+		workflow.GetLogger(ctx).Info("rotated", "secret", r.input.SecretID, "user", end.Username, "version", end.VersionID, "next", r.NextRotationDate)
+	}
+	workflow.GetMetricsHandler(ctx).WithTags(map[string]string{"result": result(end)}).Counter("rotate_user_rotations").Inc(1)
+	r.ended = end
+	r.Rotations = append([]Rotation{*end}, r.Rotations[:min(len(r.Rotations), kept-1)]...)
+}
+
+// fail decides when a rotation that failed is tried again: inside its window
+// with growing pauses, else when the schedule says.
+func (r *rotator) fail(ctx workflow.Context, end *Rotation, err error, promoted bool) {
+	now := workflow.Now(ctx)
+	end.Error, end.ErrorType = explain(err)
+	asked := r.request != nil && r.NextRotationDate.After(now)
+	if !promoted {
+		r.EarlierVersionID = end.VersionID
+	}
+	if !promoted && !asked {
+		r.Attempts++
+		next := now.Add(pause(r.Attempts))
+		if until, ok := tryAgainAt(err); ok {
+			next = until
+		}
+		if next.After(r.WindowCloses) {
+			r.schedule(now)
+		} else {
+			r.NextRotationDate = next
+		}
+	}
+	workflow.GetLogger(ctx).Error("rotation failed", "secret", r.input.SecretID, "type", end.ErrorType, "error", end.Error, "next", r.NextRotationDate)
+}
+
+// pause grows from one minute to an hour.
+func pause(attempts int) time.Duration {
+	return min(time.Minute<<min(attempts-1, 6), time.Hour)
+}
+
+func result(end *Rotation) string {
+	if end.Error != "" {
+		return "failed"
+	}
+	return "succeeded"
+}
+
+// explain is the text and the type of the error of a step. The activity's own
+// edge has made the text fit to be stored.
+func explain(err error) (text, kind string) {
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) {
+		return app.Message(), app.Type()
+	}
+	var timeout *temporal.TimeoutError
+	if errors.As(err, &timeout) {
+		return "the step did not end in time: look whether a worker serves the task queue and whether the database answers", "Timeout"
+	}
+	return err.Error(), "Unknown"
+}
+
+func tryAgainAt(err error) (time.Time, bool) {
+	var app *temporal.ApplicationError
+	var until time.Time
+	if errors.As(err, &app) && app.HasDetails() && app.Details(&until) == nil {
+		return until, !until.IsZero()
+	}
+	return time.Time{}, false
+}
+
+// schedule sets the next date from the rules. A rotation that its own overlap
+// would refuse is put off until it would not.
+func (r *rotator) schedule(after time.Time) {
+	window := r.input.rules().Next(after, r.input.SecretID)
+	r.NextRotationDate, r.WindowCloses = window.At, window.Closes
+	if safe := r.LastRotatedDate.Add(r.input.overlap()); !r.LastRotatedDate.IsZero() && r.NextRotationDate.Before(safe) {
+		r.NextRotationDate = safe
+	}
+	if r.WindowCloses.Before(r.NextRotationDate) {
+		r.WindowCloses = r.NextRotationDate
+	}
+}
+
+// look asks whether a rotation would work, without one.
+func (r *rotator) look(ctx workflow.Context) {
+	started := workflow.Now(ctx)
+	err := workflow.ExecuteActivity(r.options(ctx, "PlanRotation"), "PlanRotation", r.cloneUserInput(ctx)).Get(ctx, nil)
+	if err == nil {
+		return
+	}
+	end := Rotation{StartedAt: started, EndedAt: workflow.Now(ctx)}
+	end.Error, end.ErrorType = explain(err)
+	r.Rotations = []Rotation{end}
+	workflow.GetLogger(ctx).Error("a rotation would be refused", "secret", r.input.SecretID, "type", end.ErrorType, "error", end.Error)
+}
+
+// next ends the run: it hands over to the next one, or ends the workflow where
+// that was asked for.
+func (r *rotator) next(ctx workflow.Context) (Status, error) {
+	r.leaving = true
+	undisturbed, _ := workflow.NewDisconnectedContext(ctx)
+	if err := workflow.Await(undisturbed, func() bool { return workflow.AllHandlersFinished(undisturbed) }); err != nil {
+		return Status{}, err
+	}
+	r.drain(undisturbed)
+	r.show(undisturbed)
+	if r.stopped {
+		return r.status(), nil
+	}
+	if ctx.Err() != nil {
+		return Status{}, ctx.Err()
+	}
+	return Status{}, workflow.NewContinueAsNewError(ctx, workflow.GetInfo(ctx).WorkflowType.Name, r.input, r.State)
+}
+
+func offset(key string, within time.Duration) time.Duration {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(key))
+	return time.Duration(h.Sum64() % uint64(within))
+}
+
+func invalidInput(err error) error {
+	return temporal.NewNonRetryableApplicationError(err.Error(), ErrorInvalidInput, nil)
+}
+
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }

@@ -1,0 +1,163 @@
+package workflows
+
+import (
+	"fmt"
+	"strings"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rotate-user/rotate-user/activities"
+)
+
+func (r *rotator) rotationStatus() RotationStatus {
+	switch {
+	case r.current != nil:
+		return Rotating
+	case r.stopped:
+		return Stopped
+	case r.Paused:
+		return Paused
+	case len(r.Rotations) > 0 && r.Rotations[0].Error != "":
+		return Failed
+	default:
+		return Scheduled
+	}
+}
+
+func (r *rotator) status() Status {
+	s := Status{
+		SecretID:        r.input.SecretID,
+		MasterSecretID:  r.input.MasterSecretID,
+		RotationStatus:  r.rotationStatus(),
+		RotationRules:   r.input.rules(),
+		LastRotatedDate: r.LastRotatedDate,
+		DatabaseHost:    r.DatabaseHost,
+		Current:         r.current,
+		Rotations:       r.Rotations,
+	}
+	if !r.Paused && !r.stopped {
+		s.NextRotationDate = r.NextRotationDate
+	}
+	if len(r.Usernames) == 2 {
+		s.Username, s.StandbyUsername = r.Usernames[0], r.Usernames[1]
+	}
+	return s
+}
+
+// show tells visibility and the UI how the workflow stands.
+func (r *rotator) show(ctx workflow.Context) {
+	r.describe(ctx)
+	if !r.SearchAttributes && !r.asked {
+		r.asked = true
+		ask := func(workflow.Context) any { return r.w.SearchAttributes != nil && r.w.SearchAttributes() }
+		if err := workflow.SideEffect(ctx, ask).Get(&r.SearchAttributes); err != nil {
+			workflow.GetLogger(ctx).Warn("search attributes are left alone", "error", err)
+		}
+	}
+	if !r.SearchAttributes {
+		return
+	}
+	s := r.status()
+	updates := []temporal.SearchAttributeUpdate{RotationStatusKey.ValueSet(string(s.RotationStatus))}
+	if s.RotationStatus != Rotating {
+		if !s.LastRotatedDate.IsZero() {
+			updates = append(updates, LastRotatedDateKey.ValueSet(s.LastRotatedDate))
+		}
+		if s.NextRotationDate.IsZero() {
+			updates = append(updates, NextRotationDateKey.ValueUnset())
+		} else {
+			updates = append(updates, NextRotationDateKey.ValueSet(s.NextRotationDate))
+		}
+		if s.DatabaseHost != "" {
+			updates = append(updates, DatabaseHostKey.ValueSet(s.DatabaseHost))
+		}
+	}
+	if err := workflow.UpsertTypedSearchAttributes(ctx, updates...); err != nil {
+		workflow.GetLogger(ctx).Warn("search attributes are left alone", "error", err)
+	}
+}
+
+// describe is what someone reads who opens the run in the Temporal UI.
+func (r *rotator) describe(ctx workflow.Context) {
+	s := r.status()
+	var b strings.Builder
+	fmt.Fprintf(&b, "**%s**: secret `%s`", s.RotationStatus, s.SecretID)
+	if s.DatabaseHost != "" {
+		fmt.Fprintf(&b, " on `%s`", s.DatabaseHost)
+	}
+	b.WriteString(", " + s.RotationRules.String() + "\n\n")
+	if s.Username != "" {
+		fmt.Fprintf(&b, "- in use: `%s`, the other one: `%s`\n", s.Username, s.StandbyUsername)
+	}
+	if !s.LastRotatedDate.IsZero() {
+		fmt.Fprintf(&b, "- last rotated: %s\n", clock(s.LastRotatedDate))
+	}
+	switch {
+	case s.RotationStatus == Rotating:
+		for _, step := range s.Current.Steps {
+			if step.EndedAt.IsZero() {
+				fmt.Fprintf(&b, "- **%s** is running\n", step.Name)
+			} else {
+				fmt.Fprintf(&b, "- %s: %s\n", step.Name, step.Text)
+			}
+		}
+	case s.RotationStatus == Paused:
+		b.WriteString("- next: when it is resumed, or rotated by request\n")
+	case !s.NextRotationDate.IsZero():
+		fmt.Fprintf(&b, "- next: %s\n", clock(s.NextRotationDate))
+	}
+	if len(s.Rotations) > 0 && s.Rotations[0].Error != "" {
+		fmt.Fprintf(&b, "- **failed** at %s: %s\n", clock(s.Rotations[0].EndedAt), s.Rotations[0].Error)
+	}
+	workflow.SetCurrentDetails(ctx, b.String())
+}
+
+// options name the step, and the accounts once they are known, for the reader
+// of a history.
+func (r *rotator) options(ctx workflow.Context, name string) workflow.Context {
+	summary := r.input.SecretID
+	if len(r.Usernames) == 2 {
+		summary += ": " + r.Usernames[0] + " → " + r.Usernames[1]
+	}
+	return workflow.WithActivityOptions(ctx, stepOptions(r.input.ActivityTaskQueue, short(summary)))
+}
+
+// short keeps a summary within the 400 bytes that the server allows.
+func short(s string) string {
+	if len(s) > 200 {
+		return strings.ToValidUTF8(s[:200], "") + "…"
+	}
+	return s
+}
+
+// did says what a step has done, in a few words.
+func did(name string, input, result any) string {
+	if clone, ok := result.(*activities.CloneUserResult); ok {
+		standby := clone.Rotation.Standby.String()
+		switch {
+		case clone.Promoted:
+			return "version " + clone.Rotation.VersionID + " is promoted already"
+		case clone.Created:
+			return standby + " made, equal to " + clone.Rotation.Source.String()
+		case clone.Changed == 0:
+			return standby + " is equal to " + clone.Rotation.Source.String()
+		default:
+			return fmt.Sprintf("%s made equal to %s by %d changes", standby, clone.Rotation.Source, clone.Changed)
+		}
+	}
+	rotation, _ := input.(activities.Rotation)
+	switch name {
+	case StagePassword:
+		return "AWSPENDING is version " + rotation.VersionID
+	case SetPassword:
+		return "password of " + rotation.Standby.String() + " set"
+	case TestPassword:
+		return "version " + rotation.VersionID + " logs in as " + rotation.Standby.String()
+	case PromotePassword:
+		return "AWSCURRENT is version " + rotation.VersionID + ", user " + rotation.Standby.User
+	case RevokePrevious:
+		return rotation.Source.String() + " locked, its sessions ended"
+	}
+	return ""
+}
