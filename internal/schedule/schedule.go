@@ -15,9 +15,6 @@ import (
 )
 
 const (
-	// DefaultDays is the number of days between rotations where the user names no schedule.
-	DefaultDays = 30
-
 	maxAutomaticDays    = 1000 // RotationRulesType, AutomaticallyAfterDays
 	maxRateDays         = 999  // User Guide, "Rate expressions"
 	minInterval         = 4 * time.Hour

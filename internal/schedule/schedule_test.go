@@ -162,6 +162,7 @@ func TestNextOpens(t *testing.T) {
 		{expression("cron(0 17 L * ? *)"), "2027-02-01 00:00", "2027-02-28 17:00", "2027-03-01 00:00"},
 		{expression("cron(0 17 L * ? *)"), "2100-02-01 00:00", "2100-02-28 17:00", "2100-03-01 00:00"},
 		{expression("cron(0 0 ? * SUNL *)"), "2026-11-01 00:00", "2026-11-29 00:00", "2026-11-30 00:00"},
+		{expression("cron(0 0 ? * SUNL *)"), "2027-01-26 00:00", "2027-01-31 00:00", "2027-02-01 00:00"},
 		{expression("cron(0 0 SUNL * ? *)"), "2026-11-01 00:00", "2026-11-29 00:00", "2026-11-30 00:00"},
 		{expression("cron(0 16 1,15 * ? *)"), "2026-11-02 00:00", "2026-11-15 16:00", "2026-11-16 00:00"},
 		{expression("cron(0 0 31 * ? *)"), "2026-11-01 00:00", "2026-12-31 00:00", "2027-01-01 00:00"},
@@ -179,6 +180,18 @@ func TestNextOpens(t *testing.T) {
 			t.Errorf("%s after %s: the window is %s to %s, not %s to %s", test.rules, test.after,
 				window.Opens.Format("2006-01-02 15:04"), window.Closes.Format("2006-01-02 15:04"), test.opens, test.closes)
 		}
+	}
+}
+
+// A window that is open, and whose moment for this secret is still to come, is not passed over.
+func TestNextInOpenWindow(t *testing.T) {
+	rules := expression("cron(0 10 * * ? *)")
+	window := rules.Next(at("2026-01-01 00:00"), "MyTestDatabaseUserSecret")
+	if window.At == window.Opens {
+		t.Fatal("this key has no offset: take another")
+	}
+	if again := rules.Next(window.Opens, "MyTestDatabaseUserSecret"); again != window {
+		t.Errorf("%v, then %v", window, again)
 	}
 }
 
