@@ -157,6 +157,7 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 	var clone activities.CloneUserResult
 	deadline := workflow.Now(ctx).Add(time.Duration(r.input.Drain))
 	for {
+		clone = activities.CloneUserResult{}
 		if err := r.step(ctx, CloneUser, r.cloneUserInput(ctx), &clone); err != nil {
 			return activities.Rotation{}, false, err
 		}

@@ -1,0 +1,625 @@
+package workflows_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+var start = time.Date(2026, 1, 31, 9, 30, 0, 0, time.UTC)
+
+// world stands for the activities: it keeps which user is in use, and which
+// step of which rotation fails.
+type world struct {
+	inUse    string
+	standby  string
+	calls    []string
+	inputs   []activities.CloneUserInput
+	promoted []time.Time
+	now      func() time.Time
+	fail     func(step string, rotation int) error
+	sessions func() []string
+	rotation int
+}
+
+func newWorld() *world { return &world{inUse: "app", standby: "app_clone"} }
+
+func (w *world) step(name string) error {
+	w.calls = append(w.calls, name)
+	if w.fail != nil {
+		return w.fail(name, w.rotation)
+	}
+	return nil
+}
+
+func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
+	w.now = env.Now
+	env.RegisterActivityWithOptions(func(_ context.Context, in activities.CloneUserInput) (activities.CloneUserResult, error) {
+		w.inputs = append(w.inputs, in)
+		if err := w.step("CloneUser"); err != nil {
+			return activities.CloneUserResult{}, err
+		}
+		r := activities.CloneUserResult{Rotation: activities.Rotation{
+			SecretID: in.SecretID, VersionID: in.VersionID, CurrentVersionID: "v1", Server: "db:3306",
+			Source: account.Name{User: w.inUse, Host: "%"}, Standby: account.Name{User: w.standby, Host: "%"},
+		}}
+		if w.sessions != nil {
+			r.InUse = w.sessions()
+		}
+		return r, nil
+	}, activity.RegisterOptions{Name: "CloneUser"})
+	for _, name := range []string{"StagePassword", "SetPassword", "TestPassword", "PromotePassword", "RevokePrevious"} {
+		env.RegisterActivityWithOptions(func(context.Context, activities.Rotation) error {
+			if err := w.step(name); err != nil {
+				return err
+			}
+			if name == "PromotePassword" {
+				w.inUse, w.standby = w.standby, w.inUse
+				w.promoted = append(w.promoted, w.now())
+				w.rotation++
+			}
+			return nil
+		}, activity.RegisterOptions{Name: name})
+	}
+	env.RegisterActivityWithOptions(func(context.Context, activities.CloneUserInput) (activities.PlanRotationResult, error) {
+		return activities.PlanRotationResult{}, w.step("PlanRotation")
+	}, activity.RegisterOptions{Name: "PlanRotation"})
+}
+
+// run is one run of the workflow.
+type run struct {
+	env    *testsuite.TestWorkflowEnvironment
+	input  workflows.RotateUserInput
+	state  *workflows.State
+	status workflows.Status
+	err    error
+}
+
+// execute lets one run of the workflow end, beginning at a time, and reads what
+// it hands to the next.
+func execute(t *testing.T, w *world, at time.Time, input any, state *workflows.State, during func(*testsuite.TestWorkflowEnvironment)) run {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestWorkflowEnvironment()
+	env.SetStartTime(at)
+	env.SetTestTimeout(20 * time.Second)
+	workflows.Register(env, workflows.Workflows{SearchAttributes: func() bool { return true }})
+	w.register(env)
+	if during != nil {
+		during(env)
+	}
+	if state == nil {
+		env.ExecuteWorkflow("RotateUserWorkflow", input)
+	} else {
+		env.ExecuteWorkflow("RotateUserWorkflow", input, state)
+	}
+	r := run{env: env, err: env.GetWorkflowError()}
+	if r.err == nil {
+		if err := env.GetWorkflowResult(&r.status); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	var next *workflow.ContinueAsNewError
+	if errors.As(r.err, &next) {
+		r.state = new(workflows.State)
+		if err := converter.GetDefaultDataConverter().FromPayloads(next.Input, &r.input, r.state); err != nil {
+			t.Fatal(err)
+		}
+		r.err = nil
+	}
+	return r
+}
+
+func input(change func(*workflows.RotateUserInput)) workflows.RotateUserInput {
+	in := workflows.RotateUserInput{SecretID: "MySecret"}
+	if change != nil {
+		change(&in)
+	}
+	return in
+}
+
+func TestRotatesForADecade(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.fail = func(step string, rotation int) error {
+		if step == "CloneUser" && rotation%17 == 5 && len(w.inputs)%3 != 0 {
+			return temporal.NewNonRetryableApplicationError("not today", "NotOurs", nil)
+		}
+		return nil
+	}
+	var state *workflows.State
+	in, at := input(nil), start
+	for at.Before(start.AddDate(10, 0, 0)) {
+		r := execute(t, w, at, in, state, nil)
+		if r.err != nil {
+			t.Fatalf("at %s: %v", at, r.err)
+		}
+		if r.state.NextRotationDate.Before(r.env.Now()) {
+			t.Fatalf("at %s: the next rotation is in the past, at %s", r.env.Now(), r.state.NextRotationDate)
+		}
+		in, state, at = r.input, r.state, r.env.Now()
+		if len(state.Rotations) > 10 {
+			t.Fatalf("%d rotations are carried over: want at most ten", len(state.Rotations))
+		}
+	}
+	if n := len(w.promoted); n < 115 || n > 125 {
+		t.Errorf("%d rotations in ten years: want one in thirty days", n)
+	}
+	for i := 1; i < len(w.promoted); i++ {
+		if gap := w.promoted[i].Sub(w.promoted[i-1]); gap < 29*24*time.Hour || gap > 31*24*time.Hour+12*time.Hour {
+			t.Errorf("rotations %d and %d are %s apart", i-1, i, gap)
+		}
+	}
+}
+
+func TestOneRotationCallsTheFiveStepsInOrder(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	r := execute(t, w, start, input(nil), nil, nil)
+	want := []string{"CloneUser", "StagePassword", "SetPassword", "TestPassword", "PromotePassword"}
+	if !slices.Equal(w.calls, want) {
+		t.Errorf("steps %v: want %v", w.calls, want)
+	}
+	if !r.state.LastRotatedDate.Equal(start) {
+		t.Errorf("last rotated at %s: want at the start, %s", r.state.LastRotatedDate, start)
+	}
+	if got := r.state.Usernames; !slices.Equal(got, []string{"app_clone", "app"}) {
+		t.Errorf("users %v: want the promoted one first", got)
+	}
+}
+
+func TestMinimalRawInputAsATypedCommand(t *testing.T) {
+	t.Parallel()
+	r := execute(t, newWorld(), start, raw(`{"SecretId":"MyTestDatabaseUserSecret"}`), nil, nil)
+	if r.err != nil || r.input.SecretID != "MyTestDatabaseUserSecret" {
+		t.Fatalf("input %+v, error %v", r.input, r.err)
+	}
+}
+
+func TestWrongInputIsRefusedAtOnce(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`{"SecretId":"s","RotationRules":{"AutomaticallyAfterDays":"30d"}}`:                                 "AutomaticallyAfterDays",
+		`{"SecretId":"s","RotationRules":{"AutomaticallyAfterDays":0}}`:                                     "AutomaticallyAfterDays",
+		`{"SecretId":"s","RotationRules":{"AutomaticallyAfterDays":1001}}`:                                  "AutomaticallyAfterDays",
+		`{"SecretId":"s","RotationRules":{"AutomaticallyAfterDays":30,"ScheduleExpression":"rate(1 day)"}}`: "ScheduleExpression",
+		`{"SecretId":"s","RotationRules":{"ScheduleExpression":"rate(3 hours)"}}`:                           "ScheduleExpression",
+		`{"SecretId":"s","RotationRules":{"ScheduleExpression":"sometimes"}}`:                               "ScheduleExpression",
+		`{"SecretId":"s","RotationRules":{"Duratoin":"3h"}}`:                                                "Duratoin",
+		`{"SecretId":""}`:                           "SecretId",
+		`{}`:                                        "SecretId",
+		`{"secretid":"s"}`:                          "secretid",
+		`{"SecretID":"s"}`:                          "SecretID",
+		`{"SecretId":7}`:                            "SecretId",
+		`{"SecretId":null}`:                         "SecretId",
+		`{"SecretId":"s","SecretId":"t"}`:           "SecretId",
+		`{"SecretId":"a secret"}`:                   "SecretId",
+		`{"SecretId":"s","Days":30}`:                "Days",
+		`{"SecretId":"s","RotateImmediately":"no"}`: "RotateImmediately",
+		`{"SecretId":"s","MinimumOverlap":3600}`:    "MinimumOverlap",
+		`{"SecretId":"s","MinimumOverlap":"soon"}`:  "MinimumOverlap",
+		`{"SecretId":"s","RequireDrained":true}`:    "Drain",
+		`{"SecretId":"s","MasterSecretId":"s"}`:     "MasterSecretId",
+		`{"SecretId":"s","RotationRules":[]}`:       "RotationRules",
+		`[{"SecretId":"s"}]`:                        "JSON object",
+		`"s"`:                                       "JSON object",
+		`null`:                                      "JSON object",
+		`30`:                                        "JSON object",
+	} {
+		t.Run(text, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld()
+			r := execute(t, w, start, raw(text), nil, nil)
+			var app *temporal.ApplicationError
+			if !errors.As(r.err, &app) || app.Type() != workflows.ErrorInvalidInput || !app.NonRetryable() {
+				t.Fatalf("error %v: want a refusal of type InvalidInput", r.err)
+			}
+			if !strings.Contains(app.Message(), want) {
+				t.Errorf("refused with %q: it does not name %s", app.Message(), want)
+			}
+			if len(w.calls) != 0 {
+				t.Errorf("steps %v were taken on a wrong input", w.calls)
+			}
+		})
+	}
+}
+
+func TestAContinuedRunForgivesWhatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	r := execute(t, w, start, raw(`{"SecretId":"s","InventedLater":true}`), &workflows.State{NextRotationDate: start}, nil)
+	if r.err != nil || len(w.promoted) != 1 {
+		t.Fatalf("error %v, %d rotations: an older worker must go on with what a newer one left", r.err, len(w.promoted))
+	}
+}
+
+func TestRotateImmediatelyFalseLooksAndWaits(t *testing.T) {
+	t.Parallel()
+	no := false
+	w := newWorld()
+	r := execute(t, w, start, input(func(in *workflows.RotateUserInput) { in.RotateImmediately = &no }), nil, nil)
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	if w.calls[0] != "PlanRotation" || w.calls[1] != "CloneUser" {
+		t.Errorf("steps %v: want a look first", w.calls)
+	}
+	if wait := w.promoted[0].Sub(start); wait < 29*24*time.Hour {
+		t.Errorf("rotated after %s: want after the schedule's thirty days", wait)
+	}
+}
+
+func TestAFailedRotationIsTriedAgainWithGrowingPauses(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.fail = func(step string, _ int) error {
+		if step == "TestPassword" {
+			return temporal.NewNonRetryableApplicationError("refused", "AccessDenied", nil)
+		}
+		return nil
+	}
+	var state *workflows.State
+	in, at := input(nil), start
+	var pauses []time.Duration
+	for range 12 {
+		r := execute(t, w, at, in, state, nil)
+		if r.err != nil {
+			t.Fatalf("the loop died of a failed rotation: %v", r.err)
+		}
+		pauses = append(pauses, r.state.NextRotationDate.Sub(r.env.Now()))
+		in, state, at = r.input, r.state, r.env.Now()
+	}
+	if !slices.IsSorted(pauses) || pauses[0] > 5*time.Minute || pauses[11] != time.Hour {
+		t.Errorf("pauses %v: want them to grow from minutes to an hour", pauses)
+	}
+	if got := state.Rotations[0]; got.Error != "refused" || got.ErrorType != "AccessDenied" {
+		t.Errorf("recorded %+v: want the reason", got)
+	}
+	if !state.LastRotatedDate.IsZero() {
+		t.Error("a failed rotation counts as rotated")
+	}
+}
+
+func TestAfterTheWindowAFailedRotationWaitsForTheNext(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.fail = func(string, int) error { return temporal.NewNonRetryableApplicationError("refused", "NotOurs", nil) }
+	state := &workflows.State{NextRotationDate: start, WindowCloses: start.Add(30 * time.Second)}
+	r := execute(t, w, start, input(nil), state, nil)
+	if wait := r.state.NextRotationDate.Sub(start); wait < 29*24*time.Hour {
+		t.Errorf("tried again after %s: want the next window", wait)
+	}
+}
+
+func TestAPassingErrorIsRetriedWithinTheStep(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	left := 3
+	w.fail = func(step string, _ int) error {
+		if step == "SetPassword" && left > 0 {
+			left--
+			return temporal.NewApplicationError("cut", "Unreachable")
+		}
+		return nil
+	}
+	r := execute(t, w, start, input(nil), nil, nil)
+	if len(w.promoted) != 1 || r.state.Rotations[0].Error != "" {
+		t.Errorf("%d rotations, recorded %+v", len(w.promoted), r.state.Rotations[0])
+	}
+}
+
+func TestTooSoonForTheOverlapIsPutOffToWhenItIsSafe(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	safe := start.Add(40 * time.Minute)
+	w.fail = func(string, int) error {
+		return temporal.NewApplicationErrorWithOptions("too soon", workflows.ErrorMinimumOverlap, temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{safe}})
+	}
+	r := execute(t, w, start, input(nil), nil, nil)
+	if !r.state.NextRotationDate.Equal(safe) {
+		t.Errorf("tried again at %s: want %s", r.state.NextRotationDate, safe)
+	}
+}
+
+type answer struct {
+	result workflows.Rotation
+	status workflows.Status
+	err    error
+	done   bool
+}
+
+// update sends an update after a delay and keeps its answer.
+func update(env *testsuite.TestWorkflowEnvironment, after time.Duration, name string, args ...any) *answer {
+	a := &answer{}
+	env.RegisterDelayedCallback(func() {
+		env.UpdateWorkflow(name, fmt.Sprintf("%s-%s", name, after), &testsuite.TestUpdateCallback{
+			OnAccept: func() {},
+			OnReject: func(err error) { a.err, a.done = err, true },
+			OnComplete: func(v any, err error) {
+				a.err, a.done = err, true
+				switch v := v.(type) {
+				case workflows.Rotation:
+					a.result = v
+				case workflows.Status:
+					a.status = v
+				}
+			},
+		}, args...)
+	}, after)
+	return a
+}
+
+func asleep(at time.Time) *workflows.State {
+	return &workflows.State{NextRotationDate: at.Add(30 * 24 * time.Hour), WindowCloses: at.Add(31 * 24 * time.Hour), LastRotatedDate: at.Add(-2 * time.Hour), Usernames: []string{"app", "app_clone"}}
+}
+
+func TestRotateNowAnswersTheRotation(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	var a *answer
+	r := execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
+		a = update(env, time.Hour, workflows.RotateUpdate, workflows.RotateRequest{})
+	})
+	if a.err != nil || a.result.Username != "app_clone" || len(a.result.Steps) != 5 {
+		t.Fatalf("answer %+v", a)
+	}
+	if r.state.Rotations[0].VersionID != a.result.VersionID {
+		t.Errorf("the rotation is not among those carried over")
+	}
+}
+
+func TestRotateNowSaysWhyItFailed(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.fail = func(string, int) error {
+		return temporal.NewNonRetryableApplicationError("drop that account", "NotOurs", nil)
+	}
+	var a *answer
+	before := asleep(start)
+	r := execute(t, w, start, input(nil), before, func(env *testsuite.TestWorkflowEnvironment) {
+		a = update(env, time.Hour, workflows.RotateUpdate, workflows.RotateRequest{})
+	})
+	if a.err == nil || !strings.Contains(a.err.Error(), "drop that account") {
+		t.Fatalf("answer %+v", a)
+	}
+	if !r.state.NextRotationDate.Equal(before.NextRotationDate) {
+		t.Errorf("a failed request moved the schedule from %s to %s", before.NextRotationDate, r.state.NextRotationDate)
+	}
+}
+
+func TestRotateNowWithinTheOverlapIsRefusedUnlessForced(t *testing.T) {
+	t.Parallel()
+	for _, force := range []bool{false, true} {
+		w := newWorld()
+		state := asleep(start)
+		state.LastRotatedDate = start.Add(-10 * time.Minute)
+		var a *answer
+		execute(t, w, start, input(nil), state, func(env *testsuite.TestWorkflowEnvironment) {
+			a = update(env, time.Minute, workflows.RotateUpdate, workflows.RotateRequest{Force: force})
+		})
+		if refused := a.err != nil; refused == force {
+			t.Errorf("Force %t: answer %+v", force, a)
+		}
+		if a.err != nil && !strings.Contains(a.err.Error(), "2026-01-31 10:20 UTC") {
+			t.Errorf("refused with %q: want from when it is safe", a.err)
+		}
+	}
+}
+
+func TestRequestsTogetherAreOneRotation(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	var all []*answer
+	execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
+		for i := range 6 {
+			all = append(all, update(env, time.Hour+time.Duration(i), workflows.RotateUpdate, workflows.RotateRequest{}))
+		}
+	})
+	if len(w.promoted) != 1 {
+		t.Errorf("%d rotations: want one", len(w.promoted))
+	}
+	for i, a := range all {
+		if !a.done {
+			t.Errorf("request %d was never answered", i)
+		}
+	}
+}
+
+func TestPauseResumeRescheduleStop(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	var a *answer
+	r := execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
+		a = update(env, time.Hour, workflows.PauseUpdate)
+	})
+	if a.err != nil || a.status.RotationStatus != workflows.Paused || !r.state.Paused {
+		t.Fatalf("pause: %+v", a)
+	}
+	r = execute(t, w, r.env.Now(), r.input, r.state, func(env *testsuite.TestWorkflowEnvironment) {
+		a = update(env, 90*24*time.Hour, workflows.ResumeUpdate)
+	})
+	if len(w.calls) != 0 {
+		t.Fatalf("steps %v were taken while paused", w.calls)
+	}
+	if a.err != nil || r.state.Paused {
+		t.Fatalf("resume: %+v", a)
+	}
+	at := r.env.Now()
+	rules := workflows.RotationRules{ScheduleExpression: "rate(10 days)"}
+	r = execute(t, w, at, r.input, asleep(at), func(env *testsuite.TestWorkflowEnvironment) {
+		a = update(env, time.Hour, workflows.RescheduleUpdate, workflows.RescheduleRequest{RotationRules: rules})
+	})
+	if a.err != nil || r.input.RotationRules != rules || r.state.NextRotationDate.After(at.AddDate(0, 0, 11)) {
+		t.Fatalf("reschedule: %+v, rules %v, next %s", a, r.input.RotationRules, r.state.NextRotationDate)
+	}
+	r = execute(t, w, at, r.input, asleep(at), func(env *testsuite.TestWorkflowEnvironment) {
+		a = update(env, time.Hour, workflows.RescheduleUpdate, raw(`{"RotationRules":{"AutomaticallyAfterDays":0}}`))
+		update(env, 2*time.Hour, workflows.StopUpdate)
+	})
+	if a.err == nil || !strings.Contains(a.err.Error(), "AutomaticallyAfterDays") {
+		t.Errorf("reschedule with wrong rules: %+v", a)
+	}
+	if r.err != nil || r.status.RotationStatus != workflows.Stopped {
+		t.Errorf("stop: %+v, %v", r.status, r.err)
+	}
+	if len(w.calls) != 0 {
+		t.Errorf("steps %v were taken by messages that ask for none", w.calls)
+	}
+}
+
+func TestSignalsDoWhatUpdatesDo(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	r := execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() { env.SignalWorkflow(workflows.RotateUpdate, workflows.RotateRequest{}) }, time.Hour)
+	})
+	if len(w.promoted) != 1 || r.err != nil {
+		t.Fatalf("%d rotations, %v", len(w.promoted), r.err)
+	}
+	r = execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() { env.SignalWorkflow(workflows.PauseUpdate, nil) }, time.Hour)
+	})
+	if !r.state.Paused {
+		t.Fatal("a pause signal did not pause")
+	}
+	r = execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() { env.SignalWorkflow(workflows.StopUpdate, nil) }, time.Hour)
+	})
+	if r.status.RotationStatus != workflows.Stopped {
+		t.Fatal("a stop signal did not stop")
+	}
+}
+
+func TestRevokePreviousFollowsThePromotion(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	var a *answer
+	r := execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
+		a = update(env, time.Hour, workflows.RotateUpdate, raw(`{"RevokePrevious":true,"Grace":"10m"}`))
+	})
+	if a.err != nil || !a.result.Revoked || w.calls[len(w.calls)-1] != "RevokePrevious" {
+		t.Fatalf("answer %+v, steps %v", a, w.calls)
+	}
+	if r.state.Revoked != "app" {
+		t.Errorf("revoked %q: the next rotation must know whose lock it is", r.state.Revoked)
+	}
+	if wait := r.env.Now().Sub(w.promoted[0]); wait < 10*time.Minute {
+		t.Errorf("revoked %s after the promotion: want the grace of 10m", wait)
+	}
+}
+
+func TestDrainWaitsForSessionsToEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	left := 5
+	w.sessions = func() []string {
+		if left--; left < 0 {
+			return nil
+		}
+		return []string{"2 from 10.0.0.7"}
+	}
+	in := raw(`{"SecretId":"s","Drain":"30m","RequireDrained":true}`)
+	execute(t, w, start, in, nil, nil)
+	if len(w.promoted) != 1 || w.promoted[0].Sub(start) < 5*time.Minute {
+		t.Errorf("rotations at %v, from %s: want one after the sessions have ended", w.promoted, start)
+	}
+	w = newWorld()
+	w.sessions = func() []string { return []string{"2 from 10.0.0.7"} }
+	r := execute(t, w, start, in, nil, nil)
+	if len(w.promoted) != 0 || r.state.Rotations[0].ErrorType != workflows.ErrorStillInUse {
+		t.Errorf("recorded %+v: want a refusal after the drain", r.state.Rotations[0])
+	}
+}
+
+func TestACancellationNeverCutsARotation(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	var cancel func()
+	w.fail = func(step string, _ int) error {
+		if step == "SetPassword" {
+			cancel()
+		}
+		return nil
+	}
+	r := execute(t, w, start, input(nil), nil, func(env *testsuite.TestWorkflowEnvironment) { cancel = env.CancelWorkflow })
+	if len(w.promoted) != 1 {
+		t.Errorf("steps %v: the rotation was cut", w.calls)
+	}
+	if !temporal.IsCanceledError(r.err) {
+		t.Errorf("the workflow ended with %v: want canceled", r.err)
+	}
+}
+
+func TestAWorkerThatWasAwayRotatesOnceAndNotAllAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	var at []time.Time
+	for _, name := range []string{"a", "b", "c", "d"} {
+		w := newWorld()
+		late := &workflows.State{NextRotationDate: start.AddDate(0, 0, -60), WindowCloses: start.AddDate(0, 0, -59), LastRotatedDate: start.AddDate(0, 0, -90)}
+		r := execute(t, w, start, input(func(in *workflows.RotateUserInput) { in.SecretID = name }), late, nil)
+		if len(w.promoted) != 1 || r.state.NextRotationDate.Before(start.AddDate(0, 0, 29)) {
+			t.Errorf("%s: %d rotations, next at %s: want one, and the next a month on", name, len(w.promoted), r.state.NextRotationDate)
+			continue
+		}
+		at = append(at, w.promoted[0])
+	}
+	slices.SortFunc(at, time.Time.Compare)
+	for i := 1; i < len(at); i++ {
+		if at[i].Sub(at[i-1]) < time.Second {
+			t.Errorf("rotations at %v: want them spread", at)
+		}
+	}
+}
+
+func TestTheStatusQueryShowsEachStep(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	var seen []string
+	var env *testsuite.TestWorkflowEnvironment
+	left := 1
+	w.fail = func(step string, _ int) error {
+		if step == "TestPassword" && left > 0 {
+			left--
+			env.RegisterDelayedCallback(func() {
+				v, err := env.QueryWorkflow(workflows.StatusQuery)
+				var s workflows.Status
+				if err == nil {
+					err = v.Get(&s)
+				}
+				if err != nil || s.RotationStatus != workflows.Rotating || s.Current == nil {
+					t.Errorf("status %+v, %v", s, err)
+					return
+				}
+				for _, step := range s.Current.Steps {
+					seen = append(seen, step.Name)
+				}
+			}, 0)
+			return temporal.NewApplicationError("once more", "Unreachable")
+		}
+		return nil
+	}
+	execute(t, w, start, input(nil), nil, func(e *testsuite.TestWorkflowEnvironment) { env = e })
+	if want := []string{"CloneUser", "StagePassword", "SetPassword", "TestPassword"}; !slices.Equal(seen, want) {
+		t.Errorf("steps seen %v: want %v", seen, want)
+	}
+}
+
+// raw is JSON as a person typed it.
+type raw string
+
+func (r raw) MarshalJSON() ([]byte, error) { return []byte(r), nil }
