@@ -1,0 +1,158 @@
+package activities
+
+import (
+	"context"
+	"crypto/x509"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+	"github.com/go-sql-driver/mysql"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/secret"
+)
+
+func atEdge(err error, known ...string) *temporal.ApplicationError {
+	t := &attempt{known: known}
+	t.edge(context.Background(), &err)
+	var app *temporal.ApplicationError
+	errors.As(err, &app)
+	return app
+}
+
+func response(status int, header http.Header, err error) error {
+	return &smithy.OperationError{ServiceID: "Secrets Manager", OperationName: "GetSecretValue", Err: &awshttp.ResponseError{
+		RequestID:     "r",
+		ResponseError: &smithyhttp.ResponseError{Response: &smithyhttp.Response{Response: &http.Response{StatusCode: status, Header: header}}, Err: err},
+	}}
+}
+
+func TestEveryErrorHasAVerdict(t *testing.T) {
+	t.Parallel()
+	type row struct {
+		err   error
+		kind  string
+		retry bool
+	}
+	rows := []row{
+		{refuse(ErrorNoMaster, "x"), ErrorNoMaster, false},
+		{&account.Refusal{Reason: "NotOurs", Message: "x"}, "NotOurs", false},
+		{&account.Refusal{Reason: "ReadOnly", Message: "x", Retry: true}, "ReadOnly", true},
+		{&secret.FieldError{Field: "port", Problem: "x"}, ErrorMalformed, false},
+		{&secret.MovedError{Label: "AWSPENDING"}, ErrorEdited, false},
+		{driver.ErrBadConn, ErrorUnreachable, true},
+		{mysql.ErrInvalidConn, ErrorUnreachable, true},
+		{mysql.ErrMalformPkt, ErrorUnreachable, true},
+		{mysql.ErrPktSync, ErrorUnreachable, true},
+		{mysql.ErrNoTLS, ErrorTLS, false},
+		{mysql.ErrUnknownPlugin, ErrorDatabase, false},
+		{mysql.ErrCleartextPassword, ErrorDatabase, false},
+		{io.EOF, ErrorUnreachable, true},
+		{io.ErrUnexpectedEOF, ErrorUnreachable, true},
+		{context.DeadlineExceeded, ErrorUnreachable, true},
+		{&net.OpError{Op: "dial", Err: errors.New("connection refused")}, ErrorUnreachable, true},
+		{&net.DNSError{Err: "no such host", Name: "db"}, ErrorUnreachable, true},
+		{x509.UnknownAuthorityError{}, ErrorTLS, false},
+		{x509.HostnameError{Certificate: &x509.Certificate{}, Host: "db"}, ErrorTLS, false},
+		{x509.CertificateInvalidError{Reason: x509.Expired}, ErrorTLS, false},
+		{response(429, nil, &smithy.GenericAPIError{Code: "New"}), ErrorThrottled, true},
+		{response(503, nil, &smithy.GenericAPIError{Code: "New"}), ErrorUnreachable, true},
+		{response(500, nil, errors.New("no body")), ErrorUnreachable, true},
+		{response(400, nil, &smithy.GenericAPIError{Code: "New", Fault: smithy.FaultServer}), ErrorUnreachable, true},
+		{response(400, nil, &smithy.GenericAPIError{Code: "New"}), ErrorUnknown, true},
+		{&mysql.MySQLError{Number: 65000}, ErrorUnknown, true},
+		{errors.New("new"), ErrorUnknown, true},
+	}
+	for number, v := range mysqlVerdicts {
+		rows = append(rows, row{&mysql.MySQLError{Number: number}, v.kind, v.retry})
+	}
+	for code, v := range secretsManagerVerdicts {
+		rows = append(rows, row{response(400, nil, &smithy.GenericAPIError{Code: code}), v.kind, v.retry})
+	}
+	for _, r := range rows {
+		for _, err := range []error{r.err, fmt.Errorf("step: %w", fmt.Errorf("deeper: %w", r.err))} {
+			got := atEdge(err)
+			if got == nil || got.Type() != r.kind || got.NonRetryable() == r.retry {
+				t.Errorf("%T %v: became %v, type %s; want type %s, retry %t", r.err, r.err, got, got.Type(), r.kind, r.retry)
+			}
+			if r.kind == ErrorUnknown && !strings.Contains(got.Message(), "not known here") {
+				t.Errorf("%v: an unknown error must say so, got %q", r.err, got.Message())
+			}
+			if errors.Unwrap(got) != nil {
+				t.Errorf("%v: a cause goes along: %v", r.err, errors.Unwrap(got))
+			}
+		}
+	}
+}
+
+func TestNoPasswordLeavesThroughTheEdge(t *testing.T) {
+	t.Parallel()
+	for _, password := range []string{"Tr0ub4dor&3xyz", `q'uo"te\back`, "per%cent/and@:", "ünï", "with space"} {
+		sql := fmt.Sprintf("ALTER USER 'app'@'%%' IDENTIFIED BY '%s'", password)
+		for _, err := range []error{
+			&mysql.MySQLError{Number: 1064, Message: "You have an error in your SQL syntax near '" + sql + "' at line 1"},
+			&mysql.MySQLError{Number: 1045, Message: "Access denied for user 'app'@'h' with " + password},
+			&mysql.MySQLError{Number: 64999, Message: sql},
+			fmt.Errorf("exec %q: %w", sql, driver.ErrBadConn),
+			fmt.Errorf("dsn app:%s@tcp(db:3306)/shop: %w", password, io.EOF),
+			fmt.Errorf("dsn mysql://app:%s@db/: %w", url.QueryEscape(password), io.EOF),
+			&url.Error{Op: "parse", URL: "mysql://app:" + url.PathEscape(password) + "@db", Err: errors.New("x")},
+			response(400, nil, &smithy.GenericAPIError{Code: "ValidationException", Message: "Value '" + password + "' at 'secretString' failed"}),
+			response(400, nil, &smithy.GenericAPIError{Code: "InvalidParameterException", Message: password}),
+			response(400, nil, &smithy.GenericAPIError{Code: "Odd", Message: password}),
+			errors.Join(errors.New("a"), errors.New(password)),
+			errors.New("SET PASSWORD FOR 'app'@'%' = '*A2C4'"),
+		} {
+			got := atEdge(fmt.Errorf("step: %w", err), "other", password)
+			var all strings.Builder
+			for e := error(got); e != nil; e = errors.Unwrap(e) {
+				fmt.Fprintf(&all, "%v %+v %#v ", e, e, e)
+			}
+			for _, shape := range []string{password, url.QueryEscape(password), url.PathEscape(password), strings.ReplaceAll(password, "'", "''"), "A2C4"} {
+				if strings.Contains(all.String(), shape) {
+					t.Errorf("%T: %q shows %q", err, got.Message(), shape)
+				}
+			}
+		}
+	}
+}
+
+func TestAThrottlingAnswerSaysWhenToTryAgain(t *testing.T) {
+	t.Parallel()
+	err := response(400, http.Header{"Retry-After": {"7"}}, &smithy.GenericAPIError{Code: "ThrottlingException"})
+	if got := atEdge(err); got.NextRetryDelay() != 7*time.Second {
+		t.Errorf("next try after %s: want the 7s of Retry-After", got.NextRetryDelay())
+	}
+}
+
+func TestARefusalThatPassesSaysWhen(t *testing.T) {
+	t.Parallel()
+	want := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	var got time.Time
+	if err := atEdge(refuseUntil(want, ErrorMinimumOverlap, "x")).Details(&got); err != nil || !got.Equal(want) {
+		t.Errorf("until %s, %v: want %s", got, err, want)
+	}
+}
+
+func TestTheEdgeKeepsACancellation(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := fmt.Errorf("read: %w", context.Canceled)
+	(&attempt{}).edge(ctx, &err)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled activity answered %v", err)
+	}
+}
