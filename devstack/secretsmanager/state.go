@@ -251,10 +251,12 @@ func (s *Server) load() error {
 	if err != nil {
 		return fmt.Errorf("read state of Secrets Manager endpoint: %w", err)
 	}
-	if err := json.Unmarshal(b, &s.state); err != nil || s.state.Secrets == nil {
+	var kept state
+	if err := json.Unmarshal(b, &kept); err != nil || kept.Secrets == nil {
 		// The cause is left out: it may quote the content.
 		return fmt.Errorf("state of Secrets Manager endpoint: %s is not a file written here, or is damaged", s.path)
 	}
+	s.state = kept
 	for _, sec := range s.state.Secrets {
 		for _, v := range sec.Versions {
 			if v.String != nil {

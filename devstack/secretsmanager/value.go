@@ -47,7 +47,10 @@ func checkToken(token, errorIfMissing string) error {
 	if token == "" {
 		return errorf(errorIfMissing, "You must provide a ClientRequestToken value. We recommend a UUID-type value.")
 	}
-	return checkLength("ClientRequestToken", len(token), 32, 64)
+	if len(token) < 32 || len(token) > 64 {
+		return errorf(invalidParameter, "ClientRequestToken must be 32-64 characters long.")
+	}
+	return nil
 }
 
 func checkVersionID(parameter, id string) error {
