@@ -26,6 +26,7 @@ type DeleteUserInput struct {
 type DeletionState struct {
 	Deletion     activities.Deletion `json:"Deletion"`
 	DeletionDate time.Time           `json:"DeletionDate"`
+	Locked       bool                `json:"Locked,omitempty"`
 }
 
 // DeleteUserResult says how a deletion ended.
@@ -62,6 +63,12 @@ func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input DeleteUserInput,
 	workflow.SetCurrentDetails(ctx, fmt.Sprintf("Secret `%s` is scheduled for deletion on %s; its accounts are locked, and are dropped then, or unlocked when it is restored.",
 		input.SecretID, clock(carried.DeletionDate)))
 	for range looksPerRun {
+		if !carried.Locked {
+			err := workflow.ExecuteActivity(ctx, "LockAccounts", carried.Deletion).Get(ctx, nil)
+			if carried.Locked = err == nil; err != nil {
+				workflow.GetLogger(ctx).Error("the accounts cannot be locked; tried again later", "secret", input.SecretID, "error", err)
+			}
+		}
 		if err := workflow.Sleep(ctx, restoredWithin); err != nil {
 			return DeleteUserResult{}, err
 		}
@@ -82,8 +89,8 @@ func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input DeleteUserInput,
 	return DeleteUserResult{}, workflow.NewContinueAsNewError(ctx, workflow.GetInfo(ctx).WorkflowType.Name, input, carried)
 }
 
-// deleteSecret finds the accounts while the secret can still be read, and locks
-// them only once no client can read it any more.
+// deleteSecret finds the accounts while the secret can still be read. They are
+// locked only once no client can read it any more.
 func deleteSecret(ctx workflow.Context, input DeleteUserInput) (*DeletionState, error) {
 	tell(ctx, input.SecretID, PauseUpdate)
 	state := &DeletionState{}
@@ -98,7 +105,7 @@ func deleteSecret(ctx workflow.Context, input DeleteUserInput) (*DeletionState, 
 		tell(ctx, input.SecretID, ResumeUpdate)
 		return nil, err
 	}
-	return state, workflow.ExecuteActivity(ctx, "LockAccounts", state.Deletion).Get(ctx, nil)
+	return state, nil
 }
 
 func finish(ctx workflow.Context, fate activities.SecretFate, d activities.Deletion) error {

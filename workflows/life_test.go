@@ -1,0 +1,181 @@
+package workflows_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+func environment() *testsuite.TestWorkflowEnvironment {
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestWorkflowEnvironment()
+	env.SetStartTime(start)
+	workflows.Register(env, workflows.Workflows{})
+	return env
+}
+
+func TestCreateUserMakesTheAccountBeforeTheSecretAndValidates(t *testing.T) {
+	t.Parallel()
+	env := environment()
+	var calls []string
+	for _, name := range []string{"CreateAccount", "StoreSecret"} {
+		env.RegisterActivityWithOptions(func(_ context.Context, in activities.CreateUserInput) error {
+			if in.Account != (account.Name{User: "mytestuser", Host: "%"}) {
+				t.Errorf("account %s", in.Account)
+			}
+			calls = append(calls, name)
+			return nil
+		}, activity.RegisterOptions{Name: name})
+	}
+	env.RegisterActivityWithOptions(func(context.Context, activities.ValidateSecretInput) (activities.ValidateSecretResult, error) {
+		calls = append(calls, "ValidateSecret")
+		return activities.ValidateSecretResult{Username: "mytestuser"}, nil
+	}, activity.RegisterOptions{Name: "ValidateSecret"})
+	env.ExecuteWorkflow("CreateUserWorkflow", raw(`{"SecretId":"s","MasterSecretId":"m","Username":"mytestuser","Grants":["SELECT ON *.*"]}`))
+	if err := env.GetWorkflowError(); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"CreateAccount", "StoreSecret", "ValidateSecret"}; !slices.Equal(calls, want) {
+		t.Errorf("steps %v: want %v", calls, want)
+	}
+}
+
+func TestTheOtherWorkflowsRefuseWrongInput(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, input, field string }{
+		{"CreateUserWorkflow", `{"SecretId":"s","MasterSecretId":"m"}`, "Username"},
+		{"CreateUserWorkflow", `{"SecretId":"s","Username":"u"}`, "MasterSecretId"},
+		{"CreateUserWorkflow", `{"SecretId":"s","MasterSecretId":"m","Username":"u","Grant":"x"}`, "Grant"},
+		{"ValidateSecretWorkflow", `{}`, "SecretId"},
+		{"ValidateSecretWorkflow", `{"SecretId":"s","x":1}`, "x"},
+		{"PlanRotationWorkflow", `{"SecretId":"s","Drain":5}`, "Drain"},
+		{"DeleteUserWorkflow", `{"SecretId":"s","RecoveryWindowInDays":6}`, "RecoveryWindowInDays"},
+		{"DeleteUserWorkflow", `{"SecretId":"s","RecoveryWindowInDays":0}`, "RecoveryWindowInDays"},
+		{"DeleteUserWorkflow", `{"SecretId":"s","RecoveryWindowInDays":31}`, "RecoveryWindowInDays"},
+	} {
+		env := environment()
+		env.ExecuteWorkflow(c.name, raw(c.input))
+		var app *temporal.ApplicationError
+		if err := env.GetWorkflowError(); !errors.As(err, &app) || app.Type() != workflows.ErrorInvalidInput || !strings.Contains(app.Message(), c.field) {
+			t.Errorf("%s %s: %v: want a refusal that names %s", c.name, c.input, err, c.field)
+		}
+	}
+}
+
+// deletion lets DeleteUserWorkflow run to its end, over as many runs as it takes.
+func deletion(t *testing.T, fate func(time.Time) activities.SecretFate, failing string) (calls []string, result workflows.DeleteUserResult, ended time.Time) {
+	t.Helper()
+	var state *workflows.DeletionState
+	at := start
+	for {
+		env := environment()
+		env.SetStartTime(at)
+		env.RegisterActivityWithOptions(func(context.Context, activities.CloneUserInput) (activities.Deletion, error) {
+			calls = append(calls, "FindAccounts")
+			return activities.Deletion{SecretID: "s", Accounts: []account.Name{{User: "u", Host: "%"}, {User: "u_clone", Host: "%"}}}, nil
+		}, activity.RegisterOptions{Name: "FindAccounts"})
+		env.RegisterActivityWithOptions(func(_ context.Context, in activities.Deletion) (time.Time, error) {
+			calls = append(calls, "DeleteSecret")
+			return start.AddDate(0, 0, in.RecoveryWindowInDays), nil
+		}, activity.RegisterOptions{Name: "DeleteSecret"})
+		env.RegisterActivityWithOptions(func(context.Context, activities.Deletion) (activities.SecretFate, error) {
+			return fate(env.Now()), nil
+		}, activity.RegisterOptions{Name: "LookAtSecret"})
+		for _, name := range []string{"LockAccounts", "UnlockAccounts", "DropAccounts"} {
+			env.RegisterActivityWithOptions(func(context.Context, activities.Deletion) error {
+				calls = append(calls, name)
+				if name == failing {
+					failing = ""
+					return temporal.NewNonRetryableApplicationError("not now", "Unreachable", nil)
+				}
+				return nil
+			}, activity.RegisterOptions{Name: name})
+		}
+		env.OnSignalExternalWorkflow("default-test-namespace", "rotate-user/s", "", "pause", nil).Return(nil).Maybe()
+		env.OnSignalExternalWorkflow("default-test-namespace", "rotate-user/s", "", "resume", nil).Return(nil).Maybe()
+		env.OnSignalExternalWorkflow("default-test-namespace", "rotate-user/s", "", "stop", nil).Return(nil).Maybe()
+		if state == nil {
+			env.ExecuteWorkflow("DeleteUserWorkflow", raw(`{"SecretId":"s","RecoveryWindowInDays":7}`))
+		} else {
+			env.ExecuteWorkflow("DeleteUserWorkflow", raw(`{"SecretId":"s","RecoveryWindowInDays":7}`), state)
+		}
+		err := env.GetWorkflowError()
+		var next *workflow.ContinueAsNewError
+		if errors.As(err, &next) {
+			var input workflows.DeleteUserInput
+			state = new(workflows.DeletionState)
+			if err := converter.GetDefaultDataConverter().FromPayloads(next.Input, &input, state); err != nil {
+				t.Fatal(err)
+			}
+			at = env.Now()
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := env.GetWorkflowResult(&result); err != nil {
+			t.Fatal(err)
+		}
+		return calls, result, env.Now()
+	}
+}
+
+func TestDeleteDropsTheAccountsWhenTheWindowHasPassed(t *testing.T) {
+	t.Parallel()
+	gone := start.AddDate(0, 0, 7)
+	calls, result, ended := deletion(t, func(now time.Time) activities.SecretFate {
+		if now.Before(gone) {
+			return activities.SecretScheduled
+		}
+		return activities.SecretGone
+	}, "DropAccounts")
+	if want := []string{"FindAccounts", "DeleteSecret", "LockAccounts", "DropAccounts", "DropAccounts"}; !slices.Equal(calls, want) {
+		t.Errorf("steps %v: want %v", calls, want)
+	}
+	if ended.Before(gone) || result.Fate != activities.SecretGone || len(result.Accounts) != 2 {
+		t.Errorf("ended at %s with %+v", ended, result)
+	}
+}
+
+func TestDeleteLocksTheAccountsEvenAfterAFailure(t *testing.T) {
+	t.Parallel()
+	calls, _, _ := deletion(t, func(now time.Time) activities.SecretFate {
+		if now.Before(start.AddDate(0, 0, 1)) {
+			return activities.SecretScheduled
+		}
+		return activities.SecretRestored
+	}, "LockAccounts")
+	if want := []string{"FindAccounts", "DeleteSecret", "LockAccounts", "LockAccounts", "UnlockAccounts"}; !slices.Equal(calls, want) {
+		t.Errorf("steps %v: want %v", calls, want)
+	}
+}
+
+func TestDeleteUnlocksTheAccountsOfARestoredSecret(t *testing.T) {
+	t.Parallel()
+	restored := start.AddDate(0, 0, 2)
+	calls, result, ended := deletion(t, func(now time.Time) activities.SecretFate {
+		if now.Before(restored) {
+			return activities.SecretScheduled
+		}
+		return activities.SecretRestored
+	}, "")
+	if want := []string{"FindAccounts", "DeleteSecret", "LockAccounts", "UnlockAccounts"}; !slices.Equal(calls, want) {
+		t.Errorf("steps %v: want %v", calls, want)
+	}
+	if result.Fate != activities.SecretRestored || ended.Sub(restored) > 10*time.Minute {
+		t.Errorf("unlocked at %s with %+v: want soon after %s", ended, result, restored)
+	}
+}

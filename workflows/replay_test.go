@@ -1,0 +1,73 @@
+package workflows_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// shapes are the histories that must never be missing: each is what a worker
+// may find under way when it is deployed. Recorded ones stay for ever; see
+// docs/development.md for how new ones are made.
+var shapes = []string{
+	"sleeping", "rotated", "rotated-by-update", "failed", "paused", "stopped",
+	"cut-CloneUser", "cut-StagePassword", "cut-SetPassword", "cut-TestPassword", "cut-PromotePassword",
+	"created", "deletion-waiting",
+}
+
+func histories(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("testdata/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, shape := range shapes {
+		found := false
+		for _, file := range files {
+			found = found || strings.HasPrefix(filepath.Base(file), shape+".")
+		}
+		if !found {
+			t.Errorf("no history of the shape %s under testdata", shape)
+		}
+	}
+	return files
+}
+
+func TestEveryRecordedHistoryReplays(t *testing.T) {
+	t.Parallel()
+	for _, file := range histories(t) {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			replayer := worker.NewWorkflowReplayer()
+			workflows.Register(replayer, workflows.Workflows{})
+			if err := replayer.ReplayWorkflowHistoryFromJSONFile(nil, file); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestABrokenWorkflowFailsTheReplay shows that the check works: a command
+// before the timer must be noticed in a history that sleeps.
+func TestABrokenWorkflowFailsTheReplay(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/sleeping.*json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no history of a sleeping run: %v", err)
+	}
+	replayer := worker.NewWorkflowReplayer()
+	replayer.RegisterWorkflowWithOptions(func(ctx workflow.Context, input workflows.RotateUserInput, carried *workflows.State) (workflows.Status, error) {
+		if err := workflow.UpsertMemo(ctx, map[string]any{"broken": true}); err != nil {
+			return workflows.Status{}, err
+		}
+		return workflows.Workflows{}.RotateUserWorkflow(ctx, input, carried)
+	}, workflow.RegisterOptions{Name: "RotateUserWorkflow"})
+	if err := replayer.ReplayWorkflowHistoryFromJSONFile(nil, files[0]); err == nil {
+		t.Error("a workflow with another first command was replayed without an error")
+	}
+}
