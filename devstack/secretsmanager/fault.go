@@ -70,7 +70,7 @@ func newCall(operation string, body []byte) Call {
 		SecretId, Name, ClientRequestToken, VersionStage string
 		VersionStages                                    []string
 	}
-	json.Unmarshal(body, &in)
+	_ = json.Unmarshal(body, &in)
 	c := Call{Operation: operation, SecretID: in.SecretId, Token: in.ClientRequestToken, Stages: in.VersionStages}
 	if operation == "CreateSecret" {
 		c.SecretID = in.Name

@@ -24,24 +24,27 @@ type rotationRules struct {
 // AWSPENDING that the service makes for the function to fill. An unknown secret
 // is an error.
 func (s *Server) EnableRotation(secretID string) error {
-	s.mu.Lock()
-	sec, err := s.live(secretID)
-	if err == nil {
-		on := true
-		sec.Rotation = rotation{
-			RotationEnabled:   &on,
-			RotationLambdaARN: "arn:aws:lambda:" + s.region + ":" + s.account + ":function:idle",
-			RotationRules:     &rotationRules{AutomaticallyAfterDays: 30},
-			NextRotationDate:  s.instant() + 30*day,
-		}
-		s.changed(sec)
-	}
-	seen := s.changes
-	s.mu.Unlock()
+	_, seen, err := locked(s, &secretIDInput{secretID}, (*Server).enableRotation)
 	if err != nil {
 		return err
 	}
 	return s.save(seen)
+}
+
+func (s *Server) enableRotation(in *secretIDInput) (none, error) {
+	sec, err := s.live(in.SecretId)
+	if err != nil {
+		return none{}, err
+	}
+	on := true
+	sec.Rotation = rotation{
+		RotationEnabled:   &on,
+		RotationLambdaARN: "arn:aws:lambda:" + s.region + ":" + s.account + ":function:idle",
+		RotationRules:     &rotationRules{AutomaticallyAfterDays: 30},
+		NextRotationDate:  s.instant() + 30*day,
+	}
+	s.changed(sec)
+	return none{}, nil
 }
 
 type rotateSecretInput struct {

@@ -6,9 +6,12 @@
 // and messages.
 //
 // The rules come from the Secrets Manager API reference, and from recordings of
-// the real service where those go further. Four answers rest on neither, and
+// the real service where those go further. Some answers rest on neither, and
 // nothing should depend on them:
 //
+//   - secrets are listed with the oldest first unless asked otherwise, versions
+//     always;
+//   - the versions of a secret scheduled for deletion can be listed;
 //   - custom labels of a version that loses AWSCURRENT to a PutSecretValue or
 //     UpdateSecret stay on it, as they do under UpdateSecretVersionStage;
 //   - AWSPENDING on a third version stays there through such a call;
@@ -188,15 +191,21 @@ func operation[In, Out any](f func(*Server, *In) (Out, error)) func(*Server, []b
 		if err := decode(body, in); err != nil {
 			return nil, err
 		}
-		s.mu.Lock()
-		out, err := f(s, in)
-		seen := s.changes
-		s.mu.Unlock()
+		out, seen, err := locked(s, in, f)
 		if saveErr := s.save(seen); saveErr != nil {
 			return nil, saveErr
 		}
 		return out, err
 	}
+}
+
+// locked carries out f under the lock, and returns how many changes to the state
+// f may have seen.
+func locked[In, Out any](s *Server, in *In, f func(*Server, *In) (Out, error)) (Out, uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out, err := f(s, in)
+	return out, s.changes, err
 }
 
 // decode reads an operation's input. Its errors name the offending parameter but
@@ -300,7 +309,7 @@ func reply(w http.ResponseWriter, out any, failure *apiError) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("X-Amzn-Requestid", randomID())
 	w.WriteHeader(status)
-	w.Write(body)
+	_, _ = w.Write(body) // fails if the client is gone, which is its affair
 }
 
 // randomID returns a random identifier in the form of a UUID.

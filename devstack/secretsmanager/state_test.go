@@ -143,3 +143,66 @@ func TestStateFailures(t *testing.T) {
 		e.create(t, "t", "v1", "a")
 	})
 }
+
+// TestConcurrency rotates one secret from many clients at once, who meet each
+// other's labels, while others read: AWSCURRENT is on one version at any time.
+func TestConcurrency(t *testing.T) {
+	e := newEndpoint(t, "")
+	e.create(t, "s", "v0", "v0")
+	var writers, readers sync.WaitGroup
+	done := make(chan struct{})
+	for i := range 4 {
+		writers.Go(func() {
+			for j := range 20 {
+				version := fmt.Sprintf("v%d.%d", i, j)
+				if _, err := e.put("s", version, version, "AWSPENDING"); err != nil {
+					t.Error(err)
+				}
+				now, err := e.get("s", "", "")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				// Refused if another client was faster.
+				_ = e.move("s", "AWSCURRENT", short(*now.VersionId), version)
+				_ = e.move("s", "AWSPENDING", version, "")
+			}
+		})
+		readers.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				v, err := e.get("s", "", "")
+				if err != nil || *v.SecretString != short(*v.VersionId) {
+					t.Errorf("read %v, %v", v, err)
+					return
+				}
+				list, err := e.ListSecrets(ctx, &sm.ListSecretsInput{})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				n := 0
+				for _, stages := range list.SecretList[0].SecretVersionsToStages {
+					for _, s := range stages {
+						if s == "AWSCURRENT" {
+							n++
+						}
+					}
+				}
+				if n != 1 {
+					t.Errorf("AWSCURRENT is on %d versions", n)
+				}
+			}
+		})
+	}
+	writers.Wait()
+	close(done)
+	readers.Wait()
+	if n := len(e.labels(t, "s")); n != 81 {
+		t.Errorf("%d versions, want 81", n)
+	}
+}

@@ -19,21 +19,21 @@ func checkTags(tags []tag) error {
 	return nil
 }
 
-// empty is the answer of the operations that have none.
-type empty struct{}
+// none is the answer of the operations that have none.
+type none struct{}
 
 type tagResourceInput struct {
 	SecretId string
 	Tags     []tag
 }
 
-func (s *Server) tagResource(in *tagResourceInput) (empty, error) {
+func (s *Server) tagResource(in *tagResourceInput) (none, error) {
 	if err := checkTags(in.Tags); err != nil {
-		return empty{}, err
+		return none{}, err
 	}
 	sec, err := s.live(in.SecretId)
 	if err != nil {
-		return empty{}, err
+		return none{}, err
 	}
 	for _, t := range in.Tags {
 		i := slices.IndexFunc(sec.Tags, func(old tag) bool { return old.Key == t.Key })
@@ -44,7 +44,7 @@ func (s *Server) tagResource(in *tagResourceInput) (empty, error) {
 		}
 	}
 	s.changed(sec)
-	return empty{}, nil
+	return none{}, nil
 }
 
 type untagResourceInput struct {
@@ -52,12 +52,12 @@ type untagResourceInput struct {
 	TagKeys  []string
 }
 
-func (s *Server) untagResource(in *untagResourceInput) (empty, error) {
+func (s *Server) untagResource(in *untagResourceInput) (none, error) {
 	sec, err := s.live(in.SecretId)
 	if err != nil {
-		return empty{}, err
+		return none{}, err
 	}
 	sec.Tags = slices.DeleteFunc(sec.Tags, func(t tag) bool { return slices.Contains(in.TagKeys, t.Key) })
 	s.changed(sec)
-	return empty{}, nil
+	return none{}, nil
 }
