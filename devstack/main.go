@@ -1,3 +1,83 @@
+// Devstack runs everything that rotate-user needs on a laptop, and shows what it does.
 package main
 
-func main() {}
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rotate-user/rotate-user/devstack/stack"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := newCommand().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "devstack:", err)
+		os.Exit(1)
+	}
+}
+
+func newCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "devstack",
+		Short: "Everything that rotate-user needs, on a laptop",
+		Long: `Everything that rotate-user needs, on a laptop: a Temporal server with its UI, a Secrets Manager endpoint, a private MySQL or
+MariaDB server, and the worker. Each part can be replaced by a real one.`,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.AddCommand(newDemoCommand(), newUpCommand())
+	return root
+}
+
+// addStackFlags adds the flags that say which parts to start, and returns what they say.
+func addStackFlags(cmd *cobra.Command) *stack.Options {
+	o := &stack.Options{}
+	f := cmd.Flags()
+	f.StringVar(&o.TemporalAddress, "temporal-address", "", "use the Temporal server at this host:port; TEMPORAL_... variables say how")
+	f.IntVar(&o.TemporalPort, "temporal-port", 7233, "port of our own Temporal server; 0 for a free one")
+	f.IntVar(&o.UIPort, "ui-port", 8233, "port of its UI; 0 for none")
+	f.StringVar(&o.SecretsManagerEndpoint, "secretsmanager-endpoint", "", `use the Secrets Manager at this URL, or "aws" for AWS; AWS_... variables say how`)
+	f.IntVar(&o.SecretsManagerPort, "secretsmanager-port", 4584, "port of our own Secrets Manager endpoint; 0 for a free one")
+	f.StringVar(&o.MySQLAddress, "mysql-address", "", "use the database server at this host:port; ROTATE_USER_TLS_CA_FILE names its CA")
+	f.StringVar(&o.MySQLAdminUser, "mysql-admin-user", "", "its administrator, with the password in MYSQL_ADMIN_PASSWORD")
+	f.IntVar(&o.MySQLPort, "mysql-port", 13306, "port of our own database server; 0 for a free one")
+	f.StringVar(&o.Mysqld, "mysqld", "", "our own database server: mysql, mariadb or a path (default: the first one found)")
+	f.StringVar(&o.DataDir, "data-dir", "", "keep the state of all parts in this directory (default: keep nothing)")
+	return o
+}
+
+// stateDir is the folder of the repository that receives logs, binaries and settings.
+const stateDir = ".devstack"
+
+// resolve fills in what does not come from flags.
+func resolve(o *stack.Options) (root string, err error) {
+	if root, err = repository(); err != nil {
+		return "", err
+	}
+	o.Dir = filepath.Join(root, stateDir)
+	o.MySQLAdminPassword = os.Getenv("MYSQL_ADMIN_PASSWORD")
+	if o.DataDir != "" && !filepath.IsAbs(o.DataDir) {
+		// The command runs in devstack/, but whoever types a path is likely to be in the root.
+		o.DataDir = filepath.Join(root, o.DataDir)
+	}
+	return root, nil
+}
+
+// repository is the root of the repository that holds the working directory.
+func repository() (string, error) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/rotate-user/rotate-user").Output()
+	if err != nil {
+		return "", fmt.Errorf("not in the repository of rotate-user: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}

@@ -47,7 +47,7 @@ func TestTemporalUI(t *testing.T) {
 	}
 	defer s.Stop()
 	for path, want := range map[string]string{
-		"/":                          "<title>Temporal",
+		"/":                          "/_app/immutable/",
 		"/api/v1/namespaces/default": `"name": "default"`,
 	} {
 		res, err := http.Get(s.UIURL() + path)

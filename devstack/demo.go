@@ -1,0 +1,296 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/spf13/cobra"
+
+	"github.com/rotate-user/rotate-user/devstack/stack"
+	"github.com/rotate-user/rotate-user/devstack/temporal"
+)
+
+// The names of AWS's tutorial.
+const (
+	userSecret = "MyTestDatabaseUserSecret"
+	userName   = "mytestuser"
+	userGrant  = "SELECT ON *.*"
+	cloneName  = userName + "_clone"
+)
+
+func newDemoCommand() *cobra.Command {
+	var o *stack.Options
+	var once bool
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Walk through the tutorial: watch a user's password rotate twice",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c := newConsole(cmd.OutOrStdout())
+			return run(cmd.Context(), c, *o, func(ctx context.Context, r running) error {
+				t := &tutorial{running: r, console: c}
+				if err := t.walk(ctx); err != nil || once {
+					return err
+				}
+				t.showAround()
+				return r.stay(ctx, c)
+			})
+		},
+	}
+	o = addStackFlags(cmd)
+	cmd.Flags().BoolVar(&once, "once", false, "end after the last step, with status 1 if any check failed")
+	return cmd
+}
+
+// tutorial walks through AWS's tutorial "rotating a user secret with a master secret". It works through the starter, as
+// an operator would, and looks at the result with the AWS SDK and with logins, as an application would.
+type tutorial struct {
+	running
+	console
+	users  []string // of AWSCURRENT, after each step that looked
+	kept   bool     // user and secret are from an earlier run
+	failed int
+}
+
+func (t *tutorial) walk(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{t.database, t.create, t.validate, t.start, t.verify} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	if t.failed > 0 {
+		return fmt.Errorf("%d checks of the tutorial failed", t.failed)
+	}
+	t.printf("\n%s AWSCURRENT was %s: two alternating users, and no moment without a working one.\n",
+		t.style(green+";"+bold, "Done."), strings.Join(t.users, ", then "))
+	return nil
+}
+
+func (t *tutorial) database(ctx context.Context) error {
+	t.title(0, "A database with an administrator, whose credentials are in a secret")
+	version, master, err := t.Read(ctx, stack.MasterSecret, "AWSCURRENT")
+	if err != nil {
+		return err
+	}
+	t.rows(append(t.parts(), [2]string{"master secret", fmt.Sprintf("%s, version %.8s", stack.MasterSecret, version)}))
+	return t.login(ctx, "the master secret", version, master, master.Username)
+}
+
+func (t *tutorial) create(ctx context.Context) error {
+	t.title(1, "A limited user, and a secret with its credentials")
+	_, found, err := t.Read(ctx, userSecret, "AWSCURRENT")
+	var missing *types.ResourceNotFoundException
+	switch {
+	case err == nil:
+		t.say("They are there from an earlier run; this one goes on with them.")
+		t.users, t.kept = append(t.users, found.Username), true
+		return nil
+	case !errors.As(err, &missing):
+		return err
+	}
+	if err := t.starter(ctx, "create", "--secret-id", userSecret, "--master-secret-id", stack.MasterSecret,
+		"--username", userName, "--grant", userGrant); err != nil {
+		return err
+	}
+	return t.look(ctx, userName, "")
+}
+
+func (t *tutorial) validate(ctx context.Context) error {
+	t.title(2, "Does the stored secret log in?")
+	return t.starter(ctx, "validate", "--secret-id", userSecret)
+}
+
+func (t *tutorial) start(ctx context.Context) error {
+	t.title(3, "Rotate it every 30 days with the master secret; the first time now")
+	if err := t.starter(ctx, "start", "--secret-id", userSecret, "--master-secret-id", stack.MasterSecret,
+		"--automatically-after-days", "30"); err != nil {
+		return err
+	}
+	if err := t.waitScheduled(ctx); err != nil {
+		return err
+	}
+	current := cloneName
+	if t.kept { // where the workflow goes on as well, starting it changes nothing
+		_, c, err := t.Read(ctx, userSecret, "AWSCURRENT")
+		if err != nil {
+			return err
+		}
+		current = c.Username
+	}
+	return t.look(ctx, current, other(current))
+}
+
+func (t *tutorial) verify(ctx context.Context) error {
+	t.title(4, "Rotate again, and look at what the applications get")
+	before := t.users[len(t.users)-1]
+	t.say("The credential of a minute ago is still in the caches of its applications, so this is refused without --force.")
+	if err := t.starter(ctx, "rotate", "--secret-id", userSecret, "--force"); err != nil {
+		return err
+	}
+	if err := t.look(ctx, other(before), before); err != nil {
+		return err
+	}
+	return t.starter(ctx, "status", "--secret-id", userSecret)
+}
+
+// showAround says what else can be done while the stack is up.
+func (t *tutorial) showAround() {
+	t.printf("\n%s\n", t.style(bold, "Look around"))
+	if t.Temporal != nil && t.Temporal.UIURL() != "" {
+		t.say("", "In the Temporal UI, the rotation's timeline, what it is doing and what comes next:",
+			t.style(cyan, t.Temporal.UIURL()+"/namespaces/"+temporal.Namespace+"/workflows/"+url.PathEscape("rotate-user/"+userSecret)))
+	}
+	t.say("", "In another terminal, from the root of the repository:")
+	t.command([]string{".", stateDir + "/env"})
+	for _, args := range [][]string{
+		{"status", "--secret-id", userSecret},
+		{"rotate", "--secret-id", userSecret, "--force"},
+		{"list"},
+	} {
+		t.command(append([]string{"starter"}, args...))
+	}
+	t.printf("\n%s\n", t.style(bold, "Clean up"))
+	t.say("", "The secret can be restored for seven days; meanwhile its users are locked, and then they are dropped:")
+	t.command([]string{"starter", "delete", "--secret-id", userSecret, "--recovery-window-in-days", "7"})
+}
+
+// starter runs the starter and shows the command and what it says.
+func (t *tutorial) starter(ctx context.Context, args ...string) error {
+	t.command(append([]string{"starter"}, args...))
+	cmd := exec.CommandContext(ctx, filepath.Join(t.bin, "starter"), args...)
+	cmd.Env = t.Environment()
+	out := &indented{w: t.w}
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("starter %s: %w", args[0], err)
+	}
+	t.printf("\n")
+	return nil
+}
+
+// look reads the secret as an application would and holds it against what it should be: which user is in use, and which
+// one was before. Both must log in, with the same rights.
+func (t *tutorial) look(ctx context.Context, current, previous string) error {
+	version, c, err := t.Read(ctx, userSecret, "AWSCURRENT")
+	if err != nil {
+		return err
+	}
+	t.users = append(t.users, c.Username)
+	if err := t.login(ctx, "AWSCURRENT ", version, c, current); err != nil {
+		return err
+	}
+	if previous == "" {
+		return nil
+	}
+	if version, c, err = t.Read(ctx, userSecret, "AWSPREVIOUS"); err != nil {
+		return err
+	}
+	return t.login(ctx, "AWSPREVIOUS", version, c, previous)
+}
+
+func (t *tutorial) login(ctx context.Context, label, version string, c stack.Credential, user string) error {
+	grants, err := t.grants(ctx, c)
+	switch {
+	case err != nil:
+		t.verdict(false, fmt.Sprintf("%s  version %.8s  %s does not log in: %v", label, version, c.Username, err))
+	case c.Username != user:
+		t.verdict(false, fmt.Sprintf("%s  version %.8s  is %s and should be %s", label, version, c.Username, user))
+	case user != t.Admin && !slices.Equal(grants, []string{"GRANT " + userGrant}):
+		t.verdict(false, fmt.Sprintf("%s  version %.8s  %s has other rights: %s", label, version, c.Username, strings.Join(grants, "; ")))
+	case user == t.Admin:
+		t.verdict(true, fmt.Sprintf("%s logs in as %s", label, c.Username))
+	default:
+		t.verdict(true, fmt.Sprintf("%s  version %.8s  %-*s logs in  %s", label, version, len(cloneName), c.Username, strings.Join(grants, "; ")))
+	}
+	return ctx.Err()
+}
+
+func (t *tutorial) verdict(ok bool, text string) {
+	t.check(ok, text)
+	if !ok {
+		t.failed++
+	}
+}
+
+// grants logs in with a credential and returns its rights, without whom they are granted to.
+func (t *tutorial) grants(ctx context.Context, c stack.Credential) ([]string, error) {
+	db, err := t.Open(c.Username, c.Password)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	rows, err := db.QueryContext(ctx, "SHOW GRANTS")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var grants []string
+	for rows.Next() {
+		var grant string
+		if err := rows.Scan(&grant); err != nil {
+			return nil, err
+		}
+		// What follows names the user; in MariaDB it shows the hash as well.
+		grant, _, _ = strings.Cut(grant, " TO ")
+		grants = append(grants, grant)
+	}
+	return grants, rows.Err()
+}
+
+// waitScheduled returns when the rotation that start began has ended well.
+func (t *tutorial) waitScheduled(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		status, err := t.status(ctx)
+		switch {
+		case err != nil:
+			return err
+		case status.RotationStatus == "Scheduled" && !status.LastRotatedDate.IsZero():
+			return nil
+		case status.RotationStatus == "Failed":
+			return fmt.Errorf("the first rotation failed; `starter status --secret-id %s` says why", userSecret)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the first rotation has not ended: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+type rotationStatus struct {
+	RotationStatus  string
+	LastRotatedDate time.Time
+}
+
+func (t *tutorial) status(ctx context.Context) (s rotationStatus, err error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(t.bin, "starter"), "status", "--secret-id", userSecret, "-o", "json")
+	cmd.Env = t.Environment()
+	out, err := cmd.Output()
+	if err != nil {
+		return s, fmt.Errorf("starter status: %w", err)
+	}
+	if err := json.Unmarshal(out, &s); err != nil {
+		return s, fmt.Errorf("starter status: %w", err)
+	}
+	return s, nil
+}
+
+func other(user string) string {
+	if user == userName {
+		return cloneName
+	}
+	return userName
+}

@@ -1,0 +1,84 @@
+package stack
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	awssm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+)
+
+// Credential is a secret's value in AWS's JSON, as an application reads it.
+type Credential struct {
+	Engine    string `json:"engine"`
+	Host      string `json:"host"`
+	Port      int    `json:"port"`
+	Username  string `json:"username"`
+	Password  string `json:"password"`
+	MasterARN string `json:"masterarn,omitempty"`
+}
+
+// storeMaster puts the administrator's credentials where the worker will look for them.
+func (s *Stack) storeMaster(ctx context.Context) error {
+	wanted := Credential{Engine: s.Engine, Host: s.Host, Port: s.Port, Username: s.Admin, Password: s.adminPassword}
+	text, err := json.Marshal(wanted)
+	if err != nil {
+		return err
+	}
+	_, found, err := s.Read(ctx, MasterSecret, "AWSCURRENT")
+	var missing *types.ResourceNotFoundException
+	switch {
+	case errors.As(err, &missing):
+		_, err = s.Client.CreateSecret(ctx, &awssm.CreateSecretInput{
+			Name: aws.String(MasterSecret), SecretString: aws.String(string(text)),
+			Description: aws.String("The administrator of the tutorial's database"),
+		})
+	case err == nil && found != wanted:
+		_, err = s.Client.PutSecretValue(ctx, &awssm.PutSecretValueInput{
+			SecretId: aws.String(MasterSecret), SecretString: aws.String(string(text)),
+		})
+	}
+	return err
+}
+
+// Read returns the version of a secret that has a label, as an application would read it.
+func (s *Stack) Read(ctx context.Context, secretID, label string) (versionID string, c Credential, err error) {
+	out, err := s.Client.GetSecretValue(ctx, &awssm.GetSecretValueInput{SecretId: aws.String(secretID), VersionStage: aws.String(label)})
+	if err != nil {
+		return "", c, err
+	}
+	if err := json.Unmarshal([]byte(aws.ToString(out.SecretString)), &c); err != nil {
+		// The error of the decoder may quote the text.
+		return "", c, fmt.Errorf("secret %s is not the JSON of a credential", secretID)
+	}
+	return aws.ToString(out.VersionId), c, nil
+}
+
+func staticKeys(key, secret string) aws.CredentialsProvider {
+	return credentials.NewStaticCredentialsProvider(key, secret, "")
+}
+
+// rootCAs are the system's certificate authorities and those of the file, if any.
+func rootCAs(file string) (*x509.CertPool, error) {
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, err
+	}
+	if file == "" {
+		return pool, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate", file)
+	}
+	return pool, nil
+}

@@ -1,0 +1,354 @@
+// Package stack runs everything that rotate-user needs on a laptop: Temporal, a Secrets Manager endpoint, a database
+// server and the worker. Temporal and Secrets Manager run inside this process; the database and the worker are
+// processes of their own, as they are in earnest. Each part but the worker can be replaced by a real one.
+package stack
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	awssm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/rotate-user/rotate-user/devstack/secretsmanager"
+	"github.com/rotate-user/rotate-user/devstack/temporal"
+	"github.com/rotate-user/rotate-user/internal/mysqld"
+)
+
+// Options say which parts to start, and where. Ports are on 127.0.0.1; 0 takes a free one.
+type Options struct {
+	// Dir receives the logs and, in bin, the binaries. Required.
+	Dir string
+	// DataDir keeps the state of all parts for the next start; empty keeps nothing.
+	DataDir string
+
+	TemporalPort int
+	UIPort       int // 0: no UI
+	// TemporalAddress, host:port, is used instead of a server of our own. TEMPORAL_* variables say how to connect to it.
+	TemporalAddress string
+
+	SecretsManagerPort int
+	// SecretsManagerEndpoint, a URL, is used instead of one of our own, with AWS's usual variables. "aws" means AWS.
+	SecretsManagerEndpoint string
+
+	MySQLPort int
+	// Mysqld picks the database server: "mysql", "mariadb" or the path of a binary; empty takes the first that is found.
+	Mysqld string
+	// MySQLArgs are further options for our own database server.
+	MySQLArgs []string
+	// MySQLAddress, host:port, is used instead of a server of our own.
+	MySQLAddress string
+	// MySQLAdminUser and MySQLAdminPassword are the administrator of MySQLAddress.
+	MySQLAdminUser, MySQLAdminPassword string
+}
+
+// MasterSecret is the name of the secret with the administrator's credentials.
+const MasterSecret = "MyTestDatabaseMasterSecret"
+
+// Stack is what runs. Fields of parts that are not ours are nil.
+type Stack struct {
+	Dir      string
+	Temporal *temporal.Server
+	Secrets  *secretsmanager.Server
+	Database *mysqld.Server
+
+	// Client reads and writes secrets through the AWS SDK, as an application would.
+	Client *awssm.Client
+
+	Engine  string // mysql or mariadb
+	Version string // of the database server
+	Host    string // of the database
+	Port    int    // of the database
+	Admin   string // the administrator's name
+
+	adminPassword string
+	variables     []Variable
+	dropped       []string
+	stops         []func() error
+}
+
+// Variable is one environment variable.
+type Variable struct{ Name, Value string }
+
+// Start starts the parts one after another and stores the administrator's credentials in MasterSecret. When it fails
+// nothing is left running.
+func Start(ctx context.Context, o Options) (_ *Stack, err error) {
+	s := &Stack{Dir: o.Dir}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Stop())
+		}
+	}()
+	for _, start := range []func(context.Context, Options) error{s.startDatabase, s.startSecretsManager, s.startTemporal} {
+		if err := start(ctx, o); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.storeMaster(ctx); err != nil {
+		return nil, fmt.Errorf("secret %s: %w", MasterSecret, err)
+	}
+	return s, nil
+}
+
+// Stop ends all parts, the last started first.
+func (s *Stack) Stop() error {
+	var errs []error
+	for _, stop := range slices.Backward(s.stops) {
+		errs = append(errs, stop())
+	}
+	s.stops = nil
+	return errors.Join(errs...)
+}
+
+// Variables are the environment variables by which starter, worker, temporal, aws and mysql reach this stack. None of
+// them holds a password of the database.
+func (s *Stack) Variables() []Variable { return slices.Clone(s.variables) }
+
+// Environment is this process's environment with Variables in place of whatever it said of Temporal and AWS.
+func (s *Stack) Environment() []string {
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return slices.ContainsFunc(s.dropped, func(prefix string) bool { return strings.HasPrefix(v, prefix) })
+	})
+	for _, v := range s.variables {
+		env = append(env, v.Name+"="+v.Value)
+	}
+	return env
+}
+
+func (s *Stack) set(name, value string) {
+	s.variables = append(s.variables, Variable{Name: name, Value: value})
+}
+
+func (s *Stack) startTemporal(ctx context.Context, o Options) error {
+	if o.TemporalAddress != "" {
+		s.set("TEMPORAL_ADDRESS", o.TemporalAddress)
+		return nil
+	}
+	options := temporal.Options{Port: o.TemporalPort, UIPort: o.UIPort, LogFile: filepath.Join(s.Dir, "temporal.log")}
+	if o.DataDir != "" {
+		options.Path = filepath.Join(o.DataDir, "temporal-1.32.db")
+	}
+	server, err := temporal.Start(ctx, options)
+	if err != nil {
+		return taken(err, "--temporal-port or --ui-port")
+	}
+	s.Temporal = server
+	s.stops = append(s.stops, server.Stop)
+	s.dropped = append(s.dropped, "TEMPORAL_")
+	s.set("TEMPORAL_ADDRESS", server.Address())
+	s.set("TEMPORAL_NAMESPACE", temporal.Namespace)
+	return nil
+}
+
+func (s *Stack) startSecretsManager(ctx context.Context, o Options) error {
+	load := []func(*config.LoadOptions) error{}
+	var endpoint *string
+	switch o.SecretsManagerEndpoint {
+	case "":
+		log, err := os.OpenFile(filepath.Join(s.Dir, "secretsmanager.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		s.stops = append(s.stops, log.Close)
+		options := secretsmanager.Options{Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+		if o.DataDir != "" {
+			options.Path = filepath.Join(o.DataDir, "secrets.json")
+			if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
+				return err
+			}
+		}
+		if s.Secrets, err = secretsmanager.New(options); err != nil {
+			return fmt.Errorf("secrets manager: %w", err)
+		}
+		url, err := s.serve(o.SecretsManagerPort, s.Secrets)
+		if err != nil {
+			return taken(fmt.Errorf("secrets manager: %w", err), "--secretsmanager-port")
+		}
+		endpoint = &url
+		s.dropped = append(s.dropped, "AWS_")
+		// Any key is taken; these are AWS's own words for examples.
+		key, secret := "AKIAIOSFODNN7EXAMPLE", "devstack"
+		s.set("AWS_REGION", "us-east-1")
+		s.set("AWS_ACCESS_KEY_ID", key)
+		s.set("AWS_SECRET_ACCESS_KEY", secret)
+		load = append(load, config.WithRegion("us-east-1"), config.WithCredentialsProvider(staticKeys(key, secret)))
+	case "aws":
+	default:
+		endpoint = &o.SecretsManagerEndpoint
+	}
+	if endpoint != nil {
+		s.set("AWS_ENDPOINT_URL_SECRETS_MANAGER", *endpoint)
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, load...)
+	if err != nil {
+		return fmt.Errorf("secrets manager: %w", err)
+	}
+	s.Client = awssm.NewFromConfig(cfg, func(c *awssm.Options) {
+		if endpoint != nil {
+			c.BaseEndpoint = endpoint
+		}
+	})
+	return nil
+}
+
+// serve answers on 127.0.0.1 until the stack stops, and returns its URL.
+func (s *Stack) serve(port int, h http.Handler) (string, error) {
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return "", err
+	}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(l) }()
+	s.stops = append(s.stops, func() error {
+		err := server.Close()
+		<-done
+		return err
+	})
+	return "http://" + l.Addr().String(), nil
+}
+
+func (s *Stack) startDatabase(ctx context.Context, o Options) error {
+	if o.MySQLAddress != "" {
+		return s.useDatabase(ctx, o)
+	}
+	program, err := findProgram(o.Mysqld)
+	if err != nil {
+		return err
+	}
+	log, err := os.OpenFile(filepath.Join(s.Dir, program.Engine+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	s.stops = append(s.stops, log.Close)
+	options := mysqld.Options{Port: o.MySQLPort, Args: o.MySQLArgs, Log: log}
+	if o.MySQLPort != 0 {
+		// The server's own complaint comes after a minute of trying.
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(o.MySQLPort)))
+		if err != nil {
+			return taken(fmt.Errorf("%s: %w", program.Engine, err), "--mysql-port")
+		}
+		if err := l.Close(); err != nil {
+			return err
+		}
+	}
+	if o.DataDir != "" {
+		options.DataDir = o.DataDir
+	}
+	if s.Database, err = program.Start(ctx, options); err != nil {
+		return fmt.Errorf("%s %s: %w", program.Engine, program.Version, err)
+	}
+	d := s.Database
+	s.stops = append(s.stops, d.Stop)
+	s.Engine, s.Version, s.Host, s.Port, s.Admin, s.adminPassword = d.Engine, d.Version, d.Host, d.Port, d.AdminUser, d.AdminPassword
+	s.set("ROTATE_USER_TLS_CA_FILE", d.CAFile)
+	return nil
+}
+
+// useDatabase finds out what the administrator's secret has to say of a database that is not ours.
+func (s *Stack) useDatabase(ctx context.Context, o Options) error {
+	host, port, err := net.SplitHostPort(o.MySQLAddress)
+	if err != nil {
+		return fmt.Errorf("--mysql-address: %w", err)
+	}
+	if s.Port, err = strconv.Atoi(port); err != nil {
+		return fmt.Errorf("--mysql-address: %w", err)
+	}
+	s.Host, s.Admin, s.adminPassword = host, o.MySQLAdminUser, o.MySQLAdminPassword
+	if s.Admin == "" {
+		return errors.New("--mysql-address needs --mysql-admin-user, and the password in MYSQL_ADMIN_PASSWORD")
+	}
+	db, err := s.Open(s.Admin, s.adminPassword)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := db.QueryRowContext(ctx, "SELECT VERSION()").Scan(&s.Version); err != nil {
+		return fmt.Errorf("database %s: log in as %s: %w", o.MySQLAddress, s.Admin, err)
+	}
+	s.Engine = mysqld.MySQL
+	if strings.Contains(s.Version, "MariaDB") {
+		s.Engine = mysqld.MariaDB
+	}
+	return nil
+}
+
+// Open returns a pool of verified TLS connections to the database.
+func (s *Stack) Open(user, password string) (*sql.DB, error) {
+	if s.Database != nil {
+		return s.Database.Open(user, password)
+	}
+	c := mysql.NewConfig()
+	c.User, c.Passwd, c.Net, c.Addr = user, password, "tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port))
+	pool, err := rootCAs(os.Getenv("ROTATE_USER_TLS_CA_FILE"))
+	if err != nil {
+		return nil, err
+	}
+	c.TLS = &tls.Config{RootCAs: pool, ServerName: s.Host, MinVersion: tls.VersionTLS12}
+	connector, err := mysql.NewConnector(c)
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(connector), nil
+}
+
+// OptionFile is an option file with which mysql and mariadb log in as the administrator. It holds the password.
+func (s *Stack) OptionFile() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "[client]\nprotocol=tcp\nhost=%s\nport=%d\nuser=%s\npassword=%s\n", s.Host, s.Port, s.Admin, optionValue(s.adminPassword))
+	// Each of the two clients knows one of these.
+	b.WriteString("loose-ssl-mode=VERIFY_IDENTITY\nloose-ssl-verify-server-cert\n")
+	if s.Database != nil {
+		fmt.Fprintf(&b, "ssl-ca=%s\n", s.Database.CAFile)
+	}
+	return b.String()
+}
+
+// optionValue quotes a value of an option file.
+func optionValue(text string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
+}
+
+func findProgram(wanted string) (mysqld.Program, error) {
+	programs := mysqld.Find()
+	for _, p := range programs {
+		if wanted == "" || wanted == p.Engine || wanted == p.Path {
+			return p, nil
+		}
+	}
+	if wanted != "" {
+		names := make([]string, len(programs))
+		for i, p := range programs {
+			names[i] = fmt.Sprintf("%s (%s %s)", p.Path, p.Engine, p.Version)
+		}
+		return mysqld.Program{}, fmt.Errorf("--mysqld %s is not among the servers on this machine: %s", wanted,
+			cmp.Or(strings.Join(names, ", "), "there is none"))
+	}
+	return mysqld.Program{}, errors.New("no mysqld or mariadbd on this machine: `make demo` installs one, or give --mysql-address")
+}
+
+// taken says which flag moves a part whose port is in use.
+func taken(err error, flag string) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w; another stack may be up: stop it, or choose another port with %s", err, flag)
+	}
+	return err
+}
