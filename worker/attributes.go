@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+	"google.golang.org/grpc"
+
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// wanted are the search attributes that the workflows set.
+var wanted = map[string]enums.IndexedValueType{
+	workflows.RotationStatusKey.GetName():   workflows.RotationStatusKey.GetValueType(),
+	workflows.LastRotatedDateKey.GetName():  workflows.LastRotatedDateKey.GetValueType(),
+	workflows.NextRotationDateKey.GetName(): workflows.NextRotationDateKey.GetValueType(),
+	workflows.DatabaseHostKey.GetName():     workflows.DatabaseHostKey.GetValueType(),
+}
+
+// searchAttributes knows whether the namespace has what the workflows want to set, and registers it where it may. An upsert
+// of an attribute that the namespace lacks would block a workflow, so they are left alone until they are there.
+type searchAttributes struct {
+	namespace string
+	operator  operator
+	// visibility answers queries, where the operator's interface is closed to us, as in Temporal Cloud.
+	visibility visibility
+	logger     *slog.Logger
+
+	present atomic.Bool
+}
+
+type operator interface {
+	ListSearchAttributes(context.Context, *operatorservice.ListSearchAttributesRequest, ...grpc.CallOption) (*operatorservice.ListSearchAttributesResponse, error)
+	AddSearchAttributes(context.Context, *operatorservice.AddSearchAttributesRequest, ...grpc.CallOption) (*operatorservice.AddSearchAttributesResponse, error)
+}
+
+type visibility interface {
+	CountWorkflow(context.Context, *workflowservice.CountWorkflowExecutionsRequest) (*workflowservice.CountWorkflowExecutionsResponse, error)
+}
+
+const (
+	askTimeout = 10 * time.Second
+	// settles is how long the servers of a cluster may take to learn of a new attribute; askAgain after how long somebody
+	// may have registered what we may not.
+	settles  = 10 * time.Second
+	askAgain = 10 * time.Minute
+)
+
+// usable says whether workflows may set the attributes.
+func (s *searchAttributes) usable() bool { return s.present.Load() }
+
+// watch registers what is missing and returns; where it may not, it goes on looking until ctx ends whether somebody has.
+func (s *searchAttributes) watch(ctx context.Context) {
+	missing := s.missing(ctx)
+	if len(missing) > 0 {
+		err := s.add(ctx, missing)
+		if missing = s.settled(ctx, err, missing); len(missing) > 0 {
+			s.logger.Warn("search attributes are missing; rotation works without them. To list and search by them, register them",
+				"names", missing, "error", err, "with", s.command(missing))
+			go s.wait(ctx)
+			return
+		}
+		s.logger.Info("search attributes registered")
+	}
+	s.present.Store(true)
+}
+
+// settled is what is missing after the registration has ended with err. The same may have been registered by another worker
+// a moment ago.
+func (s *searchAttributes) settled(ctx context.Context, err error, missing []string) []string {
+	if _, ok := err.(*serviceerror.AlreadyExists); err != nil && !ok {
+		return missing
+	}
+	ctx, cancel := context.WithTimeout(ctx, settles)
+	defer cancel()
+	for {
+		if missing = s.missing(ctx); len(missing) == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return missing
+		case <-time.After(settles / 20):
+		}
+	}
+}
+
+func (s *searchAttributes) wait(ctx context.Context) {
+	for len(s.missing(ctx)) > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(askAgain):
+		}
+	}
+	s.present.Store(true)
+}
+
+// missing are the names, in order, of what the namespace lacks or has with another type.
+func (s *searchAttributes) missing(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	names := slices.Sorted(maps.Keys(wanted))
+	list, err := s.operator.ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: s.namespace})
+	if err == nil {
+		return slices.DeleteFunc(names, func(name string) bool { return list.GetCustomAttributes()[name] == wanted[name] })
+	}
+	return slices.DeleteFunc(names, func(name string) bool {
+		_, err := s.visibility.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
+			Namespace: s.namespace, Query: name + " IS NOT NULL",
+		})
+		return err == nil
+	})
+}
+
+func (s *searchAttributes) add(ctx context.Context, names []string) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	types := map[string]enums.IndexedValueType{}
+	for _, name := range names {
+		types[name] = wanted[name]
+	}
+	_, err := s.operator.AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{Namespace: s.namespace, SearchAttributes: types})
+	return err
+}
+
+// command is what somebody with the right to do so types.
+func (s *searchAttributes) command(names []string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "temporal operator search-attribute create --namespace %s", s.namespace)
+	for _, name := range names {
+		fmt.Fprintf(&b, " --name %s --type %s", name, wanted[name])
+	}
+	return b.String()
+}

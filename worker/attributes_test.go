@@ -1,0 +1,83 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"strings"
+	"testing"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+	"google.golang.org/grpc"
+)
+
+// namespace is as much of a Temporal server as searchAttributes asks.
+type namespace struct {
+	attributes      map[string]enums.IndexedValueType
+	listErr, addErr error
+}
+
+func (n *namespace) ListSearchAttributes(context.Context, *operatorservice.ListSearchAttributesRequest, ...grpc.CallOption) (*operatorservice.ListSearchAttributesResponse, error) {
+	return &operatorservice.ListSearchAttributesResponse{CustomAttributes: n.attributes}, n.listErr
+}
+
+func (n *namespace) AddSearchAttributes(_ context.Context, r *operatorservice.AddSearchAttributesRequest, _ ...grpc.CallOption) (*operatorservice.AddSearchAttributesResponse, error) {
+	if n.addErr == nil {
+		maps.Copy(n.attributes, r.SearchAttributes)
+	}
+	return &operatorservice.AddSearchAttributesResponse{}, n.addErr
+}
+
+func (n *namespace) CountWorkflow(_ context.Context, r *workflowservice.CountWorkflowExecutionsRequest) (*workflowservice.CountWorkflowExecutionsResponse, error) {
+	name, _, _ := strings.Cut(r.Query, " ")
+	if _, ok := n.attributes[name]; !ok {
+		return nil, serviceerror.NewInvalidArgument("invalid query")
+	}
+	return &workflowservice.CountWorkflowExecutionsResponse{}, nil
+}
+
+func TestSearchAttributes(t *testing.T) {
+	some := map[string]enums.IndexedValueType{"RotationStatus": enums.INDEXED_VALUE_TYPE_KEYWORD, "Other": enums.INDEXED_VALUE_TYPE_INT}
+	otherType := maps.Clone(wanted)
+	otherType["RotationStatus"] = enums.INDEXED_VALUE_TYPE_TEXT
+	denied := serviceerror.NewPermissionDenied("not for you", "")
+
+	tests := []struct {
+		name   string
+		server namespace
+		usable bool
+		logs   string
+	}{
+		{"all there", namespace{attributes: wanted, addErr: errors.New("nothing to add")}, true, ""},
+		{"registered", namespace{attributes: map[string]enums.IndexedValueType{}}, true, "registered"},
+		{"the missing ones registered", namespace{attributes: some}, true, "registered"},
+		{
+			"may not register", namespace{attributes: some, addErr: denied}, false,
+			"temporal operator search-attribute create --namespace shop --name DatabaseHost --type Keyword --name LastRotatedDate --type Datetime",
+		},
+		{"may not list", namespace{attributes: wanted, listErr: denied, addErr: denied}, true, ""},
+		{"may do nothing", namespace{attributes: some, listErr: denied, addErr: denied}, false, "not for you"},
+		{"of another type", namespace{attributes: otherType, addErr: denied}, false, "RotationStatus"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			test.server.attributes = maps.Clone(test.server.attributes)
+			var logs bytes.Buffer
+			s := &searchAttributes{namespace: "shop", operator: &test.server, visibility: &test.server, logger: slog.New(slog.NewTextHandler(&logs, nil))}
+			s.watch(ctx)
+			if s.usable() != test.usable {
+				t.Errorf("usable is %v", s.usable())
+			}
+			if !strings.Contains(logs.String(), test.logs) || test.logs == "" && logs.Len() > 0 {
+				t.Errorf("the log does not say %q: %s", test.logs, logs.String())
+			}
+		})
+	}
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// config is what is the worker's own: Temporal and AWS are configured as their command-line tools are.
+type config struct {
+	taskQueue string
+
+	// Databases are no place for a thousand activities at a time, which is what the SDK would run.
+	maxConcurrentActivities int
+	// Secrets Manager allows 50 writes a second in an account and region. A rotation has five activities and three writes.
+	maxActivitiesPerSecond float64
+
+	tlsCAFile, tlsCertFile, tlsKeyFile string
+
+	metricsAddress      string
+	logLevel, logFormat string
+
+	deployment worker.WorkerDeploymentVersion
+}
+
+func (c *config) addFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&c.taskQueue, "task-queue", workflows.TaskQueue, "Temporal task queue to work on")
+	flags.IntVar(&c.maxConcurrentActivities, "max-concurrent-activities", 16, "steps that this process runs at a time, 1 to 1000")
+	flags.Float64Var(&c.maxActivitiesPerSecond, "max-activities-per-second", 50,
+		"steps begun per second by all workers of the task queue together; a rotation has five; 0 is no limit")
+	flags.StringVar(&c.tlsCAFile, "tls-ca-file", "", "PEM file with certificate authorities to trust for MySQL, beside the system's")
+	flags.StringVar(&c.tlsCertFile, "tls-cert-file", "", "PEM file with the client certificate shown to MySQL, for accounts with REQUIRE X509 and the like")
+	flags.StringVar(&c.tlsKeyFile, "tls-key-file", "", "PEM file with the key of that certificate")
+	flags.StringVar(&c.metricsAddress, "metrics-address", "127.0.0.1:9464", "address of /metrics (Prometheus) and /healthz; empty for none")
+	flags.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
+	flags.StringVar(&c.logFormat, "log-format", "text", "text or json")
+	flags.VisitAll(func(f *pflag.Flag) { f.Usage += " [" + variable(f.Name) + "]" })
+}
+
+// variable is the environment variable that stands for a flag.
+func variable(flag string) string {
+	return "ROTATE_USER_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// setFromEnvironment gives the flags that the command line left out the values of their variables.
+func setFromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
+	var errs []error
+	flags.VisitAll(func(f *pflag.Flag) {
+		name := variable(f.Name)
+		if value, ok := lookup(name); ok && !f.Changed {
+			if err := flags.Set(f.Name, value); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			}
+		}
+	})
+	return errors.Join(errs...)
+}
+
+func (c *config) fromEnvironment(lookup func(string) (string, bool)) {
+	c.deployment.DeploymentName, _ = lookup("TEMPORAL_DEPLOYMENT_NAME")
+	c.deployment.BuildID, _ = lookup("TEMPORAL_WORKER_BUILD_ID")
+}
+
+func (c *config) validate() error {
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.taskQueue == "" {
+		wrong("--task-queue is empty")
+	}
+	if c.maxConcurrentActivities < 1 || c.maxConcurrentActivities > 1000 {
+		wrong("--max-concurrent-activities is %d: 1 to 1000", c.maxConcurrentActivities)
+	}
+	if !(c.maxActivitiesPerSecond >= 0) { // also what is no number
+		wrong("--max-activities-per-second is %v: 0 or more", c.maxActivitiesPerSecond)
+	}
+	if (c.tlsCertFile == "") != (c.tlsKeyFile == "") {
+		wrong("--tls-cert-file and --tls-key-file belong together: give both or none")
+	}
+	if c.metricsAddress != "" {
+		if _, _, err := net.SplitHostPort(c.metricsAddress); err != nil {
+			wrong("--metrics-address: %w", err)
+		}
+	}
+	if _, err := c.logger(io.Discard); err != nil {
+		errs = append(errs, err)
+	}
+	if (c.deployment.DeploymentName == "") != (c.deployment.BuildID == "") {
+		wrong("TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_WORKER_BUILD_ID belong together: set both or none")
+	}
+	return errors.Join(errs...)
+}
+
+func (c *config) logger(w io.Writer) (*slog.Logger, error) {
+	var options slog.HandlerOptions
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.logLevel)); err != nil {
+		return nil, fmt.Errorf("--log-level is %q: debug, info, warn or error", c.logLevel)
+	}
+	options.Level = level
+	switch c.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, &options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, &options)), nil
+	default:
+		return nil, fmt.Errorf("--log-format is %q: text or json", c.logFormat)
+	}
+}
+
+// dialer opens the connections to MySQL.
+func (c *config) dialer() (*account.Dialer, error) {
+	dialer := &account.Dialer{}
+	if c.tlsCAFile != "" {
+		pem, err := os.ReadFile(c.tlsCAFile)
+		if err != nil {
+			return nil, fmt.Errorf("--tls-ca-file: %w", err)
+		}
+		roots, err := x509.SystemCertPool()
+		if err != nil {
+			return nil, fmt.Errorf("the system's certificate authorities: %w", err)
+		}
+		if !roots.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("--tls-ca-file: %s holds no certificate in PEM", c.tlsCAFile)
+		}
+		dialer.RootCAs = roots
+	}
+	if c.tlsCertFile != "" {
+		certificate, err := tls.LoadX509KeyPair(c.tlsCertFile, c.tlsKeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("--tls-cert-file, --tls-key-file: %w", err)
+		}
+		dialer.Certificates = []tls.Certificate{certificate}
+	}
+	return dialer, nil
+}
+
+// workerOptions protect the databases and Secrets Manager, and let what has begun come to its end.
+func (c *config) workerOptions() worker.Options {
+	options := worker.Options{
+		MaxConcurrentActivityExecutionSize: c.maxConcurrentActivities,
+		TaskQueueActivitiesPerSecond:       c.maxActivitiesPerSecond,
+		WorkerStopTimeout:                  stopTimeout,
+	}
+	if c.deployment.BuildID != "" {
+		options.DeploymentOptions = worker.DeploymentOptions{
+			UseVersioning: true,
+			Version:       c.deployment,
+			// A secret sleeps for weeks, and its run begins with the timer: a newer version can take it over at any time,
+			// and no old one has to wait for it.
+			DefaultVersioningBehavior: workflow.VersioningBehaviorAutoUpgrade,
+		}
+	}
+	return options
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// configured reads a configuration as main does.
+func configured(t *testing.T, environment map[string]string, args ...string) (config, error) {
+	t.Helper()
+	var c config
+	lookup := func(name string) (string, bool) { value, ok := environment[name]; return value, ok }
+	cmd := newCommand(lookup)
+	cmd.ResetFlags()
+	c.addFlags(cmd.Flags())
+	if err := cmd.ParseFlags(args); err != nil {
+		return c, err
+	}
+	if err := setFromEnvironment(cmd.Flags(), lookup); err != nil {
+		return c, err
+	}
+	c.fromEnvironment(lookup)
+	return c, c.validate()
+}
+
+func TestDefaults(t *testing.T) {
+	c, err := configured(t, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := c.workerOptions()
+	if c.taskQueue != "rotate-user" || options.MaxConcurrentActivityExecutionSize != 16 || options.TaskQueueActivitiesPerSecond != 50 {
+		t.Errorf("%+v, %+v", c, options)
+	}
+	if options.WorkerStopTimeout <= workflows.StepTimeout {
+		t.Errorf("a stopping worker waits %s, and a step may last %s", options.WorkerStopTimeout, workflows.StepTimeout)
+	}
+	if options.DeploymentOptions.UseVersioning {
+		t.Error("versioned although nobody asked")
+	}
+}
+
+func TestFlagsWinOverEnvironment(t *testing.T) {
+	environment := map[string]string{
+		"ROTATE_USER_TASK_QUEUE":                "from-environment",
+		"ROTATE_USER_MAX_CONCURRENT_ACTIVITIES": "3",
+		"ROTATE_USER_METRICS_ADDRESS":           "",
+		"TEMPORAL_DEPLOYMENT_NAME":              "rotate-user",
+		"TEMPORAL_WORKER_BUILD_ID":              "v7",
+	}
+	c, err := configured(t, environment, "--task-queue", "from-flag")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.taskQueue != "from-flag" || c.maxConcurrentActivities != 3 || c.metricsAddress != "" {
+		t.Errorf("%+v", c)
+	}
+	versioning := c.workerOptions().DeploymentOptions
+	if !versioning.UseVersioning || versioning.Version.BuildID != "v7" || versioning.DefaultVersioningBehavior != workflow.VersioningBehaviorAutoUpgrade {
+		t.Errorf("%+v", versioning)
+	}
+}
+
+func TestEveryFlagHasItsVariable(t *testing.T) {
+	newCommand(os.LookupEnv).Flags().VisitAll(func(f *pflag.Flag) {
+		if !strings.HasSuffix(f.Usage, "["+variable(f.Name)+"]") {
+			t.Errorf("--%s does not say its variable: %s", f.Name, f.Usage)
+		}
+	})
+}
+
+func TestRefusedConfiguration(t *testing.T) {
+	tests := []struct {
+		name        string
+		environment map[string]string
+		args        []string
+		says        string
+	}{
+		{"no queue", nil, []string{"--task-queue", ""}, "--task-queue"},
+		{"no activities", nil, []string{"--max-concurrent-activities", "0"}, "--max-concurrent-activities"},
+		{"too many activities", nil, []string{"--max-concurrent-activities", "1001"}, "--max-concurrent-activities"},
+		{"no number", map[string]string{"ROTATE_USER_MAX_CONCURRENT_ACTIVITIES": "many"}, nil, "ROTATE_USER_MAX_CONCURRENT_ACTIVITIES"},
+		{"negative rate", nil, []string{"--max-activities-per-second", "-1"}, "--max-activities-per-second"},
+		{"no rate", nil, []string{"--max-activities-per-second", "NaN"}, "--max-activities-per-second"},
+		{"certificate alone", nil, []string{"--tls-cert-file", "x"}, "--tls-key-file"},
+		{"no port", nil, []string{"--metrics-address", "localhost"}, "--metrics-address"},
+		{"level", nil, []string{"--log-level", "loud"}, "--log-level"},
+		{"format", nil, []string{"--log-format", "xml"}, "--log-format"},
+		{"half a version", map[string]string{"TEMPORAL_WORKER_BUILD_ID": "7"}, nil, "TEMPORAL_DEPLOYMENT_NAME"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if _, err := configured(t, test.environment, test.args...); err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("the error does not say %q: %v", test.says, err)
+			}
+		})
+	}
+}
+
+func TestDialer(t *testing.T) {
+	dir := t.TempDir()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, kind string, content []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	certFile, keyFile := write("cert.pem", "CERTIFICATE", certificate), write("key.pem", "PRIVATE KEY", private)
+
+	c := config{tlsCAFile: certFile, tlsCertFile: certFile, tlsKeyFile: keyFile}
+	dialer, err := c.dialer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	system, err := x509.SystemCertPool()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dialer.RootCAs.Equal(system) {
+		t.Error("the certificate of the file is not among the roots")
+	}
+	own, err := x509.ParseCertificate(certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	system.AddCert(own)
+	if !dialer.RootCAs.Equal(system) {
+		t.Error("the roots are not the system's and that of the file")
+	}
+	if len(dialer.Certificates) != 1 || !slices.Equal(dialer.Certificates[0].Certificate[0], certificate) {
+		t.Error("the client certificate is not that of the file")
+	}
+
+	for _, c := range []config{
+		{tlsCAFile: filepath.Join(dir, "missing.pem")},
+		{tlsCAFile: keyFile},
+		{tlsCertFile: certFile, tlsKeyFile: certFile},
+	} {
+		if _, err := c.dialer(); err == nil {
+			t.Errorf("%+v was accepted", c)
+		}
+	}
+
+	if dialer, err := (&config{}).dialer(); err != nil || dialer.RootCAs != nil || dialer.Certificates != nil {
+		t.Errorf("without files: %+v, %v", dialer, err)
+	}
+}

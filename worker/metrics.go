@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	exporter "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/opentelemetry"
+)
+
+// metrics are what Temporal's SDK and the workflows count, for Prometheus.
+type metrics struct {
+	registry *prometheus.Registry
+	handler  client.MetricsHandler
+}
+
+// The SDK measures in seconds: a poll waits a minute, a step lasts from milliseconds to workflows.StepTimeout.
+var secondsBuckets = []float64{0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120}
+
+func newMetrics(logger *slog.Logger) (*metrics, error) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	reader, err := exporter.New(exporter.WithRegisterer(registry), exporter.WithoutScopeInfo(), exporter.WithoutTargetInfo())
+	if err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	provider := metric.NewMeterProvider(metric.WithReader(reader), metric.WithView(metric.NewView(
+		metric.Instrument{Kind: metric.InstrumentKindHistogram},
+		metric.Stream{Aggregation: metric.AggregationExplicitBucketHistogram{Boundaries: secondsBuckets}},
+	)))
+	return &metrics{
+		registry: registry,
+		handler: opentelemetry.NewMetricsHandler(opentelemetry.MetricsHandlerOptions{
+			Meter:                provider.Meter("rotate-user"),
+			UseMonotonicCounters: true,
+			OnError:              func(err error) { logger.Warn("a metric is lost", "error", err) },
+		}),
+	}, nil
+}
+
+// healthTimeout is below the ten seconds that most who ask for health wait at most.
+const healthTimeout = 5 * time.Second
+
+// serve answers /metrics, and /healthz by what healthy says, until the function that it returns is called.
+func (m *metrics) serve(address string, healthy func(context.Context) error) (stop func() error, err error) {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), healthTimeout)
+		defer cancel()
+		if err := healthy(ctx); err != nil {
+			http.Error(w, "Temporal does not answer: "+err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	return func() error {
+		err := server.Close()
+		if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
+			err = errors.Join(err, served)
+		}
+		return err
+	}, nil
+}

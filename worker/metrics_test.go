@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestMetricsAndHealth(t *testing.T) {
+	m, err := newMetrics(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.handler.WithTags(map[string]string{"result": "succeeded"}).Counter("rotate_user_rotations").Inc(2)
+	m.handler.Timer("temporal_request_latency").Record(70 * time.Millisecond)
+
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	if _, err := m.serve(address, nil); err == nil {
+		t.Fatal("an address that is taken is no error")
+	}
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	var temporal error
+	stop, err := m.serve(address, func(context.Context) error { return temporal })
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := func(path string) (int, string) {
+		response, err := http.Get("http://" + address + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, string(body)
+	}
+
+	code, body := get("/metrics")
+	for _, line := range []string{
+		`rotate_user_rotations_total{result="succeeded"} 2`,
+		`temporal_request_latency_seconds_bucket{le="0.05"} 0`,
+		`temporal_request_latency_seconds_bucket{le="0.1"} 1`,
+		`go_goroutines`,
+	} {
+		if code != http.StatusOK || !strings.Contains(body, line) {
+			t.Errorf("%d, no %s", code, line)
+		}
+	}
+	if t.Failed() {
+		t.Log(body)
+	}
+	if code, body := get("/healthz"); code != http.StatusOK || body != "ok\n" {
+		t.Errorf("%d %s", code, body)
+	}
+	temporal = errors.New("no connection")
+	if code, body := get("/healthz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "no connection") {
+		t.Errorf("%d %s", code, body)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if _, err := http.Get("http://" + address + "/healthz"); err == nil {
+		t.Error("it answers after it was stopped")
+	}
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// stopTimeout is how long a stopping worker waits for the steps that it has begun: longer than any may last.
+const stopTimeout = workflows.StepTimeout + 15*time.Second
+
+// run works until the process is told to end.
+func run(ctx context.Context, c config, logs io.Writer) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	logger, err := c.logger(logs)
+	if err != nil {
+		return err
+	}
+	slog.SetDefault(logger)
+
+	accounts, err := c.dialer()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, accounts.Close()) }()
+	secrets, err := secretsManager(ctx)
+	if err != nil {
+		return err
+	}
+	m, err := newMetrics(logger)
+	if err != nil {
+		return err
+	}
+
+	options, err := envconfig.LoadClientOptions(envconfig.LoadClientOptionsRequest{ConfigFileStrict: true})
+	if err != nil {
+		return fmt.Errorf("temporal configuration: %w", err)
+	}
+	options.Logger = log.NewStructuredLogger(logger)
+	options.MetricsHandler = m.handler
+	temporal, err := client.DialContext(ctx, options)
+	if err != nil {
+		return fmt.Errorf("connect to Temporal at %s, namespace %s: %w", cmp.Or(options.HostPort, client.DefaultHostPort),
+			cmp.Or(options.Namespace, client.DefaultNamespace), err)
+	}
+	defer temporal.Close()
+
+	if c.metricsAddress != "" {
+		stop, err := m.serve(c.metricsAddress, func(ctx context.Context) error {
+			_, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("--metrics-address: %w", err)
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+	}
+
+	attributes := &searchAttributes{
+		namespace: cmp.Or(options.Namespace, client.DefaultNamespace), operator: temporal.OperatorService(), visibility: temporal, logger: logger,
+	}
+	attributes.watch(ctx)
+
+	w := worker.New(temporal, c.taskQueue, c.workerOptions())
+	workflows.Register(w, workflows.Workflows{SearchAttributes: attributes.usable})
+	w.RegisterActivity(&activities.Activities{Secrets: secrets, Accounts: accounts})
+
+	logger.Info("worker starts", "address", cmp.Or(options.HostPort, client.DefaultHostPort),
+		"namespace", cmp.Or(options.Namespace, client.DefaultNamespace), "taskQueue", c.taskQueue, "metrics", c.metricsAddress)
+	if err := w.Run(worker.InterruptCh()); err != nil {
+		return fmt.Errorf("task queue %s: %w", c.taskQueue, err)
+	}
+	logger.Info("worker has stopped")
+	return nil
+}
+
+func secretsManager(ctx context.Context) (*secret.Store, error) {
+	c, err := awsconfig.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("AWS configuration: %w", err)
+	}
+	if c.Region == "" {
+		return nil, errors.New("AWS configuration: no region: set AWS_REGION, or a region in the profile that AWS_PROFILE names")
+	}
+	return secret.NewStore(secretsmanager.NewFromConfig(c)), nil
+}
