@@ -1,6 +1,7 @@
 package secretsmanager_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -198,6 +199,41 @@ func TestLimits(t *testing.T) {
 		{"password under", random(sm.GetRandomPasswordInput{PasswordLength: aws.Int64(0)}), over},
 	} {
 		t.Run(tt.name, func(t *testing.T) { expect(t, tt.got, tt.want) })
+	}
+}
+
+// TestLabelLimit gives a version its twenty-first label by a move.
+func TestLabelLimit(t *testing.T) {
+	e := newEndpoint(t, "")
+	e.create(t, "s", "v1", "a")
+	for i := range 20 {
+		want := ""
+		if i == 19 {
+			want = "LimitExceededException"
+		}
+		expect(t, e.move("s", fmt.Sprintf("L%d", i), "", "v1"), want)
+	}
+	expect(t, e.move("s", "L0", "", "v1"), "") // which it has
+}
+
+func TestKmsKey(t *testing.T) {
+	e := newEndpoint(t, "")
+	s := aws.String("s")
+	if _, err := e.CreateSecret(ctx, &sm.CreateSecretInput{Name: s, SecretString: s, KmsKeyId: aws.String("alias/one")}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"alias/one", "alias/two"} {
+		d, err := e.DescribeSecret(ctx, &sm.DescribeSecretInput{SecretId: s})
+		if err != nil || *d.KmsKeyId != want {
+			t.Errorf("described %v, %v, want %s", d, err, want)
+		}
+		l, err := e.ListSecretVersionIds(ctx, &sm.ListSecretVersionIdsInput{SecretId: s})
+		if err != nil || l.Versions[0].KmsKeyIds[0] != want {
+			t.Errorf("listed %v, %v, want %s", l, err, want)
+		}
+		if _, err := e.UpdateSecret(ctx, &sm.UpdateSecretInput{SecretId: s, KmsKeyId: aws.String("alias/two")}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -497,8 +533,16 @@ func TestRotateSecret(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if d := describe(); *d.RotationRules.AutomaticallyAfterDays != 7 {
-		t.Errorf("rules: %+v", d.RotationRules)
+	if d := describe(); *d.RotationRules.AutomaticallyAfterDays != 7 || !d.NextRotationDate.Equal(start.AddDate(0, 0, 7)) {
+		t.Errorf("rules: %+v, next %v", d.RotationRules, d.NextRotationDate)
+	}
+	if err := rotate("v2", func(in *sm.RotateSecretInput) {
+		in.RotationRules = &types.RotationRulesType{ScheduleExpression: aws.String("rate(10 days)"), Duration: aws.String("3h")}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if d := describe(); *d.RotationRules.ScheduleExpression != "rate(10 days)" || *d.RotationRules.Duration != "3h" || d.NextRotationDate != nil {
+		t.Errorf("rules: %+v, next %v", d.RotationRules, d.NextRotationDate)
 	}
 	labels(map[string]string{"v1": "AWSCURRENT", "v2": "AWSPENDING"})
 	_, err = e.get("s", "v2", "AWSPENDING")

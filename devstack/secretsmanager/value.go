@@ -350,10 +350,11 @@ func (s *Server) getSecretValue(in *getSecretValueInput) (secretValue, error) {
 		id = sec.LabelHolders[cmp.Or(in.VersionStage, current)]
 	}
 	v := sec.Versions[id]
+	missing := v == nil || v.empty()
 	switch {
-	case v == nil && in.VersionId != "" || v != nil && v.empty() && in.VersionId != "":
+	case missing && in.VersionId != "":
 		return secretValue{}, errorf(notFound, "Secrets Manager can't find the specified secret value for VersionId: %s", in.VersionId)
-	case v == nil || v.empty():
+	case missing:
 		return secretValue{}, errorf(notFound, "Secrets Manager can't find the specified secret value for staging label: %s", cmp.Or(in.VersionStage, current))
 	case in.VersionStage != "" && sec.LabelHolders[in.VersionStage] != id:
 		return secretValue{}, errorf(invalidRequest, "You provided a VersionStage that is not associated to the provided VersionId.")
