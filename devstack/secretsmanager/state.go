@@ -297,7 +297,8 @@ func (s *Server) save(n uint64) error {
 // leaves the old or the new one, and a crash after it the new one.
 func replaceFile(path string, content []byte) error {
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".*")
+	// One name for all times: what a crash leaves is overwritten by the next.
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
