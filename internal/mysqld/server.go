@@ -63,6 +63,8 @@ func (s *Server) String() string {
 	return fmt.Sprintf("%s %s on %s", s.Engine, s.Version, s.address())
 }
 
+func (s *Server) temporary() string { return filepath.Join(s.home, "tmp") }
+
 func (s *Server) address() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }
 
 var plainName = regexp.MustCompile(`^[A-Za-z0-9_]{1,32}$`)
@@ -100,7 +102,7 @@ func (p Program) Start(ctx context.Context, o Options) (*Server, error) {
 
 // prepare makes whatever the server needs and the directory does not have yet.
 func (s *Server) prepare(ctx context.Context) error {
-	if err := os.MkdirAll(s.home, 0o700); err != nil {
+	if err := os.MkdirAll(s.temporary(), 0o700); err != nil {
 		return err
 	}
 	if err := ensureCertificates(s.home); err != nil {
@@ -132,7 +134,7 @@ func (s *Server) prepare(ctx context.Context) error {
 
 func (s *Server) initialise(ctx context.Context, dir string) error {
 	var cmd *exec.Cmd
-	args := append([]string{"--no-defaults", "--datadir=" + dir}, asUser()...)
+	args := append([]string{"--no-defaults", "--datadir=" + dir, "--tmpdir=" + s.temporary()}, asUser()...)
 	switch s.Engine {
 	case MySQL:
 		args = append(args, "--initialize-insecure", "--innodb-flush-method=nosync")
@@ -219,6 +221,8 @@ func (s *Server) arguments(script string) []string {
 		"--port=" + strconv.Itoa(s.Port),
 		"--socket=mysqld.sock", // relative to the data directory, as a socket's whole path is limited to some 100 bytes
 		"--pid-file=mysqld.pid",
+		// Of its own: a MariaDB that starts removes what look like left-overs of temporary tables, those of its neighbours too.
+		"--tmpdir=" + s.temporary(),
 		"--init-file=" + script,
 		"--ssl-ca=" + s.CAFile,
 		"--ssl-cert=" + filepath.Join(s.home, "server.pem"),
