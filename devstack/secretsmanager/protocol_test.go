@@ -149,8 +149,7 @@ func TestAnswers(t *testing.T) {
 // TestOneWrite checks that the head of an answer does not travel alone, which
 // costs clients of the Go SDK an answer now and then.
 func TestOneWrite(t *testing.T) {
-	var server secretsmanager.Options
-	s, err := secretsmanager.New(server)
+	s, err := secretsmanager.New(secretsmanager.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +209,7 @@ func TestLog(t *testing.T) {
 	for _, want := range []string{
 		`level=DEBUG msg=call operation=CreateSecret secret=s error=""`,
 		`level=DEBUG msg=call operation=PutSecretValue secret=s error=ResourceExistsException`,
-		`level=WARN msg=call operation=PutSecretValue secret=s error=UnknownParameterException`,
+		`level=WARN msg="unknown parameter" operation=PutSecretValue secret=s error="this endpoint does not know the parameter \"Nonsense\""`,
 		`level=WARN msg="unknown operation" target=secretsmanager.ReplicateSecretToRegions`,
 	} {
 		if !strings.Contains(text, want) {

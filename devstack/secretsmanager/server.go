@@ -33,7 +33,6 @@ package secretsmanager
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -273,11 +272,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		call.Error = failure.Type
 	}
-	level := slog.LevelDebug
 	if call.Error == unknownParameter {
-		level = slog.LevelWarn
+		s.log.Warn("unknown parameter", "operation", name, "secret", call.SecretID, "error", failure.Message)
+	} else {
+		s.log.Debug("call", "operation", name, "secret", call.SecretID, "error", call.Error)
 	}
-	s.log.Log(context.Background(), level, "call", "operation", name, "secret", call.SecretID, "error", call.Error)
 	if intercept(call).answer(w, r) {
 		return
 	}
