@@ -1,0 +1,210 @@
+package account
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rotate-user/rotate-user/internal/mysqld"
+	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+)
+
+func TestMain(m *testing.M) { mysqldtest.Main(m) }
+
+// bench is a server with an administrator's session of this package, and one for the test itself.
+type bench struct {
+	*testing.T
+	server *mysqld.Server
+	root   *sql.DB
+	dialer *Dialer
+	admin  *Admin
+	maria  bool
+}
+
+func each(t *testing.T, f func(b *bench)) {
+	t.Helper()
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		b := &bench{T: t, server: s, maria: s.Engine == mysqld.MariaDB}
+		roots, err := s.RootCAs()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.dialer = &Dialer{RootCAs: roots}
+		if b.root, err = s.Open(s.AdminUser, s.AdminPassword); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { b.root.Close(); b.dialer.Close() })
+		b.admin = b.login(s.AdminUser, s.AdminPassword)
+		b.clean()
+		t.Cleanup(b.clean)
+		f(b)
+	})
+}
+
+func (b *bench) endpoint() Endpoint {
+	return Endpoint{Host: b.server.Host, Port: b.server.Port, TLS: true}
+}
+
+func (b *bench) login(user, password string) *Admin {
+	b.Helper()
+	a, err := b.dialer.Admin(context.Background(), b.endpoint(), user, password)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { a.Close() })
+	return a
+}
+
+// clean drops all accounts and schemas of tests.
+func (b *bench) clean() {
+	b.Helper()
+	table := "user"
+	if b.maria {
+		table = "global_priv"
+		rows := b.rows("SELECT User FROM mysql.global_priv WHERE JSON_VALUE(Priv, '$.is_role') = 1 AND User <> 'PUBLIC'")
+		for _, r := range rows {
+			b.exec("DROP ROLE " + quoteIdentifier(r[0]))
+		}
+	}
+	for _, r := range b.rows("SELECT User, Host FROM mysql." + table + " WHERE User NOT IN ('root', 'PUBLIC', 'mysql', '" + b.server.AdminUser +
+		"') AND User NOT LIKE 'mysql.%' AND User NOT LIKE 'mariadb.%'") {
+		b.exec("DROP USER " + Name{r[0], r[1]}.String())
+	}
+	for _, r := range b.rows("SHOW DATABASES") {
+		switch r[0] {
+		case "information_schema", "performance_schema", "mysql", "sys":
+		default:
+			b.exec("DROP DATABASE " + quoteIdentifier(r[0]))
+		}
+	}
+	b.exec("CREATE DATABASE shop")
+	b.exec("CREATE TABLE shop.orders (id INT, buyer INT, total INT)")
+	b.exec("CREATE PROCEDURE shop.close() SELECT 1")
+	b.exec("CREATE FUNCTION shop.tax() RETURNS INT DETERMINISTIC RETURN 1")
+}
+
+func (b *bench) exec(statements ...string) {
+	b.Helper()
+	for _, s := range statements {
+		if _, err := b.root.ExecContext(context.Background(), s); err != nil {
+			b.Fatalf("%s: %v", s, err)
+		}
+	}
+}
+
+func (b *bench) rows(query string) [][]string {
+	b.Helper()
+	rows, err := b.root.QueryContext(context.Background(), query)
+	if err != nil {
+		b.Fatalf("%s: %v", query, err)
+	}
+	defer rows.Close()
+	names, _ := rows.Columns()
+	var all [][]string
+	for rows.Next() {
+		values := make([]sql.NullString, len(names))
+		pointers := make([]any, len(names))
+		for i := range values {
+			pointers[i] = &values[i]
+		}
+		if err := rows.Scan(pointers...); err != nil {
+			b.Fatal(err)
+		}
+		text := make([]string, len(names))
+		for i, v := range values {
+			text[i] = v.String
+		}
+		all = append(all, text)
+	}
+	if err := rows.Err(); err != nil {
+		b.Fatal(err)
+	}
+	return all
+}
+
+// everything is the content of all grant tables.
+func (b *bench) everything() []string {
+	b.Helper()
+	tables := []string{"user", "db", "tables_priv", "columns_priv", "procs_priv", "proxies_priv"}
+	if b.maria {
+		tables = append(tables, "global_priv", "roles_mapping")
+	} else {
+		tables = append(tables, "global_grants", "role_edges", "default_roles")
+	}
+	var all []string
+	for _, t := range tables {
+		for _, r := range b.rows("SELECT * FROM mysql." + t) {
+			all = append(all, t+": "+strings.Join(r, " | "))
+		}
+	}
+	return all
+}
+
+// shown is SHOW GRANTS and SHOW CREATE USER without the account's own name and hash.
+func (b *bench) shown(n Name) []string {
+	b.Helper()
+	if !b.maria {
+		b.exec("SET SESSION print_identified_with_as_hex = ON")
+	}
+	var lines []string
+	own := fmt.Sprintf("%s@%s", quoteIdentifier(n.User), quoteIdentifier(n.Host))
+	for _, r := range append(b.rows("SHOW GRANTS FOR "+n.String()), b.rows("SHOW CREATE USER "+n.String())...) {
+		line := strings.ReplaceAll(r[0], own, "<own>")
+		for _, intro := range []string{" AS 0x", " AS '", " BY PASSWORD '", " USING '"} {
+			if i := strings.Index(line, intro); i >= 0 {
+				end := "'"
+				if intro == " AS 0x" {
+					end = " "
+				}
+				_, rest, _ := strings.Cut(line[i+len(intro):], end)
+				line = line[:i] + " " + strings.TrimSpace(rest)
+			}
+		}
+		lines = append(lines, line)
+	}
+	slices.Sort(lines) // MariaDB has no order of its own
+	return lines
+}
+
+const secret = "Aa1-correct.horse~battery_staple"
+
+// rotate brings the standby up and gives it a password, as a rotation does.
+func (b *bench) rotate(p Pair) *Plan {
+	b.Helper()
+	ctx := context.Background()
+	plan, err := b.admin.Sync(ctx, p)
+	if err != nil {
+		b.Fatalf("sync: %v", err)
+	}
+	if err := b.admin.SetPassword(ctx, plan.Standby, plan.Source, secret, nil); err != nil {
+		b.Fatalf("set password: %v", err)
+	}
+	lines, err := b.admin.Differences(ctx, plan.Source, plan.Standby)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if len(lines) > 0 {
+		b.Fatalf("not equal:\n%s", strings.Join(lines, "\n"))
+	}
+	if diff := cmp.Diff(b.shown(plan.Source), b.shown(plan.Standby)); diff != "" {
+		b.Fatalf("SHOW tells them apart (-source +standby):\n%s", diff)
+	}
+	return plan
+}
+
+var pair = Pair{Source: Name{"app", "%"}, Standby: "app_clone", Mark: "a mark"}
+
+func owned(p Pair) Pair {
+	p.Owned = true
+	return p
+}
+
+// back is the pair the other way round, as in the next rotation.
+func back(p Pair) Pair {
+	return Pair{Source: Name{p.Standby, "%"}, Standby: p.Source.User, Owned: true, Mark: p.Mark}
+}

@@ -1,0 +1,204 @@
+package account
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// Endpoint is where a server listens.
+type Endpoint struct {
+	Host     string
+	Port     int
+	TLS      bool   // verified, chain and host name; false: clear text. There is nothing in between.
+	Database string // to enter at login; may be empty
+}
+
+func (e Endpoint) String() string { return net.JoinHostPort(e.Host, strconv.Itoa(e.Port)) }
+
+// Dialer opens connections. The zero value verifies servers against the system's roots. A Dialer keeps administrators'
+// connections for a short while; it must not be copied after its first use.
+type Dialer struct {
+	RootCAs      *x509.CertPool    // nil: the system's
+	Certificates []tls.Certificate // the client's, for accounts with REQUIRE X509 and the like
+
+	mu    sync.Mutex
+	pools map[poolKey]*pool
+}
+
+const (
+	dialTimeout  = 10 * time.Second
+	replyTimeout = 60 * time.Second // above lock_wait_timeout, so that the server's answer comes first
+	lockWait     = 15               // seconds to wait behind a backup's or another session's lock
+	idleTime     = 30 * time.Second
+	poolSize     = 4 // an administrator's connections to one server; a session holds one
+)
+
+// Login is what a server says of a login.
+type Login struct {
+	Account Name // CURRENT_USER(): the account whose rights the login has
+	Version string
+	TLS     bool // the connection was encrypted and the server verified
+}
+
+// Login logs in once as an application would, and closes the connection.
+func (d *Dialer) Login(ctx context.Context, ep Endpoint, user, password string) (Login, error) {
+	connector, err := mysql.NewConnector(d.config(ep, user, password))
+	if err != nil {
+		return Login{}, fmt.Errorf("log in as %s on %s: %w", quoteUser(user), ep, err)
+	}
+	db := sql.OpenDB(connector)
+	defer db.Close()
+	l := Login{TLS: ep.TLS}
+	var current string
+	if err := db.QueryRowContext(ctx, "SELECT CURRENT_USER(), VERSION()").Scan(&current, &l.Version); err != nil {
+		return Login{}, fmt.Errorf("log in as %s on %s: %w", quoteUser(user), ep, cause(ctx, err))
+	}
+	l.Account = parseName(current)
+	return l, nil
+}
+
+func (d *Dialer) config(ep Endpoint, user, password string) *mysql.Config {
+	c := mysql.NewConfig()
+	c.Net, c.Addr = "tcp", ep.String()
+	c.User, c.Passwd, c.DBName = user, password, ep.Database
+	c.Timeout, c.ReadTimeout, c.WriteTimeout = dialTimeout, replyTimeout, replyTimeout
+	c.ConnectionAttributes = "program_name:rotate-user"
+	c.Logger = &mysql.NopLogger{}
+	if ep.TLS {
+		c.TLS = &tls.Config{
+			RootCAs:      d.RootCAs,
+			Certificates: d.Certificates,
+			ServerName:   ep.Host,
+			MinVersion:   tls.VersionTLS12,
+		}
+	}
+	return c
+}
+
+// poolKey tells pools apart. Connections with different rights or routes never mix.
+type poolKey struct {
+	endpoint Endpoint
+	user     string
+	password [sha256.Size]byte
+}
+
+// pool is one administrator's connections to one server. used is when and inUse how often it was handed out.
+type pool struct {
+	db    *sql.DB
+	inUse int
+	used  time.Time
+}
+
+// Admin is an administrator's session: one connection whose settings are pinned. It is for one goroutine at a time.
+type Admin struct {
+	conn    *sql.Conn
+	release func()
+	name    Name // CURRENT_USER()
+	roles   []Name
+	server  server
+	dialer  *Dialer
+}
+
+// Admin opens an administrator's session, or takes one that was given back a moment ago. Close gives it back.
+func (d *Dialer) Admin(ctx context.Context, ep Endpoint, user, password string) (*Admin, error) {
+	p, release, err := d.pool(ep, user, password)
+	if err != nil {
+		return nil, fmt.Errorf("log in as administrator %s on %s: %w", quoteUser(user), ep, err)
+	}
+	conn, err := p.db.Conn(ctx)
+	if err != nil {
+		release()
+		return nil, fmt.Errorf("log in as administrator %s on %s: %w", quoteUser(user), ep, cause(ctx, err))
+	}
+	a := &Admin{conn: conn, release: release, dialer: d}
+	if err := a.meetServer(ctx); err != nil {
+		a.Close()
+		return nil, fmt.Errorf("administrator %s on %s: %w", quoteUser(user), ep, err)
+	}
+	return a, nil
+}
+
+// Close gives the session back. The session must not be used after it.
+func (a *Admin) Close() error {
+	err := a.conn.Close()
+	if errors.Is(err, sql.ErrConnDone) {
+		return nil
+	}
+	a.release()
+	return err
+}
+
+func (d *Dialer) pool(ep Endpoint, user, password string) (*pool, func(), error) {
+	ep.Database = "" // an administrator needs none, and may not be let into the application's
+	key := poolKey{ep, user, sha256.Sum256([]byte(password))}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	for k, p := range d.pools {
+		if k != key && p.inUse == 0 && now.Sub(p.used) > idleTime {
+			p.db.Close()
+			delete(d.pools, k)
+		}
+	}
+	p := d.pools[key]
+	if p == nil {
+		c := d.config(ep, user, password)
+		// Sent in one statement as soon as a connection is made. Quoting and what SHOW GRANTS prints depend on them.
+		c.Params = map[string]string{
+			"sql_mode":              "''",
+			"sql_quote_show_create": "1",
+			"lock_wait_timeout":     strconv.Itoa(lockWait),
+			"autocommit":            "1",
+		}
+		connector, err := mysql.NewConnector(c)
+		if err != nil {
+			return nil, nil, err
+		}
+		p = &pool{db: sql.OpenDB(connector)}
+		p.db.SetMaxOpenConns(poolSize)
+		p.db.SetMaxIdleConns(poolSize)
+		p.db.SetConnMaxIdleTime(idleTime)
+		if d.pools == nil {
+			d.pools = map[poolKey]*pool{}
+		}
+		d.pools[key] = p
+	}
+	p.inUse++
+	return p, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		p.inUse--
+		p.used = time.Now()
+	}, nil
+}
+
+// Close ends all kept connections. Sessions still open end with their own Close.
+func (d *Dialer) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var errs []error
+	for k, p := range d.pools {
+		errs = append(errs, p.db.Close())
+		delete(d.pools, k)
+	}
+	return errors.Join(errs...)
+}
+
+// cause prefers the context's end to what the driver makes of it, which is a bad connection.
+func cause(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return errors.Join(context.Cause(ctx), err)
+	}
+	return err
+}

@@ -1,0 +1,417 @@
+package account
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Change is one thing that a synchronisation changes.
+type Change struct {
+	Text      string // one readable line
+	Statement string // the SQL, without password or hash; empty where the next password brings it
+	Drift     bool   // the standby itself was changed since the last rotation, not the account in use
+}
+
+// step is a change with what its execution needs.
+type step struct {
+	Change
+	needs []right // what the administrator must be able to pass on or take back
+	// gone completes a grant on a table that no longer exists, which the server takes only along with CREATE.
+	gone *goneTable
+	// hashed is the statement with the hash in it, where Statement leaves one out.
+	hashed string
+}
+
+type goneTable struct{ grant, revoke string }
+
+// difference lists the statements that make target's properties and rights equal to source's: additions before
+// removals, and each kind of right after those whose granting touches it. target is not changed.
+func difference(source, target *state, mariadb bool) []step {
+	d := &differ{source: source, now: target.clone(), name: target.name, mariadb: mariadb}
+	d.properties()
+	d.proxies()
+	d.grantStatic()
+	d.dynamics()
+	d.restrict()
+	d.grantRoles()
+	d.revokeStatic()
+	d.revokeProxies()
+	d.revokeRoles()
+	d.defaultRoles()
+	return d.steps
+}
+
+// differ goes from one account to the other. now is the target as it will be after the steps so far.
+type differ struct {
+	source, now *state
+	name        Name
+	mariadb     bool
+	steps       []step
+}
+
+func (d *differ) step(statement, text string, needs ...right) *step {
+	d.steps = append(d.steps, step{Change: Change{Text: text, Statement: statement}, needs: needs})
+	return &d.steps[len(d.steps)-1]
+}
+
+// grant adds a step that gives a list of privileges, where the list may hold GRANT OPTION.
+func (d *differ) grant(list, on, option string, needs ...right) *step {
+	s := list + " on " + on + " to " + d.name.String()
+	if option != "" {
+		return d.step("GRANT "+list+" ON "+on+" TO "+d.name.String()+" WITH "+option, "grant "+s+" with "+strings.ToLower(option), needs...)
+	}
+	return d.step("GRANT "+list+" ON "+on+" TO "+d.name.String(), "grant "+s, needs...)
+}
+
+func (d *differ) revoke(list, on string, needs ...right) {
+	d.step("REVOKE "+list+" ON "+on+" FROM "+d.name.String(), "revoke "+list+" on "+on+" from "+d.name.String(), needs...)
+}
+
+// missing lists the source's rights of one kind that the target lacks, or may not pass on though the source may.
+func (d *differ) missing(k kind) []right {
+	var rights []right
+	for _, r := range sorted(d.source.rights) {
+		if passOn, ok := d.now.rights[r]; r.kind == k && (!ok || d.source.rights[r] && !passOn) {
+			rights = append(rights, r)
+		}
+	}
+	return rights
+}
+
+// extra lists the target's rights of one kind that the source lacks, or may not pass on though the target may.
+func (d *differ) extra(k kind) []right {
+	var rights []right
+	for _, r := range sorted(d.now.rights) {
+		if passOn, ok := d.source.rights[r]; r.kind == k && (!ok || d.now.rights[r] && !passOn) {
+			rights = append(rights, r)
+		}
+	}
+	return rights
+}
+
+func (d *differ) has(r right) bool {
+	_, ok := d.now.rights[r]
+	return ok
+}
+
+func (d *differ) wants(r right) bool {
+	_, ok := d.source.rights[r]
+	return ok
+}
+
+// proxies come first, as the grant option of one gives the global grant option as well, on MySQL and MariaDB alike.
+func (d *differ) proxies() {
+	for _, r := range d.missing(proxy) {
+		passOn := d.source.rights[r]
+		d.grant("PROXY", r.on(), option(passOn, grantOption), r)
+		d.now.rights[r] = passOn
+		if passOn {
+			d.setGlobalGrantOption()
+		}
+	}
+}
+
+func (d *differ) setGlobalGrantOption() {
+	d.now.rights[right{kind: global, privilege: grantOption}] = false
+	if d.mariadb {
+		return
+	}
+	for r := range d.now.rights {
+		if r.kind == dynamic {
+			d.now.rights[r] = true
+		}
+	}
+}
+
+func option(on bool, words string) string {
+	if on {
+		return words
+	}
+	return ""
+}
+
+// scopes groups rights by what one statement can name: columns go with their table.
+func scopes(rights []right) [][]right {
+	var groups [][]right
+	index := map[right]int{}
+	for _, r := range rights {
+		scope := right{kind: r.kind, a: r.a, b: r.b, c: r.c}
+		if r.kind == columnOf {
+			scope.kind, scope.c = table, ""
+		}
+		i, ok := index[scope]
+		if !ok {
+			i = len(groups)
+			index[scope] = i
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], r)
+	}
+	return groups
+}
+
+// list spells the rights of one scope: each privilege once, with its columns in brackets.
+func list(rights []right) string {
+	var parts []string
+	columns := map[string][]string{}
+	for _, r := range rights {
+		if r.kind != columnOf {
+			parts = append(parts, r.privilege)
+			continue
+		}
+		if columns[r.privilege] == nil {
+			parts = append(parts, r.privilege+" (")
+		}
+		columns[r.privilege] = append(columns[r.privilege], quoteIdentifier(r.c))
+	}
+	for i, p := range parts {
+		if name, ok := strings.CutSuffix(p, " ("); ok {
+			parts[i] = p + strings.Join(columns[name], ", ") + ")"
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+var staticKinds = []kind{global, database, table, columnOf, routine}
+
+func (d *differ) grantStatic() {
+	var rights []right
+	for _, k := range staticKinds {
+		rights = append(rights, d.missing(k)...)
+	}
+	for _, group := range scopes(rights) {
+		words, on := list(group), group[0].on()
+		s := d.grant(words, on, "", group...)
+		if k := group[0].kind; k == table || k == columnOf {
+			create := right{table, "CREATE", group[0].a, group[0].b, ""}
+			s.gone = &goneTable{grant: "GRANT CREATE, " + words + " ON " + on + " TO " + d.name.String()}
+			if !d.wants(create) {
+				s.gone.revoke = "REVOKE CREATE ON " + on + " FROM " + d.name.String()
+			}
+		}
+		for _, r := range group {
+			if r.kind == global && r.privilege == grantOption {
+				d.setGlobalGrantOption()
+			}
+			d.now.rights[r] = false
+		}
+	}
+}
+
+// dynamics come after the static rights, as the global grant option becomes that of each dynamic right already held.
+// One that must lose its own is taken away and given again.
+func (d *differ) dynamics() {
+	for _, r := range d.extra(dynamic) {
+		d.revoke(r.privilege, r.on(), r)
+		delete(d.now.rights, r)
+	}
+	for _, passOn := range []bool{false, true} {
+		var names []string
+		var rights []right
+		for _, r := range d.missing(dynamic) {
+			if d.source.rights[r] == passOn {
+				names, rights = append(names, r.privilege), append(rights, r)
+			}
+		}
+		if names == nil {
+			continue
+		}
+		d.grant(strings.Join(names, ", "), "*.*", option(passOn, grantOption), rights...)
+		for _, r := range rights {
+			d.now.rights[r] = passOn
+		}
+	}
+}
+
+// restrict makes partial revokes equal. One on a global right that will go, goes with it.
+func (d *differ) restrict() {
+	for _, group := range scopes(d.missing(restriction)) {
+		d.step("REVOKE "+list(group)+" ON "+group[0].on()+" FROM "+d.name.String(),
+			"restrict "+d.name.String()+": no "+list(group)+" on "+group[0].on(), group...)
+	}
+	var lifted []right
+	for _, r := range d.extra(restriction) {
+		if d.wants(right{kind: global, privilege: r.privilege}) {
+			lifted = append(lifted, r)
+		}
+	}
+	for _, group := range scopes(lifted) {
+		d.step("GRANT "+list(group)+" ON "+group[0].on()+" TO "+d.name.String(),
+			"lift the restriction of "+d.name.String()+": "+list(group)+" on "+group[0].on(), group...)
+	}
+}
+
+func (d *differ) grantRoles() {
+	for _, r := range d.missing(role) {
+		passOn := d.source.rights[r]
+		statement, text := "GRANT "+r.on()+" TO "+d.name.String(), "grant role "+r.on()+" to "+d.name.String()
+		if passOn {
+			statement, text = statement+" WITH ADMIN OPTION", text+" with admin option"
+		}
+		d.step(statement, text, r)
+		d.now.rights[r] = passOn
+	}
+}
+
+func (d *differ) revokeStatic() {
+	var rights []right
+	for _, k := range staticKinds {
+		rights = append(rights, d.extra(k)...)
+	}
+	for _, group := range scopes(rights) {
+		d.revoke(list(group), group[0].on(), group...)
+	}
+}
+
+func (d *differ) revokeProxies() {
+	for _, r := range d.extra(proxy) {
+		d.revoke("PROXY", r.on(), r)
+		if d.wants(r) { // without its grant option
+			d.grant("PROXY", r.on(), "", r)
+		}
+	}
+}
+
+func (d *differ) revokeRoles() {
+	for _, r := range d.extra(role) {
+		words := "role " + r.on() + " from " + d.name.String()
+		switch {
+		case !d.wants(r):
+			d.step("REVOKE "+r.on()+" FROM "+d.name.String(), "revoke "+words, r)
+		case d.mariadb:
+			d.step("REVOKE ADMIN OPTION FOR "+r.on()+" FROM "+d.name.String(), "revoke the admin option of "+words, r)
+			continue
+		default:
+			d.step("REVOKE "+r.on()+" FROM "+d.name.String(), "revoke "+words+", for its admin option", r)
+			d.step("GRANT "+r.on()+" TO "+d.name.String(), "grant role "+r.on()+" to "+d.name.String(), r)
+		}
+		if !d.mariadb { // where a role that goes is no default any more
+			delete(d.now.rights, right{kind: defaultRole, a: r.a, b: r.b})
+		}
+	}
+}
+
+func (d *differ) defaultRoles() {
+	if len(d.missing(defaultRole))+len(d.extra(defaultRole)) == 0 {
+		return
+	}
+	var names []string
+	for _, r := range sorted(d.source.rights) {
+		if r.kind == defaultRole {
+			names = append(names, r.on())
+		}
+	}
+	roles := "NONE"
+	if names != nil {
+		roles = strings.Join(names, ", ")
+	}
+	word := "TO"
+	if d.mariadb {
+		word = "FOR"
+	}
+	d.step("SET DEFAULT ROLE "+roles+" "+word+" "+d.name.String(), "set default role "+roles+" for "+d.name.String())
+}
+
+// clauses are in the order of the grammar of CREATE USER and ALTER USER. Those under WITH stand together.
+var clauses = []string{
+	"REQUIRE",
+	"MAX_QUERIES_PER_HOUR", "MAX_UPDATES_PER_HOUR", "MAX_CONNECTIONS_PER_HOUR", "MAX_USER_CONNECTIONS", "MAX_STATEMENT_TIME",
+	"PASSWORD EXPIRE", "PASSWORD HISTORY", "PASSWORD REUSE INTERVAL", "PASSWORD REQUIRE CURRENT", "FAILED_LOGIN_ATTEMPTS",
+	"ATTRIBUTE",
+}
+
+// spell writes the given clauses for a statement, each with a space before it.
+func spell(values map[string]string) string {
+	var b strings.Builder
+	with := false
+	for _, c := range clauses {
+		value, ok := values[c]
+		if !ok {
+			continue
+		}
+		if strings.HasPrefix(c, "MAX_") && !with {
+			b.WriteString(" WITH")
+			with = true
+		}
+		if c == "ATTRIBUTE" {
+			value = quoteLiteral(value)
+		}
+		b.WriteString(strings.TrimRight(" "+c+" "+value, " "))
+	}
+	return b.String()
+}
+
+// properties makes one ALTER USER of all that differs. ATTRIBUTE merges (RFC 7396) and so needs a statement before, in
+// which every key that must go or change is null.
+func (d *differ) properties() {
+	values := map[string]string{}
+	for clause, value := range d.source.properties {
+		if d.now.properties[clause] != value {
+			values[clause] = value
+		}
+	}
+	if len(values) == 0 {
+		return
+	}
+	if patch := erase(d.now.properties["ATTRIBUTE"], values["ATTRIBUTE"]); patch != "" {
+		d.step("ALTER USER "+d.name.String()+" ATTRIBUTE "+quoteLiteral(patch),
+			"remove attributes of "+d.name.String()+" that are to change: "+patch)
+		if values["ATTRIBUTE"] == "{}" {
+			delete(values, "ATTRIBUTE")
+		}
+	}
+	if len(values) == 0 {
+		return
+	}
+	words := spell(values)
+	d.step("ALTER USER "+d.name.String()+words, "alter "+d.name.String()+":"+words)
+}
+
+// erase is the merge patch that takes out of the attributes what is not to stay as it is; empty for nothing.
+func erase(now, next string) string {
+	if next == "" {
+		return ""
+	}
+	var old, wanted map[string]json.RawMessage
+	// Both are objects that a server made; were they not, the comparison after the change would say so.
+	_ = json.Unmarshal([]byte(now), &old)
+	_ = json.Unmarshal([]byte(next), &wanted)
+	patch := map[string]any{}
+	for key, value := range old {
+		if string(wanted[key]) != string(value) {
+			patch[key] = nil
+		}
+	}
+	if len(patch) == 0 {
+		return ""
+	}
+	text, _ := encode(patch)
+	return text
+}
+
+// compareLines lists the lines that only one of two normal forms has, readable.
+func compareLines(x, y *state) []string {
+	xs, ys := x.whole(), y.whole()
+	var only []string
+	for _, side := range []struct {
+		who         Name
+		have, other []string
+	}{{x.name, xs, ys}, {y.name, ys, xs}} {
+		for _, line := range side.have {
+			if !slices.Contains(side.other, line) {
+				only = append(only, fmt.Sprintf("only %s: %s", side.who, line))
+			}
+		}
+	}
+	return only
+}
+
+// statement is the SQL to send. It may hold a hash and must not get into an error or a plan.
+func (s *step) statement() string {
+	if s.hashed != "" {
+		return s.hashed
+	}
+	return s.Statement
+}

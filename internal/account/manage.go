@@ -1,0 +1,136 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Lock locks an account: new logins fail, open sessions go on.
+func (a *Admin) Lock(ctx context.Context, n Name) error { return a.alter(ctx, n, "ACCOUNT LOCK") }
+
+// Unlock unlocks an account.
+func (a *Admin) Unlock(ctx context.Context, n Name) error { return a.alter(ctx, n, "ACCOUNT UNLOCK") }
+
+func (a *Admin) alter(ctx context.Context, n Name, clause string) error {
+	if _, _, err := a.readPair(ctx, n, n); err != nil {
+		return err
+	}
+	if err := a.exec(ctx, "ALTER USER "+n.String()+" "+clause); err != nil {
+		return fmt.Errorf("alter %s: %w", n, err)
+	}
+	return nil
+}
+
+// Drop drops an account with its rights. That it does not exist is no error.
+func (a *Admin) Drop(ctx context.Context, n Name) error {
+	if err := a.survey(ctx); err != nil {
+		return err
+	}
+	if err := a.checkChangeable(n); err != nil {
+		return err
+	}
+	if err := a.exec(ctx, "DROP USER IF EXISTS "+n.String()); err != nil {
+		return fmt.Errorf("drop %s: %w", n, err)
+	}
+	return nil
+}
+
+// Revoke makes an account useless at once: it is locked, its password and second password are replaced by one that does
+// not exist, and its sessions are ended. Rights and properties stay.
+func (a *Admin) Revoke(ctx context.Context, n Name) error {
+	return a.locked(ctx, n, func(ctx context.Context) error {
+		s, _, err := a.readPair(ctx, n, n)
+		if err != nil {
+			return err
+		}
+		hash, err := a.unmatchable(s.plugin, "revoked "+n.String())
+		if err != nil {
+			return fmt.Errorf("scramble the password of %s: %w", n, err)
+		}
+		// Locked first, by itself: should the rest fail, nobody logs in any more.
+		if err := a.exec(ctx, "ALTER USER "+n.String()+" ACCOUNT LOCK"); err != nil {
+			return fmt.Errorf("lock %s: %w", n, err)
+		}
+		if err := a.setHash(ctx, s, s.plugin, hash, ""); err != nil {
+			return err
+		}
+		return a.endSessions(ctx, n)
+	})
+}
+
+// endSessions ends the user's connections. A session shows its user's name and the host that it comes from, not its
+// account: where the name has several accounts, those of the others are ended too and connect again.
+func (a *Admin) endSessions(ctx context.Context, n Name) error {
+	ids, err := a.sessionIDs(ctx, n.User)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		err := a.exec(ctx, "KILL "+id)
+		if e := serverError(err); e != nil && e.Number == errKillDenied {
+			// A cloud's administrator may not kill but call a procedure that does.
+			if fallback := a.exec(ctx, "CALL mysql.rds_kill("+id+")"); fallback == nil {
+				err = nil
+			} else if e := serverError(fallback); e != nil && e.Number == errNoSuchThread {
+				err = nil
+			}
+		} else if e != nil && e.Number == errNoSuchThread {
+			err = nil // it ended by itself
+		}
+		if err != nil {
+			return fmt.Errorf("end a session of %s: %w", n, err)
+		}
+	}
+	return nil
+}
+
+func (a *Admin) sessionIDs(ctx context.Context, user string) ([]string, error) {
+	var rows []row
+	var err error
+	seen := false
+	if !a.server.mariadb && a.server.on("performance_schema") {
+		rows, err = a.query(ctx, "SELECT PROCESSLIST_ID AS id FROM performance_schema.threads WHERE TYPE = 'FOREGROUND' AND PROCESSLIST_USER = "+quoteValue(user))
+		if seen = err == nil; !seen {
+			if e := serverError(err); e == nil || e.Number != errTableDenied {
+				return nil, fmt.Errorf("look who is logged in as %s: %w", quoteUser(user), err)
+			}
+		}
+	}
+	if !seen {
+		if seen, err = a.seesProcesses(ctx); err != nil {
+			return nil, err
+		}
+		if !seen {
+			return nil, refuse(MissingRight, "administrator %s cannot see the sessions of %s, which go on: GRANT PROCESS ON *.* TO %s",
+				a.name, quoteUser(user), a.name)
+		}
+		rows, err = a.query(ctx, "SELECT ID AS id FROM information_schema.PROCESSLIST WHERE USER = "+quoteValue(user))
+		if err != nil {
+			return nil, fmt.Errorf("look who is logged in as %s: %w", quoteUser(user), err)
+		}
+	}
+	var ids []string
+	for _, r := range rows {
+		ids = append(ids, r.text("id"))
+	}
+	return ids, nil
+}
+
+// Exists lists the accounts of a user name, one for each host.
+func (a *Admin) Exists(ctx context.Context, user string) ([]Name, error) {
+	if err := a.survey(ctx); err != nil {
+		return nil, err
+	}
+	states, err := a.readAccounts(ctx, []string{user})
+	if err != nil {
+		return nil, fmt.Errorf("look for %s: %w", quoteUser(user), a.deniedRead(err))
+	}
+	var names []Name
+	for _, s := range states {
+		names = append(names, s.name)
+	}
+	slices.SortFunc(names, func(x, y Name) int { return strings.Compare(x.Host, y.Host) })
+	return names, nil
+}

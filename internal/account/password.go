@@ -1,0 +1,190 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/rotate-user/rotate-user/internal/password"
+)
+
+// create is the step that makes an account, locked, with a password that nobody knows: its hash is made from the mark,
+// and shows later who made the account. The properties are there from the first moment.
+func (a *Admin) create(s *state, mark string, like Name) (step, error) {
+	hash, err := a.unmatchable(s.plugin, mark)
+	if err != nil {
+		return step{}, fmt.Errorf("mark for %s: %w", s.name, err)
+	}
+	set := map[string]string{}
+	for clause, value := range s.properties {
+		if standardValues[clause] != value {
+			set[clause] = value
+		}
+	}
+	attribute, ok := set["ATTRIBUTE"]
+	delete(set, "ATTRIBUTE")
+	tail := spell(set) + " ACCOUNT LOCK"
+	if ok { // its place is the last
+		tail += spell(map[string]string{"ATTRIBUTE": attribute})
+	}
+	text := "create " + s.name.String() + ", locked"
+	if like != (Name{}) {
+		text += ", like " + like.String()
+	}
+	if words := strings.TrimSpace(spell(set)); words != "" {
+		text += ": " + words
+	}
+	return step{
+		Change: Change{Text: text, Statement: "CREATE USER " + s.name.String() + a.identified(s.plugin, "") + tail},
+		hashed: "CREATE USER " + s.name.String() + a.identified(s.plugin, hash) + tail,
+	}, nil
+}
+
+// standardValues are what CREATE USER sets by itself.
+var standardValues = map[string]string{
+	"REQUIRE": "NONE", "MAX_QUERIES_PER_HOUR": "0", "MAX_UPDATES_PER_HOUR": "0", "MAX_CONNECTIONS_PER_HOUR": "0",
+	"MAX_USER_CONNECTIONS": "0", "MAX_STATEMENT_TIME": "0", "PASSWORD EXPIRE": "DEFAULT", "PASSWORD HISTORY": "DEFAULT",
+	"PASSWORD REUSE INTERVAL": "DEFAULT", "PASSWORD REQUIRE CURRENT": "DEFAULT",
+	"FAILED_LOGIN_ATTEMPTS": "0 PASSWORD_LOCK_TIME 0", "ATTRIBUTE": "{}",
+}
+
+// identified is the clause that sets a hash. Without the plugin's name the server's default would replace it. For an
+// empty hash the clause is for reading only.
+func (a *Admin) identified(plugin, hash string) string {
+	verb, as := " IDENTIFIED WITH ", " AS "
+	if a.server.mariadb {
+		verb, as = " IDENTIFIED VIA ", " USING "
+	}
+	if hash == "" {
+		return verb + quoteIdentifier(plugin)
+	}
+	return verb + quoteIdentifier(plugin) + as + quoteLiteral(hash)
+}
+
+// SetPassword gives the account n a new password for the authentication plugin of the account like, which may be n
+// itself, discards a second password and unlocks the account. The server gets a hash. The session that alters is the one
+// that holds the lock on the account; fence, which may be nil, is called in between and stops it by an error.
+func (a *Admin) SetPassword(ctx context.Context, n, like Name, pw string, fence func(context.Context) error) error {
+	if err := a.checkWritable(); err != nil {
+		return err
+	}
+	return a.locked(ctx, n, func(ctx context.Context) error {
+		s, model, err := a.readPair(ctx, n, like)
+		if err != nil {
+			return err
+		}
+		hash, err := password.Hash(model.plugin, pw)
+		if errors.Is(err, password.ErrUnsupportedPlugin) {
+			return refuse(NoPassword, "%s logs in by %s, which is no password that can be set: ALTER USER %s to one of the password plugins",
+				model.name, model.plugin, model.name)
+		} else if err != nil {
+			return fmt.Errorf("password of %s: %w", n, err)
+		}
+		if fence != nil {
+			if err := fence(ctx); err != nil {
+				return err
+			}
+		}
+		return a.setHash(ctx, s, model.plugin, string(hash), " ACCOUNT UNLOCK")
+	})
+}
+
+// setHash replaces the password. A second one, which survives every other statement, goes first.
+func (a *Admin) setHash(ctx context.Context, s *state, plugin, hash, lock string) error {
+	if s.second {
+		if err := a.exec(ctx, "ALTER USER "+s.name.String()+" DISCARD OLD PASSWORD"); err != nil {
+			return fmt.Errorf("discard the second password of %s: %w", s.name, err)
+		}
+	}
+	if err := a.exec(ctx, "ALTER USER "+s.name.String()+a.identified(plugin, hash)+lock); err != nil {
+		return fmt.Errorf("set the password of %s: %w", s.name, err)
+	}
+	return nil
+}
+
+// readPair reads two accounts without their rights, and checks that the first may be changed.
+func (a *Admin) readPair(ctx context.Context, n, like Name) (s, model *state, err error) {
+	if err := a.survey(ctx); err != nil {
+		return nil, nil, err
+	}
+	if err := a.checkChangeable(n); err != nil {
+		return nil, nil, err
+	}
+	states, err := a.readAccounts(ctx, []string{n.User, like.User})
+	if err != nil {
+		return nil, nil, fmt.Errorf("read %s: %w", n, a.deniedRead(err))
+	}
+	for _, have := range states {
+		if have.name.same(n) {
+			s = have
+		}
+		if have.name.same(like) {
+			model = have
+		}
+	}
+	return s, model, errors.Join(absent(s, n), absent(model, like))
+}
+
+// PasswordPolicy is what the server asks of a new password of the account. It cannot check a hash and so does not, but
+// what its owner asks holds all the same. A *Refusal names a policy that cannot be met.
+func (a *Admin) PasswordPolicy(ctx context.Context, n Name) (password.Policy, error) {
+	if err := a.checkHashes(ctx); err != nil {
+		return password.Policy{}, err
+	}
+	number := func(name string) int {
+		if v, ok := a.server.variables["validate_password."+name]; ok {
+			i, _ := strconv.Atoi(v) // a number setting
+			return i
+		}
+		i, _ := strconv.Atoi(a.server.variables["validate_password_"+name])
+		return i
+	}
+	var p password.Policy
+	level, ok := a.server.variables["validate_password.policy"]
+	if !ok {
+		level, ok = a.server.variables["validate_password_policy"]
+	}
+	if ok {
+		p.Length = number("length")
+		if level != "LOW" && level != "0" {
+			p.Lower, p.Upper = number("mixed_case_count"), number("mixed_case_count")
+			p.Digits, p.Special = number("number_count"), number("special_char_count")
+		}
+		p.NoWords = (level == "STRONG" || level == "2") &&
+			a.server.variables["validate_password.dictionary_file"]+a.server.variables["validate_password_dictionary_file"] != ""
+	}
+	simple := func(name string) int {
+		i, _ := strconv.Atoi(a.server.variables["simple_password_check_"+name])
+		return i
+	}
+	p.Length = max(p.Length, simple("minimal_length"))
+	p.Lower, p.Upper = max(p.Lower, simple("letters_same_case")), max(p.Upper, simple("letters_same_case"))
+	p.Digits, p.Special = max(p.Digits, simple("digits")), max(p.Special, simple("other_characters"))
+	if _, err := password.Generate(p); err != nil {
+		return password.Policy{}, refuse(PasswordPolicy, "the password policy of the server cannot be met for %s: %v", n, err)
+	}
+	return p, nil
+}
+
+// checkHashes refuses a MariaDB server that takes passwords in clear only, as it would write them to its logs.
+func (a *Admin) checkHashes(ctx context.Context) error {
+	if !a.server.mariadb || !a.server.on("strict_password_validation") {
+		return nil
+	}
+	rows, err := a.query(ctx, "SELECT PLUGIN_NAME AS name FROM information_schema.PLUGINS"+
+		" WHERE PLUGIN_TYPE = 'PASSWORD VALIDATION' AND PLUGIN_STATUS = 'ACTIVE'")
+	if err != nil {
+		return fmt.Errorf("look for password validation: %w", err)
+	}
+	var names []string
+	for _, r := range rows {
+		names = append(names, r.text("name"))
+	}
+	if names == nil {
+		return nil
+	}
+	return refuse(PasswordPolicy, "the server checks passwords by %s with strict_password_validation, and so takes them in clear only, which its logs would keep:"+
+		" SET GLOBAL strict_password_validation = OFF; the passwords made here meet the policy all the same", strings.Join(names, ", "))
+}

@@ -1,0 +1,400 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/rotate-user/rotate-user/internal/password"
+)
+
+// Pair says whose rights are copied onto whom.
+type Pair struct {
+	// Source is the account in use. Without a host it is the only account of that user name.
+	Source Name
+	// Standby is the user name of the other account, which is on the source's host.
+	Standby string
+	// Owned says that there is evidence that an existing standby is the other half of this pair.
+	Owned bool
+	// Mark identifies who makes the standby: a standby that this package created with the mark is known by it.
+	Mark string
+	// LockedByUs says that Revoke locked the standby, so that its lock is nobody's wish.
+	LockedByUs bool
+	// Digest is Plan.Digest of the last rotation, empty for none. With it Change.Drift is exact; without it, what the
+	// standby has and the source has not counts as drift, and nothing else.
+	Digest string
+}
+
+// Plan is what a synchronisation would do, or did.
+type Plan struct {
+	Source, Standby Name
+	Create          bool     // the standby does not exist
+	Changes         []Change // in the order of execution; empty for a standby in sync
+	// Sessions are those logged in as the standby's user; where SessionsKnown is false the administrator may not look.
+	Sessions      []Session
+	SessionsKnown bool
+	Warnings      []string // what belongs to a name and cannot be copied, and what may surprise
+	Digest        string   // SHA-256 of the source's properties and rights, for Pair.Digest
+
+	steps []step
+}
+
+// Plan makes every check that may refuse and computes what Sync would change. It writes nothing. A *Refusal is its error
+// where Sync must not run.
+func (a *Admin) Plan(ctx context.Context, p Pair) (*Plan, error) {
+	source, err := a.source(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := a.plan(ctx, p, source)
+	if err != nil {
+		return nil, err
+	}
+	if !plan.Create {
+		if plan.Sessions, plan.SessionsKnown, err = a.Sessions(ctx, p.Standby); err != nil {
+			return nil, err
+		}
+	} else {
+		plan.SessionsKnown = true
+	}
+	if err := a.warnDefiner(ctx, plan); err != nil {
+		return nil, err
+	}
+	return plan, nil
+}
+
+// pairState is a pair as it was read.
+type pairState struct {
+	source, standby *state // standby is nil where it does not exist
+	others          []*state
+}
+
+func (a *Admin) source(ctx context.Context, p Pair) (*pairState, error) {
+	if err := a.checkWritable(); err != nil {
+		return nil, err
+	}
+	if err := a.survey(ctx); err != nil {
+		return nil, err
+	}
+	users := []string{p.Source.User, p.Standby, a.name.User}
+	for _, r := range a.roles {
+		users = append(users, r.User)
+	}
+	states, err := a.read(ctx, users...)
+	if err != nil {
+		return nil, err
+	}
+	ps := &pairState{others: states}
+	var hosts []string
+	for _, s := range states {
+		if s.name.User == p.Source.User && (p.Source.Host == "" && !s.role || s.name.same(p.Source)) {
+			ps.source = s
+			hosts = append(hosts, s.name.String())
+		}
+	}
+	switch {
+	case ps.source == nil:
+		for _, s := range states {
+			if s.name.User == p.Source.User && s.role {
+				return nil, refuse(Role, "%s is a role: name an account that logs in", s.name)
+			}
+		}
+		who := p.Source.String()
+		if p.Source.Host == "" {
+			who = quoteUser(p.Source.User)
+		}
+		return nil, refuse(NoSuchAccount, "there is no account %s on this server: correct the secret's username or host", who)
+	case len(hosts) > 1:
+		return nil, refuse(AmbiguousHost, "the user name %s exists on several hosts, %s: say which account is meant",
+			quoteUser(p.Source.User), strings.Join(hosts, ", "))
+	}
+	for _, s := range states {
+		if s.name.same(Name{p.Standby, ps.source.name.Host}) {
+			ps.standby = s
+		}
+	}
+	return ps, nil
+}
+
+// plan checks and compares what was read.
+func (a *Admin) plan(ctx context.Context, p Pair, ps *pairState) (*Plan, error) {
+	plan := &Plan{
+		Source:  ps.source.name,
+		Standby: Name{p.Standby, ps.source.name.Host},
+		Create:  ps.standby == nil,
+		Digest:  ps.source.digest(),
+	}
+	fresh, err := a.check(p, plan, ps)
+	if err != nil {
+		return nil, err
+	}
+	target := ps.standby
+	if target == nil {
+		target = &state{name: plan.Standby, plugin: ps.source.plugin, properties: ps.source.properties, rights: map[right]bool{}}
+		st, err := a.create(target, p.Mark, ps.source.name)
+		if err != nil {
+			return nil, err
+		}
+		plan.steps = append(plan.steps, st)
+	}
+	plan.steps = append(plan.steps, difference(ps.source, target, a.server.mariadb)...)
+	if err := a.checkPowers(ctx, ps, plan.steps); err != nil {
+		return nil, err
+	}
+	if err := a.checkObjects(ctx, ps, plan); err != nil {
+		return nil, err
+	}
+	if target.plugin != ps.source.plugin {
+		plan.steps = append(plan.steps, step{Change: Change{
+			Text: fmt.Sprintf("the next password of %s is for %s instead of %s", plan.Standby, ps.source.plugin, target.plugin),
+		}})
+	}
+	if !plan.Create && !fresh {
+		markDrift(plan.steps, p.Digest, plan.Digest, ps)
+	}
+	for _, st := range plan.steps {
+		plan.Changes = append(plan.Changes, st.Change)
+	}
+	plan.warn(ps, &a.server)
+	return plan, nil
+}
+
+// markDrift tells changes of the standby from those of the source by what both were after the last rotation.
+func markDrift(steps []step, last, source string, ps *pairState) {
+	for i := range steps {
+		switch last {
+		case "":
+			steps[i].Drift = strings.HasPrefix(steps[i].Statement, "REVOKE") && !strings.HasPrefix(steps[i].Text, "restrict")
+		case source:
+			steps[i].Drift = true
+		case ps.standby.digest():
+			steps[i].Drift = false
+		default: // both were changed, and which change is whose is not known: none is kept quiet
+			steps[i].Drift = true
+		}
+	}
+}
+
+// ownAccounts are kept by servers and clouds for themselves.
+func ownAccount(user string) bool {
+	switch user {
+	case "", "root", "mysql", "mariadb.sys":
+		return true
+	}
+	return strings.HasPrefix(user, "mysql.") || strings.HasPrefix(user, "rds")
+}
+
+func (a *Admin) checkWritable() error {
+	for _, v := range []string{"innodb_read_only", "super_read_only", "read_only"} {
+		if a.server.on(v) {
+			return refuse(ReadOnly, "the server %s has %s on, it is a replica or a reader endpoint: accounts change on the writer only, so the secret's host must name that",
+				a.server.variables["hostname"], v)
+		}
+	}
+	return nil
+}
+
+// check refuses what must not be rotated. fresh says that the standby is known by its mark to be new.
+func (a *Admin) check(p Pair, plan *Plan, ps *pairState) (fresh bool, err error) {
+	source, standby := ps.source, ps.standby
+	if err := a.checkChangeable(plan.Source); err != nil {
+		return false, err
+	}
+	if err := a.checkChangeable(plan.Standby); err != nil {
+		return false, err
+	}
+	switch {
+	case plan.Standby.same(plan.Source):
+		return false, refuse(AmbiguousPair, "%s cannot be its own clone: name another", plan.Source)
+	case source.role:
+		return false, refuse(Role, "%s is a role: name an account that logs in", source.name)
+	case source.several:
+		return false, refuse(NoPassword, "%s logs in by several ways or factors: only accounts with one password can be rotated", source.name)
+	case source.locked:
+		return false, refuse(Locked, "%s is locked: ALTER USER %s ACCOUNT UNLOCK, if it is to be rotated", source.name, source.name)
+	case source.expired:
+		return false, refuse(Expired, "the password of %s is expired: set a new one and store it in the secret", source.name)
+	}
+	if standby != nil {
+		hash, err := a.unmatchable(standby.plugin, p.Mark)
+		fresh = err == nil && hash != "" && standby.hash == hash
+	}
+	if _, err := password.Unmatchable(source.plugin, "probe"); err != nil {
+		return false, refuse(NoPassword, "%s logs in by %s, which is no password that can be rotated: ALTER USER %s to one of the password plugins",
+			source.name, source.plugin, source.name)
+	}
+	if source.certificate && len(a.dialer.Certificates) == 0 {
+		return false, refuse(CertificateAsked, "%s has REQUIRE %s: configure a client certificate, or nobody can prove that its clone logs in",
+			source.name, source.properties["REQUIRE"])
+	}
+	if len(source.unknown) > 0 {
+		return false, refuse(Unknown, "%s has what this version cannot copy: %s", source.name, strings.Join(source.unknown, "; "))
+	}
+	limit := a.server.columns[a.server.accounts()]["user"].length
+	if n := utf8.RuneCountInString(p.Standby); limit > 0 && n > limit {
+		return false, refuse(NameTooLong, "the clone's name %s has %d characters and this server allows %d: choose a shorter CloneUsername",
+			quoteUser(p.Standby), n, limit)
+	}
+	if strings.HasSuffix(source.name.User, "_clone") && !p.Owned && !fresh {
+		return false, refuse(AmbiguousPair, "the name of %s ends in _clone and nothing says which account is its other half: give CloneUsername", source.name)
+	}
+	for _, s := range ps.others {
+		if s.name.User == p.Standby && !s.name.same(plan.Standby) {
+			return false, refuse(OtherHost, "there is an account %s besides %s, which would win some of its logins: drop it or choose another CloneUsername",
+				s.name, plan.Standby)
+		}
+	}
+	for r := range source.rights {
+		if r.kind == role && plan.Standby.same(Name{r.a, r.b}) {
+			return false, refuse(Role, "%s has been granted %s as a role: REVOKE %s FROM %s, as an account cannot be its own role",
+				source.name, plan.Standby, plan.Standby, source.name)
+		}
+	}
+	if standby == nil {
+		return false, nil
+	}
+	switch {
+	case !p.Owned && !fresh:
+		return false, refuse(NotOurs, "an account %s exists and nothing shows that it is the other half of %s: if it is, name it as CloneUsername; otherwise rename it or choose another name",
+			standby.name, source.name)
+	case standby.role:
+		return false, refuse(Role, "%s is a role: choose another CloneUsername", standby.name)
+	case standby.locked && !fresh && !p.LockedByUs:
+		return false, refuse(StandbyLocked, "somebody locked %s: ALTER USER %s ACCOUNT UNLOCK, if it may be used again", standby.name, standby.name)
+	case standby.several:
+		return false, refuse(NoPassword, "%s logs in by several ways or factors: remove all but the password", standby.name)
+	case len(standby.unknown) > 0:
+		return false, refuse(Unknown, "%s has what this version cannot compare: %s", standby.name, strings.Join(standby.unknown, "; "))
+	}
+	for name := range source.properties {
+		if _, ok := standby.properties[name]; !ok {
+			return false, fmt.Errorf("account %s was read without %s", standby.name, name)
+		}
+	}
+	return fresh, nil
+}
+
+// checkChangeable refuses accounts that are never changed.
+func (a *Admin) checkChangeable(n Name) error {
+	if ownAccount(n.User) {
+		return refuse(ServerAccount, "%s is an account of the server's own: it is never changed", n)
+	}
+	if n.same(a.name) {
+		return refuse(Administrator, "%s is the administrator himself: name another account, or another administrator", n)
+	}
+	return nil
+}
+
+// checkPowers refuses what the administrator may not do, all of it at once.
+func (a *Admin) checkPowers(ctx context.Context, ps *pairState, steps []step) error {
+	p, err := a.powers(ctx, ps.others)
+	if err != nil {
+		return err
+	}
+	lacking := p.lacking(ps.source, steps)
+	if !p.global("CREATE USER") {
+		lacking = append([]string{"CREATE USER on *.*"}, lacking...)
+	}
+	system := right{kind: dynamic, privilege: "SYSTEM_USER"}
+	if !p.dynamic(system.privilege) {
+		for _, s := range []*state{ps.source, ps.standby} {
+			if s != nil {
+				if _, ok := s.rights[system]; ok {
+					lacking = append(lacking, fmt.Sprintf("SYSTEM_USER, as %s has it", s.name))
+					break
+				}
+			}
+		}
+	}
+	if len(lacking) > 0 {
+		return refuse(MissingRight, "administrator %s lacks what making the clone of %s takes: %s", a.name, ps.source.name, strings.Join(lacking, "; "))
+	}
+	return nil
+}
+
+// checkObjects refuses rights on columns and routines that no longer exist: no statement grants them.
+func (a *Admin) checkObjects(ctx context.Context, ps *pairState, plan *Plan) error {
+	var columns, routines []right
+	for _, st := range plan.steps {
+		if !strings.HasPrefix(st.Statement, "GRANT") {
+			continue
+		}
+		for _, r := range st.needs {
+			switch r.kind {
+			case columnOf:
+				columns = append(columns, r)
+			case routine:
+				routines = append(routines, r)
+			}
+		}
+	}
+	if err := a.checkExist(ctx, ps, columns, "information_schema.COLUMNS", "TABLE_SCHEMA", "TABLE_NAME", "COLUMN_NAME"); err != nil {
+		return err
+	}
+	return a.checkExist(ctx, ps, routines, "information_schema.ROUTINES", "ROUTINE_SCHEMA", "ROUTINE_NAME", "ROUTINE_TYPE")
+}
+
+func (a *Admin) checkExist(ctx context.Context, ps *pairState, rights []right, view, x, y, z string) error {
+	if len(rights) == 0 {
+		return nil
+	}
+	var schemas []string
+	for _, r := range rights {
+		schemas = append(schemas, r.a)
+	}
+	rows, err := a.query(ctx, "SELECT "+x+" AS a, "+y+" AS b, "+z+" AS c FROM "+view+" WHERE "+x+" IN "+quoteValues(schemas))
+	if err != nil {
+		return fmt.Errorf("read %s: %w", view, err)
+	}
+	exist := map[[3]string]bool{}
+	key := func(a, b, c string) [3]string {
+		return [3]string{strings.ToLower(a), strings.ToLower(b), strings.ToLower(c)}
+	}
+	for _, r := range rows {
+		exist[key(r.text("a"), r.text("b"), r.text("c"))] = true
+	}
+	for _, r := range rights {
+		if !exist[key(r.a, r.b, r.c)] {
+			return refuse(ObjectGone, "%s holds %s, which no longer exists or which the administrator cannot see: REVOKE that right from it",
+				ps.source.name, r)
+		}
+	}
+	return nil
+}
+
+// warn adds what belongs to the source's name, or acts on both accounts alike, and is no part of the comparison.
+func (plan *Plan) warn(ps *pairState, server *server) {
+	if days := server.variables["default_password_lifetime"]; days != "" && days != "0" && ps.source.properties["PASSWORD EXPIRE"] == "DEFAULT" {
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("passwords expire after %s days by default on this server: rotate at least twice in that time", days))
+	} else if v := ps.source.properties["PASSWORD EXPIRE"]; strings.HasPrefix(v, "INTERVAL") {
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("passwords of %s expire (%s): rotate at least twice in that time", ps.source.name, v))
+	}
+}
+
+// warnDefiner counts the objects whose definer is either account.
+func (a *Admin) warnDefiner(ctx context.Context, plan *Plan) error {
+	definers := quoteValues([]string{plan.Source.User + "@" + plan.Source.Host, plan.Standby.User + "@" + plan.Standby.Host})
+	var parts []string
+	for _, table := range []string{"ROUTINES", "VIEWS", "TRIGGERS", "EVENTS"} {
+		if a.server.mariadb && (table == "VIEWS" || table == "TRIGGERS") {
+			continue // they are files there, and all of them would be opened
+		}
+		parts = append(parts, "SELECT '"+strings.ToLower(table)+"' AS kind, CAST(DEFINER AS BINARY) AS definer, COUNT(*) AS n FROM information_schema."+
+			table+" WHERE DEFINER IN "+definers+" GROUP BY DEFINER")
+	}
+	rows, err := a.query(ctx, strings.Join(parts, " UNION ALL "))
+	if err != nil {
+		return fmt.Errorf("look for objects by their definer: %w", err)
+	}
+	for _, r := range rows {
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s is the definer of %s %s: they stay with that name, and need it to exist",
+			parseName(r.text("definer")), r.text("n"), r.text("kind")))
+	}
+	return nil
+}
+
+func (a *Admin) unmatchable(plugin, mark string) (string, error) {
+	hash, err := password.Unmatchable(plugin, mark)
+	return string(hash), err
+}

@@ -1,0 +1,48 @@
+package account
+
+import (
+	"encoding/hex"
+	"strings"
+	"unicode/utf8"
+)
+
+// Everything that goes into a statement is quoted here. Three forms, as no single one holds everywhere:
+//
+//   - identifiers in backticks hold in every sql_mode;
+//   - values in expressions are hexadecimal literals wherever a backslash would make them depend on the sql_mode;
+//   - literals where the grammar takes nothing but a literal (REQUIRE SUBJECT, ATTRIBUTE) need backslashes doubled,
+//     which is right unless NO_BACKSLASH_ESCAPES is on: sessions of this package pin the sql_mode to the empty one.
+
+// quoteIdentifier quotes the name of a database, table, column, routine or plugin.
+func quoteIdentifier(s string) string { return "`" + strings.ReplaceAll(s, "`", "``") + "`" }
+
+// quoteUser quotes one part of an account's name. A literal it is, as identifiers end at 64 characters and MariaDB's user
+// names do not; but for a backslash, which only an identifier keeps in every sql_mode.
+func quoteUser(s string) string {
+	if strings.ContainsRune(s, '\\') && utf8.RuneCountInString(s) <= 64 {
+		return quoteIdentifier(s)
+	}
+	return quoteLiteral(s)
+}
+
+// quoteLiteral quotes a text for the empty sql_mode; a text without backslashes for every one.
+func quoteLiteral(s string) string {
+	return "'" + strings.NewReplacer(`'`, `''`, `\`, `\\`).Replace(s) + "'"
+}
+
+// quoteValue quotes a text for an expression in every sql_mode.
+func quoteValue(s string) string {
+	if strings.ContainsRune(s, '\\') {
+		return "_utf8mb4 0x" + hex.EncodeToString([]byte(s))
+	}
+	return quoteLiteral(s)
+}
+
+// quoteValues quotes a list for IN.
+func quoteValues(values []string) string {
+	quoted := make([]string, len(values))
+	for i, v := range values {
+		quoted[i] = quoteValue(v)
+	}
+	return "(" + strings.Join(quoted, ", ") + ")"
+}

@@ -1,0 +1,296 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// read reads every account of the given user names, on whatever host, with all its properties and rights: three
+// statements, however many there are.
+func (a *Admin) read(ctx context.Context, users ...string) ([]*state, error) {
+	if err := a.survey(ctx); err != nil {
+		return nil, err
+	}
+	slices.Sort(users)
+	users = slices.Compact(users)
+	states, err := a.readAccounts(ctx, users)
+	if err != nil {
+		return nil, fmt.Errorf("read accounts: %w", a.deniedRead(err))
+	}
+	by := make(map[grantee]*state, len(states))
+	for _, s := range states {
+		by[s.name.grantee()] = s
+	}
+	if err := a.readDatabaseRights(ctx, users, by); err != nil {
+		return nil, fmt.Errorf("read database rights: %w", a.deniedRead(err))
+	}
+	if err := a.readOtherRights(ctx, users, by); err != nil {
+		return nil, fmt.Errorf("read rights: %w", a.deniedRead(err))
+	}
+	if err := a.readForeignTables(ctx, users, by); err != nil {
+		return nil, fmt.Errorf("read tables of the server's plugins: %w", a.deniedRead(err))
+	}
+	return states, nil
+}
+
+func (a *Admin) deniedRead(err error) error {
+	if e := serverError(err); e != nil && (e.Number == errTableDenied || e.Number == errAccessDeniedToDB) {
+		return refuse(MissingRight, "administrator %s cannot read the grant tables: GRANT SELECT ON `mysql`.* TO %s", a.name, a.name)
+	}
+	return err
+}
+
+// readAccounts reads the accounts themselves. All columns, so that one unheard of is seen.
+func (a *Admin) readAccounts(ctx context.Context, users []string) ([]*state, error) {
+	rows, err := a.query(ctx, "SELECT * FROM mysql."+a.server.accounts()+" WHERE User IN "+quoteValues(users))
+	if err != nil {
+		return nil, err
+	}
+	var states []*state
+	for _, r := range rows {
+		s := &state{
+			name:       Name{r.text("user"), r.text("host")},
+			properties: map[string]string{},
+			rights:     map[right]bool{},
+		}
+		if !slices.Contains(users, s.name.User) {
+			continue // equal but for what the collation ignores
+		}
+		read := readMySQL
+		if a.server.mariadb {
+			read = readMariaDB
+		}
+		if err := read(s, r); err != nil {
+			return nil, fmt.Errorf("account %s: %w", s.name, err)
+		}
+		for name, value := range r {
+			if !knownColumns[name] && !strings.HasSuffix(name, "_priv") && value.String != a.server.columns[a.server.accounts()][name].standard {
+				s.unknown = append(s.unknown, fmt.Sprintf("column %s of mysql.%s", name, a.server.accounts()))
+			}
+		}
+		slices.Sort(s.unknown)
+		states = append(states, s)
+	}
+	return states, nil
+}
+
+// knownColumns are those of mysql.user and mysql.global_priv that are read, or are of no account's making.
+var knownColumns = setOf("host", "user", "priv", "ssl_type", "ssl_cipher", "x509_issuer", "x509_subject",
+	"max_questions", "max_updates", "max_connections", "max_user_connections", "plugin", "authentication_string",
+	"password_expired", "password_last_changed", "password_lifetime", "account_locked", "password_reuse_history",
+	"password_reuse_time", "password_require_current", "user_attributes")
+
+func (a *Admin) readDatabaseRights(ctx context.Context, users []string, by map[grantee]*state) error {
+	rows, err := a.query(ctx, "SELECT * FROM mysql.db WHERE User IN "+quoteValues(users))
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		s := by[grantee{r.text("user"), strings.ToLower(r.text("host"))}]
+		if s == nil {
+			continue
+		}
+		for name, value := range r {
+			switch {
+			case strings.HasSuffix(name, "_priv"):
+				if value.String == "Y" {
+					s.add(right{kind: database, privilege: columnPrivilege(name), a: r.text("db")}, false)
+				}
+			case name != "host" && name != "db" && name != "user" && value.String != a.server.columns["db"][name].standard:
+				s.unknown = append(s.unknown, fmt.Sprintf("column %s of mysql.db for %s", name, quoteIdentifier(r.text("db"))))
+			}
+		}
+	}
+	return nil
+}
+
+// add puts a right into the state, or its name among the unknown things.
+func (s *state) add(r right, passOn bool) {
+	if r.kind >= global && r.kind <= routine && !privileges[r.privilege] {
+		s.unknown = append(s.unknown, "right "+r.String())
+		return
+	}
+	s.rights[r] = passOn
+}
+
+// privileges are the static ones of all servers.
+var privileges = setOf("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "RELOAD", "SHUTDOWN", "PROCESS", "FILE",
+	grantOption, "REFERENCES", "INDEX", "ALTER", "SHOW DATABASES", "SUPER", "CREATE TEMPORARY TABLES", "LOCK TABLES",
+	"EXECUTE", "REPLICATION SLAVE", "REPLICATION CLIENT", "CREATE VIEW", "SHOW VIEW", "CREATE ROUTINE", "ALTER ROUTINE",
+	"CREATE USER", "EVENT", "TRIGGER", "CREATE TABLESPACE", "CREATE ROLE", "DROP ROLE",
+	// MariaDB's
+	"DELETE HISTORY", "BINLOG MONITOR", "BINLOG ADMIN", "BINLOG REPLAY", "REPLICATION MASTER ADMIN",
+	"REPLICATION SLAVE ADMIN", "SLAVE MONITOR", "SET USER", "FEDERATED ADMIN", "CONNECTION ADMIN", "READ_ONLY ADMIN",
+	"SHOW CREATE ROUTINE", "REPLICA MONITOR")
+
+// columnPrivilege turns a column of mysql.user or mysql.db into the privilege that it stands for.
+func columnPrivilege(column string) string {
+	switch word := strings.TrimSuffix(column, "_priv"); word {
+	case "grant":
+		return grantOption
+	case "show_db":
+		return "SHOW DATABASES"
+	case "create_tmp_table":
+		return "CREATE TEMPORARY TABLES"
+	case "repl_slave":
+		return "REPLICATION SLAVE"
+	case "repl_client":
+		return "REPLICATION CLIENT"
+	default:
+		return strings.ToUpper(strings.ReplaceAll(word, "_", " "))
+	}
+}
+
+// setPrivileges turns the value of a SET column of mysql.tables_priv and its like into privileges.
+func setPrivileges(set string) []string {
+	if set == "" {
+		return nil
+	}
+	all := strings.Split(strings.ToUpper(set), ",")
+	for i, p := range all {
+		switch p {
+		case "GRANT":
+			all[i] = grantOption
+		case "DELETE VERSIONING ROWS":
+			all[i] = "DELETE HISTORY"
+		}
+	}
+	return all
+}
+
+// readOtherRights reads all the narrow tables at once. Columns are cast as UNION wants one collation and these have many.
+func (a *Admin) readOtherRights(ctx context.Context, users []string, by map[grantee]*state) error {
+	in := " IN " + quoteValues(users)
+	var parts []string
+	part := func(table, kind, user, host string, columns ...string) {
+		if !a.server.hasTable(table) {
+			return
+		}
+		p := "SELECT '" + kind + "'"
+		for i, c := range append([]string{user, host}, columns...) {
+			p += ", CAST(" + c + " AS BINARY)"
+			if len(parts) == 0 {
+				p += " AS c" + string(rune('0'+i))
+			}
+		}
+		if len(parts) == 0 {
+			p = strings.Replace(p, "'"+kind+"'", "'"+kind+"' AS kind", 1)
+		}
+		parts = append(parts, p+" FROM mysql."+table+" WHERE "+user+in)
+	}
+	part("tables_priv", "table", "User", "Host", "Db", "Table_name", "Table_priv", "''")
+	part("columns_priv", "column", "User", "Host", "Db", "Table_name", "Column_priv", "Column_name")
+	part("procs_priv", "routine", "User", "Host", "Db", "Routine_name", "Proc_priv", "Routine_type")
+	part("proxies_priv", "proxy", "User", "Host", "Proxied_user", "Proxied_host", "With_grant", "''")
+	part("global_grants", "dynamic", "USER", "HOST", "PRIV", "''", "WITH_GRANT_OPTION", "''")
+	part("role_edges", "role", "TO_USER", "TO_HOST", "FROM_USER", "FROM_HOST", "WITH_ADMIN_OPTION", "''")
+	part("default_roles", "default", "USER", "HOST", "DEFAULT_ROLE_USER", "DEFAULT_ROLE_HOST", "'N'", "''")
+	part("roles_mapping", "role", "User", "Host", "Role", "''", "Admin_option", "''")
+	if a.server.mariadb {
+		// What the server holds in memory, in its own words, the meaning of old versions' bits included. It does not
+		// escape quotes in the grantee, so that a grantee spelt here is only as good as its being compared whole.
+		var accounts []string
+		for _, s := range by {
+			accounts = append(accounts, unescapedName(s.name))
+		}
+		if len(accounts) > 0 {
+			slices.Sort(accounts)
+			parts = append(parts, "SELECT 'global', CAST(GRANTEE AS BINARY), '', CAST(PRIVILEGE_TYPE AS BINARY), '', CAST(IS_GRANTABLE AS BINARY), ''"+
+				" FROM information_schema.USER_PRIVILEGES WHERE GRANTEE IN "+quoteValues(accounts))
+		}
+	}
+	rows, err := a.query(ctx, strings.Join(parts, " UNION ALL "))
+	if err != nil {
+		return err
+	}
+	spelt := make(map[string]*state, len(by))
+	for _, s := range by {
+		spelt[unescapedName(s.name)] = s
+	}
+	for _, r := range rows {
+		a, b, value, c := r.text("c2"), r.text("c3"), r.text("c4"), r.text("c5")
+		s := by[grantee{r.text("c0"), strings.ToLower(r.text("c1"))}]
+		if r.text("kind") == "global" {
+			s = spelt[r.text("c0")]
+		}
+		if s == nil {
+			continue
+		}
+		switch r.text("kind") {
+		case "global":
+			if a != "USAGE" {
+				s.add(right{kind: global, privilege: a}, false)
+			}
+			if value == "YES" {
+				s.add(right{kind: global, privilege: grantOption}, false)
+			}
+		case "table":
+			for _, p := range setPrivileges(value) {
+				s.add(right{table, p, a, b, ""}, false)
+			}
+		case "column":
+			for _, p := range setPrivileges(value) {
+				s.add(right{columnOf, p, a, b, c}, false)
+			}
+		case "routine":
+			if !routineKinds[c] {
+				s.unknown = append(s.unknown, fmt.Sprintf("right on %s %s.%s", c, quoteIdentifier(a), quoteIdentifier(b)))
+				continue
+			}
+			for _, p := range setPrivileges(value) {
+				s.add(right{routine, p, a, b, c}, false)
+			}
+		case "proxy":
+			s.add(right{proxy, "PROXY", a, b, ""}, value != "0")
+		case "dynamic":
+			s.add(right{dynamic, a, "", "", ""}, value == "Y")
+		case "role":
+			s.add(right{role, "", a, b, ""}, value == "Y")
+		case "default":
+			s.add(right{defaultRole, "", a, b, ""}, false)
+		}
+	}
+	return nil
+}
+
+var routineKinds = setOf("PROCEDURE", "FUNCTION", "PACKAGE", "PACKAGE BODY", "LIBRARY")
+
+// unescapedName is how information_schema spells an account.
+func unescapedName(n Name) string { return "'" + n.User + "'@'" + n.Host + "'" }
+
+// readForeignTables looks for grants of a kind unheard of: tables of the server that have rows for an account.
+func (a *Admin) readForeignTables(ctx context.Context, users []string, by map[grantee]*state) error {
+	for table, columns := range a.server.columns {
+		_, user := columns["user"]
+		_, host := columns["host"]
+		if !user || !host || knownTables[table] {
+			continue
+		}
+		rows, err := a.query(ctx, "SELECT DISTINCT User, Host FROM mysql."+quoteIdentifier(table)+" WHERE User IN "+quoteValues(users))
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			if s := by[grantee{r.text("user"), strings.ToLower(r.text("host"))}]; s != nil {
+				s.unknown = append(s.unknown, "rows of mysql."+table)
+			}
+		}
+	}
+	return nil
+}
+
+// knownTables have a user and a host, and are read above, or hold what does not belong to an account's properties.
+var knownTables = setOf("user", "global_priv", "db", "tables_priv", "columns_priv", "procs_priv", "proxies_priv",
+	"global_grants", "default_roles", "roles_mapping", "password_history", "slave_master_info", "servers",
+	// of MariaDB's password_reuse_check plugin and of old servers
+	"password_reuse_check_history", "host")
+
+func setOf(words ...string) map[string]bool {
+	set := make(map[string]bool, len(words))
+	for _, w := range words {
+		set[w] = true
+	}
+	return set
+}

@@ -1,0 +1,95 @@
+package account
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/rotate-user/rotate-user/internal/password"
+)
+
+// readMariaDB reads a row of mysql.global_priv. Global rights are read elsewhere, as the server understands them, but for
+// a role's, which information_schema leaves out.
+func readMariaDB(s *state, r row) error {
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(r.text("priv")), &keys); err != nil {
+		return fmt.Errorf("mysql.global_priv: %w", err)
+	}
+	s.plugin = password.Native // of accounts older than the table
+	texts := map[string]*string{"plugin": &s.plugin, "authentication_string": &s.hash}
+	var subject, issuer, cipher, standard string
+	texts["x509_subject"], texts["x509_issuer"], texts["ssl_cipher"], texts["default_role"] = &subject, &issuer, &cipher, &standard
+	numbers := map[string]json.Number{"ssl_type": "0", "max_questions": "0", "max_updates": "0", "max_connections": "0",
+		"max_user_connections": "0", "max_statement_time": "0", "password_lifetime": "-1", "password_last_changed": "-1", "access": "0"}
+	for key, value := range keys {
+		var err error
+		if text := texts[key]; text != nil {
+			err = json.Unmarshal(value, text)
+		} else if n, ok := numbers[key]; ok {
+			err = json.Unmarshal(value, &n)
+			numbers[key] = n
+		} else {
+			switch key {
+			case "account_locked":
+				err = json.Unmarshal(value, &s.locked)
+			case "is_role":
+				err = json.Unmarshal(value, &s.role)
+			case "auth_or":
+				s.several = true
+			case "version_id":
+			default:
+				s.unknown = append(s.unknown, fmt.Sprintf("key %q of mysql.global_priv", key))
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("mysql.global_priv: key %q: %w", key, err)
+		}
+	}
+	types := map[json.Number]string{"0": "", "1": "ANY", "2": "X509", "3": "SPECIFIED"}
+	sslType, ok := types[numbers["ssl_type"]]
+	if !ok {
+		sslType = "number " + string(numbers["ssl_type"])
+	}
+	s.requires(sslType, subject, issuer, cipher)
+	s.properties["MAX_QUERIES_PER_HOUR"] = string(numbers["max_questions"])
+	s.properties["MAX_UPDATES_PER_HOUR"] = string(numbers["max_updates"])
+	s.properties["MAX_CONNECTIONS_PER_HOUR"] = string(numbers["max_connections"])
+	s.properties["MAX_USER_CONNECTIONS"] = string(numbers["max_user_connections"])
+	seconds, err := numbers["max_statement_time"].Float64()
+	if err != nil {
+		return fmt.Errorf("mysql.global_priv: key max_statement_time: %w", err)
+	}
+	s.properties["MAX_STATEMENT_TIME"] = strconv.FormatFloat(seconds, 'f', -1, 64)
+	s.properties["PASSWORD EXPIRE"] = "DEFAULT"
+	if days := numbers["password_lifetime"]; days != "-1" {
+		s.properties["PASSWORD EXPIRE"] = lifetime(string(days))
+	}
+	s.expired = numbers["password_last_changed"] == "0"
+	if standard != "" {
+		s.rights[right{kind: defaultRole, a: standard}] = false
+	}
+	if s.role {
+		s.roleRights(numbers["access"])
+	}
+	return nil
+}
+
+// accessBits are the privileges of the bits of "access", the lowest first. Roles only are read by them, and only for
+// what an administrator may do through them.
+var accessBits = []string{
+	"SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "RELOAD", "SHUTDOWN", "PROCESS", "FILE", grantOption,
+	"REFERENCES", "INDEX", "ALTER", "SHOW DATABASES", "SUPER", "CREATE TEMPORARY TABLES", "LOCK TABLES", "EXECUTE",
+	"REPLICATION SLAVE", "BINLOG MONITOR", "CREATE VIEW", "SHOW VIEW", "CREATE ROUTINE", "ALTER ROUTINE", "CREATE USER",
+	"EVENT", "TRIGGER", "CREATE TABLESPACE", "DELETE HISTORY", "SET USER", "FEDERATED ADMIN", "CONNECTION ADMIN",
+	"READ_ONLY ADMIN", "REPLICATION SLAVE ADMIN", "REPLICATION MASTER ADMIN", "BINLOG ADMIN", "BINLOG REPLAY",
+	"SLAVE MONITOR", "SHOW CREATE ROUTINE",
+}
+
+func (s *state) roleRights(access json.Number) {
+	bits, _ := strconv.ParseUint(string(access), 10, 64) // garbage is no right
+	for i, p := range accessBits {
+		if bits&(1<<i) != 0 {
+			s.rights[right{kind: global, privilege: p}] = false
+		}
+	}
+}

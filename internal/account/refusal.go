@@ -1,0 +1,42 @@
+package account
+
+import "fmt"
+
+// Refusal is the error of a check made before anything was written. Its text names the account and says what to do.
+type Refusal struct {
+	Reason  string // a short stable word, one of those below
+	Message string
+	Retry   bool // waiting may mend it, such as a server that is read-only during a fail-over
+}
+
+func (r *Refusal) Error() string { return r.Message }
+
+// The reasons of refusals.
+const (
+	NoSuchAccount    = "NoSuchAccount"
+	AmbiguousHost    = "AmbiguousHost"    // the user name exists on several hosts and none was chosen
+	AmbiguousPair    = "AmbiguousPair"    // a name ending in _clone, without evidence of which account it belongs to
+	ServerAccount    = "ServerAccount"    // root and the accounts that server or cloud keep for themselves
+	Administrator    = "Administrator"    // the administrator would change his own account
+	Role             = "Role"             // the source is a role, or bound to the standby as one
+	Locked           = "Locked"           // the source is locked
+	Expired          = "Expired"          // the source's password is expired
+	NoPassword       = "NoPassword"       // login by something else than one password
+	NameTooLong      = "NameTooLong"      // for this server
+	NotOurs          = "NotOurs"          // the name is taken by an account that is not known to be ours
+	OtherHost        = "OtherHost"        // an account of the standby's name on another host could win its login
+	StandbyLocked    = "StandbyLocked"    // somebody locked the standby
+	CertificateAsked = "CertificateAsked" // the account requires a client certificate and none is configured
+	MissingRight     = "MissingRight"     // of the administrator
+	ReadOnly         = "ReadOnly"         // a replica or reader endpoint
+	Unknown          = "Unknown"          // a property or kind of right that this program does not know
+	ObjectGone       = "ObjectGone"       // a right on a column or routine that no longer exists cannot be granted again
+	PasswordPolicy   = "PasswordPolicy"   // of the server cannot be met
+	BadGrant         = "BadGrant"         // a grant for a new account that cannot be understood
+	Unsupported      = "Unsupported"      // a server too old
+	Busy             = "Busy"             // another session is changing the account
+)
+
+func refuse(reason, format string, args ...any) error {
+	return &Refusal{Reason: reason, Message: fmt.Sprintf(format, args...), Retry: reason == ReadOnly || reason == Busy}
+}

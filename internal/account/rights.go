@@ -1,0 +1,219 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// powers are what an administrator may do, by his account and the roles that are on in his session.
+type powers struct {
+	states  []*state
+	mariadb bool
+}
+
+// powers gathers the administrator's rights from the accounts read, and reads those of roles' roles until none is new.
+func (a *Admin) powers(ctx context.Context, states []*state) (*powers, error) {
+	known := map[grantee]*state{}
+	for _, s := range states {
+		known[s.name.grantee()] = s
+	}
+	p := &powers{mariadb: a.server.mariadb}
+	seen := map[grantee]bool{}
+	for wanted := append([]Name{a.name}, a.roles...); len(wanted) > 0; {
+		var next []Name
+		var unread []string
+		for _, n := range wanted {
+			if known[n.grantee()] == nil && !seen[n.grantee()] {
+				unread = append(unread, n.User)
+			}
+		}
+		if unread != nil {
+			more, err := a.read(ctx, unread...)
+			if err != nil {
+				return nil, err
+			}
+			for _, s := range more {
+				known[s.name.grantee()] = s
+			}
+		}
+		for _, n := range wanted {
+			s := known[n.grantee()]
+			if s == nil || seen[n.grantee()] {
+				continue
+			}
+			seen[n.grantee()] = true
+			p.states = append(p.states, s)
+			if n == a.name {
+				continue // his roles are on or off by the session, a role's roles follow it
+			}
+			for r := range s.rights {
+				if r.kind == role {
+					next = append(next, Name{r.a, r.b})
+				}
+			}
+		}
+		wanted = next
+	}
+	return p, nil
+}
+
+// any says whether some right that the administrator has satisfies f.
+func (p *powers) any(f func(r right, passOn bool) bool) bool {
+	for _, s := range p.states {
+		for r, passOn := range s.rights {
+			if f(r, passOn) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// holds says whether he has a static privilege where the right is, or wider.
+func (p *powers) holds(privilege string, where right) bool {
+	return p.any(func(r right, _ bool) bool {
+		return r.privilege == privilege && r.kind != dynamic && r.kind != restriction && covers(r, where)
+	})
+}
+
+func (p *powers) global(privilege string) bool {
+	return p.holds(privilege, right{kind: global})
+}
+
+func (p *powers) dynamic(privilege string) bool {
+	return p.any(func(r right, _ bool) bool { return r.kind == dynamic && r.privilege == privilege })
+}
+
+// covers says whether a right held extends to what another is on.
+func covers(held, where right) bool {
+	switch held.kind {
+	case global:
+		return true
+	case database:
+		return where.kind != global && where.kind != dynamic && matches(held.a, where.a, where.kind == database)
+	case table:
+		return (where.kind == table || where.kind == columnOf) && held.a == where.a && held.b == where.b
+	case columnOf:
+		return where.kind == columnOf && held.a == where.a && held.b == where.b && held.c == where.c
+	case routine:
+		return where.kind == routine && held.a == where.a && held.b == where.b && held.c == where.c
+	}
+	return false
+}
+
+// matches says whether a database pattern of a grant covers a database, which may be spelt as a pattern itself.
+func matches(pattern, name string, isPattern bool) bool {
+	if pattern == name {
+		return true
+	}
+	if isPattern {
+		name = strings.NewReplacer(`\_`, `_`, `\%`, `%`, `\\`, `\`).Replace(name)
+	}
+	return like([]rune(pattern), []rune(name))
+}
+
+// like is SQL's LIKE: % for any characters, _ for one, a backslash makes the next one plain.
+func like(pattern, s []rune) bool {
+	for len(pattern) > 0 {
+		switch c := pattern[0]; {
+		case c == '%':
+			for i := range len(s) + 1 {
+				if like(pattern[1:], s[i:]) {
+					return true
+				}
+			}
+			return false
+		case len(s) == 0:
+			return false
+		case c == '_':
+		case c == '\\' && len(pattern) > 1:
+			pattern = pattern[1:]
+			if pattern[0] != s[0] {
+				return false
+			}
+		case c != s[0]:
+			return false
+		}
+		pattern, s = pattern[1:], s[1:]
+	}
+	return len(s) == 0
+}
+
+// mayGive says whether the administrator may grant and revoke a right, as the servers check it.
+func (p *powers) mayGive(r right) bool {
+	switch r.kind {
+	case proxy:
+		return p.any(func(held right, passOn bool) bool {
+			return held.kind == proxy && passOn && (held.a == "" || held.a == r.a) && (held.b == "" || held.b == "%" || strings.EqualFold(held.b, r.b))
+		})
+	case dynamic:
+		// Who may write the schema mysql is let through besides, as he could write the grant himself.
+		return p.any(func(held right, passOn bool) bool {
+			return held.kind == dynamic && held.privilege == r.privilege && passOn
+		}) ||
+			p.global("SUPER") && p.global(grantOption) && p.writesGrants()
+	case role:
+		return !p.mariadb && (p.dynamic("ROLE_ADMIN") || p.global("SUPER")) ||
+			p.any(func(held right, passOn bool) bool {
+				return held.kind == role && held.a == r.a && held.b == r.b && passOn
+			})
+	case defaultRole:
+		return true
+	case restriction:
+		r.kind = database
+	}
+	return p.holds(grantOption, r) && p.holds(r.privilege, r)
+}
+
+func (p *powers) writesGrants() bool {
+	mysql := right{kind: database, a: "mysql"}
+	return p.holds("UPDATE", mysql) && !p.restricted("UPDATE", "mysql")
+}
+
+func (p *powers) restricted(privilege, db string) bool {
+	for _, s := range p.states {
+		if _, ok := s.rights[right{kind: restriction, privilege: privilege, a: db}]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// lacking lists what the administrator needs for the steps and has not, readable, each once.
+func (p *powers) lacking(source *state, steps []step) []string {
+	var all []string
+	seen := map[string]bool{}
+	lack := func(format string, args ...any) {
+		s := fmt.Sprintf(format, args...)
+		if !seen[s] {
+			seen[s] = true
+			all = append(all, s)
+		}
+	}
+	for _, st := range steps {
+		for _, r := range st.needs {
+			if !p.mayGive(r) {
+				switch r.kind {
+				case role:
+					lack("%s with admin option", r)
+				default:
+					lack("%s with grant option", r)
+				}
+				continue
+			}
+			if r.kind != global {
+				continue
+			}
+			// A restricted administrator's grant silently carries his restriction along.
+			for _, s := range p.states {
+				for _, held := range sorted(s.rights) {
+					if _, same := source.rights[held]; held.kind == restriction && held.privilege == r.privilege && !same {
+						lack("%s on %s, which a partial revoke takes from the administrator", held.privilege, held.on())
+					}
+				}
+			}
+		}
+	}
+	return all
+}

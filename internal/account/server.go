@@ -1,0 +1,184 @@
+package account
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// server is what a session knows of its server. What differs between versions is found from what is there; the version
+// tells MariaDB from MySQL and nothing else.
+type server struct {
+	mariadb   bool
+	variables map[string]string            // by name in lower case; those that the server does not have are absent
+	columns   map[string]map[string]column // of the schema mysql, by table and column in lower case; nil before survey
+}
+
+type column struct {
+	length   int    // in characters
+	standard string // the default value; empty for none
+}
+
+// variables are the settings that matter here, each on some servers only.
+var variables = []string{
+	"version", "hostname", "read_only", "super_read_only", "innodb_read_only", "partial_revokes", "performance_schema",
+	"default_password_lifetime", "mandatory_roles", "activate_all_roles_on_login", "strict_password_validation",
+	"validate_password.policy", "validate_password.length", "validate_password.mixed_case_count",
+	"validate_password.number_count", "validate_password.special_char_count", "validate_password.dictionary_file",
+	"validate_password_policy", "validate_password_length", "validate_password_mixed_case_count",
+	"validate_password_number_count", "validate_password_special_char_count", "validate_password_dictionary_file",
+	"simple_password_check_minimal_length", "simple_password_check_digits", "simple_password_check_letters_same_case",
+	"simple_password_check_other_characters",
+}
+
+func (a *Admin) meetServer(ctx context.Context) error {
+	rows, err := a.query(ctx, "SHOW GLOBAL VARIABLES WHERE Variable_name IN "+quoteValues(variables))
+	if err != nil {
+		return err
+	}
+	a.server = server{variables: map[string]string{}}
+	for _, r := range rows {
+		a.server.variables[strings.ToLower(r.text("variable_name"))] = r.text("value")
+	}
+	a.server.mariadb = strings.Contains(strings.ToLower(a.server.variables["version"]), "mariadb")
+	return nil
+}
+
+// hasRoles says whether the server knows roles: MariaDB does, MySQL since it has the setting.
+func (s *server) hasRoles() bool {
+	_, ok := s.variables["activate_all_roles_on_login"]
+	return s.mariadb || ok
+}
+
+func (s *server) hasTable(name string) bool { return s.columns[name] != nil }
+
+func (s *server) on(variable string) bool {
+	switch strings.ToUpper(s.variables[variable]) {
+	case "", "0", "OFF":
+		return false
+	}
+	return true
+}
+
+// accounts is the table with one row for each account.
+func (s *server) accounts() string {
+	if s.mariadb {
+		return "global_priv"
+	}
+	return "user"
+}
+
+// survey learns which grant tables there are, who the administrator is, and which roles he has on.
+func (a *Admin) survey(ctx context.Context) error {
+	if a.server.columns != nil {
+		return nil
+	}
+	query := "SELECT TABLE_NAME AS t, COLUMN_NAME AS c, CHARACTER_MAXIMUM_LENGTH AS n, COLUMN_DEFAULT AS d" +
+		" FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'mysql' UNION ALL SELECT '', 'user', 0, CURRENT_USER()"
+	if a.server.hasRoles() {
+		query += " UNION ALL SELECT '', 'role', 0, CURRENT_ROLE()"
+	}
+	rows, err := a.query(ctx, query)
+	if err != nil {
+		return fmt.Errorf("read the grant tables' columns: %w", err)
+	}
+	columns := map[string]map[string]column{}
+	for _, r := range rows {
+		table, name := strings.ToLower(r.text("t")), strings.ToLower(r.text("c"))
+		if table == "" {
+			if name == "user" {
+				a.name = parseName(r.text("d"))
+			} else {
+				a.roles = parseNames(r.text("d"))
+			}
+			continue
+		}
+		if columns[table] == nil {
+			columns[table] = map[string]column{}
+		}
+		length, _ := strconv.Atoi(r.text("n")) // absent for numbers
+		standard := r.text("d")
+		if a.server.mariadb { // prints an expression
+			standard = strings.Trim(standard, "'")
+			if standard == "NULL" {
+				standard = ""
+			}
+		}
+		columns[table][name] = column{length, standard}
+	}
+	a.server.columns = columns
+	if table := a.server.accounts(); !a.server.hasTable(table) || !a.server.hasTable("db") {
+		if a.server.mariadb && a.server.hasTable("db") {
+			return refuse(Unsupported, "MariaDB %s keeps no accounts in mysql.global_priv: 10.4 is the oldest that can be handled", a.server.variables["version"])
+		}
+		return refuse(MissingRight, "administrator %s cannot read the grant tables: GRANT SELECT ON `mysql`.* TO %s", a.name, a.name)
+	}
+	return nil
+}
+
+// row is one row of an answer, by column in lower case.
+type row map[string]sql.NullString
+
+func (r row) text(column string) string { return r[column].String }
+
+// query sends one statement and reads the whole answer.
+func (a *Admin) query(ctx context.Context, statement string) ([]row, error) {
+	rows, err := a.conn.QueryContext(ctx, statement)
+	if err != nil {
+		return nil, cause(ctx, err)
+	}
+	defer rows.Close()
+	names, err := rows.Columns()
+	if err != nil {
+		return nil, err
+	}
+	values := make([]sql.NullString, len(names))
+	pointers := make([]any, len(names))
+	for i := range values {
+		pointers[i] = &values[i]
+	}
+	var all []row
+	for rows.Next() {
+		if err := rows.Scan(pointers...); err != nil {
+			return nil, err
+		}
+		r := make(row, len(names))
+		for i, name := range names {
+			r[strings.ToLower(name)] = values[i]
+		}
+		all = append(all, r)
+	}
+	return all, cause(ctx, rows.Err())
+}
+
+// exec sends one statement without an answer. A syntax error loses its text, in which the server repeats the statement,
+// and with it what a hash looks like.
+func (a *Admin) exec(ctx context.Context, statement string) error {
+	_, err := a.conn.ExecContext(ctx, statement)
+	if e := serverError(err); e != nil && e.Number == errSyntax {
+		return &mysql.MySQLError{Number: e.Number, SQLState: e.SQLState, Message: "the server does not understand the statement"}
+	}
+	return cause(ctx, err)
+}
+
+// Error numbers, the same on MySQL and MariaDB.
+const (
+	errSyntax           = 1064
+	errTableDenied      = 1142
+	errNoSuchTable      = 1146
+	errNoSuchThread     = 1094
+	errKillDenied       = 1095
+	errNoSuchGrant      = 1141
+	errAccessDeniedToDB = 1044
+)
+
+// serverError returns what the server answered, nil for an error of another kind.
+func serverError(err error) *mysql.MySQLError {
+	e, _ := errors.AsType[*mysql.MySQLError](err)
+	return e
+}

@@ -1,0 +1,164 @@
+package account
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// state is an account as the grant tables describe it.
+type state struct {
+	name    Name
+	plugin  string
+	hash    string
+	several bool // more than one way or factor to log in
+	second  bool // a second password is retained
+	locked  bool
+	expired bool
+	role    bool // MariaDB only; MySQL's roles are accounts
+	// certificate says whether the account logs in with a client certificate only.
+	certificate bool
+	properties  map[string]string // the clause that sets each, by the words before its value; see clauses
+	rights      map[right]bool    // true where it may be passed on: by its own grant option, or a role by admin option
+	unknown     []string          // what this package has no statement for, readable
+}
+
+// kind is a kind of right, in the order in which rights must be granted: some have effects on those further down.
+type kind int
+
+const (
+	proxy kind = iota
+	global
+	database
+	table
+	columnOf
+	routine
+	dynamic
+	restriction // a partial revoke: a global right that does not hold in one database
+	role
+	defaultRole
+)
+
+// right is one right. A static right's grant option is a right itself, with grantOption as its privilege.
+type right struct {
+	kind      kind
+	privilege string
+	a, b, c   string // what it is on: database, table or routine, column or kind of routine; or a user and his host
+}
+
+const grantOption = "GRANT OPTION"
+
+// on spells what a right is on, for SQL and for reading.
+func (r right) on() string {
+	switch r.kind {
+	case database, restriction:
+		return quoteIdentifier(r.a) + ".*"
+	case table, columnOf:
+		return quoteIdentifier(r.a) + "." + quoteIdentifier(r.b)
+	case routine:
+		return r.c + " " + quoteIdentifier(r.a) + "." + quoteIdentifier(r.b)
+	case proxy:
+		return Name{r.a, r.b}.String()
+	case role, defaultRole:
+		if r.b == "" { // MariaDB's roles have no host
+			return quoteIdentifier(r.a)
+		}
+		return Name{r.a, r.b}.String()
+	}
+	return "*.*"
+}
+
+// what is the right without what it is on.
+func (r right) what() string {
+	if r.kind == columnOf {
+		return r.privilege + " (" + quoteIdentifier(r.c) + ")"
+	}
+	return r.privilege
+}
+
+func (r right) String() string {
+	switch r.kind {
+	case proxy:
+		return "PROXY on " + r.on()
+	case role:
+		return "role " + r.on()
+	case defaultRole:
+		return "default role " + r.on()
+	case restriction:
+		return "no " + r.what() + " on " + r.on()
+	}
+	return r.what() + " on " + r.on()
+}
+
+// grantee is whom a right was given to, in the spelling of one table.
+type grantee struct{ user, host string }
+
+func (n Name) grantee() grantee { return grantee{n.User, strings.ToLower(n.Host)} }
+
+// lines is the account's normal form without its name: what two accounts of a pair have in common, one line each,
+// sorted. Left out are password, second password, lock and expiry, in which a pair may differ during a rotation.
+func (s *state) lines() []string {
+	lines := make([]string, 0, len(s.rights)+len(s.properties))
+	for r, passOn := range s.rights {
+		line := r.String()
+		if passOn {
+			line += " with " + optionName(r.kind)
+		}
+		lines = append(lines, line)
+	}
+	for clause, value := range s.properties {
+		lines = append(lines, strings.TrimSpace(clause+" "+value))
+	}
+	for _, u := range s.unknown {
+		lines = append(lines, "unknown: "+u)
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// digest is of the normal form.
+func (s *state) digest() string {
+	sum := sha256.Sum256([]byte(strings.Join(append(s.lines(), "plugin "+s.plugin), "\n")))
+	return hex.EncodeToString(sum[:])
+}
+
+// whole is the normal form with what must be equal besides once a rotation is done.
+func (s *state) whole() []string {
+	return append(s.lines(),
+		"plugin "+s.plugin,
+		fmt.Sprint("locked ", s.locked),
+		fmt.Sprint("password expired ", s.expired),
+		fmt.Sprint("several ways to log in ", s.several),
+	)
+}
+
+func optionName(k kind) string {
+	if k == role {
+		return "admin option"
+	}
+	return "grant option"
+}
+
+func (s *state) clone() *state {
+	c := *s
+	c.properties, c.rights = maps.Clone(s.properties), maps.Clone(s.rights)
+	return &c
+}
+
+// sorted returns the rights in the order of granting, the same at each call.
+func sorted[V any](rights map[right]V) []right {
+	return slices.SortedFunc(maps.Keys(rights), func(x, y right) int {
+		if x.kind != y.kind {
+			return int(x.kind - y.kind)
+		}
+		for _, pair := range [][2]string{{x.a, y.a}, {x.b, y.b}, {x.c, y.c}, {x.privilege, y.privilege}} {
+			if c := strings.Compare(pair[0], pair[1]); c != 0 {
+				return c
+			}
+		}
+		return 0
+	})
+}

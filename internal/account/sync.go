@@ -1,0 +1,160 @@
+package account
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql/driver"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// passes bounds how often Sync goes over a pair: more than two are needed only while somebody else changes it too.
+const passes = 5
+
+// Sync makes the standby, created if it is absent, equal to the source in properties and rights, and proves it by reading
+// both back. A standby created is locked and nobody knows a password of it. One in sync receives no changing statement.
+// The plan returned lists what was done, also along with an error.
+func (a *Admin) Sync(ctx context.Context, p Pair) (*Plan, error) {
+	ps, err := a.source(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	standby := Name{p.Standby, ps.source.name.Host}
+	var done *Plan
+	err = a.locked(ctx, standby, func(ctx context.Context) error {
+		done, err = a.sync(ctx, p)
+		return err
+	})
+	return done, err
+}
+
+func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
+	for range passes {
+		ps, err := a.source(ctx, p)
+		if err != nil {
+			return done, err
+		}
+		plan, err := a.plan(ctx, p, ps)
+		if err != nil {
+			return done, err
+		}
+		if done == nil {
+			done = plan
+			if done.Sessions, done.SessionsKnown, err = a.Sessions(ctx, p.Standby); err != nil {
+				return nil, err
+			}
+		} else {
+			done.Digest = plan.Digest
+			for _, c := range plan.Changes {
+				if c.Statement != "" {
+					done.Changes = append(done.Changes, c)
+				}
+			}
+		}
+		if !plan.changes() {
+			return done, nil
+		}
+		for i, st := range plan.steps {
+			if st.Statement == "" {
+				continue
+			}
+			if err := a.apply(ctx, st); err != nil {
+				return done, fmt.Errorf("%s (change %d of %d): %w", st.Text, i+1, len(plan.steps), err)
+			}
+		}
+	}
+	ps, err := a.source(ctx, p)
+	if err != nil {
+		return done, err
+	}
+	plan, err := a.plan(ctx, p, ps)
+	if err != nil {
+		return done, err
+	}
+	if plan.changes() {
+		var left []string
+		for _, c := range plan.Changes {
+			left = append(left, c.Text)
+		}
+		return done, fmt.Errorf("%s is still not equal to %s after %d passes: %s", plan.Standby, plan.Source, passes, strings.Join(left, "; "))
+	}
+	return done, nil
+}
+
+func (p *Plan) changes() bool {
+	for _, st := range p.steps {
+		if st.Statement != "" {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *Admin) apply(ctx context.Context, st step) error {
+	err := a.exec(ctx, st.statement())
+	if e := serverError(err); e != nil && e.Number == errNoSuchTable && st.gone != nil {
+		if err = a.exec(ctx, st.gone.grant); err == nil && st.gone.revoke != "" {
+			err = a.exec(ctx, st.gone.revoke)
+		}
+	}
+	return err
+}
+
+// locked runs f while this session holds the server's lock on an account. The lock goes with the session, so f cannot
+// outlive it unnoticed: its statements run on the same connection.
+func (a *Admin) locked(ctx context.Context, n Name, f func(context.Context) error) error {
+	sum := sha256.Sum256([]byte(n.User + "@" + strings.ToLower(n.Host)))
+	lock := quoteLiteral("rot:" + hex.EncodeToString(sum[:16]))
+	rows, err := a.query(ctx, "SELECT GET_LOCK("+lock+", 10) AS got")
+	if err != nil {
+		return fmt.Errorf("lock %s against others: %w", n, err)
+	}
+	if len(rows) != 1 || rows[0].text("got") != "1" {
+		return refuse(Busy, "another session has been changing %s for 10 seconds: try again", n)
+	}
+	err = f(ctx)
+	// The lock must not stay with a connection that goes back to the pool.
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if _, e := a.query(end, "SELECT RELEASE_LOCK("+lock+")"); e != nil {
+		a.discard()
+	}
+	return err
+}
+
+// discard ends the connection when the session is closed, rather than giving it back.
+func (a *Admin) discard() {
+	_ = a.conn.Raw(func(any) error { return driver.ErrBadConn }) // that error is the purpose
+}
+
+// Differences compares two accounts as they are now and lists the lines that differ; none if they are equal in every
+// property and right.
+func (a *Admin) Differences(ctx context.Context, source, standby Name) ([]string, error) {
+	states, err := a.read(ctx, source.User, standby.User)
+	if err != nil {
+		return nil, err
+	}
+	var x, y *state
+	for _, s := range states {
+		switch {
+		case s.name.same(source):
+			x = s
+		case s.name.same(standby):
+			y = s
+		}
+	}
+	if x == nil || y == nil {
+		return nil, errors.Join(absent(x, source), absent(y, standby))
+	}
+	return compareLines(x, y), nil
+}
+
+func absent(s *state, n Name) error {
+	if s != nil {
+		return nil
+	}
+	return refuse(NoSuchAccount, "there is no account %s on this server", n)
+}

@@ -1,0 +1,159 @@
+package account
+
+import (
+	"context"
+	"strings"
+	"testing"
+)
+
+// sources are accounts of every kind of right and property. Statements beginning with "mysql:" or "mariadb:" are for that
+// server alone, and a source with an engine too.
+var sources = []struct {
+	name       string
+	engine     string
+	statements []string
+	drift      []string // what somebody does to app_clone between two rotations
+}{
+	{name: "nothing", statements: nil},
+	{name: "global", statements: []string{"GRANT SELECT, INSERT, PROCESS, RELOAD, CREATE USER ON *.* TO app"},
+		drift: []string{"REVOKE SELECT ON *.* FROM app_clone", "GRANT SHUTDOWN ON *.* TO app_clone"}},
+	{name: "global all", statements: []string{"GRANT ALL ON *.* TO app WITH GRANT OPTION"},
+		drift: []string{"REVOKE GRANT OPTION ON *.* FROM app_clone"}},
+	{name: "global grant option alone", statements: []string{"GRANT USAGE ON *.* TO app WITH GRANT OPTION"}},
+	{name: "database", statements: []string{"GRANT ALL ON shop.* TO app", "GRANT SELECT, CREATE TEMPORARY TABLES ON `sh\\_p`.* TO app WITH GRANT OPTION",
+		"GRANT SHOW VIEW ON `sh%`.* TO app"},
+		drift: []string{"REVOKE LOCK TABLES ON shop.* FROM app_clone", "GRANT GRANT OPTION ON shop.* TO app_clone", "GRANT SELECT ON other.* TO app_clone"}},
+	{name: "table and column", statements: []string{"GRANT SELECT (id, buyer), INSERT, UPDATE (total), REFERENCES (id) ON shop.orders TO app WITH GRANT OPTION"},
+		drift: []string{"REVOKE SELECT (id), INSERT ON shop.orders FROM app_clone", "GRANT UPDATE (id), DELETE ON shop.orders TO app_clone"}},
+	{name: "table that is gone", statements: []string{"CREATE TABLE shop.gone (a INT)", "GRANT SELECT, UPDATE ON shop.gone TO app", "DROP TABLE shop.gone",
+		"CREATE TABLE shop.gone2 (a INT)", "GRANT SELECT, CREATE ON shop.gone2 TO app", "DROP TABLE shop.gone2"}},
+	{name: "routine", statements: []string{"GRANT EXECUTE, ALTER ROUTINE ON PROCEDURE shop.close TO app", "GRANT EXECUTE ON FUNCTION shop.tax TO app WITH GRANT OPTION"},
+		drift: []string{"REVOKE EXECUTE ON PROCEDURE shop.close FROM app_clone", "GRANT ALTER ROUTINE ON FUNCTION shop.tax TO app_clone"}},
+	{name: "proxy", statements: []string{"CREATE USER other", "GRANT PROXY ON other TO app"},
+		drift: []string{"REVOKE PROXY ON other FROM app_clone", "CREATE USER third", "GRANT PROXY ON third TO app_clone WITH GRANT OPTION"}},
+	{name: "proxy with grant option", statements: []string{"CREATE USER other", "GRANT PROXY ON other TO app WITH GRANT OPTION", "REVOKE GRANT OPTION ON *.* FROM app"}},
+	{name: "roles", statements: []string{"CREATE ROLE r1, r2", "mariadb:CREATE ROLE r3", "GRANT r1 TO app", "GRANT r2 TO app WITH ADMIN OPTION",
+		"mysql:SET DEFAULT ROLE r1, r2 TO app", "mariadb:SET DEFAULT ROLE r1 FOR app"},
+		drift: []string{"REVOKE r1 FROM app_clone", "mysql:GRANT r1 TO app_clone WITH ADMIN OPTION", "mysql:SET DEFAULT ROLE NONE TO app_clone",
+			"mariadb:SET DEFAULT ROLE NONE FOR app_clone", "mariadb:GRANT r1 TO app_clone WITH ADMIN OPTION"}},
+	{name: "tls", statements: []string{"ALTER USER app REQUIRE SSL"}, drift: []string{"ALTER USER app_clone REQUIRE NONE"}},
+	{name: "tls in full", statements: []string{`ALTER USER app REQUIRE SUBJECT '/CN=a''b\\c%s äé' ISSUER 'O= TO "x"' CIPHER 'AES256-SHA'`},
+		drift: []string{"ALTER USER app_clone REQUIRE X509"}},
+	{name: "limits", statements: []string{"ALTER USER app WITH MAX_QUERIES_PER_HOUR 9000 MAX_UPDATES_PER_HOUR 8000 MAX_CONNECTIONS_PER_HOUR 7000 MAX_USER_CONNECTIONS 60",
+		"mariadb:ALTER USER app WITH MAX_STATEMENT_TIME 1.5"},
+		drift: []string{"ALTER USER app_clone WITH MAX_UPDATES_PER_HOUR 1"}},
+	{name: "expiry", statements: []string{"ALTER USER app PASSWORD EXPIRE INTERVAL 90 DAY"}, drift: []string{"ALTER USER app_clone PASSWORD EXPIRE NEVER"}},
+	{name: "never expires", statements: []string{"ALTER USER app PASSWORD EXPIRE NEVER"}, drift: []string{"ALTER USER app_clone PASSWORD EXPIRE DEFAULT"}},
+	{name: "password policy", engine: "mysql", statements: []string{"ALTER USER app PASSWORD HISTORY 5 PASSWORD REUSE INTERVAL 30 DAY PASSWORD REQUIRE CURRENT" +
+		" FAILED_LOGIN_ATTEMPTS 3 PASSWORD_LOCK_TIME UNBOUNDED"},
+		drift: []string{"ALTER USER app_clone PASSWORD HISTORY DEFAULT PASSWORD REQUIRE CURRENT OPTIONAL FAILED_LOGIN_ATTEMPTS 0 PASSWORD_LOCK_TIME 0"}},
+	{name: "failed logins", engine: "mysql", statements: []string{"ALTER USER app FAILED_LOGIN_ATTEMPTS 7 PASSWORD_LOCK_TIME 2"}},
+	{name: "attribute", engine: "mysql", statements: []string{`ALTER USER app ATTRIBUTE '{"team": "a\\\\b''c😀", "deep": {"x": [1, 2.50, null, {"y": null}]}, "n": 12345678901234567890}'`, "ALTER USER app COMMENT 'it''s'"},
+		drift: []string{`ALTER USER app_clone ATTRIBUTE '{"team": {"now": "an object"}, "more": 1, "deep": {"x": 1, "z": 2}}'`, "ALTER USER app_clone COMMENT 'other'"}},
+	{name: "attribute on the standby alone", engine: "mysql", drift: []string{`ALTER USER app_clone ATTRIBUTE '{"more": 1}'`}},
+	{name: "dynamic", engine: "mysql", statements: []string{"GRANT BACKUP_ADMIN, CONNECTION_ADMIN ON *.* TO app", "GRANT XA_RECOVER_ADMIN ON *.* TO app WITH GRANT OPTION"},
+		drift: []string{"REVOKE BACKUP_ADMIN ON *.* FROM app_clone", "GRANT CONNECTION_ADMIN, CLONE_ADMIN ON *.* TO app_clone WITH GRANT OPTION"}},
+	{name: "dynamic without and global with grant option", engine: "mysql", statements: []string{"GRANT SELECT ON *.* TO app WITH GRANT OPTION", "GRANT BACKUP_ADMIN ON *.* TO app",
+		"GRANT CLONE_ADMIN ON *.* TO app WITH GRANT OPTION"},
+		drift: []string{"REVOKE GRANT OPTION ON *.* FROM app_clone"}},
+	{name: "second password", engine: "mysql", drift: []string{"ALTER USER app_clone IDENTIFIED BY 'Leaked-1' RETAIN CURRENT PASSWORD"}},
+	{name: "plugin", engine: "mysql", statements: []string{"ALTER USER app IDENTIFIED WITH sha256_password BY 'Aa1-first'"},
+		drift: []string{"ALTER USER app_clone IDENTIFIED WITH caching_sha2_password BY 'Bb2-other'"}},
+	{name: "plugin", engine: "mariadb", statements: []string{"INSTALL SONAME 'auth_ed25519'", "ALTER USER app IDENTIFIED VIA ed25519 USING PASSWORD('Aa1-first')"},
+		drift: []string{"ALTER USER app_clone IDENTIFIED VIA mysql_native_password USING PASSWORD('x')"}},
+	{name: "packages", engine: "mariadb", statements: []string{"SET sql_mode=ORACLE", "CREATE PACKAGE shop.pack AS PROCEDURE p(); END",
+		"CREATE PACKAGE BODY shop.pack AS PROCEDURE p() AS BEGIN SELECT 1; END; END",
+		"GRANT EXECUTE ON PACKAGE shop.pack TO app", "GRANT EXECUTE, ALTER ROUTINE ON PACKAGE BODY shop.pack TO app WITH GRANT OPTION", "SET sql_mode=DEFAULT"}},
+	{name: "history", engine: "mariadb", statements: []string{"GRANT DELETE HISTORY ON shop.orders TO app", "GRANT DELETE HISTORY ON shop.* TO app", "GRANT BINLOG MONITOR, SET USER, READ_ONLY ADMIN ON *.* TO app"}},
+	{name: "names", statements: []string{"CREATE DATABASE `a TO ``b%`", "CREATE TABLE `a TO ``b%`.`t'\\\"é漢` (`c TO ``'\\é` INT)",
+		"GRANT SELECT ON `a TO ``b%`.* TO app", "GRANT INSERT, SELECT (`c TO ``'\\é`) ON `a TO ``b%`.`t'\\\"é漢` TO app",
+		"CREATE PROCEDURE `a TO ``b%`.`p'\\ TO` () SELECT 1", "GRANT EXECUTE ON PROCEDURE `a TO ``b%`.`p'\\ TO` TO app",
+		"CREATE ROLE `r'\\`, `r2 TO %`", "GRANT `r'\\` TO app", "GRANT `r2 TO %` TO app WITH ADMIN OPTION"}},
+}
+
+func (b *bench) setup(statements []string) {
+	b.Helper()
+	for _, s := range statements {
+		if rest, ok := strings.CutPrefix(s, "mysql:"); ok {
+			if b.maria {
+				continue
+			}
+			s = rest
+		} else if rest, ok := strings.CutPrefix(s, "mariadb:"); ok {
+			if !b.maria {
+				continue
+			}
+			s = rest
+		}
+		b.exec(s)
+	}
+}
+
+// Two rotations, the second back onto the first account, with changes on either side in between.
+func TestSync(t *testing.T) {
+	each(t, func(b *bench) {
+		b.root.SetMaxOpenConns(1) // for the session settings of some accounts
+		outer := b.T
+		for _, tt := range sources {
+			if tt.engine != "" && tt.engine != b.server.Engine {
+				continue
+			}
+			outer.Run(tt.name, func(t *testing.T) {
+				b.T = t
+				defer func() { b.T = outer }()
+				b.clean()
+				b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
+				b.setup(tt.statements)
+
+				plan := b.rotate(withCertificate(b, pair))
+				if !plan.Create {
+					t.Error("the standby was not created")
+				}
+				b.same(owned(pair))
+				b.setup(tt.drift)
+				plan = b.rotate(owned(pair))
+				if (len(plan.Changes) > 0) != (len(tt.drift) > 0) && tt.name != "second password" {
+					t.Errorf("drift %q, changes %+v", tt.drift, plan.Changes)
+				}
+				b.same(owned(pair))
+
+				b.exec("GRANT TRIGGER ON shop.* TO app_clone")
+				plan = b.rotate(back(pair))
+				if len(plan.Changes) != 1 || !strings.HasPrefix(plan.Changes[0].Statement, "GRANT TRIGGER") {
+					if tt.name != "database" {
+						t.Errorf("changes %+v", plan.Changes)
+					}
+				}
+				b.exec("REVOKE TRIGGER ON shop.* FROM app")
+				b.rotate(owned(pair))
+			})
+		}
+	})
+}
+
+func withCertificate(b *bench, p Pair) Pair {
+	if b.dialer.Certificates == nil {
+		c, err := b.server.ClientCertificate("app")
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.dialer.Certificates = append(b.dialer.Certificates, c)
+	}
+	return p
+}
+
+// same checks that a pair in sync has nothing to change and is not written to.
+func (b *bench) same(p Pair) {
+	b.Helper()
+	before := b.everything()
+	plan, err := b.admin.Sync(context.Background(), p)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if len(plan.Changes) > 0 {
+		b.Errorf("a pair in sync has changes: %+v", plan.Changes)
+	}
+	if after := b.everything(); strings.Join(before, "\n") != strings.Join(after, "\n") {
+		b.Error("a pair in sync was written to")
+	}
+}
