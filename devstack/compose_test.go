@@ -1,0 +1,91 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+func loadCompose(t *testing.T) *types.Project {
+	t.Helper()
+	options, err := cli.NewProjectOptions([]string{"../docker-compose.yml"}, cli.WithProfiles([]string{"tools"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	project, err := options.LoadProject(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return project
+}
+
+func TestComposeFile(t *testing.T) {
+	project := loadCompose(t)
+	for name, service := range project.Services {
+		for _, port := range service.Ports {
+			if port.HostIP != "127.0.0.1" {
+				t.Errorf("%s publishes port %s on %q, for the whole network", name, port.Published, port.HostIP)
+			}
+		}
+		for dependency, how := range service.DependsOn {
+			health := project.Services[dependency].HealthCheck
+			if how.Condition == types.ServiceConditionHealthy && (health == nil || len(health.Test) == 0) {
+				t.Errorf("%s waits for %s to be healthy, which has no health check", name, dependency)
+			}
+		}
+		for variable := range service.Environment {
+			if strings.Contains(variable, "PASSWORD") && !strings.HasSuffix(variable, "_FILE") {
+				t.Errorf("%s has a password in %s", name, variable)
+			}
+		}
+	}
+	worker := project.Services["worker"]
+	for _, name := range []string{"mysql", "temporal", "master-secret"} {
+		if _, ok := worker.DependsOn[name]; !ok {
+			t.Errorf("the worker does not wait for %s", name)
+		}
+	}
+	for variable, want := range map[string]string{
+		"TEMPORAL_ADDRESS":                 "temporal:7233",
+		"AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://secretsmanager:5000",
+		"ROTATE_USER_TLS_CA_FILE":          "/setup/ca.pem",
+	} {
+		if got := worker.Environment[variable]; got == nil || *got != want {
+			t.Errorf("the worker's %s is not %s", variable, want)
+		}
+	}
+}
+
+func TestDockerfileCopiesWhatThereIs(t *testing.T) {
+	build := loadCompose(t).Services["worker"].Build
+	if build == nil {
+		t.Fatal("the worker is not built")
+	}
+	dockerfile, err := os.ReadFile(filepath.Join(build.Context, build.Dockerfile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ignore, err := os.ReadFile(filepath.Join(build.Context, ".dockerignore"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	copies := regexp.MustCompile(`(?m)^COPY ([a-z. ]+) \S+$`).FindAllStringSubmatch(string(dockerfile), -1)
+	if len(copies) < 5 {
+		t.Errorf("found %d COPY lines", len(copies))
+	}
+	for _, c := range copies {
+		for _, name := range strings.Fields(c[1]) {
+			if _, err := os.Stat(filepath.Join(build.Context, name)); err != nil {
+				t.Error(err)
+			}
+			if !strings.Contains(string(ignore), "\n!"+name+"\n") {
+				t.Errorf(".dockerignore keeps %s from the build", name)
+			}
+		}
+	}
+}
