@@ -28,6 +28,8 @@ type CloneUserInput struct {
 	// first rotation; Revoked the one that it has locked itself.
 	Pair    []string `json:"Pair,omitempty"`
 	Revoked string   `json:"Revoked,omitempty"`
+	// Digest is CloneUserResult.Digest of the last rotation.
+	Digest string `json:"Digest,omitempty"`
 	// MinimumOverlap is how old AWSCURRENT must be, in seconds, before the
 	// other account may change. Force overrides it.
 	MinimumOverlapSeconds int64 `json:"MinimumOverlapSeconds,omitempty"`
@@ -51,6 +53,8 @@ type CloneUserResult struct {
 	Warnings []string `json:"Warnings,omitempty"`
 	// InUse is who is logged in as the standby, a line for each host and program.
 	InUse []string `json:"InUse,omitempty"`
+	// Digest stands for the rights and properties that both accounts have now.
+	Digest string `json:"Digest,omitempty"`
 }
 
 // CloneUser checks everything that could refuse this rotation, and then gives
@@ -81,7 +85,7 @@ func (a *Activities) CloneUser(ctx context.Context, in CloneUserInput) (result C
 }
 
 func describe(plan *account.Plan) CloneUserResult {
-	r := CloneUserResult{Created: plan.Create, Changed: len(plan.Changes), Warnings: lines(plan.Warnings), InUse: lines(sessions(plan.Sessions))}
+	r := CloneUserResult{Created: plan.Create, Changed: len(plan.Changes), Warnings: lines(plan.Warnings), InUse: lines(sessions(plan.Sessions)), Digest: plan.Digest}
 	for _, c := range plan.Changes {
 		r.Changes = append(r.Changes, c.Text)
 		if c.Drift {
@@ -160,7 +164,7 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (subject, erro
 	}
 	s.Source = login.Account
 	s.Standby = account.Name{User: standby, Host: login.Account.Host}
-	s.accounts = account.Pair{Source: s.Source, Standby: standby, Owned: owned, Mark: in.Mark, LockedByUs: in.Revoked == standby}
+	s.accounts = account.Pair{Source: s.Source, Standby: standby, Owned: owned, Mark: in.Mark, LockedByUs: in.Revoked == standby, Digest: in.Digest}
 	return s, nil
 }
 

@@ -71,7 +71,7 @@ func (a *Activities) StoreSecret(ctx context.Context, in CreateUserInput) (err e
 	}
 	defer closeInto(&err, admin)
 	if made {
-		return admin.SetPassword(ctx, in.Account, stored.Password, nil)
+		return admin.SetPassword(ctx, in.Account, in.Account, stored.Password, nil)
 	}
 	policy, err := admin.PasswordPolicy(ctx, in.Account)
 	if err != nil {
@@ -82,7 +82,7 @@ func (a *Activities) StoreSecret(ctx context.Context, in CreateUserInput) (err e
 		return fmt.Errorf("generate a password for %s: %w", in.Account, err)
 	}
 	t.learn(generated)
-	if err := admin.SetPassword(ctx, in.Account, generated, nil); err != nil {
+	if err := admin.SetPassword(ctx, in.Account, in.Account, generated, nil); err != nil {
 		return err
 	}
 	value, err := secret.New(master.Credential, master.ARN, in.Account.User, generated, in.DBName)

@@ -47,7 +47,9 @@ func (a *Activities) PlanRotation(ctx context.Context, in CloneUserInput) (resul
 	}
 	for _, c := range plan.Changes {
 		result.Changes = append(result.Changes, c.Text)
-		result.Statements = append(result.Statements, c.Statement)
+		if c.Statement != "" {
+			result.Statements = append(result.Statements, c.Statement)
+		}
 	}
 	return result, nil
 }

@@ -37,7 +37,7 @@ func (a *Activities) SetPassword(ctx context.Context, r Rotation) (result SetPas
 		_, err := t.Secrets.Staged(ctx, r.SecretID, r.VersionID)
 		return err
 	}
-	if err := admin.SetPassword(ctx, r.Standby, pending.Password, stillStaged); err != nil {
+	if err := admin.SetPassword(ctx, r.Standby, r.Source, pending.Password, stillStaged); err != nil {
 		return SetPasswordResult{}, err
 	}
 	activity.GetLogger(ctx).Info("password set", "secret", r.SecretID, "version", r.VersionID, "account", r.Standby.String())

@@ -32,6 +32,9 @@ type State struct {
 	// that it has locked.
 	Usernames []string `json:"Usernames,omitempty"`
 	Revoked   string   `json:"Revoked,omitempty"`
+	// Digest stands for the rights that both accounts had after the last
+	// rotation, so that the next can tell which of them was changed.
+	Digest string `json:"Digest,omitempty"`
 	// EarlierVersionID is the version of the attempt that failed last.
 	EarlierVersionID string `json:"EarlierVersionId,omitempty"`
 	DatabaseHost     string `json:"DatabaseHost,omitempty"`
@@ -146,6 +149,7 @@ func (r *rotator) cloneUserInput(ctx workflow.Context) activities.CloneUserInput
 		Mark:                  info.FirstRunID,
 		Pair:                  r.Usernames,
 		Revoked:               r.Revoked,
+		Digest:                r.Digest,
 		MinimumOverlapSeconds: int64(r.input.overlap().Seconds()),
 		Force:                 r.request != nil && r.request.Force,
 	}
@@ -180,6 +184,7 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 	r.current.Changes, r.current.Drift, r.current.Warnings = clone.Changes, clone.Drift, clone.Warnings
 	r.current.InUse = clone.InUse
 	if !clone.Promoted {
+		r.Digest = clone.Digest
 		r.Usernames = []string{rotation.Source.User, rotation.Standby.User}
 	}
 	if r.input.RequireDrained && len(clone.InUse) > 0 {
