@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// The exit codes of every command.
+const (
+	exitDone        = 0
+	exitFailed      = 1 // refused or failed
+	exitUsage       = 2
+	exitWouldChange = 3 // plan only: the next rotation would change the standby's rights or properties, or make it
+)
+
+// temporal is as much of a Temporal client as the commands use.
+type temporal interface {
+	ExecuteWorkflow(context.Context, client.StartWorkflowOptions, any, ...any) (client.WorkflowRun, error)
+	NewWithStartWorkflowOperation(client.StartWorkflowOptions, any, ...any) client.WithStartWorkflowOperation
+	UpdateWithStartWorkflow(context.Context, client.UpdateWithStartWorkflowOptions) (client.WorkflowUpdateHandle, error)
+	UpdateWorkflow(context.Context, client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error)
+	QueryWorkflow(ctx context.Context, workflowID, runID, queryType string, args ...any) (converter.EncodedValue, error)
+	DescribeWorkflowExecution(ctx context.Context, workflowID, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error)
+	ListWorkflow(context.Context, *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error)
+	Close()
+}
+
+// app is what all commands share.
+type app struct {
+	dial   func(context.Context) (temporal, error)
+	lookup func(string) (string, bool)
+	now    func() time.Time
+	out    io.Writer
+	errors io.Writer
+	live   bool // out is a terminal: a line may be drawn again
+
+	taskQueue string
+	output    format
+
+	temporal temporal
+	begun    bool // the command line was understood; what goes wrong from here on is no wrong usage
+}
+
+// format is how results are printed.
+type format string
+
+const (
+	table      format = "table"
+	jsonFormat format = "json"
+)
+
+func (f *format) String() string { return string(*f) }
+func (f *format) Type() string   { return "table|json" }
+func (f *format) Set(s string) error {
+	if format(s) != table && format(s) != jsonFormat {
+		return errors.New("it is table or json")
+	}
+	*f = format(s)
+	return nil
+}
+
+// errWouldChange ends plan with its own exit code.
+var errWouldChange = errors.New("the next rotation would change something")
+
+// run is the whole program; it answers the exit code.
+func (a *app) run(ctx context.Context, args []string) int {
+	root := a.rootCommand()
+	root.SetArgs(args)
+	root.SetOut(a.out)
+	root.SetErr(a.errors)
+	cmd, err := root.ExecuteContextC(ctx)
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errWouldChange):
+		return exitWouldChange
+	case !a.begun:
+		fmt.Fprintf(a.errors, "starter: %v\nSee %s --help\n", err, cmd.CommandPath())
+		return exitUsage
+	default:
+		fmt.Fprintf(a.errors, "starter: %s\n", a.explain(ctx, err))
+		return exitFailed
+	}
+}
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "starter",
+		Short: "Rotate the credentials of MySQL users",
+		Long: `Start, steer and watch the rotation of MySQL users' credentials.
+
+The starter talks to Temporal only, and finds it as the temporal CLI does: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE,
+TEMPORAL_API_KEY, TEMPORAL_TLS_..., or a profile (TEMPORAL_PROFILE) of the file that TEMPORAL_CONFIG_FILE names.
+A worker must be running; it reads the secrets and changes the accounts.
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage. plan has one more.`,
+		Example: `  starter create --secret-id MyTestDatabaseUserSecret --master-secret-id MyMasterSecret --username mytestuser --grant 'SELECT ON *.*'
+  starter start --secret-id MyTestDatabaseUserSecret
+  starter status --secret-id MyTestDatabaseUserSecret
+  starter rotate --secret-id MyTestDatabaseUserSecret`,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	a.output = table
+	queue, ok := a.lookup("ROTATE_USER_TASK_QUEUE")
+	if !ok {
+		queue = workflows.TaskQueue
+	}
+	root.PersistentFlags().StringVar(&a.taskQueue, "task-queue", queue, "Temporal task queue of the worker [ROTATE_USER_TASK_QUEUE]")
+	root.PersistentFlags().VarP(&a.output, "output", "o", "how to print results")
+	cobra.EnableCommandSorting = false
+	root.AddCommand(
+		a.createCommand(), a.validateCommand(), a.planCommand(), a.startCommand(), a.rotateCommand(), a.statusCommand(), a.listCommand(),
+		a.pauseCommand(), a.resumeCommand(), a.rescheduleCommand(), a.stopCommand(), a.deleteCommand(),
+	)
+	return root
+}
+
+// does makes cmd do work with a Temporal client. check, which may be nil, looks at the command line before.
+func (a *app) does(cmd *cobra.Command, check func() error, work func(context.Context) error) *cobra.Command {
+	cmd.Args = cobra.NoArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if check != nil {
+			if err := check(); err != nil {
+				return err
+			}
+		}
+		a.begun = true
+		t, err := a.dial(cmd.Context())
+		if err != nil {
+			return err
+		}
+		defer t.Close()
+		a.temporal = t
+		return work(cmd.Context())
+	}
+	return cmd
+}
+
+// secretFlag adds the flag that every command on one secret has.
+func secretFlag(cmd *cobra.Command, secretID *string) {
+	cmd.Flags().StringVar(secretID, "secret-id", "", "name or ARN of the user's secret (required)")
+	required(cmd, "secret-id")
+}
+
+func required(cmd *cobra.Command, flag string) {
+	if err := cmd.MarkFlagRequired(flag); err != nil {
+		panic(err) // the flag was never added
+	}
+}
+
+func activityQueueFlag(cmd *cobra.Command, queue *string) {
+	cmd.Flags().StringVar(queue, "activity-task-queue", "", "task queue of the steps, for a worker inside another network")
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+	"go.temporal.io/sdk/client"
+
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	var id string
+	cmd := &cobra.Command{
+		Use:     "status",
+		Short:   "Show when a secret was rotated, whether all is well, and what comes next",
+		Example: `  starter status --secret-id MyTestDatabaseUserSecret -o json`,
+	}
+	secretFlag(cmd, &id)
+	return a.does(cmd, nil, func(ctx context.Context) error {
+		status, err := a.status(ctx, id)
+		if err != nil {
+			return err
+		}
+		return a.print(statusView{status, a.now()})
+	})
+}
+
+func (a *app) pauseCommand() *cobra.Command {
+	return a.updateCommand(&cobra.Command{
+		Use:   "pause",
+		Short: "Rotate a secret by request only, until it is resumed",
+	}, workflows.PauseUpdate)
+}
+
+func (a *app) resumeCommand() *cobra.Command {
+	return a.updateCommand(&cobra.Command{
+		Use:   "resume",
+		Short: "Rotate a paused secret by its schedule again",
+	}, workflows.ResumeUpdate)
+}
+
+func (a *app) stopCommand() *cobra.Command {
+	return a.updateCommand(&cobra.Command{
+		Use:   "stop",
+		Short: "End the rotation of a secret, after the one under way",
+		Long:  `End the rotation of a secret, after the one under way. Its secret and its accounts stay as they are, and both credentials log in.`,
+	}, workflows.StopUpdate)
+}
+
+// updateCommand is a command that sends an update without an argument.
+func (a *app) updateCommand(cmd *cobra.Command, name string) *cobra.Command {
+	var id string
+	cmd.Example = "  starter " + cmd.Use + " --secret-id MyTestDatabaseUserSecret"
+	secretFlag(cmd, &id)
+	return a.does(cmd, nil, func(ctx context.Context) error { return a.update(ctx, id, name) })
+}
+
+func (a *app) rescheduleCommand() *cobra.Command {
+	var id string
+	var f rulesFlags
+	cmd := &cobra.Command{
+		Use:   "reschedule",
+		Short: "Rotate a secret by other rules from now on",
+		Example: `  starter reschedule --secret-id MyTestDatabaseUserSecret --automatically-after-days 7
+  starter reschedule --secret-id MyTestDatabaseUserSecret --schedule-expression 'cron(0 2 ? * SUN *)' --duration 3h`,
+	}
+	secretFlag(cmd, &id)
+	f.add(cmd)
+	cmd.MarkFlagsOneRequired("automatically-after-days", "schedule-expression")
+	return a.does(cmd, f.check, func(ctx context.Context) error {
+		return a.update(ctx, id, workflows.RescheduleUpdate, workflows.RescheduleRequest{RotationRules: f.rules})
+	})
+}
+
+// update changes how a secret is rotated, and shows the result.
+func (a *app) update(ctx context.Context, secretID, name string, args ...any) error {
+	var status workflows.Status
+	handle, err := a.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+		WorkflowID: workflows.RotateUserWorkflowID(secretID), UpdateName: name, Args: args, WaitForStage: client.WorkflowUpdateStageCompleted,
+	})
+	if err == nil {
+		err = handle.Get(ctx, &status)
+	}
+	if err != nil {
+		return noRotation(err, secretID)
+	}
+	return a.print(statusView{status, a.now()})
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.temporal.io/api/common/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/converter"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// queriesAtOnce bounds how many workflows are asked at a time where the cluster lacks the search attributes.
+const queriesAtOnce = 8
+
+var allStatuses = []workflows.RotationStatus{workflows.Scheduled, workflows.Rotating, workflows.Failed, workflows.Paused}
+
+func (a *app) listCommand() *cobra.Command {
+	var wanted string
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "Show every secret that is rotated: status, last and next rotation",
+		Long: `Show every secret that is rotated: status, last and next rotation. The search attributes that the workflows set answer this at once;
+where the cluster lacks them, each workflow is asked.`,
+		Example: `  starter list
+  starter list --status Failed -o json`,
+	}
+	cmd.Flags().StringVar(&wanted, "status", "", "only those that are Scheduled, Rotating, Failed or Paused")
+	check := func() error {
+		if wanted != "" && !slices.Contains(allStatuses, workflows.RotationStatus(wanted)) {
+			return fmt.Errorf("--status is %q: Scheduled, Rotating, Failed or Paused", wanted)
+		}
+		return nil
+	}
+	return a.does(cmd, check, func(ctx context.Context) error { return a.list(ctx, workflows.RotationStatus(wanted)) })
+}
+
+// listed is one secret in the list.
+type listed struct {
+	SecretID         string                   `json:"SecretId"`
+	RotationStatus   workflows.RotationStatus `json:"RotationStatus,omitempty"` // empty where the workflow does not answer
+	LastRotatedDate  time.Time                `json:"LastRotatedDate,omitzero"`
+	NextRotationDate time.Time                `json:"NextRotationDate,omitzero"`
+	DatabaseHost     string                   `json:"DatabaseHost,omitempty"`
+}
+
+func (a *app) list(ctx context.Context, wanted workflows.RotationStatus) error {
+	query := "WorkflowType = '" + rotateUserWorkflow + "' AND ExecutionStatus = 'Running'"
+	filter := ""
+	if wanted != "" {
+		name := workflows.RotationStatusKey.GetName()
+		filter = fmt.Sprintf(" AND (%s = '%s' OR %s IS NULL)", name, wanted, name)
+	}
+	rows, err := a.listed(ctx, query+filter)
+	var unknown *serviceerror.InvalidArgument
+	if filter != "" && errors.As(err, &unknown) { // the cluster lacks the attribute
+		rows, err = a.listed(ctx, query)
+	}
+	if err != nil {
+		return err
+	}
+	if err := a.ask(ctx, rows); err != nil {
+		return err
+	}
+	rows = slices.DeleteFunc(rows, func(r listed) bool { return wanted != "" && r.RotationStatus != wanted })
+	slices.SortFunc(rows, func(x, y listed) int { return cmp.Compare(x.SecretID, y.SecretID) })
+	return a.print(listView{rows, a.now()})
+}
+
+func (a *app) listed(ctx context.Context, query string) ([]listed, error) {
+	rows := []listed{}
+	request := &workflowservice.ListWorkflowExecutionsRequest{Query: query}
+	for {
+		page, err := a.temporal.ListWorkflow(ctx, request)
+		if err != nil {
+			return nil, err
+		}
+		for _, execution := range page.GetExecutions() {
+			if row, ok := fromVisibility(execution); ok {
+				rows = append(rows, row)
+			}
+		}
+		if request.NextPageToken = page.GetNextPageToken(); len(request.NextPageToken) == 0 {
+			return rows, nil
+		}
+	}
+}
+
+// fromVisibility is what visibility knows of a workflow; not ok where its id is not one of ours.
+func fromVisibility(execution *workflow.WorkflowExecutionInfo) (row listed, ok bool) {
+	id, ok := strings.CutPrefix(execution.GetExecution().GetWorkflowId(), workflows.RotateUserWorkflowID(""))
+	if !ok {
+		return listed{}, false
+	}
+	row.SecretID = id
+	attributes := execution.GetSearchAttributes().GetIndexedFields()
+	decode(attributes, workflows.RotationStatusKey.GetName(), &row.RotationStatus)
+	decode(attributes, workflows.LastRotatedDateKey.GetName(), &row.LastRotatedDate)
+	decode(attributes, workflows.NextRotationDateKey.GetName(), &row.NextRotationDate)
+	decode(attributes, workflows.DatabaseHostKey.GetName(), &row.DatabaseHost)
+	return row, true
+}
+
+// decode leaves value alone where the attribute is not set, or is somebody else's of the same name.
+func decode[T any](attributes map[string]*common.Payload, name string, value *T) {
+	var decoded T
+	if payload, ok := attributes[name]; ok && converter.GetDefaultDataConverter().FromPayload(payload, &decoded) == nil {
+		*value = decoded
+	}
+}
+
+// ask completes the rows of which visibility did not know the status.
+func (a *app) ask(ctx context.Context, rows []listed) error {
+	var g errgroup.Group
+	g.SetLimit(queriesAtOnce)
+	for i := range rows {
+		if rows[i].RotationStatus != "" {
+			continue
+		}
+		g.Go(func() error {
+			s, err := a.status(ctx, rows[i].SecretID)
+			if err == nil { // else the row says that the status is unknown
+				rows[i] = listed{rows[i].SecretID, s.RotationStatus, s.LastRotatedDate, s.NextRotationDate, s.DatabaseHost}
+			}
+			return ctx.Err()
+		})
+	}
+	return g.Wait()
+}
+
+type listView struct {
+	rows []listed
+	now  time.Time
+}
+
+func (v listView) value() any { return v.rows }
+func (v listView) text(w io.Writer) {
+	if len(v.rows) == 0 {
+		fmt.Fprintln(w, "No secret is rotated. Begin with: starter start --secret-id ...")
+		return
+	}
+	table := [][]string{{"SECRET", "STATUS", "LAST ROTATED", "NEXT ROTATION", "DATABASE"}}
+	for _, r := range v.rows {
+		table = append(table, []string{
+			r.SecretID, cmp.Or(string(r.RotationStatus), "no answer"), cmp.Or(date(r.LastRotatedDate, v.now), "-"),
+			cmp.Or(date(r.NextRotationDate, v.now), "-"), cmp.Or(r.DatabaseHost, "-"),
+		})
+	}
+	columns(w, table)
+}

@@ -1,0 +1,342 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// view is a result: a value for programs, a text for people.
+type view interface {
+	value() any
+	text(io.Writer)
+}
+
+func (a *app) print(v view) error {
+	if a.output == jsonFormat {
+		encoder := json.NewEncoder(a.out)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(v.value())
+	}
+	var b strings.Builder
+	v.text(&b)
+	_, err := io.WriteString(a.out, b.String())
+	return err
+}
+
+// started is the answer where nobody waits for the first rotation.
+type started struct {
+	SecretID   string `json:"SecretId"`
+	WorkflowID string `json:"WorkflowId"`
+}
+
+func (v started) value() any { return v }
+func (v started) text(w io.Writer) {
+	fmt.Fprintf(w, "Started. Look with: starter status --secret-id %s\n", v.SecretID)
+}
+
+// deletion is the answer when a secret is scheduled for deletion.
+type deletion struct {
+	SecretID   string `json:"SecretId"`
+	WorkflowID string `json:"WorkflowId"`
+	Details    string `json:"Details"`
+}
+
+func (v deletion) value() any { return v }
+func (v deletion) text(w io.Writer) {
+	fmt.Fprintf(w, "%s\n\nTo keep the secret, run: aws secretsmanager restore-secret --secret-id %s\n", strings.ReplaceAll(v.Details, "`", ""), v.SecretID)
+}
+
+// credentialView is a credential that has logged in.
+type credentialView struct {
+	title    string
+	secretID string
+	result   activities.ValidateSecretResult
+}
+
+func (v credentialView) value() any { return v.result }
+func (v credentialView) text(w io.Writer) {
+	connection := "not encrypted"
+	if v.result.TLS {
+		connection = "TLS, server verified"
+	}
+	fmt.Fprintf(w, "%s.\n\n", v.title)
+	pairs(w,
+		"Secret", v.secretID,
+		"Version", v.result.VersionID,
+		"Account", v.result.Account,
+		"Server", joined(v.result.Server, v.result.ServerVersion),
+		"Connection", connection,
+	)
+}
+
+// planView is what the next rotation would do.
+type planView struct {
+	secretID string
+	plan     activities.PlanRotationResult
+}
+
+func (v planView) value() any { return v.plan }
+func (v planView) text(w io.Writer) {
+	p := v.plan
+	standby := p.Standby
+	if p.Created {
+		standby += ", which would be made"
+	}
+	pairs(w, "Secret", v.secretID, "Server", p.Server, "In use", p.Source, "Next", standby)
+	section(w, "Would change", p.Changes)
+	section(w, "Statements", p.Statements)
+	section(w, "Changed by somebody on the standby alone", p.Drift)
+	section(w, "Logged in as the standby", p.InUse)
+	section(w, "Warnings", p.Warnings)
+	switch {
+	case len(p.Changes) == 1:
+		fmt.Fprintln(w, "\n1 change, and a new password.")
+	case p.Created || len(p.Changes) > 0:
+		fmt.Fprintf(w, "\n%d changes, and a new password.\n", len(p.Changes))
+	default:
+		fmt.Fprintln(w, "\nThe accounts are equal: nothing but the password would change.")
+	}
+}
+
+// statusView is how the rotation of one secret stands.
+type statusView struct {
+	status workflows.Status
+	now    time.Time
+}
+
+func (v statusView) value() any { return v.status }
+func (v statusView) text(w io.Writer) {
+	s := v.status
+	next := date(s.NextRotationDate, v.now)
+	switch s.RotationStatus {
+	case workflows.Paused:
+		next = "when it is resumed, or by request"
+	case workflows.Stopped:
+		next = "never: it has been stopped"
+	}
+	pairs(w,
+		"Secret", s.SecretID,
+		"Master secret", s.MasterSecretID,
+		"Status", string(s.RotationStatus),
+		"Rules", s.RotationRules.String(),
+		"Database", s.DatabaseHost,
+		"User in use", s.Username,
+		"Other user", s.StandbyUsername,
+		"Last rotated", date(s.LastRotatedDate, v.now),
+		"Next rotation", next,
+	)
+	if s.Current != nil {
+		fmt.Fprintf(w, "\nRotating since %s:\n", date(s.Current.StartedAt, v.now))
+		for _, step := range s.Current.Steps {
+			fmt.Fprintln(w, stepLine(step))
+		}
+	}
+	if len(s.Rotations) == 0 {
+		return
+	}
+	if last := s.Rotations[0]; last.Error != "" {
+		fmt.Fprintf(w, "\nLast attempt failed (%s):\n  %s\n", last.ErrorType, last.Error)
+	}
+	fmt.Fprintln(w)
+	rows := [][]string{{"ENDED", "TOOK", "RESULT", "USER", "VERSION", "CHANGES"}}
+	for _, r := range s.Rotations {
+		result := "rotated"
+		switch {
+		case r.Error != "":
+			result = "failed: " + r.ErrorType
+		case r.Revoked:
+			result = "rotated, previous revoked"
+		}
+		changes := fmt.Sprint(len(r.Changes))
+		if r.Created {
+			changes = "new account"
+		}
+		if len(r.Drift) > 0 {
+			changes += fmt.Sprintf(", %d of them drift", len(r.Drift))
+		}
+		rows = append(rows, []string{date(r.EndedAt, v.now), took(r.StartedAt, r.EndedAt), result, cmp.Or(r.Username, "-"), cmp.Or(r.VersionID, "-"), changes})
+	}
+	columns(w, rows)
+}
+
+// rotationView is a rotation that has succeeded; next is the status after it, empty where it is unknown.
+type rotationView struct {
+	secretID string
+	rotation workflows.Rotation
+	next     workflows.Status
+	now      time.Time
+}
+
+func (v rotationView) value() any { return v.rotation }
+func (v rotationView) text(w io.Writer) {
+	r := v.rotation
+	previous := r.PreviousUsername + " still logs in, as AWSPREVIOUS"
+	if r.Revoked {
+		previous = r.PreviousUsername + " is locked: AWSPREVIOUS logs in no more"
+	}
+	fmt.Fprintf(w, "\nRotated in %s.\n\n", took(r.StartedAt, r.EndedAt))
+	rows := []string{"Secret", v.secretID, "User", r.Username, "Version", r.VersionID}
+	if r.PreviousUsername != "" {
+		rows = append(rows, "Previous", previous)
+	}
+	if !v.next.NextRotationDate.IsZero() {
+		rows = append(rows, "Next", date(v.next.NextRotationDate, v.now))
+	}
+	pairs(w, rows...)
+	section(w, "Changed on "+r.Username, r.Changes)
+	section(w, "Of these, changed by somebody on it alone", r.Drift)
+	section(w, "Was still logged in as "+r.Username, r.InUse)
+	section(w, "Warnings", r.Warnings)
+}
+
+// progress prints the steps of a rotation, each when it has ended. On a terminal the one under way is shown as well.
+type progress struct {
+	out     io.Writer // nil shows nothing
+	live    bool
+	begun   bool
+	printed int
+	drawn   bool // the last line is that of a step under way
+}
+
+func (p *progress) show(steps []workflows.Step) {
+	p.begun = p.begun || len(steps) > 0
+	if p.out == nil || len(steps) < p.printed {
+		return
+	}
+	for _, step := range steps[p.printed:] {
+		if step.EndedAt.IsZero() {
+			if p.live && !p.drawn {
+				fmt.Fprint(p.out, stepLine(step))
+				p.drawn = true
+			}
+			return
+		}
+		p.erase()
+		fmt.Fprintln(p.out, stepLine(step))
+		p.printed++
+	}
+}
+
+// fail shows the steps of a rotation that failed in the last of them.
+func (p *progress) fail(steps []workflows.Step) {
+	p.show(steps)
+	p.erase()
+	if last := len(steps) - 1; p.out != nil && last >= 0 && steps[last].EndedAt.IsZero() {
+		fmt.Fprintf(p.out, "  ✗ %s\n", steps[last].Name)
+	}
+}
+
+// interrupt leaves the step under way as it is, for an error to follow.
+func (p *progress) interrupt() {
+	if p.drawn {
+		fmt.Fprintln(p.out)
+	}
+}
+
+func (p *progress) erase() {
+	if p.drawn {
+		fmt.Fprint(p.out, "\r\033[K")
+		p.drawn = false
+	}
+}
+
+func stepLine(s workflows.Step) string {
+	if s.EndedAt.IsZero() {
+		return fmt.Sprintf("  … %s", s.Name)
+	}
+	return fmt.Sprintf("  ✓ %-15s  %6s  %s", s.Name, took(s.StartedAt, s.EndedAt), s.Text)
+}
+
+// pairs prints names and values in two columns; an empty value is left out.
+func pairs(w io.Writer, namesAndValues ...string) {
+	var rows [][]string
+	for pair := range slices.Chunk(namesAndValues, 2) {
+		if pair[1] != "" {
+			rows = append(rows, pair)
+		}
+	}
+	columns(w, rows)
+}
+
+func section(w io.Writer, title string, lines []string) {
+	if len(lines) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n%s:\n", title)
+	for _, line := range lines {
+		fmt.Fprintln(w, "  "+line)
+	}
+}
+
+// columns prints aligned columns, without blanks at the end of a line.
+func columns(w io.Writer, rows [][]string) {
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		fmt.Fprintln(t, strings.Join(row, "\t"))
+	}
+	t.Flush() // a strings.Builder takes everything
+	for line := range strings.Lines(b.String()) {
+		fmt.Fprintln(w, strings.TrimRight(line, " \n"))
+	}
+}
+
+// date is a moment, and how far it is from now.
+func date(t, now time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	text := t.UTC().Format("2006-01-02 15:04 UTC")
+	switch d := t.Sub(now); {
+	case d >= time.Second:
+		return text + " (in " + roughly(d) + ")"
+	case d <= -time.Second:
+		return text + " (" + roughly(-d) + " ago)"
+	default:
+		return text + " (now)"
+	}
+}
+
+// roughly is a duration in its largest unit.
+func roughly(d time.Duration) string {
+	units := []struct {
+		name   string
+		length time.Duration
+	}{{"day", 24 * time.Hour}, {"hour", time.Hour}, {"minute", time.Minute}, {"second", time.Second}}
+	for _, u := range units {
+		n := int((d + u.length/2) / u.length)
+		switch {
+		case n == 1 && d >= u.length:
+			return "1 " + u.name
+		case n > 1 && d >= u.length:
+			return fmt.Sprintf("%d %ss", n, u.name)
+		}
+	}
+	return "a moment"
+}
+
+// took is how long something lasted, to a tenth of a second.
+func took(from, to time.Time) string {
+	if from.IsZero() || to.IsZero() {
+		return "-"
+	}
+	d := to.Sub(from)
+	if d < time.Minute {
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	}
+	return d.Round(time.Second).String()
+}
+
+func joined(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
+}
