@@ -60,6 +60,49 @@ func (s *Stack) Read(ctx context.Context, secretID, label string) (versionID str
 	return aws.ToString(out.VersionId), c, nil
 }
 
+// Logins is what UseSecret did.
+type Logins struct {
+	Done, Failed int
+	Users        []string // who was logged in as, in order, repetitions left out
+	First        error    // the first failure; nil if there was none
+}
+
+// UseSecret does what an application without a cache does, without pause until ctx is done: it reads AWSCURRENT and logs
+// in. Every failure counts; none is tried again.
+func (s *Stack) UseSecret(ctx context.Context, secretID string) Logins {
+	var l Logins
+	for ctx.Err() == nil {
+		user, err := s.login(ctx, secretID)
+		switch {
+		case ctx.Err() != nil: // cut by us
+		case err != nil:
+			l.Failed++
+			if l.First == nil {
+				l.First = err
+			}
+		default:
+			l.Done++
+			if n := len(l.Users); n == 0 || l.Users[n-1] != user {
+				l.Users = append(l.Users, user)
+			}
+		}
+	}
+	return l
+}
+
+func (s *Stack) login(ctx context.Context, secretID string) (user string, err error) {
+	_, c, err := s.Read(ctx, secretID, "AWSCURRENT")
+	if err != nil {
+		return "", err
+	}
+	db, err := s.Open(c.Username, c.Password)
+	if err != nil {
+		return "", err
+	}
+	defer db.Close()
+	return c.Username, db.PingContext(ctx)
+}
+
 func staticKeys(key, secret string) aws.CredentialsProvider {
 	return credentials.NewStaticCredentialsProvider(key, secret, "")
 }
