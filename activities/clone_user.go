@@ -164,7 +164,9 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (subject, erro
 	}
 	s.Source = login.Account
 	s.Standby = account.Name{User: standby, Host: login.Account.Host}
-	s.accounts = account.Pair{Source: s.Source, Standby: standby, Owned: owned, Mark: in.Mark, LockedByUs: in.Revoked == standby, Digest: in.Digest}
+	// Without a host: where the user has several accounts, the application's
+	// login may end up as another one than ours, and the rotation is refused.
+	s.accounts = account.Pair{Source: account.Name{User: s.Source.User}, Standby: standby, Owned: owned, Mark: in.Mark, LockedByUs: in.Revoked == standby, Digest: in.Digest}
 	return s, nil
 }
 

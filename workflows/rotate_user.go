@@ -12,9 +12,7 @@ func (w Workflows) RotateUserWorkflow(ctx workflow.Context, input RotateUserInpu
 	if err != nil {
 		return Status{}, err
 	}
-	if err := r.sleep(ctx); err != nil {
-		return Status{}, err
-	}
+	r.sleep(ctx)
 	if r.due(ctx) {
 		r.record(ctx, r.rotate(ctx))
 	}

@@ -565,6 +565,17 @@ func TestACancellationNeverCutsARotation(t *testing.T) {
 	}
 }
 
+func TestACancellationEndsTheSleep(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	r := execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(env.CancelWorkflow, time.Hour)
+	})
+	if !temporal.IsCanceledError(r.err) || len(w.calls) != 0 {
+		t.Errorf("ended with %v after the steps %v: want canceled, after none", r.err, w.calls)
+	}
+}
+
 func TestAWorkerThatWasAwayRotatesOnceAndNotAllAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	var at []time.Time

@@ -96,7 +96,7 @@ func (w Workflows) begin(ctx workflow.Context, input RotateUserInput, carried *S
 // sleep ends when a rotation is due or a message has come. The timer is the
 // first command of a run, so that a run that sleeps binds later releases to
 // nothing else.
-func (r *rotator) sleep(ctx workflow.Context) error {
+func (r *rotator) sleep(ctx workflow.Context) {
 	r.describe(ctx)
 	timers, cancel := workflow.WithCancel(ctx)
 	var timer workflow.Future
@@ -110,19 +110,17 @@ func (r *rotator) sleep(ctx workflow.Context) error {
 	}
 	message := func() bool { return r.request != nil || r.changed || r.stopped }
 	awake := func() bool { return message() || timer != nil && timer.IsReady() }
-	if err := workflow.Await(ctx, awake); err != nil {
-		return err
-	}
-	if !message() && workflow.Now(ctx).After(r.WindowCloses) {
+	err := workflow.Await(ctx, awake)
+	if err == nil && !message() && workflow.Now(ctx).After(r.WindowCloses) {
 		wake(workflow.Now(ctx).Add(offset(r.input.SecretID, lateSpread)))
-		if err := workflow.Await(ctx, awake); err != nil {
-			return err
-		}
+		err = workflow.Await(ctx, awake)
+	}
+	if err != nil { // the workflow was cancelled
+		r.stopped = true
 	}
 	if r.request != nil {
 		cancel()
 	}
-	return nil
 }
 
 func (r *rotator) due(ctx workflow.Context) bool {
@@ -337,17 +335,18 @@ func (r *rotator) look(ctx workflow.Context) {
 // that was asked for.
 func (r *rotator) next(ctx workflow.Context) (Status, error) {
 	r.leaving = true
+	r.stopped = r.stopped || ctx.Err() != nil
 	undisturbed, _ := workflow.NewDisconnectedContext(ctx)
 	if err := workflow.Await(undisturbed, func() bool { return workflow.AllHandlersFinished(undisturbed) }); err != nil {
 		return Status{}, err
 	}
 	r.drain(undisturbed)
 	r.show(undisturbed)
-	if r.stopped {
-		return r.status(), nil
-	}
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return Status{}, ctx.Err()
+	case r.stopped:
+		return r.status(), nil
 	}
 	return Status{}, workflow.NewContinueAsNewError(ctx, workflow.GetInfo(ctx).WorkflowType.Name, r.input, r.State)
 }
