@@ -1,0 +1,246 @@
+package prooftest
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/mysqld"
+	"github.com/rotate-user/rotate-user/internal/password"
+)
+
+// Every hard account goes through two whole rotations: a clone is made, both are changed behind the rotation's back, and
+// the clone becomes the account in use whose rights go back to the first one.
+func TestHardAccounts(t *testing.T) {
+	onEachServer(t, func(t *testing.T, s *mysqld.Server) { hardCases(t, s, s.Engine) })
+	onPartialRevokes(t, func(t *testing.T, s *mysqld.Server) { hardCases(t, s, partial) })
+}
+
+func hardCases(t *testing.T, s *mysqld.Server, kind string) {
+	for _, h := range hardAccounts {
+		if h.only != kind && (h.only != "" || kind == partial) {
+			continue
+		}
+		t.Run(h.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, s)
+			host := h.host
+			if host == "" {
+				host = "localhost"
+			}
+			first := name{w.n + h.user, host}
+			second := name{first.user + "_clone", host}
+			w.run(t, first, "CREATE USER {u} IDENTIFIED BY '{p}' "+h.with)
+			w.run(t, first, h.setup...)
+			r := newRotator(t, w, !h.noLogin)
+			r.passwords[first] = firstPassword
+			r.rotate(t, first, second, false)
+
+			before := mustForm(t, w.conn, s.Engine, second)
+			w.run(t, second, h.use...)
+			if slices.Equal(before, mustForm(t, w.conn, s.Engine, second)) {
+				t.Error("the form does not show what was done to the account in use")
+			}
+			before = mustForm(t, w.conn, s.Engine, first)
+			w.run(t, first, h.spoil...)
+			if slices.Equal(before, mustForm(t, w.conn, s.Engine, first)) && !strings.Contains(h.name, "plugin") {
+				t.Error("the form does not show what was done to the standby")
+			}
+			if lines := r.differences(t, second, first); len(lines) == 0 {
+				t.Error("a spoilt standby passes for equal")
+			}
+			r.rotate(t, second, first, true)
+		})
+	}
+}
+
+// rotator does what a rotation does to accounts, and checks each step of it.
+type rotator struct {
+	w         *world
+	dialer    *account.Dialer
+	endpoint  account.Endpoint
+	admin     string
+	secret    string
+	logsIn    bool // the accounts can be logged in to from here
+	passwords map[name]string
+}
+
+func newRotator(t tester, w *world, logsIn bool) *rotator {
+	t.Helper()
+	r := &rotator{
+		w:         w,
+		dialer:    &account.Dialer{RootCAs: roots(t, w.server), Certificates: certificate(t, w.server)},
+		endpoint:  account.Endpoint{Host: w.server.Host, Port: w.server.Port, TLS: true},
+		admin:     w.admin,
+		secret:    w.secret,
+		logsIn:    logsIn,
+		passwords: map[name]string{},
+	}
+	t.Cleanup(func() {
+		if err := r.dialer.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func (r *rotator) session(t tester) *account.Admin {
+	t.Helper()
+	a, err := r.dialer.Admin(t.Context(), r.endpoint, r.admin, r.secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func (r *rotator) differences(t tester, source, standby name) []string {
+	t.Helper()
+	a := r.session(t)
+	defer a.Close()
+	lines, err := a.Differences(t.Context(), account.Name{User: source.user, Host: source.host}, account.Name{User: standby.user, Host: standby.host})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lines
+}
+
+// What an administrator may send that changes nothing.
+var harmless = regexp.MustCompile(`(?is)^\s*(SELECT|SHOW|SET|DO|START TRANSACTION|COMMIT|ROLLBACK)\b`)
+
+// changing returns the statements sent from the one numbered so on that can change something.
+func (r *rotator) changing(t tester, from int) []string {
+	t.Helper()
+	var found []string
+	for _, statement := range r.w.sent(t)[from:] {
+		if !harmless.MatchString(statement) || strings.HasPrefix(strings.ToUpper(statement), "SET PASSWORD") || strings.HasPrefix(strings.ToUpper(statement), "SET DEFAULT ROLE") {
+			found = append(found, statement)
+		}
+	}
+	return found
+}
+
+// rotate makes the standby equal to the source and gives it a password, as one rotation does, and returns what changed.
+func (r *rotator) rotate(t tester, source, standby name, owned bool) *account.Plan {
+	t.Helper()
+	ctx, w, engine := t.Context(), r.w, r.w.server.Engine
+	pair := account.Pair{
+		Source:  account.Name{User: source.user, Host: source.host},
+		Standby: standby.user, Owned: owned, Mark: "proof of " + w.n,
+	}
+	target := account.Name{User: standby.user, Host: standby.host}
+	before := mustForm(t, w.conn, engine, source)
+
+	a := r.session(t)
+	defer a.Close()
+	mark := len(w.sent(t))
+	planned, err := a.Plan(ctx, pair)
+	if err != nil {
+		t.Fatalf("plan: %v", err)
+	}
+	if wrote := r.changing(t, mark); len(wrote) > 0 {
+		t.Errorf("a plan sent %q", wrote)
+	}
+	applied, err := a.Sync(ctx, pair)
+	if err != nil {
+		t.Fatalf("synchronise: %v\nplanned: %s", err, texts(planned))
+	}
+	if diff := cmp.Diff(texts(planned), texts(applied)); diff != "" {
+		t.Errorf("applied is not what was planned (- planned, + applied):\n%s", diff)
+	}
+	if planned.Create != !owned || applied.Create != !owned {
+		t.Errorf("create: planned %t, applied %t", planned.Create, applied.Create)
+	}
+	wantEqual(t, "the account in use was changed", before, mustForm(t, w.conn, engine, source))
+	if !owned && !locked(t, w, standby) {
+		t.Error("a new clone is not locked before it has its password")
+	}
+
+	mark = len(w.sent(t))
+	again, err := a.Sync(ctx, pair)
+	if err != nil {
+		t.Fatalf("synchronise again: %v", err)
+	}
+	if wrote := r.changing(t, mark); len(wrote) > 0 || slices.ContainsFunc(again.Changes, func(c account.Change) bool { return c.Statement != "" }) {
+		t.Errorf("nothing was left to do, and yet %q was sent and %s reported", wrote, texts(again))
+	}
+
+	policy, err := a.PasswordPolicy(ctx, target)
+	if err != nil {
+		t.Fatalf("password policy: %v", err)
+	}
+	pass, err := password.Generate(policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fenced := 0
+	fence := func(context.Context) error { fenced++; return nil }
+	for range 2 { // a retry does it again
+		if err := a.SetPassword(ctx, target, pair.Source, pass, fence); err != nil {
+			t.Fatalf("set the password: %v", err)
+		}
+	}
+	if fenced != 2 {
+		t.Errorf("the fence was asked %d times in two calls", fenced)
+	}
+	for _, statement := range w.sent(t) {
+		if strings.Contains(statement, pass) {
+			t.Error("the password is in the server's log")
+		}
+	}
+	r.passwords[standby] = pass
+	wantEqual(t, "the standby is not the account in use", before, mustForm(t, w.conn, engine, standby))
+	if lines := r.differences(t, source, standby); len(lines) > 0 {
+		t.Errorf("equal accounts are told to differ: %q", lines)
+	}
+	if second := secondPassword(t, w, standby); second {
+		t.Error("the standby still has a second password")
+	}
+	for _, who := range []name{source, standby} {
+		if !r.logsIn {
+			break
+		}
+		login, err := r.dialer.Login(ctx, r.endpoint, who.user, r.passwords[who])
+		if err != nil {
+			t.Errorf("log in as %s: %v", who.sql(), err)
+		} else if want := (account.Name{User: who.user, Host: who.host}); login.Account != want || !login.TLS {
+			t.Errorf("logged in as %v, want %v", login, want)
+		}
+	}
+	return applied
+}
+
+// texts are a plan's lines, as people read them.
+func texts(p *account.Plan) []string {
+	var lines []string
+	for _, c := range p.Changes {
+		lines = append(lines, c.Text)
+	}
+	return lines
+}
+
+func locked(t tester, w *world, who name) bool {
+	t.Helper()
+	for _, line := range mustForm(t, w.conn, w.server.Engine, who) {
+		if strings.Contains(line, `account_locked="Y"`) || strings.Contains(line, `\"account_locked\":true`) {
+			return true
+		}
+	}
+	return false
+}
+
+func secondPassword(t tester, w *world, who name) bool {
+	t.Helper()
+	if w.server.Engine == mysqld.MariaDB {
+		return false
+	}
+	rows, err := query(t.Context(), w.conn, "SELECT COALESCE(JSON_EXTRACT(User_attributes, '$.additional_password'), '') FROM mysql.user WHERE User = ? AND Host = ?", who.user, who.host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(rows) != 1 || rows[0][0] != ""
+}

@@ -1,0 +1,175 @@
+package prooftest
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"database/sql"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/rotate-user/rotate-user/internal/mysqld"
+	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+)
+
+// What the servers are set to. Statements are logged into a table, so that tests see what was sent and that no password
+// was. The rest is what an administrator may have set that changes how statements are read and answers are written.
+var settings = []string{
+	"SET GLOBAL log_output = 'TABLE'", "SET GLOBAL general_log = ON",
+	"SET GLOBAL sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT'", "SET GLOBAL sql_quote_show_create = OFF",
+}
+
+// onEachServer runs f on each shared server.
+func onEachServer(t *testing.T, f func(t *testing.T, s *mysqld.Server)) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		prepare(t, s)
+		f(t, s)
+	})
+}
+
+// onPartialRevokes runs f on MySQL with partial_revokes=ON, which cannot be had by the way: it changes what a database's
+// name means, and cannot be turned off again.
+func onPartialRevokes(t *testing.T, f func(t *testing.T, s *mysqld.Server)) {
+	for _, p := range mysqldtest.Programs(t) {
+		if p.Engine != mysqld.MySQL {
+			continue
+		}
+		t.Run(p.Engine+"-"+p.Version+"-partial-revokes", func(t *testing.T) {
+			s, err := p.Start(t.Context(), mysqld.Options{Args: []string{"--partial-revokes=ON"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := s.Stop(); err != nil {
+					t.Error(err)
+				}
+			})
+			prepare(t, s)
+			f(t, s)
+		})
+	}
+}
+
+func prepare(t *testing.T, s *mysqld.Server) {
+	t.Helper()
+	c := connect(t, s, s.AdminUser, s.AdminPassword)
+	must(t, c, settings...)
+	if s.Engine == mysqld.MariaDB {
+		must(t, c, "INSTALL PLUGIN IF NOT EXISTS ed25519 SONAME 'auth_ed25519'")
+	}
+}
+
+// tester is what tests and property tests have in common.
+type tester interface {
+	Helper()
+	Context() context.Context
+	Cleanup(func())
+	Error(...any)
+	Errorf(string, ...any)
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
+
+var worlds atomic.Int64
+
+// world is what one test has on a server for itself.
+type world struct {
+	server *mysqld.Server
+	n      string    // a word that nobody else has
+	admin  string    // an administrator whom nobody else uses, with the server's administrator's rights
+	conn   *sql.Conn // his, sql_mode ''
+	secret string    // his password
+	log    *sql.Conn // another's, to read the log without adding to it
+}
+
+func newWorld(t tester, s *mysqld.Server) *world {
+	t.Helper()
+	w := &world{server: s, n: fmt.Sprintf("w%d", worlds.Add(1)), secret: "Admin-12345-of-tests"}
+	w.admin = w.n + "admin"
+	root := connect(t, s, s.AdminUser, s.AdminPassword)
+	a := name{w.admin, "localhost"}.sql()
+	must(t, root, "CREATE USER "+a+" IDENTIFIED BY "+literal(w.secret), "GRANT ALL ON *.* TO "+a+" WITH GRANT OPTION")
+	everybody := "''@''"
+	if s.Engine == mysqld.MariaDB {
+		everybody = "''@'%'"
+	}
+	must(t, root, "GRANT PROXY ON "+everybody+" TO "+a+" WITH GRANT OPTION")
+	w.conn, w.log = connect(t, s, w.admin, w.secret), root
+	return w
+}
+
+// run runs a case's statements for the account.
+func (w *world) run(t tester, a name, statements ...string) {
+	t.Helper()
+	for _, statement := range statements {
+		if engine, rest, ok := strings.Cut(statement, ":"); ok && (engine == mysqld.MySQL || engine == mysqld.MariaDB) {
+			if engine != w.server.Engine {
+				continue
+			}
+			statement = rest
+		}
+		must(t, w.conn, strings.NewReplacer("{u}", a.sql(), "{n}", w.n, "{p}", firstPassword).Replace(statement))
+	}
+}
+
+const firstPassword = "First-12345-password"
+
+// sent returns all statements that the administrator has sent.
+func (w *world) sent(t tester) []string {
+	t.Helper()
+	rows, err := query(t.Context(), w.log, "SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log WHERE command_type IN ('Query', 'Execute') AND user_host LIKE ? ORDER BY event_time", w.admin+"[%")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, row := range rows {
+		all = append(all, row[0])
+	}
+	return all
+}
+
+// connect returns a connection that ends with the test.
+func connect(t tester, s *mysqld.Server, user, pass string) *sql.Conn {
+	t.Helper()
+	db, err := s.Open(user, pass)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	c, err := db.Conn(context.WithoutCancel(t.Context()))
+	if err != nil {
+		t.Fatalf("log in as %s: %v", user, err)
+	}
+	t.Cleanup(func() { c.Close() })
+	must(t, c, "SET sql_mode = '', sql_quote_show_create = ON")
+	return c
+}
+
+func must(t tester, c *sql.Conn, statements ...string) {
+	t.Helper()
+	for _, statement := range statements {
+		if _, err := c.ExecContext(context.WithoutCancel(t.Context()), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+func roots(t tester, s *mysqld.Server) *x509.CertPool {
+	t.Helper()
+	pool, err := s.RootCAs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pool
+}
+
+func certificate(t tester, s *mysqld.Server) []tls.Certificate {
+	t.Helper()
+	c, err := s.ClientCertificate("proof")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []tls.Certificate{c}
+}
