@@ -165,7 +165,7 @@ func (b *bench) shown(n Name) []string {
 				line = line[:i] + " " + strings.TrimSpace(rest)
 			}
 		}
-		lines = append(lines, line)
+		lines = append(lines, strings.TrimSuffix(line, " ATTRIBUTE '{}'")) // which is none
 	}
 	slices.Sort(lines) // MariaDB has no order of its own
 	return lines

@@ -2,8 +2,6 @@ package account
 
 import (
 	"encoding/json"
-	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -20,6 +18,8 @@ type step struct {
 	needs []right // what the administrator must be able to pass on or take back
 	// gone completes a grant on a table that no longer exists, which the server takes only along with CREATE.
 	gone *goneTable
+	// oracle says that MariaDB reads the statement in its Oracle mode only: packages do not exist in others.
+	oracle bool
 	// hashed is the statement with the hash in it, where Statement leaves one out.
 	hashed string
 }
@@ -31,8 +31,10 @@ type goneTable struct{ grant, revoke string }
 func difference(source, target *state, mariadb bool) []step {
 	d := &differ{source: source, now: target.clone(), name: target.name, mariadb: mariadb}
 	d.properties()
+	d.resetDynamics()
 	d.proxies()
 	d.grantStatic()
+	d.revokeGlobalGrantOption()
 	d.dynamics()
 	d.restrict()
 	d.grantRoles()
@@ -65,8 +67,8 @@ func (d *differ) grant(list, on, option string, needs ...right) *step {
 	return d.step("GRANT "+list+" ON "+on+" TO "+d.name.String(), "grant "+s, needs...)
 }
 
-func (d *differ) revoke(list, on string, needs ...right) {
-	d.step("REVOKE "+list+" ON "+on+" FROM "+d.name.String(), "revoke "+list+" on "+on+" from "+d.name.String(), needs...)
+func (d *differ) revoke(list, on string, needs ...right) *step {
+	return d.step("REVOKE "+list+" ON "+on+" FROM "+d.name.String(), "revoke "+list+" on "+on+" from "+d.name.String(), needs...)
 }
 
 // missing lists the source's rights of one kind that the target lacks, or may not pass on though the source may.
@@ -114,7 +116,7 @@ func (d *differ) proxies() {
 }
 
 func (d *differ) setGlobalGrantOption() {
-	d.now.rights[right{kind: global, privilege: grantOption}] = false
+	d.now.rights[globalGrantOption] = false
 	if d.mariadb {
 		return
 	}
@@ -184,6 +186,7 @@ func (d *differ) grantStatic() {
 	for _, group := range scopes(rights) {
 		words, on := list(group), group[0].on()
 		s := d.grant(words, on, "", group...)
+		s.oracle = packaged(group[0])
 		if k := group[0].kind; k == table || k == columnOf {
 			create := right{table, "CREATE", group[0].a, group[0].b, ""}
 			s.gone = &goneTable{grant: "GRANT CREATE, " + words + " ON " + on + " TO " + d.name.String()}
@@ -192,7 +195,7 @@ func (d *differ) grantStatic() {
 			}
 		}
 		for _, r := range group {
-			if r.kind == global && r.privilege == grantOption {
+			if r == globalGrantOption {
 				d.setGlobalGrantOption()
 			}
 			d.now.rights[r] = false
@@ -200,12 +203,46 @@ func (d *differ) grantStatic() {
 	}
 }
 
+var globalGrantOption = right{kind: global, privilege: grantOption}
+
+// resetDynamics takes all dynamic rights away where the global grant option is about to change. MySQL 9.7 gives and takes
+// their own grant options along with it, and then its tables and its memory tell different things: one keeps the option
+// that the other has lost, or a right already revoked. Rights granted after the change are the same in both.
+func (d *differ) resetDynamics() {
+	changes := d.has(globalGrantOption) != d.wants(globalGrantOption)
+	for _, r := range d.missing(proxy) {
+		changes = changes || d.source.rights[r]
+	}
+	if d.mariadb || !changes {
+		return
+	}
+	for _, r := range sorted(d.now.rights) {
+		if r.kind == dynamic {
+			d.revokeDynamic(r)
+		}
+	}
+}
+
+// revokeDynamic revokes twice, as the memory may hold the right twice, with and without its grant option: that is what
+// GRANT OPTION given or taken globally leaves behind, and a REVOKE takes one.
+func (d *differ) revokeDynamic(r right) {
+	d.revoke(r.privilege, r.on(), r)
+	d.revoke(r.privilege, r.on(), r)
+	delete(d.now.rights, r)
+}
+
+func (d *differ) revokeGlobalGrantOption() {
+	if d.has(globalGrantOption) && !d.wants(globalGrantOption) {
+		d.revoke(grantOption, globalGrantOption.on(), globalGrantOption)
+		delete(d.now.rights, globalGrantOption)
+	}
+}
+
 // dynamics come after the static rights, as the global grant option becomes that of each dynamic right already held.
 // One that must lose its own is taken away and given again.
 func (d *differ) dynamics() {
 	for _, r := range d.extra(dynamic) {
-		d.revoke(r.privilege, r.on(), r)
-		delete(d.now.rights, r)
+		d.revokeDynamic(r)
 	}
 	for _, passOn := range []bool{false, true} {
 		var names []string
@@ -261,9 +298,12 @@ func (d *differ) revokeStatic() {
 		rights = append(rights, d.extra(k)...)
 	}
 	for _, group := range scopes(rights) {
-		d.revoke(list(group), group[0].on(), group...)
+		d.revoke(list(group), group[0].on(), group...).oracle = packaged(group[0])
 	}
 }
+
+// packaged says whether a right is on a package of MariaDB's.
+func packaged(r right) bool { return r.kind == routine && strings.HasPrefix(r.c, "PACKAGE") }
 
 func (d *differ) revokeProxies() {
 	for _, r := range d.extra(proxy) {
@@ -389,23 +429,6 @@ func erase(now, next string) string {
 	}
 	text, _ := encode(patch)
 	return text
-}
-
-// compareLines lists the lines that only one of two normal forms has, readable.
-func compareLines(x, y *state) []string {
-	xs, ys := x.whole(), y.whole()
-	var only []string
-	for _, side := range []struct {
-		who         Name
-		have, other []string
-	}{{x.name, xs, ys}, {y.name, ys, xs}} {
-		for _, line := range side.have {
-			if !slices.Contains(side.other, line) {
-				only = append(only, fmt.Sprintf("only %s: %s", side.who, line))
-			}
-		}
-	}
-	return only
 }
 
 // statement is the SQL to send. It may hold a hash and must not get into an error or a plan.

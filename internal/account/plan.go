@@ -51,17 +51,18 @@ func (a *Admin) Plan(ctx context.Context, p Pair) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !plan.Create {
-		if plan.Sessions, plan.SessionsKnown, err = a.Sessions(ctx, p.Standby); err != nil {
-			return nil, err
+	return plan, a.look(ctx, plan)
+}
+
+// look adds to a plan what is of interest besides: sessions of the standby, and what cannot be copied.
+func (a *Admin) look(ctx context.Context, plan *Plan) error {
+	var err error
+	if plan.SessionsKnown = true; !plan.Create {
+		if plan.Sessions, plan.SessionsKnown, err = a.Sessions(ctx, plan.Standby.User); err != nil {
+			return err
 		}
-	} else {
-		plan.SessionsKnown = true
 	}
-	if err := a.warnDefiner(ctx, plan); err != nil {
-		return nil, err
-	}
-	return plan, nil
+	return a.warnDefiner(ctx, plan)
 }
 
 // pairState is a pair as it was read.

@@ -32,7 +32,8 @@ func (a *Admin) Sync(ctx context.Context, p Pair) (*Plan, error) {
 }
 
 func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
-	for range passes {
+	renewed := false
+	for pass := 1; ; pass++ {
 		ps, err := a.source(ctx, p)
 		if err != nil {
 			return done, err
@@ -43,19 +44,38 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 		}
 		if done == nil {
 			done = plan
-			if done.Sessions, done.SessionsKnown, err = a.Sessions(ctx, p.Standby); err != nil {
+			if err := a.look(ctx, done); err != nil {
 				return nil, err
 			}
 		} else {
 			done.Digest = plan.Digest
-			for _, c := range plan.Changes {
-				if c.Statement != "" {
-					done.Changes = append(done.Changes, c)
-				}
+			done.Changes = append(done.Changes, plan.immediate()...)
+		}
+		var left []string
+		for _, c := range plan.immediate() {
+			left = append(left, c.Text)
+		}
+		if left == nil {
+			if left, err = a.shownDifferences(ctx, plan.Source, plan.Standby); err != nil {
+				return done, err
+			}
+			if left == nil {
+				return done, nil
+			}
+			// The memory holds what the tables do not. On the standby's side that can be mended: all dynamic rights anew.
+			if plan.steps = nil; !renewed {
+				plan.steps, renewed = renewDynamics(ps, a.server.mariadb), true
+			}
+			for _, st := range plan.steps {
+				done.Changes = append(done.Changes, st.Change)
+			}
+			if plan.steps == nil {
+				return done, fmt.Errorf("%s and %s are equal in the grant tables and not in SHOW GRANTS, which FLUSH PRIVILEGES may mend: %s",
+					plan.Source, plan.Standby, strings.Join(left, "; "))
 			}
 		}
-		if !plan.changes() {
-			return done, nil
+		if pass > passes {
+			return done, fmt.Errorf("%s is still not equal to %s after %d passes: %s", plan.Standby, plan.Source, passes, strings.Join(left, "; "))
 		}
 		for i, st := range plan.steps {
 			if st.Statement == "" {
@@ -66,34 +86,48 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 			}
 		}
 	}
-	ps, err := a.source(ctx, p)
-	if err != nil {
-		return done, err
-	}
-	plan, err := a.plan(ctx, p, ps)
-	if err != nil {
-		return done, err
-	}
-	if plan.changes() {
-		var left []string
-		for _, c := range plan.Changes {
-			left = append(left, c.Text)
-		}
-		return done, fmt.Errorf("%s is still not equal to %s after %d passes: %s", plan.Standby, plan.Source, passes, strings.Join(left, "; "))
-	}
-	return done, nil
 }
 
-func (p *Plan) changes() bool {
-	for _, st := range p.steps {
-		if st.Statement != "" {
-			return true
+// renewDynamics takes all dynamic rights from the standby and gives it the source's.
+func renewDynamics(ps *pairState, mariadb bool) []step {
+	if mariadb || ps.standby == nil {
+		return nil
+	}
+	d := &differ{source: ps.source, now: ps.standby.clone(), name: ps.standby.name}
+	for _, r := range sorted(d.now.rights) {
+		if r.kind == dynamic {
+			d.revokeDynamic(r)
 		}
 	}
-	return false
+	d.dynamics()
+	return d.steps
+}
+
+// immediate are the changes that are made at once, rather than along with the next password.
+func (p *Plan) immediate() []Change {
+	var changes []Change
+	for _, c := range p.Changes {
+		if c.Statement != "" {
+			changes = append(changes, c)
+		}
+	}
+	return changes
 }
 
 func (a *Admin) apply(ctx context.Context, st step) error {
+	if st.oracle {
+		if err := a.exec(ctx, "SET SESSION sql_mode = 'ORACLE'"); err != nil {
+			return err
+		}
+		// By closing the connection, should it fail; every other statement counts on the empty mode.
+		defer func() {
+			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			if a.exec(end, "SET SESSION sql_mode = ''") != nil {
+				a.discard()
+			}
+		}()
+	}
 	err := a.exec(ctx, st.statement())
 	if e := serverError(err); e != nil && e.Number == errNoSuchTable && st.gone != nil {
 		if err = a.exec(ctx, st.gone.grant); err == nil && st.gone.revoke != "" {
@@ -149,7 +183,7 @@ func (a *Admin) Differences(ctx context.Context, source, standby Name) ([]string
 	if x == nil || y == nil {
 		return nil, errors.Join(absent(x, source), absent(y, standby))
 	}
-	return compareLines(x, y), nil
+	return only(x.name, x.whole(), y.name, y.whole()), nil
 }
 
 func absent(s *state, n Name) error {

@@ -131,6 +131,51 @@ func TestSync(t *testing.T) {
 	})
 }
 
+// A right that the server's memory keeps though its tables lost it goes from the standby.
+func TestSyncMemory(t *testing.T) {
+	each(t, func(b *bench) {
+		if b.maria {
+			b.Skip("has no dynamic rights")
+		}
+		b.exec("CREATE USER app", "GRANT SELECT ON *.* TO app")
+		b.rotate(pair)
+		b.exec("GRANT BACKUP_ADMIN ON *.* TO app_clone", "GRANT GRANT OPTION ON *.* TO app_clone", "REVOKE BACKUP_ADMIN ON *.* FROM app_clone",
+			"REVOKE GRANT OPTION ON *.* FROM app_clone")
+		if got := b.rows("SELECT * FROM mysql.global_grants WHERE USER = 'app_clone'"); len(got) > 0 {
+			b.Fatalf("the tables still have %v: the test has lost its point", got)
+		}
+		if got := strings.Join(b.shown(Name{"app_clone", "%"}), "\n"); !strings.Contains(got, "BACKUP_ADMIN") {
+			b.Skip("this server's memory agrees with its tables")
+		}
+		if _, err := b.admin.Sync(context.Background(), owned(pair)); err == nil {
+			b.Error("a right that only the memory has went unnoticed")
+		}
+		b.exec("FLUSH PRIVILEGES")
+		b.rotate(owned(pair))
+	})
+}
+
+func TestSyncPartialRevokes(t *testing.T) {
+	each(t, func(b *bench) {
+		if b.maria {
+			b.Skip("has no partial revokes")
+		}
+		b.exec("SET GLOBAL partial_revokes = ON")
+		b.Cleanup(func() { b.clean(); b.exec("SET GLOBAL partial_revokes = OFF") })
+		b.exec("CREATE USER app", "CREATE DATABASE `od_d%`", "GRANT SELECT, INSERT, DELETE ON *.* TO app", "REVOKE SELECT, INSERT ON mysql.* FROM app", "REVOKE DELETE ON `od_d%`.* FROM app",
+			"GRANT SELECT, UPDATE ON `od_d%`.* TO app", "GRANT CREATE ON shop.* TO app")
+		b.rotate(pair)
+		b.same(owned(pair))
+		b.exec("GRANT SELECT ON mysql.* TO app_clone", "REVOKE INSERT ON shop.* FROM app_clone", "GRANT UPDATE ON *.* TO app_clone", "REVOKE UPDATE ON mysql.* FROM app_clone",
+			"REVOKE DELETE ON *.* FROM app_clone")
+		b.rotate(owned(pair))
+		b.same(owned(pair))
+		b.exec("GRANT INSERT ON mysql.* TO app_clone", "GRANT DELETE ON shop.* TO app_clone", "REVOKE SELECT ON *.* FROM app_clone")
+		b.rotate(back(pair))
+		b.same(back(pair))
+	})
+}
+
 func withCertificate(b *bench, p Pair) Pair {
 	if b.dialer.Certificates == nil {
 		c, err := b.server.ClientCertificate("app")

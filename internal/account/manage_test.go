@@ -1,0 +1,203 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestPassword(t *testing.T) {
+	each(t, func(b *bench) {
+		ctx := context.Background()
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "GRANT SELECT ON shop.* TO app")
+		plan := b.rotate(pair)
+		ep := b.endpoint()
+		ep.Database = "shop"
+		login, err := b.dialer.Login(ctx, ep, "app_clone", secret)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if want := (Login{Account: plan.Standby, Version: login.Version, TLS: true}); login != want {
+			b.Errorf("login %+v, want %+v", login, want)
+		}
+		if _, err := b.dialer.Login(ctx, ep, "app", "Aa1-first"); err != nil {
+			b.Error(err)
+		}
+
+		_, err = b.dialer.Login(ctx, ep, "app_clone", "wrong-Password-1")
+		if e := serverError(err); e == nil || e.Number != 1045 || strings.Contains(err.Error(), "wrong-Password-1") {
+			b.Errorf("a wrong password gives %v", err)
+		}
+
+		if !b.maria {
+			b.exec("ALTER USER app_clone IDENTIFIED BY 'Leaked-1' RETAIN CURRENT PASSWORD")
+		}
+		stop := errors.New("fenced")
+		before := b.everything()
+		if err := b.admin.SetPassword(ctx, plan.Standby, plan.Source, "Next-1", func(context.Context) error { return stop }); !errors.Is(err, stop) {
+			b.Errorf("a fence is answered by %v", err)
+		}
+		if diff := cmp.Diff(before, b.everything()); diff != "" {
+			b.Errorf("a fenced call wrote (-before +after):\n%s", diff)
+		}
+		for range 2 { // as a retry does
+			if err := b.admin.SetPassword(ctx, plan.Standby, plan.Source, "Next-1", nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if _, err := b.dialer.Login(ctx, ep, "app_clone", "Next-1"); err != nil {
+			b.Error(err)
+		}
+		for _, old := range []string{secret, "Leaked-1"} {
+			if _, err := b.dialer.Login(ctx, ep, "app_clone", old); err == nil {
+				b.Errorf("%s still logs in", old)
+			}
+		}
+	})
+}
+
+// A session that loses its account's lock to another must wait for it.
+func TestPasswordBusy(t *testing.T) {
+	each(t, func(b *bench) {
+		ctx := context.Background()
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
+		other := b.login(b.server.AdminUser, b.server.AdminPassword)
+		app := Name{"app", "%"}
+		held, release := make(chan struct{}), make(chan struct{})
+		done := make(chan error)
+		go func() {
+			done <- other.SetPassword(ctx, app, app, "First-1", func(context.Context) error {
+				close(held)
+				<-release
+				return nil
+			})
+		}()
+		<-held
+		second := make(chan error)
+		go func() {
+			second <- b.admin.SetPassword(ctx, app, app, "Second-2", func(context.Context) error {
+				select {
+				case <-release:
+					return nil
+				default:
+					return errors.New("two sessions at once")
+				}
+			})
+		}()
+		close(release)
+		if err := errors.Join(<-done, <-second); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := b.dialer.Login(ctx, b.endpoint(), "app", "Second-2"); err != nil {
+			b.Error(err)
+		}
+	})
+}
+
+func TestRevoke(t *testing.T) {
+	each(t, func(b *bench) {
+		ctx := context.Background()
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "GRANT SELECT ON shop.* TO app")
+		app := Name{"app", "%"}
+		db, err := b.server.Open("app", "Aa1-first")
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer db.Close()
+		conn, err := db.Conn(ctx)
+		if err != nil {
+			b.Fatal(err)
+		}
+		sessions, known, err := b.admin.Sessions(ctx, "app")
+		if err != nil || !known || len(sessions) != 1 || sessions[0].Count != 1 {
+			b.Fatalf("sessions %+v, known %v, %v", sessions, known, err)
+		}
+		if err := b.admin.Revoke(ctx, app); err != nil {
+			b.Fatal(err)
+		}
+		if err := conn.PingContext(ctx); err == nil {
+			b.Error("an open session goes on")
+		}
+		if err := b.admin.Unlock(ctx, app); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := b.dialer.Login(ctx, b.endpoint(), "app", "Aa1-first"); err == nil {
+			b.Error("the password still logs in")
+		}
+		if err := b.admin.Lock(ctx, app); err != nil {
+			b.Fatal(err)
+		}
+		for range 2 {
+			if err := b.admin.Drop(ctx, app); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if names, err := b.admin.Exists(ctx, "app"); err != nil || len(names) > 0 {
+			b.Errorf("after the drop there are %v, %v", names, err)
+		}
+		if err := b.admin.Lock(ctx, app); !refused(err, NoSuchAccount) {
+			b.Errorf("locking no account gives %v", err)
+		}
+		if err := b.admin.Drop(ctx, Name{b.server.AdminUser, "localhost"}); !refused(err, Administrator) {
+			b.Errorf("the administrator dropping himself gives %v", err)
+		}
+		if err := b.admin.Drop(ctx, Name{"root", "localhost"}); !refused(err, ServerAccount) {
+			b.Errorf("dropping root gives %v", err)
+		}
+	})
+}
+
+func refused(err error, reason string) bool {
+	r, ok := errors.AsType[*Refusal](err)
+	return ok && r.Reason == reason
+}
+
+func TestCreate(t *testing.T) {
+	each(t, func(b *bench) {
+		ctx := context.Background()
+		app := Name{"app", "10.%"}
+		grants := []string{
+			"select, Insert (`id`, buyer) on shop.orders with grant option",
+			"ALL PRIVILEGES ON `sh``op\\_x`.*",
+			"EXECUTE ON PROCEDURE shop.`close`",
+			"create temporary tables ON shop.*",
+			"PROCESS ON *.*",
+		}
+		if !b.maria {
+			grants = append(grants, "BACKUP_ADMIN ON *.* WITH GRANT OPTION")
+		}
+		for range 2 {
+			if err := b.admin.Create(ctx, app, grants, "mark"); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.exec("CREATE USER want@'10.%' ACCOUNT LOCK", "GRANT SELECT, INSERT (id, buyer) ON shop.orders TO want@'10.%' WITH GRANT OPTION", "GRANT ALL ON `sh``op\\_x`.* TO want@'10.%'",
+			"GRANT EXECUTE ON PROCEDURE shop.close TO want@'10.%'", "GRANT CREATE TEMPORARY TABLES ON shop.* TO want@'10.%'", "GRANT PROCESS ON *.* TO want@'10.%'")
+		if !b.maria {
+			b.exec("GRANT BACKUP_ADMIN ON *.* TO want@'10.%' WITH GRANT OPTION")
+		}
+		lines, err := b.admin.Differences(ctx, app, Name{"want", "10.%"})
+		if err != nil || len(lines) > 0 {
+			b.Errorf("differs from what GRANT makes: %q, %v", lines, err)
+		}
+		before := b.everything()
+		if err := b.admin.Create(ctx, app, grants, "another mark"); !refused(err, NotOurs) {
+			b.Errorf("a stranger's account gives %v", err)
+		}
+		if err := b.admin.Create(ctx, Name{"app", "%"}, grants, "mark"); !refused(err, NotOurs) {
+			b.Errorf("the name on another host gives %v", err)
+		}
+		for _, g := range []string{"", "SELECT", "SELECT ON", "SELECT ON shop", "SELECT ON *", "SELECT ON shop.* TO root", "SELECT ON shop.*; DROP USER app", "ALL ON *.*", "FLY ON shop.*",
+			"SELECT (id ON shop.orders", "SELECT (id) ON shop.*", "SELECT ON `shop.*", "SELECT ON shop.* WITH", "SELECT ON shop.'x'", "SELECT ON ``.*", "SELECT, ON shop.*"} {
+			if err := b.admin.Create(ctx, Name{"fresh", "%"}, []string{g}, "mark"); !refused(err, BadGrant) {
+				b.Errorf("grant %q gives %v", g, err)
+			}
+		}
+		if diff := cmp.Diff(before, b.everything()); diff != "" {
+			b.Errorf("a refusal wrote (-before +after):\n%s", diff)
+		}
+	})
+}
