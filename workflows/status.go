@@ -81,36 +81,36 @@ func (r *rotator) show(ctx workflow.Context) {
 // describe is what someone reads who opens the run in the Temporal UI.
 func (r *rotator) describe(ctx workflow.Context) {
 	s := r.status()
-	var b strings.Builder
-	fmt.Fprintf(&b, "**%s**: secret `%s`", s.RotationStatus, s.SecretID)
+	head := fmt.Sprintf("**%s**: secret `%s`", s.RotationStatus, s.SecretID)
 	if s.DatabaseHost != "" {
-		fmt.Fprintf(&b, " on `%s`", s.DatabaseHost)
+		head += fmt.Sprintf(" on `%s`", s.DatabaseHost)
 	}
-	b.WriteString(", " + s.RotationRules.String() + "\n\n")
+	lines := []string{head + ", " + s.RotationRules.String(), ""}
+	say := func(format string, args ...any) { lines = append(lines, "- "+fmt.Sprintf(format, args...)) }
 	if s.Username != "" {
-		fmt.Fprintf(&b, "- in use: `%s`, the other one: `%s`\n", s.Username, s.StandbyUsername)
+		say("in use: `%s`, the other one: `%s`", s.Username, s.StandbyUsername)
 	}
 	if !s.LastRotatedDate.IsZero() {
-		fmt.Fprintf(&b, "- last rotated: %s\n", clock(s.LastRotatedDate))
+		say("last rotated: %s", clock(s.LastRotatedDate))
 	}
 	switch {
 	case s.RotationStatus == Rotating:
 		for _, step := range s.Current.Steps {
 			if step.EndedAt.IsZero() {
-				fmt.Fprintf(&b, "- **%s** is running\n", step.Name)
+				say("**%s** is running", step.Name)
 			} else {
-				fmt.Fprintf(&b, "- %s: %s\n", step.Name, step.Text)
+				say("%s: %s", step.Name, step.Text)
 			}
 		}
 	case s.RotationStatus == Paused:
-		b.WriteString("- next: when it is resumed, or rotated by request\n")
+		say("next: when it is resumed, or rotated by request")
 	case !s.NextRotationDate.IsZero():
-		fmt.Fprintf(&b, "- next: %s\n", clock(s.NextRotationDate))
+		say("next: %s", clock(s.NextRotationDate))
 	}
 	if len(s.Rotations) > 0 && s.Rotations[0].Error != "" {
-		fmt.Fprintf(&b, "- **failed** at %s: %s\n", clock(s.Rotations[0].EndedAt), s.Rotations[0].Error)
+		say("**failed** at %s: %s", clock(s.Rotations[0].EndedAt), s.Rotations[0].Error)
 	}
-	workflow.SetCurrentDetails(ctx, b.String())
+	workflow.SetCurrentDetails(ctx, strings.Join(lines, "\n"))
 }
 
 // options name the step, and the accounts once they are known, for the reader
