@@ -21,13 +21,13 @@ type CreateUserInput struct {
 	// Grants are what follows GRANT, without TO: "SELECT ON *.*".
 	Grants []string `json:"Grants,omitempty"`
 	DBName string   `json:"DBName,omitempty"`
-	// VersionID is the id of the secret's first version, and the mark that the
-	// account bears until it has a password.
+	// VersionID is the id of the secret's first version.
 	VersionID string `json:"VersionId"`
 }
 
 // CreateAccount makes the account, locked, with its grants. It refuses an
-// account or a secret that is there already and was not made by this call.
+// account or a secret that is there already. One that an earlier call for the
+// same secret has made and left behind without a password is completed.
 func (a *Activities) CreateAccount(ctx context.Context, in CreateUserInput) (err error) {
 	t := a.begin()
 	defer t.edge(ctx, &err)
@@ -44,7 +44,7 @@ func (a *Activities) CreateAccount(ctx context.Context, in CreateUserInput) (err
 		return err
 	}
 	defer closeInto(&err, admin)
-	if err := admin.Create(ctx, in.Account, in.Grants, in.VersionID); err != nil {
+	if err := admin.Create(ctx, in.Account, in.Grants, "create "+in.SecretID); err != nil {
 		return err
 	}
 	activity.GetLogger(ctx).Info("account made", "secret", in.SecretID, "account", in.Account.String())
@@ -90,6 +90,11 @@ func (a *Activities) StoreSecret(ctx context.Context, in CreateUserInput) (err e
 		return err
 	}
 	if err := t.Secrets.Create(ctx, in.SecretID, in.VersionID, "Credential of the MySQL user "+in.Account.User+", rotated by rotate-user", value); err != nil {
+		if !judge(err).retry { // nobody else knows the password: the account is of no use
+			if dropErr := admin.Drop(ctx, in.Account); dropErr != nil {
+				activity.GetLogger(ctx).Warn("the account stays behind: drop it", "account", in.Account.String(), "error", t.scrub(dropErr))
+			}
+		}
 		return err
 	}
 	activity.GetLogger(ctx).Info("secret made", "secret", in.SecretID, "account", in.Account.String())

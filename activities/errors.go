@@ -55,73 +55,75 @@ const (
 type verdict struct {
 	kind  string
 	retry bool
+	// advice says what to do, where the error itself does not.
+	advice string
 }
 
 // mysqlVerdicts is the table for the server's errors, of both engines. Server
 // texts can quote the statement that failed, and with it a hash or a password;
 // the texts of the numbers in mysqlQuotable hold names only.
 var mysqlVerdicts = map[uint16]verdict{
-	1040: {ErrorUnreachable, true},   // too many connections
-	1042: {ErrorUnreachable, true},   // cannot get hostname
-	1043: {ErrorUnreachable, true},   // bad handshake
-	1044: {ErrorAccessDenied, false}, // no right on the database
-	1045: {ErrorAccessDenied, false}, // wrong user or password, or TLS is required
-	1049: {ErrorDatabase, false},     // no such database
-	1053: {ErrorUnreachable, true},   // shutdown in progress
-	1064: {ErrorDatabase, false},     // syntax
-	1077: {ErrorUnreachable, true},   // normal shutdown
-	1079: {ErrorUnreachable, true},   // shutdown complete
-	1095: {ErrorAccessDenied, false}, // not owner of the thread to kill
-	1105: {ErrorDatabase, true},      // unknown error of the server
-	1114: {ErrorDatabase, true},      // table is full
-	1129: {ErrorUnreachable, false},  // host is blocked after many connection errors
-	1130: {ErrorAccessDenied, false}, // host may not connect
-	1135: {ErrorUnreachable, true},   // cannot create a thread
-	1141: {ErrorDatabase, true},      // no such grant: it went away between reading and revoking
-	1142: {ErrorAccessDenied, false}, // no right on the table
-	1143: {ErrorAccessDenied, false}, // no right on the column
-	1146: {ErrorDatabase, false},     // no such table
-	1152: {ErrorUnreachable, true},   // aborted connection
-	1158: {ErrorUnreachable, true},   // error reading packets
-	1159: {ErrorUnreachable, true},   // timeout reading packets
-	1160: {ErrorUnreachable, true},   // error writing packets
-	1161: {ErrorUnreachable, true},   // timeout writing packets
-	1180: {ErrorDatabase, true},      // error during commit
-	1184: {ErrorUnreachable, true},   // aborted connection
-	1198: {ErrorAccessDenied, false}, // cannot change password for an anonymous account
-	1203: {ErrorUnreachable, true},   // max_user_connections of the server
-	1205: {ErrorDatabase, true},      // lock wait timeout
-	1213: {ErrorDatabase, true},      // deadlock
-	1223: {ErrorDatabase, true},      // a conflicting read lock
-	1226: {ErrorUnreachable, true},   // a resource limit of the account
-	1227: {ErrorAccessDenied, false}, // a privilege is needed
-	1290: {ErrorDatabase, true},      // --read-only, or another option that forbids the statement
-	1317: {ErrorDatabase, true},      // interrupted
-	1396: {ErrorDatabase, true},      // operation failed for an account: it came or went meanwhile
-	1410: {ErrorAccessDenied, false}, // may not create a user with GRANT
-	1449: {ErrorDatabase, false},     // the definer does not exist
-	1470: {ErrorDatabase, false},     // name too long
-	1524: {ErrorDatabase, false},     // plugin is not loaded
-	1698: {ErrorAccessDenied, false}, // access denied without password
-	1792: {ErrorDatabase, true},      // read-only transaction
-	1819: {ErrorDatabase, false},     // the password does not satisfy the policy
-	1820: {ErrorAccessDenied, false}, // the password has expired
-	1827: {ErrorDatabase, false},     // hash without the expected format
-	1836: {ErrorDatabase, true},      // read-only mode
-	1862: {ErrorAccessDenied, false}, // the password has expired
-	1927: {ErrorUnreachable, true},   // connection was killed
-	3024: {ErrorDatabase, true},      // maximum statement execution time exceeded
-	3118: {ErrorAccessDenied, false}, // account is locked
-	3159: {ErrorTLS, false},          // secure transport is required
-	3169: {ErrorUnreachable, true},   // session was killed
-	3523: {ErrorDatabase, false},     // unknown role
-	3572: {ErrorDatabase, true},      // lock not available at once
-	3580: {ErrorDatabase, true},      // the lock of the privilege caches
-	3638: {ErrorDatabase, false},     // the password is in the history
-	3879: {ErrorAccessDenied, false}, // partial revokes
-	3955: {ErrorAccessDenied, false}, // account is locked for failed logins
-	4031: {ErrorUnreachable, true},   // disconnected for inactivity
-	4151: {ErrorAccessDenied, false}, // account is locked (MariaDB)
+	1040: {ErrorUnreachable, true, ""},                                                                                                                                                                               // too many connections
+	1042: {ErrorUnreachable, true, ""},                                                                                                                                                                               // cannot get hostname
+	1043: {ErrorUnreachable, true, ""},                                                                                                                                                                               // bad handshake
+	1044: {ErrorAccessDenied, false, ""},                                                                                                                                                                             // no right on the database
+	1045: {ErrorAccessDenied, false, "the password stored in the secret is not the one of the account, or the account may not log in from the worker's host: if somebody changed the password, store the right one"}, // wrong user or password, or TLS is required
+	1049: {ErrorDatabase, false, "correct dbname in the secret"},                                                                                                                                                     // no such database
+	1053: {ErrorUnreachable, true, ""},                                                                                                                                                                               // shutdown in progress
+	1064: {ErrorDatabase, false, ""},                                                                                                                                                                                 // syntax
+	1077: {ErrorUnreachable, true, ""},                                                                                                                                                                               // normal shutdown
+	1079: {ErrorUnreachable, true, ""},                                                                                                                                                                               // shutdown complete
+	1095: {ErrorAccessDenied, false, ""},                                                                                                                                                                             // not owner of the thread to kill
+	1105: {ErrorDatabase, true, ""},                                                                                                                                                                                  // unknown error of the server
+	1114: {ErrorDatabase, true, ""},                                                                                                                                                                                  // table is full
+	1129: {ErrorUnreachable, false, "unblock the worker's host with TRUNCATE TABLE performance_schema.host_cache or mysqladmin flush-hosts"},                                                                         // host is blocked after many connection errors
+	1130: {ErrorAccessDenied, false, "let the account log in from the worker's host"},                                                                                                                                // host may not connect
+	1135: {ErrorUnreachable, true, ""},                                                                                                                                                                               // cannot create a thread
+	1141: {ErrorDatabase, true, ""},                                                                                                                                                                                  // no such grant: it went away between reading and revoking
+	1142: {ErrorAccessDenied, false, ""},                                                                                                                                                                             // no right on the table
+	1143: {ErrorAccessDenied, false, ""},                                                                                                                                                                             // no right on the column
+	1146: {ErrorDatabase, false, "the object does not exist"},                                                                                                                                                        // no such table
+	1152: {ErrorUnreachable, true, ""},                                                                                                                                                                               // aborted connection
+	1158: {ErrorUnreachable, true, ""},                                                                                                                                                                               // error reading packets
+	1159: {ErrorUnreachable, true, ""},                                                                                                                                                                               // timeout reading packets
+	1160: {ErrorUnreachable, true, ""},                                                                                                                                                                               // error writing packets
+	1161: {ErrorUnreachable, true, ""},                                                                                                                                                                               // timeout writing packets
+	1180: {ErrorDatabase, true, ""},                                                                                                                                                                                  // error during commit
+	1184: {ErrorUnreachable, true, ""},                                                                                                                                                                               // aborted connection
+	1198: {ErrorAccessDenied, false, ""},                                                                                                                                                                             // cannot change password for an anonymous account
+	1203: {ErrorUnreachable, true, ""},                                                                                                                                                                               // max_user_connections of the server
+	1205: {ErrorDatabase, true, ""},                                                                                                                                                                                  // lock wait timeout
+	1213: {ErrorDatabase, true, ""},                                                                                                                                                                                  // deadlock
+	1223: {ErrorDatabase, true, ""},                                                                                                                                                                                  // a conflicting read lock
+	1226: {ErrorUnreachable, true, ""},                                                                                                                                                                               // a resource limit of the account
+	1227: {ErrorAccessDenied, false, ""},                                                                                                                                                                             // a privilege is needed
+	1290: {ErrorDatabase, true, ""},                                                                                                                                                                                  // --read-only, or another option that forbids the statement
+	1317: {ErrorDatabase, true, ""},                                                                                                                                                                                  // interrupted
+	1396: {ErrorDatabase, true, ""},                                                                                                                                                                                  // operation failed for an account: it came or went meanwhile
+	1410: {ErrorAccessDenied, false, ""},                                                                                                                                                                             // may not create a user with GRANT
+	1449: {ErrorDatabase, false, ""},                                                                                                                                                                                 // the definer does not exist
+	1470: {ErrorDatabase, false, ""},                                                                                                                                                                                 // name too long
+	1524: {ErrorDatabase, false, ""},                                                                                                                                                                                 // plugin is not loaded
+	1698: {ErrorAccessDenied, false, ""},                                                                                                                                                                             // access denied without password
+	1792: {ErrorDatabase, true, ""},                                                                                                                                                                                  // read-only transaction
+	1819: {ErrorDatabase, false, ""},                                                                                                                                                                                 // the password does not satisfy the policy
+	1820: {ErrorAccessDenied, false, ""},                                                                                                                                                                             // the password has expired
+	1827: {ErrorDatabase, false, ""},                                                                                                                                                                                 // hash without the expected format
+	1836: {ErrorDatabase, true, ""},                                                                                                                                                                                  // read-only mode
+	1862: {ErrorAccessDenied, false, ""},                                                                                                                                                                             // the password has expired
+	1927: {ErrorUnreachable, true, ""},                                                                                                                                                                               // connection was killed
+	3024: {ErrorDatabase, true, ""},                                                                                                                                                                                  // maximum statement execution time exceeded
+	3118: {ErrorAccessDenied, false, ""},                                                                                                                                                                             // account is locked
+	3159: {ErrorTLS, false, "take \"ssl\": false out of the secret"},                                                                                                                                                 // secure transport is required
+	3169: {ErrorUnreachable, true, ""},                                                                                                                                                                               // session was killed
+	3523: {ErrorDatabase, false, ""},                                                                                                                                                                                 // unknown role
+	3572: {ErrorDatabase, true, ""},                                                                                                                                                                                  // lock not available at once
+	3580: {ErrorDatabase, true, ""},                                                                                                                                                                                  // the lock of the privilege caches
+	3638: {ErrorDatabase, false, ""},                                                                                                                                                                                 // the password is in the history
+	3879: {ErrorAccessDenied, false, ""},                                                                                                                                                                             // partial revokes
+	3955: {ErrorAccessDenied, false, ""},                                                                                                                                                                             // account is locked for failed logins
+	4031: {ErrorUnreachable, true, ""},                                                                                                                                                                               // disconnected for inactivity
+	4151: {ErrorAccessDenied, false, ""},                                                                                                                                                                             // account is locked (MariaDB)
 }
 
 var mysqlQuotable = []uint16{1040, 1044, 1045, 1049, 1053, 1095, 1129, 1130, 1142, 1143, 1146, 1203, 1205, 1213, 1226, 1227, 1290, 1396, 1410, 1449, 1470, 1524, 1698, 1819, 1820, 1836, 1862, 3118, 3159, 3523, 3638, 3879, 3955, 4151}
@@ -130,37 +132,37 @@ var mysqlQuotable = []uint16{1040, 1044, 1045, 1049, 1053, 1095, 1129, 1130, 114
 // is not in it is retried when the SDK blames the server, and not when it
 // blames the client.
 var secretsManagerVerdicts = map[string]verdict{
-	"AccessDeniedException":            {ErrorAccessDenied, false},
-	"DecryptionFailure":                {ErrorAccessDenied, false},
-	"EncryptionFailure":                {ErrorAccessDenied, false},
-	"ExpiredToken":                     {ErrorAccessDenied, true}, // the chain fetches another one
-	"ExpiredTokenException":            {ErrorAccessDenied, true},
-	"IncompleteSignature":              {ErrorAccessDenied, false},
-	"InternalFailure":                  {ErrorUnreachable, true},
-	"InternalServiceError":             {ErrorUnreachable, true},
-	"InvalidClientTokenId":             {ErrorAccessDenied, false},
-	"InvalidParameterException":        {ErrorSecretsManager, false},
-	"InvalidRequestException":          {ErrorSecretsManager, false},
-	"InvalidSignatureException":        {ErrorAccessDenied, false},
-	"LimitExceededException":           {ErrorSecretsManager, false},
-	"PreconditionNotMetException":      {ErrorSecretsManager, false},
-	"RequestExpired":                   {ErrorUnreachable, true},
-	"RequestTimeout":                   {ErrorUnreachable, true},
-	"ResourceExistsException":          {ErrorSecretsManager, false},
-	"ResourceNotFoundException":        {ErrorSecretsManager, false},
-	"ServiceUnavailable":               {ErrorUnreachable, true},
-	"SlowDown":                         {ErrorThrottled, true},
-	"Throttling":                       {ErrorThrottled, true},
-	"ThrottlingException":              {ErrorThrottled, true},
-	"TooManyRequestsException":         {ErrorThrottled, true},
-	"UnknownOperationException":        {ErrorSecretsManager, false},
-	"UnrecognizedClientException":      {ErrorAccessDenied, false},
-	"ValidationException":              {ErrorSecretsManager, false},
-	"RequestLimitExceeded":             {ErrorThrottled, true},
-	"ProvisionedThroughputExceeded":    {ErrorThrottled, true},
-	"KMSAccessDeniedException":         {ErrorAccessDenied, false},
-	"KMSInvalidStateException":         {ErrorAccessDenied, false},
-	"MalformedPolicyDocumentException": {ErrorSecretsManager, false},
+	"AccessDeniedException":            {ErrorAccessDenied, false, "allow the worker this call in its IAM policy, or in the secret's own"},
+	"DecryptionFailure":                {ErrorAccessDenied, false, "allow the worker kms:Decrypt on the key of the secret"},
+	"EncryptionFailure":                {ErrorAccessDenied, false, "allow the worker kms:GenerateDataKey on the key of the secret"},
+	"ExpiredToken":                     {ErrorAccessDenied, true, ""}, // the chain fetches another one
+	"ExpiredTokenException":            {ErrorAccessDenied, true, ""},
+	"IncompleteSignature":              {ErrorAccessDenied, false, ""},
+	"InternalFailure":                  {ErrorUnreachable, true, ""},
+	"InternalServiceError":             {ErrorUnreachable, true, ""},
+	"InvalidClientTokenId":             {ErrorAccessDenied, false, ""},
+	"InvalidParameterException":        {ErrorSecretsManager, false, ""},
+	"InvalidRequestException":          {ErrorSecretsManager, false, ""},
+	"InvalidSignatureException":        {ErrorAccessDenied, false, "check the AWS credentials and the clock of the worker"},
+	"LimitExceededException":           {ErrorSecretsManager, false, ""},
+	"PreconditionNotMetException":      {ErrorSecretsManager, false, ""},
+	"RequestExpired":                   {ErrorUnreachable, true, ""},
+	"RequestTimeout":                   {ErrorUnreachable, true, ""},
+	"ResourceExistsException":          {ErrorSecretsManager, false, ""},
+	"ResourceNotFoundException":        {ErrorSecretsManager, false, "check the name, and the worker's AWS region and account"},
+	"ServiceUnavailable":               {ErrorUnreachable, true, ""},
+	"SlowDown":                         {ErrorThrottled, true, ""},
+	"Throttling":                       {ErrorThrottled, true, ""},
+	"ThrottlingException":              {ErrorThrottled, true, ""},
+	"TooManyRequestsException":         {ErrorThrottled, true, ""},
+	"UnknownOperationException":        {ErrorSecretsManager, false, ""},
+	"UnrecognizedClientException":      {ErrorAccessDenied, false, "check the AWS credentials of the worker"},
+	"ValidationException":              {ErrorSecretsManager, false, ""},
+	"RequestLimitExceeded":             {ErrorThrottled, true, ""},
+	"ProvisionedThroughputExceeded":    {ErrorThrottled, true, ""},
+	"KMSAccessDeniedException":         {ErrorAccessDenied, false, ""},
+	"KMSInvalidStateException":         {ErrorAccessDenied, false, ""},
+	"MalformedPolicyDocumentException": {ErrorSecretsManager, false, ""},
 }
 
 // judge finds the verdict on an error by the first link of its chain that is in
@@ -183,39 +185,39 @@ func judge(err error) verdict {
 	)
 	switch {
 	case errors.As(err, &ours):
-		return verdict{ours.reason, false}
+		return verdict{ours.reason, false, ""}
 	case errors.As(err, &refused):
-		return verdict{refused.Reason, refused.Retry}
+		return verdict{refused.Reason, refused.Retry, ""}
 	case errors.As(err, &field):
-		return verdict{ErrorMalformed, false}
+		return verdict{ErrorMalformed, false, ""}
 	case errors.As(err, &moved):
-		return verdict{ErrorEdited, false}
+		return verdict{ErrorEdited, false, ""}
 	case errors.As(err, &server):
 		if v, ok := mysqlVerdicts[server.Number]; ok {
 			return v
 		}
-		return verdict{ErrorUnknown, true}
+		return verdict{ErrorUnknown, true, ""}
 	case errors.As(err, &api):
 		if v, ok := secretsManagerVerdicts[api.ErrorCode()]; ok {
 			return v
 		}
 		if errors.As(err, &response) && response.HTTPStatusCode() == http.StatusTooManyRequests {
-			return verdict{ErrorThrottled, true}
+			return verdict{ErrorThrottled, true, ""}
 		}
 		if errors.As(err, &response) && response.HTTPStatusCode() >= 500 || api.ErrorFault() == smithy.FaultServer {
-			return verdict{ErrorUnreachable, true}
+			return verdict{ErrorUnreachable, true, ""}
 		}
-		return verdict{ErrorUnknown, true}
+		return verdict{ErrorUnknown, true, ""}
 	case errors.As(err, &handshake), errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid), errors.As(err, &alert), errors.Is(err, mysql.ErrNoTLS):
-		return verdict{ErrorTLS, false}
+		return verdict{ErrorTLS, false, "give the worker the authority of the server's certificate with --tls-ca-file, and name the host as the certificate does"}
 	case errors.Is(err, mysql.ErrCleartextPassword), errors.Is(err, mysql.ErrNativePassword), errors.Is(err, mysql.ErrOldPassword), errors.Is(err, mysql.ErrUnknownPlugin), errors.Is(err, mysql.ErrOldProtocol):
-		return verdict{ErrorDatabase, false}
+		return verdict{ErrorDatabase, false, ""}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, mysql.ErrMalformPkt),
 		errors.Is(err, mysql.ErrPktSync), errors.Is(err, mysql.ErrPktSyncMul), errors.Is(err, mysql.ErrBusyBuffer), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
 		errors.As(err, &response), errors.As(err, &network):
-		return verdict{ErrorUnreachable, true}
+		return verdict{ErrorUnreachable, true, ""}
 	}
-	return verdict{ErrorUnknown, true}
+	return verdict{ErrorUnknown, true, ""}
 }
 
 // edge is where every error leaves an activity. The text is rebuilt without
@@ -231,6 +233,9 @@ func (t *attempt) edge(ctx context.Context, err *error) {
 	}
 	v := judge(*err)
 	text := t.scrub(*err)
+	if v.advice != "" {
+		text = strings.TrimSuffix(text, ".") + ": " + v.advice
+	}
 	if v.kind == ErrorUnknown {
 		text += " (an error that is not known here; it is tried again)"
 	}
@@ -289,9 +294,21 @@ func (t *attempt) scrub(err error) string {
 	var field *secret.FieldError
 	var moved *secret.MovedError
 	if !errors.As(err, &ours) && !errors.As(err, &refused) && !errors.As(err, &field) && !errors.As(err, &moved) {
-		text = statement.ReplaceAllString(text, "[left out]")
+		text = strings.ReplaceAll(text, leaf(err), statement.ReplaceAllString(leaf(err), "[left out]"))
 	}
 	return t.redact(text)
+}
+
+// leaf is the text at the end of the chain, which a library or a server wrote;
+// the text before it is ours, and speaks of grants and accounts freely.
+func leaf(err error) string {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err.Error()
+		}
+		err = next
+	}
 }
 
 // cut drops the part of the text that the SDK wrote, which begins with mark.
