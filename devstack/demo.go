@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -10,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/spf13/cobra"
@@ -136,9 +134,6 @@ func (t *tutorial) start(ctx context.Context) error {
 	t.title(3, "Rotate it every 30 days with the master secret; the first time now")
 	if err := t.starter(ctx, "start", "--secret-id", userSecret, "--master-secret-id", stack.MasterSecret,
 		"--automatically-after-days", "30"); err != nil {
-		return err
-	}
-	if err := t.waitScheduled(ctx); err != nil {
 		return err
 	}
 	current := cloneName
@@ -268,48 +263,6 @@ func (t *tutorial) grants(ctx context.Context, c stack.Credential) ([]string, er
 		grants = append(grants, grant)
 	}
 	return grants, rows.Err()
-}
-
-// waitScheduled returns when the rotation that start began has ended well.
-func (t *tutorial) waitScheduled(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		status, err := t.status(ctx)
-		switch {
-		case err != nil:
-			return err
-		case status.RotationStatus == "Scheduled" && !status.LastRotatedDate.IsZero():
-			return nil
-		case status.RotationStatus == "Failed":
-			return fmt.Errorf("the first rotation failed; `starter status --secret-id %s` says why", userSecret)
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the first rotation has not ended: %w", ctx.Err())
-		case <-tick.C:
-		}
-	}
-}
-
-type rotationStatus struct {
-	RotationStatus  string
-	LastRotatedDate time.Time
-}
-
-func (t *tutorial) status(ctx context.Context) (s rotationStatus, err error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(t.bin, "starter"), "status", "--secret-id", userSecret, "-o", "json")
-	cmd.Env = t.Environment()
-	out, err := cmd.Output()
-	if err != nil {
-		return s, fmt.Errorf("starter status: %w", err)
-	}
-	if err := json.Unmarshal(out, &s); err != nil {
-		return s, fmt.Errorf("starter status: %w", err)
-	}
-	return s, nil
 }
 
 func other(user string) string {
