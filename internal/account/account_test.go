@@ -52,6 +52,7 @@ func (b *bench) endpoint() Endpoint {
 
 func (b *bench) login(user, password string) *Admin {
 	b.Helper()
+	b.dialer.Close() // a connection of before knows the rights of before
 	a, err := b.dialer.Admin(context.Background(), b.endpoint(), user, password)
 	if err != nil {
 		b.Fatal(err)

@@ -28,8 +28,8 @@ type goneTable struct{ grant, revoke string }
 
 // difference lists the statements that make target's properties and rights equal to source's: additions before
 // removals, and each kind of right after those whose granting touches it. target is not changed.
-func difference(source, target *state, mariadb bool) []step {
-	d := &differ{source: source, now: target.clone(), name: target.name, mariadb: mariadb}
+func difference(source, target *state, p *powers) []step {
+	d := &differ{source: source, now: target.clone(), name: target.name, powers: p, mariadb: p.mariadb}
 	d.properties()
 	d.resetDynamics()
 	d.proxies()
@@ -49,6 +49,7 @@ func difference(source, target *state, mariadb bool) []step {
 type differ struct {
 	source, now *state
 	name        Name
+	powers      *powers // of the administrator who will run the steps
 	mariadb     bool
 	steps       []step
 }
@@ -199,6 +200,11 @@ func (d *differ) grantStatic() {
 				d.setGlobalGrantOption()
 			}
 			d.now.rights[r] = false
+			if r.kind == global {
+				for _, c := range d.powers.carried(r.privilege) {
+					d.now.rights[c] = false
+				}
+			}
 		}
 	}
 }
@@ -351,7 +357,8 @@ func (d *differ) defaultRoles() {
 	if d.mariadb {
 		word = "FOR"
 	}
-	d.step("SET DEFAULT ROLE "+roles+" "+word+" "+d.name.String(), "set default role "+roles+" for "+d.name.String())
+	d.step("SET DEFAULT ROLE "+roles+" "+word+" "+d.name.String(), "set default role "+roles+" for "+d.name.String(),
+		append(d.missing(defaultRole), d.extra(defaultRole)...)...)
 }
 
 // clauses are in the order of the grammar of CREATE USER and ALTER USER. Those under WITH stand together.

@@ -72,8 +72,12 @@ func (a *Admin) createWith(ctx context.Context, wanted *state, mark string) erro
 		}
 		steps = append(steps, st)
 	}
-	steps = append(steps, difference(wanted, now, a.server.mariadb)...)
-	if err := a.checkPowers(ctx, &pairState{source: wanted, others: states}, steps); err != nil {
+	p, err := a.powers(ctx, states)
+	if err != nil {
+		return err
+	}
+	steps = append(steps, difference(wanted, now, p)...)
+	if err := a.checkPowers(ctx, p, &pairState{source: wanted, others: states}, steps); err != nil {
 		return err
 	}
 	for _, st := range steps {

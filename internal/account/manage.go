@@ -99,7 +99,7 @@ func (a *Admin) sessionIDs(ctx context.Context, user string) ([]string, error) {
 		}
 	}
 	if !seen {
-		if seen, err = a.seesProcesses(ctx); err != nil {
+		if seen, err = a.seesProcesses(ctx, nil); err != nil {
 			return nil, err
 		}
 		if !seen {

@@ -106,8 +106,10 @@ func (a *Admin) setHash(ctx context.Context, s *state, plugin, hash, lock string
 
 // readPair reads two accounts without their rights, and checks that the first may be changed.
 func (a *Admin) readPair(ctx context.Context, n, like Name) (s, model *state, err error) {
-	if err := a.survey(ctx); err != nil {
-		return nil, nil, err
+	if a.name == (Name{}) {
+		if err := a.survey(ctx); err != nil {
+			return nil, nil, err
+		}
 	}
 	if err := a.checkChangeable(n); err != nil {
 		return nil, nil, err

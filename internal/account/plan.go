@@ -37,7 +37,8 @@ type Plan struct {
 	Warnings      []string // what belongs to a name and cannot be copied, and what may surprise
 	Digest        string   // SHA-256 of the source's properties and rights, for Pair.Digest
 
-	steps []step
+	steps  []step
+	powers *powers
 }
 
 // Plan makes every check that may refuse and computes what Sync would change. It writes nothing. A *Refusal is its error
@@ -51,18 +52,18 @@ func (a *Admin) Plan(ctx context.Context, p Pair) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return plan, a.look(ctx, plan)
+	if err := a.findSessions(ctx, plan); err != nil {
+		return nil, err
+	}
+	return plan, a.warnDefiner(ctx, plan)
 }
 
-// look adds to a plan what is of interest besides: sessions of the standby, and what cannot be copied.
-func (a *Admin) look(ctx context.Context, plan *Plan) error {
-	var err error
+// findSessions adds to a plan who is logged in as the standby.
+func (a *Admin) findSessions(ctx context.Context, plan *Plan) (err error) {
 	if plan.SessionsKnown = true; !plan.Create {
-		if plan.Sessions, plan.SessionsKnown, err = a.Sessions(ctx, plan.Standby.User); err != nil {
-			return err
-		}
+		plan.Sessions, plan.SessionsKnown, err = a.sessions(ctx, plan.Standby.User, plan.powers)
 	}
-	return a.warnDefiner(ctx, plan)
+	return err
 }
 
 // pairState is a pair as it was read.
@@ -130,6 +131,9 @@ func (a *Admin) plan(ctx context.Context, p Pair, ps *pairState) (*Plan, error) 
 	if err != nil {
 		return nil, err
 	}
+	if plan.powers, err = a.powers(ctx, ps.others); err != nil {
+		return nil, err
+	}
 	target := ps.standby
 	if target == nil {
 		target = &state{name: plan.Standby, plugin: ps.source.plugin, properties: ps.source.properties, rights: map[right]bool{}}
@@ -139,8 +143,8 @@ func (a *Admin) plan(ctx context.Context, p Pair, ps *pairState) (*Plan, error) 
 		}
 		plan.steps = append(plan.steps, st)
 	}
-	plan.steps = append(plan.steps, difference(ps.source, target, a.server.mariadb)...)
-	if err := a.checkPowers(ctx, ps, plan.steps); err != nil {
+	plan.steps = append(plan.steps, difference(ps.source, target, plan.powers)...)
+	if err := a.checkPowers(ctx, plan.powers, ps, plan.steps); err != nil {
 		return nil, err
 	}
 	if err := a.checkObjects(ctx, ps, plan); err != nil {
@@ -288,11 +292,7 @@ func (a *Admin) checkChangeable(n Name) error {
 }
 
 // checkPowers refuses what the administrator may not do, all of it at once.
-func (a *Admin) checkPowers(ctx context.Context, ps *pairState, steps []step) error {
-	p, err := a.powers(ctx, ps.others)
-	if err != nil {
-		return err
-	}
+func (a *Admin) checkPowers(ctx context.Context, p *powers, ps *pairState, steps []step) error {
 	lacking := p.lacking(ps.source, steps)
 	if !p.global("CREATE USER") {
 		lacking = append([]string{"CREATE USER on *.*"}, lacking...)
@@ -307,11 +307,47 @@ func (a *Admin) checkPowers(ctx context.Context, ps *pairState, steps []step) er
 				}
 			}
 		}
+		roles, err := a.systemRoles(ctx, steps)
+		if err != nil {
+			return err
+		}
+		for _, r := range roles {
+			lacking = append(lacking, fmt.Sprintf("SYSTEM_USER, as %s has it", r))
+		}
 	}
 	if len(lacking) > 0 {
 		return refuse(MissingRight, "administrator %s lacks what making the clone of %s takes: %s", a.name, ps.source.name, strings.Join(lacking, "; "))
 	}
 	return nil
+}
+
+// systemRoles lists the roles in the steps that have SYSTEM_USER: an administrator without it can pass none of them on.
+func (a *Admin) systemRoles(ctx context.Context, steps []step) ([]right, error) {
+	var roles []right
+	var users []string
+	for _, st := range steps {
+		for _, r := range st.needs {
+			if r.kind == role {
+				roles, users = append(roles, r), append(users, r.a)
+			}
+		}
+	}
+	if roles == nil || !a.server.hasTable("global_grants") {
+		return nil, nil
+	}
+	rows, err := a.query(ctx, "SELECT USER, HOST FROM mysql.global_grants WHERE PRIV = 'SYSTEM_USER' AND USER IN "+quoteValues(users))
+	if err != nil {
+		return nil, fmt.Errorf("read the roles' rights: %w", err)
+	}
+	var system []right
+	for _, r := range roles {
+		for _, have := range rows {
+			if r.a == have.text("user") && strings.EqualFold(r.b, have.text("host")) {
+				system = append(system, r)
+			}
+		}
+	}
+	return system, nil
 }
 
 // checkObjects refuses rights on columns and routines that no longer exist: no statement grants them.

@@ -72,9 +72,18 @@ func (p *powers) any(f func(r right, passOn bool) bool) bool {
 
 // holds says whether he has a static privilege where the right is, or wider.
 func (p *powers) holds(privilege string, where right) bool {
-	return p.any(func(r right, _ bool) bool {
-		return r.privilege == privilege && r.kind != dynamic && r.kind != restriction && covers(r, where)
-	})
+	for _, s := range p.states {
+		for r := range s.rights {
+			if r.privilege != privilege || r.kind == dynamic || r.kind == restriction || !covers(r, where) {
+				continue
+			}
+			if _, restricted := s.rights[right{kind: restriction, privilege: privilege, a: where.a}]; r.kind == global && where.a != "" && restricted {
+				continue
+			}
+			return true
+		}
+	}
+	return false
 }
 
 func (p *powers) global(privilege string) bool {
@@ -148,36 +157,38 @@ func (p *powers) mayGive(r right) bool {
 			return held.kind == proxy && passOn && (held.a == "" || held.a == r.a) && (held.b == "" || held.b == "%" || strings.EqualFold(held.b, r.b))
 		})
 	case dynamic:
-		// Who may write the schema mysql is let through besides, as he could write the grant himself.
-		return p.any(func(held right, passOn bool) bool {
-			return held.kind == dynamic && held.privilege == r.privilege && passOn
-		}) ||
-			p.global("SUPER") && p.global(grantOption) && p.writesGrants()
+		// Who may write the grant tables is let through, as he could write the grant himself.
+		return p.writesGrants() ||
+			p.any(func(held right, passOn bool) bool {
+				return held.kind == dynamic && held.privilege == r.privilege && passOn
+			})
 	case role:
 		return !p.mariadb && (p.dynamic("ROLE_ADMIN") || p.global("SUPER")) ||
 			p.any(func(held right, passOn bool) bool {
 				return held.kind == role && held.a == r.a && held.b == r.b && passOn
 			})
-	case defaultRole:
-		return true
+	case defaultRole: // CREATE USER is all that MySQL asks
+		return !p.mariadb || p.writesGrants()
 	case restriction:
 		r.kind = database
 	}
 	return p.holds(grantOption, r) && p.holds(r.privilege, r)
 }
 
-func (p *powers) writesGrants() bool {
-	mysql := right{kind: database, a: "mysql"}
-	return p.holds("UPDATE", mysql) && !p.restricted("UPDATE", "mysql")
-}
+// writesGrants says whether he may UPDATE the grant tables.
+func (p *powers) writesGrants() bool { return p.holds("UPDATE", right{kind: database, a: "mysql"}) }
 
-func (p *powers) restricted(privilege, db string) bool {
+// carried are the restrictions that a global privilege takes along when this administrator grants it: his own.
+func (p *powers) carried(privilege string) []right {
+	var rights []right
 	for _, s := range p.states {
-		if _, ok := s.rights[right{kind: restriction, privilege: privilege, a: db}]; ok {
-			return true
+		for _, r := range sorted(s.rights) {
+			if r.kind == restriction && r.privilege == privilege && !p.holds(privilege, right{kind: database, a: r.a}) {
+				rights = append(rights, r)
+			}
 		}
 	}
-	return false
+	return rights
 }
 
 // lacking lists what the administrator needs for the steps and has not, readable, each once.
@@ -197,6 +208,8 @@ func (p *powers) lacking(source *state, steps []step) []string {
 				switch r.kind {
 				case role:
 					lack("%s with admin option", r)
+				case defaultRole:
+					lack("UPDATE on `mysql`.*, to set %s", r)
 				default:
 					lack("%s with grant option", r)
 				}
@@ -205,12 +218,10 @@ func (p *powers) lacking(source *state, steps []step) []string {
 			if r.kind != global {
 				continue
 			}
-			// A restricted administrator's grant silently carries his restriction along.
-			for _, s := range p.states {
-				for _, held := range sorted(s.rights) {
-					if _, same := source.rights[held]; held.kind == restriction && held.privilege == r.privilege && !same {
-						lack("%s on %s, which a partial revoke takes from the administrator", held.privilege, held.on())
-					}
+			// It would be granted with the administrator's restriction, and the server would not say so.
+			for _, c := range p.carried(r.privilege) {
+				if _, same := source.rights[c]; !same {
+					lack("%s on %s, which a partial revoke takes from the administrator", c.privilege, c.on())
 				}
 			}
 		}

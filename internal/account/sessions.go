@@ -17,6 +17,11 @@ type Session struct {
 // Sessions counts the connections that are logged in as a user, on this server alone. known is false where the
 // administrator may not see other users' connections, which the server itself would answer with none.
 func (a *Admin) Sessions(ctx context.Context, user string) (sessions []Session, known bool, err error) {
+	return a.sessions(ctx, user, nil)
+}
+
+// sessions reads the administrator's powers if it needs them and they are not given.
+func (a *Admin) sessions(ctx context.Context, user string, p *powers) (sessions []Session, known bool, err error) {
 	var rows []row
 	if !a.server.mariadb && a.server.on("performance_schema") {
 		rows, err = a.query(ctx, "SELECT t.PROCESSLIST_HOST AS host, COALESCE(p.ATTR_VALUE, '') AS program, COUNT(*) AS n"+
@@ -31,7 +36,7 @@ func (a *Admin) Sessions(ctx context.Context, user string) (sessions []Session, 
 		}
 	}
 	if !known {
-		if known, err = a.seesProcesses(ctx); err != nil || !known {
+		if known, err = a.seesProcesses(ctx, p); err != nil || !known {
 			return nil, false, err
 		}
 		rows, err = a.query(ctx, "SELECT HOST AS host, '' AS program, COUNT(*) AS n FROM information_schema.PROCESSLIST"+
@@ -61,17 +66,18 @@ func (a *Admin) Sessions(ctx context.Context, user string) (sessions []Session, 
 }
 
 // seesProcesses says whether the administrator has PROCESS.
-func (a *Admin) seesProcesses(ctx context.Context) (bool, error) {
-	if err := a.survey(ctx); err != nil {
-		return false, err
-	}
-	states, err := a.read(ctx, a.name.User)
-	if err != nil {
-		return false, err
-	}
-	p, err := a.powers(ctx, states)
-	if err != nil {
-		return false, err
+func (a *Admin) seesProcesses(ctx context.Context, p *powers) (bool, error) {
+	if p == nil {
+		if err := a.survey(ctx); err != nil {
+			return false, err
+		}
+		states, err := a.read(ctx, a.name.User)
+		if err != nil {
+			return false, err
+		}
+		if p, err = a.powers(ctx, states); err != nil {
+			return false, err
+		}
 	}
 	return p.global("PROCESS"), nil
 }

@@ -20,16 +20,16 @@ func (a *Admin) shown(ctx context.Context, n Name) ([]string, error) {
 	var lines []string
 	for _, r := range rows {
 		for _, v := range r {
-			lines = append(lines, comparable(v.String, n))
+			lines = append(lines, normalLine(v.String, n))
 		}
 	}
 	slices.Sort(lines)
 	return lines, nil
 }
 
-// comparable takes a line's grantee and what follows him away, but for the options, and sorts the line's lists, which
+// normalLine takes a line's grantee and what follows him away, but for the options, and sorts the line's lists, which
 // have no order of their own. It need not be exact where no server's line can be.
-func comparable(line string, n Name) string {
+func normalLine(line string, n Name) string {
 	own := quoteIdentifier(n.User) + "@" + quoteIdentifier(n.Host)
 	for _, word := range []string{" TO ", " FROM ", " FOR "} {
 		// The first is the grantee: within an identifier its backticks would be doubled, literals come later.

@@ -18,13 +18,15 @@ const passes = 5
 // both back. A standby created is locked and nobody knows a password of it. One in sync receives no changing statement.
 // The plan returned lists what was done, also along with an error.
 func (a *Admin) Sync(ctx context.Context, p Pair) (*Plan, error) {
-	ps, err := a.source(ctx, p)
-	if err != nil {
-		return nil, err
+	if p.Source.Host == "" {
+		ps, err := a.source(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		p.Source = ps.source.name
 	}
-	standby := Name{p.Standby, ps.source.name.Host}
 	var done *Plan
-	err = a.locked(ctx, standby, func(ctx context.Context) error {
+	err := a.locked(ctx, Name{p.Standby, p.Source.Host}, func(ctx context.Context) (err error) {
 		done, err = a.sync(ctx, p)
 		return err
 	})
@@ -44,7 +46,7 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 		}
 		if done == nil {
 			done = plan
-			if err := a.look(ctx, done); err != nil {
+			if err := a.findSessions(ctx, done); err != nil {
 				return nil, err
 			}
 		} else {
@@ -64,7 +66,7 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 			}
 			// The memory holds what the tables do not. On the standby's side that can be mended: all dynamic rights anew.
 			if plan.steps = nil; !renewed {
-				plan.steps, renewed = renewDynamics(ps, a.server.mariadb), true
+				plan.steps, renewed = renewDynamics(ps, plan.powers), true
 			}
 			for _, st := range plan.steps {
 				done.Changes = append(done.Changes, st.Change)
@@ -89,11 +91,11 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 }
 
 // renewDynamics takes all dynamic rights from the standby and gives it the source's.
-func renewDynamics(ps *pairState, mariadb bool) []step {
-	if mariadb || ps.standby == nil {
+func renewDynamics(ps *pairState, p *powers) []step {
+	if p.mariadb {
 		return nil
 	}
-	d := &differ{source: ps.source, now: ps.standby.clone(), name: ps.standby.name}
+	d := &differ{source: ps.source, now: ps.standby.clone(), name: ps.standby.name, powers: p}
 	for _, r := range sorted(d.now.rights) {
 		if r.kind == dynamic {
 			d.revokeDynamic(r)
@@ -142,13 +144,14 @@ func (a *Admin) apply(ctx context.Context, st step) error {
 func (a *Admin) locked(ctx context.Context, n Name, f func(context.Context) error) error {
 	sum := sha256.Sum256([]byte(n.User + "@" + strings.ToLower(n.Host)))
 	lock := quoteLiteral("rot:" + hex.EncodeToString(sum[:16]))
-	rows, err := a.query(ctx, "SELECT GET_LOCK("+lock+", 10) AS got")
+	rows, err := a.query(ctx, "SELECT GET_LOCK("+lock+", 10) AS got, CURRENT_USER() AS me")
 	if err != nil {
 		return fmt.Errorf("lock %s against others: %w", n, err)
 	}
 	if len(rows) != 1 || rows[0].text("got") != "1" {
 		return refuse(Busy, "another session has been changing %s for 10 seconds: try again", n)
 	}
+	a.name = parseName(rows[0].text("me"))
 	err = f(ctx)
 	// The lock must not stay with a connection that goes back to the pool.
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)

@@ -1,0 +1,261 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// ops makes an administrator with the given rights and logs in as him.
+func (b *bench) ops(grants ...string) *Admin {
+	b.Helper()
+	b.exec("CREATE USER ops IDENTIFIED BY 'Ops-1'")
+	for _, g := range grants {
+		b.exec(strings.Replace(g, "%s", "ops", 1))
+	}
+	return b.login("ops", "Ops-1")
+}
+
+// least is what the README tells to grant to an administrator, besides the rights of the accounts with grant option.
+var least = []string{"GRANT CREATE USER ON *.* TO %s", "GRANT SELECT ON mysql.* TO %s"}
+
+func TestLeastAdministrator(t *testing.T) {
+	each(t, func(b *bench) {
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE ROLE r1", "CREATE ROLE r2",
+			"GRANT SELECT, INSERT ON shop.* TO app", "GRANT UPDATE (total) ON shop.orders TO app", "GRANT EXECUTE ON PROCEDURE shop.close TO app",
+			"GRANT PROCESS ON *.* TO app", "GRANT r1 TO app", "ALTER USER app REQUIRE SSL WITH MAX_USER_CONNECTIONS 5")
+		grants := append(slices.Clone(least), "GRANT SELECT, INSERT ON shop.* TO %s WITH GRANT OPTION", "GRANT UPDATE (total) ON shop.orders TO %s WITH GRANT OPTION",
+			"GRANT EXECUTE ON PROCEDURE shop.close TO %s WITH GRANT OPTION", "GRANT PROCESS ON *.* TO %s WITH GRANT OPTION", "GRANT r1 TO %s WITH ADMIN OPTION")
+		if !b.maria {
+			b.exec("GRANT BACKUP_ADMIN ON *.* TO app", "SET DEFAULT ROLE r1 TO app")
+			grants = append(grants, "GRANT BACKUP_ADMIN ON *.* TO %s WITH GRANT OPTION")
+		}
+		b.admin = b.ops(grants...)
+		b.rotate(pair)
+		b.exec("GRANT SELECT ON shop.orders TO app_clone", "REVOKE INSERT ON shop.* FROM app_clone", "REVOKE r1 FROM app_clone")
+		b.rotate(owned(pair))
+		b.rotate(back(pair))
+		b.same(owned(pair))
+		if err := b.admin.Revoke(context.Background(), Name{"app_clone", "%"}); err != nil {
+			b.Error(err)
+		}
+	})
+}
+
+// What an administrator lacks is named, all of it, before anything is written.
+func TestMissingRights(t *testing.T) {
+	tests := []struct {
+		name   string
+		engine string
+		source []string // rights of app
+		admin  []string
+		says   []string // none: not refused
+	}{
+		{name: "cannot read", admin: []string{"GRANT CREATE USER ON *.* TO %s"}, says: []string{"GRANT SELECT ON `mysql`.* TO 'ops'@'%'"}},
+		{name: "cannot create", admin: least[1:], says: []string{"CREATE USER on *.*"}},
+		{name: "database", source: []string{"GRANT SELECT, INSERT ON shop.* TO app"}, admin: append(slices.Clone(least), "GRANT SELECT ON shop.* TO %s WITH GRANT OPTION"),
+			says: []string{"INSERT on `shop`.* with grant option"}},
+		{name: "no grant option", source: []string{"GRANT SELECT ON shop.* TO app"}, admin: append(slices.Clone(least), "GRANT SELECT ON shop.* TO %s"), says: []string{"SELECT on `shop`.* with grant option"}},
+		{name: "several", source: []string{"GRANT SELECT ON shop.* TO app", "GRANT UPDATE (total) ON shop.orders TO app"}, admin: least,
+			says: []string{"SELECT on `shop`.*", "UPDATE (`total`) on `shop`.`orders`"}},
+		{name: "wider", source: []string{"GRANT SELECT (id) ON shop.orders TO app", "GRANT INSERT ON `sh\\_p`.* TO app"},
+			admin: append(slices.Clone(least), "GRANT SELECT, INSERT ON `sh%%`.* TO %s WITH GRANT OPTION")},
+		{name: "another pattern", source: []string{"GRANT INSERT ON `sh\\_p`.* TO app"},
+			admin: append(slices.Clone(least), "GRANT INSERT ON `so%%`.* TO %s WITH GRANT OPTION"), says: []string{"INSERT"}},
+		{name: "role", source: []string{"CREATE ROLE r1", "GRANT r1 TO app"}, admin: append(slices.Clone(least), "GRANT r1 TO %s"), says: []string{"role", "r1", "with admin option"}},
+		{name: "proxy", source: []string{"CREATE USER other", "GRANT PROXY ON other TO app"}, admin: append(slices.Clone(least), "GRANT PROXY ON other TO %s"), says: []string{"PROXY on 'other'@'%'"}},
+		{name: "proxy to give", source: []string{"CREATE USER other", "GRANT PROXY ON other TO app"}, admin: append(slices.Clone(least), "GRANT PROXY ON other TO %s WITH GRANT OPTION", "REVOKE GRANT OPTION ON *.* FROM %s")},
+		{name: "dynamic", engine: "mysql", source: []string{"GRANT BACKUP_ADMIN ON *.* TO app"}, admin: append(slices.Clone(least), "GRANT BACKUP_ADMIN ON *.* TO %s"), says: []string{"BACKUP_ADMIN on *.* with grant option"}},
+		{name: "system user", engine: "mysql", source: []string{"GRANT SYSTEM_USER ON *.* TO app"}, admin: append(slices.Clone(least), "GRANT SELECT ON *.* TO %s"), says: []string{"SYSTEM_USER, as 'app'@'%' has it"}},
+		{name: "role's system user", engine: "mysql", source: []string{"CREATE ROLE r1", "GRANT SYSTEM_USER ON *.* TO r1", "GRANT r1 TO app"},
+			admin: append(slices.Clone(least), "GRANT ROLE_ADMIN ON *.* TO %s"), says: []string{"SYSTEM_USER"}},
+		{name: "by a role", source: []string{"GRANT SELECT ON shop.* TO app", "CREATE ROLE masters", "GRANT SELECT ON *.* TO masters WITH GRANT OPTION", "GRANT CREATE USER ON *.* TO masters"},
+			admin: []string{"mysql:GRANT masters TO %s", "mysql:SET DEFAULT ROLE masters TO %s", "mariadb:GRANT masters TO %s", "mariadb:SET DEFAULT ROLE masters FOR %s"}},
+		{name: "by a role's role", source: []string{"GRANT SELECT ON shop.* TO app", "CREATE ROLE masters", "CREATE ROLE grand", "GRANT SELECT ON *.* TO masters WITH GRANT OPTION", "GRANT CREATE USER ON *.* TO masters", "GRANT masters TO grand"},
+			admin: []string{"mysql:GRANT grand TO %s", "mysql:SET DEFAULT ROLE grand TO %s", "mariadb:GRANT grand TO %s", "mariadb:SET DEFAULT ROLE grand FOR %s"}},
+		{name: "default role", engine: "mariadb", source: []string{"CREATE ROLE r1", "GRANT r1 TO app", "SET DEFAULT ROLE r1 FOR app"},
+			admin: append(slices.Clone(least), "GRANT r1 TO %s WITH ADMIN OPTION"), says: []string{"UPDATE on `mysql`.*"}},
+		{name: "default role to set", engine: "mariadb", source: []string{"CREATE ROLE r1", "GRANT r1 TO app", "SET DEFAULT ROLE r1 FOR app"},
+			admin: append(slices.Clone(least), "GRANT r1 TO %s WITH ADMIN OPTION", "GRANT UPDATE ON mysql.* TO %s")},
+		{name: "dynamic by writing tables", engine: "mysql", source: []string{"GRANT BACKUP_ADMIN ON *.* TO app"}, admin: append(slices.Clone(least), "GRANT UPDATE ON mysql.* TO %s")},
+	}
+	each(t, func(b *bench) {
+		ctx := context.Background()
+		outer := b.T
+		for _, tt := range tests {
+			if tt.engine != "" && tt.engine != b.server.Engine {
+				continue
+			}
+			outer.Run(tt.name, func(t *testing.T) {
+				b.T = t
+				defer func() { b.T = outer }()
+				b.clean()
+				b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE USER ops IDENTIFIED BY 'Ops-1'")
+				b.setup(tt.source)
+				for _, g := range tt.admin {
+					b.setup([]string{fmt.Sprintf(g, "ops")})
+				}
+				admin := b.login("ops", "Ops-1")
+				before := b.everything()
+				_, err := admin.Sync(ctx, pair)
+				if tt.says == nil {
+					if err != nil {
+						t.Error(err)
+					}
+					return
+				}
+				if !refused(err, MissingRight) {
+					t.Fatalf("got %v, want a refusal", err)
+				}
+				for _, says := range tt.says {
+					if !strings.Contains(err.Error(), says) {
+						t.Errorf("%q does not say %q", err, says)
+					}
+				}
+				if diff := cmp.Diff(before, b.everything()); diff != "" {
+					t.Errorf("a refusal wrote (-before +after):\n%s", diff)
+				}
+			})
+		}
+	})
+}
+
+// An administrator like a cloud's: everything but SUPER, SYSTEM_USER and the schema mysql, by a role.
+func TestCloudAdministrator(t *testing.T) {
+	each(t, func(b *bench) {
+		ctx := context.Background()
+		if b.maria {
+			b.Skip("has no partial revokes")
+		}
+		b.exec("SET GLOBAL partial_revokes = ON")
+		b.Cleanup(func() { b.clean(); b.exec("SET GLOBAL partial_revokes = OFF") })
+		b.exec("CREATE ROLE cloud_role", "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, RELOAD, PROCESS, REFERENCES, INDEX, ALTER, SHOW DATABASES,"+
+			" CREATE TEMPORARY TABLES, LOCK TABLES, EXECUTE, CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, CREATE USER, EVENT, TRIGGER ON *.* TO cloud_role WITH GRANT OPTION",
+			"GRANT ROLE_ADMIN, SESSION_VARIABLES_ADMIN ON *.* TO cloud_role WITH GRANT OPTION",
+			"REVOKE INSERT, UPDATE, DELETE, CREATE, DROP, ALTER ON mysql.* FROM cloud_role")
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE ROLE r1", "GRANT r1 TO app", "GRANT SELECT ON *.* TO app", "GRANT ALL ON shop.* TO app", "GRANT SESSION_VARIABLES_ADMIN ON *.* TO app")
+		b.exec("CREATE USER ops IDENTIFIED BY 'Ops-1'", "GRANT cloud_role TO ops", "SET DEFAULT ROLE cloud_role TO ops")
+		root := b.admin
+		b.admin = b.login("ops", "Ops-1")
+		b.rotate(pair)
+		b.same(owned(pair))
+		b.rotate(back(pair))
+
+		b.exec("GRANT INSERT ON *.* TO app")
+		unrestricted := b.everything()
+		if _, err := b.admin.Sync(ctx, owned(pair)); !refused(err, MissingRight) || !strings.Contains(err.Error(), "INSERT on `mysql`.*") {
+			b.Errorf("a right that the administrator has restricted gives %v", err)
+		}
+		if diff := cmp.Diff(unrestricted, b.everything()); diff != "" {
+			b.Errorf("a refusal wrote (-before +after):\n%s", diff)
+		}
+		b.exec("REVOKE INSERT ON mysql.* FROM app")
+		b.rotate(Pair{Source: Name{"app", "%"}, Standby: "app_clone", Owned: true, Mark: "m"})
+		b.admin = root
+		b.same(owned(pair))
+	})
+}
+
+// Three hundred tables and twenty roles; one change is one statement, none is none.
+func TestManyRights(t *testing.T) {
+	each(t, func(b *bench) {
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
+		for i := range 300 {
+			b.exec(fmt.Sprintf("CREATE TABLE shop.t%d (a INT)", i), fmt.Sprintf("GRANT SELECT, INSERT (a) ON shop.t%d TO app", i))
+		}
+		for i := range 20 {
+			b.exec(fmt.Sprintf("CREATE ROLE r%d", i), fmt.Sprintf("GRANT r%d TO app", i))
+		}
+		start := time.Now()
+		b.rotate(pair)
+		b.Logf("first rotation %v", time.Since(start))
+		b.exec("REVOKE SELECT ON shop.t7 FROM app", "GRANT UPDATE ON shop.t8 TO app")
+		start = time.Now()
+		plan := b.rotate(owned(pair))
+		b.Logf("second rotation %v", time.Since(start))
+		if len(plan.Changes) != 2 {
+			b.Errorf("two changes of the source make %+v", plan.Changes)
+		}
+	})
+}
+
+// A rotation of a pair in sync is a handful of statements.
+func TestFewStatements(t *testing.T) {
+	each(t, func(b *bench) {
+		ctx := context.Background()
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "GRANT SELECT ON shop.* TO app")
+		b.rotate(pair)
+		count := func() int {
+			n := 0
+			for _, r := range b.rows("SHOW GLOBAL STATUS LIKE 'Questions'") {
+				fmt.Sscan(r[1], &n)
+			}
+			return n
+		}
+		var total int
+		step := func(name string, limit int, f func() error) {
+			before := count()
+			if err := f(); err != nil {
+				b.Fatal(err)
+			}
+			n := count() - before - 1
+			total += n
+			if n > limit {
+				b.Errorf("%s takes %d statements, the limit is %d", name, n, limit)
+			}
+			b.Logf("%s: %d statements", name, n)
+		}
+		var admin *Admin
+		open := func() (err error) {
+			admin, err = b.dialer.Admin(ctx, b.endpoint(), b.server.AdminUser, b.server.AdminPassword)
+			return err
+		}
+		login := func() error { _, err := b.dialer.Login(ctx, b.endpoint(), "app", "Aa1-first"); return err }
+		step("plan", 14, func() error {
+			if err := open(); err != nil {
+				return err
+			}
+			defer admin.Close()
+			_, err := admin.Plan(ctx, owned(pair))
+			return err
+		})
+		total = 0
+		step("sync", 14, func() error {
+			if err := login(); err != nil {
+				return err
+			}
+			if err := open(); err != nil {
+				return err
+			}
+			defer admin.Close()
+			_, err := admin.Sync(ctx, owned(pair))
+			return err
+		})
+		step("set password", 6, func() error {
+			if err := open(); err != nil {
+				return err
+			}
+			defer admin.Close()
+			return admin.SetPassword(ctx, Name{"app_clone", "%"}, Name{"app", "%"}, secret, nil)
+		})
+		step("test", 7, func() error {
+			if err := login(); err != nil {
+				return err
+			}
+			if err := open(); err != nil {
+				return err
+			}
+			defer admin.Close()
+			_, err := admin.Differences(ctx, Name{"app", "%"}, Name{"app_clone", "%"})
+			return err
+		})
+		if total > 25 {
+			b.Errorf("a rotation takes %d statements", total)
+		}
+	})
+}

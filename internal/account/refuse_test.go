@@ -1,0 +1,180 @@
+package account
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Each refusal, by its reason and a word of what it tells to do; and that nothing was written.
+func TestRefuse(t *testing.T) {
+	app := Name{"app", "%"}
+	tests := []struct {
+		name       string
+		engine     string
+		statements []string
+		pair       Pair
+		reason     string
+		says       string
+	}{
+		{name: "no account", statements: []string{"DROP USER app"}, pair: pair, reason: NoSuchAccount, says: "'app'@'%'"},
+		{name: "another host", pair: Pair{Source: Name{"app", "10.%"}, Standby: "app_clone", Mark: "m"}, reason: NoSuchAccount, says: "'app'@'10.%'"},
+		{name: "case of the name", pair: Pair{Source: Name{"APP", "%"}, Standby: "app_clone", Mark: "m"}, reason: NoSuchAccount, says: "'APP'"},
+		{name: "several hosts", statements: []string{"CREATE USER app@localhost"}, pair: Pair{Source: Name{User: "app"}, Standby: "app_clone", Mark: "m"}, reason: AmbiguousHost, says: "'app'@'localhost'"},
+		{name: "taken", statements: []string{"CREATE USER app_clone"}, pair: pair, reason: NotOurs, says: "'app_clone'@'%'"},
+		{name: "taken under another mark", pair: pair, statements: []string{"another mark"}, reason: NotOurs, says: "CloneUsername"},
+		{name: "standby on another host", statements: []string{"CREATE USER app_clone@localhost"}, pair: pair, reason: OtherHost, says: "'app_clone'@'localhost'"},
+		{name: "standby on another host too", statements: []string{"CREATE USER app_clone", "CREATE USER app_clone@localhost"}, pair: owned(pair), reason: OtherHost, says: "'app_clone'@'localhost'"},
+		{name: "ends in _clone", statements: []string{"CREATE USER pay_clone"}, pair: Pair{Source: Name{"pay_clone", "%"}, Standby: "pay", Mark: "m"}, reason: AmbiguousPair, says: "'pay_clone'@'%'"},
+		{name: "itself", pair: Pair{Source: app, Standby: "app", Mark: "m", Owned: true}, reason: AmbiguousPair, says: "'app'@'%'"},
+		{name: "long name", engine: "mysql", pair: Pair{Source: app, Standby: strings.Repeat("é", 33), Mark: "m"}, reason: NameTooLong, says: "33 characters"},
+		{name: "long name", engine: "mariadb", pair: Pair{Source: app, Standby: strings.Repeat("é", 129), Mark: "m"}, reason: NameTooLong, says: "129 characters"},
+		{name: "locked", statements: []string{"ALTER USER app ACCOUNT LOCK"}, pair: pair, reason: Locked, says: "ACCOUNT UNLOCK"},
+		{name: "expired", statements: []string{"ALTER USER app PASSWORD EXPIRE"}, pair: pair, reason: Expired, says: "'app'@'%'"},
+		{name: "role", engine: "mariadb", statements: []string{"CREATE ROLE r1"}, pair: Pair{Source: Name{User: "r1"}, Standby: "r1_clone", Mark: "m"}, reason: Role, says: "'r1'"},
+		{name: "role", engine: "mysql", statements: []string{"CREATE ROLE r1"}, pair: Pair{Source: Name{"r1", "%"}, Standby: "r1_clone", Mark: "m"}, reason: Locked, says: "'r1'@'%'"},
+		{name: "standby is the source's role", engine: "mysql", statements: []string{"CREATE USER app_clone", "GRANT app_clone TO app"}, pair: owned(pair), reason: Role, says: "REVOKE"},
+		{name: "root", pair: Pair{Source: Name{"root", "localhost"}, Standby: "x", Mark: "m"}, reason: ServerAccount, says: "'root'@'localhost'"},
+		{name: "onto the server's", pair: Pair{Source: app, Standby: "mysql.sys", Mark: "m", Owned: true}, reason: ServerAccount, says: "mysql.sys"},
+		{name: "cloud's", statements: []string{"CREATE USER rdsadmin"}, pair: Pair{Source: Name{"rdsadmin", "%"}, Standby: "x", Mark: "m"}, reason: ServerAccount, says: "rdsadmin"},
+		{name: "onto nobody", pair: Pair{Source: app, Standby: "", Mark: "m"}, reason: ServerAccount, says: "''"},
+		{name: "administrator", pair: Pair{Source: Name{"adminuser", "localhost"}, Standby: "x", Mark: "m"}, reason: Administrator, says: "adminuser"},
+		{name: "onto the administrator", statements: []string{"CREATE USER app@localhost"}, pair: Pair{Source: Name{"app", "localhost"}, Standby: "adminuser", Mark: "m", Owned: true}, reason: Administrator, says: "adminuser"},
+		{name: "socket", engine: "mariadb", statements: []string{"ALTER USER app IDENTIFIED VIA unix_socket"}, pair: pair, reason: NoPassword, says: "unix_socket"},
+		{name: "several ways", engine: "mariadb", statements: []string{"ALTER USER app IDENTIFIED VIA mysql_native_password USING PASSWORD('x') OR unix_socket"}, pair: pair, reason: NoPassword, says: "several"},
+		{name: "no login", engine: "mysql", statements: []string{"INSTALL PLUGIN mysql_no_login SONAME 'mysql_no_login.so'", "ALTER USER app IDENTIFIED WITH mysql_no_login"}, pair: pair, reason: NoPassword, says: "mysql_no_login"},
+		{name: "certificate", statements: []string{"ALTER USER app REQUIRE X509"}, pair: pair, reason: CertificateAsked, says: "X509"},
+		{name: "subject", statements: []string{"ALTER USER app REQUIRE SUBJECT '/CN=app'"}, pair: pair, reason: CertificateAsked, says: "SUBJECT '/CN=app'"},
+		{name: "standby locked", statements: []string{"CREATE USER app_clone ACCOUNT LOCK"}, pair: owned(pair), reason: StandbyLocked, says: "'app_clone'@'%'"},
+		{name: "column gone", statements: []string{"CREATE TABLE shop.t (a INT, b INT)", "GRANT SELECT (a) ON shop.t TO app", "ALTER TABLE shop.t DROP COLUMN a"}, pair: pair, reason: ObjectGone, says: "SELECT (`a`) on `shop`.`t`"},
+		{name: "future attribute", engine: "mysql", statements: []string{`UPDATE mysql.user SET User_attributes = '{"horoscope": 1}' WHERE User = 'app'`}, pair: pair, reason: Unknown, says: `"horoscope"`},
+		{name: "future key", engine: "mariadb", statements: []string{`UPDATE mysql.global_priv SET Priv = JSON_SET(Priv, '$.horoscope', 1) WHERE User = 'app'`}, pair: pair, reason: Unknown, says: `"horoscope"`},
+		{name: "future key of the standby", engine: "mariadb", statements: []string{"CREATE USER app_clone", `UPDATE mysql.global_priv SET Priv = JSON_SET(Priv, '$.horoscope', 1) WHERE User = 'app_clone'`}, pair: owned(pair), reason: Unknown, says: `'app_clone'@'%'`},
+		{name: "future column", engine: "mysql", statements: []string{"ALTER TABLE mysql.user ADD COLUMN Horoscope VARCHAR(10)", "UPDATE mysql.user SET Horoscope = 'leo' WHERE User = 'app'"}, pair: pair, reason: Unknown, says: "horoscope"},
+		{name: "future privilege", engine: "mysql", statements: []string{"ALTER TABLE mysql.user ADD COLUMN Fly_priv ENUM('N','Y') NOT NULL DEFAULT 'N'", "UPDATE mysql.user SET Fly_priv = 'Y' WHERE User = 'app'"}, pair: pair, reason: Unknown, says: "FLY"},
+		{name: "future kind of grant", statements: []string{"CREATE TABLE mysql.moon_grants (User CHAR(32), Host CHAR(60), Moon INT)", "INSERT INTO mysql.moon_grants VALUES ('app', '%', 1)"}, pair: pair, reason: Unknown, says: "mysql.moon_grants"},
+		{name: "read only", statements: []string{"SET GLOBAL read_only = ON"}, pair: pair, reason: ReadOnly, says: "read_only"},
+	}
+	each(t, func(b *bench) {
+		ctx := context.Background()
+		outer := b.T
+		for _, tt := range tests {
+			if tt.engine != "" && tt.engine != b.server.Engine {
+				continue
+			}
+			outer.Run(tt.name, func(t *testing.T) {
+				b.T = t
+				defer func() { b.T = outer }()
+				b.clean()
+				b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "GRANT SELECT ON shop.* TO app")
+				for _, s := range tt.statements {
+					if s == "another mark" {
+						if _, err := b.admin.Sync(ctx, Pair{Source: tt.pair.Source, Standby: tt.pair.Standby, Mark: s}); err != nil {
+							t.Fatal(err)
+						}
+						continue
+					}
+					b.exec(s)
+				}
+				defer b.undo(tt.statements)
+				before := b.everything()
+				a := b.login(b.server.AdminUser, b.server.AdminPassword)
+				for name, f := range map[string]func(context.Context, Pair) (*Plan, error){"plan": a.Plan, "sync": a.Sync} {
+					_, err := f(ctx, tt.pair)
+					if !refused(err, tt.reason) {
+						t.Errorf("%s: got %v, want a refusal for %s", name, err, tt.reason)
+					} else if !strings.Contains(err.Error(), tt.says) {
+						t.Errorf("%s: %q does not say %q", name, err, tt.says)
+					}
+				}
+				if diff := cmp.Diff(before, b.everything()); diff != "" {
+					t.Errorf("a refusal wrote (-before +after):\n%s", diff)
+				}
+			})
+		}
+	})
+}
+
+// undo takes back what the server would keep for other tests.
+func (b *bench) undo(statements []string) {
+	for _, s := range statements {
+		words := strings.Fields(s)
+		switch {
+		case strings.Contains(s, "read_only"):
+			b.exec("SET GLOBAL read_only = OFF")
+		case strings.HasPrefix(s, "ALTER TABLE mysql.user ADD"):
+			b.exec("ALTER TABLE mysql.user DROP COLUMN " + words[5])
+		case strings.HasPrefix(s, "CREATE TABLE mysql."):
+			b.exec("DROP TABLE " + words[2])
+		case strings.HasPrefix(s, "INSTALL PLUGIN"):
+			b.exec("DROP USER app", "UNINSTALL PLUGIN "+words[2])
+		}
+	}
+}
+
+// A standby that was made and not finished is taken up again, a locked one that we locked too.
+func TestResume(t *testing.T) {
+	each(t, func(b *bench) {
+		ctx := context.Background()
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "GRANT SELECT ON shop.* TO app", "GRANT INSERT ON shop.orders TO app")
+		plan, err := b.admin.Sync(ctx, pair)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := b.dialer.Login(ctx, b.endpoint(), "app_clone", ""); err == nil {
+			b.Error("a new standby can log in")
+		}
+		b.exec("REVOKE INSERT ON shop.orders FROM app_clone")
+		again, err := b.admin.Sync(ctx, pair)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if len(again.Changes) != 1 || again.Create || again.Changes[0].Drift {
+			b.Errorf("the rest of a creation is %+v", again)
+		}
+		b.rotate(pair)
+		if err := b.admin.Revoke(ctx, plan.Standby); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := b.admin.Sync(ctx, owned(pair)); !refused(err, StandbyLocked) {
+			b.Errorf("a locked standby gives %v", err)
+		}
+		p := owned(pair)
+		p.LockedByUs = true
+		b.rotate(p)
+	})
+}
+
+func TestDrift(t *testing.T) {
+	each(t, func(b *bench) {
+		ctx := context.Background()
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "GRANT SELECT, INSERT ON shop.* TO app")
+		p := owned(pair)
+		p.Digest = b.rotate(pair).Digest
+		for _, tt := range []struct {
+			statements []string
+			drift      []bool
+		}{
+			{[]string{"GRANT UPDATE ON shop.* TO app_clone", "REVOKE SELECT ON shop.* FROM app_clone"}, []bool{true, true}},
+			{[]string{"GRANT UPDATE ON shop.* TO app", "REVOKE SELECT ON shop.* FROM app"}, []bool{false, false}},
+			{[]string{"GRANT UPDATE ON shop.* TO app", "REVOKE SELECT ON shop.* FROM app_clone"}, []bool{true}},
+		} {
+			b.exec(tt.statements...)
+			plan, err := b.admin.Plan(ctx, p)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var drift []bool
+			for _, c := range plan.Changes {
+				drift = append(drift, c.Drift)
+			}
+			if diff := cmp.Diff(tt.drift, drift); diff != "" {
+				b.Errorf("%q is told as %+v", tt.statements, plan.Changes)
+			}
+			b.exec("GRANT SELECT, UPDATE ON shop.* TO app", "REVOKE UPDATE ON shop.* FROM app")
+			b.rotate(p)
+		}
+	})
+}
