@@ -75,7 +75,7 @@ func (a *app) list(ctx context.Context, wanted workflows.RotationStatus) error {
 	}
 	rows = slices.DeleteFunc(rows, func(r listed) bool { return wanted != "" && r.RotationStatus != wanted })
 	slices.SortFunc(rows, func(x, y listed) int { return cmp.Compare(x.SecretID, y.SecretID) })
-	return a.print(listView{rows, a.now()})
+	return a.print(listView{rows, wanted, a.now()})
 }
 
 func (a *app) listed(ctx context.Context, query string) ([]listed, error) {
@@ -140,12 +140,17 @@ func (a *app) ask(ctx context.Context, rows []listed) error {
 }
 
 type listView struct {
-	rows []listed
-	now  time.Time
+	rows   []listed
+	wanted workflows.RotationStatus // empty for all
+	now    time.Time
 }
 
 func (v listView) value() any { return v.rows }
 func (v listView) text(w io.Writer) {
+	if len(v.rows) == 0 && v.wanted != "" {
+		fmt.Fprintf(w, "No secret is %s.\n", v.wanted)
+		return
+	}
 	if len(v.rows) == 0 {
 		fmt.Fprintln(w, "No secret is rotated. Begin with: starter start --secret-id ...")
 		return

@@ -199,6 +199,11 @@ func (v rotationView) text(w io.Writer) {
 	section(w, "Warnings", r.Warnings)
 }
 
+// startedView is the first rotation of a secret. Programs get the status, as from start in every other case.
+type startedView struct{ rotationView }
+
+func (v startedView) value() any { return v.next }
+
 // progress prints the steps of a rotation, each when it has ended. On a terminal the one under way is shown as well.
 type progress struct {
 	out     io.Writer // nil shows nothing
@@ -325,16 +330,19 @@ func roughly(d time.Duration) string {
 	return "a moment"
 }
 
-// took is how long something lasted, to a tenth of a second.
+// took is how long something lasted.
 func took(from, to time.Time) string {
 	if from.IsZero() || to.IsZero() {
 		return "-"
 	}
-	d := to.Sub(from)
-	if d < time.Minute {
-		return fmt.Sprintf("%.1fs", d.Seconds())
+	switch d := to.Sub(from); {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(100 * time.Millisecond).String()
+	default:
+		return d.Round(time.Second).String()
 	}
-	return d.Round(time.Second).String()
 }
 
 func joined(parts ...string) string {

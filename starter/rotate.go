@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	sdk "go.temporal.io/sdk/temporal"
 
 	"github.com/rotate-user/rotate-user/internal/schedule"
 	"github.com/rotate-user/rotate-user/workflows"
@@ -47,11 +48,14 @@ Where the secret is rotated already by the same rules, nothing is changed.`,
 
 func (a *app) start(ctx context.Context, f *inputFlags, noWait bool) error {
 	if f.immediately && !noWait {
-		err := a.rotate(ctx, f.input, workflows.RotateRequest{}, enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL)
+		rotated, err := a.rotate(ctx, f.input, workflows.RotateRequest{}, enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL)
 		if isRunning(err) {
 			return a.alreadyStarted(ctx, f)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return a.print(startedView{rotated})
 	}
 	options := a.startOptions(workflows.RotateUserWorkflowID(f.input.SecretID))
 	options.WorkflowExecutionErrorWhenAlreadyStarted = true
@@ -64,9 +68,32 @@ func (a *app) start(ctx context.Context, f *inputFlags, noWait bool) error {
 	if noWait {
 		return a.print(started{SecretID: f.input.SecretID, WorkflowID: options.ID})
 	}
-	status, err := a.status(ctx, f.input.SecretID)
+	return a.looked(ctx, f.input.SecretID)
+}
+
+// looked waits until a workflow that does not rotate at its start has looked whether it could.
+func (a *app) looked(ctx context.Context, secretID string) error {
+	defer time.AfterFunc(patience, a.wonder).Stop()
+	for {
+		// The look is under way once the workflow answers, and over when it waits for no activity.
+		if _, err := a.status(ctx, secretID); err != nil {
+			return err
+		}
+		if a.idle(ctx, workflows.RotateUserWorkflowID(secretID)) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pollInterval):
+		}
+	}
+	status, err := a.status(ctx, secretID)
 	if err != nil {
 		return err
+	}
+	if status.RotationStatus == workflows.Failed {
+		return advise("It is tried at "+date(status.NextRotationDate, a.now()), "started, but a rotation would be refused now: %s", status.Rotations[0].Error)
 	}
 	return a.print(statusView{status, a.now()})
 }
@@ -121,12 +148,16 @@ and ends its sessions.`,
 		return f.check()
 	}
 	return a.does(cmd, check, func(ctx context.Context) error {
-		return a.rotate(ctx, f.input, request, enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING)
+		rotated, err := a.rotate(ctx, f.input, request, enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING)
+		if err != nil {
+			return err
+		}
+		return a.print(rotated)
 	})
 }
 
 // rotate asks for a rotation, starting the workflow where that is needed, and follows it to its end.
-func (a *app) rotate(ctx context.Context, input workflows.RotateUserInput, request workflows.RotateRequest, running enums.WorkflowIdConflictPolicy) error {
+func (a *app) rotate(ctx context.Context, input workflows.RotateUserInput, request workflows.RotateRequest, running enums.WorkflowIdConflictPolicy) (rotationView, error) {
 	type outcome struct {
 		rotation workflows.Rotation
 		err      error
@@ -149,17 +180,17 @@ func (a *app) rotate(ctx context.Context, input workflows.RotateUserInput, reque
 		select {
 		case o := <-ended:
 			if o.err != nil {
-				return a.rotationFailed(ctx, p, input.SecretID, o.err)
+				return rotationView{}, a.rotationFailed(ctx, p, input.SecretID, o.err)
 			}
 			p.show(o.rotation.Steps)
 			next, err := a.status(ctx, input.SecretID)
 			if err != nil { // the rotation is done; only when the next one is due cannot be told
 				next = workflows.Status{}
 			}
-			return a.print(rotationView{input.SecretID, o.rotation, next, a.now()})
+			return rotationView{input.SecretID, o.rotation, next, a.now()}, nil
 		case <-waiting.C:
 			if !p.begun {
-				fmt.Fprintf(a.errors, "Nothing has happened yet: is a worker running on task queue %s?\n", a.taskQueue)
+				a.wonder()
 			}
 		case <-tick.C:
 			if status, err := a.status(ctx, input.SecretID); err == nil && status.Current != nil {
@@ -172,7 +203,7 @@ func (a *app) rotate(ctx context.Context, input workflows.RotateUserInput, reque
 // rotationFailed shows how far a rotation came, where there was one, and says when it is tried again.
 func (a *app) rotationFailed(ctx context.Context, p *progress, secretID string, failure error) error {
 	status, err := a.status(ctx, secretID)
-	if err != nil || len(status.Rotations) == 0 || status.Rotations[0].ErrorType != applicationType(failure) {
+	if err != nil || len(status.Rotations) == 0 || !isFailure(status.Rotations[0], failure) {
 		p.interrupt()
 		return failure
 	}
@@ -181,6 +212,12 @@ func (a *app) rotationFailed(ctx context.Context, p *progress, secretID string, 
 		return failure
 	}
 	return advised{failure, "The next attempt is at " + date(status.NextRotationDate, a.now())}
+}
+
+// isFailure tells a rotation that failed from one that was never begun.
+func isFailure(r workflows.Rotation, err error) bool {
+	var application *sdk.ApplicationError
+	return errors.As(err, &application) && r.Error != "" && r.Error == application.Message()
 }
 
 func (a *app) askToRotate(ctx context.Context, input workflows.RotateUserInput, request workflows.RotateRequest, running enums.WorkflowIdConflictPolicy) (workflows.Rotation, error) {
@@ -206,6 +243,11 @@ func (a *app) askToRotate(ctx context.Context, input workflows.RotateUserInput, 
 		case <-time.After(nextRunPause):
 		}
 	}
+}
+
+// wonder tells somebody who waits in vain what to look for.
+func (a *app) wonder() {
+	fmt.Fprintf(a.errors, "Nothing has happened yet: is a worker running on task queue %s, and what does its log say?\n", a.taskQueue)
 }
 
 func (a *app) startOptions(workflowID string) client.StartWorkflowOptions {

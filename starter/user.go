@@ -145,6 +145,7 @@ func (a *app) delete(ctx context.Context, input workflows.DeleteUserInput) error
 	if err != nil {
 		return err
 	}
+	defer time.AfterFunc(patience, a.wonder).Stop()
 	ended := make(chan error, 1)
 	go func() { ended <- run.Get(ctx, nil) }()
 	for {
@@ -188,5 +189,6 @@ func (a *app) execute(ctx context.Context, id, workflow string, input, result an
 	if err != nil {
 		return err
 	}
+	defer time.AfterFunc(patience, a.wonder).Stop()
 	return run.Get(ctx, result)
 }

@@ -1,0 +1,492 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.temporal.io/api/common/v1"
+	sdkpb "go.temporal.io/api/sdk/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	sdk "go.temporal.io/sdk/temporal"
+
+	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+var update = flag.Bool("update", false, "write what the commands print to testdata")
+
+// fake is a Temporal server that answers what a test says, and keeps what it was asked.
+type fake struct {
+	temporal // what no test expects panics
+
+	statuses map[string]workflows.Status // by secret; each other one has no workflow
+	results  map[string]any              // of workflows, by type: a value or an error
+	rotated  []any                       // the answers to the update rotate, in their order: a value or an error
+	updated  any                         // the answer to every other update
+	running  bool                        // the workflow to be started runs already
+	details  string
+	busy     int // how often a workflow is described with an activity under way
+	pages    []*workflowservice.ListWorkflowExecutionsResponse
+	listErr  error // of queries that name a search attribute
+
+	asked []string
+}
+
+func (f *fake) note(format string, args ...any) {
+	f.asked = append(f.asked, fmt.Sprintf(format, args...))
+}
+
+func text(value any) string {
+	b, err := json.Marshal(value)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+// answer is the outcome of a workflow, an update or a query.
+type answer struct {
+	client.WorkflowRun
+	client.WorkflowUpdateHandle
+	value any
+}
+
+func (a answer) HasValue() bool { return a.value != nil }
+
+func (a answer) decode(into any) error {
+	if err, ok := a.value.(error); ok || into == nil {
+		return err
+	}
+	return json.Unmarshal([]byte(text(a.value)), into)
+}
+
+type run struct{ answer }
+
+func (r run) Get(_ context.Context, into any) error { return r.decode(into) }
+
+type handle struct{ answer }
+
+func (h handle) Get(_ context.Context, into any) error { return h.decode(into) }
+
+type encoded struct{ answer }
+
+func (e encoded) Get(into any) error { return e.decode(into) }
+
+type startOperation struct {
+	client.WithStartWorkflowOperation
+	options client.StartWorkflowOptions
+	input   any
+}
+
+func (f *fake) Close() {}
+
+func (f *fake) ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, name any, args ...any) (client.WorkflowRun, error) {
+	id := o.ID
+	if prefix, _, ok := strings.Cut(id, "/"); ok && (prefix == "plan-rotation" || prefix == "validate-secret") {
+		id = id[:strings.LastIndex(id, "/")] + "/UUID"
+	}
+	f.note("execute %s %s on %s %s", name, id, o.TaskQueue, text(args))
+	if f.running {
+		return nil, serviceerror.NewWorkflowExecutionAlreadyStarted("", "", "")
+	}
+	if result, ok := f.results[name.(string)]; ok {
+		return run{answer{value: result}}, nil
+	}
+	return endless{}, nil
+}
+
+// endless is a workflow that does not end.
+type endless struct{ client.WorkflowRun }
+
+func (endless) Get(ctx context.Context, _ any) error { <-ctx.Done(); return ctx.Err() }
+
+func (f *fake) NewWithStartWorkflowOperation(o client.StartWorkflowOptions, _ any, args ...any) client.WithStartWorkflowOperation {
+	return startOperation{options: o, input: args}
+}
+
+func (f *fake) UpdateWithStartWorkflow(_ context.Context, o client.UpdateWithStartWorkflowOptions) (client.WorkflowUpdateHandle, error) {
+	start := o.StartWorkflowOperation.(startOperation)
+	f.note("start %s on %s %s, conflict %s, update %s %s", start.options.ID, start.options.TaskQueue, text(start.input),
+		start.options.WorkflowIDConflictPolicy, o.UpdateOptions.UpdateName, text(o.UpdateOptions.Args))
+	if f.running {
+		return nil, fmt.Errorf("failed workflow start: %w", serviceerror.NewWorkflowExecutionAlreadyStarted("", "", ""))
+	}
+	next := f.rotated[0]
+	f.rotated = f.rotated[1:]
+	return handle{answer{value: next}}, nil
+}
+
+func (f *fake) UpdateWorkflow(_ context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
+	f.note("update %s %s %s", o.WorkflowID, o.UpdateName, text(o.Args))
+	if f.updated == nil {
+		return nil, serviceerror.NewNotFound("no such workflow")
+	}
+	return handle{answer{value: f.updated}}, nil
+}
+
+func (f *fake) QueryWorkflow(_ context.Context, id, _, kind string, _ ...any) (converter.EncodedValue, error) {
+	if kind == metadataQuery {
+		return encoded{answer{value: &sdkpb.WorkflowMetadata{CurrentDetails: f.details}}}, nil
+	}
+	status, ok := f.statuses[strings.TrimPrefix(id, "rotate-user/")]
+	if !ok {
+		return nil, serviceerror.NewNotFound("no such workflow")
+	}
+	return encoded{answer{value: status}}, nil
+}
+
+func (f *fake) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	response := &workflowservice.DescribeWorkflowExecutionResponse{}
+	if f.busy > 0 {
+		f.busy--
+		response.PendingActivities = append(response.PendingActivities, &workflow.PendingActivityInfo{})
+	}
+	return response, nil
+}
+
+func (f *fake) ListWorkflow(_ context.Context, r *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
+	f.note("list %s", r.Query)
+	if f.listErr != nil && strings.Contains(r.Query, "RotationStatus") {
+		return nil, f.listErr
+	}
+	if len(f.pages) == 0 {
+		return &workflowservice.ListWorkflowExecutionsResponse{}, nil
+	}
+	page := f.pages[0]
+	f.pages = f.pages[1:]
+	return page, nil
+}
+
+var (
+	now     = time.Date(2026, 11, 22, 21, 0, 0, 0, time.UTC)
+	days30  = workflows.RotationRules{AutomaticallyAfterDays: 30}
+	version = "01a2050d-fca5-7499-8f50-befb933d58d0"
+)
+
+// steps are the five, 100 milliseconds each, the last one not ended unless done.
+func steps(n int, done bool) []workflows.Step {
+	all := []workflows.Step{
+		{Name: workflows.CloneUser, Text: "'app_clone'@'%' made equal to 'app'@'%' by 2 changes"},
+		{Name: workflows.StagePassword, Text: "AWSPENDING is version " + version},
+		{Name: workflows.SetPassword, Text: "password of 'app_clone'@'%' set"},
+		{Name: workflows.TestPassword, Text: "version " + version + " logs in as 'app_clone'@'%'"},
+		{Name: workflows.PromotePassword, Text: "AWSCURRENT is version " + version + ", user app_clone"},
+	}[:n]
+	t := now.Add(-10 * time.Second)
+	for i := range all {
+		all[i].StartedAt = t
+		if t = t.Add(100 * time.Millisecond); i < n-1 || done {
+			all[i].EndedAt = t
+		} else {
+			all[i].Text = ""
+		}
+	}
+	return all
+}
+
+func rotation() workflows.Rotation {
+	return workflows.Rotation{
+		VersionID: version, Username: "app_clone", PreviousUsername: "app", Steps: steps(5, true),
+		StartedAt: now.Add(-10 * time.Second), EndedAt: now.Add(-9500 * time.Millisecond),
+		Changes: []string{"grant INSERT on `shop`.* to 'app_clone'@'%'", "revoke DROP on `shop`.* from 'app_clone'@'%'"},
+		Drift:   []string{"revoke DROP on `shop`.* from 'app_clone'@'%'"},
+		InUse:   []string{"3 from 10.0.0.7 (mysqldump)"},
+	}
+}
+
+func failedRotation() workflows.Rotation {
+	return workflows.Rotation{
+		VersionID: version, StartedAt: now.Add(-3 * time.Minute), EndedAt: now.Add(-2 * time.Minute), Steps: steps(3, false),
+		Error: "'app'@'%' is locked: unlock it, or stop its rotation", ErrorType: "Locked",
+	}
+}
+
+func status(s workflows.RotationStatus, rotations ...workflows.Rotation) workflows.Status {
+	return workflows.Status{
+		SecretID: "shop/app", MasterSecretID: "shop/admin", RotationStatus: s, RotationRules: days30, DatabaseHost: "db.example.com:3306",
+		Username: "app_clone", StandbyUsername: "app", LastRotatedDate: now.Add(-26 * time.Hour), NextRotationDate: now.Add(29 * 24 * time.Hour),
+		Rotations: rotations,
+	}
+}
+
+func refusal(kind, message string) error {
+	return sdk.NewNonRetryableApplicationError(message, kind, nil)
+}
+
+func payload(value any) *common.Payload {
+	p, err := converter.GetDefaultDataConverter().ToPayload(value)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+func execution(id string, attributes map[string]*common.Payload) *workflow.WorkflowExecutionInfo {
+	return &workflow.WorkflowExecutionInfo{
+		Execution:        &common.WorkflowExecution{WorkflowId: id},
+		SearchAttributes: &common.SearchAttributes{IndexedFields: attributes},
+	}
+}
+
+func credential() activities.ValidateSecretResult {
+	return activities.ValidateSecretResult{
+		VersionID: version, Username: "app", Account: "'app'@'%'", Server: "db.example.com:3306", ServerVersion: "8.4.6", TLS: true,
+	}
+}
+
+func TestCommands(t *testing.T) {
+	current := status(workflows.Rotating)
+	current.Current = &workflows.Rotation{StartedAt: now.Add(-10 * time.Second), Steps: steps(3, false)}
+	paused, stopped := status(workflows.Paused, rotation()), status(workflows.Stopped)
+	paused.NextRotationDate, stopped.NextRotationDate = time.Time{}, time.Time{}
+	revoked := rotation()
+	revoked.Revoked, revoked.Created, revoked.Warnings = true, true, []string{"the definer of view `shop`.`v` is 'app'@'%'"}
+	tooSoon := refusal(workflows.ErrorMinimumOverlap, "secret shop/app was rotated at 2026-11-22 20:58 UTC: rotating again is safe from 2026-11-22 21:58 UTC, or with Force")
+	unreachable := refusal(activities.ErrorUnreachable, "db.example.com:3306 does not answer")
+	plan := activities.PlanRotationResult{Source: "'app'@'%'", Standby: "'app_clone'@'%'", Server: "db.example.com:3306"}
+	changes := plan
+	changes.Changes = []string{"grant INSERT on `shop`.* to 'app_clone'@'%'", "revoke DROP on `shop`.* from 'app_clone'@'%'"}
+	changes.Statements = []string{"GRANT INSERT ON `shop`.* TO 'app_clone'@'%'", "REVOKE DROP ON `shop`.* FROM 'app_clone'@'%'"}
+	changes.Drift, changes.InUse = changes.Changes[1:], []string{"3 from 10.0.0.7 (mysqldump)"}
+	create := plan
+	create.Created, create.Changes = true, []string{"create 'app_clone'@'%', locked, like 'app'@'%'"}
+
+	full := execution("rotate-user/shop/app", map[string]*common.Payload{
+		"RotationStatus": payload("Failed"), "LastRotatedDate": payload(now.Add(-48 * time.Hour)),
+		"NextRotationDate": payload(now.Add(90 * time.Second)), "DatabaseHost": payload("db.example.com:3306"),
+	})
+	bare, silent := execution("rotate-user/shop/bare", nil), execution("rotate-user/shop/silent", nil)
+	page := func(token string, all ...*workflow.WorkflowExecutionInfo) *workflowservice.ListWorkflowExecutionsResponse {
+		return &workflowservice.ListWorkflowExecutionsResponse{Executions: all, NextPageToken: []byte(token)}
+	}
+	known := func(s workflows.Status) map[string]workflows.Status {
+		return map[string]workflows.Status{"shop/app": s}
+	}
+
+	tests := []struct {
+		name string
+		args string // split at blanks; _ stands for a blank in an argument
+		fake fake
+	}{
+		{"create", "create --secret-id shop/app --master-secret-id shop/admin --username app --grant SELECT_ON_*.* --grant INSERT,_UPDATE_ON_shop.* --dbname shop",
+			fake{results: map[string]any{"CreateUserWorkflow": credential()}}},
+		{"create-refused", "create --secret-id shop/app --master-secret-id shop/admin --username app",
+			fake{results: map[string]any{"CreateUserWorkflow": refusal("NotOurs", "'app'@'%' exists: choose another name")}}},
+		{"validate", "validate --secret-id shop/app --task-queue other", fake{results: map[string]any{"ValidateSecretWorkflow": credential()}}},
+		{"validate-json", "validate --secret-id shop/app -o json", fake{results: map[string]any{"ValidateSecretWorkflow": credential()}}},
+		{"plan-clean", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": plan}}},
+		{"plan-change", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": changes}, statuses: known(status(workflows.Scheduled))}},
+		{"plan-create", "plan --secret-id shop/app --master-secret-id m", fake{results: map[string]any{"PlanRotationWorkflow": create}}},
+		{"plan-json", "plan --secret-id shop/app -o json", fake{results: map[string]any{"PlanRotationWorkflow": changes}}},
+		{"plan-refused", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": refusal("Locked", "'app'@'%' is locked: unlock it")}}},
+		{"plan-failed", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": unreachable}}},
+		{"start", "start --secret-id shop/app --schedule-expression rate(12_hours) --duration 3h --minimum-overlap 0s --drain 30m --require-drained --clone-username app2",
+			fake{rotated: []any{rotation()}, statuses: known(status(workflows.Scheduled, rotation()))}},
+		{"start-json", "start --secret-id shop/app -o json", fake{rotated: []any{rotation()}, statuses: known(status(workflows.Scheduled))}},
+		{"start-no-wait", "start --secret-id shop/app --no-wait", fake{}},
+		{"start-later", "start --secret-id shop/app --rotate-immediately=false", fake{statuses: known(status(workflows.Scheduled)), busy: 1}},
+		{"start-later-refused", "start --secret-id shop/app --rotate-immediately=false", fake{statuses: known(status(workflows.Failed, failedRotation()))}},
+		{"start-again", "start --secret-id shop/app --automatically-after-days 30 --master-secret-id shop/admin", fake{running: true, statuses: known(status(workflows.Scheduled))}},
+		{"start-other-rules", "start --secret-id shop/app --automatically-after-days 7", fake{running: true, statuses: known(status(workflows.Scheduled))}},
+		{"start-other-master", "start --secret-id shop/app --master-secret-id other --no-wait", fake{running: true, statuses: known(status(workflows.Scheduled))}},
+		{"rotate", "rotate --secret-id shop/app", fake{rotated: []any{rotation()}, statuses: known(status(workflows.Scheduled, rotation()))}},
+		{"rotate-json", "rotate --secret-id shop/app -o json", fake{rotated: []any{rotation()}, statuses: known(status(workflows.Scheduled))}},
+		{"rotate-revoke", "rotate --secret-id shop/app --force --revoke-previous --grace 1d", fake{rotated: []any{revoked}, statuses: known(status(workflows.Scheduled))}},
+		{"rotate-refused", "rotate --secret-id shop/app", fake{rotated: []any{tooSoon}, statuses: known(status(workflows.Scheduled, rotation()))}},
+		{"rotate-failed", "rotate --secret-id shop/app", fake{
+			rotated:  []any{refusal("Locked", failedRotation().Error)},
+			statuses: known(status(workflows.Failed, failedRotation())),
+		}},
+		{"rotate-just-rotated", "rotate --secret-id shop/app --force", fake{
+			rotated:  []any{refusal(workflows.ErrorJustRotated, "a rotation has just ended"), rotation()},
+			statuses: known(status(workflows.Scheduled)),
+		}},
+		{"status", "status --secret-id shop/app", fake{statuses: known(status(workflows.Scheduled, rotation(), revoked))}},
+		{"status-json", "status --secret-id shop/app -o json", fake{statuses: known(status(workflows.Scheduled))}},
+		{"status-failed", "status --secret-id shop/app", fake{statuses: known(status(workflows.Failed, failedRotation(), rotation()))}},
+		{"status-rotating", "status --secret-id shop/app", fake{statuses: known(current)}},
+		{"status-paused", "status --secret-id shop/app", fake{statuses: known(paused)}},
+		{"status-none", "status --secret-id shop/app", fake{}},
+		{"pause", "pause --secret-id shop/app", fake{updated: paused}},
+		{"resume", "resume --secret-id shop/app", fake{updated: status(workflows.Scheduled)}},
+		{"reschedule", "reschedule --secret-id shop/app --automatically-after-days 30", fake{updated: status(workflows.Scheduled)}},
+		{"stop", "stop --secret-id shop/app", fake{updated: stopped}},
+		{"stop-none", "stop --secret-id shop/app", fake{}},
+		{"list", "list", fake{
+			pages:    []*workflowservice.ListWorkflowExecutionsResponse{page("more", silent, full), page("", execution("other/id", nil), bare)},
+			statuses: map[string]workflows.Status{"shop/bare": status(workflows.Scheduled)},
+		}},
+		{"list-json", "list -o json", fake{pages: []*workflowservice.ListWorkflowExecutionsResponse{page("", full)}}},
+		{"list-empty", "list", fake{}},
+		{"list-empty-json", "list -o json", fake{}},
+		{"list-failed", "list --status Failed", fake{
+			pages:    []*workflowservice.ListWorkflowExecutionsResponse{page("", full, bare)},
+			statuses: map[string]workflows.Status{"shop/bare": status(workflows.Scheduled)},
+		}},
+		{"list-failed-no-attributes", "list --status Failed", fake{
+			pages:    []*workflowservice.ListWorkflowExecutionsResponse{page("", bare)},
+			statuses: map[string]workflows.Status{"shop/bare": status(workflows.Failed)},
+			listErr:  serviceerror.NewInvalidArgument("invalid query: RotationStatus"),
+		}},
+		{"list-none-paused", "list --status Paused", fake{}},
+		{"delete", "delete --secret-id shop/app --recovery-window-in-days 7", fake{details: "Secret `shop/app` is scheduled for deletion on 2026-11-29 21:00 UTC.", busy: 1}},
+		{"delete-failed", "delete --secret-id shop/app", fake{results: map[string]any{"DeleteUserWorkflow": refusal("SecretsManager", "no such secret")}}},
+		{"delete-again", "delete --secret-id shop/app", fake{running: true}},
+
+		{"usage-none", "status", fake{}},
+		{"usage-command", "spin", fake{}},
+		{"usage-flag", "status --secret shop/app", fake{}},
+		{"usage-argument", "status --secret-id shop/app more", fake{}},
+		{"usage-output", "list -o xml", fake{}},
+		{"usage-secret", "start --secret-id shop_app", fake{}},
+		{"usage-days", "start --secret-id shop/app --automatically-after-days 0", fake{}},
+		{"usage-two-schedules", "start --secret-id shop/app --automatically-after-days 1 --schedule-expression rate(1_day)", fake{}},
+		{"usage-schedule", "reschedule --secret-id shop/app --schedule-expression rate(1_hour)", fake{}},
+		{"usage-no-schedule", "reschedule --secret-id shop/app", fake{}},
+		{"usage-duration", "start --secret-id shop/app --drain 30", fake{}},
+		{"usage-drain", "start --secret-id shop/app --require-drained", fake{}},
+		{"usage-grace", "rotate --secret-id shop/app --grace 1h", fake{}},
+		{"usage-long-grace", "rotate --secret-id shop/app --revoke-previous --grace 2d", fake{}},
+		{"usage-status", "list --status Broken", fake{}},
+		{"usage-window", "delete --secret-id shop/app --recovery-window-in-days 0", fake{}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			args := strings.Fields(test.args)
+			for i := range args {
+				args[i] = strings.ReplaceAll(args[i], "_", " ")
+			}
+			var out, errs bytes.Buffer
+			a := newApp(&out, &errs)
+			a.dial = func(context.Context) (temporal, error) { return &test.fake, nil }
+			code := a.run(t.Context(), args)
+
+			var got strings.Builder
+			fmt.Fprintf(&got, "$ starter %s\n%s", strings.Join(args, " "), out.String())
+			fmt.Fprintf(&got, "--- errors\n%s--- exit %d\n", errs.String(), code)
+			for _, line := range test.fake.asked {
+				fmt.Fprintf(&got, "> %s\n", line)
+			}
+			compare(t, filepath.Join("testdata", test.name+".golden"), got.String())
+			if strings.HasPrefix(test.name, "usage-") != (code == exitUsage) {
+				t.Errorf("exit %d", code)
+			}
+		})
+	}
+}
+
+func newApp(out, errs *bytes.Buffer) *app {
+	return &app{
+		dial:   func(context.Context) (temporal, error) { return nil, errors.New("there is no server in this test") },
+		lookup: func(string) (string, bool) { return "", false },
+		now:    func() time.Time { return now },
+		out:    out, errors: errs,
+	}
+}
+
+func compare(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s differs, -want +got; -update writes it anew:\n%s", path, diff)
+	}
+}
+
+func TestTaskQueueFromEnvironment(t *testing.T) {
+	var out, errs bytes.Buffer
+	a := newApp(&out, &errs)
+	a.lookup = func(name string) (string, bool) { return "from-environment", name == "ROTATE_USER_TASK_QUEUE" }
+	f := &fake{}
+	a.dial = func(context.Context) (temporal, error) { return f, nil }
+	if code := a.run(t.Context(), []string{"start", "--secret-id", "shop/app", "--no-wait"}); code != exitDone {
+		t.Fatalf("exit %d: %s", code, errs.String())
+	}
+	if len(f.asked) != 1 || !strings.Contains(f.asked[0], " on from-environment ") {
+		t.Errorf("asked %q", f.asked)
+	}
+}
+
+func TestUnreachable(t *testing.T) {
+	var out, errs bytes.Buffer
+	if code := newApp(&out, &errs).run(t.Context(), []string{"list"}); code != exitFailed || !strings.Contains(errs.String(), "no server") {
+		t.Errorf("exit %d: %s", code, errs.String())
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	var out, errs bytes.Buffer
+	a := newApp(&out, &errs)
+	a.dial = func(context.Context) (temporal, error) { return &fake{}, nil }
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if code := a.run(ctx, []string{"validate", "--secret-id", "x"}); code != exitFailed || !strings.Contains(errs.String(), "interrupted") {
+		t.Errorf("exit %d: %s", code, errs.String())
+	}
+}
+
+func TestProgress(t *testing.T) {
+	for _, test := range []struct {
+		live bool
+		want string
+	}{
+		{false, "  ✓ CloneUser         100ms  'app_clone'@'%' made equal to 'app'@'%' by 2 changes\n" +
+			"  ✓ StagePassword     100ms  AWSPENDING is version " + version + "\n"},
+		{true, "  … CloneUser\r\033[K  ✓ CloneUser         100ms  'app_clone'@'%' made equal to 'app'@'%' by 2 changes\n" +
+			"  … StagePassword\r\033[K  ✓ StagePassword     100ms  AWSPENDING is version " + version + "\n"},
+	} {
+		var out bytes.Buffer
+		p := &progress{out: &out, live: test.live}
+		for _, seen := range [][]workflows.Step{nil, steps(1, false), steps(1, false), steps(2, false), steps(1, true), steps(2, true)} {
+			p.show(seen)
+		}
+		if diff := cmp.Diff(test.want, out.String()); diff != "" {
+			t.Errorf("live %v:\n%s", test.live, diff)
+		}
+	}
+}
+
+func TestDate(t *testing.T) {
+	for _, test := range []struct {
+		from time.Duration
+		want string
+	}{
+		{0, "now"},
+		{999 * time.Millisecond, "now"},
+		{time.Second, "in 1 second"},
+		{-90 * time.Second, "2 minutes ago"},
+		{59*time.Minute + 59*time.Second, "in 60 minutes"},
+		{time.Hour, "in 1 hour"},
+		{36 * time.Hour, "in 2 days"},
+		{-30 * 24 * time.Hour, "30 days ago"},
+	} {
+		got := date(now.Add(test.from), now)
+		if want := now.Add(test.from).Format("2006-01-02 15:04 UTC") + " (" + test.want + ")"; got != want {
+			t.Errorf("%s: got %q, want %q", test.from, got, want)
+		}
+	}
+	if got := date(time.Time{}, now); got != "" {
+		t.Errorf("no date is %q", got)
+	}
+}
