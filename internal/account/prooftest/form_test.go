@@ -82,6 +82,8 @@ func tableLines(ctx context.Context, c *sql.Conn, a name) ([]string, error) {
 					}
 					if strings.HasPrefix(value, "{") {
 						value = document(value)
+					} else if column == "user_attributes" && value == "NULL" {
+						value = "" // an empty document is all that remains of attributes taken away, and says as little
 					}
 					cells = append(cells, fmt.Sprintf("%s=%q", column, value))
 				}
@@ -160,6 +162,7 @@ func shownLines(ctx context.Context, c *sql.Conn, engine string, a name) ([]stri
 			} {
 				line = strings.ReplaceAll(line, own, "<account>")
 			}
+			line = strings.ReplaceAll(line, " ATTRIBUTE '{}'", "")
 			line = hashes.ReplaceAllString(line, "$1 <hash>")
 			lines = append(lines, "shown: "+sortedGrant(line))
 		}

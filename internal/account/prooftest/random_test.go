@@ -113,6 +113,7 @@ func (x *things) happen(t *rapid.T, who name, when string, least, most int) {
 	for range rapid.IntRange(least, most).Draw(t, when) {
 		statement := strings.ReplaceAll(x.statement(t), "{u}", who.sql())
 		_, err := x.w.conn.ExecContext(t.Context(), statement)
+		t.Logf("%s: %v", statement, err)
 		var refused *mysql.MySQLError
 		if err != nil && (!errors.As(err, &refused) || refused.Number == 1064) {
 			t.Fatalf("%s: %v", statement, err)

@@ -142,6 +142,9 @@ func (r *rotator) rotate(t tester, source, standby name, owned bool) *account.Pl
 	if err != nil {
 		t.Fatalf("plan: %v", err)
 	}
+	if len(w.sent(t)) == mark {
+		t.Fatal("the server's log does not show what is sent")
+	}
 	if wrote := r.changing(t, mark); len(wrote) > 0 {
 		t.Errorf("a plan sent %q", wrote)
 	}

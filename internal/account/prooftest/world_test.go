@@ -1,12 +1,19 @@
 package prooftest
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"database/sql"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -14,10 +21,9 @@ import (
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 )
 
-// What the servers are set to. Statements are logged into a table, so that tests see what was sent and that no password
-// was. The rest is what an administrator may have set that changes how statements are read and answers are written.
+// What the servers are set to. Statements are logged, so that tests see what was sent and that no password was. The rest is what an administrator may have set that changes how statements are read and answers are written.
 var settings = []string{
-	"SET GLOBAL log_output = 'TABLE'", "SET GLOBAL general_log = ON",
+	"SET GLOBAL log_output = 'FILE', general_log_file = 'general.log', general_log = ON",
 	"SET GLOBAL sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT'", "SET GLOBAL sql_quote_show_create = OFF",
 }
 
@@ -81,7 +87,6 @@ type world struct {
 	admin  string    // an administrator whom nobody else uses, with the server's administrator's rights
 	conn   *sql.Conn // his, sql_mode ''
 	secret string    // his password
-	log    *sql.Conn // another's, to read the log without adding to it
 }
 
 func newWorld(t tester, s *mysqld.Server) *world {
@@ -96,7 +101,7 @@ func newWorld(t tester, s *mysqld.Server) *world {
 		everybody = "''@'%'"
 	}
 	must(t, root, "GRANT PROXY ON "+everybody+" TO "+a+" WITH GRANT OPTION")
-	w.conn, w.log = connect(t, s, w.admin, w.secret), root
+	w.conn = connect(t, s, w.admin, w.secret)
 	return w
 }
 
@@ -119,15 +124,65 @@ const firstPassword = "First-12345-password"
 // sent returns all statements that the administrator has sent.
 func (w *world) sent(t tester) []string {
 	t.Helper()
-	rows, err := query(t.Context(), w.log, "SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log WHERE command_type IN ('Query', 'Execute') AND user_host LIKE ? ORDER BY event_time", w.admin+"[%")
-	if err != nil {
+	found, _ := logs.LoadOrStore(w.server.DataDir, &log{path: filepath.Join(w.server.DataDir, "general.log"), users: map[string]string{}, sent: map[string][]string{}})
+	l := found.(*log)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.read(); err != nil {
 		t.Fatal(err)
 	}
-	var all []string
-	for _, row := range rows {
-		all = append(all, row[0])
+	return slices.Clone(l.sent[w.admin])
+}
+
+var logs sync.Map // of *log by data directory
+
+// log reads a server's general log as it grows.
+type log struct {
+	mu    sync.Mutex
+	path  string
+	at    int64               // how far it has been read
+	users map[string]string   // by connection
+	sent  map[string][]string // by user
+	last  string              // the user whose statement goes on, in lines of its own
+}
+
+// An entry begins with a time, which MariaDB leaves out where it has not changed, the connection and a kind.
+var entry = regexp.MustCompile(`^(?:\d\S+(?: +\S+)?)?\t+ *(\d+) ([A-Z][a-z]+(?: [A-Za-z]+)?)\t?(.*)$`)
+
+func (l *log) read() error {
+	f, err := os.Open(l.path)
+	if err != nil {
+		return err
 	}
-	return all
+	defer f.Close()
+	if _, err := f.Seek(l.at, io.SeekStart); err != nil {
+		return err
+	}
+	text, err := io.ReadAll(f)
+	if err != nil {
+		return err
+	}
+	end := bytes.LastIndexByte(text, '\n') + 1
+	l.at += int64(end)
+	for line := range strings.Lines(string(text[:end])) {
+		line = strings.TrimSuffix(line, "\n")
+		m := entry.FindStringSubmatch(line)
+		if m == nil {
+			if all := l.sent[l.last]; len(all) > 0 {
+				all[len(all)-1] += "\n" + line
+			}
+			continue
+		}
+		l.last = ""
+		switch m[2] {
+		case "Connect":
+			l.users[m[1]], _, _ = strings.Cut(m[3], "@")
+		case "Query", "Execute":
+			l.last = l.users[m[1]]
+			l.sent[l.last] = append(l.sent[l.last], m[3])
+		}
+	}
+	return nil
 }
 
 // connect returns a connection that ends with the test.
