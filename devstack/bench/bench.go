@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	awssm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/rotate-user/rotate-user/devstack/stack"
+	"github.com/rotate-user/rotate-user/devstack/temporal"
+)
+
+// bench is the stack under test and what has been measured on it.
+type bench struct {
+	options
+	*stack.Stack
+
+	binary   string // of the worker
+	progress io.Writer
+	silent   log.Logger
+	temporal client.Client
+	roots    *x509.CertPool
+	observer *sql.Conn // of the database's administrator, to read its counters
+	observed *sql.DB
+	pool     *sql.DB // of the administrator, to make users
+	run      string  // sets the names of this run apart
+	masterID string
+	noop     worker.Worker
+
+	calls  atomic.Int64 // of Secrets Manager, by the activities in this process
+	writes atomic.Int64
+
+	report report
+}
+
+func newBench(ctx context.Context, o options, workerBinary string, progress io.Writer) (_ *bench, err error) {
+	b := &bench{options: o, binary: workerBinary, progress: progress, silent: log.NewStructuredLogger(slog.New(slog.DiscardHandler))}
+	if b.Stack, err = stack.Start(ctx, o.stack); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.close())
+		}
+	}()
+	b.run = randomText()[:8]
+	b.masterID = stack.MasterSecret
+	if b.temporal, err = b.dial(ctx); err != nil {
+		return nil, fmt.Errorf("connect to Temporal: %w", err)
+	}
+	_, master, err := b.Read(ctx, b.masterID, "AWSCURRENT")
+	if err != nil {
+		return nil, err
+	}
+	if b.pool, err = b.Open(master.Username, master.Password); err != nil {
+		return nil, err
+	}
+	if b.observed, err = b.Open(master.Username, master.Password); err != nil {
+		return nil, err
+	}
+	if b.observer, err = b.observed.Conn(ctx); err != nil {
+		return nil, err
+	}
+	if b.Database != nil {
+		if b.roots, err = b.Database.RootCAs(); err != nil {
+			return nil, err
+		}
+	} else if b.roots, err = rootCAs(os.Getenv("ROTATE_USER_TLS_CA_FILE")); err != nil {
+		return nil, err
+	}
+	b.report.machine(b.Engine + " " + b.Version)
+	return b, b.startNoop()
+}
+
+func (b *bench) dial(ctx context.Context) (client.Client, error) {
+	if b.Temporal != nil {
+		return client.DialContext(ctx, client.Options{HostPort: b.Temporal.Address(), Namespace: temporal.Namespace, Logger: b.silent})
+	}
+	options, err := envconfig.LoadDefaultClientOptions()
+	if err != nil {
+		return nil, err
+	}
+	options.HostPort, options.Logger = b.stack.TemporalAddress, b.silent
+	return client.DialContext(ctx, options)
+}
+
+func rootCAs(file string) (*x509.CertPool, error) {
+	pool, err := x509.SystemCertPool()
+	if err != nil || file == "" {
+		return pool, err
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate", file)
+	}
+	return pool, nil
+}
+
+func (b *bench) close() error {
+	var errs []error
+	if b.noop != nil {
+		b.noop.Stop()
+	}
+	if b.temporal != nil {
+		b.temporal.Close()
+	}
+	if b.observer != nil {
+		errs = append(errs, b.observer.Close())
+	}
+	for _, db := range []*sql.DB{b.observed, b.pool} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(append(errs, b.Stop())...)
+}
+
+// counted is a client of Secrets Manager whose calls are counted where they leave this process.
+func (b *bench) counted() *awssm.Client {
+	o := b.Client.Options()
+	o.HTTPClient = counter{next: awshttp.NewBuildableClient(), b: b}
+	return awssm.New(o)
+}
+
+type counter struct {
+	next aws.HTTPClient
+	b    *bench
+}
+
+// writes are the operations that share Secrets Manager's quota of 50 a second in an account and region.
+var writes = map[string]bool{
+	"secretsmanager.PutSecretValue": true, "secretsmanager.UpdateSecret": true, "secretsmanager.UpdateSecretVersionStage": true,
+}
+
+func (c counter) Do(r *http.Request) (*http.Response, error) {
+	c.b.calls.Add(1)
+	if writes[r.Header.Get("X-Amz-Target")] {
+		c.b.writes.Add(1)
+	}
+	return c.next.Do(r)
+}
+
+// counters are what the database has counted since it started.
+type counters struct{ connections, statements int }
+
+// look reads the database's counters. Statements are those that its parser has met, the driver's own included; nobody
+// else may use the server meanwhile.
+func (b *bench) look(ctx context.Context) (c counters, err error) {
+	rows, err := b.observer.QueryContext(ctx, `SHOW GLOBAL STATUS WHERE Variable_name = 'Connections' OR Variable_name LIKE 'Com\_%' AND Variable_name NOT IN ('Com_admin_commands', 'Com_show_status')`)
+	if err != nil {
+		return c, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name, value string
+		if err := rows.Scan(&name, &value); err != nil {
+			return c, err
+		}
+		var n int
+		if _, err := fmt.Sscan(value, &n); err != nil {
+			continue // some are texts
+		}
+		if name == "Connections" {
+			c.connections = n
+		} else {
+			c.statements += n
+		}
+	}
+	return c, rows.Err()
+}
+
+// each calls f for 0 to n-1, some at once, and returns the first error.
+func each(ctx context.Context, n, atOnce int, f func(context.Context, int) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range atOnce {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if err := f(ctx, i); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+func randomText() string {
+	var raw [16]byte
+	rand.Read(raw[:])
+	return hex.EncodeToString(raw[:])
+}

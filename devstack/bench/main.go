@@ -1,0 +1,138 @@
+// Bench measures what a rotation costs, beside the least that any rotation of the same kind can cost: on a real database
+// with TLS, through the Secrets Manager endpoint and the Temporal server of the stack, or through others. What is compared
+// is measured in turns, so that a busy machine is busy for all.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rotate-user/rotate-user/devstack/stack"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := newCommand().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// options say on what and how much to measure.
+type options struct {
+	stack stack.Options
+
+	rounds   int // of what is measured one at a time
+	secrets  int // of a mass rotation
+	sleeping int // secrets
+	output   string
+	profile  string
+}
+
+func newCommand() *cobra.Command {
+	var o options
+	cmd := &cobra.Command{
+		Use:               "bench",
+		Short:             "Measure what a rotation costs",
+		Args:              cobra.NoArgs,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			root, err := repository(cmd.Context())
+			if err != nil {
+				return err
+			}
+			o.stack.Dir = filepath.Join(root, ".devstack", "bench")
+			o.stack.MySQLAdminPassword = os.Getenv("MYSQL_ADMIN_PASSWORD")
+			if !filepath.IsAbs(o.output) {
+				// The command runs in devstack/, but whoever types a path is likely to be in the root.
+				o.output = filepath.Join(root, o.output)
+			}
+			if err := os.RemoveAll(o.stack.Dir); err != nil {
+				return err
+			}
+			bin, err := stack.Build(cmd.Context(), root, o.stack.Dir)
+			if err != nil {
+				return err
+			}
+			r, err := measure(cmd.Context(), o, filepath.Join(bin, "worker"), cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			return r.write(cmd.OutOrStdout(), o.output)
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&o.rounds, "rounds", 100, "how often to measure what is measured one at a time")
+	f.IntVar(&o.secrets, "secrets", 500, "secrets of a mass rotation")
+	f.IntVar(&o.sleeping, "sleeping", 10000, "secrets that sleep while the worker is looked at; 0 leaves that out")
+	f.StringVar(&o.output, "output", "bench.json", "write the figures to this file")
+	f.StringVar(&o.profile, "profile", "", "write CPU and allocation profiles of the activities to this directory")
+	f.StringVar(&o.stack.TemporalAddress, "temporal-address", "", "use the Temporal server at this host:port; TEMPORAL_... variables say how")
+	f.StringVar(&o.stack.SecretsManagerEndpoint, "secretsmanager-endpoint", "", `use the Secrets Manager at this URL, or "aws" for AWS; AWS_... variables say how`)
+	f.StringVar(&o.stack.MySQLAddress, "mysql-address", "", "use the database server at this host:port; ROTATE_USER_TLS_CA_FILE names its CA")
+	f.StringVar(&o.stack.MySQLAdminUser, "mysql-admin-user", "", "its administrator, with the password in MYSQL_ADMIN_PASSWORD")
+	f.StringVar(&o.stack.Mysqld, "mysqld", "", "our own database server: mysql, mariadb or a path (default: the first one found)")
+	cmd.AddCommand(newSimulateCommand())
+	return cmd
+}
+
+// repository is the root of the repository that holds the working directory.
+func repository(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/rotate-user/rotate-user").Output()
+	if err != nil {
+		return "", fmt.Errorf("not in the repository of rotate-user: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// measure starts a stack, measures everything on it, and stops it.
+func measure(ctx context.Context, o options, worker string, progress io.Writer) (_ *report, err error) {
+	b, err := newBench(ctx, o, worker, progress)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	for _, part := range []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"making users and secrets", b.prepare},
+		{"counting", b.count},
+		{"one at a time, in turns", b.oneAtATime},
+		{"many at once, in turns", b.manyAtOnce},
+		{"a worker's death", b.recover},
+		{"sleeping secrets", b.sleep},
+	} {
+		fmt.Fprintf(progress, "%s ...\n", part.name)
+		if err := part.run(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", part.name, err)
+		}
+	}
+	return &b.report, nil
+}
+
+// write prints the table and writes the figures.
+func (r *report) write(w io.Writer, file string) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(w, r.table()); err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(text, '\n'), 0o644)
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// report is what was measured. Times are in milliseconds unless their name says otherwise; ratios are of medians of the
+// same run.
+type report struct {
+	Date        time.Time `json:"date"`
+	Database    string    `json:"database"`
+	CPUs        int       `json:"cpus"`
+	Go          string    `json:"go"`
+	LoadAtStart string    `json:"load_average_at_start,omitempty"`
+
+	SMCalls             int `json:"sm_calls"`
+	SMWrites            int `json:"sm_writes"`
+	MySQLConnections    int `json:"mysql_connections"`
+	MySQLStatements     int `json:"mysql_statements"`
+	HistoryEvents       int `json:"history_events"`
+	HistoryBytes        int `json:"history_bytes"`
+	HistoryEventsAsleep int `json:"history_events_asleep"`
+	HistoryBytesAsleep  int `json:"history_bytes_asleep"`
+
+	ActivitiesToLimit       float64 `json:"activities_to_limit"`
+	RotationToNoopPlusLimit float64 `json:"rotation_to_noop_plus_limit"`
+
+	LimitMSMedian           float64 `json:"limit_ms_median"`
+	LimitMSP90              float64 `json:"limit_ms_p90"`
+	ActivitiesMSMedian      float64 `json:"activities_ms_median"`
+	ActivitiesMSP90         float64 `json:"activities_ms_p90"`
+	NoopMSMedian            float64 `json:"noop_ms_median"`
+	NoopMSP90               float64 `json:"noop_ms_p90"`
+	RotationMSMedian        float64 `json:"rotation_ms_median"`
+	RotationMSP90           float64 `json:"rotation_ms_p90"`
+	UnpacedRotationMSMedian float64 `json:"unpaced_rotation_ms_median"`
+	UnpacedRotationMSP90    float64 `json:"unpaced_rotation_ms_p90"`
+
+	MassRotationPerS  float64      `json:"mass_rotation_per_s"`
+	MassRotationShare float64      `json:"mass_rotation_share"`
+	Mass              []massResult `json:"mass"`
+
+	Sleeping                      int     `json:"sleeping"`
+	StartsPerS                    float64 `json:"starts_per_s"`
+	SleepingWorkerMB              float64 `json:"sleeping_worker_mb"`
+	SleepingWorkerCorePercent     float64 `json:"sleeping_worker_core_percent"`
+	RotationAmongSleepingMSMedian float64 `json:"rotation_among_sleeping_ms_median"`
+
+	RecoverySMedian float64 `json:"recovery_s_median"`
+	RecoverySMax    float64 `json:"recovery_s_max"`
+}
+
+// massResult is one level of a mass rotation.
+type massResult struct {
+	AtOnce       int     `json:"at_once"`
+	RotationPerS float64 `json:"rotation_per_s"`
+	NoopPerS     float64 `json:"noop_per_s"`
+	LimitPerS    float64 `json:"limit_per_s"`
+	WorkerCPUMS  float64 `json:"worker_cpu_ms_per_rotation"`
+}
+
+func (r *report) machine(database string) {
+	r.Date, r.Database, r.CPUs, r.Go = time.Now().UTC().Truncate(time.Second), database, runtime.NumCPU(), runtime.Version()
+	if load, err := os.ReadFile("/proc/loadavg"); err == nil { // Linux
+		r.LoadAtStart = strings.Join(strings.Fields(string(load))[:3], " ")
+	}
+}
+
+// table is for people, and for the README.
+func (r *report) table() string {
+	var b strings.Builder
+	row := func(cells ...string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
+	n := func(v int) string { return fmt.Sprint(v) }
+	x := func(v float64) string { return fmt.Sprintf("%.2f", v) }
+	ms := func(median, p90 float64) string { return fmt.Sprintf("%.0f ms, %.0f ms", median, p90) }
+	row("one rotation", "rotate-user", "goal", "AWS's function")
+	row("---", "---:", "---:", "---:")
+	row("calls of Secrets Manager, writes among them", n(r.SMCalls)+", "+n(r.SMWrites), "8", "14")
+	row("connections to the database", n(r.MySQLConnections), "3", "4, one of them refused")
+	row("statements", n(r.MySQLStatements), "25", "17")
+	row("activities in a row, as a multiple of the raw limit", x(r.ActivitiesToLimit), "1.5", "4.3")
+	row("the rotation, as a multiple of a no-op workflow and the raw limit", x(r.RotationToNoopPlusLimit), "1.3", "not durable")
+	row("events in Temporal's history, bytes", fmt.Sprintf("%d, %d", r.HistoryEvents, r.HistoryBytes), "42", "")
+	row("the same, asleep", fmt.Sprintf("%d, %d", r.HistoryEventsAsleep, r.HistoryBytesAsleep), "", "")
+	row("median, 90th percentile", ms(r.RotationMSMedian, r.RotationMSP90), "", "64 to 87 ms")
+	row("without the limit on the pace", ms(r.UnpacedRotationMSMedian, r.UnpacedRotationMSP90), "", "")
+	row("the activities in a row, without Temporal", ms(r.ActivitiesMSMedian, r.ActivitiesMSP90), "", "")
+	row("a no-op workflow of five activities", ms(r.NoopMSMedian, r.NoopMSP90), "", "")
+	row("the raw limit", ms(r.LimitMSMedian, r.LimitMSP90), "", "")
+	b.WriteString("\n")
+	row("a mass rotation, without the limit on its pace", "rotations/s", "no-op workflows/s", "raw limits/s", "worker's CPU for each")
+	row("---", "---:", "---:", "---:", "---:")
+	for _, m := range r.Mass {
+		row(n(m.AtOnce)+" at once", fmt.Sprintf("%.1f", m.RotationPerS), fmt.Sprintf("%.1f", m.NoopPerS), fmt.Sprintf("%.1f", m.LimitPerS), fmt.Sprintf("%.1f ms", m.WorkerCPUMS))
+	}
+	row("the best of each: rotations as a share of the lesser of the others", fmt.Sprintf("%.0f %%", r.MassRotationShare*100), "goal: 70 %", "", "")
+	b.WriteString("\n")
+	row("the fleet", "", "goal")
+	row("---", "---:", "---:")
+	if r.Sleeping > 0 {
+		row(fmt.Sprintf("a worker's memory with %d sleeping secrets", r.Sleeping), fmt.Sprintf("%.0f MB", r.SleepingWorkerMB), "150 MB")
+		row("its CPU, as a share of a core", fmt.Sprintf("%.2f %%", r.SleepingWorkerCorePercent), "1 %")
+		row("a rotation among them, median", fmt.Sprintf("%.0f ms", r.RotationAmongSleepingMSMedian), "")
+		row("workflows started", fmt.Sprintf("%.0f/s", r.StartsPerS), "")
+	}
+	row("after a worker's death: median and last of 8 rotations under way", fmt.Sprintf("%.1f s, %.1f s", r.RecoverySMedian, r.RecoverySMax), "")
+	fmt.Fprintf(&b, "\n%s, Go %s, %d CPUs, %s; load average at the start %s.\n", r.Database, strings.TrimPrefix(r.Go, "go"), r.CPUs, r.Date.Format(time.DateOnly), r.LoadAtStart)
+	return b.String()
+}

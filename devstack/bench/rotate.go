@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awssm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/devstack/stack"
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/secret"
+)
+
+// subject is a user whose password is rotated, with its secret.
+type subject struct {
+	user, secretID string
+	// pair and digest are what a workflow knows after a rotation.
+	pair   []string
+	digest string
+}
+
+// newSubject makes a user with a few rights, and its secret.
+func (b *bench) newSubject(ctx context.Context, name string) (*subject, error) {
+	s := &subject{user: "b" + b.run + "_" + name, secretID: "bench/" + b.run + "/" + name}
+	password := randomText()
+	for _, statement := range []string{
+		"CREATE USER '" + s.user + "'@'%' IDENTIFIED BY '" + password + "'",
+		"GRANT SELECT, INSERT, UPDATE, DELETE ON `bench" + b.run + "`.* TO '" + s.user + "'@'%'",
+	} {
+		if _, err := b.pool.ExecContext(ctx, statement); err != nil {
+			return nil, fmt.Errorf("make %s: %w", s.user, err)
+		}
+	}
+	text, err := json.Marshal(stack.Credential{
+		Engine: b.Engine, Host: b.Host, Port: b.Port, Username: s.user, Password: password, MasterARN: b.masterID,
+	})
+	if err != nil {
+		return nil, err
+	}
+	_, err = b.Client.CreateSecret(ctx, &awssm.CreateSecretInput{Name: &s.secretID, SecretString: aws.String(string(text))})
+	return s, err
+}
+
+// limit is the least that a rotation with a second account can do: read both secrets, store the next password, set it,
+// log in with it, move the label.
+func (b *bench) limit(ctx context.Context, s *subject) error {
+	from, current, err := b.Read(ctx, s.secretID, "AWSCURRENT")
+	if err != nil {
+		return err
+	}
+	_, master, err := b.Read(ctx, b.masterID, "AWSCURRENT")
+	if err != nil {
+		return err
+	}
+	current.Password = randomText()
+	text, err := json.Marshal(current)
+	if err != nil {
+		return err
+	}
+	to := uuid.NewString()
+	if _, err := b.Client.PutSecretValue(ctx, &awssm.PutSecretValueInput{
+		SecretId: &s.secretID, ClientRequestToken: &to, SecretString: aws.String(string(text)), VersionStages: []string{"AWSPENDING"},
+	}); err != nil {
+		return err
+	}
+	if err := b.setAndLogIn(ctx, master, current); err != nil {
+		return err
+	}
+	_, err = b.Client.UpdateSecretVersionStage(ctx, &awssm.UpdateSecretVersionStageInput{
+		SecretId: &s.secretID, VersionStage: aws.String("AWSCURRENT"), RemoveFromVersionId: &from, MoveToVersionId: &to,
+	})
+	return err
+}
+
+// setAndLogIn is the database's share of the limit.
+func (b *bench) setAndLogIn(ctx context.Context, master, user stack.Credential) error {
+	connected := func(name, password, statement string) error {
+		db, err := b.Open(name, password)
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		conn, err := db.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		if statement != "" {
+			_, err = conn.ExecContext(ctx, statement)
+		}
+		return errors.Join(err, conn.Close())
+	}
+	if err := connected(master.Username, master.Password, "ALTER USER '"+user.Username+"'@'%' IDENTIFIED BY '"+user.Password+"'"); err != nil {
+		return err
+	}
+	return connected(user.Username, user.Password, "")
+}
+
+// direct is the activities without Temporal, with connections and memories of their own.
+type direct struct {
+	*testsuite.TestActivityEnvironment
+	a *activities.Activities
+}
+
+func (b *bench) newDirect() *direct {
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(b.silent)
+	d := &direct{
+		TestActivityEnvironment: suite.NewTestActivityEnvironment(),
+		a: &activities.Activities{
+			Secrets: secret.NewStore(b.counted()), Accounts: &account.Dialer{RootCAs: b.roots},
+		},
+	}
+	d.RegisterActivity(d.a)
+	return d
+}
+
+func (d *direct) close() error { return d.a.Accounts.Close() }
+
+// rotate calls the five activities in a row, with what a workflow would give them.
+func (d *direct) rotate(s *subject) error {
+	var clone activities.CloneUserResult
+	value, err := d.ExecuteActivity("CloneUser", activities.CloneUserInput{
+		SecretID: s.secretID, VersionID: uuid.NewString(), Mark: s.secretID, Pair: s.pair, Digest: s.digest, Force: true,
+	})
+	if err != nil {
+		return err
+	}
+	if err := value.Get(&clone); err != nil {
+		return err
+	}
+	for _, name := range []string{"StagePassword", "SetPassword", "TestPassword", "PromotePassword"} {
+		if _, err := d.ExecuteActivity(name, clone.Rotation); err != nil {
+			return err
+		}
+	}
+	s.pair = []string{clone.Rotation.Source.User, clone.Rotation.Standby.User}
+	s.digest = clone.Digest
+	return nil
+}
+
+// count finds the calls, connections and statements of one rotation of an account in sync by a worker that has just
+// started, and what it leaves in Temporal's history.
+func (b *bench) count(ctx context.Context) error {
+	s, err := b.newSubject(ctx, "counted")
+	if err != nil {
+		return err
+	}
+	for range 2 { // the first makes the clone
+		d := b.newDirect()
+		before, err := b.look(ctx)
+		if err != nil {
+			return err
+		}
+		b.calls.Store(0)
+		b.writes.Store(0)
+		if err := errors.Join(d.rotate(s), d.close()); err != nil {
+			return err
+		}
+		after, err := b.look(ctx)
+		if err != nil {
+			return err
+		}
+		b.report.SMCalls, b.report.SMWrites = int(b.calls.Load()), int(b.writes.Load())
+		b.report.MySQLConnections = after.connections - before.connections
+		b.report.MySQLStatements = after.statements - before.statements
+	}
+	return b.countHistory(ctx, s)
+}
+
+func (b *bench) prepare(ctx context.Context) error {
+	_, err := b.pool.ExecContext(ctx, "CREATE DATABASE `bench"+b.run+"`")
+	return err
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rotate-user/rotate-user/devstack/stack"
+	"github.com/rotate-user/rotate-user/internal/schedule"
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// queue is a task queue with a worker of its own.
+type queue struct {
+	*stack.Worker
+	name string
+}
+
+// start starts a worker of its own kind.
+func (b *bench) start(ctx context.Context, name string, args ...string) (*queue, error) {
+	q := &queue{name: "bench-" + b.run + "-" + name}
+	var err error
+	q.Worker, err = b.StartWorker(ctx, b.binary, "worker-"+name, append([]string{"--task-queue", q.name}, args...)...)
+	return q, err
+}
+
+// fall starts the workflow of a subject as continue-as-new would after a rotation: asleep.
+func (b *bench) fall(ctx context.Context, q *queue, s *subject, wakes time.Time) error {
+	_, err := b.temporal.ExecuteWorkflow(ctx,
+		client.StartWorkflowOptions{ID: workflows.RotateUserWorkflowID(s.secretID), TaskQueue: q.name}, "RotateUserWorkflow",
+		workflows.RotateUserInput{SecretID: s.secretID, MinimumOverlap: new(schedule.Duration)},
+		&workflows.State{
+			LastRotatedDate: time.Now().Add(-30 * 24 * time.Hour), NextRotationDate: wakes, WindowCloses: wakes.Add(12 * time.Hour),
+			Usernames: s.pair, Digest: s.digest, DatabaseHost: fmt.Sprintf("%s:%d", b.Host, b.Port), SearchAttributes: b.Stack.Temporal != nil,
+		})
+	return err
+}
+
+func nextMonth() time.Time { return time.Now().Add(30 * 24 * time.Hour) }
+
+// rotate asks a workflow that sleeps to rotate, and waits for the end of it.
+func (b *bench) rotate(ctx context.Context, s *subject) error {
+	update, err := b.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+		WorkflowID: workflows.RotateUserWorkflowID(s.secretID), UpdateName: workflows.RotateUpdate,
+		Args: []any{workflows.RotateRequest{Force: true}}, WaitForStage: client.WorkflowUpdateStageCompleted,
+	})
+	if err != nil {
+		return err
+	}
+	return update.Get(ctx, nil)
+}
+
+// runNoop runs a workflow of five activities in a row that do nothing.
+func (b *bench) runNoop(ctx context.Context) error {
+	run, err := b.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{TaskQueue: "bench-" + b.run + "-noop"}, noopWorkflow)
+	if err != nil {
+		return err
+	}
+	return run.Get(ctx, nil)
+}
+
+func noopWorkflow(ctx workflow.Context) error {
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: workflows.StepTimeout})
+	for range 5 {
+		if err := workflow.ExecuteActivity(ctx, noopActivity).Get(ctx, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func noopActivity(context.Context) error { return nil }
+
+func (b *bench) startNoop() error {
+	w := worker.New(b.temporal, "bench-"+b.run+"-noop", worker.Options{})
+	w.RegisterWorkflow(noopWorkflow)
+	w.RegisterActivity(noopActivity)
+	if err := w.Start(); err != nil {
+		return err
+	}
+	b.noop = w
+	return nil
+}
+
+// countHistory lets the timer of one workflow fire, and looks at the run that rotated and at the one that sleeps after it.
+func (b *bench) countHistory(ctx context.Context, s *subject) error {
+	q, err := b.start(ctx, "history")
+	if err != nil {
+		return err
+	}
+	if err := b.fall(ctx, q, s, time.Now().Add(time.Second)); err != nil {
+		return err
+	}
+	id := workflows.RotateUserWorkflowID(s.secretID)
+	first, err := b.temporal.DescribeWorkflowExecution(ctx, id, "")
+	if err != nil {
+		return err
+	}
+	rotated := first.GetWorkflowExecutionInfo().GetExecution().GetRunId()
+	if err := b.await(ctx, func() (bool, error) {
+		now, err := b.temporal.DescribeWorkflowExecution(ctx, id, "")
+		if err != nil {
+			return false, err
+		}
+		info := now.GetWorkflowExecutionInfo()
+		b.report.HistoryEventsAsleep, b.report.HistoryBytesAsleep = int(info.GetHistoryLength()), int(info.GetHistorySizeBytes())
+		return info.GetExecution().GetRunId() != rotated && asleep(info.GetHistoryLength()), nil
+	}); err != nil {
+		return err
+	}
+	run, err := b.temporal.DescribeWorkflowExecution(ctx, id, rotated)
+	if err != nil {
+		return err
+	}
+	info := run.GetWorkflowExecutionInfo()
+	b.report.HistoryEvents, b.report.HistoryBytes = int(info.GetHistoryLength()), int(info.GetHistorySizeBytes())
+	if err := b.temporal.TerminateWorkflow(ctx, id, "", "measured"); err != nil {
+		return err
+	}
+	return q.Stop()
+}
+
+// asleep says whether a run's history is that of one that waits for its timer: started, one task of three events, timer.
+func asleep(events int64) bool { return events == 5 }
+
+// await asks again and again, for two minutes at most.
+func (b *bench) await(ctx context.Context, done func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		ok, err := done()
+		if ok || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
