@@ -64,6 +64,9 @@ func (b *bench) login(user, password string) *Admin {
 // clean drops all accounts and schemas of tests.
 func (b *bench) clean() {
 	b.Helper()
+	if !b.maria {
+		b.exec("SET GLOBAL mandatory_roles = ''")
+	}
 	table := "user"
 	if b.maria {
 		table = "global_priv"
@@ -155,7 +158,7 @@ func (b *bench) shown(n Name) []string {
 	var lines []string
 	own := fmt.Sprintf("%s@%s", quoteIdentifier(n.User), quoteIdentifier(n.Host))
 	for _, r := range append(b.rows("SHOW GRANTS FOR "+n.String()), b.rows("SHOW CREATE USER "+n.String())...) {
-		line := strings.ReplaceAll(r[0], own, "<own>")
+		line := strings.NewReplacer(" TO "+own, " TO <own>", " FROM "+own, " FROM <own>", " FOR "+own, " FOR <own>", "CREATE USER "+own, "CREATE USER <own>").Replace(r[0])
 		for _, intro := range []string{" AS 0x", " AS '", " BY PASSWORD '", " USING '"} {
 			if i := strings.Index(line, intro); i >= 0 {
 				end := "'"

@@ -357,8 +357,19 @@ func (d *differ) defaultRoles() {
 	if d.mariadb {
 		word = "FOR"
 	}
+	// On MariaDB a default role outlives the role's being revoked. It is set while the account has the role.
+	var borrowed []right
+	for _, r := range d.missing(defaultRole) {
+		if lent := (right{kind: role, a: r.a, b: r.b}); d.mariadb && !d.wants(lent) {
+			borrowed = append(borrowed, lent)
+			d.step("GRANT "+r.on()+" TO "+d.name.String(), "grant role "+r.on()+" to "+d.name.String()+", to make it the default", lent)
+		}
+	}
 	d.step("SET DEFAULT ROLE "+roles+" "+word+" "+d.name.String(), "set default role "+roles+" for "+d.name.String(),
 		append(d.missing(defaultRole), d.extra(defaultRole)...)...)
+	for _, r := range borrowed {
+		d.step("REVOKE "+r.on()+" FROM "+d.name.String(), "revoke role "+r.on()+" from "+d.name.String(), r)
+	}
 }
 
 // clauses are in the order of the grammar of CREATE USER and ALTER USER. Those under WITH stand together.

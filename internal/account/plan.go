@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -144,6 +145,9 @@ func (a *Admin) plan(ctx context.Context, p Pair, ps *pairState) (*Plan, error) 
 		plan.steps = append(plan.steps, st)
 	}
 	plan.steps = append(plan.steps, difference(ps.source, target, plan.powers)...)
+	if err := a.checkRoles(ctx, ps, plan); err != nil { // before the powers: nobody has any on a role that is gone
+		return nil, err
+	}
 	if err := a.checkPowers(ctx, plan.powers, ps, plan.steps); err != nil {
 		return nil, err
 	}
@@ -245,7 +249,7 @@ func (a *Admin) check(p Pair, plan *Plan, ps *pairState) (fresh bool, err error)
 		return false, refuse(AmbiguousPair, "the name of %s ends in _clone and nothing says which account is its other half: give CloneUsername", source.name)
 	}
 	for _, s := range ps.others {
-		if s.name.User == p.Standby && !s.name.same(plan.Standby) {
+		if s.name.User == p.Standby && !s.role && !s.name.same(plan.Standby) {
 			return false, refuse(OtherHost, "there is an account %s besides %s, which would win some of its logins: drop it or choose another CloneUsername",
 				s.name, plan.Standby)
 		}
@@ -350,23 +354,44 @@ func (a *Admin) systemRoles(ctx context.Context, steps []step) ([]right, error) 
 	return system, nil
 }
 
+// checkRoles refuses a default role that no longer exists, as MariaDB keeps it.
+func (a *Admin) checkRoles(ctx context.Context, ps *pairState, plan *Plan) error {
+	if !a.server.mariadb {
+		return nil
+	}
+	var roles []right
+	for _, st := range plan.steps {
+		for _, r := range st.needs {
+			if _, stays := ps.source.rights[r]; r.kind == defaultRole && stays {
+				roles = append(roles, r)
+			}
+		}
+	}
+	return a.checkExist(ctx, ps, roles, "mysql.global_priv", "User", "Host", "''")
+}
+
 // checkObjects refuses rights on columns and routines that no longer exist: no statement grants them.
 func (a *Admin) checkObjects(ctx context.Context, ps *pairState, plan *Plan) error {
-	var columns, routines []right
+	var columns, routines, libraries []right
 	for _, st := range plan.steps {
 		if !strings.HasPrefix(st.Statement, "GRANT") {
 			continue
 		}
 		for _, r := range st.needs {
-			switch r.kind {
-			case columnOf:
+			switch {
+			case r.kind == columnOf:
 				columns = append(columns, r)
-			case routine:
+			case r.kind == routine && r.c == "LIBRARY":
+				libraries = append(libraries, r)
+			case r.kind == routine:
 				routines = append(routines, r)
 			}
 		}
 	}
 	if err := a.checkExist(ctx, ps, columns, "information_schema.COLUMNS", "TABLE_SCHEMA", "TABLE_NAME", "COLUMN_NAME"); err != nil {
+		return err
+	}
+	if err := a.checkExist(ctx, ps, libraries, "information_schema.LIBRARIES", "LIBRARY_SCHEMA", "LIBRARY_NAME", "'LIBRARY'"); err != nil {
 		return err
 	}
 	return a.checkExist(ctx, ps, routines, "information_schema.ROUTINES", "ROUTINE_SCHEMA", "ROUTINE_NAME", "ROUTINE_TYPE")
@@ -402,6 +427,10 @@ func (a *Admin) checkExist(ctx context.Context, ps *pairState, rights []right, v
 
 // warn adds what belongs to the source's name, or acts on both accounts alike, and is no part of the comparison.
 func (plan *Plan) warn(ps *pairState, server *server) {
+	slices.Sort(ps.source.uses)
+	for _, use := range ps.source.uses {
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s, and %s is not the same to it", use, plan.Standby))
+	}
 	if days := server.variables["default_password_lifetime"]; days != "" && days != "0" && ps.source.properties["PASSWORD EXPIRE"] == "DEFAULT" {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("passwords expire after %s days by default on this server: rotate at least twice in that time", days))
 	} else if v := ps.source.properties["PASSWORD EXPIRE"]; strings.HasPrefix(v, "INTERVAL") {

@@ -188,6 +188,8 @@ func (a *Admin) readOtherRights(ctx context.Context, users []string, by map[gran
 	part("role_edges", "role", "TO_USER", "TO_HOST", "FROM_USER", "FROM_HOST", "WITH_ADMIN_OPTION", "''")
 	part("default_roles", "default", "USER", "HOST", "DEFAULT_ROLE_USER", "DEFAULT_ROLE_HOST", "'N'", "''")
 	part("roles_mapping", "role", "User", "Host", "Role", "''", "Admin_option", "''")
+	part("role_edges", "granted", "FROM_USER", "FROM_HOST", "TO_USER", "TO_HOST", "''", "''")
+	part("proxies_priv", "proxied", "Proxied_user", "Proxied_host", "User", "Host", "''", "''")
 	if a.server.mariadb {
 		// What the server holds in memory, in its own words, the meaning of old versions' bits included. It does not
 		// escape quotes in the grantee, so that a grantee spelt here is only as good as its being compared whole.
@@ -248,6 +250,10 @@ func (a *Admin) readOtherRights(ctx context.Context, users []string, by map[gran
 			s.add(right{dynamic, a, "", "", ""}, value == "Y")
 		case "role":
 			s.add(right{role, "", a, b, ""}, value == "Y")
+		case "granted":
+			s.uses = append(s.uses, fmt.Sprintf("%s has %s as a role", Name{a, b}, s.name))
+		case "proxied":
+			s.uses = append(s.uses, fmt.Sprintf("%s may be a proxy of %s", Name{a, b}, s.name))
 		case "default":
 			s.add(right{defaultRole, "", a, b, ""}, false)
 		}

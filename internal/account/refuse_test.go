@@ -55,6 +55,9 @@ func TestRefuse(t *testing.T) {
 		{name: "future column", engine: "mysql", statements: []string{"ALTER TABLE mysql.user ADD COLUMN Horoscope VARCHAR(10)", "UPDATE mysql.user SET Horoscope = 'leo' WHERE User = 'app'"}, pair: pair, reason: Unknown, says: "horoscope"},
 		{name: "future privilege", engine: "mysql", statements: []string{"ALTER TABLE mysql.user ADD COLUMN Fly_priv ENUM('N','Y') NOT NULL DEFAULT 'N'", "UPDATE mysql.user SET Fly_priv = 'Y' WHERE User = 'app'"}, pair: pair, reason: Unknown, says: "FLY"},
 		{name: "future kind of grant", statements: []string{"CREATE TABLE mysql.moon_grants (User CHAR(32), Host CHAR(60), Moon INT)", "INSERT INTO mysql.moon_grants VALUES ('app', '%', 1)"}, pair: pair, reason: Unknown, says: "mysql.moon_grants"},
+		{name: "routine gone", engine: "mysql", statements: []string{"INSERT INTO mysql.procs_priv (Host, Db, User, Routine_name, Routine_type, Grantor, Proc_priv) VALUES ('%', 'shop', 'app', 'gone', 'PROCEDURE', '', 'Execute')",
+			"FLUSH PRIVILEGES"}, pair: pair, reason: ObjectGone, says: "PROCEDURE `shop`.`gone`"},
+		{name: "default role gone", engine: "mariadb", statements: []string{"CREATE ROLE r1", "GRANT r1 TO app", "SET DEFAULT ROLE r1 FOR app", "REVOKE r1 FROM app", "DROP ROLE r1"}, pair: pair, reason: ObjectGone, says: "`r1`"},
 		{name: "read only", statements: []string{"SET GLOBAL read_only = ON"}, pair: pair, reason: ReadOnly, says: "read_only"},
 	}
 	each(t, func(b *bench) {

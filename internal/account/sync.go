@@ -121,11 +121,11 @@ func (a *Admin) apply(ctx context.Context, st step) error {
 		if err := a.exec(ctx, "SET SESSION sql_mode = 'ORACLE'"); err != nil {
 			return err
 		}
-		// By closing the connection, should it fail; every other statement counts on the empty mode.
+		// By closing the connection, should it fail; every other statement counts on the mode of before.
 		defer func() {
 			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
-			if a.exec(end, "SET SESSION sql_mode = ''") != nil {
+			if a.exec(end, "SET SESSION sql_mode = "+sqlMode) != nil {
 				a.discard()
 			}
 		}()
