@@ -31,8 +31,6 @@ var update = flag.Bool("update", false, "write what the commands print to testda
 
 // fake is a Temporal server that answers what a test says, and keeps what it was asked.
 type fake struct {
-	temporal // what no test expects panics
-
 	statuses map[string]workflows.Status // by secret; each other one has no workflow
 	results  map[string]any              // of workflows, by type: a value or an error
 	rotated  []any                       // the answers to the update rotate, in their order: a value or an error

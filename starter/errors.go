@@ -40,7 +40,7 @@ func (a *app) explain(ctx context.Context, err error) string {
 	var advice advised
 	switch {
 	case ctx.Err() != nil:
-		return "interrupted; what was asked for goes on"
+		return "interrupted; what was begun goes on"
 	case errors.As(err, &advice):
 		return a.explain(ctx, advice.error) + "\n" + advice.advice
 	case errors.As(err, &application):

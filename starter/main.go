@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -31,7 +30,7 @@ func dial(ctx context.Context) (temporal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("temporal configuration: %w", err)
 	}
-	options.Logger = log.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	c, err := client.DialContext(ctx, options)
 	if err != nil {
 		return nil, fmt.Errorf("connect to Temporal at %s: %w\nSet TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE, or a profile, as for the temporal CLI",

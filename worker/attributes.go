@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -78,7 +79,8 @@ func (s *searchAttributes) watch(ctx context.Context) {
 // settled is what is missing after the registration has ended with err. The same may have been registered by another worker
 // a moment ago.
 func (s *searchAttributes) settled(ctx context.Context, err error, missing []string) []string {
-	if _, ok := err.(*serviceerror.AlreadyExists); err != nil && !ok {
+	var exists *serviceerror.AlreadyExists
+	if err != nil && !errors.As(err, &exists) {
 		return missing
 	}
 	ctx, cancel := context.WithTimeout(ctx, settles)

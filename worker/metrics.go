@@ -52,7 +52,7 @@ func newMetrics(logger *slog.Logger) (*metrics, error) {
 const healthTimeout = 5 * time.Second
 
 // serve answers /metrics, and /healthz by what healthy says, until the function that it returns is called.
-func (m *metrics) serve(address string, healthy func(context.Context) error) (stop func() error, err error) {
+func (m *metrics) serve(ctx context.Context, address string, healthy func(context.Context) error) (stop func() error, err error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
@@ -64,7 +64,7 @@ func (m *metrics) serve(address string, healthy func(context.Context) error) (st
 		}
 		fmt.Fprintln(w, "ok")
 	})
-	listener, err := net.Listen("tcp", address)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}

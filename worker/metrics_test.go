@@ -20,12 +20,12 @@ func TestMetricsAndHealth(t *testing.T) {
 	m.handler.WithTags(map[string]string{"result": "succeeded"}).Counter("rotate_user_rotations").Inc(2)
 	m.handler.Timer("temporal_request_latency").Record(70 * time.Millisecond)
 
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	address := listener.Addr().String()
-	if _, err := m.serve(address, nil); err == nil {
+	if _, err := m.serve(t.Context(), address, nil); err == nil {
 		t.Fatal("an address that is taken is no error")
 	}
 	if err := listener.Close(); err != nil {
@@ -33,14 +33,18 @@ func TestMetricsAndHealth(t *testing.T) {
 	}
 
 	var temporal error
-	stop, err := m.serve(address, func(context.Context) error { return temporal })
+	stop, err := m.serve(t.Context(), address, func(context.Context) error { return temporal })
 	if err != nil {
 		t.Fatal(err)
 	}
 	get := func(path string) (int, string) {
-		response, err := http.Get("http://" + address + path)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
 		if err != nil {
 			t.Fatal(err)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return 0, err.Error()
 		}
 		defer response.Body.Close()
 		body, err := io.ReadAll(response.Body)
@@ -74,7 +78,7 @@ func TestMetricsAndHealth(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
-	if _, err := http.Get("http://" + address + "/healthz"); err == nil {
-		t.Error("it answers after it was stopped")
+	if code, body := get("/healthz"); code != 0 {
+		t.Errorf("it answers after it was stopped: %d %s", code, body)
 	}
 }

@@ -63,7 +63,7 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	defer temporal.Close()
 
 	if c.metricsAddress != "" {
-		stop, err := m.serve(c.metricsAddress, func(ctx context.Context) error {
+		stop, err := m.serve(ctx, c.metricsAddress, func(ctx context.Context) error {
 			_, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
 			return err
 		})

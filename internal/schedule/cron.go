@@ -55,10 +55,10 @@ func parseCron(text string) (*cron, error) {
 		return nil, fmt.Errorf("cron has six fields (Minutes Hours Day-of-month Month Day-of-week Year), not %d", len(fields))
 	}
 	if fields[0] != "0" {
-		return nil, fmt.Errorf("Minutes is %q: it must be 0, rotation windows open on the hour", fields[0])
+		return nil, fmt.Errorf("the field Minutes is %q: it must be 0, rotation windows open on the hour", fields[0])
 	}
 	if fields[5] != "*" {
-		return nil, fmt.Errorf("Year is %q: it must be *", fields[5])
+		return nil, fmt.Errorf("the field Year is %q: it must be *", fields[5])
 	}
 	if (fields[2] == "?") == (fields[4] == "?") {
 		return nil, errors.New("one of Day-of-month and Day-of-week must be ?, and only one")

@@ -187,7 +187,7 @@ func TestNextOpens(t *testing.T) {
 func TestNextInOpenWindow(t *testing.T) {
 	rules := expression("cron(0 10 * * ? *)")
 	window := rules.Next(at("2026-01-01 00:00"), "MyTestDatabaseUserSecret")
-	if window.At == window.Opens {
+	if window.At.Equal(window.Opens) {
 		t.Fatal("this key has no offset: take another")
 	}
 	if again := rules.Next(window.Opens, "MyTestDatabaseUserSecret"); again != window {
