@@ -1,0 +1,153 @@
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/rotate-user/rotate-user/devstack/temporal"
+)
+
+// canary looks for passwords in whatever was written.
+type canary struct {
+	report *Report
+	// words by their first eight bytes; mask tells in a glance that none begins with two of them.
+	words map[uint64][]word
+	mask  [1 << 16]bool
+	found map[string]bool // where and whose
+	// control are words that are known to be in some place, so that a scan which sees nothing is noticed.
+	control map[string]bool
+}
+
+type word struct {
+	text    []byte
+	name    string
+	control bool
+}
+
+func newCanary(r *Report) *canary {
+	return &canary{report: r, words: map[uint64][]word{}, found: map[string]bool{}, control: map[string]bool{}}
+}
+
+func (c *canary) add(text, name string, control bool) {
+	if len(text) < 8 {
+		return
+	}
+	key := binary.LittleEndian.Uint64([]byte(text))
+	c.words[key] = append(c.words[key], word{[]byte(text), name, control})
+	c.mask[uint16(key)] = true
+}
+
+func (c *canary) scan(place string, data []byte) {
+	c.report.Scanned++
+	c.report.ScannedBytes += int64(len(data))
+	for i := 0; i+8 <= len(data); i++ {
+		if !c.mask[binary.LittleEndian.Uint16(data[i:])] {
+			continue
+		}
+		for _, w := range c.words[binary.LittleEndian.Uint64(data[i:])] {
+			if !bytes.HasPrefix(data[i:], w.text) {
+				continue
+			}
+			if w.control {
+				c.control[place] = true
+			} else if key := place + w.name; !c.found[key] {
+				c.found[key] = true
+				c.report.violate("a password is in %s: of %s", place, w.name)
+			}
+		}
+	}
+}
+
+// learn takes every password that was ever stored.
+func (w *world) learn(c *canary) error {
+	c.add(w.database.AdminPassword, "the database's administrator", false)
+	seen := map[string]bool{}
+	for _, text := range w.secrets.Values() {
+		var v credential
+		if err := json.Unmarshal([]byte(text), &v); err != nil {
+			return fmt.Errorf("a value of Secrets Manager: %w", err)
+		}
+		if !seen[v.Password] {
+			seen[v.Password] = true
+			c.add(v.Password, v.Username, false)
+		}
+	}
+	c.report.Passwords = len(seen) + 1
+	// User names are everywhere.
+	c.add("user_0_1", "", true)
+	return nil
+}
+
+// scanTemporal reads every history and all of visibility, as a client sees them.
+func (w *world) scanTemporal(ctx context.Context, c *canary) error {
+	var page []byte
+	for {
+		list, err := w.temporalClient.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Namespace: temporal.Namespace, NextPageToken: page})
+		if err != nil {
+			return err
+		}
+		visible, err := proto.Marshal(list)
+		if err != nil {
+			return err
+		}
+		c.scan("visibility", visible)
+		for _, e := range list.GetExecutions() {
+			events := w.temporalClient.GetWorkflowHistory(ctx, e.GetExecution().GetWorkflowId(), e.GetExecution().GetRunId(), false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+			var history []byte
+			for events.HasNext() {
+				event, err := events.Next()
+				if err != nil {
+					return err
+				}
+				if history, err = (proto.MarshalOptions{}).MarshalAppend(history, event); err != nil {
+					return err
+				}
+			}
+			c.scan("histories", history)
+		}
+		if page = list.GetNextPageToken(); len(page) == 0 {
+			return nil
+		}
+	}
+}
+
+// scanFiles reads everything that was written below the run's directory: logs of workers, of the database and of
+// Temporal, general and binary log, the database's own files, and Temporal's.
+func (w *world) scanFiles(c *canary) error {
+	return filepath.WalkDir(w.Dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || d.Name() == "admin-password" { // the private server's own
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		place, err := filepath.Rel(w.Dir, path)
+		c.scan(place, data)
+		return err
+	})
+}
+
+// see makes sure that the scan saw what it should have seen.
+func (c *canary) see() {
+	for _, place := range []string{"histories", "visibility", "metrics", "temporal.db", "general.log", "binary.000001", "lane-0.log"} {
+		seen := place == "metrics" // they name no secret
+		for p := range c.control {
+			seen = seen || strings.Contains(p, place)
+		}
+		if !seen {
+			c.report.violate("the canary has seen nothing of what must be in %s: it looks in the wrong place", place)
+		}
+	}
+}

@@ -1,0 +1,365 @@
+// Package chaos breaks a whole rotate-user stack on purpose, while clients log in without pause, and reports whether
+// anything that is promised did not hold.
+//
+// The workers are real processes, the database is a real server, Temporal keeps its state in a file. Every outside call
+// of a rotation, each login, statement and call of Secrets Manager, passes a gate, where a fault can be placed before,
+// during or after it. A rotation without a fault shows which calls there are; then faults strike at every one of them.
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// Options say what to break, and for how long.
+type Options struct {
+	// Dir receives logs and data.
+	Dir string
+	// Worker is the worker's binary; OtherWorker one of another release, which has to work beside it. It may be empty.
+	Worker, OtherWorker string
+	// Engine is mysql or mariadb; empty for the first that is found.
+	Engine string
+	// Rotations is how many are made at least, those without a fault included.
+	Rotations int
+	// For, if positive, is after how long no further fault begins, whatever Rotations says.
+	For time.Duration
+	// Seed decides which faults strike where, and in what order.
+	Seed uint64
+	// Lanes is how many secrets are rotated side by side; 0 is 12.
+	Lanes int
+	// Out receives what happens, as it happens.
+	Out io.Writer
+	// Only, if not empty, is the one kind of fault to place.
+	Only string
+}
+
+func (o Options) otherWorker() string {
+	if o.OtherWorker != "" {
+		return o.OtherWorker
+	}
+	return o.Worker
+}
+
+// placement is a fault and where it strikes.
+type placement struct {
+	first bool // in the first rotation of a secret, which makes the standby, or in a later one
+	call  int
+	until int
+	phase phase
+	kind  kind
+}
+
+func (p placement) place() string {
+	which := "later rotation"
+	if p.first {
+		which = "first rotation"
+	}
+	return fmt.Sprintf("%s, %s call %d", which, p.phase, p.call)
+}
+
+// Run breaks things until enough rotations are made. The error says that the harness itself failed; what it found is in
+// the report.
+func Run(ctx context.Context, o Options) (_ *Report, err error) {
+	if o.Lanes == 0 {
+		o.Lanes = 12
+	}
+	started := time.Now()
+	r := newReport(o.Seed, o.Out)
+	w, err := newWorld(ctx, o, r)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if w != nil {
+			err = errors.Join(err, w.stop())
+		}
+	}()
+	lanes := make([]*lane, o.Lanes)
+	for i := range lanes {
+		if lanes[i], err = newLane(ctx, w, i); err != nil {
+			return nil, err
+		}
+	}
+	defer func() {
+		for _, l := range lanes {
+			for _, p := range l.give() {
+				p.kill()
+			}
+		}
+	}()
+	p, err := lanes[0].survey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !o.deadline(started).IsZero() {
+		r.say("faults for %s, seed %d", o.For, o.Seed)
+	} else {
+		r.say("%d rotations, seed %d", o.Rotations, o.Seed)
+	}
+
+	var wg sync.WaitGroup
+	for _, l := range lanes {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				if r.rotations() >= o.Rotations && o.For == 0 {
+					break
+				}
+				next, ok := p.next(o.deadline(started))
+				if !ok {
+					break
+				}
+				if err := l.strike(ctx, next); err != nil {
+					l.report.violate("lane %d gives up: %v", l.number, err)
+					break
+				}
+			}
+			l.retire(ctx)
+			l.failed(l.stop())
+		})
+	}
+	wg.Wait()
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+
+	if err := w.leftovers(ctx); err != nil {
+		return nil, err
+	}
+	c := newCanary(r)
+	if err := w.learn(c); err != nil {
+		return nil, err
+	}
+	if err := w.scanTemporal(ctx, c); err != nil {
+		return nil, err
+	}
+	for _, text := range r.metrics {
+		c.scan("metrics", text)
+	}
+	err = w.stop()
+	if scanErr := w.scanFiles(c); err == nil {
+		err = scanErr
+	}
+	w = nil
+	c.see()
+	r.finish(started)
+	return r, err
+}
+
+// deadline is when the last fault may begin, the zero time for never.
+func (o Options) deadline(started time.Time) time.Time {
+	if o.For == 0 {
+		return time.Time{}
+	}
+	return started.Add(o.For)
+}
+
+// plan is which faults strike where, in order.
+type plan struct {
+	mu   sync.Mutex
+	rest []placement
+	all  func() []placement
+	last time.Time // of a fault that hit everybody
+}
+
+// survey learns from two rotations without a fault, the first of a secret and a later one, which outside calls there
+// are, and plans a fault at each of them.
+func (l *lane) survey(ctx context.Context) (*plan, error) {
+	if err := l.renew(ctx); err != nil {
+		return nil, err
+	}
+	var traces [2][]call
+	for i := range traces {
+		l.gate.reset(nil)
+		ask := func(ctx context.Context) error { return l.launch(ctx, l.subject) }
+		if i > 0 {
+			ask = func(ctx context.Context) error {
+				return l.temporalClient.SignalWorkflow(ctx, l.subject.workflow, "", workflows.RotateUpdate, workflows.RotateRequest{})
+			}
+		}
+		rotation, err := l.subject.ended(ctx, ask)
+		if err != nil {
+			return nil, err
+		}
+		if rotation.Error != "" {
+			return nil, fmt.Errorf("a rotation without a fault failed: %s: %s", rotation.ErrorType, rotation.Error)
+		}
+		l.report.rotated(false)
+		traces[i] = l.gate.take()
+	}
+	l.subject.finished(ctx)
+	l.report.say("outside calls of the first rotation:\n%sof a later one:\n%s", describe(traces[0]), describe(traces[1]))
+	l.report.AllPlaces = 3 * (len(traces[0]) + len(traces[1]))
+	seed := l.Seed
+	return &plan{all: func() []placement {
+		seed++
+		return l.placements(traces, seed)
+	}}, nil
+}
+
+// placements are all faults at all places: at first one of each place, in an order and of a kind drawn from the seed,
+// then another one of each, and so on.
+func (l *lane) placements(traces [2][]call, seed uint64) []placement {
+	random := rand.New(rand.NewPCG(seed, 0))
+	var rounds [][]placement
+	for i, trace := range traces {
+		compared := 0 // the last call of the database is the second comparison of the accounts
+		for _, c := range trace {
+			if c.side == sqlCall {
+				compared = c.number
+			}
+		}
+		for _, c := range trace {
+			for _, ph := range []phase{before, during, after} {
+				var fit []placement
+				for _, k := range kinds {
+					switch {
+					case l.Only != "" && k.name != l.Only,
+						k.side != "" && k.side != c.side,
+						k.phases != nil && !slices.Contains(k.phases, ph),
+						// Before the answer to the last comparison is made, that is.
+						k.people && (c.number > compared || c.number == compared && ph != before):
+						continue
+					}
+					p := placement{first: i == 0, call: c.number, phase: ph, kind: k}
+					if k.people {
+						p.until = compared
+						if ph != before {
+							p.until--
+						}
+					}
+					fit = append(fit, p)
+				}
+				random.Shuffle(len(fit), func(a, b int) { fit[a], fit[b] = fit[b], fit[a] })
+				for n, p := range fit {
+					if n == len(rounds) {
+						rounds = append(rounds, nil)
+					}
+					rounds[n] = append(rounds[n], p)
+				}
+			}
+		}
+	}
+	var all []placement
+	for _, round := range rounds {
+		random.Shuffle(len(round), func(a, b int) { round[a], round[b] = round[b], round[a] })
+		all = append(all, round...)
+	}
+	return all
+}
+
+const (
+	// slowTakes is how long a slow fault needs, and the rotation after it.
+	slowTakes = 95 * time.Second
+	// between is the time between faults that hit everybody, so that others have their turn undisturbed.
+	between = 25 * time.Second
+)
+
+// next takes the next placement that can be had by now, and puts off the others.
+func (p *plan) next(deadline time.Time) (placement, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if !deadline.IsZero() && now.After(deadline) {
+		return placement{}, false
+	}
+	if len(p.rest) == 0 {
+		p.rest = p.all()
+	}
+	for i, candidate := range p.rest {
+		late := candidate.kind.slow && !deadline.IsZero() && now.Add(slowTakes).After(deadline)
+		if late || candidate.kind.all && now.Sub(p.last) < between {
+			continue
+		}
+		if candidate.kind.all {
+			p.last = now
+		}
+		p.rest = slices.Delete(p.rest, i, i+1)
+		return candidate, true
+	}
+	return placement{}, false
+}
+
+// strike makes one rotation in which a fault strikes, and one after it that has to put everything right.
+func (l *lane) strike(ctx context.Context, p placement) error {
+	started := time.Now()
+	if p.first || l.subject == nil {
+		l.retire(ctx)
+		if err := l.renew(ctx); err != nil {
+			return err
+		}
+	}
+	s := l.subject
+	was, err := s.labels(ctx)
+	if err != nil {
+		return err
+	}
+	launch := func(ctx context.Context) error { return l.launch(ctx, s) }
+	if was[previous] == "" && !p.first {
+		if _, err := s.ended(ctx, launch); err != nil {
+			return err
+		}
+		if err := l.clean(ctx, false); err != nil {
+			return err
+		}
+		if was, err = s.labels(ctx); err != nil {
+			return err
+		}
+		started = time.Now()
+	}
+	a := &armed{call: p.call, phase: p.phase, side: p.kind.side, until: p.until, hit: make(chan struct{})}
+	a.strike = func() outcome { return p.kind.strike(ctx, l, s) }
+	l.gate.reset(a)
+	byUpdate := p.call%2 == 0
+	var rotation workflows.Rotation
+	if p.first {
+		rotation, err = s.ended(ctx, launch)
+	} else {
+		rotation, err = s.rotate(ctx, byUpdate, false)
+	}
+	l.gate.reset(nil)
+	l.recovery.Wait()
+	l.gate.setAlways(nil)
+	if err != nil {
+		return fmt.Errorf("%s at %s: %w", p.kind.name, p.place(), err)
+	}
+	l.report.rotated(rotation.Error != "")
+	at := "its place was not reached"
+	if a.struck() {
+		at = a.at.String()
+		l.report.struck(p.kind.name, p.place())
+	} else {
+		l.report.missed()
+		if rotation.Error != "" && l.calmSince(started) {
+			l.report.violate("%s: a rotation without a fault failed: %s: %s", s.user, rotation.ErrorType, rotation.Error)
+		}
+	}
+	ended := "promoted"
+	if rotation.Error != "" {
+		ended = "failed, " + rotation.ErrorType + ": " + rotation.Error
+	}
+	l.report.say("%-10s %-34s %s, %s: %s", s.user, p.kind.name, p.place(), at, ended)
+	violations := l.report.violations()
+	s.inspect(ctx, rotation, was, p.kind.edits)
+	if err := l.clean(ctx, !byUpdate); err != nil {
+		return fmt.Errorf("after %s at %s: %w", p.kind.name, p.place(), err)
+	}
+	s.finished(ctx)
+	if l.report.violations() > violations {
+		l.report.say("those were after %s at %s", p.kind.name, p.place())
+	}
+	return nil
+}
+
+func (r *Report) violations() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.Violations)
+}

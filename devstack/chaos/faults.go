@@ -1,0 +1,392 @@
+package chaos
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/json"
+	"syscall"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awssm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"go.temporal.io/sdk/client"
+
+	"github.com/rotate-user/rotate-user/devstack/secretsmanager"
+	"github.com/rotate-user/rotate-user/internal/mysqld"
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// kind is one way to break something.
+type kind struct {
+	name   string
+	side   side    // empty: at calls of either
+	phases []phase // nil: at all
+	slow   bool    // takes more than a minute to get over: a step's own time has to pass
+	all    bool    // hits all lanes
+	// people are at work: what they do after the accounts were compared for the last time, nobody can make good.
+	people bool
+	edits  bool // somebody else moves AWSCURRENT
+	// strike is called in the path of the call, which waits for it. What it leaves to put right is added to the lane's
+	// recovery.
+	strike func(context.Context, *lane, *subject) outcome
+}
+
+var kinds = []kind{
+	{name: "worker killed, another takes over", slow: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+		l.killWorkers()
+		l.recover(func() error { return l.start(ctx) })
+		return outcome{cut: true}
+	}},
+	{name: "worker killed, none for 15 s", slow: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+		l.killWorkers()
+		l.recover(func() error { wait(ctx, 15*time.Second); return l.start(ctx) })
+		return outcome{cut: true}
+	}},
+	{name: "worker killed, step unreported", slow: true, phases: []phase{after}, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+		old := l.give()
+		for _, p := range old {
+			p.temporal.cut()
+		}
+		l.recover(func() error {
+			wait(ctx, 500*time.Millisecond)
+			for _, p := range old {
+				p.kill()
+			}
+			return l.start(ctx)
+		})
+		return outcome{}
+	}},
+	{name: "worker terminated", strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+		l.replace(ctx, l.Worker)
+		return outcome{}
+	}},
+	{name: "worker of another release beside", strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+		if err := l.startBinary(ctx, l.otherWorker()); err != nil {
+			l.report.violate("lane %d: %v", l.number, err)
+		}
+		l.recover(func() error {
+			wait(ctx, 3*time.Second)
+			l.replace(ctx, l.Worker)
+			return nil
+		})
+		return outcome{}
+	}},
+	{name: "worker frozen, another takes over", slow: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+		old := l.give()
+		for _, p := range old {
+			p.freeze()
+		}
+		l.recover(func() error {
+			err := l.start(ctx)
+			wait(ctx, workflows.StepTimeout+3*time.Second)
+			for _, p := range old {
+				p.thaw()
+			}
+			wait(ctx, 3*time.Second)
+			l.end(old)
+			return err
+		})
+		return outcome{}
+	}},
+	{name: "worker cut off from Temporal", strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for _, p := range l.workers {
+			p.temporal.cut()
+			l.recover(func() error {
+				wait(ctx, 4*time.Second)
+				p.temporal.mend()
+				return nil
+			})
+		}
+		return outcome{}
+	}},
+	{name: "worker cut off, step runs twice", slow: true, phases: []phase{before}, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+		old := l.give()
+		for _, p := range old {
+			p.temporal.cut()
+		}
+		if err := l.start(ctx); err != nil {
+			l.report.violate("lane %d: %v", l.number, err)
+		}
+		l.recover(func() error {
+			wait(ctx, workflows.StepTimeout+5*time.Second)
+			for _, p := range old {
+				p.temporal.mend()
+			}
+			l.end(old)
+			return nil
+		})
+		// The call arrives when another worker has begun the step anew.
+		wait(ctx, workflows.StepTimeout+1500*time.Millisecond)
+		return outcome{}
+	}},
+
+	{name: "connection cut", side: sqlCall, strike: func(context.Context, *lane, *subject) outcome { return outcome{cut: true} }},
+	{name: "connection stalled", side: sqlCall, slow: true, strike: func(context.Context, *lane, *subject) outcome { return outcome{stall: true} }},
+	{name: "statement arrives late", side: sqlCall, slow: true, phases: []phase{before}, strike: func(ctx context.Context, _ *lane, _ *subject) outcome {
+		wait(ctx, workflows.StepTimeout+5*time.Second)
+		return outcome{}
+	}},
+	{name: "database slow", side: sqlCall, phases: []phase{before}, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+		l.gate.setAlways(func(c call, p phase) outcome {
+			if c.side == sqlCall && p == before {
+				wait(ctx, 200*time.Millisecond)
+			}
+			return outcome{}
+		})
+		return outcome{}
+	}},
+	{name: "database killed", side: sqlCall, all: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+		l.disasterStrikes(func() error {
+			if err := l.world.database.Kill(); err != nil {
+				return err
+			}
+			wait(ctx, 300*time.Millisecond)
+			return l.world.database.Restart(ctx)
+		})
+		return outcome{cut: true}
+	}},
+	{name: "database restarted", side: sqlCall, all: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+		l.disasterStrikes(func() error { return l.world.database.Restart(ctx) })
+		return outcome{}
+	}},
+	{name: "database frozen", side: sqlCall, all: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+		l.disasterStrikes(func() error {
+			if err := l.world.database.Signal(syscall.SIGSTOP); err != nil {
+				return err
+			}
+			wait(ctx, 3*time.Second)
+			return l.world.database.Signal(syscall.SIGCONT)
+		})
+		return outcome{}
+	}},
+	{name: "database full of connections", side: sqlCall, phases: []phase{before}, all: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+		l.disasterStrikes(func() error { return l.crowd(ctx) })
+		return outcome{}
+	}},
+	{name: "database read-only", side: sqlCall, phases: []phase{before}, all: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+		variable := "super_read_only"
+		if l.world.database.Engine == mysqld.MariaDB {
+			variable = "read_only"
+		}
+		l.disasterStrikes(func() error {
+			if err := l.exec(ctx, "SET GLOBAL "+variable+" = 1"); err != nil {
+				return err
+			}
+			wait(ctx, 4*time.Second)
+			return l.exec(context.WithoutCancel(ctx), "SET GLOBAL read_only = 0")
+		})
+		return outcome{}
+	}},
+
+	{name: "answer lost", side: smCall, strike: func(context.Context, *lane, *subject) outcome { return outcome{cut: true} }},
+	{name: "call unanswered", side: smCall, slow: true, phases: []phase{before, after}, strike: func(context.Context, *lane, *subject) outcome { return outcome{stall: true} }},
+	{name: "call arrives late", side: smCall, slow: true, phases: []phase{before}, strike: func(ctx context.Context, _ *lane, _ *subject) outcome {
+		wait(ctx, workflows.StepTimeout+5*time.Second)
+		return outcome{}
+	}},
+	{name: "throttled", side: smCall, phases: []phase{before}, strike: answers(8*time.Second, secretsmanager.Throttled(0))},
+	{name: "throttled, Retry-After", side: smCall, phases: []phase{before}, strike: answers(3*time.Second, secretsmanager.Throttled(2*time.Second))},
+	{name: "internal error", side: smCall, phases: []phase{before}, strike: answers(8*time.Second, secretsmanager.Failed())},
+	{name: "internal error after effect", side: smCall, phases: []phase{after}, strike: func(context.Context, *lane, *subject) outcome {
+		return outcome{fault: secretsmanager.Failed()}
+	}},
+	{name: "access denied for a while", side: smCall, phases: []phase{before}, strike: answers(3*time.Second,
+		secretsmanager.Denied(secretsmanager.Call{Operation: "everything", SecretID: "everything"}))},
+
+	{name: "Temporal restarted", all: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+		l.disasterStrikes(func() error { return l.restartTemporal(ctx) })
+		wait(ctx, 100*time.Millisecond)
+		return outcome{}
+	}},
+
+	{name: "master's password changed", people: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+		pw := rand.Text()
+		as, err := l.identified(pw)
+		if err == nil {
+			err = l.exec(ctx, "ALTER USER '"+l.master+"'@'%' "+as)
+		}
+		if err == nil {
+			_, err = l.secretsManager.PutSecretValue(ctx, &awssm.PutSecretValueInput{SecretId: &l.master, SecretString: aws.String(l.value(l.master, pw, ""))})
+		}
+		l.failed(err)
+		return outcome{}
+	}},
+	{name: "secret edited", people: true, edits: true, strike: func(ctx context.Context, l *lane, s *subject) outcome {
+		l.failed(s.edit(ctx))
+		return outcome{}
+	}},
+	{name: "right granted", people: true, strike: func(ctx context.Context, l *lane, s *subject) outcome {
+		c, err := s.read(ctx, current)
+		if err == nil {
+			err = l.exec(ctx, "GRANT UPDATE ON shop.* TO '"+c.Username+"'@'%'")
+		}
+		l.failed(err)
+		return outcome{}
+	}},
+	{name: "right granted to the standby", people: true, strike: func(ctx context.Context, l *lane, s *subject) outcome {
+		standby, err := s.standby(ctx)
+		if err == nil {
+			// There may be none yet, and nothing to grant to.
+			_ = l.exec(ctx, "GRANT SELECT ON extra.* TO '"+standby+"'@'%'")
+		}
+		l.failed(err)
+		return outcome{}
+	}},
+	{name: "standby dropped", people: true, strike: func(ctx context.Context, l *lane, s *subject) outcome {
+		standby, err := s.standby(ctx)
+		if err == nil {
+			s.spoil()
+			err = l.exec(ctx, "DROP USER IF EXISTS '"+standby+"'@'%'")
+		}
+		l.failed(err)
+		return outcome{}
+	}},
+	{name: "a second workflow", edits: true, strike: func(ctx context.Context, l *lane, s *subject) outcome {
+		input := map[string]any{"SecretId": s.arn, "MinimumOverlap": "0s"}
+		id := workflows.RotateUserWorkflowID(s.arn)
+		l.failed(l.persistTemporal(ctx, func(ctx context.Context) error {
+			_, err := l.temporalClient.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: l.queue}, "RotateUserWorkflow", input)
+			return err
+		}))
+		l.recover(func() error {
+			wait(ctx, 3*time.Second)
+			return l.stopWorkflow(ctx, id)
+		})
+		return outcome{}
+	}},
+}
+
+// answers is a Secrets Manager that answers with a fault for a while.
+func answers(d time.Duration, f secretsmanager.Fault) func(context.Context, *lane, *subject) outcome {
+	return func(_ context.Context, l *lane, _ *subject) outcome {
+		until := time.Now().Add(d)
+		l.gate.setAlways(func(c call, p phase) outcome {
+			if c.side == smCall && p == before && time.Now().Before(until) {
+				return outcome{fault: f}
+			}
+			return outcome{}
+		})
+		return outcome{fault: f}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// recover has the lane wait for f before its next rotation.
+func (l *lane) recover(f func() error) {
+	l.recovery.Go(func() { l.failed(f()) })
+}
+
+// failed reports that the harness itself could not do what it wanted.
+func (l *lane) failed(err error) {
+	if err != nil {
+		l.report.violate("lane %d: the harness failed: %v", l.number, err)
+	}
+}
+
+// disasterStrikes begins a fault for all lanes, and returns when it has begun.
+func (l *lane) disasterStrikes(f func() error) {
+	begun := make(chan struct{})
+	l.recover(func() error {
+		return l.strikeAll(func() error {
+			close(begun)
+			return f()
+		})
+	})
+	<-begun
+	time.Sleep(20 * time.Millisecond)
+}
+
+func (l *lane) killWorkers() {
+	for _, p := range l.give() {
+		l.report.keepMetrics(p.scrape())
+		p.kill()
+	}
+}
+
+// replace starts a new worker and has the old ones end in order.
+func (l *lane) replace(ctx context.Context, binary string) {
+	old := l.give()
+	for _, p := range old {
+		p.terminate()
+	}
+	l.recover(func() error {
+		err := l.startBinary(ctx, binary)
+		l.end(old)
+		return err
+	})
+}
+
+// end waits for workers that were, or now are, told to end.
+func (l *lane) end(workers []*process) {
+	for _, p := range workers {
+		l.report.keepMetrics(p.scrape())
+		p.terminate()
+		select {
+		case <-p.done:
+		case <-time.After(workflows.StepTimeout + 30*time.Second):
+			l.report.violate("lane %d: a worker does not end after SIGTERM", l.number)
+			p.kill()
+		}
+		l.failed(p.temporal.close())
+	}
+}
+
+// crowd takes all connections that the database gives, for a while.
+func (l *lane) crowd(ctx context.Context) error {
+	var taken []*sql.Conn
+	defer func() {
+		for _, c := range taken {
+			c.Close()
+		}
+	}()
+	for range 15 {
+		c, err := l.admin.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		taken = append(taken, c)
+	}
+	if _, err := taken[0].ExecContext(ctx, "SET GLOBAL max_connections = 10"); err != nil {
+		return err
+	}
+	wait(ctx, 3*time.Second)
+	_, err := taken[0].ExecContext(context.WithoutCancel(ctx), "SET GLOBAL max_connections = 400")
+	return err
+}
+
+// edit is what a person does who adds a line to a secret.
+func (s *subject) edit(ctx context.Context) error {
+	out, err := s.lane.secretsManager.GetSecretValue(ctx, &awssm.GetSecretValueInput{SecretId: &s.arn})
+	if err != nil {
+		return err
+	}
+	var value map[string]any
+	if err := json.Unmarshal([]byte(*out.SecretString), &value); err != nil {
+		return err
+	}
+	value["note"] = "edited at " + time.Now().Format(time.TimeOnly)
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	_, err = s.lane.secretsManager.PutSecretValue(ctx, &awssm.PutSecretValueInput{SecretId: &s.arn, SecretString: aws.String(string(text))})
+	return err
+}
+
+// standby is the user of the pair that AWSCURRENT does not name.
+func (s *subject) standby(ctx context.Context) (string, error) {
+	c, err := s.read(ctx, current)
+	if c.Username == s.user {
+		return s.user + "_clone", err
+	}
+	return s.user, err
+}

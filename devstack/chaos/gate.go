@@ -1,0 +1,136 @@
+package chaos
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rotate-user/rotate-user/devstack/secretsmanager"
+)
+
+// side is whom an outside call goes to.
+type side string
+
+const (
+	sqlCall side = "database"
+	smCall  side = "Secrets Manager"
+)
+
+// phase is how far an outside call has come.
+type phase int
+
+const (
+	before phase = iota // it has not reached the other side
+	during              // it has, and its answer is not awaited
+	after               // it has taken effect, and its answer is on its way
+)
+
+func (p phase) String() string { return [...]string{"before", "during", "after"}[p] }
+
+// call is one outside call of a lane's workers: a login, a statement, or a call of Secrets Manager.
+type call struct {
+	number int // in its rotation, from 1
+	side   side
+	name   string
+}
+
+// outcome is what becomes of a call.
+type outcome struct {
+	cut   bool // the connection ends here
+	stall bool // the connection stays, and nothing passes
+	fault secretsmanager.Fault
+}
+
+// stallTime is how long a stalled connection is kept: longer than a try of a step lasts.
+const stallTime = 75 * time.Second
+
+// gate is where all outside calls of a lane's workers pass. It counts them since the last reset, and sets off what is
+// armed when its place is reached.
+type gate struct {
+	mu    sync.Mutex
+	calls []call
+	armed *armed
+	// always is asked at every call, after armed.
+	always func(call, phase) outcome
+}
+
+// armed is a fault that waits for its place.
+type armed struct {
+	call  int // from this call on, the first on a fitting side
+	phase phase
+	side  side // empty for either
+	// until is the last call at which it may be set off, 0 for any.
+	until  int
+	strike func() outcome
+	hit    chan struct{}
+	at     call
+}
+
+func (a *armed) struck() bool {
+	select {
+	case <-a.hit:
+		return true
+	default:
+		return false
+	}
+}
+
+// reset forgets the calls so far and arms a, which may be nil.
+func (g *gate) reset(a *armed) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.calls, g.armed = nil, a
+}
+
+// take returns the calls since the last reset.
+func (g *gate) take() []call {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.calls
+}
+
+func (g *gate) setAlways(f func(call, phase) outcome) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.always = f
+}
+
+func (g *gate) begin(s side, name string) call {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c := call{len(g.calls) + 1, s, name}
+	g.calls = append(g.calls, c)
+	return c
+}
+
+// at is called as c reaches a phase. It may block.
+func (g *gate) at(c call, p phase) outcome {
+	g.mu.Lock()
+	a, always := g.armed, g.always
+	fits := a != nil && !a.struck() && a.phase == p && c.number >= a.call && (a.side == "" || a.side == c.side) && (a.until == 0 || c.number <= a.until)
+	if fits {
+		a.at = c
+		close(a.hit)
+	}
+	g.mu.Unlock()
+	var o outcome
+	if fits {
+		o = a.strike()
+	}
+	if always != nil && o == (outcome{}) {
+		o = always(c, p)
+	}
+	return o
+}
+
+func (c call) String() string { return fmt.Sprintf("%d (%s: %s)", c.number, c.side, c.name) }
+
+// describe lists calls, one a line.
+func describe(calls []call) string {
+	var b strings.Builder
+	for _, c := range calls {
+		fmt.Fprintf(&b, "  %2d  %-15s  %s\n", c.number, c.side, c.name)
+	}
+	return b.String()
+}

@@ -1,0 +1,328 @@
+package chaos
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awssm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+
+	"github.com/rotate-user/rotate-user/devstack/secretsmanager"
+	"github.com/rotate-user/rotate-user/internal/mysqld"
+	"github.com/rotate-user/rotate-user/internal/password"
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// lane is one secret after another with workers, a master and proxies of their own, so that what strikes it strikes
+// nobody else.
+type lane struct {
+	*world
+	number   int
+	queue    string
+	master   string // name of the master secret, and of its user
+	arn      string // of the master secret
+	tls      bool
+	gate     gate
+	database *databaseProxy
+	log      *workerLog
+
+	mu       sync.Mutex
+	workers  []*process
+	subject  *subject
+	subjects int
+	lastCall call // of Secrets Manager
+
+	recovery sync.WaitGroup // what faults still have to put right
+}
+
+func newLane(ctx context.Context, w *world, number int) (*lane, error) {
+	l := &lane{world: w, number: number, queue: fmt.Sprintf("lane-%d", number), master: fmt.Sprintf("master_%d", number)}
+	// One lane in three has no TLS, as "ssl": false in its secrets says.
+	l.tls = number%3 != 2
+	file, err := os.Create(filepath.Join(w.Dir, l.queue+".log"))
+	if err != nil {
+		return nil, err
+	}
+	l.log = &workerLog{file: file}
+	roots, err := w.database.RootCAs()
+	if err != nil {
+		return nil, err
+	}
+	if l.database, err = startDatabaseProxy(w.databaseAddress(), roots, w.certificate, &l.gate, l.forwarding); err != nil {
+		return nil, err
+	}
+	pw := rand.Text()
+	if err := w.createAccount(ctx, l.master, pw, "ALL PRIVILEGES ON *.*", " WITH GRANT OPTION"); err != nil {
+		return nil, err
+	}
+	if w.database.Engine == mysqld.MariaDB { // or read-only would not hold for it
+		if err := w.exec(ctx, "REVOKE READ ONLY ADMIN ON *.* FROM '"+l.master+"'@'%'"); err != nil {
+			return nil, err
+		}
+	}
+	out, err := w.secretsManager.CreateSecret(ctx, &awssm.CreateSecretInput{
+		Name: &l.master, SecretString: aws.String(l.value(l.master, pw, "")),
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.arn = *out.ARN
+	w.lanes.Store(l.arn, l)
+	return l, l.start(ctx)
+}
+
+// start runs one more worker.
+func (l *lane) start(ctx context.Context) error { return l.startBinary(ctx, l.Worker) }
+
+// startBinary runs a worker that reaches Temporal by a proxy of its own.
+func (l *lane) startBinary(ctx context.Context, binary string) error {
+	way, err := startPlainProxy(l.temporalAddress)
+	if err != nil {
+		return err
+	}
+	env := append(without(os.Environ(), "TEMPORAL_", "AWS_", "ROTATE_USER_"),
+		"TEMPORAL_ADDRESS="+way.address(), "TEMPORAL_NAMESPACE=default",
+		"AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID="+accessKey, "AWS_SECRET_ACCESS_KEY="+secretKey,
+		"AWS_ENDPOINT_URL_SECRETS_MANAGER="+l.secretsAddress, "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null")
+	for range 20 { // Temporal may be down
+		var p *process
+		p, err = startWorker(ctx, binary, env, []string{"--task-queue", l.queue, "--tls-ca-file", l.caFile, "--log-level", "debug"}, l.log)
+		if err == nil {
+			p.temporal = way
+			l.mu.Lock()
+			l.workers = append(l.workers, p)
+			l.mu.Unlock()
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("lane %d: %w", l.number, err)
+}
+
+// give hands out the workers that run now, and forgets them.
+func (l *lane) give() []*process {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := l.workers
+	l.workers = nil
+	return all
+}
+
+// stop ends what belongs to the lane.
+func (l *lane) stop() error {
+	l.recovery.Wait()
+	l.end(l.give())
+	return errors.Join(l.database.close(), l.log.file.Close())
+}
+
+func (l *lane) value(user, pw, masterARN string) string {
+	v := map[string]any{"engine": l.world.database.Engine, "host": "127.0.0.1", "port": l.database.port(), "username": user, "password": pw}
+	if masterARN != "" {
+		v["masterarn"], v["dbname"], v["application"] = masterARN, "shop", "chaos"
+	}
+	if !l.tls {
+		v["ssl"] = false
+	}
+	text, _ := json.Marshal(v) // texts, numbers and booleans
+	return string(text)
+}
+
+// intercept leads a call of Secrets Manager through the gate.
+func (l *lane) intercept(c secretsmanager.Call) secretsmanager.Fault {
+	if c.Done {
+		l.mu.Lock()
+		this, s := l.lastCall, l.subject
+		l.mu.Unlock()
+		moved := c.Operation == "UpdateSecretVersionStage" && len(c.Stages) == 1 && c.Stages[0] == "AWSCURRENT"
+		if s != nil && moved && c.Error == "" {
+			s.promoted()
+		}
+		return secretsFault(l.gate.at(this, after))
+	}
+	this := l.gate.begin(smCall, strings.TrimSpace(c.Operation+" "+strings.Join(c.Stages, " ")))
+	l.mu.Lock()
+	l.lastCall = this
+	l.mu.Unlock()
+	if f := secretsFault(l.gate.at(this, before)); f != (secretsmanager.Fault{}) {
+		return f
+	}
+	l.gate.at(this, during) // it is carried out whatever happens to the caller
+	return secretsmanager.Fault{}
+}
+
+func secretsFault(o outcome) secretsmanager.Fault {
+	switch {
+	case o.cut:
+		return secretsmanager.Fault{Drop: true}
+	case o.stall:
+		return secretsmanager.Fault{Hang: true}
+	}
+	return o.fault
+}
+
+var setsPassword = regexp.MustCompile(`(?is)^\s*(ALTER USER .*(IDENTIFIED|DISCARD OLD)|SET PASSWORD)`)
+
+// forwarding notes that a rotation has reached SetPassword: from here on AWSPREVIOUS is promised no longer.
+func (l *lane) forwarding(statement string) {
+	if setsPassword.MatchString(statement) {
+		l.mu.Lock()
+		s := l.subject
+		l.mu.Unlock()
+		if s != nil {
+			s.reached()
+		}
+	}
+}
+
+// createAccount makes an account by its hash: a password that is sent would be in the server's log.
+func (w *world) createAccount(ctx context.Context, user, pw, grant, option string) error {
+	as, err := w.identified(pw)
+	if err != nil {
+		return err
+	}
+	if err := w.exec(ctx, "CREATE USER '"+user+"'@'%' "+as); err != nil {
+		return err
+	}
+	return w.exec(ctx, "GRANT "+grant+" TO '"+user+"'@'%'"+option)
+}
+
+// identified is the clause that sets a password by its hash.
+func (w *world) identified(pw string) (string, error) {
+	if w.database.Engine == mysqld.MariaDB {
+		hash, err := password.Hash("mysql_native_password", pw)
+		return fmt.Sprintf("IDENTIFIED VIA mysql_native_password USING '%s'", hash), err
+	}
+	hash, err := password.Hash("caching_sha2_password", pw)
+	return fmt.Sprintf("IDENTIFIED WITH caching_sha2_password AS 0x%x", hash), err
+}
+
+// subject is a secret with its user, and what is promised of it.
+type subject struct {
+	lane      *lane
+	user      string // and name of the secret
+	arn       string
+	workflow  string
+	clients   context.CancelFunc
+	clientsWG sync.WaitGroup
+
+	mu  sync.Mutex
+	set bool // a rotation has reached SetPassword since the last promotion
+	// spoilt says that people have done to the previous account what no promise covers.
+	spoilt bool
+}
+
+func (s *subject) promoted() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.set, s.spoilt = false, false
+}
+
+func (s *subject) reached() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.set = true
+}
+
+func (s *subject) spoil() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.spoilt = true
+}
+
+func (s *subject) previousIsPromised() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.set && !s.spoilt
+}
+
+// renew makes a new user and secret the subject of the lane, with clients at once. Nothing rotates it yet.
+func (l *lane) renew(ctx context.Context) error {
+	l.subjects++
+	s := &subject{lane: l, user: fmt.Sprintf("user_%d_%d", l.number, l.subjects)}
+	s.workflow = workflows.RotateUserWorkflowID(s.user)
+	pw := rand.Text()
+	if err := l.createAccount(ctx, s.user, pw, "SELECT, INSERT ON shop.*", ""); err != nil {
+		return err
+	}
+	out, err := l.secretsManager.CreateSecret(ctx, &awssm.CreateSecretInput{Name: &s.user, SecretString: aws.String(l.value(s.user, pw, l.arn))})
+	if err != nil {
+		return err
+	}
+	s.arn = *out.ARN
+	l.mu.Lock()
+	l.subject = s
+	l.mu.Unlock()
+	l.lanes.Store(s.user, l)
+	l.report.subjects.Add(1)
+	s.watch(ctx)
+	return nil
+}
+
+// retire ends the rotation of the lane's subject, and its clients.
+func (l *lane) retire(ctx context.Context) {
+	s := l.subject
+	if s == nil {
+		return
+	}
+	l.failed(l.stopWorkflow(ctx, s.workflow))
+	s.clients()
+	s.clientsWG.Wait()
+	l.lanes.Delete(s.user)
+	l.mu.Lock()
+	l.subject = nil
+	l.mu.Unlock()
+}
+
+// stopWorkflow ends a rotation workflow, after the rotation under way.
+func (l *lane) stopWorkflow(ctx context.Context, id string) error {
+	return l.persistTemporal(ctx, func(ctx context.Context) error {
+		err := l.temporalClient.SignalWorkflow(ctx, id, "", workflows.StopUpdate, nil)
+		var gone *serviceerror.NotFound
+		if errors.As(err, &gone) {
+			return nil
+		}
+		if err == nil {
+			err = l.temporalClient.GetWorkflow(ctx, id, "").Get(ctx, nil)
+		}
+		return err
+	})
+}
+
+// launch starts the rotation of a subject.
+func (l *lane) launch(ctx context.Context, s *subject) error {
+	input := map[string]any{"SecretId": s.user, "MinimumOverlap": "0s"}
+	return l.persistTemporal(ctx, func(ctx context.Context) error {
+		_, err := l.temporalClient.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: s.workflow, TaskQueue: l.queue}, "RotateUserWorkflow", input)
+		return err
+	})
+}
+
+// persistTemporal repeats f while Temporal is out of reach.
+func (w *world) persistTemporal(ctx context.Context, f func(context.Context) error) error {
+	var err error
+	for range 300 {
+		try, cancel := context.WithTimeout(ctx, 5*time.Second)
+		err = f(try)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	return err
+}

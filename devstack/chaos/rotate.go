@@ -1,0 +1,116 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"go.temporal.io/sdk/client"
+
+	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// patience is how long a rotation may take to end, one way or the other: a step is tried for ten minutes.
+const patience = 15 * time.Minute
+
+// rotate asks for a rotation, and again if nothing comes of it, and waits until one has ended that began after the call.
+// byUpdate asks by update, which waits for the end as well; else by signal.
+func (s *subject) rotate(ctx context.Context, byUpdate, force bool) (workflows.Rotation, error) {
+	return s.ended(ctx, func(ctx context.Context) error {
+		request := workflows.RotateRequest{Force: force}
+		if !byUpdate {
+			return s.lane.temporalClient.SignalWorkflow(ctx, s.workflow, "", workflows.RotateUpdate, request)
+		}
+		h, err := s.lane.temporalClient.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+			WorkflowID: s.workflow, UpdateName: workflows.RotateUpdate, Args: []any{request}, WaitForStage: client.WorkflowUpdateStageCompleted,
+		})
+		if err == nil {
+			err = h.Get(ctx, nil)
+		}
+		return err
+	})
+}
+
+// ended waits until a rotation that begins from now on has ended.
+func (s *subject) ended(ctx context.Context, ask func(context.Context) error) (workflows.Rotation, error) {
+	since := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var asked time.Time
+	var answer atomic.Pointer[error]
+	for {
+		status, err := s.status(ctx)
+		began := err == nil && status.Current != nil && !status.Current.StartedAt.Before(since)
+		if err == nil && status.Current == nil && len(status.Rotations) > 0 && !status.Rotations[0].StartedAt.Before(since) {
+			return status.Rotations[0], nil
+		}
+		if asked.IsZero() || err == nil && !began && time.Since(asked) > 20*time.Second {
+			asked = time.Now()
+			go func() {
+				// What comes of it is seen in the status: an answer that is lost must not be taken for a failure.
+				if err := ask(ctx); err != nil {
+					answer.Store(&err)
+				}
+			}()
+		}
+		select {
+		case <-ctx.Done():
+			if a := answer.Load(); a != nil {
+				err = errors.Join(err, *a)
+			}
+			return workflows.Rotation{}, fmt.Errorf("%s: no rotation has ended since %s: %w (%w)", s.user, since.Format(time.TimeOnly), ctx.Err(), err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func (s *subject) status(ctx context.Context) (status workflows.Status, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	v, err := s.lane.temporalClient.QueryWorkflow(ctx, s.workflow, "", workflows.StatusQuery)
+	if err != nil {
+		return status, err
+	}
+	return status, v.Get(&status)
+}
+
+// clean rotates without a fault of the lane's own until it succeeds. Disasters of other lanes excuse a failure.
+func (l *lane) clean(ctx context.Context, byUpdate bool) error {
+	s, force := l.subject, false
+	for try := 1; ; try++ {
+		l.gate.reset(nil)
+		began := time.Now()
+		labels, err := s.labels(ctx)
+		if err != nil {
+			return err
+		}
+		rotation, err := s.rotate(ctx, byUpdate, force)
+		if err != nil {
+			l.report.violate("%v", err)
+			return err
+		}
+		l.report.rotated(rotation.Error != "")
+		if rotation.Error == "" {
+			return nil
+		}
+		if now, err := s.labels(ctx); err == nil && now[current] != labels[current] {
+			l.report.violate("%s: a failed rotation (%s) moved AWSCURRENT", s.user, rotation.Error)
+		}
+		if rotation.ErrorType == activities.ErrorOtherRotator && !force {
+			force = true // as its text says: what another has begun is taken over by force, or after a while
+			continue
+		}
+		if l.calmSince(began) || try == 20 {
+			l.report.violate("%s: a rotation without a fault failed: %s: %s", s.user, rotation.ErrorType, rotation.Error)
+			return errors.New(rotation.Error)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}

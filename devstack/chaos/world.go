@@ -1,0 +1,288 @@
+package chaos
+
+import (
+	"context"
+	"crypto/tls"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	awssm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/go-sql-driver/mysql"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+
+	"github.com/rotate-user/rotate-user/devstack/secretsmanager"
+	"github.com/rotate-user/rotate-user/devstack/temporal"
+	"github.com/rotate-user/rotate-user/internal/mysqld"
+)
+
+// world is what all lanes share: the servers, and the faults that strike everybody at once.
+type world struct {
+	Options
+	report *Report
+
+	database *mysqld.Server
+	admin    *sql.DB // of the database's administrator, past every proxy
+	clients  func(user, password string) (*sql.DB, error)
+
+	secrets        *secretsmanager.Server
+	secretsAddress string
+	secretsManager *awssm.Client // never disturbed: it names secrets by ARN, workers by name
+	stopSecrets    func() error
+
+	temporalOptions temporal.Options
+	temporal        *temporal.Server
+	temporalAddress string
+	temporalClient  client.Client
+
+	certificate tls.Certificate
+	caFile      string // of the proxies' certificate
+
+	lanes sync.Map // name of a secret, or ARN of a master secret, to *lane
+
+	disaster  sync.Mutex // one at a time
+	disasters atomic.Int64
+	since     atomic.Int64 // when the last one ended, in Unix nanoseconds; 0 while it lasts
+}
+
+// serverArguments make the database write down all that it is sent, so that a password in it would be found.
+func serverArguments() []string {
+	return []string{
+		"--general-log=1", "--general-log-file=general.log", "--log-bin=binary", "--server-id=1", "--sync-binlog=0",
+		"--max-connect-errors=1000000", // cut connections would count
+		"--max-connections=400",
+	}
+}
+
+func newWorld(ctx context.Context, o Options, report *Report) (_ *world, err error) {
+	w := &world{Options: o, report: report}
+	w.since.Store(1)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.stop())
+		}
+	}()
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	program, err := findProgram(o.Engine)
+	if err != nil {
+		return nil, err
+	}
+	errorLog, err := os.Create(filepath.Join(o.Dir, "database.log"))
+	if err != nil {
+		return nil, err
+	}
+	if w.database, err = program.Start(ctx, mysqld.Options{DataDir: o.Dir, Args: serverArguments(), Log: errorLog}); err != nil {
+		return nil, err
+	}
+	w.report.Database = program.Engine + " " + program.Version
+	roots, err := w.database.RootCAs()
+	if err != nil {
+		return nil, err
+	}
+	w.clients = func(user, password string) (*sql.DB, error) {
+		c := mysql.NewConfig()
+		c.User, c.Passwd, c.Net, c.Addr = user, password, "tcp", w.databaseAddress()
+		c.TLS = &tls.Config{RootCAs: roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}
+		c.Timeout, c.ReadTimeout, c.WriteTimeout = 5*time.Second, 5*time.Second, 5*time.Second
+		c.Logger = &mysql.NopLogger{}
+		connector, err := mysql.NewConnector(c)
+		if err != nil {
+			return nil, err
+		}
+		db := sql.OpenDB(connector)
+		db.SetMaxIdleConns(1)
+		return db, nil
+	}
+	if w.admin, err = w.clients(w.database.AdminUser, w.database.AdminPassword); err != nil {
+		return nil, err
+	}
+	for _, statement := range []string{
+		"CREATE DATABASE shop", "CREATE TABLE shop.orders (id INT PRIMARY KEY)", "INSERT INTO shop.orders VALUES (1)",
+		"CREATE DATABASE extra", "CREATE TABLE extra.notes (id INT PRIMARY KEY)",
+	} {
+		if _, err := w.admin.ExecContext(ctx, statement); err != nil {
+			return nil, fmt.Errorf("%s: %w", statement, err)
+		}
+	}
+
+	if w.secrets, err = secretsmanager.New(secretsmanager.Options{}); err != nil {
+		return nil, err
+	}
+	w.secrets.Intercept(w.intercept)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	httpServer := &http.Server{Handler: w.secrets, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	go func() { _ = httpServer.Serve(l) }() // until it is closed
+	w.stopSecrets = httpServer.Close
+	w.secretsAddress = "http://" + l.Addr().String()
+	w.secretsManager = awssm.New(awssm.Options{
+		BaseEndpoint: &w.secretsAddress, Region: "us-east-1",
+		Credentials: aws.NewCredentialsCache(credentials.NewStaticCredentialsProvider(accessKey, secretKey, "")),
+	})
+
+	w.temporalOptions = temporal.Options{Path: filepath.Join(o.Dir, "temporal.db"), LogFile: filepath.Join(o.Dir, "temporal.log")}
+	if w.temporal, err = temporal.Start(ctx, w.temporalOptions); err != nil {
+		return nil, err
+	}
+	w.temporalAddress = w.temporal.Address()
+	_, port, err := net.SplitHostPort(w.temporalAddress)
+	if err != nil {
+		return nil, err
+	}
+	if w.temporalOptions.Port, err = net.LookupPort("tcp", port); err != nil {
+		return nil, err
+	}
+	w.temporalClient, err = client.Dial(client.Options{
+		HostPort: w.temporal.Address(), Namespace: temporal.Namespace, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	var pem []byte
+	if w.certificate, pem, err = certificate(); err != nil {
+		return nil, err
+	}
+	w.caFile = filepath.Join(o.Dir, "proxy-ca.pem")
+	return w, os.WriteFile(w.caFile, pem, 0o600)
+}
+
+// AWS's own words for examples.
+const accessKey, secretKey = "AKIAIOSFODNN7EXAMPLE", "chaos"
+
+func (w *world) databaseAddress() string {
+	return net.JoinHostPort(w.database.Host, fmt.Sprint(w.database.Port))
+}
+
+// stop ends the servers. Their files stay.
+func (w *world) stop() error {
+	var errs []error
+	if w.temporalClient != nil {
+		w.temporalClient.Close()
+	}
+	if w.temporal != nil {
+		errs = append(errs, w.temporal.Stop())
+	}
+	if w.stopSecrets != nil {
+		errs = append(errs, w.stopSecrets())
+	}
+	if w.admin != nil {
+		errs = append(errs, w.admin.Close())
+	}
+	if w.database != nil {
+		errs = append(errs, w.database.Stop())
+	}
+	return errors.Join(errs...)
+}
+
+// intercept leads the workers' calls of Secrets Manager through the gate of their lane. Everybody else names secrets by
+// ARN, and a lane's master secret is the exception.
+func (w *world) intercept(c secretsmanager.Call) secretsmanager.Fault {
+	found, ok := w.lanes.Load(c.SecretID)
+	if !ok {
+		return secretsmanager.Fault{}
+	}
+	return found.(*lane).intercept(c)
+}
+
+// strikeAll carries out a fault that hits every lane, one at a time. What it begins lasts until it returns.
+func (w *world) strikeAll(f func() error) error {
+	w.disaster.Lock()
+	defer w.disaster.Unlock()
+	w.disasters.Add(1)
+	w.since.Store(0)
+	defer func() { w.since.Store(time.Now().UnixNano()) }()
+	return f()
+}
+
+// calmSince says whether nothing has hit everybody since then, nor shortly before.
+func (w *world) calmSince(then time.Time) bool {
+	const aftermath = 15 * time.Second
+	ended := w.since.Load()
+	return ended != 0 && time.Unix(0, ended).Add(aftermath).Before(then)
+}
+
+func (w *world) restartTemporal(ctx context.Context) error {
+	if err := w.temporal.Stop(); err != nil {
+		return fmt.Errorf("stop Temporal: %w", err)
+	}
+	var err error
+	for range 50 {
+		if w.temporal, err = temporal.Start(ctx, w.temporalOptions); err == nil {
+			return nil
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	return fmt.Errorf("start Temporal again: %w", err)
+}
+
+// exec runs a statement as the database's administrator, again while the database cannot be reached.
+func (w *world) exec(ctx context.Context, statement string) error {
+	return w.persist(ctx, func() error {
+		_, err := w.admin.ExecContext(ctx, statement)
+		return err
+	})
+}
+
+// persist repeats f while the database is out of reach.
+func (w *world) persist(ctx context.Context, f func() error) error {
+	for {
+		err := f()
+		if err == nil || ctx.Err() != nil || !outOfReach(err) {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// outOfReach tells a database that cannot be reached, or cannot take anybody, from one that refuses a credential. Only
+// what a server says of itself counts as the former; any other answer of a server is a refusal.
+func outOfReach(err error) bool {
+	var answer *mysql.MySQLError
+	if !errors.As(err, &answer) {
+		return true
+	}
+	switch answer.Number {
+	case 1040, // too many connections
+		1053, 1077, 1079, // shutting down
+		1135, 1158, 1159, 1160, 1161, // no thread, broken connection
+		1290, 1836, // read-only
+		1317, 1927, 3169: // interrupted, killed
+		return true
+	}
+	return false
+}
+
+func findProgram(engine string) (mysqld.Program, error) {
+	for _, p := range mysqld.Find() {
+		if engine == "" || engine == p.Engine {
+			return p, nil
+		}
+	}
+	return mysqld.Program{}, fmt.Errorf("no %s server on this machine", strings.TrimSpace(engine+" database"))
+}
+
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
