@@ -15,7 +15,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.temporal.io/api/common/v1"
-	sdkpb "go.temporal.io/api/sdk/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
@@ -24,6 +23,7 @@ import (
 	sdk "go.temporal.io/sdk/temporal"
 
 	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
@@ -36,7 +36,7 @@ type fake struct {
 	rotated  []any                       // the answers to the update rotate, in their order: a value or an error
 	updated  any                         // the answer to every other update
 	running  bool                        // the workflow to be started runs already
-	details  string
+	deletion workflows.DeletionState
 	busy     int // how often a workflow is described with an activity under way
 	pages    []*workflowservice.ListWorkflowExecutionsResponse
 	listErr  error // of queries that name a search attribute
@@ -136,9 +136,12 @@ func (f *fake) UpdateWorkflow(_ context.Context, o client.UpdateWorkflowOptions)
 	return handle{answer{value: f.updated}}, nil
 }
 
-func (f *fake) QueryWorkflow(_ context.Context, id, _, kind string, _ ...any) (converter.EncodedValue, error) {
-	if kind == metadataQuery {
-		return encoded{answer{value: &sdkpb.WorkflowMetadata{CurrentDetails: f.details}}}, nil
+func (f *fake) QueryWorkflow(_ context.Context, id, _, _ string, _ ...any) (converter.EncodedValue, error) {
+	if strings.HasPrefix(id, "delete-user/") {
+		state := f.deletion
+		state.Locked = f.busy == 0
+		f.busy--
+		return encoded{answer{value: state}}, nil
 	}
 	status, ok := f.statuses[strings.TrimPrefix(id, "rotate-user/")]
 	if !ok {
@@ -341,7 +344,10 @@ func TestCommands(t *testing.T) {
 			listErr:  serviceerror.NewInvalidArgument("invalid query: RotationStatus"),
 		}},
 		{"list-none-paused", "list --status Paused", fake{}},
-		{"delete", "delete --secret-id shop/app --recovery-window-in-days 7", fake{details: "Secret `shop/app` is scheduled for deletion on 2026-11-29 21:00 UTC.", busy: 1}},
+		{"delete", "delete --secret-id shop/app --recovery-window-in-days 7", fake{busy: 1, deletion: workflows.DeletionState{
+			DeletionDate: now.AddDate(0, 0, 7),
+			Deletion:     activities.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}, {User: "app_clone", Host: "%"}}},
+		}}},
 		{"delete-failed", "delete --secret-id shop/app", fake{results: map[string]any{"DeleteUserWorkflow": refusal("SecretsManager", "no such secret")}}},
 		{"delete-again", "delete --secret-id shop/app", fake{running: true}},
 

@@ -45,15 +45,27 @@ func (v started) text(w io.Writer) {
 }
 
 // deletion is the answer when a secret is scheduled for deletion.
-type deletion struct {
-	SecretID   string `json:"SecretId"`
-	WorkflowID string `json:"WorkflowId"`
-	Details    string `json:"Details"`
+type deletionView struct {
+	secretID, workflowID string
+	state                workflows.DeletionState
+	now                  time.Time
 }
 
-func (v deletion) value() any { return v }
-func (v deletion) text(w io.Writer) {
-	fmt.Fprintf(w, "%s\n\nTo keep the secret, run: aws secretsmanager restore-secret --secret-id %s\n", strings.ReplaceAll(v.Details, "`", ""), v.SecretID)
+func (v deletionView) value() any {
+	return struct {
+		SecretID   string `json:"SecretId"`
+		WorkflowID string `json:"WorkflowId"`
+		workflows.DeletionState
+	}{v.secretID, v.workflowID, v.state}
+}
+
+func (v deletionView) text(w io.Writer) {
+	fmt.Fprintf(w, "Secret %s is scheduled for deletion.\n\n", v.secretID)
+	for _, n := range v.state.Deletion.Accounts {
+		fmt.Fprintf(w, "  %s on %s is locked\n", n, v.state.Deletion.Server)
+	}
+	fmt.Fprintf(w, "\nThey are dropped when the recovery window has passed, %s.\nTo keep the secret, run: aws secretsmanager restore-secret --secret-id %s\n",
+		date(v.state.DeletionDate, v.now), v.secretID)
 }
 
 // credentialView is a credential that has logged in.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
-	sdkpb "go.temporal.io/api/sdk/v1"
 
 	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/workflows"
@@ -37,7 +37,7 @@ and never shown. A user or a secret that exists is refused.`,
 	required(cmd, "username")
 	return a.does(cmd, func() error { return input.Validate() }, func(ctx context.Context) error {
 		var result activities.ValidateSecretResult
-		if err := a.execute(ctx, workflows.CreateUserWorkflowID(input.SecretID), "CreateUserWorkflow", input, &result); err != nil {
+		if err := a.execute(ctx, workflows.CreateUserWorkflowID(input.SecretID), "CreateUserWorkflow", &result, input); err != nil {
 			return err
 		}
 		return a.print(credentialView{"Created: the secret logs in", input.SecretID, result})
@@ -56,7 +56,7 @@ func (a *app) validateCommand() *cobra.Command {
 	return a.does(cmd, func() error { return input.Validate() }, func(ctx context.Context) error {
 		var result activities.ValidateSecretResult
 		id := "validate-secret/" + input.SecretID + "/" + uuid.NewString()
-		if err := a.execute(ctx, id, "ValidateSecretWorkflow", input, &result); err != nil {
+		if err := a.execute(ctx, id, "ValidateSecretWorkflow", &result, input); err != nil {
 			return err
 		}
 		return a.print(credentialView{"Valid: the secret logs in", input.SecretID, result})
@@ -81,12 +81,17 @@ account would be made; 1 the rotation would be refused, or the plan failed; 2 wr
 	activityQueueFlag(cmd, &f.input.ActivityTaskQueue)
 	return a.does(cmd, func() error { return f.input.Validate() }, func(ctx context.Context) error {
 		input := f.input
-		if status, err := a.status(ctx, input.SecretID); err == nil && input.MasterSecretID == "" {
-			input.MasterSecretID = status.MasterSecretID
+		var known *workflows.State
+		if status, err := a.status(ctx, input.SecretID); err == nil {
+			input.MasterSecretID = cmp.Or(input.MasterSecretID, status.MasterSecretID)
+			known = &workflows.State{Revoked: status.Revoked}
+			if status.Username != "" {
+				known.Usernames = []string{status.Username, status.StandbyUsername}
+			}
 		}
 		var plan activities.PlanRotationResult
 		id := "plan-rotation/" + input.SecretID + "/" + uuid.NewString()
-		if err := a.execute(ctx, id, "PlanRotationWorkflow", input, &plan); err != nil {
+		if err := a.execute(ctx, id, "PlanRotationWorkflow", &plan, input, known); err != nil {
 			return a.notPlanned(ctx, err)
 		}
 		if err := a.print(planView{input.SecretID, plan}); err != nil {
@@ -133,7 +138,7 @@ restored before, they are unlocked and its rotation goes on. The command ends wh
 	return a.does(cmd, check, func(ctx context.Context) error { return a.delete(ctx, input) })
 }
 
-// delete starts a deletion and waits until the workflow sleeps through the recovery window, which its details tell.
+// delete starts a deletion and waits until the accounts are locked.
 func (a *app) delete(ctx context.Context, input workflows.DeleteUserInput) error {
 	id := workflows.DeleteUserWorkflowID(input.SecretID)
 	options := a.startOptions(id)
@@ -154,25 +159,21 @@ func (a *app) delete(ctx context.Context, input workflows.DeleteUserInput) error
 			return err
 		case <-time.After(pollInterval):
 		}
-		if details := a.details(ctx, id); details != "" && a.idle(ctx, id) {
-			return a.print(deletion{SecretID: input.SecretID, WorkflowID: id, Details: details})
+		if state := a.deletion(ctx, id); state.Locked {
+			return a.print(deletionView{input.SecretID, id, state, a.now()})
 		}
 	}
 }
 
-// metadataQuery is answered by Temporal's SDK for every workflow.
-const metadataQuery = "__temporal_workflow_metadata"
-
-// details are what a workflow shows of itself in the Temporal UI.
-func (a *app) details(ctx context.Context, workflowID string) string {
+// deletion is how far a deletion has come; zero where it cannot tell yet.
+func (a *app) deletion(ctx context.Context, workflowID string) (state workflows.DeletionState) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	var metadata sdkpb.WorkflowMetadata
-	answer, err := a.temporal.QueryWorkflow(ctx, workflowID, "", metadataQuery)
-	if err != nil || answer.Get(&metadata) != nil {
-		return ""
+	answer, err := a.temporal.QueryWorkflow(ctx, workflowID, "", workflows.StatusQuery)
+	if err != nil || answer.Get(&state) != nil {
+		return workflows.DeletionState{}
 	}
-	return metadata.GetCurrentDetails()
+	return state
 }
 
 // idle says whether a workflow waits for no activity.
@@ -182,10 +183,10 @@ func (a *app) idle(ctx context.Context, workflowID string) bool {
 }
 
 // execute runs a workflow to its end.
-func (a *app) execute(ctx context.Context, id, workflow string, input, result any) error {
+func (a *app) execute(ctx context.Context, id, workflow string, result any, args ...any) error {
 	options := a.startOptions(id)
 	options.WorkflowExecutionErrorWhenAlreadyStarted = true
-	run, err := a.temporal.ExecuteWorkflow(ctx, options, workflow, input)
+	run, err := a.temporal.ExecuteWorkflow(ctx, options, workflow, args...)
 	if err != nil {
 		return err
 	}

@@ -22,11 +22,13 @@ type DeleteUserInput struct {
 	typed typed
 }
 
-// DeletionState is what one run of DeleteUserWorkflow hands to the next.
+// DeletionState is what one run of DeleteUserWorkflow hands to the next, and
+// its answer to StatusQuery.
 type DeletionState struct {
 	Deletion     activities.Deletion `json:"Deletion"`
 	DeletionDate time.Time           `json:"DeletionDate"`
-	Locked       bool                `json:"Locked,omitempty"`
+	// Locked says that the accounts are locked.
+	Locked bool `json:"Locked,omitempty"`
 }
 
 // DeleteUserResult says how a deletion ended.
@@ -59,6 +61,9 @@ func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input DeleteUserInput,
 		if carried, err = deleteSecret(ctx, input); err != nil {
 			return DeleteUserResult{}, err
 		}
+	}
+	if err := workflow.SetQueryHandler(ctx, StatusQuery, func() (DeletionState, error) { return *carried, nil }); err != nil {
+		return DeleteUserResult{}, err
 	}
 	workflow.SetCurrentDetails(ctx, fmt.Sprintf("Secret `%s` is scheduled for deletion on %s; its accounts are locked, and are dropped then, or unlocked when it is restored.",
 		input.SecretID, clock(carried.DeletionDate)))

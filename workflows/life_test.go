@@ -53,6 +53,23 @@ func TestCreateUserMakesTheAccountBeforeTheSecretAndValidates(t *testing.T) {
 	}
 }
 
+func TestAPlanKnowsWhatTheRotationKnows(t *testing.T) {
+	t.Parallel()
+	env := environment()
+	var got activities.CloneUserInput
+	env.RegisterActivityWithOptions(func(_ context.Context, in activities.CloneUserInput) (activities.PlanRotationResult, error) {
+		got = in
+		return activities.PlanRotationResult{}, nil
+	}, activity.RegisterOptions{Name: "PlanRotation"})
+	env.ExecuteWorkflow("PlanRotationWorkflow", raw(`{"SecretId":"s","CloneUsername":"b"}`), &workflows.State{Usernames: []string{"a", "b"}, Revoked: "b"})
+	if err := env.GetWorkflowError(); err != nil {
+		t.Fatal(err)
+	}
+	if got.SecretID != "s" || got.CloneUsername != "b" || !slices.Equal(got.Pair, []string{"a", "b"}) || got.Revoked != "b" || got.Mark == "" || !got.Force {
+		t.Errorf("the plan is asked for with %+v", got)
+	}
+}
+
 func TestTheOtherWorkflowsRefuseWrongInput(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, input, field string }{

@@ -8,15 +8,17 @@ import (
 
 // PlanRotationWorkflow shows what the next rotation of a secret would do. It
 // takes the input of RotateUserWorkflow and writes nothing. Where the rotation
-// would be refused, it fails with the same error.
-func (Workflows) PlanRotationWorkflow(ctx workflow.Context, input RotateUserInput) (plan activities.PlanRotationResult, err error) {
+// would be refused, it fails with the same error. known is what the workflow
+// that rotates the secret knows of its pair, nil where there is none.
+func (Workflows) PlanRotationWorkflow(ctx workflow.Context, input RotateUserInput, known *State) (plan activities.PlanRotationResult, err error) {
 	if err := input.Validate(); err != nil {
 		return plan, invalidInput(err)
 	}
 	ctx = workflow.WithActivityOptions(ctx, stepOptions(input.ActivityTaskQueue, input.SecretID))
-	err = workflow.ExecuteActivity(ctx, "PlanRotation", activities.CloneUserInput{
-		SecretID: input.SecretID, MasterSecretID: input.MasterSecretID, CloneUsername: input.CloneUsername, Force: true,
-		VersionID: workflow.GetInfo(ctx).OriginalRunID,
-	}).Get(ctx, &plan)
+	r := &rotator{input: input, request: &RotateRequest{Force: true}}
+	if known != nil {
+		r.State = *known
+	}
+	err = workflow.ExecuteActivity(ctx, "PlanRotation", r.cloneUserInput(ctx)).Get(ctx, &plan)
 	return plan, err
 }
