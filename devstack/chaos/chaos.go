@@ -210,10 +210,10 @@ func (l *lane) placements(traces [2][]call, seed uint64) []placement {
 	random := rand.New(rand.NewPCG(seed, 0))
 	var rounds [][]placement
 	for i, trace := range traces {
-		compared := 0 // the last call of the database is the second comparison of the accounts
+		tested := 0 // the last login is TestPassword's: what is changed after it, nobody may notice before the promotion
 		for _, c := range trace {
-			if c.side == sqlCall {
-				compared = c.number
+			if c.name == logIn {
+				tested = c.number
 			}
 		}
 		for _, c := range trace {
@@ -224,16 +224,12 @@ func (l *lane) placements(traces [2][]call, seed uint64) []placement {
 					case l.Only != "" && k.name != l.Only,
 						k.side != "" && k.side != c.side,
 						k.phases != nil && !slices.Contains(k.phases, ph),
-						// Before the answer to the last comparison is made, that is.
-						k.people && (c.number > compared || c.number == compared && ph != before):
+						k.people && c.number >= tested:
 						continue
 					}
 					p := placement{first: i == 0, call: c.number, phase: ph, kind: k}
 					if k.people {
-						p.until = compared
-						if ph != before {
-							p.until--
-						}
+						p.until = tested - 1
 					}
 					fit = append(fit, p)
 				}
@@ -257,7 +253,7 @@ func (l *lane) placements(traces [2][]call, seed uint64) []placement {
 
 const (
 	// slowTakes is how long a slow fault needs, and the rotation after it.
-	slowTakes = 95 * time.Second
+	slowTakes = 80 * time.Second
 	// between is the time between faults that hit everybody, so that others have their turn undisturbed.
 	between = 25 * time.Second
 )

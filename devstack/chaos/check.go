@@ -60,7 +60,7 @@ func (s *subject) finished(ctx context.Context) {
 		return
 	}
 	if labels[pending] != "" {
-		r.LeftLabels++
+		r.leftLabel()
 		r.violate("%s: AWSPENDING is left on version %s; AWSCURRENT is %s", s.user, labels[pending], labels[current])
 	}
 	if labels[previous] == "" || labels[previous] == labels[current] {
@@ -121,7 +121,7 @@ func (w *world) account(ctx context.Context, user string) ([]string, error) {
 		}
 	}
 	if strings.Contains(lines[0], "ACCOUNT LOCK") {
-		w.report.LeftLocks++
+		w.report.locked()
 		w.report.violate("the account of %s is locked", user)
 	}
 	slices.Sort(lines[1:])

@@ -24,7 +24,7 @@ type kind struct {
 	phases []phase // nil: at all
 	slow   bool    // takes more than a minute to get over: a step's own time has to pass
 	all    bool    // hits all lanes
-	// people are at work: what they do after the accounts were compared for the last time, nobody can make good.
+	// people are at work: what they do to an account after TestPassword has looked at it, nobody can make good.
 	people bool
 	edits  bool // somebody else moves AWSCURRENT
 	// strike is called in the path of the call, which waits for it. What it leaves to put right is added to the lane's

@@ -17,6 +17,8 @@ const (
 	smCall  side = "Secrets Manager"
 )
 
+const logIn = "log in" // the name of a login
+
 // phase is how far an outside call has come.
 type phase int
 

@@ -29,7 +29,7 @@ type Report struct {
 	Tried, Failed, Unreachable, Superseded int64
 	// Outage is how long clients of AWSCURRENT had no working credential, all secrets together.
 	Outage time.Duration
-	// What was left behind.
+	// What was left behind. Locked accounts are counted as they are met.
 	Secrets, Accounts, LeftLabels, LeftAccounts, LeftLocks, LeftSessions int
 	// Passwords that were looked for, and where: files and answers, and their size in bytes.
 	Passwords, Scanned int
@@ -54,6 +54,9 @@ func (r *Report) violate(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if slices.Contains(r.Violations, text) { // a client meets the same again and again
+		return
+	}
 	r.Violations = append(r.Violations, text)
 	fmt.Fprintln(r.out, "VIOLATION", text)
 }
@@ -92,6 +95,18 @@ func (r *Report) rotations() int {
 	return r.Succeeded + r.RecordedFailures
 }
 
+func (r *Report) locked() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.LeftLocks++
+}
+
+func (r *Report) leftLabel() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.LeftLabels++
+}
+
 func (r *Report) struck(kind, place string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -123,7 +138,7 @@ func (r *Report) Err() error {
 func (r *Report) String() string {
 	var b strings.Builder
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(&b, "%-28s"+format+"\n", append([]any{name}, args...)...)
+		fmt.Fprintf(&b, "%-34s"+format+"\n", append([]any{name}, args...)...)
 	}
 	line("seed", "%d", r.Seed)
 	line("database", "%s", r.Database)
