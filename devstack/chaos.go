@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rotate-user/rotate-user/devstack/chaos"
+	"github.com/rotate-user/rotate-user/devstack/stack"
+)
+
+func newChaosCommand() *cobra.Command {
+	var o chaos.Options
+	var keep bool
+	cmd := &cobra.Command{
+		Use:   "chaos",
+		Short: "Break everything on purpose, and see that nothing is lost",
+		Long: `Break everything on purpose, while clients log in without pause: workers are killed, frozen and cut off, the database dies,
+hangs and fills up, Secrets Manager throttles and loses answers, Temporal restarts, people edit what is being rotated. Each fault
+is placed before, during or after one of the outside calls of a rotation. Ends with a report, and with a failure if anything that
+is promised did not hold.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			root, err := repository()
+			if err != nil {
+				return err
+			}
+			bin, err := stack.Build(cmd.Context(), root, filepath.Join(root, stateDir))
+			if err != nil {
+				return err
+			}
+			o.Worker = filepath.Join(bin, "worker")
+			if o.Dir, err = os.MkdirTemp("", "chaos-"); err != nil {
+				return err
+			}
+			o.Out = cmd.OutOrStdout()
+			report, err := chaos.Run(cmd.Context(), o)
+			if err != nil {
+				return fmt.Errorf("%w; its files are in %s", err, o.Dir)
+			}
+			fmt.Fprintf(o.Out, "\n%s", report)
+			if err := report.Err(); err != nil || keep {
+				fmt.Fprintf(o.Out, "its files are in %s\n", o.Dir)
+				return err
+			}
+			return os.RemoveAll(o.Dir)
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&o.Rotations, "rotations", 200, "end after this many rotations")
+	f.DurationVar(&o.For, "for", 0, "end after this time instead")
+	f.Uint64Var(&o.Seed, "seed", 1, "which faults strike where, and in what order")
+	f.IntVar(&o.Lanes, "lanes", 12, "secrets that are rotated side by side, with workers of their own")
+	f.StringVar(&o.Engine, "engine", "", "mysql or mariadb (default: the first one found)")
+	f.StringVar(&o.OtherWorker, "other-worker", "", "binary of another release of the worker, to run beside this one")
+	f.StringVar(&o.Only, "only", "", "the one kind of fault to place, by its name in the report")
+	f.BoolVar(&keep, "keep", false, "keep the files of the run")
+	return cmd
+}
