@@ -11,6 +11,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -102,11 +103,13 @@ type pool struct {
 	db    *sql.DB
 	inUse int
 	used  time.Time
+	known atomic.Pointer[knowledge] // nil before the first survey
 }
 
 // Admin is an administrator's session: one connection whose settings are pinned. It is for one goroutine at a time.
 type Admin struct {
 	conn    *sql.Conn
+	pool    *pool
 	release func()
 	name    Name // CURRENT_USER()
 	roles   []Name
@@ -125,7 +128,7 @@ func (d *Dialer) Admin(ctx context.Context, ep Endpoint, user, password string) 
 		release()
 		return nil, fmt.Errorf("log in as administrator %s on %s: %w", quoteUser(user), ep, cause(ctx, err))
 	}
-	a := &Admin{conn: conn, release: release, dialer: d}
+	a := &Admin{conn: conn, pool: p, release: release, dialer: d}
 	if err := a.meetServer(ctx); err != nil {
 		a.Close()
 		return nil, fmt.Errorf("administrator %s on %s: %w", quoteUser(user), ep, err)

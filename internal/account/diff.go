@@ -108,6 +108,9 @@ func (d *differ) wants(r right) bool {
 func (d *differ) proxies() {
 	for _, r := range d.missing(proxy) {
 		passOn := d.source.rights[r]
+		if d.has(r) { // MariaDB would give the option in memory and not in its table
+			d.revoke("PROXY", r.on(), r)
+		}
 		d.grant("PROXY", r.on(), option(passOn, grantOption), r)
 		d.now.rights[r] = passOn
 		if passOn {
@@ -422,6 +425,10 @@ func (d *differ) properties() {
 	}
 	if len(values) == 0 {
 		return
+	}
+	if now := d.now.properties["PASSWORD EXPIRE"]; !d.mariadb && values["PASSWORD EXPIRE"] == "DEFAULT" && strings.HasPrefix(now, "INTERVAL") {
+		// By itself, MySQL 9.7 would set its table to the default and keep the interval in memory.
+		d.step("ALTER USER "+d.name.String()+" PASSWORD EXPIRE NEVER", "alter "+d.name.String()+": PASSWORD EXPIRE NEVER, before DEFAULT")
 	}
 	words := spell(values)
 	d.step("ALTER USER "+d.name.String()+words, "alter "+d.name.String()+":"+words)

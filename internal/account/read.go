@@ -3,11 +3,15 @@ package account
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/charmap"
 )
 
-// read reads every account of the given user names, on whatever host, with all its properties and rights: three
+// read reads every account of the given user names, on whatever host, with all its properties and rights: two
 // statements, however many there are.
 func (a *Admin) read(ctx context.Context, users ...string) ([]*state, error) {
 	if err := a.survey(ctx); err != nil {
@@ -23,10 +27,7 @@ func (a *Admin) read(ctx context.Context, users ...string) ([]*state, error) {
 	for _, s := range states {
 		by[s.name.grantee()] = s
 	}
-	if err := a.readDatabaseRights(ctx, users, by); err != nil {
-		return nil, fmt.Errorf("read database rights: %w", a.deniedRead(err))
-	}
-	if err := a.readOtherRights(ctx, users, by); err != nil {
+	if err := a.readRights(ctx, users, by); err != nil {
 		return nil, fmt.Errorf("read rights: %w", a.deniedRead(err))
 	}
 	if err := a.readForeignTables(ctx, users, by); err != nil {
@@ -82,30 +83,6 @@ var knownColumns = setOf("host", "user", "priv", "ssl_type", "ssl_cipher", "x509
 	"password_expired", "password_last_changed", "password_lifetime", "account_locked", "password_reuse_history",
 	"password_reuse_time", "password_require_current", "user_attributes")
 
-func (a *Admin) readDatabaseRights(ctx context.Context, users []string, by map[grantee]*state) error {
-	rows, err := a.query(ctx, "SELECT * FROM mysql.db WHERE User IN "+quoteValues(users))
-	if err != nil {
-		return err
-	}
-	for _, r := range rows {
-		s := by[grantee{r.text("user"), strings.ToLower(r.text("host"))}]
-		if s == nil {
-			continue
-		}
-		for name, value := range r {
-			switch {
-			case strings.HasSuffix(name, "_priv"):
-				if value.String == "Y" {
-					s.add(right{kind: database, privilege: columnPrivilege(name), a: r.text("db")}, false)
-				}
-			case name != "host" && name != "db" && name != "user" && value.String != a.server.columns["db"][name].standard:
-				s.unknown = append(s.unknown, fmt.Sprintf("column %s of mysql.db for %s", name, quoteIdentifier(r.text("db"))))
-			}
-		}
-	}
-	return nil
-}
-
 // add puts a right into the state, or its name among the unknown things.
 func (s *state) add(r right, passOn bool) {
 	if r.kind >= global && r.kind <= routine && !privileges[r.privilege] {
@@ -160,36 +137,78 @@ func setPrivileges(set string) []string {
 	return all
 }
 
-// readOtherRights reads all the narrow tables at once. Columns are cast as UNION wants one collation and these have many.
-func (a *Admin) readOtherRights(ctx context.Context, users []string, by map[grantee]*state) error {
+// grantTables are those of rights: what their rows are here, and the columns with the account, what the right is on, and
+// the right itself. Those with a reversed account tell what others have of it.
+var grantTables = []struct {
+	table, kind, user, host string
+	columns                 [4]string // of table.db the third is put together from all columns ending in _priv
+}{
+	{"db", "database", "User", "Host", [4]string{"Db"}},
+	{"tables_priv", "table", "User", "Host", [4]string{"Db", "Table_name", "Table_priv"}},
+	{"columns_priv", "column", "User", "Host", [4]string{"Db", "Table_name", "Column_priv", "Column_name"}},
+	{"procs_priv", "routine", "User", "Host", [4]string{"Db", "Routine_name", "Proc_priv", "Routine_type"}},
+	{"proxies_priv", "proxy", "User", "Host", [4]string{"Proxied_user", "Proxied_host", "With_grant"}},
+	{"global_grants", "dynamic", "USER", "HOST", [4]string{"PRIV", "", "WITH_GRANT_OPTION"}},
+	{"role_edges", "role", "TO_USER", "TO_HOST", [4]string{"FROM_USER", "FROM_HOST", "WITH_ADMIN_OPTION"}},
+	{"default_roles", "default", "USER", "HOST", [4]string{"DEFAULT_ROLE_USER", "DEFAULT_ROLE_HOST"}},
+	{"roles_mapping", "role", "User", "Host", [4]string{"Role", "", "Admin_option"}},
+	{"role_edges", "granted", "FROM_USER", "FROM_HOST", [4]string{"TO_USER", "TO_HOST"}},
+	{"proxies_priv", "proxied", "Proxied_user", "Proxied_host", [4]string{"User", "Host"}},
+}
+
+// grantColumns are the columns of those tables that no property hides in, beside those read.
+var grantColumns = setOf("grantor", "timestamp", "column_priv") // the last of tables_priv sums up columns_priv
+
+// rightsQuery reads all the tables of rights at once. Columns are cast as UNION wants one collation and these have many.
+// A column unheard of whose value is not its default comes as a row of its own.
+func (a *Admin) rightsQuery(users []string) string {
 	in := " IN " + quoteValues(users)
-	var parts []string
-	part := func(table, kind, user, host string, columns ...string) {
-		if !a.server.hasTable(table) {
-			return
+	parts := []string{"SELECT '' AS kind, '' AS c0, '' AS c1, '' AS c2, '' AS c3, '' AS c4, '' AS c5 FROM DUAL WHERE FALSE"}
+	for _, g := range grantTables {
+		columns := a.server.columns[g.table]
+		if columns == nil {
+			continue
 		}
-		p := "SELECT '" + kind + "'"
-		for i, c := range append([]string{user, host}, columns...) {
-			p += ", CAST(" + c + " AS BINARY)"
-			if len(parts) == 0 {
-				p += " AS c" + string(rune('0'+i))
+		known := setOf(strings.ToLower(g.user), strings.ToLower(g.host))
+		list := []string{"'" + g.kind + "'"}
+		for i, c := range append([]string{g.user, g.host}, g.columns[:]...) {
+			known[strings.ToLower(c)] = true
+			switch {
+			case g.table == "db" && i == 4:
+				list = append(list, flagsColumn(columns))
+			case c == "":
+				list = append(list, "''")
+			default:
+				list = append(list, "CAST("+c+" AS BINARY)")
 			}
 		}
-		if len(parts) == 0 {
-			p = strings.Replace(p, "'"+kind+"'", "'"+kind+"' AS kind", 1)
+		from := " FROM mysql." + g.table + " WHERE " + g.user + in
+		parts = append(parts, "SELECT "+strings.Join(list, ", ")+from)
+		for _, name := range slices.Sorted(maps.Keys(columns)) {
+			if known[name] || grantColumns[name] || g.table == "db" && strings.HasSuffix(name, "_priv") {
+				continue
+			}
+			parts = append(parts, "SELECT 'unknown', CAST("+g.user+" AS BINARY), CAST("+g.host+" AS BINARY), "+
+				quoteValue("column "+name+" of mysql."+g.table)+", '', '', ''"+from+
+				" AND COALESCE(CAST("+quoteIdentifier(name)+" AS CHAR), '') <> "+quoteValue(columns[name].standard))
 		}
-		parts = append(parts, p+" FROM mysql."+table+" WHERE "+user+in)
 	}
-	part("tables_priv", "table", "User", "Host", "Db", "Table_name", "Table_priv", "''")
-	part("columns_priv", "column", "User", "Host", "Db", "Table_name", "Column_priv", "Column_name")
-	part("procs_priv", "routine", "User", "Host", "Db", "Routine_name", "Proc_priv", "Routine_type")
-	part("proxies_priv", "proxy", "User", "Host", "Proxied_user", "Proxied_host", "With_grant", "''")
-	part("global_grants", "dynamic", "USER", "HOST", "PRIV", "''", "WITH_GRANT_OPTION", "''")
-	part("role_edges", "role", "TO_USER", "TO_HOST", "FROM_USER", "FROM_HOST", "WITH_ADMIN_OPTION", "''")
-	part("default_roles", "default", "USER", "HOST", "DEFAULT_ROLE_USER", "DEFAULT_ROLE_HOST", "'N'", "''")
-	part("roles_mapping", "role", "User", "Host", "Role", "''", "Admin_option", "''")
-	part("role_edges", "granted", "FROM_USER", "FROM_HOST", "TO_USER", "TO_HOST", "''", "''")
-	part("proxies_priv", "proxied", "Proxied_user", "Proxied_host", "User", "Host", "''", "''")
+	return strings.Join(parts, " UNION ALL ")
+}
+
+// flagsColumn is the list of those columns ending in _priv that are on.
+func flagsColumn(columns map[string]column) string {
+	var flags []string
+	for _, name := range slices.Sorted(maps.Keys(columns)) {
+		if strings.HasSuffix(name, "_priv") {
+			flags = append(flags, "IF("+quoteIdentifier(name)+" = 'Y', "+quoteValue(name)+", NULL)")
+		}
+	}
+	return "CAST(CONCAT_WS(',', " + strings.Join(flags, ", ") + ") AS BINARY)"
+}
+
+func (a *Admin) readRights(ctx context.Context, users []string, by map[grantee]*state) error {
+	query := a.rightsQuery(users)
 	if a.server.mariadb {
 		// What the server holds in memory, in its own words, the meaning of old versions' bits included. It does not
 		// escape quotes in the grantee, so that a grantee spelt here is only as good as its being compared whole.
@@ -199,11 +218,11 @@ func (a *Admin) readOtherRights(ctx context.Context, users []string, by map[gran
 		}
 		if len(accounts) > 0 {
 			slices.Sort(accounts)
-			parts = append(parts, "SELECT 'global', CAST(GRANTEE AS BINARY), '', CAST(PRIVILEGE_TYPE AS BINARY), '', CAST(IS_GRANTABLE AS BINARY), ''"+
-				" FROM information_schema.USER_PRIVILEGES WHERE GRANTEE IN "+quoteValues(accounts))
+			query += " UNION ALL SELECT 'global', CAST(GRANTEE AS BINARY), '', CAST(PRIVILEGE_TYPE AS BINARY), '', CAST(IS_GRANTABLE AS BINARY), ''" +
+				" FROM information_schema.USER_PRIVILEGES WHERE GRANTEE IN " + quoteValues(accounts)
 		}
 	}
-	rows, err := a.query(ctx, strings.Join(parts, " UNION ALL "))
+	rows, err := a.query(ctx, query)
 	if err != nil {
 		return err
 	}
@@ -228,6 +247,16 @@ func (a *Admin) readOtherRights(ctx context.Context, users []string, by map[gran
 			if value == "YES" {
 				s.add(right{kind: global, privilege: grantOption}, false)
 			}
+		case "unknown":
+			if !slices.Contains(s.unknown, a) {
+				s.unknown = append(s.unknown, a)
+			}
+		case "database":
+			for flag := range strings.SplitSeq(value, ",") {
+				if flag != "" {
+					s.add(right{kind: database, privilege: columnPrivilege(flag), a: a}, false)
+				}
+			}
 		case "table":
 			for _, p := range setPrivileges(value) {
 				s.add(right{table, p, a, b, ""}, false)
@@ -237,6 +266,7 @@ func (a *Admin) readOtherRights(ctx context.Context, users []string, by map[gran
 				s.add(right{columnOf, p, a, b, c}, false)
 			}
 		case "routine":
+			b = routineName(b)
 			if !routineKinds[c] {
 				s.unknown = append(s.unknown, fmt.Sprintf("right on %s %s.%s", c, quoteIdentifier(a), quoteIdentifier(b)))
 				continue
@@ -299,4 +329,21 @@ func setOf(words ...string) map[string]bool {
 		set[w] = true
 	}
 	return set
+}
+
+// routineName undoes what MySQL and MariaDB both do to the names of routines in mysql.procs_priv: the bytes of UTF-8 are
+// stored as if they were latin1's (cp1252, as MySQL defines it). A text that cannot have come about so stays as it is.
+func routineName(stored string) string {
+	bytes := make([]byte, 0, len(stored))
+	for _, r := range stored {
+		b, ok := charmap.Windows1252.EncodeRune(r)
+		if !ok {
+			return stored
+		}
+		bytes = append(bytes, b)
+	}
+	if !utf8.Valid(bytes) {
+		return stored
+	}
+	return string(bytes)
 }

@@ -131,6 +131,9 @@ func (s *state) restrictions(value []byte) error {
 			}
 		}
 		for _, p := range names {
+			if p == "GRANT" {
+				p = grantOption
+			}
 			if !privileges[p] {
 				s.unknown = append(s.unknown, fmt.Sprintf("restriction of %s on %s", p, quoteIdentifier(db)))
 				continue

@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -36,7 +38,56 @@ var variables = []string{
 	"simple_password_check_other_characters",
 }
 
+// knowledge is what a session leaves to the next ones of its pool: to read it costs a server more than all else that a
+// rotation reads.
+type knowledge struct {
+	server  server
+	name    Name
+	roles   []Name
+	learned time.Time
+}
+
+// knownFor bounds how long a new grant table, or a new setting of a plugin, may stay unseen.
+const knownFor = time.Minute
+
+// ofPlugin says whether a setting can come and go while the server runs.
+func ofPlugin(variable string) bool {
+	return strings.HasPrefix(variable, "validate_password") || strings.HasPrefix(variable, "simple_password_check")
+}
+
+// remember takes over what an earlier session has learned and reads what may have changed since. It answers false when
+// nothing is known, or when this is another server than before.
+func (a *Admin) remember(ctx context.Context) (bool, error) {
+	k := a.pool.known.Load()
+	if k == nil || time.Since(k.learned) > knownFor {
+		return false, nil
+	}
+	var columns []string
+	for name := range k.server.variables {
+		if !ofPlugin(name) {
+			columns = append(columns, "@@global."+name+" AS "+name)
+		}
+	}
+	rows, err := a.query(ctx, "SELECT "+strings.Join(columns, ", "))
+	if err != nil || len(rows) != 1 {
+		return false, err
+	}
+	now := maps.Clone(k.server.variables)
+	for name, value := range rows[0] {
+		now[name] = value.String
+	}
+	if now["hostname"] != k.server.variables["hostname"] || now["version"] != k.server.variables["version"] {
+		return false, nil
+	}
+	a.server, a.name, a.roles = k.server, k.name, k.roles
+	a.server.variables = now
+	return true, nil
+}
+
 func (a *Admin) meetServer(ctx context.Context) error {
+	if known, err := a.remember(ctx); known || err != nil {
+		return err
+	}
 	rows, err := a.query(ctx, "SHOW GLOBAL VARIABLES WHERE Variable_name IN "+quoteValues(variables))
 	if err != nil {
 		return err
@@ -118,6 +169,7 @@ func (a *Admin) survey(ctx context.Context) error {
 		}
 		return refuse(MissingRight, "administrator %s cannot read the grant tables: GRANT SELECT ON `mysql`.* TO %s", a.name, a.name)
 	}
+	a.pool.known.Store(&knowledge{a.server, a.name, a.roles, time.Now()})
 	return nil
 }
 

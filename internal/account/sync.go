@@ -64,15 +64,15 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 			if left == nil {
 				return done, nil
 			}
-			// The memory holds what the tables do not. On the standby's side that can be mended: all dynamic rights anew.
+			// The memory holds what the tables do not. On the standby's side that can be mended.
 			if plan.steps = nil; !renewed {
-				plan.steps, renewed = renewDynamics(ps, plan.powers), true
+				plan.steps, renewed = renew(ps, plan.powers), true
 			}
 			for _, st := range plan.steps {
 				done.Changes = append(done.Changes, st.Change)
 			}
 			if plan.steps == nil {
-				return done, fmt.Errorf("%s and %s are equal in the grant tables and not in SHOW GRANTS, which FLUSH PRIVILEGES may mend: %s",
+				return done, fmt.Errorf("%s and %s are equal in the grant tables and not in the server's memory, which FLUSH PRIVILEGES may mend: %s",
 					plan.Source, plan.Standby, strings.Join(left, "; "))
 			}
 		}
@@ -90,18 +90,26 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 	}
 }
 
-// renewDynamics takes all dynamic rights from the standby and gives it the source's.
-func renewDynamics(ps *pairState, p *powers) []step {
-	if p.mariadb {
-		return nil
-	}
-	d := &differ{source: ps.source, now: ps.standby.clone(), name: ps.standby.name, powers: p}
+// renew gives the standby anew what a server is known to keep in memory after its tables have lost it.
+func renew(ps *pairState, p *powers) []step {
+	d := &differ{source: ps.source, now: ps.standby.clone(), name: ps.standby.name, powers: p, mariadb: p.mariadb}
 	for _, r := range sorted(d.now.rights) {
-		if r.kind == dynamic {
+		switch r.kind {
+		case dynamic:
 			d.revokeDynamic(r)
+		case proxy:
+			d.revoke("PROXY", r.on(), r)
+			delete(d.now.rights, r)
 		}
 	}
+	d.proxies()
+	d.revokeGlobalGrantOption()
 	d.dynamics()
+	if ps.standby.properties["PASSWORD EXPIRE"] == "DEFAULT" && !p.mariadb {
+		for _, value := range []string{"NEVER", "DEFAULT"} {
+			d.step("ALTER USER "+d.name.String()+" PASSWORD EXPIRE "+value, "alter "+d.name.String()+": PASSWORD EXPIRE "+value)
+		}
+	}
 	return d.steps
 }
 

@@ -81,6 +81,7 @@ var sources = []struct {
 	{name: "names", statements: []string{"CREATE DATABASE `a TO ``b%`", "CREATE TABLE `a TO ``b%`.`t'\\\"é漢` (`c TO ``'\\é` INT)",
 		"GRANT SELECT ON `a TO ``b%`.* TO app", "GRANT INSERT, SELECT (`c TO ``'\\é`) ON `a TO ``b%`.`t'\\\"é漢` TO app",
 		"CREATE PROCEDURE `a TO ``b%`.`p'\\ TO` () SELECT 1", "GRANT EXECUTE ON PROCEDURE `a TO ``b%`.`p'\\ TO` TO app",
+		"CREATE PROCEDURE `a TO ``b%`.`日本 é€Ж` () SELECT 1", "GRANT EXECUTE ON PROCEDURE `a TO ``b%`.`日本 é€Ж` TO app",
 		"CREATE ROLE `r'\\`, `r2 TO %`", "GRANT `r'\\` TO app", "GRANT `r2 TO %` TO app WITH ADMIN OPTION"}},
 }
 
