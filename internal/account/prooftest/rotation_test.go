@@ -17,11 +17,12 @@ import (
 // Every hard account goes through two whole rotations: a clone is made, both are changed behind the rotation's back, and
 // the clone becomes the account in use whose rights go back to the first one.
 func TestHardAccounts(t *testing.T) {
-	onEachServer(t, func(t *testing.T, s *mysqld.Server) { hardCases(t, s, s.Engine) })
-	onPartialRevokes(t, func(t *testing.T, s *mysqld.Server) { hardCases(t, s, partial) })
+	onEachServer(t, func(t *testing.T, s *mysqld.Server) { hardCases(t, s, s.Engine, nil) })
+	onPartialRevokes(t, func(t *testing.T, s *mysqld.Server) { hardCases(t, s, partial, nil) })
 }
 
-func hardCases(t *testing.T, s *mysqld.Server, kind string) {
+// hardCases runs the accounts for one kind of server; as, if not nil, makes the administrator who rotates.
+func hardCases(t *testing.T, s *mysqld.Server, kind string, as func(*testing.T, *world, hard) string) {
 	for _, h := range hardAccounts {
 		if h.only != kind && (h.only != "" || kind == partial) {
 			continue
@@ -29,15 +30,13 @@ func hardCases(t *testing.T, s *mysqld.Server, kind string) {
 		t.Run(h.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, s)
-			host := h.host
-			if host == "" {
-				host = "localhost"
-			}
-			first := name{w.n + h.user, host}
-			second := name{first.user + "_clone", host}
+			first, second := h.names(w)
 			w.run(t, first, "CREATE USER {u} IDENTIFIED BY '{p}' "+h.with)
 			w.run(t, first, h.setup...)
 			r := newRotator(t, w, !h.noLogin)
+			if as != nil {
+				r.admin = as(t, w, h)
+			}
 			r.passwords[first] = firstPassword
 			r.rotate(t, first, second, false)
 
@@ -57,6 +56,15 @@ func hardCases(t *testing.T, s *mysqld.Server, kind string) {
 			r.rotate(t, second, first, true)
 		})
 	}
+}
+
+// names are the account's in the world, and its clone's.
+func (h hard) names(w *world) (first, second name) {
+	host := h.host
+	if host == "" {
+		host = "localhost"
+	}
+	return name{w.n + h.user, host}, name{w.n + h.user + "_clone", host}
 }
 
 // rotator does what a rotation does to accounts, and checks each step of it.
@@ -116,7 +124,7 @@ var harmless = regexp.MustCompile(`(?is)^\s*(SELECT|SHOW|SET|DO|START TRANSACTIO
 func (r *rotator) changing(t tester, from int) []string {
 	t.Helper()
 	var found []string
-	for _, statement := range r.w.sent(t)[from:] {
+	for _, statement := range r.w.sent(t, r.admin)[from:] {
 		if !harmless.MatchString(statement) || strings.HasPrefix(strings.ToUpper(statement), "SET PASSWORD") || strings.HasPrefix(strings.ToUpper(statement), "SET DEFAULT ROLE") {
 			found = append(found, statement)
 		}
@@ -137,12 +145,12 @@ func (r *rotator) rotate(t tester, source, standby name, owned bool) *account.Pl
 
 	a := r.session(t)
 	defer a.Close()
-	mark := len(w.sent(t))
+	mark := len(w.sent(t, r.admin))
 	planned, err := a.Plan(ctx, pair)
 	if err != nil {
 		t.Fatalf("plan: %v", err)
 	}
-	if len(w.sent(t)) == mark {
+	if len(w.sent(t, r.admin)) == mark {
 		t.Fatal("the server's log does not show what is sent")
 	}
 	if wrote := r.changing(t, mark); len(wrote) > 0 {
@@ -163,7 +171,7 @@ func (r *rotator) rotate(t tester, source, standby name, owned bool) *account.Pl
 		t.Error("a new clone is not locked before it has its password")
 	}
 
-	mark = len(w.sent(t))
+	mark = len(w.sent(t, r.admin))
 	again, err := a.Sync(ctx, pair)
 	if err != nil {
 		t.Fatalf("synchronise again: %v", err)
@@ -190,7 +198,7 @@ func (r *rotator) rotate(t tester, source, standby name, owned bool) *account.Pl
 	if fenced != 2 {
 		t.Errorf("the fence was asked %d times in two calls", fenced)
 	}
-	for _, statement := range w.sent(t) {
+	for _, statement := range w.sent(t, r.admin) {
 		if strings.Contains(statement, pass) {
 			t.Error("the password is in the server's log")
 		}

@@ -109,20 +109,27 @@ func newWorld(t tester, s *mysqld.Server) *world {
 func (w *world) run(t tester, a name, statements ...string) {
 	t.Helper()
 	for _, statement := range statements {
-		if engine, rest, ok := strings.Cut(statement, ":"); ok && (engine == mysqld.MySQL || engine == mysqld.MariaDB) {
-			if engine != w.server.Engine {
-				continue
-			}
-			statement = rest
+		if text, ok := w.spelt(a, statement); ok {
+			must(t, w.conn, text)
 		}
-		must(t, w.conn, strings.NewReplacer("{u}", a.sql(), "{n}", w.n, "{p}", firstPassword).Replace(statement))
 	}
+}
+
+// spelt is a case's statement for the account; false if it is for another engine.
+func (w *world) spelt(a name, statement string) (string, bool) {
+	if engine, rest, ok := strings.Cut(statement, ":"); ok && (engine == mysqld.MySQL || engine == mysqld.MariaDB) {
+		if engine != w.server.Engine {
+			return "", false
+		}
+		statement = rest
+	}
+	return strings.NewReplacer("{u}", a.sql(), "{n}", w.n, "{p}", firstPassword).Replace(statement), true
 }
 
 const firstPassword = "First-12345-password"
 
-// sent returns all statements that the administrator has sent.
-func (w *world) sent(t tester) []string {
+// sent returns all statements that a user has sent.
+func (w *world) sent(t tester, user string) []string {
 	t.Helper()
 	found, _ := logs.LoadOrStore(w.server.DataDir, &log{path: filepath.Join(w.server.DataDir, "general.log"), users: map[string]string{}, sent: map[string][]string{}})
 	l := found.(*log)
@@ -131,7 +138,7 @@ func (w *world) sent(t tester) []string {
 	if err := l.read(); err != nil {
 		t.Fatal(err)
 	}
-	return slices.Clone(l.sent[w.admin])
+	return slices.Clone(l.sent[user])
 }
 
 var logs sync.Map // of *log by data directory

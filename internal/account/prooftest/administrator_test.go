@@ -1,0 +1,99 @@
+package prooftest
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/mysqld"
+)
+
+// The administrator who has the least: CREATE USER, SELECT on mysql.*, and every right of the account in use with grant
+// option. He rotates the hard accounts as well as one who has everything, or is refused before anything is written.
+func TestHardAccountsWithTheLeastAdministrator(t *testing.T) {
+	onEachServer(t, func(t *testing.T, s *mysqld.Server) { hardCases(t, s, s.Engine, least) })
+}
+
+// beyond is what the servers want of an administrator in some cases besides, by words of the refusal without it.
+var beyond = []struct{ says, grant string }{
+	// MariaDB lets nobody set another account's default role but who may write the grant tables.
+	{"default role", "GRANT UPDATE ON mysql.* TO {u}"},
+	// MySQL gives a dynamic right with its grant option only by one who has the grant option of static rights as well.
+	{"GRANT OPTION on *.*", "GRANT USAGE ON *.* TO {u} WITH GRANT OPTION"},
+}
+
+func least(t *testing.T, w *world, h hard) string {
+	t.Helper()
+	admin := name{w.n + "least", "localhost"}
+	w.run(t, admin, "CREATE USER {u} IDENTIFIED BY "+literal(w.secret), "GRANT CREATE USER ON *.* TO {u}", "GRANT SELECT ON mysql.* TO {u}")
+	for _, statement := range slices.Concat(h.setup, h.use, h.spoil) {
+		if strings.HasPrefix(statement, "SET sql_mode") {
+			w.run(t, admin, statement)
+		}
+		before, _, ok := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(statement, "mysql:"), "mariadb:"), " TO {u}")
+		if !ok || !strings.HasPrefix(before, "GRANT ") {
+			continue
+		}
+		after := " TO {u} WITH GRANT OPTION"
+		if !strings.Contains(before, " ON ") {
+			after = " TO {u} WITH ADMIN OPTION"
+		}
+		prefix := statement[:strings.Index(statement, "GRANT ")]
+		text, ok := w.spelt(admin, prefix+before+after)
+		if !ok {
+			continue
+		}
+		if _, err := w.conn.ExecContext(t.Context(), text); err != nil {
+			// On a table that is gone meanwhile nobody is given a right, unless he may make it.
+			must(t, w.conn, strings.Replace(text, "GRANT ", "GRANT CREATE, ", 1))
+		}
+	}
+	must(t, w.conn, "SET sql_mode = ''")
+	if reason := h.beyondLeast[w.server.Engine]; reason != "" {
+		w.run(t, admin, reason)
+	}
+
+	r := newRotator(t, w, false)
+	r.admin = admin.user
+	first, second := h.names(w)
+	pair := account.Pair{Source: account.Name{User: first.user, Host: first.host}, Standby: second.user, Mark: "x"}
+	a := r.session(t)
+	defer a.Close()
+	mark := len(w.sent(t, admin.user))
+	_, planned := a.Plan(t.Context(), pair)
+	if planned == nil {
+		return admin.user
+	}
+	_, applied := a.Sync(t.Context(), pair)
+	if refusal, ok := errors.AsType[*account.Refusal](planned); !ok || refusal.Reason != account.MissingRight {
+		t.Fatalf("plan: %v", planned)
+	}
+	if diff := cmp.Diff(planned.Error(), errorText(applied)); diff != "" {
+		t.Errorf("planning and doing are refused differently: %s", diff)
+	}
+	if wrote := r.changing(t, mark); len(wrote) > 0 {
+		t.Errorf("refused, and yet %q was sent", wrote)
+	}
+	helped := false
+	for _, b := range beyond {
+		if strings.Contains(planned.Error(), b.says) {
+			w.run(t, admin, b.grant)
+			helped = true
+		}
+	}
+	if !helped {
+		t.Errorf("refused: %v", planned)
+	}
+	return admin.user
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
