@@ -28,9 +28,13 @@ type goneTable struct{ grant, revoke string }
 
 // difference lists the statements that make target's properties and rights equal to source's: additions before
 // removals, and each kind of right after those whose granting touches it. target is not changed.
-func difference(source, target *state, p *powers) []step {
+// m, which may be nil, is what the server remembers of the target: what is stale in it is granted anew.
+func difference(source, target *state, m *memory, p *powers) []step {
 	d := &differ{source: source, now: target.clone(), name: target.name, powers: p, mariadb: p.mariadb}
-	d.properties()
+	d.properties(m != nil && m.staleExpiry(target))
+	if m != nil {
+		d.forget(m.stale(target, p.mariadb))
+	}
 	d.resetDynamics()
 	d.proxies()
 	d.grantStatic()
@@ -209,6 +213,18 @@ func (d *differ) grantStatic() {
 				}
 			}
 		}
+	}
+}
+
+// forget takes rights away that will be granted anew as far as they are wanted.
+func (d *differ) forget(stale []right) {
+	for _, r := range stale {
+		if r.kind == dynamic {
+			d.revokeDynamic(r)
+			continue
+		}
+		d.revoke("PROXY", r.on(), r)
+		delete(d.now.rights, r)
 	}
 }
 
@@ -406,12 +422,17 @@ func spell(values map[string]string) string {
 
 // properties makes one ALTER USER of all that differs. ATTRIBUTE merges (RFC 7396) and so needs a statement before, in
 // which every key that must go or change is null.
-func (d *differ) properties() {
+//
+// By itself, PASSWORD EXPIRE DEFAULT after an interval would go into the table of MySQL 9.7 and not into its memory.
+func (d *differ) properties(staleExpiry bool) {
 	values := map[string]string{}
 	for clause, value := range d.source.properties {
 		if d.now.properties[clause] != value {
 			values[clause] = value
 		}
+	}
+	if staleExpiry {
+		values["PASSWORD EXPIRE"] = d.source.properties["PASSWORD EXPIRE"]
 	}
 	if len(values) == 0 {
 		return
@@ -426,8 +447,8 @@ func (d *differ) properties() {
 	if len(values) == 0 {
 		return
 	}
-	if now := d.now.properties["PASSWORD EXPIRE"]; !d.mariadb && values["PASSWORD EXPIRE"] == "DEFAULT" && strings.HasPrefix(now, "INTERVAL") {
-		// By itself, MySQL 9.7 would set its table to the default and keep the interval in memory.
+	interval := strings.HasPrefix(d.now.properties["PASSWORD EXPIRE"], "INTERVAL")
+	if !d.mariadb && values["PASSWORD EXPIRE"] == "DEFAULT" && (interval || staleExpiry) {
 		d.step("ALTER USER "+d.name.String()+" PASSWORD EXPIRE NEVER", "alter "+d.name.String()+": PASSWORD EXPIRE NEVER, before DEFAULT")
 	}
 	words := spell(values)

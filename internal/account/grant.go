@@ -76,7 +76,7 @@ func (a *Admin) createWith(ctx context.Context, wanted *state, mark string) erro
 	if err != nil {
 		return err
 	}
-	steps = append(steps, difference(wanted, now, p)...)
+	steps = append(steps, difference(wanted, now, nil, p)...)
 	if err := a.checkPowers(ctx, p, &pairState{source: wanted, others: states}, steps); err != nil {
 		return err
 	}

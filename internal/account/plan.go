@@ -40,6 +40,7 @@ type Plan struct {
 
 	steps  []step
 	powers *powers
+	memory *memory // of the standby; nil for none
 }
 
 // Plan makes every check that may refuse and computes what Sync would change. It writes nothing. A *Refusal is its error
@@ -143,8 +144,10 @@ func (a *Admin) plan(ctx context.Context, p Pair, ps *pairState) (*Plan, error) 
 			return nil, err
 		}
 		plan.steps = append(plan.steps, st)
+	} else if plan.memory, err = a.remembered(ctx, plan.Standby); err != nil {
+		return nil, err
 	}
-	plan.steps = append(plan.steps, difference(ps.source, target, plan.powers)...)
+	plan.steps = append(plan.steps, difference(ps.source, target, plan.memory, plan.powers)...)
 	if err := a.checkRoles(ctx, ps, plan); err != nil { // before the powers: nobody has any on a role that is gone
 		return nil, err
 	}

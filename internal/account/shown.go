@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,41 +14,87 @@ import (
 // the two accounts of a pair are compared by both. What the lines mean need not be understood for that, and nothing of
 // them is run.
 
-// shownGrants reads SHOW GRANTS in a form that two accounts with equal rights have in common.
-func (a *Admin) shownGrants(ctx context.Context, n Name) ([]string, error) {
+// memory is what the server shows of an account.
+type memory struct {
+	grants   []string        // SHOW GRANTS in a form that two accounts with equal rights have in common, sorted
+	dynamics map[string]bool // the dynamic rights among them, true with grant option
+	expiry   string          // the rule by which passwords expire; empty for an account expired by hand, which shows none
+}
+
+// remembered reads what the server shows of an account. Of the properties, the expiry is the one that is known to stay in
+// MySQL's memory after it left the table.
+func (a *Admin) remembered(ctx context.Context, n Name) (*memory, error) {
 	rows, err := a.query(ctx, "SHOW GRANTS FOR "+n.String())
 	if err != nil {
 		return nil, fmt.Errorf("show the grants of %s: %w", n, a.deniedRead(err))
 	}
-	var lines []string
+	m := &memory{dynamics: map[string]bool{}}
 	for _, r := range rows {
 		for _, v := range r {
-			lines = append(lines, normalLine(v.String, n))
-		}
-	}
-	slices.Sort(lines)
-	return lines, nil
-}
-
-// shownExpiry reads the rule by which an account's password expires out of SHOW CREATE USER: the one property that is known
-// to stay in MySQL's memory after it left the table. It is empty for an account expired by hand, which shows no rule.
-func (a *Admin) shownExpiry(ctx context.Context, n Name) (string, error) {
-	rows, err := a.query(ctx, "SHOW CREATE USER "+n.String())
-	if err != nil {
-		return "", fmt.Errorf("show %s: %w", n, a.deniedRead(err))
-	}
-	rule := ""
-	for _, r := range rows {
-		for _, v := range r {
-			for _, rule = range expiryRule.FindAllString(v.String, -1) {
-				continue // to the last: texts of the TLS requirement come before it
+			m.grants = append(m.grants, normalLine(v.String, n))
+			if global := globalLine.FindStringSubmatch(v.String); global != nil && !a.server.mariadb {
+				for name := range strings.SplitSeq(global[1], ",") {
+					if name = strings.TrimSpace(name); !privileges[name] && name != "USAGE" && name != "ALL PRIVILEGES" {
+						m.dynamics[name] = strings.HasSuffix(v.String, " WITH GRANT OPTION")
+					}
+				}
 			}
 		}
 	}
-	return rule, nil
+	slices.Sort(m.grants)
+	if a.server.mariadb {
+		return m, nil
+	}
+	if rows, err = a.query(ctx, "SHOW CREATE USER "+n.String()); err != nil {
+		return nil, fmt.Errorf("show %s: %w", n, a.deniedRead(err))
+	}
+	for _, r := range rows {
+		for _, v := range r {
+			if rules := expiryRule.FindAllString(v.String, -1); rules != nil {
+				m.expiry = rules[len(rules)-1] // texts of the TLS requirement come before it
+			}
+		}
+	}
+	return m, nil
 }
 
-var expiryRule = regexp.MustCompile(`PASSWORD EXPIRE (DEFAULT|NEVER|INTERVAL \d+ DAY)`)
+var (
+	globalLine = regexp.MustCompile(`^GRANT ([A-Z0-9_ ,]+) ON \*\.\* TO `)
+	expiryRule = regexp.MustCompile(`PASSWORD EXPIRE (DEFAULT|NEVER|INTERVAL \d+ DAY)`)
+)
+
+// stale lists the rights of an account that the memory does not hold as the tables do, of those kinds where that is known
+// to happen: granting them anew mends it.
+func (m *memory) stale(s *state, mariadb bool) []right {
+	var rights []right
+	for _, r := range sorted(s.rights) {
+		passOn := s.rights[r]
+		switch r.kind {
+		case proxy:
+			line := "GRANT PROXY ON " + quoteIdentifier(r.a) + "@" + quoteIdentifier(r.b) + " TO " + quoteIdentifier(s.name.User) + "@" + quoteIdentifier(s.name.Host) +
+				option(passOn, " WITH GRANT OPTION")
+			if !slices.Contains(m.grants, normalLine(line, s.name)) {
+				rights = append(rights, r)
+			}
+		case dynamic:
+			if remembered, ok := m.dynamics[r.privilege]; !mariadb && (!ok || remembered != passOn) {
+				rights = append(rights, r)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.dynamics)) {
+		r := right{kind: dynamic, privilege: name}
+		if _, ok := s.rights[r]; !ok {
+			rights = append(rights, r)
+		}
+	}
+	return rights
+}
+
+// staleExpiry says whether the memory holds an expiry that has left the table.
+func (m *memory) staleExpiry(s *state) bool {
+	return m.expiry != "" && m.expiry != "PASSWORD EXPIRE "+s.properties["PASSWORD EXPIRE"]
+}
 
 // normalLine takes a line's grantee and what follows him away, but for the options, and sorts the line's lists, which
 // have no order of their own. It need not be exact where no server's line can be.
@@ -76,30 +123,13 @@ func normalLine(line string, n Name) string {
 	return strings.Join(items, ", ")
 }
 
-// shownDifferences lists what only one of two accounts has by what the server shows.
-func (a *Admin) shownDifferences(ctx context.Context, source, standby Name) ([]string, error) {
-	xs, err := a.shownGrants(ctx, source)
-	if err != nil {
-		return nil, err
+// rememberedDifferences lists what only one of two accounts has by what the server shows.
+func rememberedDifferences(x Name, mx *memory, y Name, my *memory) []string {
+	xs, ys := mx.grants, my.grants
+	if mx.expiry != "" && my.expiry != "" {
+		xs, ys = append(slices.Clone(xs), mx.expiry), append(slices.Clone(ys), my.expiry)
 	}
-	ys, err := a.shownGrants(ctx, standby)
-	if err != nil {
-		return nil, err
-	}
-	if !a.server.mariadb {
-		x, err := a.shownExpiry(ctx, source)
-		if err != nil {
-			return nil, err
-		}
-		y, err := a.shownExpiry(ctx, standby)
-		if err != nil {
-			return nil, err
-		}
-		if x != "" && y != "" {
-			xs, ys = append(xs, x), append(ys, y)
-		}
-	}
-	return only(source, xs, standby, ys), nil
+	return only(x, xs, y, ys)
 }
 
 // only lists the lines that only one of two accounts has, readable.

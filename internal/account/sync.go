@@ -34,7 +34,6 @@ func (a *Admin) Sync(ctx context.Context, p Pair) (*Plan, error) {
 }
 
 func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
-	renewed := false
 	for pass := 1; ; pass++ {
 		ps, err := a.source(ctx, p)
 		if err != nil {
@@ -58,23 +57,15 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 			left = append(left, c.Text)
 		}
 		if left == nil {
-			if left, err = a.shownDifferences(ctx, plan.Source, plan.Standby); err != nil {
+			inUse, err := a.remembered(ctx, plan.Source)
+			if err != nil {
 				return done, err
 			}
-			if left == nil {
-				return done, nil
-			}
-			// The memory holds what the tables do not. On the standby's side that can be mended.
-			if plan.steps = nil; !renewed {
-				plan.steps, renewed = renew(ps, plan.powers), true
-			}
-			for _, st := range plan.steps {
-				done.Changes = append(done.Changes, st.Change)
-			}
-			if plan.steps == nil {
+			if left = rememberedDifferences(plan.Source, inUse, plan.Standby, plan.memory); left != nil {
 				return done, fmt.Errorf("%s and %s are equal in the grant tables and not in the server's memory, which FLUSH PRIVILEGES may mend: %s",
 					plan.Source, plan.Standby, strings.Join(left, "; "))
 			}
+			return done, nil
 		}
 		if pass > passes {
 			return done, fmt.Errorf("%s is still not equal to %s after %d passes: %s", plan.Standby, plan.Source, passes, strings.Join(left, "; "))
@@ -88,29 +79,6 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 			}
 		}
 	}
-}
-
-// renew gives the standby anew what a server is known to keep in memory after its tables have lost it.
-func renew(ps *pairState, p *powers) []step {
-	d := &differ{source: ps.source, now: ps.standby.clone(), name: ps.standby.name, powers: p, mariadb: p.mariadb}
-	for _, r := range sorted(d.now.rights) {
-		switch r.kind {
-		case dynamic:
-			d.revokeDynamic(r)
-		case proxy:
-			d.revoke("PROXY", r.on(), r)
-			delete(d.now.rights, r)
-		}
-	}
-	d.proxies()
-	d.revokeGlobalGrantOption()
-	d.dynamics()
-	if ps.standby.properties["PASSWORD EXPIRE"] == "DEFAULT" && !p.mariadb {
-		for _, value := range []string{"NEVER", "DEFAULT"} {
-			d.step("ALTER USER "+d.name.String()+" PASSWORD EXPIRE "+value, "alter "+d.name.String()+": PASSWORD EXPIRE "+value)
-		}
-	}
-	return d.steps
 }
 
 // immediate are the changes that are made at once, rather than along with the next password.
