@@ -123,9 +123,11 @@ func (r *recorder) starter(command string, args ...string) {
 	}
 	cmd := exec.CommandContext(r.ctx, filepath.Join(r.bin, "starter"), append([]string{command, "--secret-id", userSecret}, args...)...)
 	cmd.Env = r.Environment()
-	out, err := cmd.CombinedOutput()
-	if (err != nil) != r.starterFails {
-		r.err = fmt.Errorf("starter %s: %v\n%s", command, err, out)
+	switch out, err := cmd.CombinedOutput(); {
+	case err != nil && !r.starterFails:
+		r.err = fmt.Errorf("starter %s: %w\n%s", command, err, out)
+	case err == nil && r.starterFails:
+		r.err = fmt.Errorf("starter %s has not failed:\n%s", command, out)
 	}
 }
 

@@ -86,14 +86,13 @@ func (r running) stay(ctx context.Context, c console) error {
 	c.printf("\n%s\n", c.style(dim, "Up until Ctrl-C; logs are in "+stateDir+"/"))
 	select {
 	case <-ctx.Done():
-		c.printf("\nStopping ...\n")
-		return nil
 	case <-r.worker.Done():
-		if ctx.Err() != nil { // Ctrl-C goes to the worker as well
-			return nil
+		if ctx.Err() == nil { // Ctrl-C goes to the worker as well
+			return fmt.Errorf("the worker has ended; see %s", r.worker.LogFile)
 		}
-		return fmt.Errorf("the worker has ended; see %s", r.worker.LogFile)
 	}
+	c.printf("\nStopping ...\n")
+	return nil
 }
 
 // parts lists what runs and where.

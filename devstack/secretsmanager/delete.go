@@ -1,6 +1,9 @@
 package secretsmanager
 
-import "strings"
+import (
+	"errors"
+	"strings"
+)
 
 type deleteSecretInput struct {
 	SecretId                   string
@@ -27,7 +30,7 @@ func (s *Server) deleteSecret(in *deleteSecretInput) (deleteSecretOutput, error)
 	}
 	sec, err := s.find(in.SecretId)
 	switch {
-	case err == errNoSecret && in.ForceDeleteWithoutRecovery:
+	case errors.Is(err, errNoSecret) && in.ForceDeleteWithoutRecovery:
 		return deleteSecretOutput{s.unknownIdentity(in.SecretId), s.instant()}, nil
 	case err != nil:
 		return out, err

@@ -2,6 +2,7 @@ package secretsmanager
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 )
 
@@ -418,8 +419,8 @@ func (s *Server) batchGetSecretValue(in *batchGetSecretValueInput) (batchGetSecr
 			out.SecretValues = append(out.SecretValues, v)
 			continue
 		}
-		e, ok := err.(*apiError)
-		if !ok {
+		var e *apiError
+		if !errors.As(err, &e) {
 			return out, err
 		}
 		out.Errors = append(out.Errors, batchError{id, e.Type, e.Message})

@@ -216,8 +216,11 @@ func (s *Stack) serve(port int, h http.Handler) (string, error) {
 		return "", err
 	}
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(l) }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Serve(l) // ends by Close
+	}()
 	s.stops = append(s.stops, func() error {
 		err := server.Close()
 		<-done
