@@ -99,7 +99,7 @@ func tableLines(ctx context.Context, c *sql.Conn, a name) ([]string, error) {
 // Members that say the same as their absence, by name.
 var silent = map[string]string{
 	"account_locked": "false", "ssl_type": "0", "ssl_cipher": `""`, "x509_issuer": `""`, "x509_subject": `""`,
-	"max_queries": "0", "max_updates": "0", "max_connections": "0", "max_user_connections": "0", "max_statement_time": "0.000000",
+	"max_questions": "0", "max_updates": "0", "max_connections": "0", "max_user_connections": "0", "max_statement_time": "0.000000",
 	"password_lifetime": "-1", "default_role": `""`, "metadata": "{}",
 }
 

@@ -40,9 +40,11 @@ func TestRandomAccountsWithPartialRevokes(t *testing.T) {
 func randomAccount(t *rapid.T, s *mysqld.Server) {
 	w := newWorld(t, s)
 	r := newRotator(t, w, true)
-	first := name{w.n + hardText(18).Draw(t, "user"), "localhost"}
+	r.flushes = true
+	things := &things{w: w, routines: rapid.Bool().Draw(t, "with routines")}
+	first := name{w.n + things.text(t, "user", 18), "localhost"}
 	second := name{first.user + "_clone", first.host}
-	things := newThings(t, w)
+	things.make(t)
 	w.run(t, first, "CREATE USER {u} IDENTIFIED BY '{p}'")
 	r.passwords[first] = firstPassword
 
@@ -54,10 +56,12 @@ func randomAccount(t *rapid.T, s *mysqld.Server) {
 }
 
 // hardText draws texts in which something is special to somebody.
-func hardText(length int) *rapid.Generator[string] {
-	return rapid.Map(rapid.SliceOfN(rapid.SampledFrom([]string{
-		"a", "B", "0", "'", `"`, "`", `\`, "%", "_", ".", ",", ";", "-- ", "#", "/*", "(", ")", "@", "é", "日", "€", " TO ", " ON ", "%s", "x",
-	}), 0, length), func(parts []string) string {
+func hardText(length int, ascii bool) *rapid.Generator[string] {
+	parts := []string{"a", "B", "0", "'", `"`, "`", `\`, "%", "_", ".", ",", ";", "-- ", "#", "/*", "(", ")", "@", " TO ", " ON ", "%s", "x"}
+	if !ascii {
+		parts = append(parts, "é", "日", "€")
+	}
+	return rapid.Map(rapid.SliceOfN(rapid.SampledFrom(parts), 0, length), func(parts []string) string {
 		text := []rune(strings.Join(parts, ""))
 		return strings.TrimRight(string(text[:min(len(text), length)]), " ") + "z" // databases and tables must not end in a space
 	})
@@ -65,34 +69,40 @@ func hardText(length int) *rapid.Generator[string] {
 
 // things are what rights can be about.
 type things struct {
-	w                          *world
+	w *world
+	// routines says that rights on routines are among them. All servers spoil every character beyond ASCII in the row of
+	// such a right, so that it is lost when they next read it; then there is nothing to be right about.
+	routines                   bool
 	databases, tables, columns []string
-	routines, roles, people    []string
+	programs, roles, people    []string
 }
 
-func newThings(t *rapid.T, w *world) *things {
-	x := &things{w: w}
+func (x *things) text(t *rapid.T, label string, length int) string {
+	return hardText(length, x.routines).Draw(t, label)
+}
+
+func (x *things) make(t *rapid.T) {
+	w := x.w
 	for i := range 2 {
-		x.databases = append(x.databases, fmt.Sprintf("%s_%d%s", w.n, i, hardText(10).Draw(t, "database")))
-		x.tables = append(x.tables, fmt.Sprintf("t%d%s", i, hardText(10).Draw(t, "table")))
-		x.columns = append(x.columns, fmt.Sprintf("c%d%s", i, hardText(10).Draw(t, "column")))
-		x.routines = append(x.routines, fmt.Sprintf("r%d%s", i, hardText(10).Draw(t, "routine")))
-		x.roles = append(x.roles, identifier(fmt.Sprintf("%s_r%d%s", w.n, i, hardText(10).Draw(t, "role"))))
-		x.people = append(x.people, name{fmt.Sprintf("%s_p%d%s", w.n, i, hardText(10).Draw(t, "person")), "localhost"}.sql())
+		x.databases = append(x.databases, fmt.Sprintf("%s_%d%s", w.n, i, x.text(t, "database", 10)))
+		x.tables = append(x.tables, fmt.Sprintf("t%d%s", i, x.text(t, "table", 10)))
+		x.columns = append(x.columns, fmt.Sprintf("c%d%s", i, x.text(t, "column", 10)))
+		x.programs = append(x.programs, fmt.Sprintf("r%d%s", i, x.text(t, "routine", 10)))
+		x.roles = append(x.roles, identifier(fmt.Sprintf("%s_r%d%s", w.n, i, x.text(t, "role", 10))))
+		x.people = append(x.people, name{fmt.Sprintf("%s_p%d%s", w.n, i, x.text(t, "person", 10)), "localhost"}.sql())
 	}
 	for _, d := range x.databases {
 		must(t, w.conn, "CREATE DATABASE "+identifier(d))
 		for _, table := range x.tables {
 			must(t, w.conn, fmt.Sprintf("CREATE TABLE %s.%s (%s INT, %s INT)", identifier(d), identifier(table), identifier(x.columns[0]), identifier(x.columns[1])))
 		}
-		for _, p := range x.routines {
+		for _, p := range x.programs {
 			must(t, w.conn, "CREATE PROCEDURE "+identifier(d)+"."+identifier(p)+"() SELECT 1", "CREATE FUNCTION "+identifier(d)+"."+identifier(p)+"() RETURNS INT DETERMINISTIC RETURN 1")
 		}
 	}
 	for i := range x.roles {
 		must(t, w.conn, "CREATE ROLE "+x.roles[i], "CREATE USER "+x.people[i])
 	}
-	return x
 }
 
 var (
@@ -161,9 +171,6 @@ func (x *things) statement(t *rapid.T) string {
 			}
 			return grant(rights, table())
 		},
-		func() string {
-			return grant(some(routineRights), one([]string{"FUNCTION ", "PROCEDURE "})+database()+"."+identifier(one(x.routines)))
-		},
 		func() string { return "GRANT " + one(x.roles) + " TO {u}" },
 		func() string { return "GRANT " + one(x.roles) + " TO {u} WITH ADMIN OPTION" },
 		func() string { return "REVOKE " + one(x.roles) + " FROM {u}" },
@@ -179,6 +186,11 @@ func (x *things) statement(t *rapid.T) string {
 			return "ALTER USER {u} PASSWORD EXPIRE " + one([]string{"NEVER", "DEFAULT", "INTERVAL 90 DAY", "INTERVAL 91 DAY"})
 		},
 	}
+	if x.routines {
+		kinds = append(kinds, func() string {
+			return grant(some(routineRights), one([]string{"FUNCTION ", "PROCEDURE "})+database()+"."+identifier(one(x.programs)))
+		})
+	}
 	if !mariadb {
 		kinds = append(kinds,
 			func() string { return grant(some(dynamicRights), "*.*") },
@@ -187,7 +199,7 @@ func (x *things) statement(t *rapid.T) string {
 			},
 			func() string { return fmt.Sprintf("ALTER USER {u} FAILED_LOGIN_ATTEMPTS %d", number()) },
 			func() string { return fmt.Sprintf("ALTER USER {u} PASSWORD_LOCK_TIME %d", number()) },
-			func() string { return "ALTER USER {u} COMMENT " + literal(hardText(30).Draw(t, "comment")) },
+			func() string { return "ALTER USER {u} COMMENT " + literal(hardText(30, false).Draw(t, "comment")) },
 			func() string {
 				return "ALTER USER {u} ATTRIBUTE " + literal(one([]string{`{"a": 1}`, `{"a": null, "b": {"c": [1, null]}}`, `{"b": {"c": null, "d": "it's"}}`, `{}`}))
 			},
