@@ -42,7 +42,8 @@ const (
 	replyTimeout = 60 * time.Second // above lock_wait_timeout, so that the server's answer comes first
 	lockWait     = 15               // seconds to wait behind a backup's or another session's lock
 	idleTime     = 30 * time.Second
-	poolSize     = 4 // an administrator's connections to one server; a session holds one
+	abandoned    = 90 // seconds without a statement until the server ends a session, and with it the lock that it holds
+	poolSize     = 4  // an administrator's connections to one server; a session holds one
 )
 
 // sqlMode is the sql_mode of administrators' sessions: the empty one, except where GRANT makes an account that it does not
@@ -167,6 +168,9 @@ func (d *Dialer) pool(ep Endpoint, user, password string) (*pool, func(), error)
 			"sql_quote_show_create": "1",
 			"lock_wait_timeout":     strconv.Itoa(lockWait),
 			"autocommit":            "1",
+			// A worker that vanishes without a word, with its machine or its network, would hold its lock for the
+			// eight hours of the server's own setting.
+			"wait_timeout": strconv.Itoa(abandoned),
 		}
 		connector, err := mysql.NewConnector(c)
 		if err != nil {
