@@ -98,6 +98,16 @@ func (t *attempt) admin(ctx context.Context, m secret.Version) (*account.Admin, 
 	return admin, nil
 }
 
+// adminOf opens a session of the administrator that a master secret names now.
+func (t *attempt) adminOf(ctx context.Context, masterID string) (*account.Admin, secret.Version, error) {
+	m, err := t.labelled(ctx, masterID, secret.Current)
+	if err != nil {
+		return nil, secret.Version{}, fmt.Errorf("master secret: %w", err)
+	}
+	admin, err := t.admin(ctx, m)
+	return admin, m, err
+}
+
 func endpoint(c secret.Credential, database string) account.Endpoint {
 	return account.Endpoint{Host: c.Host, Port: c.Port, TLS: c.TLS, Database: database}
 }

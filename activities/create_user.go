@@ -35,11 +35,7 @@ func (a *Activities) CreateAccount(ctx context.Context, in CreateUserInput) (err
 	if _, made, err := t.made(ctx, in); err != nil || made {
 		return err
 	}
-	master, err := t.labelled(ctx, in.MasterSecretID, secret.Current)
-	if err != nil {
-		return fmt.Errorf("master secret: %w", err)
-	}
-	admin, err := t.admin(ctx, master)
+	admin, _, err := t.adminOf(ctx, in.MasterSecretID)
 	if err != nil {
 		return err
 	}
@@ -61,11 +57,7 @@ func (a *Activities) StoreSecret(ctx context.Context, in CreateUserInput) (err e
 	if err != nil {
 		return err
 	}
-	master, err := t.labelled(ctx, in.MasterSecretID, secret.Current)
-	if err != nil {
-		return fmt.Errorf("master secret: %w", err)
-	}
-	admin, err := t.admin(ctx, master)
+	admin, master, err := t.adminOf(ctx, in.MasterSecretID)
 	if err != nil {
 		return err
 	}

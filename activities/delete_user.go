@@ -3,7 +3,6 @@ package activities
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -141,18 +140,14 @@ func (a *Activities) each(ctx context.Context, in Deletion, done string, do func
 	t := a.begin()
 	defer t.edge(ctx, &err)
 	defer t.Secrets.Forget(in.MasterSecretID)
-	master, err := t.labelled(ctx, in.MasterSecretID, secret.Current)
-	if err != nil {
-		return fmt.Errorf("master secret: %w", err)
-	}
-	if master.Address() != in.Server {
-		return refuse(ErrorOtherServer, "master secret %s is for %s now, and the accounts of secret %s are on %s", master.Name, master.Address(), in.SecretID, in.Server)
-	}
-	admin, err := t.admin(ctx, master)
+	admin, master, err := t.adminOf(ctx, in.MasterSecretID)
 	if err != nil {
 		return err
 	}
 	defer closeInto(&err, admin)
+	if master.Address() != in.Server {
+		return refuse(ErrorOtherServer, "master secret %s is for %s now, and the accounts of secret %s are on %s", master.Name, master.Address(), in.SecretID, in.Server)
+	}
 	for _, name := range in.Accounts {
 		if err := do(admin, ctx, name); err != nil {
 			return err

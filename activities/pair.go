@@ -22,7 +22,7 @@ type pair struct {
 // with "_clone" added or taken off; everything else must come from the
 // workflow.
 func (p pair) standby(secretName string) (user string, owned bool, err error) {
-	if len(p.Known) == 2 {
+	if len(p.Known) == 2 && p.Known[0] != "" && p.Known[1] != "" {
 		switch p.Current {
 		case p.Known[0]:
 			return p.Known[1], true, nil

@@ -33,10 +33,21 @@ type world struct {
 	now      func() time.Time
 	fail     func(step string, rotation int) error
 	sessions func() []string
+
+	promotedAlready bool // AWSCURRENT is the version of an attempt that was recorded as failed
 	rotation int
 }
 
 func newWorld() *world { return &world{inUse: "app", standby: "app_clone"} }
+
+// stuck lets the promotion of the first rotation take effect and its answer be lost.
+func (w *world) stuck(step string, _ int) error {
+	if step == "PromotePassword" && !w.promotedAlready {
+		w.promotedAlready = true
+		return temporal.NewNonRetryableApplicationError("no answer", "AccessDenied", nil)
+	}
+	return nil
+}
 
 func (w *world) step(name string) error {
 	w.calls = append(w.calls, name)
@@ -52,6 +63,11 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 		w.inputs = append(w.inputs, in)
 		if err := w.step("CloneUser"); err != nil {
 			return activities.CloneUserResult{}, err
+		}
+		if w.promotedAlready {
+			return activities.CloneUserResult{Promoted: true, Rotation: activities.Rotation{
+				SecretID: in.SecretID, VersionID: in.EarlierVersionID, CurrentVersionID: in.EarlierVersionID, Server: "db:3306", Standby: account.Name{User: w.standby},
+			}}, nil
 		}
 		r := activities.CloneUserResult{Rotation: activities.Rotation{
 			SecretID: in.SecretID, VersionID: in.VersionID, CurrentVersionID: "v1", Server: "db:3306",
@@ -320,6 +336,24 @@ func TestAPassingErrorIsRetriedWithinTheStep(t *testing.T) {
 	r := execute(t, w, start, input(nil), nil, nil)
 	if len(w.promoted) != 1 || r.state.Rotations[0].Error != "" {
 		t.Errorf("%d rotations, recorded %+v", len(w.promoted), r.state.Rotations[0])
+	}
+}
+
+func TestAPromotionWhoseAnswerWasLostIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.fail = w.stuck
+	r := execute(t, w, start, input(nil), nil, nil)
+	if r.state.Rotations[0].Error == "" || !r.state.LastRotatedDate.IsZero() {
+		t.Fatalf("recorded %+v: want a failure", r.state.Rotations[0])
+	}
+	w.calls = nil
+	r = execute(t, w, r.env.Now(), r.input, r.state, nil)
+	if want := []string{"CloneUser", "PromotePassword"}; !slices.Equal(w.calls, want) {
+		t.Errorf("steps %v: want only what is left, %v", w.calls, want)
+	}
+	if got := r.state; !slices.Equal(got.Usernames, []string{"app_clone", "app"}) || got.LastRotatedDate.IsZero() || got.Rotations[0].Error != "" {
+		t.Errorf("state %+v: want app_clone in use, and the rotation recorded", got)
 	}
 }
 

@@ -232,7 +232,9 @@ func (r *rotator) record(ctx workflow.Context, err error) {
 	promoted := slices.ContainsFunc(end.Steps, func(s Step) bool { return s.Name == PromotePassword && !s.EndedAt.IsZero() })
 	if promoted {
 		r.LastRotatedDate = now
-		r.Usernames = []string{end.Username, end.PreviousUsername}
+		if len(r.Usernames) == 2 && r.Usernames[0] != end.Username {
+			r.Usernames = []string{end.Username, r.Usernames[0]}
+		}
 		r.Attempts, r.EarlierVersionID = 0, ""
 		r.schedule(now)
 	}
