@@ -142,14 +142,15 @@ func option(on bool, words string) string {
 	return ""
 }
 
-// scopes groups rights by what one statement can name: columns go with their table.
+// scopes groups rights by what one statement can name. A privilege on columns is a statement of its own: of an
+// administrator who has rights on some columns only, MariaDB wants all privileges of a statement on all its columns.
 func scopes(rights []right) [][]right {
 	var groups [][]right
 	index := map[right]int{}
 	for _, r := range rights {
 		scope := right{kind: r.kind, a: r.a, b: r.b, c: r.c}
 		if r.kind == columnOf {
-			scope.kind, scope.c = table, ""
+			scope.c, scope.privilege = "", r.privilege
 		}
 		i, ok := index[scope]
 		if !ok {
@@ -280,7 +281,11 @@ func (d *differ) dynamics() {
 		if names == nil {
 			continue
 		}
-		d.grant(strings.Join(names, ", "), "*.*", option(passOn, grantOption), rights...)
+		needs := rights
+		if passOn { // which MySQL asks of the administrator besides
+			needs = append(needs, globalGrantOption)
+		}
+		d.grant(strings.Join(names, ", "), "*.*", option(passOn, grantOption), needs...)
 		for _, r := range rights {
 			d.now.rights[r] = passOn
 		}

@@ -266,7 +266,7 @@ func (a *Admin) readRights(ctx context.Context, users []string, by map[grantee]*
 				s.add(right{columnOf, p, a, b, c}, false)
 			}
 		case "routine":
-			b = routineName(b)
+			a, b = routineName(a), routineName(b)
 			if !routineKinds[c] {
 				s.unknown = append(s.unknown, fmt.Sprintf("right on %s %s.%s", c, quoteIdentifier(a), quoteIdentifier(b)))
 				continue
@@ -331,7 +331,7 @@ func setOf(words ...string) map[string]bool {
 	return set
 }
 
-// routineName undoes what MySQL and MariaDB both do to the names of routines in mysql.procs_priv: the bytes of UTF-8 are
+// routineName undoes what MySQL and MariaDB both do to the names of routines and their databases in mysql.procs_priv: the bytes of UTF-8 are
 // stored as if they were latin1's (cp1252, as MySQL defines it). A text that cannot have come about so stays as it is.
 func routineName(stored string) string {
 	bytes := make([]byte, 0, len(stored))

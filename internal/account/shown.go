@@ -31,6 +31,9 @@ func (a *Admin) remembered(ctx context.Context, n Name) (*memory, error) {
 	m := &memory{dynamics: map[string]bool{}}
 	for _, r := range rows {
 		for _, v := range r {
+			if routineLine.MatchString(v.String) {
+				continue
+			}
 			m.grants = append(m.grants, normalLine(v.String, n))
 			if global := globalLine.FindStringSubmatch(v.String); global != nil && !a.server.mariadb {
 				for name := range strings.SplitSeq(global[1], ",") {
@@ -60,7 +63,10 @@ func (a *Admin) remembered(ctx context.Context, n Name) (*memory, error) {
 
 var (
 	globalLine = regexp.MustCompile(`^GRANT ([A-Z0-9_ ,]+) ON \*\.\* TO `)
-	expiryRule = regexp.MustCompile(`PASSWORD EXPIRE (DEFAULT|NEVER|INTERVAL \d+ DAY)`)
+	// routineLine is on a routine with a name beyond ASCII: read from its table, where it is misspelt (see routineName), the
+	// name stays misspelt in memory as well.
+	routineLine = regexp.MustCompile(` ON (PROCEDURE|FUNCTION|PACKAGE|PACKAGE BODY|LIBRARY) .*[^\x00-\x7f]`)
+	expiryRule  = regexp.MustCompile(`PASSWORD EXPIRE (DEFAULT|NEVER|INTERVAL \d+ DAY)`)
 )
 
 // stale lists the rights of an account that the memory does not hold as the tables do, of those kinds where that is known
