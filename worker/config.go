@@ -25,8 +25,8 @@ type config struct {
 
 	// Databases are no place for a thousand activities at a time, which is what the SDK would run.
 	maxConcurrentActivities int
-	// Secrets Manager allows 50 writes a second in an account and region. A rotation has five activities and three writes.
-	maxActivitiesPerSecond float64
+	// Secrets Manager allows 50 writes a second in an account and region. A rotation has three; others need some too.
+	maxRotationsPerSecond float64
 
 	tlsCAFile, tlsCertFile, tlsKeyFile string
 
@@ -39,8 +39,8 @@ type config struct {
 func (c *config) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.taskQueue, "task-queue", workflows.TaskQueue, "Temporal task queue to work on")
 	flags.IntVar(&c.maxConcurrentActivities, "max-concurrent-activities", 16, "steps that this process runs at a time, 1 to 1000")
-	flags.Float64Var(&c.maxActivitiesPerSecond, "max-activities-per-second", 50,
-		"steps begun per second by all workers of the task queue together; a rotation has five; 0 is no limit")
+	flags.Float64Var(&c.maxRotationsPerSecond, "max-rotations-per-second", 10,
+		"rotations begun per second by all workers of the task queue together; 0 is no limit")
 	flags.StringVar(&c.tlsCAFile, "tls-ca-file", "", "PEM file with certificate authorities to trust for MySQL, beside the system's")
 	flags.StringVar(&c.tlsCertFile, "tls-cert-file", "", "PEM file with the client certificate shown to MySQL, for accounts with REQUIRE X509 and the like")
 	flags.StringVar(&c.tlsKeyFile, "tls-key-file", "", "PEM file with the key of that certificate")
@@ -83,8 +83,8 @@ func (c *config) validate() error {
 	if c.maxConcurrentActivities < 1 || c.maxConcurrentActivities > 1000 {
 		wrong("--max-concurrent-activities is %d: 1 to 1000", c.maxConcurrentActivities)
 	}
-	if !(c.maxActivitiesPerSecond >= 0) { // also what is no number
-		wrong("--max-activities-per-second is %v: 0 or more", c.maxActivitiesPerSecond)
+	if !(c.maxRotationsPerSecond >= 0) { // also what is no number
+		wrong("--max-rotations-per-second is %v: 0 or more", c.maxRotationsPerSecond)
 	}
 	if (c.tlsCertFile == "") != (c.tlsKeyFile == "") {
 		wrong("--tls-cert-file and --tls-key-file belong together: give both or none")
@@ -151,7 +151,6 @@ func (c *config) dialer() (*account.Dialer, error) {
 func (c *config) workerOptions() worker.Options {
 	options := worker.Options{
 		MaxConcurrentActivityExecutionSize: c.maxConcurrentActivities,
-		TaskQueueActivitiesPerSecond:       c.maxActivitiesPerSecond,
 		WorkerStopTimeout:                  stopTimeout,
 	}
 	if c.deployment.BuildID != "" {
@@ -163,5 +162,14 @@ func (c *config) workerOptions() worker.Options {
 			DefaultVersioningBehavior: workflow.VersioningBehaviorAutoUpgrade,
 		}
 	}
+	return options
+}
+
+// pacedOptions are those of the first step of each rotation. The server holds the rate, for all workers together; the price
+// is that it hands these tasks out by itself instead of along with the workflow's, which takes a few milliseconds.
+func (c *config) pacedOptions() worker.Options {
+	options := c.workerOptions()
+	options.DisableWorkflowWorker = true
+	options.TaskQueueActivitiesPerSecond = c.maxRotationsPerSecond
 	return options
 }

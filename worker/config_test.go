@@ -44,7 +44,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	options := c.workerOptions()
-	if c.taskQueue != "rotate-user" || options.MaxConcurrentActivityExecutionSize != 16 || options.TaskQueueActivitiesPerSecond != 50 {
+	if c.taskQueue != "rotate-user" || options.MaxConcurrentActivityExecutionSize != 16 || c.pacedOptions().TaskQueueActivitiesPerSecond != 10 {
 		t.Errorf("%+v, %+v", c, options)
 	}
 	if options.WorkerStopTimeout <= workflows.StepTimeout {
@@ -95,8 +95,8 @@ func TestRefusedConfiguration(t *testing.T) {
 		{"no activities", nil, []string{"--max-concurrent-activities", "0"}, "--max-concurrent-activities"},
 		{"too many activities", nil, []string{"--max-concurrent-activities", "1001"}, "--max-concurrent-activities"},
 		{"no number", map[string]string{"ROTATE_USER_MAX_CONCURRENT_ACTIVITIES": "many"}, nil, "ROTATE_USER_MAX_CONCURRENT_ACTIVITIES"},
-		{"negative rate", nil, []string{"--max-activities-per-second", "-1"}, "--max-activities-per-second"},
-		{"no rate", nil, []string{"--max-activities-per-second", "NaN"}, "--max-activities-per-second"},
+		{"negative rate", nil, []string{"--max-rotations-per-second", "-1"}, "--max-rotations-per-second"},
+		{"no rate", nil, []string{"--max-rotations-per-second", "NaN"}, "--max-rotations-per-second"},
 		{"certificate alone", nil, []string{"--tls-cert-file", "x"}, "--tls-key-file"},
 		{"no port", nil, []string{"--metrics-address", "localhost"}, "--metrics-address"},
 		{"level", nil, []string{"--log-level", "loud"}, "--log-level"},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
@@ -23,6 +24,10 @@ import (
 
 // stopTimeout is how long a stopping worker waits for the steps that it has begun: longer than any may last.
 const stopTimeout = workflows.StepTimeout + 15*time.Second
+
+// cachedWorkflows is how many workflows stay in memory between their tasks. Those that rotate need it; one that sleeps would
+// hold its place for weeks, and is read again from its five events in no time.
+const cachedWorkflows = 500
 
 // run works until the process is told to end.
 func run(ctx context.Context, c config, logs io.Writer) (err error) {
@@ -78,17 +83,41 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	}
 	attributes.watch(ctx)
 
+	worker.SetStickyWorkflowCacheSize(cachedWorkflows)
 	w := worker.New(temporal, c.taskQueue, c.workerOptions())
 	workflows.Register(w, workflows.Workflows{SearchAttributes: attributes.usable})
-	w.RegisterActivity(&activities.Activities{Secrets: secrets, Accounts: accounts})
+	paced := worker.New(temporal, workflows.PacedTaskQueue(c.taskQueue), c.pacedOptions())
+	steps := &activities.Activities{Secrets: secrets, Accounts: accounts}
+	w.RegisterActivity(steps)
+	paced.RegisterActivity(steps)
 
 	logger.Info("worker starts", "address", cmp.Or(options.HostPort, client.DefaultHostPort),
 		"namespace", cmp.Or(options.Namespace, client.DefaultNamespace), "taskQueue", c.taskQueue, "metrics", c.metricsAddress)
-	if err := w.Run(worker.InterruptCh()); err != nil {
+	if err := serve(w, paced); err != nil {
 		return fmt.Errorf("task queue %s: %w", c.taskQueue, err)
 	}
 	logger.Info("worker has stopped")
 	return nil
+}
+
+// serve runs the workers until the process is told to end or one of them cannot go on, and stops them all at once.
+func serve(workers ...worker.Worker) error {
+	stop := make(chan any)
+	end := sync.OnceFunc(func() { close(stop) })
+	go func() {
+		<-worker.InterruptCh()
+		end()
+	}()
+	errs := make([]error, len(workers))
+	var wg sync.WaitGroup
+	for i, w := range workers {
+		wg.Go(func() {
+			defer end()
+			errs[i] = w.Run(stop)
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 func secretsManager(ctx context.Context) (*secret.Store, error) {

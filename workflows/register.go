@@ -38,6 +38,28 @@ const (
 	stepPatience = 10 * time.Minute
 )
 
+// PacedTaskQueue is where the first step of a rotation runs, for the workers that
+// serve taskQueue. The server hands out its tasks at a rate that holds for all of
+// them together: of many rotations that are due at once, most wait before they
+// have read or written anything.
+func PacedTaskQueue(taskQueue string) string { return taskQueue + "/paced" }
+
+const (
+	// pacedPatience is how long a rotation waits for its turn, at most.
+	pacedPatience = 48 * time.Hour
+	// pacedTries of one minute each are as much as stepPatience.
+	pacedTries = 15
+)
+
+// paced makes options those of a first step. Waiting for its turn is no failure,
+// so its tries are bounded rather than its time.
+func paced(o workflow.ActivityOptions, taskQueue string, untilWindowCloses time.Duration) workflow.ActivityOptions {
+	o.TaskQueue = PacedTaskQueue(taskQueue)
+	o.ScheduleToCloseTimeout = max(stepPatience, min(untilWindowCloses, pacedPatience))
+	o.RetryPolicy.MaximumAttempts = pacedTries
+	return o
+}
+
 // stepOptions retry what passes quickly; activities say themselves which errors
 // no retry can mend.
 func stepOptions(taskQueue, summary string) workflow.ActivityOptions {

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -121,7 +122,11 @@ func (r *rotator) options(ctx workflow.Context, name string) workflow.Context {
 	if len(r.Usernames) == 2 {
 		summary += ": " + r.Usernames[0] + " → " + r.Usernames[1]
 	}
-	return workflow.WithActivityOptions(ctx, stepOptions(r.input.ActivityTaskQueue, short(summary)))
+	o := stepOptions(r.input.ActivityTaskQueue, short(summary))
+	if name == CloneUser {
+		o = paced(o, cmp.Or(r.input.ActivityTaskQueue, workflow.GetInfo(ctx).TaskQueueName), r.WindowCloses.Sub(workflow.Now(ctx)))
+	}
+	return workflow.WithActivityOptions(ctx, o)
 }
 
 // short keeps a summary within the 400 bytes that the server allows.

@@ -84,7 +84,7 @@ func (b *bench) oneAtATime(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	unpaced, err := b.start(ctx, "unpaced", "--max-activities-per-second", "0")
+	unpaced, err := b.start(ctx, "unpaced", "--max-rotations-per-second", "0")
 	if err != nil {
 		return err
 	}
@@ -176,7 +176,7 @@ func (b *bench) manyAtOnce(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	q, err := b.start(ctx, "mass", "--max-activities-per-second", "0", "--max-concurrent-activities", "32")
+	q, err := b.start(ctx, "mass", "--max-rotations-per-second", "0", "--max-concurrent-activities", "32")
 	if err != nil {
 		return err
 	}
