@@ -117,12 +117,10 @@ func (r running) parts() [][2]string {
 
 // writeEnvironment writes .devstack/env for the shell, and beside it an option file for mysql, which holds the
 // administrator's password and is readable by its owner only. Both are of use only while the stack is up; forget removes
-// them.
+// them, unless another stack has written its own in their place.
 func (r running) writeEnvironment() (forget func(), err error) {
 	options := filepath.Join(r.Dir, "my.cnf")
-	if err := writePrivate(options, r.OptionFile()); err != nil {
-		return nil, err
-	}
+	files := map[string]string{options: r.OptionFile()}
 	var env strings.Builder
 	env.WriteString("# For the shell:  . " + stateDir + "/env\n")
 	variables := append(r.Variables(),
@@ -135,13 +133,18 @@ func (r running) writeEnvironment() (forget func(), err error) {
 	}
 	fmt.Fprintf(&env, "export PATH=%s:\"$PATH\"\n", shellQuote(r.bin))
 	env.WriteString("# The database's administrator:  mysql --defaults-file=\"$MYSQL_OPTION_FILE\"\n")
-	path := filepath.Join(r.Dir, "env")
-	if err := writePrivate(path, env.String()); err != nil {
-		return nil, err
+	files[filepath.Join(r.Dir, "env")] = env.String()
+	for path, text := range files {
+		if err := writePrivate(path, text); err != nil {
+			return nil, err
+		}
 	}
 	return func() {
-		_ = os.Remove(path)
-		_ = os.Remove(options)
+		for path, text := range files {
+			if found, err := os.ReadFile(path); err == nil && string(found) == text {
+				_ = os.Remove(path)
+			}
+		}
 	}, nil
 }
 
