@@ -47,6 +47,14 @@ lint-imports: ## Check that the worker's module does not drag in a Temporal serv
 vulncheck: ## Look for known vulnerabilities; asks vuln.go.dev
 	$(tool) govulncheck ./...
 
+.PHONY: chaos
+chaos: database-server ## Break everything on purpose while clients log in; ARGS="--rotations 1000 --seed 1"
+	@go run -C devstack . chaos $(ARGS)
+
+.PHONY: bench
+bench: database-server ## Measure what a rotation costs, beside the least that it could
+	@go run -C devstack ./bench $(ARGS)
+
 .PHONY: record
 record: database-server ## Record histories of every shape from this build into workflows/testdata
 	@go run -C devstack . record $(ARGS)
