@@ -40,7 +40,7 @@ func (a *Admin) Drop(ctx context.Context, n Name) error {
 // Revoke makes an account useless at once: it is locked, its password and second password are replaced by one that does
 // not exist, and its sessions are ended. Rights and properties stay.
 func (a *Admin) Revoke(ctx context.Context, n Name) error {
-	return a.locked(ctx, n, func(ctx context.Context) error {
+	return a.locked(ctx, n.User, func(ctx context.Context) error {
 		s, _, err := a.readPair(ctx, n, n)
 		if err != nil {
 			return err

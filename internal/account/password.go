@@ -70,7 +70,7 @@ func (a *Admin) SetPassword(ctx context.Context, n, like Name, pw string, fence 
 	if err := a.checkWritable(); err != nil {
 		return err
 	}
-	return a.locked(ctx, n, func(ctx context.Context) error {
+	return a.locked(ctx, n.User, func(ctx context.Context) error {
 		s, model, err := a.readPair(ctx, n, like)
 		if err != nil {
 			return err

@@ -18,15 +18,8 @@ const passes = 5
 // both back. A standby created is locked and nobody knows a password of it. One in sync receives no changing statement.
 // The plan returned lists what was done, also along with an error.
 func (a *Admin) Sync(ctx context.Context, p Pair) (*Plan, error) {
-	if p.Source.Host == "" {
-		ps, err := a.source(ctx, p)
-		if err != nil {
-			return nil, err
-		}
-		p.Source = ps.source.name
-	}
 	var done *Plan
-	err := a.locked(ctx, Name{p.Standby, p.Source.Host}, func(ctx context.Context) (err error) {
+	err := a.locked(ctx, p.Standby, func(ctx context.Context) (err error) {
 		done, err = a.sync(ctx, p)
 		return err
 	})
@@ -115,17 +108,17 @@ func (a *Admin) apply(ctx context.Context, st step) error {
 	return err
 }
 
-// locked runs f while this session holds the server's lock on an account. The lock goes with the session, so f cannot
-// outlive it unnoticed: its statements run on the same connection.
-func (a *Admin) locked(ctx context.Context, n Name, f func(context.Context) error) error {
-	sum := sha256.Sum256([]byte(n.User + "@" + strings.ToLower(n.Host)))
+// locked runs f while this session holds the server's lock on the accounts of a user name; which hosts they have need not be
+// known. The lock goes with the session, so f cannot outlive it unnoticed: its statements run on the same connection.
+func (a *Admin) locked(ctx context.Context, user string, f func(context.Context) error) error {
+	sum := sha256.Sum256([]byte(user))
 	lock := quoteLiteral("rot:" + hex.EncodeToString(sum[:16]))
 	rows, err := a.query(ctx, "SELECT GET_LOCK("+lock+", 10) AS got, CURRENT_USER() AS me")
 	if err != nil {
-		return fmt.Errorf("lock %s against others: %w", n, err)
+		return fmt.Errorf("lock %s against others: %w", quoteUser(user), err)
 	}
 	if len(rows) != 1 || rows[0].text("got") != "1" {
-		return refuse(Busy, "another session has been changing %s for 10 seconds: try again", n)
+		return refuse(Busy, "another session has been changing %s for 10 seconds: try again", quoteUser(user))
 	}
 	a.name = parseName(rows[0].text("me"))
 	err = f(ctx)
