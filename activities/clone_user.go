@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -111,9 +112,14 @@ type subject struct {
 // examine reads what the rotation begins from and applies every refusal that
 // does not need the administrator.
 func (t *attempt) examine(ctx context.Context, in CloneUserInput) (subject, error) {
-	d, err := t.Secrets.Describe(ctx, in.SecretID)
-	if err != nil {
-		return subject{}, err
+	var d secret.Description
+	var describeErr error
+	var wg sync.WaitGroup
+	wg.Go(func() { d, describeErr = t.Secrets.Describe(ctx, in.SecretID) })
+	current, err := t.labelled(ctx, in.SecretID, secret.Current)
+	wg.Wait()
+	if describeErr != nil {
+		return subject{}, describeErr
 	}
 	if !d.DeletedDate.IsZero() {
 		return subject{}, refuse(ErrorDeleted, "secret %s is scheduled for deletion on %s: restore it, or stop its rotation", d.Name, d.DeletedDate.UTC().Format(time.RFC3339))
@@ -121,7 +127,9 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (subject, erro
 	if d.RotationEnabled {
 		return subject{}, refuse(ErrorOtherRotator, "secret %s is rotated by Secrets Manager itself, and two rotators would fight: run `aws secretsmanager cancel-rotate-secret --secret-id %[1]s` first", d.Name)
 	}
-	current, err := t.version(ctx, in.SecretID, d.Stages[secret.Current])
+	if err == nil && current.ID != d.Stages[secret.Current] { // the label has moved in between
+		current, err = t.version(ctx, in.SecretID, d.Stages[secret.Current])
+	}
 	if err != nil {
 		return subject{}, err
 	}

@@ -3,8 +3,11 @@ package activities
 import (
 	"context"
 	"strings"
+	"sync"
 
 	"go.temporal.io/sdk/activity"
+
+	"github.com/rotate-user/rotate-user/internal/account"
 )
 
 // TestPasswordResult says as whom the staged credential logs in.
@@ -25,19 +28,18 @@ func (a *Activities) TestPassword(ctx context.Context, r Rotation) (result TestP
 	if err != nil {
 		return TestPasswordResult{}, err
 	}
-	login, err := t.login(ctx, pending)
-	if err != nil {
-		return TestPasswordResult{}, err
+	var login account.Login
+	var loginErr error
+	var wg sync.WaitGroup
+	wg.Go(func() { login, loginErr = t.login(ctx, pending) })
+	different, err := t.differences(ctx, r)
+	wg.Wait()
+	if loginErr != nil {
+		return TestPasswordResult{}, loginErr
 	}
 	if login.Account != r.Standby {
 		return TestPasswordResult{}, refuse(ErrorOtherAccount, "version %s of secret %s logs in as %s, and should as %s: another account of that name wins the login; drop it", r.VersionID, r.SecretID, login.Account, r.Standby)
 	}
-	admin, err := t.administer(ctx, r)
-	if err != nil {
-		return TestPasswordResult{}, err
-	}
-	defer closeInto(&err, admin)
-	different, err := admin.Differences(ctx, r.Source, r.Standby)
 	if err != nil {
 		return TestPasswordResult{}, err
 	}
@@ -46,4 +48,13 @@ func (a *Activities) TestPassword(ctx context.Context, r Rotation) (result TestP
 	}
 	activity.GetLogger(ctx).Info("credential works", "secret", r.SecretID, "version", r.VersionID, "account", login.Account.String())
 	return TestPasswordResult{Account: login.Account.String(), ServerVersion: login.Version, TLS: login.TLS}, nil
+}
+
+func (t *attempt) differences(ctx context.Context, r Rotation) (lines []string, err error) {
+	admin, err := t.administer(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer closeInto(&err, admin)
+	return admin.Differences(ctx, r.Source, r.Standby)
 }
