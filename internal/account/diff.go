@@ -322,13 +322,28 @@ func (d *differ) grantRoles() {
 	}
 }
 
+// revokeStatic takes rights on columns before those on their table, as a privilege revoked on a table goes from its columns
+// too: an error if it is then revoked there, and one to grant again if it was to stay there.
 func (d *differ) revokeStatic() {
 	var rights []right
-	for _, k := range staticKinds {
+	for _, k := range []kind{global, database, columnOf, table, routine} {
 		rights = append(rights, d.extra(k)...)
 	}
+	revoked := map[right]bool{}
 	for _, group := range scopes(rights) {
 		d.revoke(list(group), group[0].on(), group...).oracle = packaged(group[0])
+		for _, r := range group {
+			revoked[r] = true
+		}
+	}
+	var lost []right
+	for _, r := range sorted(d.source.rights) {
+		if r.kind == columnOf && revoked[right{kind: table, privilege: r.privilege, a: r.a, b: r.b}] {
+			lost = append(lost, r)
+		}
+	}
+	for _, group := range scopes(lost) {
+		d.grant(list(group), group[0].on(), "", group...)
 	}
 }
 

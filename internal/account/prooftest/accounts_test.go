@@ -121,9 +121,9 @@ var hardAccounts = []hard{
 		spoil: []string{"REVOKE REFERENCES (x) ON {n}.a FROM {u}", "GRANT UPDATE (y) ON {n}.a TO {u}", "REVOKE GRANT OPTION ON {n}.a FROM {u}"},
 	}, {
 		name:  "a right on a table and on its column",
-		setup: []string{"CREATE DATABASE {n}", "CREATE TABLE {n}.a (x INT, y INT)", "GRANT SELECT (x) ON {n}.a TO {u}", "GRANT SELECT ON {n}.a TO {u}"},
+		setup: []string{"CREATE DATABASE {n}", "CREATE TABLE {n}.a (x INT, y INT)", "GRANT SELECT (x) ON {n}.a TO {u}", "GRANT SELECT ON {n}.a TO {u}", "GRANT UPDATE (x, y) ON {n}.a TO {u}"},
 		use:   []string{"REVOKE SELECT ON {n}.a FROM {u}", "GRANT SELECT (x) ON {n}.a TO {u}"},
-		spoil: []string{"REVOKE SELECT ON {n}.a FROM {u}"},
+		spoil: []string{"REVOKE SELECT ON {n}.a FROM {u}", "GRANT UPDATE, INSERT (y), INSERT ON {n}.a TO {u}"},
 	}, {
 		name: "left-overs of dropped things",
 		setup: []string{

@@ -40,7 +40,7 @@ func TestRandomAccountsWithPartialRevokes(t *testing.T) {
 func randomAccount(t *rapid.T, s *mysqld.Server) {
 	w := newWorld(t, s)
 	r := newRotator(t, w, true)
-	r.flushes = true
+	r.surprises = true
 	things := &things{w: w, routines: rapid.Bool().Draw(t, "with routines")}
 	first := name{w.n + things.text(t, "user", 18), "localhost"}
 	second := name{first.user + "_clone", first.host}

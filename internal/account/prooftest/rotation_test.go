@@ -76,9 +76,10 @@ type rotator struct {
 	secret    string
 	logsIn    bool // the accounts can be logged in to from here
 	passwords map[name]string
-	// flushes says that the server's memory may be out of step with its tables, and no statement that is known helps but
-	// FLUSH PRIVILEGES. Then the rotation must say so, and succeed after it.
-	flushes bool
+	// surprises says that chance may bring about what no plan foresees: a statement's effect on something else, which must
+	// be put right after it; or a server whose memory is out of step with its tables, where no statement that is known
+	// helps but FLUSH PRIVILEGES. Then the rotation must say so, and succeed after it.
+	surprises bool
 }
 
 func newRotator(t tester, w *world, logsIn bool) *rotator {
@@ -160,18 +161,25 @@ func (r *rotator) rotate(t tester, source, standby name, owned bool) *account.Pl
 		t.Errorf("a plan sent %q", wrote)
 	}
 	applied, err := a.Sync(ctx, pair)
-	if r.flushes && err != nil && strings.Contains(err.Error(), "FLUSH PRIVILEGES") {
+	if r.surprises && err != nil && strings.Contains(err.Error(), "FLUSH PRIVILEGES") {
 		must(t, w.conn, "FLUSH PRIVILEGES")
 		before = mustForm(t, w.conn, engine, source)
-		_, err = a.Sync(ctx, pair)
+		if planned, err = a.Plan(ctx, pair); err != nil {
+			t.Fatalf("plan after FLUSH PRIVILEGES: %v", err)
+		}
+		applied, err = a.Sync(ctx, pair)
 	}
 	if err != nil {
 		t.Fatalf("synchronise: %v\nplanned: %s", err, texts(planned))
 	}
-	if diff := cmp.Diff(texts(planned), texts(applied)); diff != "" {
+	done := texts(applied)
+	if r.surprises {
+		done = done[:min(len(done), len(texts(planned)))]
+	}
+	if diff := cmp.Diff(texts(planned), done); diff != "" {
 		t.Errorf("applied is not what was planned (- planned, + applied):\n%s", diff)
 	}
-	if planned.Create != !owned || applied.Create != !owned {
+	if !r.surprises && (planned.Create != !owned || applied.Create != !owned) {
 		t.Errorf("create: planned %t, applied %t", planned.Create, applied.Create)
 	}
 	wantEqual(t, "the account in use was changed", before, mustForm(t, w.conn, engine, source))
