@@ -47,7 +47,10 @@ func (c console) title(number int, text string) {
 // say explains, in lines that are already broken.
 func (c console) say(lines ...string) {
 	for _, l := range lines {
-		c.printf("        %s\n", l)
+		if l != "" {
+			l = "        " + l
+		}
+		c.printf("%s\n", l)
 	}
 }
 

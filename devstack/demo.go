@@ -83,7 +83,7 @@ func (t *tutorial) walk(ctx context.Context) error {
 	if t.failed > 0 {
 		return fmt.Errorf("%d checks of the tutorial failed", t.failed)
 	}
-	t.printf("\n%s AWSCURRENT was %s.\n", t.style(green+";"+bold, "Done."), strings.Join(t.users, ", then "))
+	t.printf("\n%s AWSCURRENT was %s.\n", t.style(green+";"+bold, "Done."), strings.Join(slices.Compact(slices.Clone(t.users)), ", then "))
 	return nil
 }
 

@@ -145,6 +145,36 @@ func (e *e2e) testTutorial(t *testing.T) {
 	}
 }
 
+// TestTutorialGoesOn stops everything after the tutorial and begins again on what was kept.
+func TestTutorialGoesOn(t *testing.T) {
+	bin, err := binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := stack.Options{Dir: t.TempDir(), DataDir: t.TempDir(), Mysqld: mysqldtest.Programs(t)[0].Engine, MySQLPort: unusedPort(t)}
+	for _, want := range [][]string{
+		{userName, cloneName, userName},
+		{userName, userName, cloneName},
+	} {
+		s, err := stack.Start(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := running{Stack: s, bin: bin}
+		if r.worker, err = s.StartWorker(t.Context(), filepath.Join(bin, "worker"), "worker"); err != nil {
+			t.Fatal(errors.Join(err, s.Stop()))
+		}
+		tut := &tutorial{running: r, console: newConsole(t.Output())}
+		err = tut.walk(t.Context())
+		if err := errors.Join(err, s.Stop()); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, tut.users); diff != "" {
+			t.Errorf("users of AWSCURRENT (-want +got):\n%s", diff)
+		}
+	}
+}
+
 func (e *e2e) testRawStart(t *testing.T) {
 	e.create(t, "raw/secret", "rawuser", "SELECT ON *.*")
 	run := e.startRaw(t, "rotate-user/raw/secret", `{"SecretId":"raw/secret"}`)

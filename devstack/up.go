@@ -27,7 +27,7 @@ as shell variables.`,
 				c.printf("\n")
 				c.rows(r.parts())
 				c.printf("\n")
-				c.say("In another terminal, from the root of the repository:", "")
+				c.say("In another terminal, from the root of the repository:")
 				c.command([]string{".", stateDir + "/env"})
 				c.command([]string{"starter", "create", "--secret-id", userSecret, "--master-secret-id", stack.MasterSecret,
 					"--username", userName, "--grant", userGrant})
