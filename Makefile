@@ -41,7 +41,7 @@ lint: lint-imports ## Check style, common mistakes, and the determinism of the w
 
 .PHONY: lint-imports
 lint-imports: ## Check that the worker's module does not drag in a Temporal server
-	@if go list -deps ./... | grep '^go.temporal.io/server'; then echo 'only devstack/ may import the Temporal server' >&2; exit 1; fi
+	@deps=$$(go list -deps ./...) && ! grep '^go.temporal.io/server' <<<"$$deps" || { echo 'only devstack/ may import the Temporal server' >&2; exit 1; }
 
 .PHONY: vulncheck
 vulncheck: ## Look for known vulnerabilities; asks vuln.go.dev
