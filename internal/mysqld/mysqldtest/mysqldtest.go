@@ -9,9 +9,11 @@ package mysqldtest
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,21 +21,21 @@ import (
 )
 
 var (
-	mainRuns bool
+	mainRuns bool // set before any test runs
 	find     = sync.OnceValue(mysqld.Find)
 	start    = sync.OnceValues(startAll)
+	started  atomic.Bool
 )
 
 // Main runs the tests, ends the servers that they started, and exits.
 func Main(m *testing.M) {
 	mainRuns = true
-	// Looked up now only if a test did: a run without servers must not start them to stop them.
 	code := m.Run()
-	if started {
+	if started.Load() { // or they would be started here, to be stopped
 		servers, _ := start()
 		for _, s := range servers {
 			if err := s.Stop(); err != nil {
-				println("stop", s.String(), err.Error())
+				fmt.Fprintf(os.Stderr, "stop %s: %v\n", s, err)
 				code = 1
 			}
 		}
@@ -50,8 +52,6 @@ func Each(t *testing.T, f func(t *testing.T, s *mysqld.Server)) {
 	}
 }
 
-var started bool
-
 // Servers returns the running servers, MariaDB and MySQL. Where one is missing the test goes on with the other, and says
 // so; with CI=true in the environment it fails.
 func Servers(t testing.TB) []*mysqld.Server {
@@ -60,7 +60,7 @@ func Servers(t testing.TB) []*mysqld.Server {
 		t.Fatal("the package needs: func TestMain(m *testing.M) { mysqldtest.Main(m) }")
 	}
 	Programs(t)
-	started = true
+	started.Store(true)
 	servers, err := start()
 	if err != nil {
 		t.Fatal(err)
