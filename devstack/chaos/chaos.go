@@ -13,6 +13,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -55,6 +56,7 @@ type placement struct {
 	until int
 	phase phase
 	kind  kind
+	also  *placement // a second fault, later in the same rotation; nil for none
 }
 
 func (p placement) place() string {
@@ -63,6 +65,14 @@ func (p placement) place() string {
 		which = "first rotation"
 	}
 	return fmt.Sprintf("%s, %s call %d", which, p.phase, p.call)
+}
+
+func (p placement) String() string {
+	text := p.kind.name + ", " + p.place()
+	if p.also != nil {
+		text += ", and " + p.also.String()
+	}
+	return text
 }
 
 // Run breaks things until enough rotations are made. The error says that the harness itself failed; what it found is in
@@ -163,10 +173,11 @@ func (o Options) deadline(started time.Time) time.Time {
 
 // plan is which faults strike where, in order.
 type plan struct {
-	mu   sync.Mutex
-	rest []placement
-	all  func() []placement
-	last time.Time // of a fault that hit everybody
+	mu    sync.Mutex
+	rest  []placement
+	all   func() []placement
+	last  time.Time // of a fault that hit everybody
+	taken int
 }
 
 // survey learns from two rotations without a fault, the first of a secret and a later one, which outside calls there
@@ -177,7 +188,7 @@ func (l *lane) survey(ctx context.Context) (*plan, error) {
 	}
 	var traces [2][]call
 	for i := range traces {
-		l.gate.reset(nil)
+		l.gate.reset()
 		ask := func(ctx context.Context) error { return l.launch(ctx, l.subject) }
 		if i > 0 {
 			ask = func(ctx context.Context) error {
@@ -205,7 +216,7 @@ func (l *lane) survey(ctx context.Context) (*plan, error) {
 }
 
 // placements are all faults at all places: at first one of each place, in an order and of a kind drawn from the seed,
-// then another one of each, and so on.
+// then another one of each, and so on. From the second round on, one in three is followed by another fault.
 func (l *lane) placements(traces [2][]call, seed uint64) []placement {
 	random := rand.New(rand.NewPCG(seed, 0))
 	var rounds [][]placement
@@ -244,8 +255,14 @@ func (l *lane) placements(traces [2][]call, seed uint64) []placement {
 		}
 	}
 	var all []placement
-	for _, round := range rounds {
+	for n, round := range rounds {
 		random.Shuffle(len(round), func(a, b int) { round[a], round[b] = round[b], round[a] })
+		for i := range round {
+			other := rounds[0][random.IntN(len(rounds[0]))]
+			if n > 0 && random.IntN(3) == 0 && !other.kind.people && !other.kind.all && !other.kind.edits && other.first == round[i].first && other.call >= round[i].call {
+				round[i].also = &other
+			}
+		}
 		all = append(all, round...)
 	}
 	return all
@@ -269,18 +286,27 @@ func (p *plan) next(deadline time.Time) (placement, bool) {
 	if len(p.rest) == 0 {
 		p.rest = p.all()
 	}
-	for i, candidate := range p.rest {
-		late := candidate.kind.slow && !deadline.IsZero() && now.Add(slowTakes).After(deadline)
-		if late || candidate.kind.all && now.Sub(p.last) < between {
-			continue
-		}
-		if candidate.kind.all {
-			p.last = now
-		}
-		p.rest = slices.Delete(p.rest, i, i+1)
-		return candidate, true
+	p.taken++
+	fits := func(c placement) bool {
+		late := c.kind.slow && !deadline.IsZero() && now.Add(slowTakes).After(deadline)
+		return !late && (!c.kind.all || now.Sub(p.last) >= between)
 	}
-	return placement{}, false
+	chosen := slices.IndexFunc(p.rest, fits)
+	if !deadline.IsZero() && p.taken%2 == 0 {
+		// Where the time is short, slow faults come first in every other lane, or none would be seen.
+		if i := slices.IndexFunc(p.rest, func(c placement) bool { return c.kind.slow && fits(c) }); i >= 0 {
+			chosen = i
+		}
+	}
+	if chosen < 0 {
+		return placement{}, false
+	}
+	c := p.rest[chosen]
+	if c.kind.all {
+		p.last = now
+	}
+	p.rest = slices.Delete(p.rest, chosen, chosen+1)
+	return c, true
 }
 
 // strike makes one rotation in which a fault strikes, and one after it that has to put everything right.
@@ -310,9 +336,18 @@ func (l *lane) strike(ctx context.Context, p placement) error {
 		}
 		started = time.Now()
 	}
-	a := &armed{call: p.call, phase: p.phase, side: p.kind.side, until: p.until, hit: make(chan struct{})}
-	a.strike = func() outcome { return p.kind.strike(ctx, l, s) }
-	l.gate.reset(a)
+	faults := []placement{p}
+	if p.also != nil {
+		faults = append(faults, *p.also)
+	}
+	var all []*armed
+	for _, p := range faults {
+		all = append(all, &armed{
+			call: p.call, phase: p.phase, side: p.kind.side, until: p.until, hit: make(chan struct{}),
+			strike: func() outcome { return p.kind.strike(ctx, l, s) },
+		})
+	}
+	l.gate.reset(all...)
 	byUpdate := p.call%2 == 0
 	var rotation workflows.Rotation
 	if p.first {
@@ -320,36 +355,41 @@ func (l *lane) strike(ctx context.Context, p placement) error {
 	} else {
 		rotation, err = s.rotate(ctx, byUpdate, false)
 	}
-	l.gate.reset(nil)
+	l.gate.reset()
 	l.recovery.Wait()
 	l.gate.setAlways(nil)
 	if err != nil {
-		return fmt.Errorf("%s at %s: %w", p.kind.name, p.place(), err)
+		return fmt.Errorf("%s: %w", p, err)
 	}
 	l.report.rotated(rotation.Error != "")
-	at := "its place was not reached"
-	if a.struck() {
-		at = a.at.String()
-		l.report.struck(p.kind.name, p.place())
-	} else {
-		l.report.missed()
-		if rotation.Error != "" && l.calmSince(started) {
-			l.report.violate("%s: a rotation without a fault failed: %s: %s", s.user, rotation.ErrorType, rotation.Error)
+	var told []string
+	disturbed := !l.calmSince(started)
+	for i, p := range faults {
+		at := "its place was not reached"
+		if all[i].struck() {
+			at, disturbed = all[i].at.String(), true
+			l.report.struck(p.kind.name, p.place())
+		} else {
+			l.report.missed()
 		}
+		told = append(told, fmt.Sprintf("%s %s, %s", p.kind.name, p.place(), at))
+	}
+	if rotation.Error != "" && !disturbed {
+		l.report.violate("%s: a rotation without a fault failed: %s: %s", s.user, rotation.ErrorType, rotation.Error)
 	}
 	ended := "promoted"
 	if rotation.Error != "" {
 		ended = "failed, " + rotation.ErrorType + ": " + rotation.Error
 	}
-	l.report.say("%-10s %-34s %s, %s: %s", s.user, p.kind.name, p.place(), at, ended)
+	l.report.say("%s: %s: %s", s.user, strings.Join(told, "; and "), ended)
 	violations := l.report.violations()
 	s.inspect(ctx, rotation, was, p.kind.edits)
 	if err := l.clean(ctx, !byUpdate); err != nil {
-		return fmt.Errorf("after %s at %s: %w", p.kind.name, p.place(), err)
+		return fmt.Errorf("after %s: %w", p, err)
 	}
 	s.finished(ctx)
 	if l.report.violations() > violations {
-		l.report.say("those were after %s at %s", p.kind.name, p.place())
+		l.report.say("those were after %s", p)
 	}
 	return nil
 }

@@ -37,6 +37,7 @@ func (s *subject) inspect(ctx context.Context, rotation workflows.Rotation, was 
 		if now[pending] != "" && now[pending] != now[current] {
 			r.violate("%s: AWSPENDING is left on version %s", s.user, now[pending])
 		}
+		s.alike(ctx)
 	}
 	s.logsIn(ctx, current)
 }
@@ -78,18 +79,23 @@ func (s *subject) finished(ctx context.Context) {
 	if want := []string{s.user, s.user + "_clone"}; !slices.Equal(users, want) {
 		r.violate("%s: the versions are of users %q", s.user, users)
 	}
+	s.alike(ctx)
+}
+
+// alike compares the accounts of the pair.
+func (s *subject) alike(ctx context.Context) {
 	a, err := s.lane.account(ctx, s.user)
 	if err != nil {
-		r.violate("%s: %v", s.user, err)
+		s.lane.report.violate("%s: %v", s.user, err)
 		return
 	}
 	b, err := s.lane.account(ctx, s.user+"_clone")
 	if err != nil {
-		r.violate("%s: %v", s.user, err)
+		s.lane.report.violate("%s: %v", s.user, err)
 		return
 	}
 	if !slices.Equal(a, b) {
-		r.violate("%s: the accounts differ: %q and %q", s.user, a, b)
+		s.lane.report.violate("%s: the accounts differ: %q and %q", s.user, a, b)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/rotate-user/rotate-user/devstack/secretsmanager"
 )
@@ -44,15 +43,12 @@ type outcome struct {
 	fault secretsmanager.Fault
 }
 
-// stallTime is how long a stalled connection is kept: longer than a try of a step lasts.
-const stallTime = 75 * time.Second
-
 // gate is where all outside calls of a lane's workers pass. It counts them since the last reset, and sets off what is
 // armed when its place is reached.
 type gate struct {
 	mu    sync.Mutex
 	calls []call
-	armed *armed
+	armed []*armed
 	// always is asked at every call, after armed.
 	always func(call, phase) outcome
 }
@@ -69,6 +65,10 @@ type armed struct {
 	at     call
 }
 
+func (a *armed) fits(c call, p phase) bool {
+	return !a.struck() && a.phase == p && c.number >= a.call && (a.side == "" || a.side == c.side) && (a.until == 0 || c.number <= a.until)
+}
+
 func (a *armed) struck() bool {
 	select {
 	case <-a.hit:
@@ -78,8 +78,8 @@ func (a *armed) struck() bool {
 	}
 }
 
-// reset forgets the calls so far and arms a, which may be nil.
-func (g *gate) reset(a *armed) {
+// reset forgets the calls so far and what was armed, and arms others.
+func (g *gate) reset(a ...*armed) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.calls, g.armed = nil, a
@@ -109,16 +109,19 @@ func (g *gate) begin(s side, name string) call {
 // at is called as c reaches a phase. It may block.
 func (g *gate) at(c call, p phase) outcome {
 	g.mu.Lock()
-	a, always := g.armed, g.always
-	fits := a != nil && !a.struck() && a.phase == p && c.number >= a.call && (a.side == "" || a.side == c.side) && (a.until == 0 || c.number <= a.until)
-	if fits {
-		a.at = c
-		close(a.hit)
+	always := g.always
+	var due *armed
+	for _, a := range g.armed {
+		if due == nil && a.fits(c, p) {
+			due = a
+			a.at = c
+			close(a.hit)
+		}
 	}
 	g.mu.Unlock()
 	var o outcome
-	if fits {
-		o = a.strike()
+	if due != nil {
+		o = due.strike()
 	}
 	if always != nil && o == (outcome{}) {
 		o = always(c, p)

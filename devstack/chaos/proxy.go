@@ -34,7 +34,7 @@ type databaseProxy struct {
 	gate     *gate
 	// forwarding is called before a statement is sent on.
 	forwarding func(statement string)
-	open       sync.WaitGroup
+	closed     chan struct{}
 }
 
 func startDatabaseProxy(server string, roots *x509.CertPool, mine tls.Certificate, g *gate, forwarding func(string)) (*databaseProxy, error) {
@@ -42,14 +42,14 @@ func startDatabaseProxy(server string, roots *x509.CertPool, mine tls.Certificat
 	if err != nil {
 		return nil, err
 	}
-	p := &databaseProxy{listener: l, server: server, roots: roots, mine: mine, gate: g, forwarding: forwarding}
+	p := &databaseProxy{listener: l, server: server, roots: roots, mine: mine, gate: g, forwarding: forwarding, closed: make(chan struct{})}
 	go func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			p.open.Go(func() { p.serve(c) })
+			go p.serve(c)
 		}
 	}()
 	return p, nil
@@ -100,8 +100,8 @@ func (p *databaseProxy) serve(client net.Conn) {
 func (p *databaseProxy) pass(l *link, c call, ph phase) bool {
 	o := p.gate.at(c, ph)
 	if o.stall {
-		// Neither side learns of the other's end; the server keeps the session and its locks.
-		time.Sleep(stallTime)
+		// Neither side learns of the other's end: the server keeps the session, and its locks.
+		<-p.closed
 		return false
 	}
 	return !o.cut
@@ -223,7 +223,11 @@ func (p *databaseProxy) answers(l *link) {
 	}
 }
 
-func (p *databaseProxy) close() error { return p.listener.Close() }
+// close takes no more connections, and ends those that are stalled.
+func (p *databaseProxy) close() error {
+	close(p.closed)
+	return p.listener.Close()
+}
 
 var literals = regexp.MustCompile(`'(?:[^'\\]|\\.|'')*'|0x[0-9A-Fa-f]+`)
 

@@ -81,7 +81,7 @@ func (s *subject) status(ctx context.Context) (status workflows.Status, err erro
 func (l *lane) clean(ctx context.Context, byUpdate bool) error {
 	s, force := l.subject, false
 	for try := 1; ; try++ {
-		l.gate.reset(nil)
+		l.gate.reset()
 		began := time.Now()
 		labels, err := s.labels(ctx)
 		if err != nil {

@@ -58,12 +58,16 @@ type world struct {
 }
 
 // serverArguments make the database write down all that it is sent, so that a password in it would be found.
-func serverArguments() []string {
-	return []string{
+func serverArguments(engine string) []string {
+	args := []string{
 		"--general-log=1", "--general-log-file=general.log", "--log-bin=binary", "--server-id=1", "--sync-binlog=0",
 		"--max-connect-errors=1000000", // cut connections would count
 		"--max-connections=400",
 	}
+	if engine == mysqld.MySQL {
+		args = append(args, "--log-raw=1") // or it would leave out passwords itself
+	}
+	return args
 }
 
 func newWorld(ctx context.Context, o Options, report *Report) (_ *world, err error) {
@@ -85,7 +89,7 @@ func newWorld(ctx context.Context, o Options, report *Report) (_ *world, err err
 	if err != nil {
 		return nil, err
 	}
-	if w.database, err = program.Start(ctx, mysqld.Options{DataDir: o.Dir, Args: serverArguments(), Log: errorLog}); err != nil {
+	if w.database, err = program.Start(ctx, mysqld.Options{DataDir: o.Dir, Args: serverArguments(program.Engine), Log: errorLog}); err != nil {
 		return nil, err
 	}
 	w.report.Database = program.Engine + " " + program.Version

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"go.temporal.io/sdk/client"
+	sdktemporal "go.temporal.io/sdk/temporal"
+
+	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/devstack/chaos"
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// TestChaos breaks what it can in about two minutes; `make chaos` goes on for as long as one likes.
+func TestChaos(t *testing.T) {
+	bin, err := binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lasts := 95 * time.Second
+	if testing.Short() {
+		lasts = 15 * time.Second
+	}
+	for _, p := range mysqldtest.Programs(t) {
+		t.Run(p.Engine, func(t *testing.T) {
+			t.Parallel()
+			seed := uint64(time.Now().UnixNano())
+			t.Logf("seed %d", seed)
+			report, err := chaos.Run(t.Context(), chaos.Options{
+				Dir: t.TempDir(), Worker: filepath.Join(bin, "worker"), Engine: p.Engine, For: lasts, Seed: seed, Lanes: 6, Out: t.Output(),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("\n%s", report)
+			if err := report.Err(); err != nil {
+				t.Error(err)
+			}
+			if report.Tried == 0 || len(report.Faults) == 0 || report.Passwords == 0 {
+				t.Error("it did nothing")
+			}
+		})
+	}
+}
+
+// TestMishaps places what needs a stack as a whole.
+func TestMishaps(t *testing.T) {
+	for _, p := range mysqldtest.Programs(t) {
+		t.Run(p.Engine, func(t *testing.T) {
+			e := startE2E(t, p)
+			t.Run("two workflows", e.testTwoWorkflows)
+			t.Run("sixty days", e.testSixtyDays) // last: it replaces the worker
+		})
+	}
+}
+
+// testTwoWorkflows has one secret rotated by two workflows at once, one by its name and one by its ARN.
+func (e *e2e) testTwoWorkflows(t *testing.T) {
+	const secretID, user = "two/workflows", "two"
+	e.create(t, secretID, user, "SELECT ON *.*")
+	described, err := e.Client.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: ptr(secretID)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{secretID, *described.ARN}
+	for _, name := range names {
+		e.startRaw(t, workflows.RotateUserWorkflowID(name), fmt.Sprintf(`{"SecretId":%q,"RotateImmediately":false,"MinimumOverlap":"0s"}`, name))
+	}
+	promoted := 0
+	for range 8 {
+		var wg sync.WaitGroup
+		errs := make([]error, len(names))
+		for i, name := range names {
+			wg.Go(func() { errs[i] = e.rotate(t.Context(), workflows.RotateUserWorkflowID(name)) })
+		}
+		wg.Wait()
+		for _, err := range errs {
+			var refused *sdktemporal.ApplicationError
+			switch {
+			case err == nil:
+				promoted++
+			case !errors.As(err, &refused) || !slices.Contains([]string{activities.ErrorOtherRotator, activities.ErrorEdited, string(account.NotOurs)}, refused.Type()):
+				t.Errorf("neither rotated nor refused for the other one's sake: %v", err)
+			}
+		}
+		if errs[0] != nil && errs[1] != nil {
+			t.Logf("both gave way: %v; %v", errs[0], errs[1])
+		}
+		_, c, err := e.Read(t.Context(), secretID, "AWSCURRENT")
+		if err != nil {
+			t.Fatal(err)
+		}
+		db, err := e.Open(c.Username, c.Password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.PingContext(t.Context()); err != nil {
+			t.Errorf("AWSCURRENT does not log in: %v", err)
+		}
+		db.Close()
+	}
+	if promoted == 0 {
+		t.Error("none of the two ever rotated")
+	}
+	if _, err := e.temporal.UpdateWorkflow(t.Context(), client.UpdateWorkflowOptions{
+		WorkflowID: workflows.RotateUserWorkflowID(names[1]), UpdateName: workflows.StopUpdate, WaitForStage: client.WorkflowUpdateStageCompleted,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	e.starter(t, "rotate", "--secret-id", secretID, "--force")
+	if described, err = e.Client.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: ptr(secretID)}); err != nil {
+		t.Fatal(err)
+	}
+	if len(described.VersionIdsToStages) != 2 {
+		t.Errorf("labels are left over: %v", described.VersionIdsToStages)
+	}
+}
+
+// rotate asks for a rotation and waits for its end.
+func (e *e2e) rotate(ctx context.Context, workflowID string) error {
+	for {
+		h, err := e.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+			WorkflowID: workflowID, UpdateName: workflows.RotateUpdate, Args: []any{workflows.RotateRequest{}}, WaitForStage: client.WorkflowUpdateStageCompleted,
+		})
+		if err == nil {
+			err = h.Get(ctx, nil)
+		}
+		var app *sdktemporal.ApplicationError
+		if errors.As(err, &app) && app.Type() == workflows.ErrorJustRotated {
+			continue
+		}
+		return err
+	}
+}
+
+// testSixtyDays has a worker come back after sixty days, to secrets that were due a month ago: each rotates once, and
+// they do not all do it in the same second.
+func (e *e2e) testSixtyDays(t *testing.T) {
+	// Late rotations are spread over a quarter of an hour by the secret's name. These have their turn within seconds.
+	var secrets []string
+	for i := 0; len(secrets) < 5; i++ {
+		name := fmt.Sprintf("sixty/days-%d", i)
+		h := fnv.New64a()
+		h.Write([]byte(name))
+		if turn := time.Duration(h.Sum64() % uint64(15*time.Minute)); turn < 15*time.Second {
+			secrets = append(secrets, name)
+		}
+	}
+	versions := map[string]string{}
+	for i, name := range secrets {
+		e.create(t, name, fmt.Sprintf("sixty%d", i), "SELECT ON *.*")
+		version, _, err := e.Read(t.Context(), name, "AWSCURRENT")
+		if err != nil {
+			t.Fatal(err)
+		}
+		versions[name] = version
+	}
+	if err := e.worker.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	day := 24 * time.Hour
+	due := time.Now().Add(-30 * day)
+	for _, name := range secrets {
+		_, err := e.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: workflows.RotateUserWorkflowID(name), TaskQueue: workflows.TaskQueue},
+			"RotateUserWorkflow", workflows.RotateUserInput{SecretID: name},
+			workflows.State{LastRotatedDate: due.Add(-30 * day), NextRotationDate: due, WindowCloses: due.Add(day)})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	back := time.Now()
+	var err error
+	if e.worker, err = e.StartWorker(t.Context(), filepath.Join(e.bin, "worker"), "worker-back"); err != nil {
+		t.Fatal(err)
+	}
+	seconds := map[int64]bool{}
+	for _, name := range secrets {
+		var status workflows.Status
+		waitFor(t, time.Minute, func() bool {
+			v, err := e.temporal.QueryWorkflow(t.Context(), workflows.RotateUserWorkflowID(name), "", workflows.StatusQuery)
+			status = workflows.Status{} // what is left out of the answer must not stay
+			return err == nil && v.Get(&status) == nil && status.LastRotatedDate.After(back) && status.Current == nil
+		})
+		if len(status.Rotations) != 1 || status.Rotations[0].Error != "" {
+			t.Errorf("%s: not rotated once and well: %+v", name, status.Rotations)
+			continue
+		}
+		seconds[status.Rotations[0].StartedAt.Unix()] = true
+		if status.NextRotationDate.Before(back.Add(28 * day)) {
+			t.Errorf("%s: rotates again on %s", name, status.NextRotationDate)
+		}
+		out, err := e.Client.ListSecretVersionIds(t.Context(), &secretsmanager.ListSecretVersionIdsInput{SecretId: ptr(name), IncludeDeprecated: ptr(true)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if version, _, err := e.Read(t.Context(), name, "AWSCURRENT"); err != nil || version == versions[name] || len(out.Versions) != 2 {
+			t.Errorf("%s: %d versions, AWSCURRENT is %s, was %s (%v)", name, len(out.Versions), version, versions[name], err)
+		}
+	}
+	if len(seconds) < 2 {
+		t.Error("all secrets were rotated in the same second")
+	}
+}
+
+func waitFor(t *testing.T, atMost time.Duration, what func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(atMost)
+	for !what() {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not come to that in ", atMost)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
