@@ -17,7 +17,7 @@ import (
 var shapes = []string{
 	"sleeping", "rotated", "rotated-by-update", "failed", "paused", "stopped",
 	"cut-CloneUser", "cut-StagePassword", "cut-SetPassword", "cut-TestPassword", "cut-PromotePassword",
-	"created", "deletion-waiting",
+	"tried-again", "revoked", "rescheduled", "created", "deletion-waiting",
 }
 
 func histories(t *testing.T) []string {
