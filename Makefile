@@ -59,10 +59,6 @@ bench: database-server ## Measure what a rotation costs, beside the least that i
 record: database-server ## Record histories of every shape from this build into workflows/testdata
 	@go run -C devstack . record $(ARGS)
 
-.PHONY: chaos
-chaos: database-server ## Break everything while clients log in; ARGS="-rotations 1000 -seed 1"
-	@go run -C devstack . chaos $(ARGS)
-
 .PHONY: database-server
 database-server:
 	@devstack/install-server.sh

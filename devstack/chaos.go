@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,8 +22,23 @@ func newChaosCommand() *cobra.Command {
 hangs and fills up, Secrets Manager throttles and loses answers, Temporal restarts, people edit what is being rotated. Each fault
 is placed before, during or after one of the outside calls of a rotation. Ends with a report, and with a failure if anything that
 is promised did not hold.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		DisableFlagParsing: true, // a flag may have one dash or two, as those of go test
+		RunE: func(cmd *cobra.Command, args []string) error {
+			for i, arg := range args {
+				if len(arg) > 2 && arg[0] == '-' && arg[1] != '-' {
+					args[i] = "-" + arg
+				}
+			}
+			cmd.DisableFlagParsing = false
+			if err := cmd.ParseFlags(args); err != nil {
+				return err
+			}
+			if help, err := cmd.Flags().GetBool("help"); help || err != nil {
+				return errors.Join(err, cmd.Help())
+			}
+			if err := cobra.NoArgs(cmd, cmd.Flags().Args()); err != nil {
+				return err
+			}
 			root, err := repository()
 			if err != nil {
 				return err
