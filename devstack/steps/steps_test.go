@@ -1,0 +1,542 @@
+// Package steps tests the activities one by one, on real servers and through
+// the real AWS SDK: what refuses a rotation leaves everything as it was, what
+// runs twice does no harm, and what was overtaken can change nothing.
+package steps
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/rotate-user/rotate-user/activities"
+	endpoint "github.com/rotate-user/rotate-user/devstack/secretsmanager"
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/mysqld"
+	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+	"github.com/rotate-user/rotate-user/internal/secret"
+)
+
+func TestMain(m *testing.M) { mysqldtest.Main(m) }
+
+// lab is one secret with its user and its master, and what is needed to rotate it.
+type lab struct {
+	*testing.T
+
+	server *mysqld.Server
+	admin  *sql.DB
+	sm     *endpoint.Server
+	client *secretsmanager.Client
+	env    *testsuite.TestActivityEnvironment
+	user   string
+	input  activities.CloneUserInput
+}
+
+func newLab(t *testing.T, s *mysqld.Server) *lab {
+	t.Helper()
+	sm, err := endpoint.New(endpoint.Options{Region: "eu-west-1", AccountID: "123456789012"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewServer(sm)
+	t.Cleanup(web.Close)
+	client := secretsmanager.New(secretsmanager.Options{
+		Region: "eu-west-1", BaseEndpoint: &web.URL, Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+	})
+	admin, err := s.Open(s.AdminUser, s.AdminPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { admin.Close() })
+	roots, err := s.RootCAs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dialer := &account.Dialer{RootCAs: roots}
+	t.Cleanup(func() { dialer.Close() })
+	l := &lab{T: t, server: s, admin: admin, sm: sm, client: client, user: "u" + strings.ReplaceAll(uuid.NewString(), "-", "")[:12]}
+	var suite testsuite.WorkflowTestSuite
+	l.env = suite.NewTestActivityEnvironment()
+	l.env.RegisterActivity(&activities.Activities{Secrets: secret.NewStore(client), Accounts: dialer})
+	l.input = activities.CloneUserInput{SecretID: "app", Mark: "workflow-" + l.user, VersionID: uuid.NewString()}
+
+	l.sql("CREATE USER " + l.user + "@'%' IDENTIFIED BY 'First.Passw0rd'")
+	l.sql("GRANT SELECT, INSERT ON *.* TO " + l.user + "@'%'")
+	t.Cleanup(func() {
+		for _, u := range []string{l.user, l.user + "_clone"} {
+			rows := l.accounts(u)
+			for _, name := range rows {
+				l.sql("DROP USER " + name)
+			}
+		}
+	})
+	l.create("master", map[string]any{"username": s.AdminUser, "password": s.AdminPassword})
+	l.create("app", map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master"})
+	return l
+}
+
+func (l *lab) accounts(user string) []string {
+	l.Helper()
+	rows, err := l.admin.QueryContext(context.Background(), "SELECT CONCAT(QUOTE(User), '@', QUOTE(Host)) FROM mysql.user WHERE User = ?", user)
+	if err != nil {
+		l.Fatal(err)
+	}
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			l.Fatal(err)
+		}
+		all = append(all, name)
+	}
+	return all
+}
+
+func (l *lab) sql(statement string) {
+	l.Helper()
+	if _, err := l.admin.ExecContext(context.Background(), statement); err != nil {
+		l.Fatalf("%s: %v", statement, err)
+	}
+}
+
+func (l *lab) value(fields map[string]any) string {
+	all := map[string]any{"engine": "mysql", "host": l.server.Host, "port": l.server.Port}
+	for k, v := range fields {
+		all[k] = v
+		if v == nil {
+			delete(all, k)
+		}
+	}
+	text, err := json.Marshal(all)
+	if err != nil {
+		l.Fatal(err)
+	}
+	return string(text)
+}
+
+func (l *lab) create(name string, fields map[string]any) {
+	l.Helper()
+	if _, err := l.client.CreateSecret(l.Context(), &secretsmanager.CreateSecretInput{Name: &name, SecretString: aws.String(l.value(fields))}); err != nil {
+		l.Fatal(err)
+	}
+}
+
+// put stores another value of the user's secret, under the labels given, or as AWSCURRENT.
+func (l *lab) put(fields map[string]any, labels ...string) {
+	l.Helper()
+	l.putText(l.value(fields), labels...)
+}
+
+func (l *lab) putText(text string, labels ...string) {
+	l.Helper()
+	if _, err := l.client.PutSecretValue(l.Context(), &secretsmanager.PutSecretValueInput{SecretId: aws.String("app"), SecretString: &text, VersionStages: labels}); err != nil {
+		l.Fatal(err)
+	}
+}
+
+func (l *lab) clone() (activities.CloneUserResult, error) {
+	value, err := l.env.ExecuteActivity("CloneUser", l.input)
+	if err != nil {
+		return activities.CloneUserResult{}, err
+	}
+	var r activities.CloneUserResult
+	if err := value.Get(&r); err != nil {
+		l.Fatal(err)
+	}
+	return r, nil
+}
+
+func (l *lab) step(name string, r activities.Rotation) error {
+	_, err := l.env.ExecuteActivity(name, r)
+	return err
+}
+
+var steps = []string{"StagePassword", "SetPassword", "TestPassword", "PromotePassword"}
+
+// rotate does a whole rotation and begins another version for the next.
+func (l *lab) rotate() activities.Rotation {
+	l.Helper()
+	r, err := l.clone()
+	if err != nil {
+		l.Fatal(err)
+	}
+	for _, name := range steps {
+		if err := l.step(name, r.Rotation); err != nil {
+			l.Fatalf("%s: %v", name, err)
+		}
+	}
+	l.input.VersionID, l.input.Force = uuid.NewString(), true
+	return r.Rotation
+}
+
+// mustLogIn logs in with what a label of the secret holds.
+func (l *lab) mustLogIn(label, user string) {
+	l.Helper()
+	out, err := l.client.GetSecretValue(l.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("app"), VersionStage: &label})
+	if err != nil {
+		l.Fatal(err)
+	}
+	c, err := secret.Parse([]byte(*out.SecretString))
+	if err != nil {
+		l.Fatal(err)
+	}
+	if c.Username != user {
+		l.Errorf("%s is for user %s: want %s", label, c.Username, user)
+	}
+	db, err := l.server.Open(c.Username, c.Password)
+	if err != nil {
+		l.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.PingContext(l.Context()); err != nil {
+		l.Errorf("%s does not log in: %v", label, err)
+	}
+}
+
+// snapshot is everything that a refused rotation must leave alone.
+func (l *lab) snapshot() string {
+	l.Helper()
+	var all strings.Builder
+	list, err := l.client.ListSecretVersionIds(l.Context(), &secretsmanager.ListSecretVersionIdsInput{SecretId: aws.String("app"), IncludeDeprecated: aws.Bool(true)})
+	if err != nil {
+		l.Fatal(err)
+	}
+	slices.SortFunc(list.Versions, func(a, b types.SecretVersionsListEntry) int { return strings.Compare(*a.VersionId, *b.VersionId) })
+	for _, v := range list.Versions {
+		slices.Sort(v.VersionStages)
+		fmt.Fprintln(&all, *v.VersionId, v.VersionStages)
+	}
+	tables := []string{"user", "db", "tables_priv", "columns_priv", "procs_priv", "proxies_priv"}
+	if l.server.Engine == mysqld.MariaDB {
+		tables = append(tables, "global_priv", "roles_mapping")
+	} else {
+		tables = append(tables, "global_grants", "role_edges", "default_roles")
+	}
+	for _, table := range tables {
+		rows, err := l.admin.QueryContext(l.Context(), "SELECT * FROM mysql."+table)
+		if err != nil {
+			l.Fatal(err)
+		}
+		columns, _ := rows.Columns()
+		var lines []string
+		for rows.Next() {
+			values := make([]sql.NullString, len(columns))
+			into := make([]any, len(columns))
+			for i := range values {
+				into[i] = &values[i]
+			}
+			if err := rows.Scan(into...); err != nil {
+				l.Fatal(err)
+			}
+			lines = append(lines, fmt.Sprintf("%s %v", table, values))
+		}
+		rows.Close()
+		slices.Sort(lines)
+		all.WriteString(strings.Join(lines, "\n") + "\n")
+	}
+	return all.String()
+}
+
+func TestARefusedRotationLeavesEverythingAsItWas(t *testing.T) {
+	good := func(l *lab) map[string]any {
+		return map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master"}
+	}
+	with := func(l *lab, key string, value any) map[string]any {
+		all := good(l)
+		all[key] = value
+		return all
+	}
+	cases := []struct {
+		name    string
+		arrange func(*lab)
+		kind    string
+		says    string
+	}{
+		{"no such secret", func(l *lab) { l.input.SecretID = "nope" }, activities.ErrorSecretsManager, "check the name"},
+		{"no master is named", func(l *lab) { l.put(with(l, "masterarn", nil)) }, activities.ErrorNoMaster, "MasterSecretId"},
+		{"two masters are named", func(l *lab) {
+			l.create("other", map[string]any{"username": l.server.AdminUser, "password": l.server.AdminPassword})
+			l.input.MasterSecretID = "other"
+		}, activities.ErrorNoMaster, "masterarn"},
+		{"no such master", func(l *lab) { l.put(with(l, "masterarn", "nope")) }, activities.ErrorSecretsManager, "master secret"},
+		{"another port than the master's", func(l *lab) { l.put(with(l, "port", l.server.Port+1)) }, activities.ErrorOtherServer, "host and port"},
+		{"another host than the master's", func(l *lab) { l.put(with(l, "host", "localhost")) }, activities.ErrorOtherServer, "host and port"},
+		{"no JSON", func(l *lab) { l.putText("First.Passw0rd") }, activities.ErrorMalformed, "JSON"},
+		{"a port that is none", func(l *lab) { l.put(with(l, "port", "3306x")) }, activities.ErrorMalformed, `"port"`},
+		{"an unknown engine", func(l *lab) { l.put(with(l, "engine", "postgres")) }, activities.ErrorMalformed, `"engine"`},
+		{"no password", func(l *lab) { l.put(with(l, "password", nil)) }, activities.ErrorMalformed, `"password"`},
+		{"a password that does not log in", func(l *lab) { l.put(with(l, "password", "Wrong.Passw0rd")) }, activities.ErrorAccessDenied, "store the right one"},
+		{"a master that does not log in", func(l *lab) {
+			l.create("bad", map[string]any{"username": l.server.AdminUser, "password": "Wrong.Passw0rd"})
+			l.put(with(l, "masterarn", "bad"))
+		}, activities.ErrorAccessDenied, "administrator"},
+		{"Secrets Manager rotates it", func(l *lab) {
+			if err := l.sm.EnableRotation("app"); err != nil {
+				l.Fatal(err)
+			}
+		}, activities.ErrorOtherRotator, "cancel-rotate-secret"},
+		{"somebody else has staged a version", func(l *lab) { l.put(good(l), "AWSPENDING") }, activities.ErrorOtherRotator, "taken over"},
+		{"scheduled for deletion", func(l *lab) {
+			if _, err := l.client.DeleteSecret(l.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("app")}); err != nil {
+				l.Fatal(err)
+			}
+		}, activities.ErrorDeleted, "restore"},
+		{"the clone's name is taken", func(l *lab) { l.sql("CREATE USER " + l.user + "_clone@'%' IDENTIFIED BY 'Some.Passw0rd1'") }, "NotOurs", "CloneUsername"},
+		{"the previous version names a stranger", func(l *lab) {
+			l.put(with(l, "username", "billing"))
+			l.put(good(l))
+			l.sql("CREATE USER " + l.user + "_clone@'%' IDENTIFIED BY 'Some.Passw0rd1'")
+		}, "NotOurs", "CloneUsername"},
+		{"a clone by name, and nothing says of whom", func(l *lab) {
+			l.sql("CREATE USER " + l.user + "_clone@'%' IDENTIFIED BY 'Some.Passw0rd1'")
+			l.put(map[string]any{"username": l.user + "_clone", "password": "Some.Passw0rd1", "masterarn": "master"})
+			l.put(map[string]any{"username": l.user + "_clone", "password": "Some.Passw0rd1", "masterarn": "master"})
+		}, activities.ErrorUnknownPair, "CloneUsername"},
+		{"the user is on several hosts", func(l *lab) { l.sql("CREATE USER " + l.user + "@'10.%' IDENTIFIED BY 'Some.Passw0rd1'") }, "AmbiguousHost", "10.%"},
+		{"the previous credential is still young", func(l *lab) {
+			l.rotate()
+			l.input.Force, l.input.MinimumOverlapSeconds = false, 3600
+		}, activities.ErrorMinimumOverlap, "safe from"},
+		{"somebody locked the standby", func(l *lab) {
+			l.rotate()
+			l.sql("ALTER USER " + l.user + "@'%' ACCOUNT LOCK")
+		}, "StandbyLocked", "UNLOCK"},
+	}
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		for _, c := range cases {
+			t.Run(c.name, func(t *testing.T) {
+				l := newLab(t, s)
+				c.arrange(l)
+				before := l.snapshot()
+				for _, name := range []string{"PlanRotation", "CloneUser"} {
+					if name == "PlanRotation" && c.kind == activities.ErrorMinimumOverlap {
+						continue // a plan forces: it is for any time
+					}
+					_, err := l.env.ExecuteActivity(name, l.input)
+					var app *temporal.ApplicationError
+					if !errors.As(err, &app) || app.Type() != c.kind || !app.NonRetryable() || !strings.Contains(app.Message(), c.says) {
+						t.Fatalf("%s answered %v: want a refusal of type %s that says %q", name, err, c.kind, c.says)
+					}
+					for _, value := range l.sm.Values() {
+						if parsed, err := secret.Parse([]byte(value)); err == nil && strings.Contains(app.Message(), parsed.Password) {
+							t.Errorf("%q shows a password", app.Message())
+						}
+					}
+				}
+				if diff := cmp.Diff(before, l.snapshot()); diff != "" {
+					t.Errorf("the refused rotation changed something:\n%s", diff)
+				}
+			})
+		}
+	})
+}
+
+func TestEveryStepMayRunTwice(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		for range 2 {
+			if _, err := l.clone(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r, err := l.clone()
+		if err != nil || r.Changed != 0 {
+			t.Fatalf("a repeated CloneUser made %d changes, error %v", r.Changed, err)
+		}
+		for _, name := range steps {
+			for range 2 {
+				if err := l.step(name, r.Rotation); err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+			}
+		}
+		l.mustLogIn(secret.Current, l.user+"_clone")
+		l.mustLogIn(secret.Previous, l.user)
+		d, err := l.client.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String("app")})
+		if err != nil || len(d.VersionIdsToStages) != 2 {
+			t.Errorf("versions %v, error %v: want one current, one previous, and no left-over label", d.VersionIdsToStages, err)
+		}
+		again, err := l.clone()
+		if err != nil || !again.Promoted {
+			t.Errorf("after the promotion CloneUser answered %+v, %v: want that it is done", again, err)
+		}
+	})
+}
+
+func TestALostAnswerIsNoFailure(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		for _, operation := range []string{"PutSecretValue", "UpdateSecretVersionStage"} {
+			l := newLab(t, s)
+			left := 1
+			l.sm.Intercept(func(c endpoint.Call) endpoint.Fault {
+				if c.Operation == operation && c.Done && left > 0 {
+					left--
+					return endpoint.Fault{Drop: true}
+				}
+				return endpoint.Fault{}
+			})
+			l.rotate()
+			if left != 0 {
+				t.Errorf("%s: no answer was lost", operation)
+			}
+			l.mustLogIn(secret.Current, l.user+"_clone")
+			l.mustLogIn(secret.Previous, l.user)
+		}
+	})
+}
+
+func TestAnOvertakenRotationChangesNothing(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		for i, done := range []int{1, 2, 3} { // the steps that the overtaken rotation has done
+			l := newLab(t, s)
+			slow, err := l.clone()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range steps[:done] {
+				if err := l.step(name, slow.Rotation); err != nil {
+					t.Fatal(err)
+				}
+			}
+			l.input.VersionID, l.input.Force = uuid.NewString(), true
+			l.input.Pair = []string{l.user, l.user + "_clone"}
+			fast, err := l.clone()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range steps[:2] {
+				if err := l.step(name, fast.Rotation); err != nil {
+					t.Fatalf("%d: %s: %v", i, name, err)
+				}
+			}
+			for _, name := range []string{"SetPassword", "PromotePassword"} {
+				err := l.step(name, slow.Rotation)
+				var app *temporal.ApplicationError
+				if !errors.As(err, &app) || app.Type() != activities.ErrorEdited {
+					t.Errorf("%s of the overtaken rotation answered %v: want a refusal", name, err)
+				}
+			}
+			for _, name := range steps[2:] {
+				if err := l.step(name, fast.Rotation); err != nil {
+					t.Fatalf("%d: %s: %v", i, name, err)
+				}
+			}
+			l.mustLogIn(secret.Current, l.user+"_clone")
+			l.mustLogIn(secret.Previous, l.user)
+		}
+	})
+}
+
+func TestARightThatAppearsBeforeTheTestIsNotPromoted(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		r, err := l.clone()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range steps[:2] {
+			if err := l.step(name, r.Rotation); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.sql("GRANT DELETE ON *.* TO " + l.user + "_clone@'%'")
+		err = l.step("TestPassword", r.Rotation)
+		var app *temporal.ApplicationError
+		if !errors.As(err, &app) || app.Type() != activities.ErrorDifferent || !strings.Contains(app.Message(), "DELETE") {
+			t.Fatalf("TestPassword answered %v: want a refusal that names DELETE", err)
+		}
+		l.mustLogIn(secret.Current, l.user)
+	})
+}
+
+func TestARotationCostsFewCalls(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.rotate()
+		l.rotate()
+		l.sm.ResetCalls()
+		l.input.Pair = []string{l.user, l.user + "_clone"}
+		l.rotate()
+		total, writes := 0, 0
+		for operation, n := range l.sm.Calls() {
+			total += n
+			if operation == "PutSecretValue" || operation == "UpdateSecretVersionStage" {
+				writes += n
+			}
+		}
+		if total > 8 || writes > 3 {
+			t.Errorf("calls %v: want at most 8, and 3 that write", l.sm.Calls())
+		}
+	})
+}
+
+func TestAStagedVersionThatWasAbandonedIsTakenOver(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.put(map[string]any{"username": l.user + "_clone", "password": "Half.Done1"}, "AWSPENDING")
+		l.input.Force = true
+		l.rotate()
+		l.mustLogIn(secret.Current, l.user+"_clone")
+		l.mustLogIn(secret.Previous, l.user)
+	})
+}
+
+func TestUnknownFieldsSurvive(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master", "custom": map[string]any{"a": []int{1, 2}}})
+		l.rotate()
+		out, err := l.client.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("app")})
+		if err != nil || !strings.Contains(*out.SecretString, `"custom":{"a":[1,2]}`) {
+			t.Errorf("the custom field did not survive, error %v", err)
+		}
+	})
+}
+
+func TestCreateLeavesNothingBehindWhereTheSecretMayNotBeMade(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		name := account.Name{User: l.user + "_clone", Host: "%"} // a name that the lab cleans up
+		in := activities.CreateUserInput{SecretID: "new", MasterSecretID: "master", Account: name, Grants: []string{"SELECT ON *.*"}, VersionID: uuid.NewString()}
+		l.sm.Intercept(func(c endpoint.Call) endpoint.Fault {
+			if c.Operation == "CreateSecret" && !c.Done {
+				return endpoint.Denied(c)
+			}
+			return endpoint.Fault{}
+		})
+		if _, err := l.env.ExecuteActivity("CreateAccount", in); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.env.ExecuteActivity("StoreSecret", in); err == nil {
+			t.Fatal("a secret was made that may not be")
+		}
+		if left := l.accounts(name.User); len(left) != 0 {
+			t.Errorf("%v stays behind, and nobody knows its password", left)
+		}
+		l.sm.Intercept(nil)
+		in.VersionID = uuid.NewString()
+		for _, step := range []string{"CreateAccount", "CreateAccount", "StoreSecret", "StoreSecret", "CreateAccount"} {
+			if _, err := l.env.ExecuteActivity(step, in); err != nil {
+				t.Fatalf("%s: %v", step, err)
+			}
+		}
+		if _, err := l.env.ExecuteActivity("ValidateSecret", activities.ValidateSecretInput{SecretID: "new"}); err != nil {
+			t.Error(err)
+		}
+	})
+}
