@@ -26,9 +26,8 @@ type CloneUserInput struct {
 	// creates bears it until its password is set.
 	Mark string `json:"Mark"`
 	// Pair are the two users this workflow rotates between, empty before its
-	// first rotation; Revoked the one that it has locked itself.
-	Pair    []string `json:"Pair,omitempty"`
-	Revoked string   `json:"Revoked,omitempty"`
+	// first rotation.
+	Pair []string `json:"Pair,omitempty"`
 	// Digest is CloneUserResult.Digest of the last rotation.
 	Digest string `json:"Digest,omitempty"`
 	// MinimumOverlap is how old AWSCURRENT must be, in seconds, before the
@@ -174,7 +173,7 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (subject, erro
 	s.Standby = account.Name{User: standby, Host: login.Account.Host}
 	// Without a host: where the user has several accounts, the application's
 	// login may end up as another one than ours, and the rotation is refused.
-	s.accounts = account.Pair{Source: account.Name{User: s.Source.User}, Standby: standby, Owned: owned, Mark: in.Mark, LockedByUs: in.Revoked == standby, Digest: in.Digest}
+	s.accounts = account.Pair{Source: account.Name{User: s.Source.User}, Standby: standby, Owned: owned, Mark: in.Mark, Digest: in.Digest}
 	return s, nil
 }
 

@@ -84,9 +84,8 @@ account would be made; 1 the rotation would be refused, or the plan failed; 2 wr
 		var known *workflows.State
 		if status, err := a.status(ctx, input.SecretID); err == nil {
 			input.MasterSecretID = cmp.Or(input.MasterSecretID, status.MasterSecretID)
-			known = &workflows.State{Revoked: status.Revoked}
 			if status.Username != "" {
-				known.Usernames = []string{status.Username, status.StandbyUsername}
+				known = &workflows.State{Usernames: []string{status.Username, status.StandbyUsername}}
 			}
 		}
 		var plan activities.PlanRotationResult

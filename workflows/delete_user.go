@@ -48,7 +48,8 @@ const (
 
 // DeleteUserWorkflow schedules a secret for deletion and locks its accounts.
 // When the recovery window has passed it drops them; when the secret is
-// restored meanwhile, it unlocks them.
+// restored meanwhile, it unlocks them: within minutes, or at once on the signal
+// resume.
 func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input DeleteUserInput, carried *DeletionState) (DeleteUserResult, error) {
 	if carried == nil {
 		if err := input.Validate(); err != nil {
@@ -67,6 +68,7 @@ func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input DeleteUserInput,
 	}
 	workflow.SetCurrentDetails(ctx, fmt.Sprintf("Secret `%s` is scheduled for deletion on %s; its accounts are locked, and are dropped then, or unlocked when it is restored.",
 		input.SecretID, clock(carried.DeletionDate)))
+	resumed := workflow.GetSignalChannel(ctx, ResumeUpdate)
 	for range looksPerRun {
 		if !carried.Locked {
 			err := workflow.ExecuteActivity(ctx, "LockAccounts", carried.Deletion).Get(ctx, nil)
@@ -74,8 +76,9 @@ func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input DeleteUserInput,
 				workflow.GetLogger(ctx).Error("the accounts cannot be locked; tried again later", "secret", input.SecretID, "error", err)
 			}
 		}
-		if err := workflow.Sleep(ctx, restoredWithin); err != nil {
-			return DeleteUserResult{}, err
+		resumed.ReceiveWithTimeout(ctx, restoredWithin, nil)
+		if ctx.Err() != nil {
+			return DeleteUserResult{}, ctx.Err()
 		}
 		var fate activities.SecretFate
 		if err := workflow.ExecuteActivity(ctx, "LookAtSecret", carried.Deletion).Get(ctx, &fate); err != nil {

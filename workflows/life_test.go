@@ -61,11 +61,11 @@ func TestAPlanKnowsWhatTheRotationKnows(t *testing.T) {
 		got = in
 		return activities.PlanRotationResult{}, nil
 	}, activity.RegisterOptions{Name: "PlanRotation"})
-	env.ExecuteWorkflow("PlanRotationWorkflow", raw(`{"SecretId":"s","CloneUsername":"b"}`), &workflows.State{Usernames: []string{"a", "b"}, Revoked: "b"})
+	env.ExecuteWorkflow("PlanRotationWorkflow", raw(`{"SecretId":"s","CloneUsername":"b"}`), &workflows.State{Usernames: []string{"a", "b"}})
 	if err := env.GetWorkflowError(); err != nil {
 		t.Fatal(err)
 	}
-	if got.SecretID != "s" || got.CloneUsername != "b" || !slices.Equal(got.Pair, []string{"a", "b"}) || got.Revoked != "b" || !got.Force {
+	if got.SecretID != "s" || got.CloneUsername != "b" || !slices.Equal(got.Pair, []string{"a", "b"}) || !got.Force {
 		t.Errorf("the plan is asked for with %+v", got)
 	}
 }

@@ -115,8 +115,6 @@ type Status struct {
 	// pair. Both are empty before the first rotation has looked.
 	Username        string `json:"Username,omitempty"`
 	StandbyUsername string `json:"StandbyUsername,omitempty"`
-	// Revoked is the one of the two that RevokePrevious has locked, until the next rotation.
-	Revoked string `json:"Revoked,omitempty"`
 	// Current is the rotation under way, nil when there is none.
 	Current *Rotation `json:"Current,omitempty"`
 	// Rotations are the last ten that ended, the newest first.

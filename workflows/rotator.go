@@ -28,10 +28,8 @@ type State struct {
 	// Requested is a rotation that a signal asked for as the run before ended.
 	Requested *RotateRequest `json:"Requested,omitempty"`
 	// Usernames are the user in use and the other one of the pair, once known:
-	// the evidence that both accounts are this workflow's. Revoked is the one
-	// that it has locked.
+	// the evidence that both accounts are this workflow's.
 	Usernames []string `json:"Usernames,omitempty"`
-	Revoked   string   `json:"Revoked,omitempty"`
 	// Digest stands for the rights that both accounts had after the last
 	// rotation, so that the next can tell which of them was changed.
 	Digest string `json:"Digest,omitempty"`
@@ -146,7 +144,6 @@ func (r *rotator) cloneUserInput(ctx workflow.Context) activities.CloneUserInput
 		EarlierVersionID:      r.EarlierVersionID,
 		Mark:                  info.FirstRunID,
 		Pair:                  r.Usernames,
-		Revoked:               r.Revoked,
 		Digest:                r.Digest,
 		MinimumOverlapSeconds: int64(r.input.overlap().Seconds()),
 		Force:                 r.request != nil && r.request.Force,
@@ -207,7 +204,6 @@ func (r *rotator) step(ctx workflow.Context, name string, input, result any) err
 
 // revokePrevious follows the promotion where a request asked for it.
 func (r *rotator) revokePrevious(ctx workflow.Context, rotation activities.Rotation) error {
-	r.Revoked = ""
 	if r.request == nil || !r.request.RevokePrevious || rotation.Source.User == "" {
 		return nil
 	}
@@ -219,7 +215,7 @@ func (r *rotator) revokePrevious(ctx workflow.Context, rotation activities.Rotat
 	if err := r.step(ctx, RevokePrevious, rotation, nil); err != nil {
 		return err
 	}
-	r.Revoked, r.current.Revoked = rotation.Source.User, true
+	r.current.Revoked = true
 	return nil
 }
 

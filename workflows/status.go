@@ -34,7 +34,6 @@ func (r *rotator) status() Status {
 		RotationRules:   r.input.rules(),
 		LastRotatedDate: r.LastRotatedDate,
 		DatabaseHost:    r.DatabaseHost,
-		Revoked:         r.Revoked,
 		Current:         r.current,
 		Rotations:       r.Rotations,
 	}

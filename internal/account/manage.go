@@ -45,7 +45,7 @@ func (a *Admin) Revoke(ctx context.Context, n Name) error {
 		if err != nil {
 			return err
 		}
-		hash, err := a.unmatchable(s.plugin, "revoked "+n.String())
+		hash, err := a.unmatchable(s.plugin, revokedMark(s.name))
 		if err != nil {
 			return fmt.Errorf("scramble the password of %s: %w", n, err)
 		}

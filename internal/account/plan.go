@@ -20,8 +20,6 @@ type Pair struct {
 	Owned bool
 	// Mark identifies who makes the standby: a standby that this package created with the mark is known by it.
 	Mark string
-	// LockedByUs says that Revoke locked the standby, so that its lock is nobody's wish.
-	LockedByUs bool
 	// Digest is Plan.Digest of the last rotation, empty for none. With it Change.Drift is exact; without it, what the
 	// standby has and the source has not counts as drift, and nothing else.
 	Digest string
@@ -272,7 +270,7 @@ func (a *Admin) check(p Pair, plan *Plan, ps *pairState) (fresh bool, err error)
 			standby.name, source.name)
 	case standby.role:
 		return false, refuse(Role, "%s is a role: choose another CloneUsername", standby.name)
-	case standby.locked && !fresh && !p.LockedByUs:
+	case standby.locked && !fresh && !a.revoked(standby):
 		return false, refuse(StandbyLocked, "somebody locked %s: ALTER USER %s ACCOUNT UNLOCK, if it may be used again", standby.name, standby.name)
 	case standby.several:
 		return false, refuse(NoPassword, "%s logs in by several ways or factors: remove all but the password", standby.name)
@@ -462,6 +460,14 @@ func (a *Admin) warnDefiner(ctx context.Context, plan *Plan) error {
 	}
 	return nil
 }
+
+// revoked says that Revoke locked an account, so that its lock is no wish of somebody else's: its hash tells.
+func (a *Admin) revoked(s *state) bool {
+	hash, err := a.unmatchable(s.plugin, revokedMark(s.name))
+	return err == nil && s.hash == hash
+}
+
+func revokedMark(n Name) string { return "revoked " + n.String() }
 
 func (a *Admin) unmatchable(plugin, mark string) (string, error) {
 	hash, err := password.Unmatchable(plugin, mark)
