@@ -13,12 +13,14 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rotate-user/rotate-user/devstack/stack"
+	"github.com/rotate-user/rotate-user/internal/mysqld"
 )
 
 func main() {
@@ -57,6 +59,9 @@ func newCommand() *cobra.Command {
 			}
 			o.stack.Dir = filepath.Join(root, ".devstack", "bench")
 			o.stack.MySQLAdminPassword = os.Getenv("MYSQL_ADMIN_PASSWORD")
+			if installed := func(p mysqld.Program) bool { return p.Engine == mysqld.MySQL }; o.stack.Mysqld == "" && slices.ContainsFunc(mysqld.Find(), installed) {
+				o.stack.Mysqld = mysqld.MySQL // as the figures of AWS's function are
+			}
 			if !filepath.IsAbs(o.output) {
 				// The command runs in devstack/, but whoever types a path is likely to be in the root.
 				o.output = filepath.Join(root, o.output)
@@ -85,7 +90,7 @@ func newCommand() *cobra.Command {
 	f.StringVar(&o.stack.SecretsManagerEndpoint, "secretsmanager-endpoint", "", `use the Secrets Manager at this URL, or "aws" for AWS; AWS_... variables say how`)
 	f.StringVar(&o.stack.MySQLAddress, "mysql-address", "", "use the database server at this host:port; ROTATE_USER_TLS_CA_FILE names its CA")
 	f.StringVar(&o.stack.MySQLAdminUser, "mysql-admin-user", "", "its administrator, with the password in MYSQL_ADMIN_PASSWORD")
-	f.StringVar(&o.stack.Mysqld, "mysqld", "", "our own database server: mysql, mariadb or a path (default: the first one found)")
+	f.StringVar(&o.stack.Mysqld, "mysqld", "", "our own database server: mysql, mariadb or a path (default: MySQL where it is installed)")
 	cmd.AddCommand(newSimulateCommand())
 	return cmd
 }
