@@ -257,10 +257,12 @@ func (l *lane) placements(traces [2][]call, seed uint64) []placement {
 	var all []placement
 	for n, round := range rounds {
 		random.Shuffle(len(round), func(a, b int) { round[a], round[b] = round[b], round[a] })
-		for i := range round {
-			other := rounds[0][random.IntN(len(rounds[0]))]
-			if n > 0 && random.IntN(3) == 0 && !other.kind.people && !other.kind.all && !other.kind.edits && other.first == round[i].first && other.call >= round[i].call {
-				round[i].also = &other
+		for i, p := range round {
+			others := slices.DeleteFunc(slices.Clone(rounds[0]), func(o placement) bool {
+				return o.first != p.first || o.call < p.call || o.kind.people || o.kind.all || o.kind.edits
+			})
+			if n > 0 && len(others) > 0 && random.IntN(3) == 0 {
+				round[i].also = &others[random.IntN(len(others))]
 			}
 		}
 		all = append(all, round...)
