@@ -28,9 +28,11 @@ import (
 	sdktemporal "go.temporal.io/sdk/temporal"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/devstack/stack"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+	"github.com/rotate-user/rotate-user/workflows"
 )
 
 // binaries are the worker and the starter, built once.
@@ -77,6 +79,7 @@ func TestEndToEnd(t *testing.T) {
 			t.Run("wrong inputs", e.testWrongInputs)
 			t.Run("twelve rotations", e.testTwelveRotations)
 			t.Run("cost", e.testCost)
+			t.Run("leak", e.testLeak)
 			t.Run("delete", e.testDelete)
 			t.Run("no password anywhere", e.testNoPasswordAnywhere) // last: it looks at what all of them left behind
 		})
@@ -124,6 +127,19 @@ func (e *e2e) starter(t *testing.T, args ...string) string {
 		t.Fatalf("starter %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	return string(out)
+}
+
+// starterExits runs the starter and checks its exit code.
+func (e *e2e) starterExits(t *testing.T, want int, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(e.bin, "starter"), args...)
+	cmd.Env = e.Environment()
+	out, err := cmd.CombinedOutput()
+	if got := cmd.ProcessState.ExitCode(); got != want {
+		t.Fatalf("starter %s: exit code %d, want %d, %v\n%s", strings.Join(args, " "), got, want, err, out)
+	}
 }
 
 func (e *e2e) create(t *testing.T, secretID, user string, grants ...string) {
@@ -392,6 +408,58 @@ func (e *e2e) testDelete(t *testing.T) {
 			t.Errorf("there are %d accounts of %s before the recovery window has passed", accounts, c.Username)
 		}
 	}
+
+	// A secret that is restored gets its accounts back.
+	if _, err := e.Client.RestoreSecret(t.Context(), &secretsmanager.RestoreSecretInput{SecretId: aws.String(userSecret)}); err != nil {
+		t.Fatal(err)
+	}
+	id := workflows.DeleteUserWorkflowID(userSecret)
+	if err := e.temporal.SignalWorkflow(t.Context(), id, "", workflows.ResumeUpdate, nil); err != nil {
+		t.Fatal(err)
+	}
+	var result workflows.DeleteUserResult
+	if err := e.temporal.GetWorkflow(t.Context(), id, "").Get(t.Context(), &result); err != nil {
+		t.Fatal(err)
+	}
+	if result.Fate != activities.SecretRestored || len(result.Accounts) != 2 {
+		t.Errorf("the deletion ended with %+v", result)
+	}
+	for _, c := range both {
+		db, err := e.Open(c.Username, c.Password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.PingContext(t.Context()); err != nil {
+			t.Errorf("%s does not log in after the secret was restored: %v", c.Username, err)
+		}
+		db.Close()
+	}
+}
+
+// testLeak plans, revokes what leaked, and begins again with a workflow that remembers nothing.
+func (e *e2e) testLeak(t *testing.T) {
+	const id = "LeakedSecret"
+	e.create(t, id, "leaked", "SELECT ON *.*")
+	e.starterExits(t, 3, "plan", "--secret-id", id)
+	e.starter(t, "start", "--secret-id", id)
+	_, leaked, err := e.Read(t.Context(), id, "AWSCURRENT")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.starterExits(t, 1, "rotate", "--secret-id", id) // within the overlap
+	e.starter(t, "rotate", "--secret-id", id, "--force", "--revoke-previous")
+	db, err := e.Open(leaked.Username, leaked.Password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if db.PingContext(t.Context()) == nil {
+		t.Error("the leaked credential logs in after it was revoked")
+	}
+	e.starterExits(t, 0, "plan", "--secret-id", id)
+	e.starter(t, "stop", "--secret-id", id)
+	e.starter(t, "rotate", "--secret-id", id, "--force")
+	e.starter(t, "validate", "--secret-id", id)
 }
 
 // testNoPasswordAnywhere searches all that was written for every password that there ever was.
