@@ -1,0 +1,92 @@
+package main
+
+import (
+	"io"
+	"path/filepath"
+	"testing"
+
+	"github.com/rotate-user/rotate-user/devstack/stack"
+	"github.com/rotate-user/rotate-user/internal/mysqld"
+)
+
+// TestCountsStayWithinTheirGoals: what is counted, unlike what is timed, is the same on every machine.
+func TestCountsStayWithinTheirGoals(t *testing.T) {
+	for _, engine := range engines(t) {
+		t.Run(engine, func(t *testing.T) {
+			root, err := repository(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			bin, err := stack.Build(t.Context(), root, dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := newBench(t.Context(), options{stack: stack.Options{Dir: dir, Mysqld: engine}}, filepath.Join(bin, "worker"), io.Discard)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := b.close(); err != nil {
+					t.Error(err)
+				}
+			}()
+			if err := b.prepare(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.count(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for name, count := range map[string]struct{ got, goal int }{
+				"calls of Secrets Manager": {b.report.SMCalls, 8},
+				"writes among them":        {b.report.SMWrites, 3},
+				"connections":              {b.report.MySQLConnections, 3},
+				"statements":               {b.report.MySQLStatements, 25},
+				"events":                   {b.report.HistoryEvents, 42},
+				"events asleep":            {b.report.HistoryEventsAsleep, 5},
+			} {
+				if count.got > count.goal || count.got == 0 {
+					t.Errorf("%s: %d, and should be %d at most", name, count.got, count.goal)
+				}
+			}
+		})
+	}
+}
+
+func engines(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	for _, p := range mysqld.Find() {
+		names = append(names, p.Engine)
+	}
+	if names == nil {
+		t.Skip("no database server on this machine")
+	}
+	return names
+}
+
+func TestSimulation(t *testing.T) {
+	const midday = 200*minutesOfDay + 6*60
+	for _, tt := range []struct {
+		name  string
+		fleet fleet
+		want  func(outcome) bool
+	}{
+		{"each secret rotates twelve or thirteen times a year", fleet{secrets: 1000, days: 30, perS: 10, onboard: 30},
+			func(o outcome) bool {
+				return o.rotations >= 12000 && o.rotations <= 13000 && o.missedWindows == 0 && o.failed == 0
+			}},
+		{"a limit below what comes due makes a queue", fleet{secrets: 3000, days: 1, perS: 0.05, onboard: 1},
+			func(o outcome) bool { return o.longestQueue > 100 && o.peakPerS <= 0.05 }},
+		{"hours without database cost retries", fleet{secrets: 1000, days: 1, perS: 10, onboard: 1, outages: []interval{{midday, midday + 60}}},
+			func(o outcome) bool { return o.failed > 0 && o.missedWindows == 0 }},
+		{"days without database cost windows", fleet{secrets: 1000, days: 30, perS: 10, onboard: 30, outages: []interval{{midday, midday + 3*minutesOfDay}}},
+			func(o outcome) bool { return o.missedWindows > 0 && o.oldest > 31*minutesOfDay }},
+		{"a leak is mended as fast as the limit lets it", fleet{secrets: 6000, days: 30, perS: 1, onboard: 30, leak: midday},
+			func(o outcome) bool { return o.leakDone >= 99 && o.leakDone <= 101 }},
+	} {
+		if o := simulate(tt.fleet); !tt.want(o) {
+			t.Errorf("%s: got %+v", tt.name, o)
+		}
+	}
+}
