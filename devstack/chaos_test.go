@@ -220,7 +220,11 @@ func waitFor(t *testing.T, atMost time.Duration, what func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatal("it did not come to that in ", atMost)
 		}
-		time.Sleep(50 * time.Millisecond)
+		select {
+		case <-t.Context().Done():
+			t.Fatal(t.Context().Err())
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
 }
 
