@@ -59,7 +59,7 @@ func newLane(ctx context.Context, w *world, number int) (*lane, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.database, err = startDatabaseProxy(w.databaseAddress(), roots, w.certificate, &l.gate, l.forwarding); err != nil {
+	if l.database, err = startDatabaseProxy(w.databaseAddress, roots, w.certificate, &l.gate, l.forwarding); err != nil {
 		return nil, err
 	}
 	pw := rand.Text()

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,9 +34,10 @@ type world struct {
 	Options
 	report *Report
 
-	database *mysqld.Server
-	admin    *sql.DB // of the database's administrator, past every proxy
-	clients  func(user, password string) (*sql.DB, error)
+	database        *mysqld.Server
+	databaseAddress string  // host:port
+	admin           *sql.DB // of the database's administrator, past every proxy
+	clients         func(user, password string) (*sql.DB, error)
 
 	secrets        *secretsmanager.Server
 	secretsAddress string
@@ -92,6 +94,7 @@ func newWorld(ctx context.Context, o Options, report *Report) (_ *world, err err
 	if w.database, err = program.Start(ctx, mysqld.Options{DataDir: o.Dir, Args: serverArguments(program.Engine), Log: errorLog}); err != nil {
 		return nil, err
 	}
+	w.databaseAddress = net.JoinHostPort(w.database.Host, strconv.Itoa(w.database.Port))
 	w.report.Database = program.Engine + " " + program.Version
 	roots, err := w.database.RootCAs()
 	if err != nil {
@@ -99,7 +102,7 @@ func newWorld(ctx context.Context, o Options, report *Report) (_ *world, err err
 	}
 	w.clients = func(user, password string) (*sql.DB, error) {
 		c := mysql.NewConfig()
-		c.User, c.Passwd, c.Net, c.Addr = user, password, "tcp", w.databaseAddress()
+		c.User, c.Passwd, c.Net, c.Addr = user, password, "tcp", w.databaseAddress
 		c.TLS = &tls.Config{RootCAs: roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}
 		c.Timeout, c.ReadTimeout, c.WriteTimeout = 5*time.Second, 5*time.Second, 5*time.Second
 		c.Logger = &mysql.NopLogger{}
@@ -169,10 +172,6 @@ func newWorld(ctx context.Context, o Options, report *Report) (_ *world, err err
 
 // AWS's own words for examples.
 const accessKey, secretKey = "AKIAIOSFODNN7EXAMPLE", "chaos"
-
-func (w *world) databaseAddress() string {
-	return net.JoinHostPort(w.database.Host, fmt.Sprint(w.database.Port))
-}
 
 // stop ends the servers. Their files stay.
 func (w *world) stop() error {
