@@ -236,7 +236,7 @@ func (b *bench) end(ctx context.Context, subjects []*subject) error {
 func (b *bench) allAsleep(ctx context.Context, subjects []*subject) (bool, error) {
 	for _, s := range subjects {
 		d, err := b.temporal.DescribeWorkflowExecution(ctx, workflows.RotateUserWorkflowID(s.secretID), "")
-		if err != nil || !asleep(d.GetWorkflowExecutionInfo().GetHistoryLength()) {
+		if err != nil || !asleep(d) {
 			return false, err
 		}
 	}

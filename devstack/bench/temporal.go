@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
@@ -108,7 +109,7 @@ func (b *bench) countHistory(ctx context.Context, s *subject) error {
 		}
 		info := now.GetWorkflowExecutionInfo()
 		b.report.HistoryEventsAsleep, b.report.HistoryBytesAsleep = int(info.GetHistoryLength()), int(info.GetHistorySizeBytes())
-		return info.GetExecution().GetRunId() != rotated && asleep(info.GetHistoryLength()), nil
+		return info.GetExecution().GetRunId() != rotated && asleep(now), nil
 	}); err != nil {
 		return err
 	}
@@ -124,12 +125,15 @@ func (b *bench) countHistory(ctx context.Context, s *subject) error {
 	return q.Stop()
 }
 
-// asleep says whether a run's history is that of one that waits for its timer: started, one task of three events, timer.
-func asleep(events int64) bool { return events == 5 }
+// asleep says whether a run waits for its timer. Its history is then: started, one task of three events (or more tasks, where
+// a busy machine let one time out), timer.
+func asleep(run *workflowservice.DescribeWorkflowExecutionResponse) bool {
+	return run.GetPendingWorkflowTask() == nil && run.GetWorkflowExecutionInfo().GetHistoryLength() >= 5
+}
 
-// await asks again and again, for two minutes at most.
+// await asks again and again, for ten minutes at most.
 func (b *bench) await(ctx context.Context, done func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
