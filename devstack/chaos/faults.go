@@ -27,10 +27,14 @@ type kind struct {
 	// people are at work: what they do to an account after TestPassword has looked at it, nobody can make good.
 	people bool
 	edits  bool // somebody else moves AWSCURRENT
+	denies bool // a right is missing: no retry can know for how long
 	// strike is called in the path of the call, which waits for it. What it leaves to put right is added to the lane's
 	// recovery.
 	strike func(context.Context, *lane, *subject) outcome
 }
+
+// excuses says whether a rotation may end as a recorded failure for it. All else has to be got over.
+func (k kind) excuses() bool { return k.people || k.edits || k.denies }
 
 var kinds = []kind{
 	{name: "worker killed, another takes over", slow: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
@@ -193,7 +197,7 @@ var kinds = []kind{
 	{name: "internal error after effect", side: smCall, phases: []phase{after}, strike: func(context.Context, *lane, *subject) outcome {
 		return outcome{fault: secretsmanager.Failed()}
 	}},
-	{name: "access denied for a while", side: smCall, phases: []phase{before}, strike: answers(3*time.Second,
+	{name: "access denied for a while", side: smCall, phases: []phase{before}, denies: true, strike: answers(3*time.Second,
 		secretsmanager.Denied(secretsmanager.Call{Operation: "everything", SecretID: "everything"}))},
 
 	{name: "Temporal restarted", all: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
