@@ -108,7 +108,7 @@ func (a *Admin) source(ctx context.Context, p Pair) (*pairState, error) {
 		}
 		return nil, refuse(NoSuchAccount, "there is no account %s on this server: correct the secret's username or host", who)
 	case len(hosts) > 1:
-		return nil, refuse(AmbiguousHost, "the user name %s exists on several hosts, %s: say which account is meant",
+		return nil, refuse(AmbiguousHost, "the user name %s exists on several hosts, %s, and an application may log in as any of them: keep one and drop the others",
 			quoteUser(p.Source.User), strings.Join(hosts, ", "))
 	}
 	for _, s := range states {

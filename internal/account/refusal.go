@@ -29,7 +29,7 @@ const (
 	CertificateAsked = "CertificateAsked" // the account requires a client certificate and none is configured
 	MissingRight     = "MissingRight"     // of the administrator
 	ReadOnly         = "ReadOnly"         // a replica or reader endpoint
-	Unknown          = "Unknown"          // a property or kind of right that this program does not know
+	Unknown          = "UnknownProperty"  // a property or kind of right that this program does not know
 	ObjectGone       = "ObjectGone"       // a right on a column or routine that no longer exists cannot be granted again
 	PasswordPolicy   = "PasswordPolicy"   // of the server cannot be met
 	BadGrant         = "BadGrant"         // a grant for a new account that cannot be understood
