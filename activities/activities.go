@@ -172,4 +172,7 @@ func lines(all []string) []string {
 	return all
 }
 
-func (t *attempt) sameServer(v secret.Version, r Rotation) bool { return v.Address() == r.Server }
+// sameServer says whether a version is for the server of a rotation.
+func (t *attempt) sameServer(v secret.Version, r Rotation) bool {
+	return v.Address() == r.Server
+}

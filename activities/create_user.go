@@ -89,6 +89,13 @@ func (a *Activities) StoreSecret(ctx context.Context, in CreateUserInput) (err e
 		}
 		return err
 	}
+	stored, err = t.version(ctx, in.SecretID, in.VersionID)
+	if err != nil {
+		return err
+	}
+	if stored.Password != generated { // another try of this activity was first
+		return admin.SetPassword(ctx, in.Account, in.Account, stored.Password, nil)
+	}
 	activity.GetLogger(ctx).Info("secret made", "secret", in.SecretID, "account", in.Account.String())
 	return nil
 }

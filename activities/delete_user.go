@@ -54,7 +54,7 @@ func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (resul
 	if err != nil {
 		return Deletion{}, err
 	}
-	result = Deletion{SecretID: in.SecretID, MasterSecretID: master.ARN, Server: current.Address(), Accounts: []account.Name{login.Account}}
+	result = Deletion{SecretID: in.SecretID, MasterSecretID: master.ARN, Server: master.Address(), Accounts: []account.Name{login.Account}}
 	p := pair{Current: current.Username, CloneUsername: in.CloneUsername, Known: in.Pair}
 	if previous := d.Stages[secret.Previous]; previous != "" {
 		v, err := t.version(ctx, in.SecretID, previous)
@@ -64,8 +64,14 @@ func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (resul
 		p.Previous = v.Username
 	}
 	other, owned, err := p.standby(d.Name)
-	if err != nil || !owned {
-		return result, nil //nolint:nilerr // without evidence of a pair, only the account in use is this secret's
+	if err != nil {
+		return Deletion{}, err
+	}
+	if !owned && p.Previous != "" && p.Previous != p.Current {
+		return Deletion{}, refuse(ErrorUnknownPair, "AWSPREVIOUS of secret %s is for user %s: give it as CloneUsername if it goes with the secret, or take the label off", d.Name, p.Previous)
+	}
+	if !owned {
+		return result, nil
 	}
 	admin, err := t.admin(ctx, master)
 	if err != nil {

@@ -132,6 +132,7 @@ var mysqlQuotable = []uint16{1040, 1044, 1045, 1049, 1053, 1095, 1129, 1130, 114
 // is not in it is retried when the SDK blames the server, and not when it
 // blames the client.
 var secretsManagerVerdicts = map[string]verdict{
+	"AccessDenied":                     {ErrorAccessDenied, false, "allow the worker to take on its role"},
 	"AccessDeniedException":            {ErrorAccessDenied, false, "allow the worker this call in its IAM policy, or in the secret's own"},
 	"DecryptionFailure":                {ErrorAccessDenied, false, "allow the worker kms:Decrypt on the key of the secret"},
 	"EncryptionFailure":                {ErrorAccessDenied, false, "allow the worker kms:GenerateDataKey on the key of the secret"},

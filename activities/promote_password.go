@@ -20,7 +20,14 @@ func (a *Activities) PromotePassword(ctx context.Context, r Rotation) (result Pr
 	t := a.begin()
 	defer t.edge(ctx, &err)
 
-	if err := t.Secrets.Promote(ctx, r.SecretID, r.CurrentVersionID, r.VersionID); err != nil {
+	stillLogsIn := func(ctx context.Context) error {
+		v, err := t.version(ctx, r.SecretID, r.VersionID)
+		if err == nil {
+			_, err = t.login(ctx, v)
+		}
+		return err
+	}
+	if err := t.Secrets.Promote(ctx, r.SecretID, r.CurrentVersionID, r.VersionID, stillLogsIn); err != nil {
 		return PromotePasswordResult{}, err
 	}
 	t.Secrets.Forget(r.SecretID)

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"go.temporal.io/sdk/activity"
+
+	"github.com/rotate-user/rotate-user/internal/secret"
 )
 
 // RevokePreviousResult names the account that no longer logs in.
@@ -17,11 +19,21 @@ func (a *Activities) RevokePrevious(ctx context.Context, r Rotation) (result Rev
 	t := a.begin()
 	defer t.edge(ctx, &err)
 
-	admin, err := t.administer(ctx, r)
+	d, err := t.Secrets.Describe(ctx, r.SecretID)
+	if err != nil {
+		return RevokePreviousResult{}, err
+	}
+	if d.Stages[secret.Current] != r.VersionID {
+		return RevokePreviousResult{}, refuse(ErrorEdited, "AWSCURRENT of secret %s is no longer version %s: %s is not revoked, as it may be in use again", r.SecretID, r.VersionID, r.Source)
+	}
+	admin, master, err := t.adminOf(ctx, r.MasterSecretID)
 	if err != nil {
 		return RevokePreviousResult{}, err
 	}
 	defer closeInto(&err, admin)
+	if !t.sameServer(master, r) {
+		return RevokePreviousResult{}, refuse(ErrorOtherServer, "master secret %s is for %s now, and %s is on %s", master.Name, master.Address(), r.Source, r.Server)
+	}
 	if err := admin.Revoke(ctx, r.Source); err != nil {
 		return RevokePreviousResult{}, err
 	}

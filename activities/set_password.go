@@ -15,8 +15,8 @@ type SetPasswordResult struct {
 // SetPassword gives the standby the staged password and unlocks it. From here
 // on AWSPREVIOUS no longer logs in.
 //
-// AWSPENDING is looked at once more while the account is held on the server, so
-// that an attempt that was overtaken cannot set an outdated password.
+// The labels are looked at once more while the account is held on the server, so
+// that an attempt that was overtaken cannot change an account that is in use by now.
 func (a *Activities) SetPassword(ctx context.Context, r Rotation) (result SetPasswordResult, err error) {
 	t := a.begin()
 	defer t.edge(ctx, &err)
@@ -34,8 +34,7 @@ func (a *Activities) SetPassword(ctx context.Context, r Rotation) (result SetPas
 	}
 	defer closeInto(&err, admin)
 	stillStaged := func(ctx context.Context) error {
-		_, err := t.Secrets.Staged(ctx, r.SecretID, r.VersionID)
-		return err
+		return t.Secrets.StillStaged(ctx, r.SecretID, r.CurrentVersionID, r.VersionID)
 	}
 	if err := admin.SetPassword(ctx, r.Standby, r.Source, pending.Password, stillStaged); err != nil {
 		return SetPasswordResult{}, err

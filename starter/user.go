@@ -140,6 +140,9 @@ restored before, they are unlocked and its rotation goes on. The command ends wh
 // delete starts a deletion and waits until the accounts are locked.
 func (a *app) delete(ctx context.Context, input workflows.DeleteUserInput) error {
 	id := workflows.DeleteUserWorkflowID(input.SecretID)
+	if status, err := a.status(ctx, input.SecretID); err == nil {
+		input.CloneUsername = cmp.Or(input.CloneUsername, status.StandbyUsername)
+	}
 	options := a.startOptions(id)
 	options.WorkflowExecutionErrorWhenAlreadyStarted = true
 	run, err := a.temporal.ExecuteWorkflow(ctx, options, "DeleteUserWorkflow", input)

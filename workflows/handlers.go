@@ -70,10 +70,11 @@ func (r *rotator) receive(ctx workflow.Context, c workflow.ReceiveChannel) {
 	switch c.Name() {
 	case RotateUpdate:
 		c.ReceiveAsync(&rotate)
-		if err = r.mayRotate(ctx, rotate); err == nil {
+		err = r.mayRotate(ctx, rotate)
+		var app *temporal.ApplicationError
+		if late := errors.As(err, &app) && app.Type() == ErrorJustRotated; err == nil || late {
 			r.ask(rotate)
-		} else if r.leaving {
-			r.Requested, err = &rotate, nil
+			err = nil
 		}
 	case RescheduleUpdate:
 		c.ReceiveAsync(&reschedule)
@@ -125,8 +126,11 @@ func (r *rotator) mayRotate(ctx workflow.Context, q RotateRequest) error {
 // onRotate waits for the rotation that it asks for, or that is under way.
 func (r *rotator) onRotate(ctx workflow.Context, q RotateRequest) (Rotation, error) {
 	r.ask(q)
-	if err := workflow.Await(ctx, func() bool { return r.ended != nil }); err != nil {
+	if err := workflow.Await(ctx, func() bool { return r.ended != nil || r.leaving }); err != nil {
 		return Rotation{}, err
+	}
+	if r.ended == nil {
+		return Rotation{}, r.mayRotate(ctx, q)
 	}
 	if r.ended.Error != "" {
 		return Rotation{}, temporal.NewNonRetryableApplicationError(r.ended.Error, r.ended.ErrorType, nil)

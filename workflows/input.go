@@ -69,10 +69,14 @@ func (in RotateUserInput) Validate() error {
 	if in.RequireDrained && in.Drain == 0 {
 		return errors.New("RequireDrained needs Drain: say how long to wait for the sessions to end, for example \"Drain\": \"2h\"")
 	}
+	if time.Duration(in.Drain) > maxDrain {
+		return fmt.Errorf("Drain is %s: 24h at most", in.Drain)
+	}
 	return nil
 }
 
 const (
+	maxDrain       = 24 * time.Hour
 	defaultDays    = 30
 	defaultOverlap = time.Hour
 )

@@ -125,7 +125,7 @@ type Status struct {
 type Rotation struct {
 	// VersionID is the id of the secret's new version, and of the run that made it.
 	VersionID string `json:"VersionId"`
-	// Username is the account that was (or is to be) promoted, with its host;
+	// Username is the user that was (or is to be) promoted;
 	// PreviousUsername the one in use before.
 	Username         string    `json:"Username,omitempty"`
 	PreviousUsername string    `json:"PreviousUsername,omitempty"`

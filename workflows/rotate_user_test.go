@@ -516,6 +516,32 @@ func TestPauseResumeRescheduleStop(t *testing.T) {
 	}
 }
 
+func TestStopAndRotateTogetherEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	var rotate, stop *answer
+	r := execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() {
+			send := func(name string, args ...any) *answer {
+				a := &answer{}
+				env.UpdateWorkflow(name, name, &testsuite.TestUpdateCallback{
+					OnAccept:   func() {},
+					OnReject:   func(err error) { a.err, a.done = err, true },
+					OnComplete: func(_ any, err error) { a.err, a.done = err, true },
+				}, args...)
+				return a
+			}
+			rotate, stop = send(workflows.RotateUpdate, workflows.RotateRequest{}), send(workflows.StopUpdate)
+		}, time.Hour)
+	})
+	if r.err != nil || r.status.RotationStatus != workflows.Stopped || !rotate.done || !stop.done {
+		t.Errorf("ended as %s, %v; rotate %+v, stop %+v: want both answered", r.status.RotationStatus, r.err, rotate, stop)
+	}
+	if (rotate.err == nil) != (len(w.promoted) == 1) {
+		t.Errorf("rotate answered %v after %d rotations", rotate.err, len(w.promoted))
+	}
+}
+
 func TestSignalsDoWhatUpdatesDo(t *testing.T) {
 	t.Parallel()
 	w := newWorld()

@@ -72,7 +72,13 @@ func (w Workflows) begin(ctx workflow.Context, input RotateUserInput, carried *S
 	r := &rotator{input: input, w: w}
 	if carried != nil {
 		r.State = *carried
-		r.request, r.Requested = carried.Requested, nil
+		if r.Requested = nil; carried.Requested != nil {
+			if err := r.mayRotate(ctx, *carried.Requested); err != nil {
+				workflow.GetLogger(ctx).Warn("signal ignored", "secret", input.SecretID, "signal", RotateUpdate, "error", err)
+			} else {
+				r.request = carried.Requested
+			}
+		}
 		return r, r.listen(ctx)
 	}
 	if err := input.Validate(); err != nil {
@@ -111,6 +117,7 @@ func (r *rotator) sleep(ctx workflow.Context) {
 	err := workflow.Await(ctx, awake)
 	if err == nil && !message() && workflow.Now(ctx).After(r.WindowCloses) {
 		wake(workflow.Now(ctx).Add(offset(r.input.SecretID, lateSpread)))
+		r.WindowCloses = workflow.Now(ctx).Add(firstWindow)
 		err = workflow.Await(ctx, awake)
 	}
 	if err != nil { // the workflow was cancelled
@@ -155,6 +162,9 @@ func (r *rotator) cloneUserInput(ctx workflow.Context) activities.CloneUserInput
 func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, error) {
 	var clone activities.CloneUserResult
 	deadline := workflow.Now(ctx).Add(time.Duration(r.input.Drain))
+	if r.request == nil && r.WindowCloses.Before(deadline) {
+		deadline = r.WindowCloses
+	}
 	for {
 		clone = activities.CloneUserResult{}
 		if err := r.step(ctx, CloneUser, r.cloneUserInput(ctx), &clone); err != nil {
@@ -191,7 +201,9 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 
 // step runs one activity and notes it for those who watch.
 func (r *rotator) step(ctx workflow.Context, name string, input, result any) error {
-	r.current.Steps = append(r.current.Steps, Step{Name: name, StartedAt: workflow.Now(ctx)})
+	if n := len(r.current.Steps); n == 0 || r.current.Steps[n-1].Name != name {
+		r.current.Steps = append(r.current.Steps, Step{Name: name, StartedAt: workflow.Now(ctx)})
+	}
 	r.describe(ctx)
 	if err := workflow.ExecuteActivity(r.options(ctx, name), name, input).Get(ctx, result); err != nil {
 		return err
@@ -204,8 +216,12 @@ func (r *rotator) step(ctx workflow.Context, name string, input, result any) err
 
 // revokePrevious follows the promotion where a request asked for it.
 func (r *rotator) revokePrevious(ctx workflow.Context, rotation activities.Rotation) error {
-	if r.request == nil || !r.request.RevokePrevious || rotation.Source.User == "" {
+	if r.request == nil || !r.request.RevokePrevious {
 		return nil
+	}
+	if rotation.Source.User == "" {
+		return temporal.NewNonRetryableApplicationError(
+			"version "+rotation.VersionID+" had been promoted by the attempt before, and what it replaced is not revoked: ask again", ErrorJustRotated, nil)
 	}
 	if grace := time.Duration(r.request.Grace); grace > 0 {
 		if err := workflow.NewTimerWithOptions(ctx, grace, workflow.TimerOptions{Summary: "grace before " + rotation.Source.String() + " is revoked"}).Get(ctx, nil); err != nil {
@@ -250,7 +266,8 @@ func (r *rotator) fail(ctx workflow.Context, end *Rotation, err error, promoted 
 	now := workflow.Now(ctx)
 	end.Error, end.ErrorType = explain(err)
 	asked := r.request != nil && r.NextRotationDate.After(now)
-	if !promoted {
+	staged := slices.ContainsFunc(end.Steps, func(s Step) bool { return s.Name == StagePassword })
+	if staged && !promoted {
 		r.EarlierVersionID = end.VersionID
 	}
 	if !promoted && !asked {
@@ -332,13 +349,14 @@ func (r *rotator) look(ctx workflow.Context) {
 // next ends the run: it hands over to the next one, or ends the workflow where
 // that was asked for.
 func (r *rotator) next(ctx workflow.Context) (Status, error) {
-	r.leaving = true
+	r.leaving, r.request = true, nil
 	r.stopped = r.stopped || ctx.Err() != nil
 	undisturbed, _ := workflow.NewDisconnectedContext(ctx)
 	if err := workflow.Await(undisturbed, func() bool { return workflow.AllHandlersFinished(undisturbed) }); err != nil {
 		return Status{}, err
 	}
 	r.drain(undisturbed)
+	r.Requested = r.request
 	r.show(undisturbed)
 	switch {
 	case ctx.Err() != nil:

@@ -442,6 +442,33 @@ func TestAnOvertakenRotationChangesNothing(t *testing.T) {
 	})
 }
 
+func TestARollbackStopsTheRotation(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		first := l.rotate()
+		r, err := l.clone()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.step("StagePassword", r.Rotation); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.client.UpdateSecretVersionStage(t.Context(), &secretsmanager.UpdateSecretVersionStageInput{
+			SecretId: aws.String("app"), VersionStage: aws.String(secret.Current), RemoveFromVersionId: &first.VersionID, MoveToVersionId: &first.CurrentVersionID,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		for name, r := range map[string]activities.Rotation{"SetPassword": r.Rotation, "RevokePrevious": first} {
+			err := l.step(name, r)
+			var app *temporal.ApplicationError
+			if !errors.As(err, &app) || app.Type() != activities.ErrorEdited {
+				t.Errorf("%s answered %v: want a refusal, as the account is in use again", name, err)
+			}
+		}
+		l.mustLogIn(secret.Current, l.user)
+	})
+}
+
 func TestARightThatAppearsBeforeTheTestIsNotPromoted(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)

@@ -147,11 +147,11 @@ func (d *Dialer) Admin(ctx context.Context, ep Endpoint, user, password string) 
 
 // Close gives the session back. The session must not be used after it.
 func (a *Admin) Close() error {
+	defer a.release()
 	err := a.conn.Close()
 	if errors.Is(err, sql.ErrConnDone) {
 		return nil
 	}
-	a.release()
 	return err
 }
 

@@ -172,15 +172,13 @@ func (c Credential) With(username, password string) ([]byte, error) {
 	return append(out, c.raw[last:]...), nil
 }
 
-// Address is host:port.
-func (c Credential) Address() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
-
-// SameServer says whether both name one server: the same host, by the rules of
-// DNS names, and the same port.
-func (c Credential) SameServer(other Credential) bool {
-	name := func(h string) string { return strings.ToLower(strings.TrimSuffix(h, ".")) }
-	return name(c.Host) == name(other.Host) && c.Port == other.Port
+// Address is host:port, the host as DNS compares names: without case and final dot.
+func (c Credential) Address() string {
+	return net.JoinHostPort(strings.ToLower(strings.TrimSuffix(c.Host, ".")), strconv.Itoa(c.Port))
 }
+
+// SameServer says whether both name one server: the same host and the same port.
+func (c Credential) SameServer(other Credential) bool { return c.Address() == other.Address() }
 
 // String names the user and the server and leaves the password out.
 func (c Credential) String() string { return fmt.Sprintf("%s at %s", c.Username, c.Address()) }

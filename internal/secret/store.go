@@ -119,19 +119,20 @@ func (s *Store) Version(ctx context.Context, id, versionID string) (Version, err
 	return s.read(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionId: &versionID})
 }
 
-// Staged reads a version and makes sure that AWSPENDING is still on it. The
-// error is a *MovedError when it is not.
-func (s *Store) Staged(ctx context.Context, id, versionID string) (Version, error) {
-	v, err := s.read(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionId: &versionID, VersionStage: aws.String(Pending)})
-	var invalid *types.InvalidRequestException
-	var missing *types.ResourceNotFoundException
-	if errors.As(err, &invalid) || errors.As(err, &missing) {
-		d, describeErr := s.Describe(ctx, id)
-		if describeErr == nil && d.DeletedDate.IsZero() && d.Stages[Pending] != versionID {
-			return Version{}, fmt.Errorf("secret %s: %w", id, &MovedError{Label: Pending, Want: versionID, Have: d.Stages[Pending]})
+// StillStaged makes sure that a rotation may go on: AWSPENDING is on its
+// version, and AWSCURRENT on the one that it began from. The error is a
+// *MovedError when one of them is not.
+func (s *Store) StillStaged(ctx context.Context, id, current, versionID string) error {
+	d, err := s.Describe(ctx, id)
+	if err != nil {
+		return err
+	}
+	for label, want := range map[string]string{Current: current, Pending: versionID} {
+		if d.Stages[label] != want {
+			return fmt.Errorf("secret %s: %w", id, &MovedError{Label: label, Want: want, Have: d.Stages[label]})
 		}
 	}
-	return v, err
+	return nil
 }
 
 // Stage puts a value under AWSPENDING with the given version id. A version of
@@ -160,37 +161,49 @@ func (s *Store) Stage(ctx context.Context, id, versionID string, value []byte) e
 // longer on the version that this rotation began from; then AWSCURRENT has not
 // moved.
 //
-// AWSPENDING goes first: taking it off succeeds for its holder only, so of two
-// rotations that overlap by mistake, the one that staged last is the one that
-// can promote.
-func (s *Store) Promote(ctx context.Context, id, from, to string) error {
-	if err := s.move(ctx, id, Pending, to, ""); err != nil {
+// AWSPENDING goes first: taking it off succeeds for its holder only, so a
+// rotation that was overtaken stops here. Where it was off already, by an
+// earlier try or by another rotation that has ended, verify must find that the
+// version still logs in.
+func (s *Store) Promote(ctx context.Context, id, from, to string, verify func(context.Context) error) error {
+	taken, err := s.move(ctx, id, Pending, to, "")
+	if err != nil || from == to {
 		return err
 	}
-	return s.move(ctx, id, Current, from, to)
+	if !taken {
+		d, err := s.Describe(ctx, id)
+		if err != nil || d.Stages[Current] == to {
+			return err
+		}
+		if err := verify(ctx); err != nil {
+			return err
+		}
+	}
+	_, err = s.move(ctx, id, Current, from, to)
+	return err
 }
 
-// move moves a label between versions, or off a version when to is empty. The
-// answer to a move that took effect may have been lost, and the SDK's own retry
+// move moves a label between versions, or off a version when to is empty, and
+// says whether this call did. The answer to a move that took effect may have been lost, and the SDK's own retry
 // then meets an error: the labels decide, not the answer.
-func (s *Store) move(ctx context.Context, id, label, from, to string) error {
+func (s *Store) move(ctx context.Context, id, label, from, to string) (moved bool, err error) {
 	in := &secretsmanager.UpdateSecretVersionStageInput{SecretId: &id, VersionStage: &label, RemoveFromVersionId: &from}
 	if to != "" {
 		in.MoveToVersionId = &to
 	}
-	_, err := s.client.UpdateSecretVersionStage(ctx, in)
+	_, err = s.client.UpdateSecretVersionStage(ctx, in)
 	if err == nil {
-		return nil
+		return true, nil
 	}
 	d, describeErr := s.Describe(ctx, id)
 	switch {
 	case describeErr != nil || !d.DeletedDate.IsZero():
 	case d.Stages[label] == to:
-		return nil
+		return false, nil
 	case d.Stages[label] != from:
-		return fmt.Errorf("secret %s: %w", id, &MovedError{Label: label, Want: from, Have: d.Stages[label]})
+		return false, fmt.Errorf("secret %s: %w", id, &MovedError{Label: label, Want: from, Have: d.Stages[label]})
 	}
-	return fmt.Errorf("move %s of secret %s: %w", label, id, err)
+	return false, fmt.Errorf("move %s of secret %s: %w", label, id, err)
 }
 
 // Created answers when a version was put.
