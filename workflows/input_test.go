@@ -1,0 +1,42 @@
+package workflows_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// FuzzInput: whatever is typed is an input that validates, or an error that
+// says something; and an input that validates survives being carried over.
+func FuzzInput(f *testing.F) {
+	for _, text := range []string{
+		`{"SecretId":"s"}`, `{"SecretId":"s","RotationRules":{"ScheduleExpression":"rate(4 hours)","Duration":"1h"}}`,
+		`{"SecretId":"s","MinimumOverlap":"1h","Drain":"2h","RequireDrained":true}`, `[]`, `{"SecretId":{}}`, `{"secretid":1}`, "{",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var in workflows.RotateUserInput
+		if err := json.Unmarshal([]byte(text), &in); err != nil {
+			return // no JSON at all
+		}
+		if err := in.Validate(); err != nil {
+			if err.Error() == "" {
+				t.Error("refused without a word")
+			}
+			return
+		}
+		carried, err := json.Marshal(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var again workflows.RotateUserInput
+		if err := json.Unmarshal(carried, &again); err != nil {
+			t.Fatal(err)
+		}
+		if err := again.Validate(); err != nil {
+			t.Errorf("%s is valid, and carried over as %s it is not: %v", text, carried, err)
+		}
+	})
+}
