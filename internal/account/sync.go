@@ -108,8 +108,8 @@ func (a *Admin) apply(ctx context.Context, st step) error {
 	return err
 }
 
-// locked runs f while this session holds the server's lock on the accounts of a user name; which hosts they have need not be
-// known. The lock goes with the session, so f cannot outlive it unnoticed: its statements run on the same connection.
+// locked runs f while this connection holds the server's lock on the accounts of a user name; which hosts they have need not be
+// known. The lock goes with the connection, so f cannot outlive it unnoticed: its statements run on the same one.
 func (a *Admin) locked(ctx context.Context, user string, f func(context.Context) error) error {
 	sum := sha256.Sum256([]byte(user))
 	lock := quoteLiteral("rot:" + hex.EncodeToString(sum[:16]))
