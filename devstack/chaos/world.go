@@ -26,6 +26,7 @@ import (
 
 	"github.com/rotate-user/rotate-user/devstack/secretsmanager"
 	"github.com/rotate-user/rotate-user/devstack/temporal"
+	"github.com/rotate-user/rotate-user/internal/connection"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 )
 
@@ -106,11 +107,10 @@ func newWorld(ctx context.Context, o Options, report *Report) (_ *world, err err
 		c.TLS = &tls.Config{RootCAs: roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}
 		c.Timeout, c.ReadTimeout, c.WriteTimeout = 5*time.Second, 5*time.Second, 5*time.Second
 		c.Logger = &mysql.NopLogger{}
-		connector, err := mysql.NewConnector(c)
+		db, err := connection.Open(c)
 		if err != nil {
 			return nil, err
 		}
-		db := sql.OpenDB(connector)
 		db.SetMaxIdleConns(1)
 		return db, nil
 	}

@@ -27,6 +27,7 @@ import (
 
 	"github.com/rotate-user/rotate-user/devstack/secretsmanager"
 	"github.com/rotate-user/rotate-user/devstack/temporal"
+	"github.com/rotate-user/rotate-user/internal/connection"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 )
 
@@ -306,11 +307,7 @@ func (s *Stack) Open(user, password string) (*sql.DB, error) {
 		return nil, err
 	}
 	c.TLS = &tls.Config{RootCAs: pool, ServerName: s.Host, MinVersion: tls.VersionTLS12}
-	connector, err := mysql.NewConnector(c)
-	if err != nil {
-		return nil, err
-	}
-	return sql.OpenDB(connector), nil
+	return connection.Open(c)
 }
 
 // OptionFile is an option file with which mysql and mariadb log in as the administrator. It holds the password.

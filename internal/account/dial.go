@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/rotate-user/rotate-user/internal/connection"
 )
 
 // Endpoint is where a server listens.
@@ -64,11 +66,10 @@ type Login struct {
 
 // Login logs in once as an application would, and closes the connection.
 func (d *Dialer) Login(ctx context.Context, ep Endpoint, user, password string) (Login, error) {
-	connector, err := mysql.NewConnector(d.config(ep, user, password))
+	db, err := connection.Open(d.config(ep, user, password))
 	if err != nil {
 		return Login{}, fmt.Errorf("log in as %s on %s: %w", quoteUser(user), ep, err)
 	}
-	db := sql.OpenDB(connector)
 	defer db.Close()
 	l := Login{TLS: ep.TLS}
 	var current string
@@ -180,11 +181,11 @@ func (d *Dialer) pool(ep Endpoint, user, password string) (*pool, func(), error)
 			// eight hours of the server's own setting.
 			"wait_timeout": strconv.Itoa(abandoned),
 		}
-		connector, err := mysql.NewConnector(c)
+		db, err := connection.Open(c)
 		if err != nil {
 			return nil, nil, err
 		}
-		p = &pool{db: sql.OpenDB(connector)}
+		p = &pool{db: db}
 		p.db.SetMaxOpenConns(poolSize)
 		p.db.SetMaxIdleConns(poolSize)
 		p.db.SetConnMaxIdleTime(idleTime)

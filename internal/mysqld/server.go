@@ -22,6 +22,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/rotate-user/rotate-user/internal/connection"
 	"github.com/rotate-user/rotate-user/internal/password"
 )
 
@@ -308,11 +309,7 @@ func (s *Server) Open(user, pass string) (*sql.DB, error) {
 	c.User, c.Passwd, c.Net, c.Addr = user, pass, "tcp", s.address()
 	c.TLS = &tls.Config{RootCAs: pool, ServerName: s.Host, MinVersion: tls.VersionTLS12}
 	c.Logger = &mysql.NopLogger{} // a server that starts or dies is no news here
-	connector, err := mysql.NewConnector(c)
-	if err != nil {
-		return nil, err
-	}
-	return sql.OpenDB(connector), nil
+	return connection.Open(c)
 }
 
 // Pid is the server's process id.
