@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"time"
 
+	"go.temporal.io/sdk/activity"
+
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/secret"
 )
@@ -42,9 +44,37 @@ type Rotation struct {
 type attempt struct {
 	*Activities
 	known []string
+	end   func()
 }
 
-func (a *Activities) begin() *attempt { return &attempt{Activities: a} }
+// begin is the first call of every activity; the edge is where it ends.
+func (a *Activities) begin(ctx context.Context) *attempt {
+	ctx, end := context.WithCancel(ctx)
+	if activity.IsActivity(ctx) {
+		go heartbeat(ctx)
+	}
+	return &attempt{Activities: a, end: end}
+}
+
+// heartbeat lets Temporal know until ctx ends that this worker lives: the step
+// of one that dies is begun anew by another long before it would time out. A
+// step that is done at once, as nearly all are, costs no call.
+func heartbeat(ctx context.Context) {
+	timeout := activity.GetInfo(ctx).HeartbeatTimeout
+	if timeout == 0 {
+		return
+	}
+	tick := time.NewTicker(timeout / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			activity.RecordHeartbeat(ctx)
+		}
+	}
+}
 
 func (t *attempt) learn(password string) { t.known = append(t.known, password) }
 

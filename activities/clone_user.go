@@ -61,7 +61,7 @@ type CloneUserResult struct {
 // the standby exactly the rights and properties of the account in use. It makes
 // the standby, locked, where it is absent.
 func (a *Activities) CloneUser(ctx context.Context, in CloneUserInput) (result CloneUserResult, err error) {
-	t := a.begin()
+	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
 	subject, err := t.examine(ctx, in)

@@ -29,7 +29,7 @@ type CreateUserInput struct {
 // account or a secret that is there already. One that an earlier call for the
 // same secret has made and left behind without a password is completed.
 func (a *Activities) CreateAccount(ctx context.Context, in CreateUserInput) (err error) {
-	t := a.begin()
+	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
 	if _, made, err := t.made(ctx, in); err != nil || made {
@@ -50,7 +50,7 @@ func (a *Activities) CreateAccount(ctx context.Context, in CreateUserInput) (err
 // StoreSecret gives the account that CreateAccount made a password, unlocks it,
 // and makes its secret. A secret that an earlier try has made decides the password.
 func (a *Activities) StoreSecret(ctx context.Context, in CreateUserInput) (err error) {
-	t := a.begin()
+	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
 	stored, made, err := t.made(ctx, in)

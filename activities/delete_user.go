@@ -28,7 +28,7 @@ type Deletion struct {
 // secret. in.CloneUsername is the other one of the pair where the secret does
 // not tell.
 func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (result Deletion, err error) {
-	t := a.begin()
+	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 	defer t.Secrets.Forget(in.SecretID)
 
@@ -90,7 +90,7 @@ func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (resul
 
 // DeleteSecret schedules the secret for deletion and answers when it will be gone.
 func (a *Activities) DeleteSecret(ctx context.Context, in Deletion) (deletionDate time.Time, err error) {
-	t := a.begin()
+	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 	deletionDate, err = t.Secrets.Delete(ctx, in.SecretID, in.RecoveryWindowInDays)
 	if err == nil {
@@ -111,7 +111,7 @@ const (
 
 // LookAtSecret says whether a secret is still scheduled for deletion.
 func (a *Activities) LookAtSecret(ctx context.Context, in Deletion) (fate SecretFate, err error) {
-	t := a.begin()
+	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 	d, err := t.Secrets.Describe(ctx, in.SecretID)
 	var missing *types.ResourceNotFoundException
@@ -143,7 +143,7 @@ func (a *Activities) DropAccounts(ctx context.Context, in Deletion) error {
 }
 
 func (a *Activities) each(ctx context.Context, in Deletion, done string, do func(*account.Admin, context.Context, account.Name) error) (err error) {
-	t := a.begin()
+	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 	defer t.Secrets.Forget(in.MasterSecretID)
 	admin, master, err := t.adminOf(ctx, in.MasterSecretID)

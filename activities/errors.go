@@ -225,6 +225,7 @@ func judge(err error) verdict {
 // what a server or a library may have quoted, no cause goes along, and the
 // type says what it is.
 func (t *attempt) edge(ctx context.Context, err *error) {
+	t.end()
 	if *err == nil {
 		return
 	}

@@ -25,7 +25,8 @@ import (
 )
 
 func atEdge(err error, known ...string) *temporal.ApplicationError {
-	t := &attempt{known: known}
+	t := new(Activities).begin(context.Background())
+	t.known = known
 	t.edge(context.Background(), &err)
 	var app *temporal.ApplicationError
 	errors.As(err, &app)
@@ -151,7 +152,7 @@ func TestTheEdgeKeepsACancellation(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	err := fmt.Errorf("read: %w", context.Canceled)
-	(&attempt{}).edge(ctx, &err)
+	new(Activities).begin(ctx).edge(ctx, &err)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled activity answered %v", err)
 	}

@@ -24,7 +24,7 @@ type PlanRotationResult struct {
 
 // PlanRotation looks at everything that a rotation looks at and writes nothing.
 func (a *Activities) PlanRotation(ctx context.Context, in CloneUserInput) (result PlanRotationResult, err error) {
-	t := a.begin()
+	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
 	subject, err := t.examine(ctx, in)

@@ -17,7 +17,7 @@ type PromotePasswordResult struct {
 // PromotePassword makes the staged version AWSCURRENT. Secrets Manager makes
 // the one before it AWSPREVIOUS.
 func (a *Activities) PromotePassword(ctx context.Context, r Rotation) (result PromotePasswordResult, err error) {
-	t := a.begin()
+	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
 	stillLogsIn := func(ctx context.Context) error {

@@ -16,7 +16,7 @@ type RevokePreviousResult struct {
 // RevokePrevious locks the account that was in use before the rotation, ends
 // its sessions and scrambles its password. AWSPREVIOUS no longer logs in.
 func (a *Activities) RevokePrevious(ctx context.Context, r Rotation) (result RevokePreviousResult, err error) {
-	t := a.begin()
+	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
 	d, err := t.Secrets.Describe(ctx, r.SecretID)

@@ -18,7 +18,7 @@ type SetPasswordResult struct {
 // The labels are looked at once more while the account is held on the server, so
 // that an attempt that was overtaken cannot change an account that is in use by now.
 func (a *Activities) SetPassword(ctx context.Context, r Rotation) (result SetPasswordResult, err error) {
-	t := a.begin()
+	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
 	pending, err := t.version(ctx, r.SecretID, r.VersionID)

@@ -19,7 +19,7 @@ type StagePasswordResult struct {
 // the database hears of it: what is stored can be set again, what was set and
 // not stored would be lost. The rotation's version id makes it safe to repeat.
 func (a *Activities) StagePassword(ctx context.Context, r Rotation) (result StagePasswordResult, err error) {
-	t := a.begin()
+	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
 	current, err := t.version(ctx, r.SecretID, r.CurrentVersionID)

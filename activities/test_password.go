@@ -21,7 +21,7 @@ type TestPasswordResult struct {
 // compares the rights of both accounts once more: that a password works does
 // not say that the account is whole.
 func (a *Activities) TestPassword(ctx context.Context, r Rotation) (result TestPasswordResult, err error) {
-	t := a.begin()
+	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
 	pending, err := t.version(ctx, r.SecretID, r.VersionID)

@@ -23,7 +23,7 @@ type ValidateSecretResult struct {
 
 // ValidateSecret logs in with AWSCURRENT as an application would.
 func (a *Activities) ValidateSecret(ctx context.Context, in ValidateSecretInput) (result ValidateSecretResult, err error) {
-	t := a.begin()
+	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 	defer t.Secrets.Forget(in.SecretID)
 

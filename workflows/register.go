@@ -33,6 +33,10 @@ const (
 	// tries it has begun end first.
 	StepTimeout = time.Minute
 
+	// HeartbeatTimeout is how long after a worker's death its steps are begun anew
+	// by another.
+	HeartbeatTimeout = 10 * time.Second
+
 	// stepPatience is how long a step is tried before the attempt has failed and
 	// the next is left to the rotation's window.
 	stepPatience = 10 * time.Minute
@@ -66,6 +70,7 @@ func stepOptions(taskQueue, summary string) workflow.ActivityOptions {
 	return workflow.ActivityOptions{
 		TaskQueue:              taskQueue,
 		StartToCloseTimeout:    StepTimeout,
+		HeartbeatTimeout:       HeartbeatTimeout,
 		ScheduleToCloseTimeout: stepPatience,
 		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
 		Summary:                summary,

@@ -62,14 +62,23 @@ func newCommand() *cobra.Command {
 			if installed := func(p mysqld.Program) bool { return p.Engine == mysqld.MySQL }; o.stack.Mysqld == "" && slices.ContainsFunc(mysqld.Find(), installed) {
 				o.stack.Mysqld = mysqld.MySQL // as the figures of AWS's function are
 			}
-			if !filepath.IsAbs(o.output) {
-				// The command runs in devstack/, but whoever types a path is likely to be in the root.
-				o.output = filepath.Join(root, o.output)
+			// The command runs in devstack/, but whoever types a path is likely to be in the root.
+			for _, path := range []*string{&o.output, &o.profile} {
+				if *path != "" && !filepath.IsAbs(*path) {
+					*path = filepath.Join(root, *path)
+				}
 			}
 			if err := os.RemoveAll(o.stack.Dir); err != nil {
 				return err
 			}
-			bin, err := stack.Build(cmd.Context(), root, o.stack.Dir)
+			var tags []string
+			if o.profile != "" {
+				if err := errors.Join(os.MkdirAll(o.profile, 0o755), os.Setenv("PROFILE_DIR", o.profile)); err != nil {
+					return err
+				}
+				tags = append(tags, "profile")
+			}
+			bin, err := stack.Build(cmd.Context(), root, o.stack.Dir, tags...)
 			if err != nil {
 				return err
 			}
@@ -85,7 +94,7 @@ func newCommand() *cobra.Command {
 	f.IntVar(&o.secrets, "secrets", 500, "secrets of a mass rotation")
 	f.IntVar(&o.sleeping, "sleeping", 10000, "secrets that sleep while the worker is looked at; 0 leaves that out")
 	f.StringVar(&o.output, "output", "bench.json", "write the figures to this file")
-	f.StringVar(&o.profile, "profile", "", "write CPU and allocation profiles of the activities to this directory")
+	f.StringVar(&o.profile, "profile", "", "write CPU and allocation profiles to this directory: of the activities in a row, and of the worker in a mass rotation")
 	f.StringVar(&o.stack.TemporalAddress, "temporal-address", "", "use the Temporal server at this host:port; TEMPORAL_... variables say how")
 	f.StringVar(&o.stack.SecretsManagerEndpoint, "secretsmanager-endpoint", "", `use the Secrets Manager at this URL, or "aws" for AWS; AWS_... variables say how`)
 	f.StringVar(&o.stack.MySQLAddress, "mysql-address", "", "use the database server at this host:port; ROTATE_USER_TLS_CA_FILE names its CA")

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/rotate-user/rotate-user/workflows"
@@ -117,9 +118,6 @@ func (b *bench) oneAtATime(ctx context.Context) (err error) {
 
 // profiled profiles the activities, which the worker spends its time in.
 func (b *bench) profiled(d *direct, s *subject) error {
-	if err := os.MkdirAll(b.profile, 0o755); err != nil {
-		return err
-	}
 	cpu, err := os.Create(filepath.Join(b.profile, "cpu.pprof"))
 	if err != nil {
 		return err
@@ -193,7 +191,7 @@ func (b *bench) manyAtOnce(ctx context.Context) error {
 	for _, atOnce := range []int{1, 8, 32} {
 		var m massResult
 		m.AtOnce = atOnce
-		var errs [3]error
+		var errs [5]error
 		m.NoopPerS, errs[0] = perSecond(atOnce, func(ctx context.Context, _ int) error { return b.runNoop(ctx) })
 		var turn [64]sync.Mutex // two may not rotate the same secret at once
 		m.LimitPerS, errs[1] = perSecond(atOnce, func(ctx context.Context, i int) error {
@@ -206,7 +204,14 @@ func (b *bench) manyAtOnce(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		profiled := b.profile != "" && atOnce == 32
+		if profiled {
+			errs[3] = q.Signal(syscall.SIGUSR1)
+		}
 		m.RotationPerS, errs[2] = perSecond(atOnce, func(ctx context.Context, i int) error { return b.rotate(ctx, subjects[i]) })
+		if profiled {
+			errs[4] = q.Signal(syscall.SIGUSR2)
+		}
 		if err := errors.Join(errs[:]...); err != nil {
 			return err
 		}

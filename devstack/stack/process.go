@@ -10,18 +10,19 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 )
 
 // Build builds the worker and the starter of the repository at root into the stack's bin directory, in their own module
 // and with its dependencies, and returns that directory.
-func Build(ctx context.Context, root, dir string) (string, error) {
+func Build(ctx context.Context, root, dir string, tags ...string) (string, error) {
 	bin := filepath.Join(dir, "bin")
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return "", err
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-o", bin+string(filepath.Separator), "./worker", "./starter")
+	build := exec.CommandContext(ctx, "go", "build", "-tags", strings.Join(tags, ","), "-o", bin+string(filepath.Separator), "./worker", "./starter")
 	build.Dir = root
 	build.Env = append(os.Environ(), "GOWORK=off")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -93,6 +94,9 @@ func (w *Worker) Stop() error {
 	}
 	return nil
 }
+
+// Signal sends a signal to the worker.
+func (w *Worker) Signal(s os.Signal) error { return w.process.Signal(s) }
 
 // Pid is the worker's process id.
 func (w *Worker) Pid() int { return w.process.Pid }
