@@ -60,6 +60,8 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	}
 	options.Logger = log.NewStructuredLogger(logger)
 	options.MetricsHandler = m.handler
+	// Messages here are a few hundred bytes: to compress them costs both sides more than to send them.
+	options.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
 	temporal, err := client.DialContext(ctx, options)
 	if err != nil {
 		return fmt.Errorf("connect to Temporal at %s, namespace %s: %w", cmp.Or(options.HostPort, client.DefaultHostPort),

@@ -111,13 +111,15 @@ func covers(held, where right) bool {
 	return false
 }
 
+var unescapePattern = strings.NewReplacer(`\_`, `_`, `\%`, `%`, `\\`, `\`)
+
 // matches says whether a database pattern of a grant covers a database, which may be spelt as a pattern itself.
 func matches(pattern, name string, isPattern bool) bool {
 	if pattern == name {
 		return true
 	}
 	if isPattern {
-		name = strings.NewReplacer(`\_`, `_`, `\%`, `%`, `\\`, `\`).Replace(name)
+		name = unescapePattern.Replace(name)
 	}
 	return like([]rune(pattern), []rune(name))
 }
