@@ -116,7 +116,7 @@ func (b *bench) oneAtATime(ctx context.Context) (err error) {
 	return errors.Join(direct.close(), paced.Stop(), unpaced.Stop())
 }
 
-// profiled profiles the activities, which the worker spends its time in.
+// profiled profiles the activities in a row.
 func (b *bench) profiled(d *direct, s *subject) error {
 	cpu, err := os.Create(filepath.Join(b.profile, "cpu.pprof"))
 	if err != nil {
@@ -191,7 +191,7 @@ func (b *bench) manyAtOnce(ctx context.Context) error {
 	for _, atOnce := range []int{1, 8, 32} {
 		var m massResult
 		m.AtOnce = atOnce
-		var errs [5]error
+		var errs [3]error
 		m.NoopPerS, errs[0] = perSecond(atOnce, func(ctx context.Context, _ int) error { return b.runNoop(ctx) })
 		var turn [64]sync.Mutex // two may not rotate the same secret at once
 		m.LimitPerS, errs[1] = perSecond(atOnce, func(ctx context.Context, i int) error {
@@ -204,15 +204,17 @@ func (b *bench) manyAtOnce(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		profiled := b.profile != "" && atOnce == 32
-		if profiled {
-			errs[3] = q.Signal(syscall.SIGUSR1)
+		profile := func(s os.Signal) error {
+			if b.profile == "" || atOnce != 32 {
+				return nil
+			}
+			return q.Signal(s)
+		}
+		if err := profile(syscall.SIGUSR1); err != nil {
+			return err
 		}
 		m.RotationPerS, errs[2] = perSecond(atOnce, func(ctx context.Context, i int) error { return b.rotate(ctx, subjects[i]) })
-		if profiled {
-			errs[4] = q.Signal(syscall.SIGUSR2)
-		}
-		if err := errors.Join(errs[:]...); err != nil {
+		if err := errors.Join(append(errs[:], profile(syscall.SIGUSR2))...); err != nil {
 			return err
 		}
 		spent, err := q.metric(ctx, "process_cpu_seconds_total")
