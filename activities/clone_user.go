@@ -68,20 +68,29 @@ func (a *Activities) CloneUser(ctx context.Context, in CloneUserInput) (result C
 	if err != nil || subject.promoted {
 		return CloneUserResult{Rotation: subject.Rotation, Promoted: subject.promoted}, err
 	}
-	admin, err := t.admin(ctx, subject.master)
-	if err != nil {
-		return CloneUserResult{}, err
+	plan, err := t.sync(ctx, subject)
+	// A credential in use that does not log in says more than what came of the rest.
+	login, loginErr := subject.login()
+	if loginErr != nil {
+		return CloneUserResult{}, loginErr
 	}
-	defer closeInto(&err, admin)
-	plan, err := admin.Sync(ctx, subject.accounts)
 	if err != nil {
 		return CloneUserResult{}, err
 	}
 	result = describe(plan)
 	result.Rotation = subject.Rotation
-	result.Rotation.Standby = plan.Standby
+	result.Rotation.Source, result.Rotation.Standby = login.Account, plan.Standby
 	activity.GetLogger(ctx).Info("standby is equal", "secret", in.SecretID, "standby", plan.Standby.String(), "created", plan.Create, "changes", len(plan.Changes))
 	return result, nil
+}
+
+func (t *attempt) sync(ctx context.Context, s subject) (plan *account.Plan, err error) {
+	admin, err := t.admin(ctx, s.master)
+	if err != nil {
+		return nil, err
+	}
+	defer closeInto(&err, admin)
+	return admin.Sync(ctx, s.accounts)
 }
 
 func describe(plan *account.Plan) CloneUserResult {
@@ -106,10 +115,13 @@ type subject struct {
 	master   secret.Version
 	accounts account.Pair
 	promoted bool
+	// login is the login with the credential in use. It was begun, and calls wait for its one end.
+	login func() (account.Login, error)
 }
 
 // examine reads what the rotation begins from and applies every refusal that
-// does not need the administrator.
+// needs neither the administrator nor the login with the credential in use. The
+// caller must wait for that login.
 func (t *attempt) examine(ctx context.Context, in CloneUserInput) (subject, error) {
 	var d secret.Description
 	var describeErr error
@@ -140,6 +152,7 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (subject, erro
 		SecretID: in.SecretID, MasterSecretID: cmp.Or(in.MasterSecretID, current.MasterARN), MasterVersionID: master.ID,
 		VersionID: in.VersionID, CurrentVersionID: current.ID, Server: current.Address(),
 	}}
+	s.login = sync.OnceValues(func() (account.Login, error) { return t.login(ctx, current) })
 	if current.ID == in.VersionID || current.ID == in.EarlierVersionID {
 		s.VersionID, s.promoted = current.ID, true
 		s.Standby.User = current.Username
@@ -165,15 +178,13 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (subject, erro
 	if safe := current.Created.Add(overlap); previous != "" && owned && !in.Force && time.Now().Before(safe) {
 		return subject{}, refuseUntil(safe, ErrorMinimumOverlap, "secret %s was given its current version at %s, and clients may still use the one before: rotating is safe from %s, or with Force", d.Name, current.Created.UTC().Format(time.RFC3339), safe.UTC().Format(time.RFC3339))
 	}
-	login, err := t.login(ctx, current)
-	if err != nil {
-		return subject{}, err
-	}
-	s.Source = login.Account
-	s.Standby = account.Name{User: standby, Host: login.Account.Host}
+	go s.login()
 	// Without a host: where the user has several accounts, the application's
 	// login may end up as another one than ours, and the rotation is refused.
-	s.accounts = account.Pair{Source: account.Name{User: s.Source.User}, Standby: standby, Owned: owned, Mark: in.Mark, Digest: in.Digest}
+	s.accounts = account.Pair{
+		Source: account.Name{User: current.Username}, Standby: standby, Owned: owned, Mark: in.Mark, Digest: in.Digest,
+		Proof: func() error { _, err := s.login(); return err },
+	}
 	return s, nil
 }
 

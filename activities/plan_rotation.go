@@ -31,6 +31,10 @@ func (a *Activities) PlanRotation(ctx context.Context, in CloneUserInput) (resul
 	if err != nil {
 		return PlanRotationResult{}, err
 	}
+	login, err := subject.login()
+	if err != nil {
+		return PlanRotationResult{}, err
+	}
 	admin, err := t.admin(ctx, subject.master)
 	if err != nil {
 		return PlanRotationResult{}, err
@@ -42,7 +46,7 @@ func (a *Activities) PlanRotation(ctx context.Context, in CloneUserInput) (resul
 	}
 	d := describe(plan)
 	result = PlanRotationResult{
-		Source: subject.Source.String(), Standby: plan.Standby.String(), Server: subject.Server, Created: plan.Create,
+		Source: login.Account.String(), Standby: plan.Standby.String(), Server: subject.Server, Created: plan.Create,
 		Drift: d.Drift, Warnings: d.Warnings, InUse: d.InUse,
 	}
 	for _, c := range plan.Changes {

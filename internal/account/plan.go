@@ -23,6 +23,8 @@ type Pair struct {
 	// Digest is Plan.Digest of the last rotation, empty for none. With it Change.Drift is exact; without it, what the
 	// standby has and the source has not counts as drift, and nothing else.
 	Digest string
+	// Proof, where there is one, is waited for before the first change. Its error is returned as it is.
+	Proof func() error
 }
 
 // Plan is what a synchronisation would do, or did.

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -118,6 +119,32 @@ func (b *bench) undo(statements []string) {
 }
 
 // A standby that was made and not finished is taken up again, a locked one that we locked too.
+// TestNothingIsChangedWithoutTheProof: neither a standby that is absent nor one that differs.
+func TestNothingIsChangedWithoutTheProof(t *testing.T) {
+	each(t, func(b *bench) {
+		ctx := context.Background()
+		none := errors.New("does not log in")
+		p := Pair{Source: Name{User: "app"}, Standby: "app_clone", Mark: "proof"}
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
+		for _, grant := range []string{"SELECT", "INSERT"} {
+			b.exec("GRANT " + grant + " ON shop.* TO app")
+			before := b.everything()
+			p.Proof = func() error { return none }
+			if _, err := b.admin.Sync(ctx, p); !errors.Is(err, none) {
+				b.Errorf("got %v", err)
+			}
+			if after := b.everything(); strings.Join(before, "\n") != strings.Join(after, "\n") {
+				b.Error("it was changed all the same")
+			}
+			p.Proof = func() error { return nil }
+			if _, err := b.admin.Sync(ctx, p); err != nil {
+				b.Fatal(err)
+			}
+			p.Owned = true
+		}
+	})
+}
+
 func TestResume(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()

@@ -63,6 +63,11 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 		if pass > passes {
 			return done, fmt.Errorf("%s is still not equal to %s after %d passes: %s", plan.Standby, plan.Source, passes, strings.Join(left, "; "))
 		}
+		if p.Proof != nil {
+			if err := p.Proof(); err != nil {
+				return nil, err
+			}
+		}
 		for i, st := range plan.steps {
 			if st.Statement == "" {
 				continue
