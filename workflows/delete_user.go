@@ -98,13 +98,23 @@ func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input DeleteUserInput,
 }
 
 // deleteSecret finds the accounts while the secret can still be read. They are
-// locked only once no client can read it any more.
+// locked only once no client can read it any more. A deletion that is refused
+// for its accounts leaves the rotation alone: somebody may have paused it.
 func deleteSecret(ctx workflow.Context, input DeleteUserInput) (*DeletionState, error) {
-	tell(ctx, input.SecretID, PauseUpdate)
+	pauseFirst := workflow.GetVersion(ctx, "accounts are found before the pause", workflow.DefaultVersion, 1) == workflow.DefaultVersion
+	if pauseFirst {
+		tell(ctx, input.SecretID, PauseUpdate)
+	}
 	state := &DeletionState{}
 	err := workflow.ExecuteActivity(ctx, "FindAccounts", activities.CloneUserInput{
 		SecretID: input.SecretID, MasterSecretID: input.MasterSecretID, CloneUsername: input.CloneUsername,
 	}).Get(ctx, &state.Deletion)
+	if err != nil && !pauseFirst {
+		return nil, err
+	}
+	if !pauseFirst {
+		tell(ctx, input.SecretID, PauseUpdate)
+	}
 	if err == nil {
 		state.Deletion.RecoveryWindowInDays = input.window()
 		err = workflow.ExecuteActivity(ctx, "DeleteSecret", state.Deletion).Get(ctx, &state.DeletionDate)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/mock"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
@@ -194,5 +195,22 @@ func TestDeleteUnlocksTheAccountsOfARestoredSecret(t *testing.T) {
 	}
 	if result.Fate != activities.SecretRestored || ended.Sub(restored) > 10*time.Minute {
 		t.Errorf("unlocked at %s with %+v: want soon after %s", ended, result, restored)
+	}
+}
+
+func TestARefusedDeletionLeavesTheRotationAlone(t *testing.T) {
+	t.Parallel()
+	env := environment()
+	env.RegisterActivityWithOptions(func(context.Context, activities.CloneUserInput) (activities.Deletion, error) {
+		return activities.Deletion{}, temporal.NewNonRetryableApplicationError("another workflow's", "NotOurs", nil)
+	}, activity.RegisterOptions{Name: "FindAccounts"})
+	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(
+		func(_, workflowID, _, signal string, _ any) error {
+			t.Errorf("%s is told to %s", workflowID, signal)
+			return nil
+		}).Maybe()
+	env.ExecuteWorkflow("DeleteUserWorkflow", raw(`{"SecretId":"s"}`))
+	if err := env.GetWorkflowError(); err == nil || !strings.Contains(err.Error(), "another workflow's") {
+		t.Errorf("ended with %v", err)
 	}
 }
