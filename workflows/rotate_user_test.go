@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/mock"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
@@ -684,6 +685,45 @@ func TestTheStatusQueryShowsEachStep(t *testing.T) {
 	execute(t, w, start, input(nil), nil, func(e *testsuite.TestWorkflowEnvironment) { env = e })
 	if want := []string{"CloneUser", "StagePassword", "SetPassword", "TestPassword"}; !slices.Equal(seen, want) {
 		t.Errorf("steps seen %v: want %v", seen, want)
+	}
+}
+
+func TestVisibilityIsToldOfARotationThatTakesLong(t *testing.T) {
+	t.Parallel()
+	asleep := workflows.State{NextRotationDate: start, WindowCloses: start.Add(12 * time.Hour), SearchAttributes: true}
+	later := asleep
+	later.ShowWhenLong = true
+	for _, test := range []struct {
+		name    string
+		state   *workflows.State
+		retries int // of one step, after 1, 2, 4, ... seconds
+		want    []string
+	}{
+		{"the first", nil, 0, []string{"Rotating", "Scheduled"}},
+		{"continued by an earlier release", &asleep, 0, []string{"Rotating", "Scheduled"}},
+		{"short", &later, 0, []string{"Scheduled"}},
+		{"tried again", &later, 3, []string{"Scheduled"}},
+		{"long", &later, 6, []string{"Rotating", "Scheduled"}},
+	} {
+		w := newWorld()
+		left := test.retries
+		w.fail = func(step string, _ int) error {
+			if step == "SetPassword" && left > 0 {
+				left--
+				return temporal.NewApplicationError("not yet", "Unreachable")
+			}
+			return nil
+		}
+		var told []string
+		r := execute(t, w, start, input(nil), test.state, func(env *testsuite.TestWorkflowEnvironment) {
+			env.OnUpsertTypedSearchAttributes(mock.Anything).Return(nil).Run(func(args mock.Arguments) {
+				status, _ := args.Get(0).(temporal.SearchAttributes).GetKeyword(workflows.RotationStatusKey)
+				told = append(told, status)
+			})
+		})
+		if !slices.Equal(told, test.want) || len(w.promoted) != 1 {
+			t.Errorf("%s: told %v, %d rotations, %v: want %v", test.name, told, len(w.promoted), r.err, test.want)
+		}
 	}
 }
 

@@ -37,8 +37,12 @@ type State struct {
 	EarlierVersionID string `json:"EarlierVersionId,omitempty"`
 	DatabaseHost     string `json:"DatabaseHost,omitempty"`
 	// SearchAttributes says that the cluster has them.
-	SearchAttributes bool       `json:"SearchAttributes,omitempty"`
-	Rotations        []Rotation `json:"Rotations,omitempty"`
+	SearchAttributes bool `json:"SearchAttributes,omitempty"`
+	// ShowWhenLong says that visibility is told of a rotation only once it has
+	// taken long. A first run tells at once, and so does one that was continued by
+	// a release that knew nothing else: its rotation may be under way.
+	ShowWhenLong bool       `json:"ShowWhenLong,omitempty"`
+	Rotations    []Rotation `json:"Rotations,omitempty"`
 }
 
 const (
@@ -136,8 +140,12 @@ func (r *rotator) due(ctx workflow.Context) bool {
 // rotation that has begun is never cut in two by it.
 func (r *rotator) toTheEnd(ctx workflow.Context) workflow.Context {
 	r.current = &Rotation{VersionID: workflow.GetInfo(ctx).OriginalRunID, StartedAt: workflow.Now(ctx)}
-	r.show(ctx)
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	if r.ShowWhenLong {
+		workflow.GoNamed(ctx, "show when long", r.showWhenLong)
+	} else {
+		r.show(ctx)
+	}
 	return ctx
 }
 
@@ -356,7 +364,7 @@ func (r *rotator) next(ctx workflow.Context) (Status, error) {
 		return Status{}, err
 	}
 	r.drain(undisturbed)
-	r.Requested = r.request
+	r.Requested, r.ShowWhenLong = r.request, true
 	r.show(undisturbed)
 	switch {
 	case ctx.Err() != nil:

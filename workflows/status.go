@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -44,6 +45,17 @@ func (r *rotator) status() Status {
 		s.Username, s.StandbyUsername = r.Usernames[0], r.Usernames[1]
 	}
 	return s
+}
+
+// long is from when on visibility tells of a rotation under way. Most end within
+// a second, and cost less than to tell of them.
+const long = 30 * time.Second
+
+func (r *rotator) showWhenLong(ctx workflow.Context) {
+	timer := workflow.NewTimerWithOptions(ctx, long, workflow.TimerOptions{Summary: "until visibility says " + string(Rotating)})
+	if timer.Get(ctx, nil) == nil && r.current != nil {
+		r.show(ctx)
+	}
 }
 
 // show tells visibility and the UI how the workflow stands.

@@ -37,6 +37,7 @@ func (b *bench) fall(ctx context.Context, q *queue, s *subject, wakes time.Time)
 		&workflows.State{
 			LastRotatedDate: time.Now().Add(-30 * 24 * time.Hour), NextRotationDate: wakes, WindowCloses: wakes.Add(12 * time.Hour),
 			Usernames: s.pair, Digest: s.digest, DatabaseHost: fmt.Sprintf("%s:%d", b.Host, b.Port), SearchAttributes: b.Stack.Temporal != nil,
+			ShowWhenLong: true,
 		})
 	return err
 }
