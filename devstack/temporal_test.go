@@ -9,11 +9,16 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 
+	"github.com/rotate-user/rotate-user/devstack/stack"
 	"github.com/rotate-user/rotate-user/devstack/temporal"
+	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+	"github.com/rotate-user/rotate-user/workflows"
 )
 
 func TestTemporalKeepsWorkflowsInItsFile(t *testing.T) {
@@ -35,6 +40,46 @@ func TestTemporalKeepsWorkflowsInItsFile(t *testing.T) {
 		c.Close()
 		if err := s.Stop(); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestTheWorkerRegistersItsSearchAttributes in a namespace that lacks them, and no workflow trips over a server of the
+// cluster that has not heard of them yet.
+func TestTheWorkerRegistersItsSearchAttributes(t *testing.T) {
+	server, err := temporal.Start(t.Context(), temporal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Stop()
+	s, err := stack.Start(t.Context(), stack.Options{Dir: t.TempDir(), TemporalAddress: server.Address(), Mysqld: mysqldtest.Programs(t)[0].Engine})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Stop()
+	bin, err := binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.StartWorker(t.Context(), filepath.Join(bin, "worker"), "worker"); err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, server.Address())
+	const id = "rotate-user/missing"
+	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: workflows.TaskQueue}, "RotateUserWorkflow",
+		workflows.RotateUserInput{SecretID: "missing"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, time.Minute, func() bool {
+		count, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
+			Namespace: temporal.Namespace, Query: "RotationStatus = 'Failed' AND ExecutionStatus = 'Running'",
+		})
+		return err == nil && count.GetCount() == 1 // an error until the attribute is there
+	})
+	for _, event := range history(t, c, id, run.GetRunID()) {
+		if failed := event.GetWorkflowTaskFailedEventAttributes(); failed != nil {
+			t.Errorf("a workflow task failed: %s", failed.GetFailure().GetMessage())
 		}
 	}
 }

@@ -21,12 +21,7 @@ import (
 )
 
 // wanted are the search attributes that the workflows set.
-var wanted = map[string]enums.IndexedValueType{
-	workflows.RotationStatusKey.GetName():   workflows.RotationStatusKey.GetValueType(),
-	workflows.LastRotatedDateKey.GetName():  workflows.LastRotatedDateKey.GetValueType(),
-	workflows.NextRotationDateKey.GetName(): workflows.NextRotationDateKey.GetValueType(),
-	workflows.DatabaseHostKey.GetName():     workflows.DatabaseHostKey.GetValueType(),
-}
+var wanted = workflows.SearchAttributeTypes()
 
 // searchAttributes knows whether the namespace has what the workflows want to set, and registers it where it may. An upsert
 // of an attribute that the namespace lacks would block a workflow, so they are left alone until they are there.
@@ -51,9 +46,12 @@ type visibility interface {
 
 const (
 	askTimeout = 10 * time.Second
-	// settles is how long the servers of a cluster may take to learn of a new attribute; askAgain after how long somebody
-	// may have registered what we may not.
-	settles  = 10 * time.Second
+	// settles bounds how long a new attribute may take to be listed, and spreads is how long every server of the cluster
+	// takes to learn of it: each reads the namespaces anew every 2 s (system.namespaceCacheRefreshInterval). One that has not
+	// yet fails the task of a workflow that sets the attribute.
+	settles = 10 * time.Second
+	spreads = 3 * time.Second
+	// askAgain is after how long somebody may have registered what we may not.
 	askAgain = 10 * time.Minute
 )
 
@@ -71,7 +69,11 @@ func (s *searchAttributes) watch(ctx context.Context) {
 			go s.wait(ctx)
 			return
 		}
-		s.logger.Info("search attributes registered")
+		s.logger.Info("search attributes registered; the cluster needs a few seconds to know them")
+		select {
+		case <-ctx.Done():
+		case <-time.After(spreads):
+		}
 	}
 	s.present.Store(true)
 }

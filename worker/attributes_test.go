@@ -8,6 +8,8 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
@@ -65,18 +67,22 @@ func TestSearchAttributes(t *testing.T) {
 		{"of another type", namespace{attributes: otherType, addErr: denied}, false, "RotationStatus"},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			test.server.attributes = maps.Clone(test.server.attributes)
 			var logs bytes.Buffer
 			s := &searchAttributes{namespace: "shop", operator: &test.server, visibility: &test.server, logger: slog.New(slog.NewTextHandler(&logs, nil))}
+			began := time.Now()
 			s.watch(ctx)
+			if waited := time.Since(began) > 0; waited != (test.logs == "registered") {
+				t.Errorf("%s: waited for the cluster: %v", test.name, waited)
+			}
 			if s.usable() != test.usable {
-				t.Errorf("usable is %v", s.usable())
+				t.Errorf("%s: usable is %v", test.name, s.usable())
 			}
 			if !strings.Contains(logs.String(), test.logs) || test.logs == "" && logs.Len() > 0 {
-				t.Errorf("the log does not say %q: %s", test.logs, logs.String())
+				t.Errorf("%s: the log does not say %q: %s", test.name, test.logs, logs.String())
 			}
 		})
 	}

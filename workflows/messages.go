@@ -3,6 +3,7 @@ package workflows
 import (
 	"time"
 
+	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/rotate-user/rotate-user/activities"
@@ -46,6 +47,16 @@ var (
 	NextRotationDateKey = temporal.NewSearchAttributeKeyTime("NextRotationDate")
 	DatabaseHostKey     = temporal.NewSearchAttributeKeyKeyword("DatabaseHost")
 )
+
+// SearchAttributeTypes are the types of the search attributes by their names, as
+// a namespace has to have them.
+func SearchAttributeTypes() map[string]enums.IndexedValueType {
+	types := map[string]enums.IndexedValueType{}
+	for _, key := range []temporal.SearchAttributeKey{RotationStatusKey, LastRotatedDateKey, NextRotationDateKey, DatabaseHostKey} {
+		types[key.GetName()] = key.GetValueType()
+	}
+	return types
+}
 
 // RotationStatus says what the workflow of one secret is doing. It is the value
 // of the search attribute of the same name.

@@ -28,6 +28,7 @@ import (
 	"github.com/rotate-user/rotate-user/devstack/temporal"
 	"github.com/rotate-user/rotate-user/internal/connection"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
+	"github.com/rotate-user/rotate-user/workflows"
 )
 
 // world is what all lanes share: the servers, and the faults that strike everybody at once.
@@ -143,7 +144,9 @@ func newWorld(ctx context.Context, o Options, report *Report) (_ *world, err err
 		Credentials: aws.NewCredentialsCache(credentials.NewStaticCredentialsProvider(accessKey, secretKey, "")),
 	})
 
-	w.temporalOptions = temporal.Options{Path: filepath.Join(o.Dir, "temporal.db"), LogFile: filepath.Join(o.Dir, "temporal.log")}
+	w.temporalOptions = temporal.Options{
+		Path: filepath.Join(o.Dir, "temporal.db"), LogFile: filepath.Join(o.Dir, "temporal.log"), SearchAttributes: workflows.SearchAttributeTypes(),
+	}
 	if w.temporal, err = temporal.Start(ctx, w.temporalOptions); err != nil {
 		return nil, err
 	}

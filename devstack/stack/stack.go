@@ -29,6 +29,7 @@ import (
 	"github.com/rotate-user/rotate-user/devstack/temporal"
 	"github.com/rotate-user/rotate-user/internal/connection"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
+	"github.com/rotate-user/rotate-user/workflows"
 )
 
 // Options say which parts to start, and where. Ports are on 127.0.0.1; 0 takes a free one.
@@ -143,7 +144,9 @@ func (s *Stack) startTemporal(ctx context.Context, o Options) error {
 		s.set("TEMPORAL_ADDRESS", o.TemporalAddress)
 		return nil
 	}
-	options := temporal.Options{Port: o.TemporalPort, UIPort: o.UIPort, LogFile: filepath.Join(s.Dir, "temporal.log")}
+	options := temporal.Options{
+		Port: o.TemporalPort, UIPort: o.UIPort, LogFile: filepath.Join(s.Dir, "temporal.log"), SearchAttributes: workflows.SearchAttributeTypes(),
+	}
 	if o.DataDir != "" {
 		options.Path = filepath.Join(o.DataDir, "temporal-1.32.db")
 	}

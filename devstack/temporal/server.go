@@ -21,6 +21,7 @@ import (
 	uiserver "github.com/temporalio/ui-server/v2/server"
 	uiconfig "github.com/temporalio/ui-server/v2/server/config"
 	"github.com/temporalio/ui-server/v2/server/server_options"
+	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
@@ -57,6 +58,8 @@ type Options struct {
 	Path string
 	// LogFile receives warnings and errors of the server; empty drops them.
 	LogFile string
+	// SearchAttributes that the namespace has from the start, by name.
+	SearchAttributes map[string]enums.IndexedValueType
 	// Retention of closed runs; 0 means a year, so that past rotations stay readable in the UI.
 	Retention time.Duration
 }
@@ -220,8 +223,11 @@ var dynamicConfig = dynamicconfig.StaticClient{
 	dynamicconfig.FrontendPersistenceMaxQPS.Key():                    50000,
 	dynamicconfig.HistoryPersistenceMaxQPS.Key():                     50000,
 	dynamicconfig.MatchingPersistenceMaxQPS.Key():                    50000,
-	// A search attribute that was registered a moment ago is known at once.
-	dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key(): true,
+	// The shard walks through all tasks done since the last acknowledgement whenever it reads new ones: by default
+	// the tasks of half a minute, or of a whole one.
+	dynamicconfig.TransferProcessorUpdateAckInterval.Key():   time.Second,
+	dynamicconfig.TimerProcessorUpdateAckInterval.Key():      time.Second,
+	dynamicconfig.VisibilityProcessorUpdateAckInterval.Key(): time.Second,
 }
 
 func newConfig(o Options) (*config.Config, error) {
@@ -309,7 +315,7 @@ func prepareStore(o Options, sql *config.SQL) error {
 			return fmt.Errorf("temporal store: %w", err)
 		}
 	}
-	namespace, err := sqliteschema.NewNamespaceConfig(clusterName, Namespace, false, nil)
+	namespace, err := sqliteschema.NewNamespaceConfig(clusterName, Namespace, false, o.SearchAttributes)
 	if err != nil {
 		return fmt.Errorf("temporal namespace: %w", err)
 	}
