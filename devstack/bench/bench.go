@@ -21,7 +21,6 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
-	"go.temporal.io/sdk/worker"
 
 	"github.com/rotate-user/rotate-user/devstack/stack"
 	"github.com/rotate-user/rotate-user/devstack/temporal"
@@ -32,7 +31,7 @@ type bench struct {
 	options
 	*stack.Stack
 
-	binary   string // of the worker
+	bin      string // the folder of the programs
 	progress io.Writer
 	silent   log.Logger
 	temporal client.Client
@@ -42,7 +41,7 @@ type bench struct {
 	pool     *sql.DB // of the administrator, to make users
 	run      string  // sets the names of this run apart
 	masterID string
-	noop     worker.Worker
+	noop     *queue
 
 	calls  atomic.Int64 // of Secrets Manager, by the activities in this process
 	writes atomic.Int64
@@ -50,8 +49,8 @@ type bench struct {
 	report report
 }
 
-func newBench(ctx context.Context, o options, workerBinary string, progress io.Writer) (_ *bench, err error) {
-	b := &bench{options: o, binary: workerBinary, progress: progress, silent: log.NewStructuredLogger(slog.New(slog.DiscardHandler))}
+func newBench(ctx context.Context, o options, bin string, progress io.Writer) (_ *bench, err error) {
+	b := &bench{options: o, bin: bin, progress: progress, silent: log.NewStructuredLogger(slog.New(slog.DiscardHandler))}
 	if b.Stack, err = stack.Start(ctx, o.stack); err != nil {
 		return nil, err
 	}
@@ -86,7 +85,8 @@ func newBench(ctx context.Context, o options, workerBinary string, progress io.W
 		return nil, err
 	}
 	b.report.machine(b.Engine + " " + b.Version)
-	return b, b.startNoop()
+	b.noop, err = b.startProgram(ctx, "noop", "noop")
+	return b, err
 }
 
 func (b *bench) dial(ctx context.Context) (client.Client, error) {
@@ -118,9 +118,6 @@ func rootCAs(file string) (*x509.CertPool, error) {
 
 func (b *bench) close() error {
 	var errs []error
-	if b.noop != nil {
-		b.noop.Stop()
-	}
 	if b.temporal != nil {
 		b.temporal.Close()
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"io"
-	"path/filepath"
 	"testing"
 
 	"github.com/rotate-user/rotate-user/devstack/stack"
@@ -18,11 +17,11 @@ func TestCountsStayWithinTheirGoals(t *testing.T) {
 				t.Fatal(err)
 			}
 			dir := t.TempDir()
-			bin, err := stack.Build(t.Context(), root, dir)
+			bin, err := build(t.Context(), root, dir)
 			if err != nil {
 				t.Fatal(err)
 			}
-			b, err := newBench(t.Context(), options{stack: stack.Options{Dir: dir, Mysqld: engine}}, filepath.Join(bin, "worker"), io.Discard)
+			b, err := newBench(t.Context(), options{stack: stack.Options{Dir: dir, Mysqld: engine}}, bin, io.Discard)
 			if err != nil {
 				t.Fatal(err)
 			}

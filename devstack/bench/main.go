@@ -78,11 +78,11 @@ func newCommand() *cobra.Command {
 				}
 				tags = append(tags, "profile")
 			}
-			bin, err := stack.Build(cmd.Context(), root, o.stack.Dir, tags...)
+			bin, err := build(cmd.Context(), root, o.stack.Dir, tags...)
 			if err != nil {
 				return err
 			}
-			r, err := measure(cmd.Context(), o, filepath.Join(bin, "worker"), cmd.ErrOrStderr())
+			r, err := measure(cmd.Context(), o, bin, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -113,9 +113,22 @@ func repository(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
+// build builds the worker and noop into one folder.
+func build(ctx context.Context, root, dir string, tags ...string) (string, error) {
+	bin, err := stack.Build(ctx, root, dir, tags...)
+	if err != nil {
+		return "", err
+	}
+	noop := exec.CommandContext(ctx, "go", "build", "-C", filepath.Join(root, "devstack"), "-o", bin+string(filepath.Separator), "./bench/noop")
+	if out, err := noop.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build ./bench/noop: %w\n%s", err, out)
+	}
+	return bin, nil
+}
+
 // measure starts a stack, measures everything on it, and stops it.
-func measure(ctx context.Context, o options, worker string, progress io.Writer) (_ *report, err error) {
-	b, err := newBench(ctx, o, worker, progress)
+func measure(ctx context.Context, o options, bin string, progress io.Writer) (_ *report, err error) {
+	b, err := newBench(ctx, o, bin, progress)
 	if err != nil {
 		return nil, err
 	}

@@ -190,26 +190,18 @@ func (b *bench) manyAtOnce(ctx context.Context) error {
 	if err := b.await(ctx, func() (bool, error) { return b.allAsleep(ctx, subjects[max(0, b.secrets-20):]) }); err != nil {
 		return err
 	}
-	perSecond := func(atOnce int, f func(context.Context, int) error) (float64, error) {
-		ms, err := timed(func() error { return each(ctx, b.secrets, atOnce, f) })
-		return float64(b.secrets) / ms * 1000, err
-	}
-	for _, atOnce := range []int{1, 8, 32} {
-		var m massResult
-		m.AtOnce = atOnce
-		var errs [3]error
-		m.NoopPerS, errs[0] = perSecond(atOnce, func(ctx context.Context, _ int) error { return b.runNoop(ctx) })
-		var turn [64]sync.Mutex // two may not rotate the same secret at once
-		m.LimitPerS, errs[1] = perSecond(atOnce, func(ctx context.Context, i int) error {
+	var turn [64]sync.Mutex // two may not rotate the same secret at once
+	kinds := []func(context.Context, int) error{
+		func(ctx context.Context, _ int) error { return b.runNoop(ctx) },
+		func(ctx context.Context, i int) error {
 			n := i % len(limited)
 			turn[n].Lock()
 			defer turn[n].Unlock()
 			return b.limit(ctx, limited[n])
-		})
-		cpu, err := q.metric(ctx, "process_cpu_seconds_total")
-		if err != nil {
-			return err
-		}
+		},
+		func(ctx context.Context, i int) error { return b.rotate(ctx, subjects[i]) },
+	}
+	for _, atOnce := range []int{1, 8, 32} {
 		profile := func(s os.Signal) error {
 			if b.profile == "" || atOnce != 32 {
 				return nil
@@ -219,16 +211,24 @@ func (b *bench) manyAtOnce(ctx context.Context) error {
 		if err := profile(syscall.SIGUSR1); err != nil {
 			return err
 		}
-		m.RotationPerS, errs[2] = perSecond(atOnce, func(ctx context.Context, i int) error { return b.rotate(ctx, subjects[i]) })
-		if err := errors.Join(append(errs[:], profile(syscall.SIGUSR2))...); err != nil {
+		cpu, err := q.metric(ctx, "process_cpu_seconds_total")
+		if err != nil {
+			return err
+		}
+		perS, err := inTurns(ctx, b.secrets, atOnce, kinds)
+		if err != nil {
 			return err
 		}
 		spent, err := q.metric(ctx, "process_cpu_seconds_total")
 		if err != nil {
 			return err
 		}
-		m.WorkerCPUMS = (spent - cpu) * 1000 / float64(b.secrets)
-		b.report.Mass = append(b.report.Mass, m)
+		if err := profile(syscall.SIGUSR2); err != nil {
+			return err
+		}
+		b.report.Mass = append(b.report.Mass, massResult{
+			AtOnce: atOnce, NoopPerS: perS[0], LimitPerS: perS[1], RotationPerS: perS[2], WorkerCPUMS: (spent - cpu) * 1000 / float64(b.secrets),
+		})
 	}
 	r := &b.report
 	var noop, limit float64
@@ -237,6 +237,29 @@ func (b *bench) manyAtOnce(ctx context.Context) error {
 	}
 	r.MassRotationShare = r.MassRotationPerS / min(noop, limit)
 	return errors.Join(b.end(ctx, subjects), q.Stop())
+}
+
+// inTurns calls each of the functions for 0 to n-1, some at once, a fifth of n in each turn, and returns how many calls of
+// each have ended in a second.
+func inTurns(ctx context.Context, n, atOnce int, all []func(context.Context, int) error) ([]float64, error) {
+	const turns = 5
+	took := make([]float64, len(all))
+	for turn := range turns {
+		first, end := turn*n/turns, (turn+1)*n/turns
+		for k, f := range all {
+			ms, err := timed(func() error {
+				return each(ctx, end-first, atOnce, func(ctx context.Context, i int) error { return f(ctx, first+i) })
+			})
+			if err != nil {
+				return nil, err
+			}
+			took[k] += ms
+		}
+	}
+	for k := range took {
+		took[k] = float64(n) / took[k] * 1000
+	}
+	return took, nil
 }
 
 // end terminates the workflows of subjects, so that they cost nothing while something else is measured.
@@ -303,7 +326,7 @@ func (b *bench) recover(ctx context.Context) error {
 	if err := first.Kill(); err != nil {
 		return err
 	}
-	second, err := b.StartWorker(ctx, b.binary, "worker-successor", "--task-queue", first.name)
+	second, err := b.StartWorker(ctx, filepath.Join(b.bin, "worker"), "worker-successor", "--task-queue", first.name)
 	if err != nil {
 		return err
 	}

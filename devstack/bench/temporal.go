@@ -3,12 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/worker"
-	"go.temporal.io/sdk/workflow"
 
 	"github.com/rotate-user/rotate-user/devstack/stack"
 	"github.com/rotate-user/rotate-user/internal/schedule"
@@ -23,9 +22,13 @@ type queue struct {
 
 // start starts a worker of its own kind.
 func (b *bench) start(ctx context.Context, name string, args ...string) (*queue, error) {
+	return b.startProgram(ctx, "worker", name, args...)
+}
+
+func (b *bench) startProgram(ctx context.Context, program, name string, args ...string) (*queue, error) {
 	q := &queue{name: "bench-" + b.run + "-" + name}
 	var err error
-	q.Worker, err = b.StartWorker(ctx, b.binary, "worker-"+name, append([]string{"--task-queue", q.name}, args...)...)
+	q.Worker, err = b.StartWorker(ctx, filepath.Join(b.bin, program), "worker-"+name, append([]string{"--task-queue", q.name}, args...)...)
 	return q, err
 }
 
@@ -58,34 +61,11 @@ func (b *bench) rotate(ctx context.Context, s *subject) error {
 
 // runNoop runs a workflow of five activities in a row that do nothing.
 func (b *bench) runNoop(ctx context.Context) error {
-	run, err := b.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{TaskQueue: "bench-" + b.run + "-noop"}, noopWorkflow)
+	run, err := b.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{TaskQueue: b.noop.name}, "NoopWorkflow")
 	if err != nil {
 		return err
 	}
 	return run.Get(ctx, nil)
-}
-
-func noopWorkflow(ctx workflow.Context) error {
-	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: workflows.StepTimeout})
-	for range 5 {
-		if err := workflow.ExecuteActivity(ctx, noopActivity).Get(ctx, nil); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func noopActivity(context.Context) error { return nil }
-
-func (b *bench) startNoop() error {
-	w := worker.New(b.temporal, "bench-"+b.run+"-noop", worker.Options{})
-	w.RegisterWorkflow(noopWorkflow)
-	w.RegisterActivity(noopActivity)
-	if err := w.Start(); err != nil {
-		return err
-	}
-	b.noop = w
-	return nil
 }
 
 // countHistory lets the timer of one workflow fire, and looks at the run that rotated and at the one that sleeps after it.
