@@ -142,7 +142,9 @@ type Rotation struct {
 	PreviousUsername string    `json:"PreviousUsername,omitempty"`
 	StartedAt        time.Time `json:"StartedAt"`
 	EndedAt          time.Time `json:"EndedAt,omitzero"`
-	Steps            []Step    `json:"Steps,omitempty"`
+	// Steps are those of the rotation under way, or of the one that ended last:
+	// they are most of what a run carries over.
+	Steps []Step `json:"Steps,omitempty"`
 	// Created says that the standby did not exist and was made.
 	Created bool `json:"Created,omitempty"`
 	// Changes are the rights and properties that were changed on the standby, a

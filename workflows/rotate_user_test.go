@@ -173,6 +173,11 @@ func TestRotatesForADecade(t *testing.T) {
 		if len(state.Rotations) > 10 {
 			t.Fatalf("%d rotations are carried over: want at most ten", len(state.Rotations))
 		}
+		for i, rotation := range state.Rotations {
+			if (len(rotation.Steps) > 0) != (i == 0) {
+				t.Fatalf("of %d rotations, number %d has %d steps: want those of the newest only", len(state.Rotations), i, len(rotation.Steps))
+			}
+		}
 	}
 	if n := len(w.promoted); n < 115 || n > 125 {
 		t.Errorf("%d rotations in ten years: want one in thirty days", n)

@@ -265,6 +265,9 @@ func (r *rotator) record(ctx workflow.Context, err error) {
 	}
 	workflow.GetMetricsHandler(ctx).WithTags(map[string]string{"result": result(end)}).Counter("rotate_user_rotations").Inc(1)
 	r.ended = end
+	for i := range r.Rotations {
+		r.Rotations[i].Steps = nil
+	}
 	r.Rotations = append([]Rotation{*end}, r.Rotations[:min(len(r.Rotations), kept-1)]...)
 }
 

@@ -374,11 +374,12 @@ func (b *bench) sleep(ctx context.Context) error {
 	if err := b.fall(ctx, q, awake, nextMonth()); err != nil {
 		return err
 	}
+	noop := &contestant{run: func() error { return b.runNoop(ctx) }}
 	rotation := &contestant{run: func() error { return b.rotate(ctx, awake) }}
-	if err := turns(ctx, min(b.rounds, 30), rotation); err != nil {
+	if err := turns(ctx, min(b.rounds, 30), noop, rotation); err != nil {
 		return err
 	}
-	r.RotationAmongSleepingMSMedian = rotation.median()
+	r.NoopAmongSleepingMSMedian, r.RotationAmongSleepingMSMedian = noop.median(), rotation.median()
 
 	const watched = 30 * time.Second
 	before, err := q.metric(ctx, "process_cpu_seconds_total")

@@ -49,6 +49,7 @@ type report struct {
 	SleepingWorkerMB              float64 `json:"sleeping_worker_mb"`
 	SleepingWorkerCorePercent     float64 `json:"sleeping_worker_core_percent"`
 	RotationAmongSleepingMSMedian float64 `json:"rotation_among_sleeping_ms_median"`
+	NoopAmongSleepingMSMedian     float64 `json:"noop_among_sleeping_ms_median"`
 
 	RecoverySMedian float64 `json:"recovery_s_median"`
 	RecoverySMax    float64 `json:"recovery_s_max"`
@@ -104,7 +105,7 @@ func (r *report) table() string {
 	if r.Sleeping > 0 {
 		row(fmt.Sprintf("a worker's memory with %d sleeping secrets", r.Sleeping), fmt.Sprintf("%.0f MB", r.SleepingWorkerMB), "150 MB")
 		row("its CPU, as a share of a core", fmt.Sprintf("%.2f %%", r.SleepingWorkerCorePercent), "1 %")
-		row("a rotation among them, median", fmt.Sprintf("%.0f ms", r.RotationAmongSleepingMSMedian), "")
+		row("among them: a rotation, a no-op workflow, medians", fmt.Sprintf("%.0f ms, %.0f ms", r.RotationAmongSleepingMSMedian, r.NoopAmongSleepingMSMedian), "")
 		row("workflows started", fmt.Sprintf("%.0f/s", r.StartsPerS), "")
 	}
 	row("after a worker's death: median and last of 8 rotations under way", fmt.Sprintf("%.1f s, %.1f s", r.RecoverySMedian, r.RecoverySMax), "")
