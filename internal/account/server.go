@@ -192,6 +192,7 @@ func (a *Admin) query(ctx context.Context, statement string) ([]row, error) {
 	values := make([]sql.NullString, len(names))
 	pointers := make([]any, len(names))
 	for i := range values {
+		names[i] = strings.ToLower(names[i])
 		pointers[i] = &values[i]
 	}
 	var all []row
@@ -201,7 +202,7 @@ func (a *Admin) query(ctx context.Context, statement string) ([]row, error) {
 		}
 		r := make(row, len(names))
 		for i, name := range names {
-			r[strings.ToLower(name)] = values[i]
+			r[name] = values[i]
 		}
 		all = append(all, r)
 	}
