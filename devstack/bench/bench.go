@@ -43,6 +43,8 @@ type bench struct {
 	masterID string
 	noop     *queue
 
+	attributes bool // the namespace has the search attributes
+
 	calls  atomic.Int64 // of Secrets Manager, by the activities in this process
 	writes atomic.Int64
 

@@ -20,9 +20,14 @@ type queue struct {
 	name string
 }
 
-// start starts a worker of its own kind.
+// start starts a worker of its own kind. It registers the search attributes if it can.
 func (b *bench) start(ctx context.Context, name string, args ...string) (*queue, error) {
-	return b.startProgram(ctx, "worker", name, args...)
+	q, err := b.startProgram(ctx, "worker", name, args...)
+	if err == nil && !b.attributes {
+		_, missing := b.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Query: workflows.RotationStatusKey.GetName() + " IS NOT NULL"})
+		b.attributes = missing == nil
+	}
+	return q, err
 }
 
 func (b *bench) startProgram(ctx context.Context, program, name string, args ...string) (*queue, error) {
@@ -39,7 +44,7 @@ func (b *bench) fall(ctx context.Context, q *queue, s *subject, wakes time.Time)
 		workflows.RotateUserInput{SecretID: s.secretID, MinimumOverlap: new(schedule.Duration)},
 		&workflows.State{
 			LastRotatedDate: time.Now().Add(-30 * 24 * time.Hour), NextRotationDate: wakes, WindowCloses: wakes.Add(12 * time.Hour),
-			Usernames: s.pair, Digest: s.digest, DatabaseHost: fmt.Sprintf("%s:%d", b.Host, b.Port), SearchAttributes: b.Stack.Temporal != nil,
+			Usernames: s.pair, Digest: s.digest, DatabaseHost: fmt.Sprintf("%s:%d", b.Host, b.Port), SearchAttributes: b.attributes,
 			ShowWhenLong: true,
 		})
 	return err
