@@ -178,7 +178,7 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (subject, erro
 	if safe := current.Created.Add(overlap); previous != "" && owned && !in.Force && time.Now().Before(safe) {
 		return subject{}, refuseUntil(safe, ErrorMinimumOverlap, "secret %s was given its current version at %s, and clients may still use the one before: rotating is safe from %s, or with Force", d.Name, current.Created.UTC().Format(time.RFC3339), safe.UTC().Format(time.RFC3339))
 	}
-	go s.login()
+	go func() { _, _ = s.login() }() // whoever waits for it sees how it ends
 	// Without a host: where the user has several accounts, the application's
 	// login may end up as another one than ours, and the rotation is refused.
 	s.accounts = account.Pair{
