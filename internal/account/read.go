@@ -44,8 +44,13 @@ func (a *Admin) deniedRead(err error) error {
 }
 
 // readAccounts reads the accounts themselves. All columns, so that one unheard of is seen.
+//
+// No index finds an account by its user name. To go through all of them for the key alone, and then read by the key, takes
+// a fraction of what it takes to read fifty columns of each.
 func (a *Admin) readAccounts(ctx context.Context, users []string) ([]*state, error) {
-	rows, err := a.query(ctx, "SELECT * FROM mysql."+a.server.accounts()+" WHERE User IN "+quoteValues(users))
+	table := "mysql." + a.server.accounts()
+	rows, err := a.query(ctx, "SELECT a.* FROM (SELECT DISTINCT Host, User FROM "+table+" WHERE User IN "+quoteValues(users)+
+		") AS k JOIN "+table+" AS a ON a.Host = k.Host AND a.User = k.User")
 	if err != nil {
 		return nil, err
 	}
