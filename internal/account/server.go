@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,7 +64,8 @@ func (a *Admin) remember(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	var columns []string
-	for name := range k.server.variables {
+	// In order: a server keeps figures of its own for each statement that reads differently.
+	for _, name := range slices.Sorted(maps.Keys(k.server.variables)) {
 		if !ofPlugin(name) {
 			columns = append(columns, "@@global."+name+" AS "+name)
 		}
