@@ -47,11 +47,12 @@ func (a *Admin) deniedRead(err error) error {
 // that to ask for each user on each of them costs the same however many accounts there are.
 func (a *Admin) readAccounts(ctx context.Context, users []string) ([]*state, error) {
 	table := "mysql." + a.server.accounts()
-	var parts []string
-	for _, user := range slices.Compact(slices.Sorted(slices.Values(users))) {
-		parts = append(parts, "SELECT a.* FROM (SELECT DISTINCT Host FROM "+table+") AS h JOIN "+table+" AS a ON a.Host = h.Host AND a.User = "+quoteValue(user))
+	var wanted [][]string
+	for _, user := range users {
+		wanted = append(wanted, []string{user})
 	}
-	rows, err := a.query(ctx, strings.Join(parts, " UNION ALL "))
+	rows, err := a.query(ctx, "SELECT a.* FROM "+listed(table, []string{"User"}, wanted)+" AS u JOIN (SELECT DISTINCT Host FROM "+table+") AS h JOIN "+
+		table+" AS a ON a.Host = h.Host AND a.User = u.User")
 	if err != nil {
 		return nil, err
 	}
@@ -158,9 +159,15 @@ var grantTables = []struct {
 	{"role_edges", "role", "TO_USER", "TO_HOST", [4]string{"FROM_USER", "FROM_HOST", "WITH_ADMIN_OPTION"}},
 	{"default_roles", "default", "USER", "HOST", [4]string{"DEFAULT_ROLE_USER", "DEFAULT_ROLE_HOST"}},
 	{"roles_mapping", "role", "User", "Host", [4]string{"Role", "", "Admin_option"}},
-	{"role_edges", "granted", "FROM_USER", "FROM_HOST", [4]string{"TO_USER", "TO_HOST"}},
-	{"proxies_priv", "proxied", "Proxied_user", "Proxied_host", [4]string{"User", "Host"}},
+	{"role_edges", granted, "FROM_USER", "FROM_HOST", [4]string{"TO_USER", "TO_HOST"}},
+	{"proxies_priv", proxied, "Proxied_user", "Proxied_host", [4]string{"User", "Host"}},
 }
+
+// The kinds of rows that tell what others have of an account.
+const (
+	granted = "granted"
+	proxied = "proxied"
+)
 
 // grantColumns are the columns of those tables that no property hides in, beside those read.
 var grantColumns = setOf("grantor", "timestamp", "column_priv") // the last of tables_priv sums up columns_priv
@@ -187,46 +194,54 @@ func (a *Admin) rightsQuery(accounts []*state) string {
 				list = append(list, "CAST("+c+" AS BINARY)")
 			}
 		}
-		rows := a.rowsOf(accounts, g.table, g.user, g.host)
-		for _, from := range rows {
-			parts = append(parts, "SELECT "+strings.Join(list, ", ")+from)
+		from := a.rowsOf(accounts, g.table, g.user, g.host)
+		parts = append(parts, "SELECT "+strings.Join(list, ", ")+from)
+		if g.kind == granted || g.kind == proxied {
+			continue // the rest of the row belongs to the other account
 		}
 		for _, name := range slices.Sorted(maps.Keys(columns)) {
 			if known[name] || grantColumns[name] || g.table == "db" && strings.HasSuffix(name, "_priv") {
 				continue
 			}
-			for _, from := range rows {
-				parts = append(parts, "SELECT 'unknown', CAST("+g.user+" AS BINARY), CAST("+g.host+" AS BINARY), "+
-					quoteValue("column "+name+" of mysql."+g.table)+", '', '', ''"+from+
-					" AND COALESCE(CAST("+quoteIdentifier(name)+" AS CHAR), '') <> "+quoteValue(columns[name].standard))
-			}
+			parts = append(parts, "SELECT 'unknown', CAST("+g.user+" AS BINARY), CAST("+g.host+" AS BINARY), "+
+				quoteValue("column "+name+" of mysql."+g.table)+", '', '', ''"+from+
+				" AND COALESCE(CAST("+quoteIdentifier(name)+" AS CHAR), '') <> "+quoteValue(columns[name].standard))
 		}
 	}
 	return strings.Join(parts, " UNION ALL ")
 }
 
-// rowsOf are the FROM and WHERE clauses that find the rows of some accounts in a table, its columns user and host. They
-// use the table's key wherever the server has one that helps, so that they cost the same however many accounts there are.
-func (a *Admin) rowsOf(accounts []*state, table, user, host string) []string {
+// listed is a table of values, for FROM, with the columns and the collations of another: with collations of their own the
+// server could not look them up by a key.
+func listed(like string, columns []string, rows [][]string) string {
+	parts := []string{"SELECT " + strings.Join(columns, ", ") + " FROM " + like + " WHERE FALSE"}
+	for _, r := range rows {
+		values := quoteValues(r)
+		parts = append(parts, "SELECT "+values[1:len(values)-1])
+	}
+	return "(" + strings.Join(parts, " UNION ALL ") + ")"
+}
+
+// rowsOf is the FROM and WHERE of a query for the rows of some accounts in a table, whose columns user and host name them. It
+// uses the table's key wherever the server has one that helps, so that it costs the same however many accounts there are.
+func (a *Admin) rowsOf(accounts []*state, table, user, host string) string {
+	var users, hosts []string
+	var names [][]string
+	for _, s := range accounts {
+		users, hosts, names = append(users, s.name.User), append(hosts, s.name.Host), append(names, []string{s.name.User, s.name.Host})
+	}
 	if table == "role_edges" && user == "TO_USER" {
 		// The key begins with the role, of which a server has few.
-		var clauses []string
-		for _, s := range accounts {
-			clauses = append(clauses, " FROM (SELECT DISTINCT FROM_HOST AS h, FROM_USER AS u FROM mysql.role_edges) AS k JOIN mysql.role_edges"+
-				" ON FROM_HOST = h AND FROM_USER = u AND TO_HOST = "+quoteValue(s.name.Host)+" AND TO_USER = "+quoteValue(s.name.User))
-		}
-		return clauses
-	}
-	var users, hosts []string
-	for _, s := range accounts {
-		users, hosts = append(users, s.name.User), append(hosts, s.name.Host)
+		return " FROM " + listed("mysql.role_edges", []string{"TO_USER AS u", "TO_HOST AS h"}, names) +
+			" AS a JOIN (SELECT DISTINCT FROM_HOST AS rh, FROM_USER AS ru FROM mysql.role_edges) AS r JOIN mysql.role_edges" +
+			" ON FROM_HOST = rh AND FROM_USER = ru AND TO_HOST = h AND TO_USER = u"
 	}
 	clause := " FROM mysql." + table + " WHERE " + user + " IN " + quoteValues(users)
 	if a.server.hasTable("role_edges") {
 		// Since MySQL has roles its keys have the user behind the host, which compares without regard to case.
 		clause += " AND " + host + " IN " + quoteValues(hosts)
 	}
-	return []string{clause}
+	return clause
 }
 
 // flagsColumn is the list of those columns ending in _priv that are on.
@@ -313,9 +328,9 @@ func (a *Admin) readRights(ctx context.Context, accounts []*state, by map[grante
 			s.add(right{dynamic, a, "", "", ""}, value == "Y")
 		case "role":
 			s.add(right{role, "", a, b, ""}, value == "Y")
-		case "granted":
+		case granted:
 			s.uses = append(s.uses, fmt.Sprintf("%s has %s as a role", Name{a, b}, s.name))
-		case "proxied":
+		case proxied:
 			s.uses = append(s.uses, fmt.Sprintf("%s may be a proxy of %s", Name{a, b}, s.name))
 		case "default":
 			s.add(right{defaultRole, "", a, b, ""}, false)
