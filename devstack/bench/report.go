@@ -44,12 +44,12 @@ type report struct {
 	MassRotationShare float64      `json:"mass_rotation_share"`
 	Mass              []massResult `json:"mass"`
 
-	Sleeping                      int     `json:"sleeping"`
-	StartsPerS                    float64 `json:"starts_per_s"`
-	SleepingWorkerMB              float64 `json:"sleeping_worker_mb"`
-	SleepingWorkerCorePercent     float64 `json:"sleeping_worker_core_percent"`
-	RotationAmongSleepingMSMedian float64 `json:"rotation_among_sleeping_ms_median"`
-	NoopAmongSleepingMSMedian     float64 `json:"noop_among_sleeping_ms_median"`
+	Sleeping                  int         `json:"sleeping"`
+	StartsPerS                float64     `json:"starts_per_s"`
+	SleepingWorkerMB          float64     `json:"sleeping_worker_mb"`
+	SleepingWorkerCorePercent float64     `json:"sleeping_worker_core_percent"`
+	Alone                     amongResult `json:"alone"`
+	AmongSleeping             amongResult `json:"among_sleeping"`
 
 	RecoverySMedian float64 `json:"recovery_s_median"`
 	RecoverySMax    float64 `json:"recovery_s_max"`
@@ -62,6 +62,17 @@ type massResult struct {
 	NoopPerS     float64 `json:"noop_per_s"`
 	LimitPerS    float64 `json:"limit_per_s"`
 	WorkerCPUMS  float64 `json:"worker_cpu_ms_per_rotation"`
+}
+
+// amongResult is what a rotation and its parts take beside other secrets.
+type amongResult struct {
+	NoopMSMedian       float64 `json:"noop_ms_median"`
+	ActivitiesMSMedian float64 `json:"activities_ms_median"`
+	RotationMSMedian   float64 `json:"rotation_ms_median"`
+}
+
+func (a amongResult) String() string {
+	return fmt.Sprintf("%.0f ms, %.0f ms, %.0f ms", a.RotationMSMedian, a.ActivitiesMSMedian, a.NoopMSMedian)
 }
 
 func (r *report) machine(database string) {
@@ -105,7 +116,8 @@ func (r *report) table() string {
 	if r.Sleeping > 0 {
 		row(fmt.Sprintf("a worker's memory with %d sleeping secrets", r.Sleeping), fmt.Sprintf("%.0f MB", r.SleepingWorkerMB), "150 MB")
 		row("its CPU, as a share of a core", fmt.Sprintf("%.2f %%", r.SleepingWorkerCorePercent), "1 %")
-		row("among them: a rotation, a no-op workflow, medians", fmt.Sprintf("%.0f ms, %.0f ms", r.RotationAmongSleepingMSMedian, r.NoopAmongSleepingMSMedian), "")
+		row("before them: a rotation, the activities in a row, a no-op workflow, medians", r.Alone.String(), "")
+		row(fmt.Sprintf("among them and their %d accounts on one database", 2*r.Sleeping), r.AmongSleeping.String(), "as before them")
 		row("workflows started", fmt.Sprintf("%.0f/s", r.StartsPerS), "")
 	}
 	row("after a worker's death: median and last of 8 rotations under way", fmt.Sprintf("%.1f s, %.1f s", r.RecoverySMedian, r.RecoverySMax), "")
