@@ -7,12 +7,15 @@ package activities
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/activity"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/password"
 	"github.com/rotate-user/rotate-user/internal/secret"
 )
 
@@ -37,6 +40,8 @@ type Rotation struct {
 	Standby account.Name `json:"Standby"`
 	// Server is the database's host:port.
 	Server string `json:"Server"`
+	// Policy is what the server asks of a password of the standby.
+	Policy password.Policy `json:"Policy,omitzero"`
 }
 
 // attempt is one run of one activity: it learns the passwords it meets, so that
@@ -88,6 +93,17 @@ func (t *attempt) labelled(ctx context.Context, id, label string) (secret.Versio
 	v, err := t.Secrets.Labelled(ctx, id, label)
 	t.learn(v.Password)
 	return v, err
+}
+
+// user is the user of a version. It is empty where the version holds no
+// credential, as the one before a secret was put right: that is evidence of nothing.
+func (t *attempt) user(ctx context.Context, id, versionID string) (string, error) {
+	v, err := t.version(ctx, id, versionID)
+	var field *secret.FieldError
+	if errors.As(err, &field) {
+		return "", nil
+	}
+	return v.Username, err
 }
 
 // master reads the administrator's secret, which the input or the user's secret
@@ -191,15 +207,32 @@ func sessions(all []account.Session) []string {
 	return lines
 }
 
-const shown = 20
+const (
+	shown     = 20   // lines
+	lineBytes = 1000 // of each
+	textBytes = 4000 // of an error
+)
 
 // lines are at most twenty readable lines: a result is for reading, and stays
 // small in every history.
 func lines(all []string) []string {
-	if len(all) > shown {
-		return append(all[:shown:shown], fmt.Sprintf("and %d more", len(all)-shown))
+	var some []string
+	for _, line := range all[:min(len(all), shown)] {
+		some = append(some, short(line, lineBytes))
 	}
-	return all
+	if len(all) > shown {
+		some = append(some, fmt.Sprintf("and %d more", len(all)-shown))
+	}
+	return some
+}
+
+// short cuts a text to so many bytes: what a workflow carries from run to run is
+// bounded, and past that bound Temporal ends it.
+func short(text string, bytes int) string {
+	if len(text) <= bytes {
+		return text
+	}
+	return strings.ToValidUTF8(text[:bytes], "") + " …"
 }
 
 // sameServer says whether a version is for the server of a rotation.

@@ -52,7 +52,9 @@ type CloneUserResult struct {
 	Drift    []string `json:"Drift,omitempty"`
 	Warnings []string `json:"Warnings,omitempty"`
 	// InUse is who is logged in as the standby, a line for each host and program.
-	InUse []string `json:"InUse,omitempty"`
+	// InUseUnknown says that the administrator may not look.
+	InUse        []string `json:"InUse,omitempty"`
+	InUseUnknown bool     `json:"InUseUnknown,omitempty"`
 	// Digest stands for the rights and properties that both accounts have now.
 	Digest string `json:"Digest,omitempty"`
 }
@@ -79,7 +81,7 @@ func (a *Activities) CloneUser(ctx context.Context, in CloneUserInput) (result C
 	}
 	result = describe(plan)
 	result.Rotation = subject.Rotation
-	result.Rotation.Source, result.Rotation.Standby = login.Account, plan.Standby
+	result.Rotation.Source, result.Rotation.Standby, result.Rotation.Policy = login.Account, plan.Standby, plan.Policy
 	activity.GetLogger(ctx).Info("standby is equal", "secret", in.SecretID, "standby", plan.Standby.String(), "created", plan.Create, "changes", len(plan.Changes))
 	return result, nil
 }
@@ -102,7 +104,7 @@ func describe(plan *account.Plan) CloneUserResult {
 		}
 	}
 	r.Changes, r.Drift = lines(r.Changes), lines(r.Drift)
-	if !plan.SessionsKnown && !plan.Create {
+	if r.InUseUnknown = !plan.SessionsKnown && !plan.Create; r.InUseUnknown {
 		r.Warnings = append(r.Warnings, "who is logged in as "+plan.Standby.String()+" is unknown: the administrator lacks PROCESS")
 	}
 	return r
@@ -164,11 +166,9 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (subject, erro
 	p := pair{Current: current.Username, CloneUsername: in.CloneUsername, Known: in.Pair}
 	previous := d.Stages[secret.Previous]
 	if previous != "" && !slices.Contains(in.Pair, current.Username) {
-		v, err := t.version(ctx, in.SecretID, previous)
-		if err != nil {
+		if p.Previous, err = t.user(ctx, in.SecretID, previous); err != nil {
 			return subject{}, err
 		}
-		p.Previous = v.Username
 	}
 	standby, owned, err := p.standby(d.Name)
 	if err != nil {

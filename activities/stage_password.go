@@ -26,11 +26,7 @@ func (a *Activities) StagePassword(ctx context.Context, r Rotation) (result Stag
 	if err != nil {
 		return StagePasswordResult{}, err
 	}
-	policy, err := t.policy(ctx, r)
-	if err != nil {
-		return StagePasswordResult{}, err
-	}
-	generated, err := password.Generate(policy)
+	generated, err := password.Generate(r.Policy)
 	if err != nil {
 		return StagePasswordResult{}, fmt.Errorf("generate a password for %s: %w", r.Standby, err)
 	}
@@ -44,14 +40,4 @@ func (a *Activities) StagePassword(ctx context.Context, r Rotation) (result Stag
 	}
 	activity.GetLogger(ctx).Info("version staged", "secret", r.SecretID, "version", r.VersionID, "user", r.Standby.User)
 	return StagePasswordResult{Username: r.Standby.User, VersionID: r.VersionID}, nil
-}
-
-// policy asks the server what it wants of a password of the standby.
-func (t *attempt) policy(ctx context.Context, r Rotation) (p password.Policy, err error) {
-	admin, err := t.administer(ctx, r)
-	if err != nil {
-		return password.Policy{}, err
-	}
-	defer closeInto(&err, admin)
-	return admin.PasswordPolicy(ctx, r.Standby)
 }

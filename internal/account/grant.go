@@ -64,6 +64,9 @@ func (a *Admin) createWith(ctx context.Context, wanted *state, mark string) erro
 	if limit := a.server.columns[a.server.accounts()]["user"].length; limit > 0 && len([]rune(wanted.name.User)) > limit {
 		return refuse(NameTooLong, "the name %s has %d characters and this server allows %d", wanted.name, len([]rune(wanted.name.User)), limit)
 	}
+	if _, err := a.PasswordPolicy(ctx, wanted.name); err != nil {
+		return err
+	}
 	var steps []step
 	if !exists {
 		st, err := a.create(wanted, mark, Name{})

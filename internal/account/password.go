@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/rotate-user/rotate-user/internal/password"
 )
@@ -75,17 +76,22 @@ func (a *Admin) SetPassword(ctx context.Context, n, like Name, pw string, fence 
 		if err != nil {
 			return err
 		}
-		hash, err := password.Hash(model.plugin, pw)
-		if errors.Is(err, password.ErrUnsupportedPlugin) {
+		var hash []byte
+		var hashing sync.WaitGroup
+		hashing.Go(func() { hash, err = password.Hash(model.plugin, pw) }) // takes as long as the fence does
+		var stopped error
+		if fence != nil {
+			stopped = fence(ctx)
+		}
+		hashing.Wait()
+		switch {
+		case errors.Is(err, password.ErrUnsupportedPlugin):
 			return refuse(NoPassword, "%s logs in by %s, which is no password that can be set: ALTER USER %s to one of the password plugins",
 				model.name, model.plugin, model.name)
-		} else if err != nil {
+		case err != nil:
 			return fmt.Errorf("password of %s: %w", n, err)
-		}
-		if fence != nil {
-			if err := fence(ctx); err != nil {
-				return err
-			}
+		case stopped != nil:
+			return stopped
 		}
 		return a.setHash(ctx, s, model.plugin, string(hash), " ACCOUNT UNLOCK")
 	})

@@ -37,6 +37,7 @@ type Plan struct {
 	SessionsKnown bool
 	Warnings      []string // what belongs to a name and cannot be copied, and what may surprise
 	Digest        string   // SHA-256 of the source's properties and rights, for Pair.Digest
+	Policy        password.Policy
 
 	steps  []step
 	powers *powers
@@ -131,6 +132,9 @@ func (a *Admin) plan(ctx context.Context, p Pair, ps *pairState) (*Plan, error) 
 	}
 	fresh, err := a.check(p, plan, ps)
 	if err != nil {
+		return nil, err
+	}
+	if plan.Policy, err = a.PasswordPolicy(ctx, plan.Standby); err != nil {
 		return nil, err
 	}
 	if plan.powers, err = a.powers(ctx, ps.others); err != nil {
@@ -298,6 +302,14 @@ func (a *Admin) checkChangeable(n Name) error {
 	return nil
 }
 
+// atMost keeps an error readable.
+func atMost(all []string, n int) []string {
+	if len(all) > n {
+		return append(all[:n:n], fmt.Sprintf("and %d more", len(all)-n))
+	}
+	return all
+}
+
 // checkPowers refuses what the administrator may not do, all of it at once.
 func (a *Admin) checkPowers(ctx context.Context, p *powers, ps *pairState, steps []step) error {
 	lacking := p.lacking(ps.source, steps)
@@ -323,7 +335,7 @@ func (a *Admin) checkPowers(ctx context.Context, p *powers, ps *pairState, steps
 		}
 	}
 	if len(lacking) > 0 {
-		return refuse(MissingRight, "administrator %s lacks what making the clone of %s takes: %s", a.name, ps.source.name, strings.Join(lacking, "; "))
+		return refuse(MissingRight, "administrator %s lacks what making the clone of %s takes: %s", a.name, ps.source.name, strings.Join(atMost(lacking, 50), "; "))
 	}
 	return nil
 }

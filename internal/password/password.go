@@ -15,12 +15,16 @@ import (
 // policies LOW and MEDIUM, mixed_case_count being both Lower and Upper) and of MariaDB's simple_password_check. That a
 // password must not be the account's name, forwards or backwards, needs no care: chance will not make it so.
 type Policy struct {
-	Length                        int    // characters, at least; 255 at most, where MySQL's sha256_password ends
-	Lower, Upper, Digits, Special int    // characters of each class, at least
-	Exclude                       string // characters that must not occur
+	// Length in characters, at least; 255 at most, where MySQL's sha256_password ends.
+	Length int `json:"Length,omitempty"`
+	// Characters of each class, at least.
+	Lower   int `json:"Lower,omitempty"`
+	Upper   int `json:"Upper,omitempty"`
+	Digits  int `json:"Digits,omitempty"`
+	Special int `json:"Special,omitempty"`
 	// NoWords keeps the words of a dictionary out that cannot be read from here (validate_password's policy STRONG).
 	// Such a word has four characters or more: none of it fits where every fourth character is a special one.
-	NoWords bool
+	NoWords bool `json:"NoWords,omitempty"`
 }
 
 // The classes. The special characters are those that mean nothing in a URL (RFC 3986, "unreserved"), in a data source
@@ -30,6 +34,8 @@ const (
 	upper   = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	digits  = "0123456789"
 	special = "-._~"
+
+	alphabet = lower + upper + digits + special
 )
 
 const (
@@ -55,23 +61,13 @@ func Generate(p Policy) (string, error) {
 		{"digit", digits, p.Digits},
 		{"special character", special, p.Special},
 	}
-	var alphabet, required string
+	var required string
 	for _, c := range classes {
-		may := strings.Map(func(r rune) rune {
-			if strings.ContainsRune(p.Exclude, r) {
-				return -1
-			}
-			return r
-		}, c.all)
-		if may == "" {
-			return "", fmt.Errorf("a %s is needed and all of %q are excluded", c.name, c.all)
-		}
-		alphabet += may
 		if c.count > maxLength {
 			return "", fmt.Errorf("%d times a %s is asked for, and the limit is %d characters in all", c.count, c.name, maxLength)
 		}
 		for range max(c.count, minPerClass) {
-			required += pick(may)
+			required += pick(c.all)
 		}
 	}
 	if p.NoWords {
@@ -96,11 +92,10 @@ func Generate(p Policy) (string, error) {
 	if !p.NoWords {
 		return string(free), nil
 	}
-	specials := alphabet[strings.IndexFunc(alphabet, func(r rune) bool { return strings.ContainsRune(special, r) }):]
 	var text []byte
 	for i := range length {
 		if i%wordLength == wordLength-1 {
-			text = append(text, pick(specials)...)
+			text = append(text, pick(special)...)
 			continue
 		}
 		text, free = append(text, free[0]), free[1:]
