@@ -57,11 +57,9 @@ func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (resul
 	result = Deletion{SecretID: in.SecretID, MasterSecretID: master.ARN, Server: master.Address(), Accounts: []account.Name{login.Account}}
 	p := pair{Current: current.Username, CloneUsername: in.CloneUsername, Known: in.Pair}
 	if previous := d.Stages[secret.Previous]; previous != "" {
-		v, err := t.version(ctx, in.SecretID, previous)
-		if err != nil {
+		if p.Previous, err = t.user(ctx, in.SecretID, previous); err != nil {
 			return Deletion{}, err
 		}
-		p.Previous = v.Username
 	}
 	other, owned, err := p.standby(d.Name)
 	if err != nil {

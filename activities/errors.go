@@ -241,6 +241,7 @@ func (t *attempt) edge(ctx context.Context, err *error) {
 	if v.kind == ErrorUnknown {
 		text += " (an error that is not known here; it is tried again)"
 	}
+	text = short(text, textBytes)
 	options := temporal.ApplicationErrorOptions{NonRetryable: !v.retry}
 	var ours *refusal
 	if errors.As(*err, &ours) && !ours.until.IsZero() {

@@ -144,8 +144,9 @@ func (r *rotator) ask(q RotateRequest) {
 		r.request = &RotateRequest{}
 	}
 	r.request.Force = r.request.Force || q.Force
-	r.request.RevokePrevious = r.request.RevokePrevious || q.RevokePrevious
-	r.request.Grace = max(r.request.Grace, q.Grace)
+	if q.RevokePrevious && (!r.request.RevokePrevious || q.Grace < r.request.Grace) {
+		r.request.RevokePrevious, r.request.Grace = true, q.Grace // whoever wants it sooner
+	}
 }
 
 func (r *rotator) pause(workflow.Context) {

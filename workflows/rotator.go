@@ -178,6 +178,10 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 		if err := r.step(ctx, CloneUser, r.cloneUserInput(ctx), &clone); err != nil {
 			return activities.Rotation{}, false, err
 		}
+		r.current.Created = r.current.Created || clone.Created
+		// Each look has its own: what the first one changed, the next one finds equal.
+		r.current.Changes = upTo(kept*2, append(r.current.Changes, clone.Changes...))
+		r.current.Drift = upTo(kept*2, append(r.current.Drift, clone.Drift...))
 		wait := min(deadline.Sub(workflow.Now(ctx)), time.Minute)
 		if len(clone.InUse) == 0 || clone.Promoted || wait <= 0 {
 			break
@@ -193,9 +197,7 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 	r.current.VersionID = rotation.VersionID
 	r.current.Username = rotation.Standby.User
 	r.current.PreviousUsername = rotation.Source.User
-	r.current.Created = clone.Created
-	r.current.Changes, r.current.Drift, r.current.Warnings = clone.Changes, clone.Drift, clone.Warnings
-	r.current.InUse = clone.InUse
+	r.current.Warnings, r.current.InUse = clone.Warnings, clone.InUse
 	if !clone.Promoted {
 		r.Digest = clone.Digest
 		r.Usernames = []string{rotation.Source.User, rotation.Standby.User}
@@ -204,8 +206,14 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 		return activities.Rotation{}, false, temporal.NewNonRetryableApplicationError(
 			fmt.Sprintf("%s is still in use after %s: %v; nothing was changed on it but its rights", rotation.Standby, r.input.Drain, clone.InUse), ErrorStillInUse, nil)
 	}
+	if r.input.RequireDrained && clone.InUseUnknown {
+		return activities.Rotation{}, false, temporal.NewNonRetryableApplicationError(
+			fmt.Sprintf("whether %s is still in use is unknown, and RequireDrained asks for it: GRANT PROCESS ON *.* to the administrator of the master secret; nothing was changed on it but its rights", rotation.Standby), ErrorStillInUse, nil)
+	}
 	return rotation, clone.Promoted, nil
 }
+
+func upTo(n int, lines []string) []string { return lines[:min(len(lines), n)] }
 
 // step runs one activity and notes it for those who watch.
 func (r *rotator) step(ctx workflow.Context, name string, input, result any) error {
@@ -288,6 +296,7 @@ func (r *rotator) fail(ctx workflow.Context, end *Rotation, err error, promoted 
 			next = until
 		}
 		if next.After(r.WindowCloses) {
+			r.Attempts = 0 // the next window begins with short pauses again
 			r.schedule(now)
 		} else {
 			r.NextRotationDate = next
@@ -348,11 +357,13 @@ func (r *rotator) schedule(after time.Time) {
 func (r *rotator) look(ctx workflow.Context) {
 	started := workflow.Now(ctx)
 	err := workflow.ExecuteActivity(r.options(ctx, "PlanRotation"), "PlanRotation", r.cloneUserInput(ctx)).Get(ctx, nil)
+	end := Rotation{StartedAt: started, EndedAt: workflow.Now(ctx)}
 	if err == nil {
 		return
 	}
-	end := Rotation{StartedAt: started, EndedAt: workflow.Now(ctx)}
-	end.Error, end.ErrorType = explain(err)
+	if end.Error, end.ErrorType = explain(err); end.ErrorType == ErrorMinimumOverlap {
+		return // it will have passed by then
+	}
 	r.Rotations = []Rotation{end}
 	workflow.GetLogger(ctx).Error("a rotation would be refused", "secret", r.input.SecretID, "type", end.ErrorType, "error", end.Error)
 }

@@ -135,7 +135,11 @@ func (r *rotator) options(ctx workflow.Context, name string) workflow.Context {
 	}
 	o := stepOptions(r.input.ActivityTaskQueue, short(summary))
 	if name == CloneUser {
-		o = paced(o, cmp.Or(r.input.ActivityTaskQueue, workflow.GetInfo(ctx).TaskQueueName), r.WindowCloses.Sub(workflow.Now(ctx)))
+		patience := r.WindowCloses.Sub(workflow.Now(ctx))
+		if r.request != nil { // has no window
+			patience = pacedPatience
+		}
+		o = paced(o, cmp.Or(r.input.ActivityTaskQueue, workflow.GetInfo(ctx).TaskQueueName), patience)
 	}
 	return workflow.WithActivityOptions(ctx, o)
 }

@@ -167,6 +167,10 @@ func (s *Store) Stage(ctx context.Context, id, versionID string, value []byte) e
 // version still logs in.
 func (s *Store) Promote(ctx context.Context, id, from, to string, verify func(context.Context) error) error {
 	taken, err := s.move(ctx, id, Pending, to, "")
+	var moved *MovedError
+	if from == to && errors.As(err, &moved) {
+		return nil // it is promoted already, and AWSPENDING is another's by now
+	}
 	if err != nil || from == to {
 		return err
 	}
