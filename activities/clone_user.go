@@ -134,8 +134,8 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (subject, erro
 	if describeErr != nil {
 		return subject{}, describeErr
 	}
-	if !d.DeletedDate.IsZero() {
-		return subject{}, refuse(ErrorDeleted, "secret %s is scheduled for deletion on %s: restore it, or stop its rotation", d.Name, d.DeletedDate.UTC().Format(time.RFC3339))
+	if err := notDeleted(d); err != nil {
+		return subject{}, err
 	}
 	if d.RotationEnabled {
 		return subject{}, refuse(ErrorOtherRotator, "secret %s is rotated by Secrets Manager itself, and two rotators would fight: run `aws secretsmanager cancel-rotate-secret --secret-id %[1]s` first", d.Name)
@@ -186,6 +186,13 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (subject, erro
 		Proof: func() error { _, err := s.login(); return err },
 	}
 	return s, nil
+}
+
+func notDeleted(d secret.Description) error {
+	if d.DeletedDate.IsZero() {
+		return nil
+	}
+	return refuse(ErrorDeleted, "secret %s is scheduled for deletion on %s: restore it, or stop its rotation", d.Name, d.DeletedDate.UTC().Format(time.RFC3339))
 }
 
 // abandoned is how old a version under AWSPENDING must be before a rotation

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
@@ -144,6 +145,21 @@ func TestARefusalThatPassesSaysWhen(t *testing.T) {
 	var got time.Time
 	if err := atEdge(refuseUntil(want, ErrorMinimumOverlap, "x")).Details(&got); err != nil || !got.Equal(want) {
 		t.Errorf("until %s, %v: want %s", got, err, want)
+	}
+}
+
+// What a workflow carries from run to run is bounded, ten errors among it.
+func TestALongErrorIsCut(t *testing.T) {
+	a := &Activities{}
+	at := a.begin(t.Context())
+	err := refuse(ErrorUnknownPair, "%s", strings.Repeat("é", 100_000))
+	at.edge(t.Context(), &err)
+	var app *temporal.ApplicationError
+	if !errors.As(err, &app) || len(app.Message()) > textBytes+10 || !utf8.ValidString(app.Message()) {
+		t.Errorf("a text of %d bytes", len(app.Message()))
+	}
+	if got := lines([]string{strings.Repeat("x", 100_000)}); len(got[0]) > lineBytes+10 {
+		t.Errorf("a line of %d bytes", len(got[0]))
 	}
 }
 

@@ -34,7 +34,14 @@ func (a *Activities) SetPassword(ctx context.Context, r Rotation) (result SetPas
 	}
 	defer closeInto(&err, admin)
 	stillStaged := func(ctx context.Context) error {
-		return t.Secrets.StillStaged(ctx, r.SecretID, r.CurrentVersionID, r.VersionID)
+		d, err := t.Secrets.Describe(ctx, r.SecretID)
+		if err == nil {
+			err = notDeleted(d) // or the account would be unlocked that the deletion has locked
+		}
+		if err != nil {
+			return err
+		}
+		return d.StillStaged(r.CurrentVersionID, r.VersionID)
 	}
 	if err := admin.SetPassword(ctx, r.Standby, r.Source, pending.Password, stillStaged); err != nil {
 		return SetPasswordResult{}, err

@@ -303,6 +303,7 @@ func TestCommands(t *testing.T) {
 		{"start-later-refused", "start --secret-id shop/app --rotate-immediately=false", fake{statuses: known(status(workflows.Failed, failedRotation()))}},
 		{"start-again", "start --secret-id shop/app --automatically-after-days 30 --master-secret-id shop/admin", fake{running: true, statuses: known(status(workflows.Scheduled))}},
 		{"start-other-rules", "start --secret-id shop/app --automatically-after-days 7", fake{running: true, statuses: known(status(workflows.Scheduled))}},
+		{"start-other-duration", "start --secret-id shop/app --duration 3h", fake{running: true, statuses: known(status(workflows.Scheduled))}},
 		{"start-other-master", "start --secret-id shop/app --master-secret-id other --no-wait", fake{running: true, statuses: known(status(workflows.Scheduled))}},
 		{"rotate", "rotate --secret-id shop/app", fake{rotated: []any{rotation()}, statuses: known(status(workflows.Scheduled, rotation()))}},
 		{"rotate-json", "rotate --secret-id shop/app -o json", fake{rotated: []any{rotation()}, statuses: known(status(workflows.Scheduled))}},

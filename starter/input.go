@@ -27,6 +27,11 @@ func (f *rulesFlags) given() bool {
 	return f.cmd.Flags().Changed("automatically-after-days") || f.cmd.Flags().Changed("schedule-expression")
 }
 
+// differs says whether the command line names other rules than these.
+func (f *rulesFlags) differs(have workflows.RotationRules) bool {
+	return f.given() && f.rules != have || f.cmd.Flags().Changed("duration") && f.rules.Duration != have.Duration
+}
+
 // check finds what the workflow cannot tell from a schedule that was left out.
 func (f *rulesFlags) check() error {
 	if f.given() {
@@ -59,7 +64,7 @@ func (f *inputFlags) add(cmd *cobra.Command) {
 	}
 }
 
-// immediatelyFlag is for the commands that start a schedule.
+// addImmediately is for the commands that start a schedule.
 func (f *inputFlags) addImmediately(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.immediately, "rotate-immediately", true, "rotate at the start; =false looks whether it would work, and waits for the schedule")
 }

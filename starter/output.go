@@ -44,7 +44,7 @@ func (v started) text(w io.Writer) {
 	fmt.Fprintf(w, "Started. Look with: starter status --secret-id %s\n", v.SecretID)
 }
 
-// deletion is the answer when a secret is scheduled for deletion.
+// deletionView is the answer when a secret is scheduled for deletion.
 type deletionView struct {
 	secretID, workflowID string
 	state                workflows.DeletionState

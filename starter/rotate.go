@@ -105,7 +105,7 @@ func (a *app) alreadyStarted(ctx context.Context, f *inputFlags) error {
 	if err != nil {
 		return err
 	}
-	if f.given() && status.RotationRules != f.rules {
+	if f.differs(status.RotationRules) {
 		return advise("Change them with: starter reschedule --secret-id "+id,
 			"secret %s is rotated already, but by other rules: %s", id, status.RotationRules)
 	}

@@ -85,7 +85,7 @@ account would be made; 1 the rotation would be refused, or the plan failed; 2 wr
 		if status, err := a.status(ctx, input.SecretID); err == nil {
 			input.MasterSecretID = cmp.Or(input.MasterSecretID, status.MasterSecretID)
 			if status.Username != "" {
-				known = &workflows.State{Usernames: []string{status.Username, status.StandbyUsername}}
+				known = &workflows.State{Usernames: []string{status.Username, status.StandbyUsername}, Digest: status.Digest}
 			}
 		}
 		var plan activities.PlanRotationResult

@@ -69,7 +69,9 @@ func (r *rotator) receive(ctx workflow.Context, c workflow.ReceiveChannel) {
 	var err error
 	switch c.Name() {
 	case RotateUpdate:
-		c.ReceiveAsync(&rotate)
+		if !c.ReceiveAsync(&rotate) {
+			return // it could not be read, and so asks for nothing
+		}
 		err = r.mayRotate(ctx, rotate)
 		var app *temporal.ApplicationError
 		if late := errors.As(err, &app) && app.Type() == ErrorJustRotated; err == nil || late {
@@ -77,7 +79,9 @@ func (r *rotator) receive(ctx workflow.Context, c workflow.ReceiveChannel) {
 			err = nil
 		}
 	case RescheduleUpdate:
-		c.ReceiveAsync(&reschedule)
+		if !c.ReceiveAsync(&reschedule) {
+			return
+		}
 		if err = reschedule.validate(); err == nil {
 			r.reschedule(ctx, reschedule)
 		}
@@ -113,6 +117,11 @@ func (r *rotator) mayRotate(ctx workflow.Context, q RotateRequest) error {
 	}
 	if r.leaving {
 		return temporal.NewNonRetryableApplicationError("a rotation of secret "+r.input.SecretID+" has just ended: look at its status, and ask again if you want another", ErrorJustRotated, nil)
+	}
+	if !r.revokes.IsZero() && !q.RevokePrevious {
+		return temporal.NewNonRetryableApplicationError(fmt.Sprintf(
+			"a rotation of secret %s has ended but for its grace, which lasts until %s: ask for RevokePrevious to revoke the previous account now, and for another rotation after that",
+			r.input.SecretID, clock(r.revokes)), ErrorJustRotated, nil)
 	}
 	safe := r.LastRotatedDate.Add(r.input.overlap())
 	if r.current == nil && !q.Force && !r.LastRotatedDate.IsZero() && workflow.Now(ctx).Before(safe) {

@@ -126,6 +126,8 @@ type Status struct {
 	// pair. Both are empty before the first rotation has looked.
 	Username        string `json:"Username,omitempty"`
 	StandbyUsername string `json:"StandbyUsername,omitempty"`
+	// Digest stands for the rights that both had after the last rotation.
+	Digest string `json:"Digest,omitempty"`
 	// Current is the rotation under way, nil when there is none.
 	Current *Rotation `json:"Current,omitempty"`
 	// Rotations are the last ten that ended, the newest first.

@@ -3,9 +3,11 @@ package workflows_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/rotate-user/rotate-user/activities"
@@ -39,5 +41,25 @@ func TestOnlyTheFirstStepIsPaced(t *testing.T) {
 		}, queues); diff != "" {
 			t.Errorf("ActivityTaskQueue %q (-want +got):\n%s", own, diff)
 		}
+	}
+}
+
+// TestARequestWaitsForItsTurn: it has no window that could close on it.
+func TestARequestWaitsForItsTurn(t *testing.T) {
+	t.Parallel()
+	var patience time.Duration
+	w := newWorld()
+	state := asleep(start)
+	state.NextRotationDate, state.WindowCloses = start.Add(20*time.Hour), start.Add(21*time.Hour)
+	execute(t, w, start, input(nil), state, func(env *testsuite.TestWorkflowEnvironment) {
+		env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
+			if info.ActivityType.Name == workflows.CloneUser {
+				patience = info.ScheduleToCloseTimeout
+			}
+		})
+		update(env, time.Hour, workflows.RotateUpdate, raw(`{"Force":true}`))
+	})
+	if patience < 48*time.Hour {
+		t.Errorf("a request waits %s for its turn: want 48h", patience)
 	}
 }

@@ -34,6 +34,8 @@ type world struct {
 	now      func() time.Time
 	fail     func(step string, rotation int) error
 	sessions func() []string
+	changes  func() []string // that CloneUser makes, all of them drift
+	unseen   bool            // nobody may look who is logged in
 
 	promotedAlready bool // AWSCURRENT is the version of an attempt that was recorded as failed
 	rotation        int
@@ -77,6 +79,11 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 		if w.sessions != nil {
 			r.InUse = w.sessions()
 		}
+		if w.changes != nil {
+			r.Changes = w.changes()
+			r.Changed, r.Drift = len(r.Changes), r.Changes
+		}
+		r.InUseUnknown = w.unseen
 		return r, nil
 	}, activity.RegisterOptions{Name: "CloneUser"})
 	for _, name := range []string{"StagePassword", "SetPassword", "TestPassword", "PromotePassword", "RevokePrevious"} {
@@ -607,6 +614,101 @@ func TestDrainWaitsForSessionsToEnd(t *testing.T) {
 	if len(w.promoted) != 0 || r.state.Rotations[0].ErrorType != workflows.ErrorStillInUse {
 		t.Errorf("recorded %+v: want a refusal after the drain", r.state.Rotations[0])
 	}
+}
+
+// What the first look has changed, the next one finds equal.
+func TestChangesBeforeADrainAreReported(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	looks := 0
+	w.sessions = func() []string { return []string{"2 from 10.0.0.7"}[:max(0, 1-looks/3)] }
+	w.changes = func() []string {
+		if looks++; looks == 1 {
+			return []string{"take DELETE on *.* away"}
+		}
+		return nil
+	}
+	r := execute(t, w, start, raw(`{"SecretId":"s","Drain":"30m"}`), nil, nil)
+	if got := r.state.Rotations[0]; looks < 2 || !slices.Equal(got.Changes, []string{"take DELETE on *.* away"}) || !slices.Equal(got.Drift, got.Changes) {
+		t.Errorf("after %d looks: %+v", looks, got)
+	}
+}
+
+func TestRequireDrainedWantsToSeeTheSessions(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.unseen = true
+	r := execute(t, w, start, raw(`{"SecretId":"s","Drain":"10m","RequireDrained":true}`), nil, nil)
+	if got := r.state.Rotations[0]; len(w.promoted) != 0 || got.ErrorType != workflows.ErrorStillInUse || !strings.Contains(got.Error, "GRANT PROCESS") {
+		t.Errorf("recorded %+v: want a refusal that says what to grant", got)
+	}
+}
+
+func TestAGraceEndsWithTheNextRequestToRevoke(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	var first, plain, now *answer
+	r := execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
+		first = update(env, time.Hour, workflows.RotateUpdate, raw(`{"RevokePrevious":true,"Grace":"20h"}`))
+		plain = update(env, 2*time.Hour, workflows.RotateUpdate, raw(`{"Force":true}`))
+		now = update(env, 3*time.Hour, workflows.RotateUpdate, raw(`{"Force":true,"RevokePrevious":true}`))
+	})
+	var app *temporal.ApplicationError
+	if !errors.As(plain.err, &app) || app.Type() != workflows.ErrorJustRotated {
+		t.Errorf("another rotation during the grace was answered %v: want a refusal", plain.err)
+	}
+	if first.err != nil || now.err != nil || !first.result.Revoked || !now.result.Revoked {
+		t.Errorf("answers %+v, %+v: want both to be revoked", first, now)
+	}
+	if wait := r.env.Now().Sub(w.promoted[0]); len(w.promoted) != 1 || wait < time.Hour || wait > 3*time.Hour {
+		t.Errorf("revoked %s after the promotion: want it with the second request", wait)
+	}
+}
+
+func TestASignalThatCannotBeReadAsksForNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() { env.SignalWorkflow(workflows.RotateUpdate, []byte("no JSON")) }, time.Hour)
+		env.RegisterDelayedCallback(func() { env.SignalWorkflow(workflows.StopUpdate, nil) }, 2*time.Hour)
+	})
+	if len(w.calls) != 0 {
+		t.Errorf("steps %v: want none", w.calls)
+	}
+}
+
+// The next window begins with short pauses again, whatever the one before has come to.
+func TestEachWindowBeginsWithShortPauses(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.fail = func(string, int) error { return temporal.NewNonRetryableApplicationError("down", "AccessDenied", nil) }
+	state := asleep(start)
+	state.NextRotationDate, state.WindowCloses, state.Attempts = start.Add(time.Hour), start.Add(90*time.Minute), 6
+	r := execute(t, w, start, input(nil), state, nil)
+	if r.state.Attempts != 0 || !r.state.NextRotationDate.After(start.Add(24*time.Hour)) {
+		t.Errorf("attempts %d, next %s: want none counted for the next window", r.state.Attempts, r.state.NextRotationDate)
+	}
+}
+
+func TestTheOverlapIsNoFailureOfALook(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.fail = func(string, int) error {
+		return temporal.NewNonRetryableApplicationError("safe from 12:00", workflows.ErrorMinimumOverlap, nil)
+	}
+	execute(t, w, start, raw(`{"SecretId":"s","RotateImmediately":false}`), nil, func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() {
+			var s workflows.Status
+			v, err := env.QueryWorkflow(workflows.StatusQuery)
+			if err == nil {
+				err = v.Get(&s)
+			}
+			if err != nil || s.RotationStatus != workflows.Scheduled {
+				t.Errorf("status %+v, %v: want it to be scheduled", s, err)
+			}
+			env.SignalWorkflow(workflows.StopUpdate, nil)
+		}, time.Hour)
+	})
 }
 
 func TestACancellationNeverCutsARotation(t *testing.T) {

@@ -46,7 +46,8 @@ type State struct {
 }
 
 const (
-	kept = 10 // rotations in State
+	kept  = 10 // rotations in State
+	shown = 20 // lines of a rotation's changes
 
 	// firstWindow is how long a rotation at the start is tried again: a schedule
 	// has no window for it.
@@ -68,8 +69,9 @@ type rotator struct {
 	ended   *Rotation // what this run's rotation came to
 	changed bool      // a message changed the state; the run gives way to the next
 	stopped bool
-	leaving bool // no rotation begins in this run any more
-	asked   bool // the worker was asked about the search attributes
+	leaving bool      // no rotation begins in this run any more
+	asked   bool      // the worker was asked about the search attributes
+	revokes time.Time // when a grace ends that has begun
 }
 
 func (w Workflows) begin(ctx workflow.Context, input RotateUserInput, carried *State) (*rotator, error) {
@@ -180,8 +182,8 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 		}
 		r.current.Created = r.current.Created || clone.Created
 		// Each look has its own: what the first one changed, the next one finds equal.
-		r.current.Changes = upTo(kept*2, append(r.current.Changes, clone.Changes...))
-		r.current.Drift = upTo(kept*2, append(r.current.Drift, clone.Drift...))
+		r.current.Changes = atMost(shown, append(r.current.Changes, clone.Changes...))
+		r.current.Drift = atMost(shown, append(r.current.Drift, clone.Drift...))
 		wait := min(deadline.Sub(workflow.Now(ctx)), time.Minute)
 		if len(clone.InUse) == 0 || clone.Promoted || wait <= 0 {
 			break
@@ -213,7 +215,7 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 	return rotation, clone.Promoted, nil
 }
 
-func upTo(n int, lines []string) []string { return lines[:min(len(lines), n)] }
+func atMost(n int, lines []string) []string { return lines[:min(len(lines), n)] }
 
 // step runs one activity and notes it for those who watch.
 func (r *rotator) step(ctx workflow.Context, name string, input, result any) error {
@@ -239,16 +241,34 @@ func (r *rotator) revokePrevious(ctx workflow.Context, rotation activities.Rotat
 		return temporal.NewNonRetryableApplicationError(
 			"version "+rotation.VersionID+" had been promoted by the attempt before, and what it replaced is not revoked: ask again", ErrorJustRotated, nil)
 	}
-	if grace := time.Duration(r.request.Grace); grace > 0 {
-		if err := workflow.NewTimerWithOptions(ctx, grace, workflow.TimerOptions{Summary: "grace before " + rotation.Source.String() + " is revoked"}).Get(ctx, nil); err != nil {
-			return err
-		}
+	if err := r.waitForGrace(ctx, rotation.Source.String()); err != nil {
+		return err
 	}
 	if err := r.step(ctx, RevokePrevious, rotation, nil); err != nil {
 		return err
 	}
 	r.current.Revoked = true
 	return nil
+}
+
+// waitForGrace ends sooner where another request comes with a shorter grace, or none.
+func (r *rotator) waitForGrace(ctx workflow.Context, account string) error {
+	promoted := workflow.Now(ctx)
+	for {
+		grace := r.request.Grace
+		r.revokes = promoted.Add(time.Duration(grace))
+		left := r.revokes.Sub(workflow.Now(ctx))
+		if left <= 0 {
+			return nil
+		}
+		timers, cancel := workflow.WithCancel(ctx)
+		timer := workflow.NewTimerWithOptions(timers, left, workflow.TimerOptions{Summary: "grace before " + account + " is revoked"})
+		err := workflow.Await(ctx, func() bool { return timer.IsReady() || r.request.Grace < grace })
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // record notes how the rotation ended and when the next one is due.

@@ -35,6 +35,7 @@ func (r *rotator) status() Status {
 		RotationRules:   r.input.rules(),
 		LastRotatedDate: r.LastRotatedDate,
 		DatabaseHost:    r.DatabaseHost,
+		Digest:          r.Digest,
 		Current:         r.current,
 		Rotations:       r.Rotations,
 	}

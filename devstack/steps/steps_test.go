@@ -39,6 +39,7 @@ type lab struct {
 
 	server *mysqld.Server
 	admin  *sql.DB
+	dialer *account.Dialer
 	sm     *endpoint.Server
 	client *secretsmanager.Client
 	env    *testsuite.TestActivityEnvironment
@@ -68,7 +69,7 @@ func newLab(t *testing.T, s *mysqld.Server) *lab {
 	}
 	dialer := &account.Dialer{RootCAs: roots}
 	t.Cleanup(func() { dialer.Close() })
-	l := &lab{T: t, server: s, admin: admin, sm: sm, client: client, user: "u" + strings.ReplaceAll(uuid.NewString(), "-", "")[:12]}
+	l := &lab{dialer: dialer, T: t, server: s, admin: admin, sm: sm, client: client, user: "u" + strings.ReplaceAll(uuid.NewString(), "-", "")[:12]}
 	var suite testsuite.WorkflowTestSuite
 	l.env = suite.NewTestActivityEnvironment()
 	l.env.RegisterActivity(&activities.Activities{Secrets: secret.NewStore(client), Accounts: dialer})
@@ -132,6 +133,14 @@ func (l *lab) value(fields map[string]any) string {
 func (l *lab) create(name string, fields map[string]any) {
 	l.Helper()
 	if _, err := l.client.CreateSecret(l.Context(), &secretsmanager.CreateSecretInput{Name: &name, SecretString: aws.String(l.value(fields))}); err != nil {
+		l.Fatal(err)
+	}
+}
+
+// forgetSettings lets the next session ask for all settings of the server.
+func (l *lab) forgetSettings() {
+	l.Helper()
+	if err := l.dialer.Close(); err != nil {
 		l.Fatal(err)
 	}
 }
@@ -520,6 +529,109 @@ func TestAStagedVersionThatWasAbandonedIsTakenOver(t *testing.T) {
 		l.rotate()
 		l.mustLogIn(secret.Current, l.user+"_clone")
 		l.mustLogIn(secret.Previous, l.user)
+	})
+}
+
+func TestAPreviousVersionThatHoldsNoCredentialRefusesNothing(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.putText("changeme")
+		l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master"})
+		l.rotate()
+		l.mustLogIn(secret.Current, l.user+"_clone")
+	})
+}
+
+// The promotion took effect and its answer was lost; then somebody else has staged a version.
+func TestAPromotedVersionEndsBesideAnotherStagedOne(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		r := l.rotate()
+		l.put(map[string]any{"username": l.user, "password": "Another.1"}, "AWSPENDING")
+		l.input.EarlierVersionID = r.VersionID
+		again, err := l.clone()
+		if err != nil || !again.Promoted {
+			t.Fatalf("CloneUser answered %+v, %v: want it to know its version", again, err)
+		}
+		if err := l.step("PromotePassword", again.Rotation); err != nil {
+			t.Error(err)
+		}
+		l.mustLogIn(secret.Current, l.user+"_clone")
+	})
+}
+
+func TestADeletedSecretsAccountIsNotUnlocked(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		r, err := l.clone()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.step("StagePassword", r.Rotation); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.client.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("app")}); err != nil {
+			t.Fatal(err)
+		}
+		err = l.step("SetPassword", r.Rotation)
+		var app *temporal.ApplicationError
+		if !errors.As(err, &app) || app.Type() != activities.ErrorDeleted {
+			t.Errorf("SetPassword answered %v: want a refusal", err)
+		}
+	})
+}
+
+func TestThePasswordPolicyOfTheServer(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		var refused, met []string // settings
+		if s.Engine == mysqld.MySQL {
+			l.sql("INSTALL COMPONENT 'file://component_validate_password'")
+			t.Cleanup(func() { l.sql("UNINSTALL COMPONENT 'file://component_validate_password'") })
+			refused = []string{"SET GLOBAL validate_password.length = 300"}
+			met = []string{"SET GLOBAL validate_password.length = 60", "SET GLOBAL validate_password.special_char_count = 9"}
+		} else {
+			l.sql("INSTALL SONAME 'simple_password_check'")
+			t.Cleanup(func() { l.sql("UNINSTALL SONAME 'simple_password_check'"); l.sql("SET GLOBAL strict_password_validation = ON") })
+			met = []string{"SET GLOBAL strict_password_validation = OFF", "SET GLOBAL simple_password_check_minimal_length = 60", "SET GLOBAL simple_password_check_other_characters = 9"}
+		}
+		for _, statement := range refused {
+			l.sql(statement)
+		}
+		before := l.snapshot()
+		for _, name := range []string{"PlanRotation", "CloneUser"} {
+			_, err := l.env.ExecuteActivity(name, l.input)
+			var app *temporal.ApplicationError
+			if !errors.As(err, &app) || app.Type() != account.PasswordPolicy || !app.NonRetryable() {
+				t.Errorf("%s answered %v: want a refusal for the password policy", name, err)
+			}
+		}
+		if diff := cmp.Diff(before, l.snapshot()); diff != "" {
+			t.Errorf("the refused rotation changed something:\n%s", diff)
+		}
+
+		for _, statement := range met {
+			l.sql(statement)
+		}
+		l.forgetSettings()
+		l.rotate()
+		out, err := l.client.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("app")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := secret.Parse([]byte(*out.SecretString))
+		if err != nil {
+			t.Fatal(err)
+		}
+		special := 0
+		for _, r := range c.Password {
+			if strings.ContainsRune("-._~", r) {
+				special++
+			}
+		}
+		if len(c.Password) < 60 || special < 9 {
+			t.Errorf("a password of %d characters, %d of them special: want 60 and 9", len(c.Password), special)
+		}
 	})
 }
 

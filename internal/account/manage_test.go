@@ -111,7 +111,7 @@ func TestRevoke(t *testing.T) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		sessions, known, err := b.admin.Sessions(ctx, "app")
+		sessions, known, err := b.admin.sessions(ctx, "app", nil)
 		if err != nil || !known || len(sessions) != 1 || sessions[0].Count != 1 {
 			b.Fatalf("sessions %+v, known %v, %v", sessions, known, err)
 		}

@@ -2,7 +2,8 @@ package account
 
 import "fmt"
 
-// Refusal is the error of a check made before anything was written. Its text names the account and says what to do.
+// Refusal is the error of a check made before anything was written, or of a comparison after it. Its text names the account
+// and says what to do.
 type Refusal struct {
 	Reason  string // a short stable word, one of those below
 	Message string
@@ -35,6 +36,7 @@ const (
 	BadGrant         = "BadGrant"         // a grant for a new account that cannot be understood
 	Unsupported      = "Unsupported"      // a server too old
 	Busy             = "Busy"             // another session is changing the account
+	Stale            = "Stale"            // the server's memory does not hold what its grant tables say
 )
 
 func refuse(reason, format string, args ...any) error {

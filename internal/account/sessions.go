@@ -14,13 +14,9 @@ type Session struct {
 	Count   int
 }
 
-// Sessions counts the connections that are logged in as a user, on this server alone. known is false where the
-// administrator may not see other users' connections, which the server itself would answer with none.
-func (a *Admin) Sessions(ctx context.Context, user string) (sessions []Session, known bool, err error) {
-	return a.sessions(ctx, user, nil)
-}
-
-// sessions reads the administrator's powers if it needs them and they are not given.
+// sessions counts the connections that are logged in as a user, on this server alone. known is false where the administrator
+// may not see other users' connections, which the server itself would answer with none. It reads the administrator's powers
+// if it needs them and they are not given.
 func (a *Admin) sessions(ctx context.Context, user string, p *powers) (sessions []Session, known bool, err error) {
 	var rows []row
 	if !a.server.mariadb && a.server.on("performance_schema") {

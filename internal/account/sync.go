@@ -55,13 +55,13 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 				return done, err
 			}
 			if left = rememberedDifferences(plan.Source, inUse, plan.Standby, plan.memory); left != nil {
-				return done, fmt.Errorf("%s and %s are equal in the grant tables and not in the server's memory, which FLUSH PRIVILEGES may mend: %s",
+				return done, refuse(Stale, "%s and %s are equal in the grant tables and not in the server's memory, which FLUSH PRIVILEGES may mend: %s",
 					plan.Source, plan.Standby, strings.Join(left, "; "))
 			}
 			return done, nil
 		}
 		if pass > passes {
-			return done, fmt.Errorf("%s is still not equal to %s after %d passes: %s", plan.Standby, plan.Source, passes, strings.Join(left, "; "))
+			return done, refuse(Busy, "%s is still not equal to %s after %d passes, as if somebody else changes them too: %s", plan.Standby, plan.Source, passes, strings.Join(left, "; "))
 		}
 		if p.Proof != nil {
 			if err := p.Proof(); err != nil {

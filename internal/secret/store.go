@@ -122,14 +122,10 @@ func (s *Store) Version(ctx context.Context, id, versionID string) (Version, err
 // StillStaged makes sure that a rotation may go on: AWSPENDING is on its
 // version, and AWSCURRENT on the one that it began from. The error is a
 // *MovedError when one of them is not.
-func (s *Store) StillStaged(ctx context.Context, id, current, versionID string) error {
-	d, err := s.Describe(ctx, id)
-	if err != nil {
-		return err
-	}
+func (d Description) StillStaged(current, versionID string) error {
 	for label, want := range map[string]string{Current: current, Pending: versionID} {
 		if d.Stages[label] != want {
-			return fmt.Errorf("secret %s: %w", id, &MovedError{Label: label, Want: want, Have: d.Stages[label]})
+			return fmt.Errorf("secret %s: %w", d.Name, &MovedError{Label: label, Want: want, Have: d.Stages[label]})
 		}
 	}
 	return nil
