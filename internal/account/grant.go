@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-
-	"github.com/rotate-user/rotate-user/internal/password"
 )
 
 // Create makes a limited account, locked and with a password that nobody knows, or completes one that it made before with
@@ -24,10 +22,7 @@ func (a *Admin) Create(ctx context.Context, n Name, grants []string, mark string
 	if err := a.checkChangeable(n); err != nil {
 		return err
 	}
-	wanted := &state{name: n, plugin: password.CachingSHA2, properties: map[string]string{}, rights: map[right]bool{}}
-	if _, ok := a.server.columns["user"]["user_attributes"]; a.server.mariadb || !ok {
-		wanted.plugin = password.Native
-	}
+	wanted := &state{name: n, plugin: a.usualPlugin(), properties: map[string]string{}, rights: map[right]bool{}}
 	for _, g := range grants {
 		rights, err := a.parseGrant(g)
 		if err != nil {

@@ -64,6 +64,14 @@ func (a *Admin) identified(plugin, hash string) string {
 	return verb + quoteIdentifier(plugin) + as + quoteLiteral(hash)
 }
 
+// usualPlugin is what an account logs in by unless it was told otherwise.
+func (a *Admin) usualPlugin() string {
+	if _, ok := a.server.columns["user"]["user_attributes"]; a.server.mariadb || !ok {
+		return password.Native
+	}
+	return password.CachingSHA2
+}
+
 // SetPassword gives the account n a new password for the authentication plugin of the account like, which may be n
 // itself, discards a second password and unlocks the account. The server gets a hash. The session that alters is the one
 // that holds the lock on the account; fence, which may be nil, is called in between and stops it by an error.
@@ -71,27 +79,32 @@ func (a *Admin) SetPassword(ctx context.Context, n, like Name, pw string, fence 
 	if err := a.checkWritable(); err != nil {
 		return err
 	}
+	// A hash takes as long as the round trips before it is needed; which one is needed is known only after them.
+	likely := a.usualPlugin()
+	var hash []byte
+	var hashErr error
+	var hashing sync.WaitGroup
+	hashing.Go(func() { hash, hashErr = password.Hash(likely, pw) })
+	defer hashing.Wait()
 	return a.locked(ctx, n.User, func(ctx context.Context) error {
 		s, model, err := a.readPair(ctx, n, like)
 		if err != nil {
 			return err
 		}
-		var hash []byte
-		var hashing sync.WaitGroup
-		hashing.Go(func() { hash, err = password.Hash(model.plugin, pw) }) // takes as long as the fence does
-		var stopped error
-		if fence != nil {
-			stopped = fence(ctx)
-		}
 		hashing.Wait()
-		switch {
-		case errors.Is(err, password.ErrUnsupportedPlugin):
+		if model.plugin != likely {
+			hash, hashErr = password.Hash(model.plugin, pw)
+		}
+		if errors.Is(hashErr, password.ErrUnsupportedPlugin) {
 			return refuse(NoPassword, "%s logs in by %s, which is no password that can be set: ALTER USER %s to one of the password plugins",
 				model.name, model.plugin, model.name)
-		case err != nil:
-			return fmt.Errorf("password of %s: %w", n, err)
-		case stopped != nil:
-			return stopped
+		} else if hashErr != nil {
+			return fmt.Errorf("password of %s: %w", n, hashErr)
+		}
+		if fence != nil {
+			if err := fence(ctx); err != nil {
+				return err
+			}
 		}
 		return a.setHash(ctx, s, model.plugin, string(hash), " ACCOUNT UNLOCK")
 	})
