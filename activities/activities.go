@@ -118,6 +118,9 @@ func (t *attempt) master(ctx context.Context, given string, user secret.Version)
 	if err != nil {
 		return secret.Version{}, fmt.Errorf("master secret: %w", err)
 	}
+	if m.ARN == user.ARN {
+		return secret.Version{}, refuse(ErrorNoMaster, "secret %s is named as its own master secret: give the secret of an administrator", user.Name)
+	}
 	if given != "" && user.MasterARN != "" && !m.Is(user.MasterARN) {
 		return secret.Version{}, refuse(ErrorNoMaster, "MasterSecretId %s is not the secret that \"masterarn\" of secret %s names (%s): give one of the two, or the same", given, user.Name, user.MasterARN)
 	}

@@ -25,8 +25,8 @@ type Deletion struct {
 }
 
 // FindAccounts reads, before anything is changed, which accounts go with a
-// secret. in.CloneUsername is the other one of the pair where the secret does
-// not tell.
+// secret, and refuses those that could not be locked and dropped.
+// in.CloneUsername is the other one of the pair where the secret does not tell.
 func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (result Deletion, err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
@@ -68,20 +68,24 @@ func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (resul
 	if !owned && p.Previous != "" && p.Previous != p.Current {
 		return Deletion{}, refuse(ErrorUnknownPair, "AWSPREVIOUS of secret %s is for user %s: give it as CloneUsername if it goes with the secret, or take the label off", d.Name, p.Previous)
 	}
-	if !owned {
-		return result, nil
-	}
 	admin, err := t.admin(ctx, master)
 	if err != nil {
 		return Deletion{}, err
 	}
 	defer closeInto(&err, admin)
-	names, err := admin.Exists(ctx, other)
-	if err != nil {
-		return Deletion{}, err
+	if owned {
+		names, err := admin.Exists(ctx, other)
+		if err != nil {
+			return Deletion{}, err
+		}
+		if standby := (account.Name{User: other, Host: login.Account.Host}); slices.Contains(names, standby) {
+			result.Accounts = append(result.Accounts, standby)
+		}
 	}
-	if standby := (account.Name{User: other, Host: login.Account.Host}); slices.Contains(names, standby) {
-		result.Accounts = append(result.Accounts, standby)
+	for _, name := range result.Accounts { // what is refused later finds the secret scheduled for deletion already
+		if err := admin.MayDrop(ctx, name); err != nil {
+			return Deletion{}, err
+		}
 	}
 	return result, nil
 }

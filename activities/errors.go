@@ -122,11 +122,12 @@ var mysqlVerdicts = map[uint16]verdict{
 	3638: {ErrorDatabase, false, ""},                                                                                                                                                                                                                                               // the password is in the history
 	3879: {ErrorAccessDenied, false, ""},                                                                                                                                                                                                                                           // partial revokes
 	3955: {ErrorAccessDenied, false, ""},                                                                                                                                                                                                                                           // account is locked for failed logins
+	4006: {ErrorAccessDenied, false, "give those objects another definer, or GRANT ALLOW_NONEXISTENT_DEFINER (SET_USER_ID before MySQL 8.2) ON *.* to the administrator"},                                                                                                          // the account to drop is the definer of objects
 	4031: {ErrorUnreachable, true, ""},                                                                                                                                                                                                                                             // disconnected for inactivity
 	4151: {ErrorAccessDenied, false, ""},                                                                                                                                                                                                                                           // account is locked (MariaDB)
 }
 
-var mysqlQuotable = []uint16{1040, 1044, 1045, 1049, 1053, 1095, 1129, 1130, 1142, 1143, 1146, 1203, 1205, 1213, 1226, 1227, 1290, 1396, 1410, 1449, 1470, 1524, 1698, 1819, 1820, 1836, 1862, 3118, 3159, 3523, 3638, 3879, 3955, 4151}
+var mysqlQuotable = []uint16{1040, 1044, 1045, 1049, 1053, 1095, 1129, 1130, 1142, 1143, 1146, 1203, 1205, 1213, 1226, 1227, 1290, 1396, 1410, 1449, 1470, 1524, 1698, 1819, 1820, 1836, 1862, 3118, 3159, 3523, 3638, 3879, 3955, 4006, 4151}
 
 // secretsManagerVerdicts is the table for the error codes of AWS. A code that
 // is not in it is retried when the SDK blames the server, and not when it

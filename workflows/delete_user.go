@@ -171,6 +171,9 @@ func (in DeleteUserInput) Validate() error {
 	if err := validSecretID("MasterSecretId", in.MasterSecretID, false); err != nil {
 		return err
 	}
+	if in.MasterSecretID == in.SecretID {
+		return errOwnMaster
+	}
 	if in.RecoveryWindowInDays == 0 && in.typed.has("RecoveryWindowInDays") || in.RecoveryWindowInDays != 0 && (in.RecoveryWindowInDays < 7 || in.RecoveryWindowInDays > 30) {
 		return fmt.Errorf("RecoveryWindowInDays is %d: 7 to 30", in.RecoveryWindowInDays)
 	}

@@ -61,7 +61,7 @@ func (in RotateUserInput) Validate() error {
 		return err
 	}
 	if in.MasterSecretID == in.SecretID {
-		return errors.New("MasterSecretId is the secret itself: name the secret of an administrator")
+		return errOwnMaster
 	}
 	if err := in.rules().Validate(); err != nil {
 		return fmt.Errorf("RotationRules: %w", err)
@@ -74,6 +74,8 @@ func (in RotateUserInput) Validate() error {
 	}
 	return nil
 }
+
+var errOwnMaster = errors.New("MasterSecretId is the secret itself: name the secret of an administrator")
 
 const (
 	maxDrain       = 24 * time.Hour

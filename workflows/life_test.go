@@ -80,6 +80,7 @@ func TestTheOtherWorkflowsRefuseWrongInput(t *testing.T) {
 		{"ValidateSecretWorkflow", `{}`, "SecretId"},
 		{"ValidateSecretWorkflow", `{"SecretId":"s","x":1}`, "x"},
 		{"PlanRotationWorkflow", `{"SecretId":"s","Drain":5}`, "Drain"},
+		{"DeleteUserWorkflow", `{"SecretId":"s","MasterSecretId":"s"}`, "MasterSecretId"},
 		{"DeleteUserWorkflow", `{"SecretId":"s","RecoveryWindowInDays":6}`, "RecoveryWindowInDays"},
 		{"DeleteUserWorkflow", `{"SecretId":"s","RecoveryWindowInDays":0}`, "RecoveryWindowInDays"},
 		{"DeleteUserWorkflow", `{"SecretId":"s","RecoveryWindowInDays":31}`, "RecoveryWindowInDays"},

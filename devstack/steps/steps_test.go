@@ -647,6 +647,101 @@ func TestUnknownFieldsSurvive(t *testing.T) {
 	})
 }
 
+// administrator makes one with few rights, and its secret.
+func (l *lab) administrator(grants ...string) string {
+	l.Helper()
+	name := "a" + l.user
+	l.sql("CREATE USER " + name + "@'%' IDENTIFIED BY 'Admin.Passw0rd'")
+	l.Cleanup(func() { l.sql("DROP USER " + name + "@'%'") })
+	for _, g := range append(grants, "SELECT ON mysql.*") {
+		l.sql("GRANT " + g + " TO " + name + "@'%'")
+	}
+	l.create(name, map[string]any{"username": name, "password": "Admin.Passw0rd"})
+	return name
+}
+
+// definer makes the user the definer of a procedure in a schema of the user's name.
+func (l *lab) definer() (schema string) {
+	l.Helper()
+	l.sql("CREATE DATABASE " + l.user)
+	l.Cleanup(func() { l.sql("DROP DATABASE " + l.user) })
+	l.sql("CREATE DEFINER=" + l.user + "@'%' PROCEDURE " + l.user + ".pay() SELECT 1")
+	return l.user
+}
+
+// deletion finds the accounts of the lab's secret.
+func (l *lab) deletion() activities.Deletion {
+	l.Helper()
+	value, err := l.env.ExecuteActivity("FindAccounts", l.input)
+	if err != nil {
+		l.Fatal(err)
+	}
+	var d activities.Deletion
+	if err := value.Get(&d); err != nil {
+		l.Fatal(err)
+	}
+	return d
+}
+
+func TestADeletionIsRefusedBeforeTheSecretIsScheduled(t *testing.T) {
+	cases := []struct {
+		name    string
+		engine  string
+		arrange func(*lab)
+		kind    string
+		says    string
+	}{
+		{"its own master", "", func(l *lab) {
+			l.put(map[string]any{"username": l.server.AdminUser, "password": l.server.AdminPassword, "masterarn": "app"})
+		}, activities.ErrorNoMaster, "its own master"},
+		{"the administrator's", "", func(l *lab) {
+			for range 2 { // AWSPREVIOUS is another user's after one
+				l.put(map[string]any{"username": l.server.AdminUser, "password": l.server.AdminPassword, "masterarn": "master"})
+			}
+		}, account.Administrator, "another administrator"},
+		{"the server's", "", func(l *lab) {
+			l.sql("CREATE USER rds" + l.user + "@'%' IDENTIFIED BY 'First.Passw0rd'")
+			l.Cleanup(func() { l.sql("DROP USER rds" + l.user + "@'%'") })
+			for range 2 {
+				l.put(map[string]any{"username": "rds" + l.user, "password": "First.Passw0rd", "masterarn": "master"})
+			}
+		}, account.ServerAccount, "never changed"},
+		{"a reader", "", func(l *lab) {
+			l.sql("SET GLOBAL read_only = ON")
+			l.Cleanup(func() { l.sql("SET GLOBAL read_only = OFF") })
+		}, account.ReadOnly, "read_only"},
+		{"an administrator who may not", "", func(l *lab) {
+			l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": l.administrator()})
+		}, account.MissingRight, "CREATE USER"},
+		{"the other account is a definer", "mysql", func(l *lab) {
+			l.put(map[string]any{"username": l.user, "password": "First.Passw0rd"})
+			l.input.MasterSecretID = "master"
+			l.rotate()
+			l.input.MasterSecretID = l.administrator("CREATE USER ON *.*", "EXECUTE ON "+l.definer()+".*")
+		}, account.MissingRight, "ALLOW_NONEXISTENT_DEFINER"},
+	}
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		for _, c := range cases {
+			if c.engine != "" && c.engine != s.Engine {
+				continue
+			}
+			t.Run(c.name, func(t *testing.T) {
+				l := newLab(t, s)
+				c.arrange(l)
+				before := l.snapshot()
+				_, err := l.env.ExecuteActivity("FindAccounts", l.input)
+				var app *temporal.ApplicationError
+				if !errors.As(err, &app) || app.Type() != c.kind || !strings.Contains(app.Message(), c.says) {
+					t.Errorf("FindAccounts answered %v: want a refusal of type %s that says %q", err, c.kind, c.says)
+				}
+				if diff := cmp.Diff(before, l.snapshot()); diff != "" {
+					t.Errorf("the refused deletion changed something:\n%s", diff)
+				}
+			})
+		}
+	})
+}
+
 func TestCreateLeavesNothingBehindWhereTheSecretMayNotBeMade(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)

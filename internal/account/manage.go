@@ -2,19 +2,74 @@ package account
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 )
 
-// Lock locks an account: new logins fail, open sessions go on.
+// MayDrop refuses what would stop an account from being locked, unlocked or dropped, as far as the administrator can see
+// it. It writes nothing.
+func (a *Admin) MayDrop(ctx context.Context, n Name) error {
+	if err := a.checkWritable(); err != nil {
+		return err
+	}
+	if err := a.survey(ctx); err != nil {
+		return err
+	}
+	if err := a.checkChangeable(n); err != nil {
+		return err
+	}
+	states, err := a.read(ctx, n.User)
+	if err != nil {
+		return err
+	}
+	p, err := a.powers(ctx, states)
+	if err != nil {
+		return err
+	}
+	var account []*state
+	for _, s := range states {
+		if s.name.same(n) {
+			account = append(account, s)
+		}
+	}
+	if lacking := p.lackingToChange(account...); len(lacking) > 0 {
+		return refuse(MissingRight, "administrator %s lacks what locking and dropping %s takes: %s", a.name, n, strings.Join(lacking, "; "))
+	}
+	return a.checkDefiner(ctx, p, n)
+}
+
+// checkDefiner refuses an account that is the definer of objects and so cannot be dropped. MySQL asks for a right of its
+// own, whose name has changed.
+func (a *Admin) checkDefiner(ctx context.Context, p *powers, n Name) error {
+	if !a.server.keepsDefiners() || p.dynamic("ALLOW_NONEXISTENT_DEFINER") || p.dynamic("SET_USER_ID") {
+		return nil
+	}
+	rows, err := a.defined(ctx, n)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	var objects []string
+	for _, r := range rows {
+		objects = append(objects, r.text("n")+" "+r.text("kind"))
+	}
+	return refuse(MissingRight, "%s is the definer of %s, and administrator %s may not drop it: give them another definer,"+
+		" or GRANT ALLOW_NONEXISTENT_DEFINER (SET_USER_ID before MySQL 8.2) ON *.* TO %s and leave them without one", n, strings.Join(objects, ", "), a.name, a.name)
+}
+
+// Lock locks an account: new logins fail, open sessions go on. That it does not exist is no error.
 func (a *Admin) Lock(ctx context.Context, n Name) error { return a.alter(ctx, n, "ACCOUNT LOCK") }
 
-// Unlock unlocks an account.
+// Unlock unlocks an account. That it does not exist is no error.
 func (a *Admin) Unlock(ctx context.Context, n Name) error { return a.alter(ctx, n, "ACCOUNT UNLOCK") }
 
 func (a *Admin) alter(ctx context.Context, n Name, clause string) error {
-	if _, _, err := a.readPair(ctx, n, n); err != nil {
+	_, _, err := a.readPair(ctx, n, n)
+	if r, ok := errors.AsType[*Refusal](err); ok && r.Reason == NoSuchAccount {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	if err := a.exec(ctx, "ALTER USER "+n.String()+" "+clause); err != nil {

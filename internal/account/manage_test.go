@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -138,14 +139,77 @@ func TestRevoke(t *testing.T) {
 		if names, err := b.admin.Exists(ctx, "app"); err != nil || len(names) > 0 {
 			b.Errorf("after the drop there are %v, %v", names, err)
 		}
-		if err := b.admin.Lock(ctx, app); !refused(err, NoSuchAccount) {
-			b.Errorf("locking no account gives %v", err)
+		if err := errors.Join(b.admin.Lock(ctx, app), b.admin.Unlock(ctx, app)); err != nil {
+			b.Errorf("locking and unlocking no account gives %v", err)
 		}
 		if err := b.admin.Drop(ctx, Name{b.server.AdminUser, "localhost"}); !refused(err, Administrator) {
 			b.Errorf("the administrator dropping himself gives %v", err)
 		}
 		if err := b.admin.Drop(ctx, Name{"root", "localhost"}); !refused(err, ServerAccount) {
 			b.Errorf("dropping root gives %v", err)
+		}
+	})
+}
+
+// What a drop would be refused for is refused before it, and nothing else is.
+func TestMayDrop(t *testing.T) {
+	definer := "GRANT ALLOW_NONEXISTENT_DEFINER ON *.* TO %s"
+	tests := []struct {
+		name, engine string
+		statements   []string
+		admin        []string // nil: what the least administrator has
+		account      Name
+		reason       string // empty: it may be dropped
+		says         string
+	}{
+		{name: "may", account: Name{"app", "%"}},
+		{name: "absent", account: Name{"app", "10.%"}},
+		{name: "server's", account: Name{"root", "localhost"}, reason: ServerAccount, says: "'root'@'localhost'"},
+		{name: "administrator", account: Name{"ops", "%"}, reason: Administrator, says: "'ops'@'%'"},
+		{name: "read only", statements: []string{"SET GLOBAL read_only = ON"}, account: Name{"app", "%"}, reason: ReadOnly, says: "read_only"},
+		{name: "no right", admin: least[1:], account: Name{"app", "%"}, reason: MissingRight, says: "CREATE USER on *.*"},
+		{name: "system user", engine: "mysql", statements: []string{"GRANT SYSTEM_USER ON *.* TO app"}, account: Name{"app", "%"}, reason: MissingRight, says: "SYSTEM_USER, as 'app'@'%' has it"},
+		{name: "definer", engine: "mysql", statements: []string{"CREATE DEFINER=app PROCEDURE shop.pay() SELECT 1"}, admin: append(slices.Clone(least), "GRANT EXECUTE ON shop.* TO %s"),
+			account: Name{"app", "%"}, reason: MissingRight, says: "1 routines, and administrator 'ops'@'%' may not drop it"},
+		{name: "definer to drop", engine: "mysql", statements: []string{"CREATE DEFINER=app PROCEDURE shop.pay() SELECT 1"}, admin: append(slices.Clone(least), "GRANT EXECUTE ON shop.* TO %s", definer), account: Name{"app", "%"}},
+		{name: "definer", engine: "mariadb", statements: []string{"CREATE DEFINER=app PROCEDURE shop.pay() SELECT 1"}, account: Name{"app", "%"}},
+	}
+	each(t, func(b *bench) {
+		ctx := context.Background()
+		outer := b.T
+		for _, tt := range tests {
+			if tt.engine != "" && tt.engine != b.server.Engine {
+				continue
+			}
+			outer.Run(tt.name, func(t *testing.T) {
+				b.T = t
+				defer func() { b.T = outer }()
+				b.clean()
+				b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
+				if tt.admin == nil {
+					tt.admin = least
+				}
+				b.exec(tt.statements...)
+				admin := b.ops(tt.admin...)
+				before := b.everything()
+				err := admin.MayDrop(ctx, tt.account)
+				if tt.reason == ReadOnly {
+					b.exec("SET GLOBAL read_only = OFF")
+				}
+				if tt.reason != "" && (!refused(err, tt.reason) || !strings.Contains(err.Error(), tt.says)) {
+					t.Errorf("got %v, want a refusal %s that says %q", err, tt.reason, tt.says)
+				}
+				if diff := cmp.Diff(before, b.everything()); diff != "" {
+					t.Errorf("the check wrote (-before +after):\n%s", diff)
+				}
+				if tt.reason == ReadOnly || tt.reason == ServerAccount || tt.reason == Administrator {
+					return
+				}
+				dropErr := admin.exec(ctx, "DROP USER IF EXISTS "+tt.account.String())
+				if (err == nil) != (dropErr == nil) {
+					t.Errorf("the check gives %v, and the drop %v", err, dropErr)
+				}
+			})
 		}
 	})
 }

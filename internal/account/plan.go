@@ -312,20 +312,8 @@ func atMost(all []string, n int) []string {
 
 // checkPowers refuses what the administrator may not do, all of it at once.
 func (a *Admin) checkPowers(ctx context.Context, p *powers, ps *pairState, steps []step) error {
-	lacking := p.lacking(ps.source, steps)
-	if !p.global("CREATE USER") {
-		lacking = append([]string{"CREATE USER on *.*"}, lacking...)
-	}
-	system := right{kind: dynamic, privilege: "SYSTEM_USER"}
-	if !p.dynamic(system.privilege) {
-		for _, s := range []*state{ps.source, ps.standby} {
-			if s != nil {
-				if _, ok := s.rights[system]; ok {
-					lacking = append(lacking, fmt.Sprintf("SYSTEM_USER, as %s has it", s.name))
-					break
-				}
-			}
-		}
+	lacking := append(p.lackingToChange(ps.source, ps.standby), p.lacking(ps.source, steps)...)
+	if !p.dynamic(systemUser) {
 		roles, err := a.systemRoles(ctx, steps)
 		if err != nil {
 			return err
@@ -354,7 +342,7 @@ func (a *Admin) systemRoles(ctx context.Context, steps []step) ([]right, error) 
 	if roles == nil || !a.server.hasTable("global_grants") {
 		return nil, nil
 	}
-	rows, err := a.query(ctx, "SELECT USER, HOST FROM mysql.global_grants WHERE PRIV = 'SYSTEM_USER' AND USER IN "+quoteValues(users))
+	rows, err := a.query(ctx, "SELECT USER, HOST FROM mysql.global_grants WHERE PRIV = '"+systemUser+"' AND USER IN "+quoteValues(users))
 	if err != nil {
 		return nil, fmt.Errorf("read the roles' rights: %w", err)
 	}
@@ -455,24 +443,35 @@ func (plan *Plan) warn(ps *pairState, server *server) {
 
 // warnDefiner counts the objects whose definer is either account.
 func (a *Admin) warnDefiner(ctx context.Context, plan *Plan) error {
-	definers := quoteValues([]string{plan.Source.User + "@" + plan.Source.Host, plan.Standby.User + "@" + plan.Standby.Host})
-	var parts []string
-	for _, table := range []string{"ROUTINES", "VIEWS", "TRIGGERS", "EVENTS"} {
-		if a.server.mariadb && (table == "VIEWS" || table == "TRIGGERS") {
-			continue // they are files there, and all of them would be opened
-		}
-		parts = append(parts, "SELECT '"+strings.ToLower(table)+"' AS kind, CAST(DEFINER AS BINARY) AS definer, COUNT(*) AS n FROM information_schema."+
-			table+" WHERE DEFINER IN "+definers+" GROUP BY DEFINER")
-	}
-	rows, err := a.query(ctx, strings.Join(parts, " UNION ALL "))
+	rows, err := a.defined(ctx, plan.Source, plan.Standby)
 	if err != nil {
-		return fmt.Errorf("look for objects by their definer: %w", err)
+		return err
 	}
 	for _, r := range rows {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s is the definer of %s %s: they stay with that name, and need it to exist",
 			parseName(r.text("definer")), r.text("n"), r.text("kind")))
 	}
 	return nil
+}
+
+// defined counts the objects of each kind whose definer is one of the accounts, of those that the administrator may see.
+func (a *Admin) defined(ctx context.Context, accounts ...Name) ([]row, error) {
+	var definers, parts []string
+	for _, n := range accounts {
+		definers = append(definers, n.User+"@"+n.Host)
+	}
+	for _, table := range []string{"ROUTINES", "VIEWS", "TRIGGERS", "EVENTS"} {
+		if a.server.mariadb && (table == "VIEWS" || table == "TRIGGERS") {
+			continue // they are files there, and all of them would be opened
+		}
+		parts = append(parts, "SELECT '"+strings.ToLower(table)+"' AS kind, CAST(DEFINER AS BINARY) AS definer, COUNT(*) AS n FROM information_schema."+
+			table+" WHERE DEFINER IN "+quoteValues(definers)+" GROUP BY DEFINER")
+	}
+	rows, err := a.query(ctx, strings.Join(parts, " UNION ALL "))
+	if err != nil {
+		return nil, fmt.Errorf("look for objects by their definer: %w", err)
+	}
+	return rows, nil
 }
 
 // revoked says that Revoke locked an account, so that its lock is no wish of somebody else's: its hash tells.

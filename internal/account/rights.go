@@ -193,6 +193,26 @@ func (p *powers) carried(privilege string) []right {
 	return rights
 }
 
+// systemUser is the dynamic right whose holders may be changed by other holders only.
+const systemUser = "SYSTEM_USER"
+
+// lackingToChange lists what the administrator needs to change or drop accounts at all and has not, readable.
+func (p *powers) lackingToChange(accounts ...*state) []string {
+	var all []string
+	if !p.global("CREATE USER") {
+		all = append(all, "CREATE USER on *.*")
+	}
+	for _, s := range accounts {
+		if s == nil || p.dynamic(systemUser) {
+			continue
+		}
+		if _, ok := s.rights[right{kind: dynamic, privilege: systemUser}]; ok {
+			return append(all, fmt.Sprintf("%s, as %s has it", systemUser, s.name))
+		}
+	}
+	return all
+}
+
 // lacking lists what the administrator needs for the steps and has not, readable, each once.
 func (p *powers) lacking(source *state, steps []step) []string {
 	var all []string

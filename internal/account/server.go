@@ -15,7 +15,7 @@ import (
 )
 
 // server is what a session knows of its server. What differs between versions is found from what is there; the version
-// tells MariaDB from MySQL and nothing else.
+// tells MariaDB from MySQL, and nothing else but keepsDefiners.
 type server struct {
 	mariadb   bool
 	variables map[string]string            // by name in lower case; those that the server does not have are absent
@@ -116,6 +116,14 @@ func (s *server) on(variable string) bool {
 		return false
 	}
 	return true
+}
+
+// keepsDefiners says whether the server refuses to drop the definer of objects: MySQL from 8.0.22, which nothing but its
+// version tells.
+func (s *server) keepsDefiners() bool {
+	v := make([]int, 3)
+	n, _ := fmt.Sscanf(s.variables["version"], "%d.%d.%d", &v[0], &v[1], &v[2])
+	return !s.mariadb && n == len(v) && slices.Compare(v, []int{8, 0, 22}) >= 0
 }
 
 // accounts is the table with one row for each account.
