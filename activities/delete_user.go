@@ -15,7 +15,10 @@ import (
 
 // Deletion is what the activities of one deletion agree on.
 type Deletion struct {
-	SecretID       string `json:"SecretId"`
+	SecretID string `json:"SecretId"`
+	// SecretARN tells the secret from a later one of its name. Deletions that an
+	// earlier release began have none.
+	SecretARN      string `json:"SecretARN,omitempty"`
 	MasterSecretID string `json:"MasterSecretId"`
 	Server         string `json:"Server"`
 	// Accounts are those that the secret has evidence for: the account in use,
@@ -54,7 +57,7 @@ func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (resul
 	if err != nil {
 		return Deletion{}, err
 	}
-	result = Deletion{SecretID: in.SecretID, MasterSecretID: master.ARN, Server: master.Address(), Accounts: []account.Name{login.Account}}
+	result = Deletion{SecretID: in.SecretID, SecretARN: d.ARN, MasterSecretID: master.ARN, Server: master.Address(), Accounts: []account.Name{login.Account}}
 	p := pair{Current: current.Username, CloneUsername: in.CloneUsername, Known: in.Pair}
 	if previous := d.Stages[secret.Previous]; previous != "" {
 		if p.Previous, err = t.user(ctx, in.SecretID, previous); err != nil {
@@ -111,7 +114,8 @@ const (
 	SecretGone      SecretFate = "Gone"
 )
 
-// LookAtSecret says whether a secret is still scheduled for deletion.
+// LookAtSecret says whether a secret is still scheduled for deletion. It is gone
+// where its name is another secret's by now.
 func (a *Activities) LookAtSecret(ctx context.Context, in Deletion) (fate SecretFate, err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
@@ -122,6 +126,8 @@ func (a *Activities) LookAtSecret(ctx context.Context, in Deletion) (fate Secret
 		return SecretGone, nil
 	case err != nil:
 		return "", err
+	case in.SecretARN != "" && d.ARN != in.SecretARN:
+		return SecretGone, t.notReused(ctx, in)
 	case d.DeletedDate.IsZero():
 		return SecretRestored, nil
 	default:
@@ -129,17 +135,35 @@ func (a *Activities) LookAtSecret(ctx context.Context, in Deletion) (fate Secret
 	}
 }
 
-// LockAccounts locks the accounts of a deletion.
+// notReused refuses to take a secret for gone when the one that has its name now
+// is for one of its accounts: they would be dropped while they are in use.
+func (t *attempt) notReused(ctx context.Context, in Deletion) error {
+	defer t.Secrets.Forget(in.SecretID)
+	v, err := t.labelled(ctx, in.SecretID, secret.Current)
+	var field *secret.FieldError
+	if errors.As(err, &field) { // it holds no credential
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if i := slices.IndexFunc(in.Accounts, func(n account.Name) bool { return n.User == v.Username }); i >= 0 && v.Address() == in.Server {
+		return refuse(ErrorSecretExists, "a new secret %s is for the account %s of the one that was deleted, and it would be dropped: let the secret name another user, or cancel this deletion and ALTER USER %[2]s ACCOUNT UNLOCK", v.Name, in.Accounts[i])
+	}
+	return nil
+}
+
+// LockAccounts locks the accounts of a deletion, as many of them as it can.
 func (a *Activities) LockAccounts(ctx context.Context, in Deletion) error {
 	return a.each(ctx, in, "locked", (*account.Admin).Lock)
 }
 
-// UnlockAccounts unlocks them again.
+// UnlockAccounts unlocks them again, as many as it can.
 func (a *Activities) UnlockAccounts(ctx context.Context, in Deletion) error {
 	return a.each(ctx, in, "unlocked", (*account.Admin).Unlock)
 }
 
-// DropAccounts drops them.
+// DropAccounts drops them, as many as it can.
 func (a *Activities) DropAccounts(ctx context.Context, in Deletion) error {
 	return a.each(ctx, in, "dropped", (*account.Admin).Drop)
 }
@@ -156,11 +180,13 @@ func (a *Activities) each(ctx context.Context, in Deletion, done string, do func
 	if master.Address() != in.Server {
 		return refuse(ErrorOtherServer, "master secret %s is for %s now, and the accounts of secret %s are on %s", master.Name, master.Address(), in.SecretID, in.Server)
 	}
+	var failed []error
 	for _, name := range in.Accounts {
 		if err := do(admin, ctx, name); err != nil {
-			return err
+			failed = append(failed, err)
+			continue
 		}
 		activity.GetLogger(ctx).Warn("account "+done, "secret", in.SecretID, "account", name.String())
 	}
-	return nil
+	return errors.Join(failed...)
 }

@@ -234,14 +234,7 @@ func (t *attempt) edge(ctx context.Context, err *error) {
 		*err = ctx.Err()
 		return
 	}
-	v := judge(*err)
-	text := t.scrub(*err)
-	if v.advice != "" {
-		text = strings.TrimSuffix(text, ".") + ": " + v.advice
-	}
-	if v.kind == ErrorUnknown {
-		text += " (an error that is not known here; it is tried again)"
-	}
+	v, text := t.explain(*err)
 	text = short(text, textBytes)
 	options := temporal.ApplicationErrorOptions{NonRetryable: !v.retry}
 	var ours *refusal
@@ -255,6 +248,30 @@ func (t *attempt) edge(ctx context.Context, err *error) {
 		activity.GetLogger(ctx).Warn("step did not succeed", "error", text, "type", v.kind, "retry", v.retry)
 	}
 	*err = temporal.NewApplicationErrorWithOptions(text, v.kind, options)
+}
+
+// explain is the verdict on an error and its text, with what to do. Errors that
+// were joined have the type of the first, and are retried when a retry can mend
+// any of them.
+func (t *attempt) explain(err error) (verdict, string) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		first, text := t.explain(joined.Unwrap()[0])
+		for _, next := range joined.Unwrap()[1:] {
+			v, more := t.explain(next)
+			first.retry = first.retry || v.retry
+			text += "; " + more
+		}
+		return first, text
+	}
+	v := judge(err)
+	text := t.scrub(err)
+	if v.advice != "" {
+		text = strings.TrimSuffix(text, ".") + ": " + v.advice
+	}
+	if v.kind == ErrorUnknown {
+		text += " (an error that is not known here; it is tried again)"
+	}
+	return v, text
 }
 
 // retryAfter is the pause that a throttling answer asks for, at most a minute.

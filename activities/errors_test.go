@@ -131,6 +131,25 @@ func TestNoPasswordLeavesThroughTheEdge(t *testing.T) {
 	}
 }
 
+func TestJoinedErrorsAreEachTold(t *testing.T) {
+	t.Parallel()
+	got := atEdge(errors.Join(
+		fmt.Errorf("drop 'a'@'%%': %w", &mysql.MySQLError{Number: 4006, Message: "Operation DROP USER failed for 'a'@'%' as it is referenced as a definer account in a view."}),
+		fmt.Errorf("drop 'b'@'%%': %w", &mysql.MySQLError{Number: 1114, Message: "quotes a statement"}),
+	))
+	if got.Type() != ErrorAccessDenied || got.NonRetryable() {
+		t.Errorf("type %s, retryable %t: want the first one's type, and to be tried again for the second", got.Type(), !got.NonRetryable())
+	}
+	for _, want := range []string{"'a'@'%'", "definer account in a view", "give those objects another definer", "'b'@'%'", "1114"} {
+		if !strings.Contains(got.Message(), want) {
+			t.Errorf("%q does not say %q", got.Message(), want)
+		}
+	}
+	if strings.Contains(got.Message(), "quotes") {
+		t.Errorf("%q quotes the second error", got.Message())
+	}
+}
+
 func TestAThrottlingAnswerSaysWhenToTryAgain(t *testing.T) {
 	t.Parallel()
 	err := response(400, http.Header{"Retry-After": {"7"}}, &smithy.GenericAPIError{Code: "ThrottlingException"})

@@ -742,6 +742,111 @@ func TestADeletionIsRefusedBeforeTheSecretIsScheduled(t *testing.T) {
 	})
 }
 
+// locked lists the accounts of the pair that are locked.
+func (l *lab) locked() []string {
+	l.Helper()
+	var all []string
+	for _, user := range []string{l.user, l.user + "_clone"} {
+		var definition string
+		if len(l.accounts(user)) == 0 {
+			continue
+		}
+		if err := l.admin.QueryRowContext(l.Context(), "SHOW CREATE USER "+user+"@'%'").Scan(&definition); err != nil {
+			l.Fatal(err)
+		}
+		if strings.Contains(definition, "ACCOUNT LOCK") {
+			all = append(all, user)
+		}
+	}
+	return all
+}
+
+func TestADeletionDoesWhatItCanWithEachAccount(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.rotate()
+		d := l.deletion()
+		both := []account.Name{{User: l.user + "_clone", Host: "%"}, {User: l.user, Host: "%"}}
+		if !slices.Equal(d.Accounts, both) {
+			t.Fatalf("found %v: want %v", d.Accounts, both)
+		}
+		refused := d
+		refused.Accounts = append([]account.Name{{User: "root", Host: "localhost"}}, both...)
+		_, err := l.env.ExecuteActivity("LockAccounts", refused)
+		if err == nil || !strings.Contains(err.Error(), "'root'@'localhost'") {
+			t.Errorf("locking root too is answered by %v", err)
+		}
+		if got := l.locked(); len(got) != 2 {
+			t.Errorf("locked are %v: want both, whatever became of root", got)
+		}
+		l.sql("DROP USER " + both[0].String())
+		for _, step := range []string{"LockAccounts", "UnlockAccounts"} {
+			if _, err := l.env.ExecuteActivity(step, d); err != nil {
+				t.Errorf("%s where somebody has dropped an account: %v", step, err)
+			}
+		}
+		if got := l.locked(); len(got) != 0 {
+			t.Errorf("locked are %v after the unlock", got)
+		}
+	})
+}
+
+func TestTheDropOfADefinerSaysWhatToDo(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		if s.Engine != mysqld.MySQL {
+			t.Skip("drops definers")
+		}
+		l := newLab(t, s)
+		l.definer()
+		// One that cannot see the procedure, so that the drop is the first to be refused.
+		l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": l.administrator("CREATE USER ON *.*")})
+		_, err := l.env.ExecuteActivity("DropAccounts", l.deletion())
+		var app *temporal.ApplicationError
+		if !errors.As(err, &app) || app.Type() != activities.ErrorAccessDenied || !app.NonRetryable() ||
+			!strings.Contains(app.Message(), "definer account in a stored routine") || !strings.Contains(app.Message(), "ALLOW_NONEXISTENT_DEFINER") {
+			t.Errorf("the drop is answered by %v", err)
+		}
+	})
+}
+
+func TestASecretMadeAnewIsNotTheOneThatWasDeleted(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		d := l.deletion()
+		look := func(d activities.Deletion) (fate activities.SecretFate, err error) {
+			value, err := l.env.ExecuteActivity("LookAtSecret", d)
+			if err == nil {
+				err = value.Get(&fate)
+			}
+			return fate, err
+		}
+		remake := func(fields map[string]any) {
+			if _, err := l.client.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("app"), ForceDeleteWithoutRecovery: aws.Bool(true)}); err != nil {
+				t.Fatal(err)
+			}
+			l.create("app", fields)
+		}
+		if fate, err := look(d); err != nil || fate != activities.SecretRestored {
+			t.Errorf("the secret itself is %s, %v", fate, err)
+		}
+		remake(map[string]any{"username": "another", "password": "Some.Passw0rd1"})
+		if fate, err := look(d); err != nil || fate != activities.SecretGone {
+			t.Errorf("after another was made the secret is %s, %v: want that it is gone", fate, err)
+		}
+		older := d
+		older.SecretARN = ""
+		if fate, err := look(older); err != nil || fate != activities.SecretRestored {
+			t.Errorf("to a deletion of an earlier release the secret is %s, %v: want as before", fate, err)
+		}
+		remake(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master"})
+		fate, err := look(d)
+		var app *temporal.ApplicationError
+		if !errors.As(err, &app) || app.Type() != activities.ErrorSecretExists || !strings.Contains(app.Message(), "ACCOUNT UNLOCK") {
+			t.Errorf("a new secret of the same user makes it %s, %v: want a refusal, or a user in use is dropped", fate, err)
+		}
+	})
+}
+
 func TestCreateLeavesNothingBehindWhereTheSecretMayNotBeMade(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
