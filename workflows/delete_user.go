@@ -29,6 +29,8 @@ type DeletionState struct {
 	DeletionDate time.Time           `json:"DeletionDate"`
 	// Locked says that the accounts are locked.
 	Locked bool `json:"Locked,omitempty"`
+	// Error says why what is due has failed so far; it is tried again.
+	Error string `json:"Error,omitempty"`
 }
 
 // DeleteUserResult says how a deletion ended.
@@ -66,35 +68,66 @@ func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input DeleteUserInput,
 	if err := workflow.SetQueryHandler(ctx, StatusQuery, func() (DeletionState, error) { return *carried, nil }); err != nil {
 		return DeleteUserResult{}, err
 	}
-	workflow.SetCurrentDetails(ctx, fmt.Sprintf("Secret `%s` is scheduled for deletion on %s; its accounts are locked, and are dropped then, or unlocked when it is restored.",
-		input.SecretID, clock(carried.DeletionDate)))
 	resumed := workflow.GetSignalChannel(ctx, ResumeUpdate)
+	fate := activities.SecretScheduled
 	for range looksPerRun {
+		carried.describe(ctx, fate)
 		if !carried.Locked {
 			err := workflow.ExecuteActivity(ctx, "LockAccounts", carried.Deletion).Get(ctx, nil)
-			if carried.Locked = err == nil; err != nil {
-				workflow.GetLogger(ctx).Error("the accounts cannot be locked; tried again later", "secret", input.SecretID, "error", err)
-			}
+			carried.Locked = err == nil
+			carried.note(ctx, err)
+			carried.describe(ctx, fate)
 		}
 		resumed.ReceiveWithTimeout(ctx, restoredWithin, nil)
 		if ctx.Err() != nil {
 			return DeleteUserResult{}, ctx.Err()
 		}
-		var fate activities.SecretFate
 		if err := workflow.ExecuteActivity(ctx, "LookAtSecret", carried.Deletion).Get(ctx, &fate); err != nil {
-			workflow.GetLogger(ctx).Warn("the secret cannot be looked at; tried again later", "secret", input.SecretID, "error", err)
+			carried.note(ctx, err)
 			continue
 		}
 		if fate == activities.SecretScheduled {
+			if carried.Locked { // why they are not stays to be seen until they are
+				carried.note(ctx, nil)
+			}
 			continue
 		}
+		carried.describe(ctx, fate)
 		err := finish(ctx, fate, carried.Deletion)
 		if err == nil {
 			return DeleteUserResult{Fate: fate, Accounts: names(carried.Deletion)}, nil
 		}
-		workflow.GetLogger(ctx).Error("the accounts could not be changed; tried again later", "secret", input.SecretID, "error", err)
+		carried.note(ctx, err)
 	}
 	return DeleteUserResult{}, workflow.NewContinueAsNewError(ctx, workflow.GetInfo(ctx).WorkflowType.Name, input, carried)
+}
+
+// note keeps how a step went, for those who watch.
+func (s *DeletionState) note(ctx workflow.Context, err error) {
+	if s.Error = ""; err != nil {
+		s.Error, _ = explain(err)
+		workflow.GetLogger(ctx).Error("a step of the deletion failed; tried again later", "secret", s.Deletion.SecretID, "error", err)
+	}
+}
+
+// describe is what someone reads who opens the run in the Temporal UI.
+func (s *DeletionState) describe(ctx workflow.Context, fate activities.SecretFate) {
+	locked := "locked"
+	if !s.Locked {
+		locked = "not locked yet"
+	}
+	text := fmt.Sprintf("Secret `%s` is scheduled for deletion on %s; its accounts are %s. They are dropped then, or unlocked when it is restored.",
+		s.Deletion.SecretID, clock(s.DeletionDate), locked)
+	switch fate {
+	case activities.SecretGone:
+		text = fmt.Sprintf("Secret `%s` is gone; its accounts are being dropped.", s.Deletion.SecretID)
+	case activities.SecretRestored:
+		text = fmt.Sprintf("Secret `%s` was restored; its accounts are being unlocked.", s.Deletion.SecretID)
+	}
+	if s.Error != "" {
+		text += fmt.Sprintf("\n\n**failed**, and tried again every five minutes: %s", s.Error)
+	}
+	workflow.SetCurrentDetails(ctx, text)
 }
 
 // deleteSecret finds the accounts while the secret can still be read. They are
@@ -103,7 +136,7 @@ func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input DeleteUserInput,
 func deleteSecret(ctx workflow.Context, input DeleteUserInput) (*DeletionState, error) {
 	pauseFirst := workflow.GetVersion(ctx, "accounts are found before the pause", workflow.DefaultVersion, 1) == workflow.DefaultVersion
 	if pauseFirst {
-		tell(ctx, input.SecretID, PauseUpdate)
+		tell(ctx, input.SecretID, PauseUpdate, activities.Deletion{})
 	}
 	state := &DeletionState{}
 	err := workflow.ExecuteActivity(ctx, "FindAccounts", activities.CloneUserInput{
@@ -113,14 +146,14 @@ func deleteSecret(ctx workflow.Context, input DeleteUserInput) (*DeletionState, 
 		return nil, err
 	}
 	if !pauseFirst {
-		tell(ctx, input.SecretID, PauseUpdate)
+		tell(ctx, input.SecretID, PauseUpdate, state.Deletion)
 	}
 	if err == nil {
 		state.Deletion.RecoveryWindowInDays = input.window()
 		err = workflow.ExecuteActivity(ctx, "DeleteSecret", state.Deletion).Get(ctx, &state.DeletionDate)
 	}
 	if err != nil {
-		tell(ctx, input.SecretID, ResumeUpdate)
+		tell(ctx, input.SecretID, ResumeUpdate, state.Deletion)
 		return nil, err
 	}
 	return state, nil
@@ -134,13 +167,17 @@ func finish(ctx workflow.Context, fate activities.SecretFate, d activities.Delet
 	if err := workflow.ExecuteActivity(ctx, activity, d).Get(ctx, nil); err != nil {
 		return err
 	}
-	tell(ctx, d.SecretID, message)
+	tell(ctx, d.SecretID, message, d)
 	return nil
 }
 
 // tell sends a signal to the rotation of the secret. There may be none.
-func tell(ctx workflow.Context, secretID, message string) {
-	if err := workflow.SignalExternalWorkflow(ctx, RotateUserWorkflowID(secretID), "", message, nil).Get(ctx, nil); err != nil {
+func tell(ctx workflow.Context, secretID, message string, d activities.Deletion) {
+	var sender any
+	if d.SecretARN != "" { // one that an earlier release began has paused the rotation as a person does
+		sender = Sender{Deletion: true}
+	}
+	if err := workflow.SignalExternalWorkflow(ctx, RotateUserWorkflowID(secretID), "", message, sender).Get(ctx, nil); err != nil {
 		workflow.GetLogger(ctx).Info("no rotation to tell", "secret", secretID, "signal", message)
 	}
 }

@@ -30,9 +30,9 @@ func (r *rotator) listen(ctx workflow.Context) error {
 			Validator:   func(q RescheduleRequest) error { return q.validate() },
 			Description: "rotate by other rules from now on",
 		}),
-		workflow.SetUpdateHandlerWithOptions(ctx, PauseUpdate, now(r.pause), workflow.UpdateHandlerOptions{Description: "rotate by request only"}),
-		workflow.SetUpdateHandlerWithOptions(ctx, ResumeUpdate, now(r.resume), workflow.UpdateHandlerOptions{Description: "rotate by the schedule again"}),
-		workflow.SetUpdateHandlerWithOptions(ctx, StopUpdate, now(r.stop), workflow.UpdateHandlerOptions{Description: "end this workflow, after the rotation under way"}),
+		workflow.SetUpdateHandlerWithOptions(ctx, PauseUpdate, now(func(workflow.Context) { r.pause(Sender{}) }), workflow.UpdateHandlerOptions{Description: "rotate by request only"}),
+		workflow.SetUpdateHandlerWithOptions(ctx, ResumeUpdate, now(func(workflow.Context) { r.resume(Sender{}) }), workflow.UpdateHandlerOptions{Description: "rotate by the schedule again"}),
+		workflow.SetUpdateHandlerWithOptions(ctx, StopUpdate, now(func(workflow.Context) { r.stop(Sender{}) }), workflow.UpdateHandlerOptions{Description: "end this workflow, after the rotation under way"}),
 	)
 	if err != nil {
 		return err
@@ -85,15 +85,20 @@ func (r *rotator) receive(ctx workflow.Context, c workflow.ReceiveChannel) {
 		if err = reschedule.validate(); err == nil {
 			r.reschedule(ctx, reschedule)
 		}
-	case PauseUpdate:
-		c.ReceiveAsync(nil)
-		r.pause(ctx)
-	case ResumeUpdate:
-		c.ReceiveAsync(nil)
-		r.resume(ctx)
-	case StopUpdate:
-		c.ReceiveAsync(nil)
-		r.stop(ctx)
+	default:
+		var by Sender
+		if !c.ReceiveAsync(&by) { // what cannot be decoded at all, the SDK has logged
+			return
+		}
+		switch err = by.typed.err; {
+		case err != nil:
+		case c.Name() == PauseUpdate:
+			r.pause(by)
+		case c.Name() == ResumeUpdate:
+			r.resume(by)
+		case c.Name() == StopUpdate:
+			r.stop(by)
+		}
 	}
 	if err != nil {
 		workflow.GetLogger(ctx).Warn("signal ignored", "secret", r.input.SecretID, "signal", c.Name(), "error", err)
@@ -158,17 +163,23 @@ func (r *rotator) ask(q RotateRequest) {
 	}
 }
 
-func (r *rotator) pause(workflow.Context) {
-	r.changed = r.changed || !r.Paused
-	r.Paused = true
+func (r *rotator) paused() bool { return r.Paused || r.Held }
+
+func (r *rotator) pause(by Sender) {
+	wish := &r.Paused
+	if by.Deletion {
+		wish = &r.Held
+	}
+	r.changed = r.changed || !*wish
+	*wish = true
 }
 
-func (r *rotator) resume(workflow.Context) {
-	r.changed = r.changed || r.Paused
-	r.Paused = false
+func (r *rotator) resume(by Sender) {
+	r.changed = r.changed || r.Held || r.Paused && !by.Deletion
+	r.Held, r.Paused = false, r.Paused && by.Deletion
 }
 
-func (r *rotator) stop(workflow.Context) { r.stopped = true }
+func (r *rotator) stop(by Sender) { r.stopped = r.stopped || !by.Deletion || r.paused() }
 
 // reschedule counts the new rules from the last rotation, or from now where
 // that would mean a window that has passed.
@@ -188,6 +199,17 @@ func (r *rotator) reschedule(ctx workflow.Context, q RescheduleRequest) {
 func (q *RotateRequest) UnmarshalJSON(data []byte) error {
 	type plain RotateRequest
 	return q.typed.decode(data, (*plain)(q))
+}
+
+// UnmarshalJSON keeps what is wrong for who receives the signal. A null is what
+// some clients send where there is no argument.
+func (s *Sender) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		*s = Sender{}
+		return nil
+	}
+	type plain Sender
+	return s.typed.decode(data, (*plain)(s))
 }
 
 // UnmarshalJSON keeps what is wrong for the validator, which names it.

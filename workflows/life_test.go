@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/mock"
+	"go.temporal.io/api/sdk/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
@@ -196,6 +197,116 @@ func TestDeleteUnlocksTheAccountsOfARestoredSecret(t *testing.T) {
 	}
 	if result.Fate != activities.SecretRestored || ended.Sub(restored) > 10*time.Minute {
 		t.Errorf("unlocked at %s with %+v: want soon after %s", ended, result, restored)
+	}
+}
+
+func TestADeletionHoldsTheRotationAsADeletion(t *testing.T) {
+	t.Parallel()
+	denied := temporal.NewNonRetryableApplicationError("denied", "AccessDenied", nil)
+	for _, c := range []struct {
+		name     string
+		arn      string
+		deletion error
+		fate     activities.SecretFate
+		want     []string
+	}{
+		{"restored", "arn", nil, activities.SecretRestored, []string{"pause of a deletion", "resume of a deletion"}},
+		{"gone", "arn", nil, activities.SecretGone, []string{"pause of a deletion", "stop of a deletion"}},
+		{"failed", "arn", denied, "", []string{"pause of a deletion", "resume of a deletion"}},
+		// Its pause was a person's to the rotation, and so must be its resume.
+		{"begun by an earlier release", "", nil, activities.SecretRestored, []string{"pause", "resume"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			env := environment()
+			env.RegisterActivityWithOptions(func(context.Context, activities.CloneUserInput) (activities.Deletion, error) {
+				return activities.Deletion{SecretID: "s", SecretARN: c.arn}, nil
+			}, activity.RegisterOptions{Name: "FindAccounts"})
+			env.RegisterActivityWithOptions(func(context.Context, activities.Deletion) (time.Time, error) {
+				return start.AddDate(0, 0, 7), c.deletion
+			}, activity.RegisterOptions{Name: "DeleteSecret"})
+			env.RegisterActivityWithOptions(func(context.Context, activities.Deletion) (activities.SecretFate, error) {
+				return c.fate, nil
+			}, activity.RegisterOptions{Name: "LookAtSecret"})
+			for _, name := range []string{"LockAccounts", "UnlockAccounts", "DropAccounts"} {
+				env.RegisterActivityWithOptions(func(context.Context, activities.Deletion) error { return nil }, activity.RegisterOptions{Name: name})
+			}
+			var sent []string
+			env.OnSignalExternalWorkflow(mock.Anything, "rotate-user/s", mock.Anything, mock.Anything, mock.Anything).Return(
+				func(_, _, _, signal string, arg any) error {
+					if sender, ok := arg.(workflows.Sender); ok && sender.Deletion {
+						signal += " of a deletion"
+					}
+					sent = append(sent, signal)
+					return nil
+				})
+			env.ExecuteWorkflow("DeleteUserWorkflow", raw(`{"SecretId":"s"}`))
+			if err := env.GetWorkflowError(); (err == nil) != (c.deletion == nil) {
+				t.Fatal(err)
+			}
+			if !slices.Equal(sent, c.want) {
+				t.Errorf("the rotation was told %q: want %q", sent, c.want)
+			}
+		})
+	}
+}
+
+func TestADeletionShowsWhatHoldsItUp(t *testing.T) {
+	t.Parallel()
+	env := environment()
+	failing := map[string]string{"LockAccounts": "db does not answer"}
+	fate := activities.SecretScheduled
+	step := func(name string) error {
+		if text := failing[name]; text != "" {
+			return temporal.NewApplicationErrorWithOptions(text, "", temporal.ApplicationErrorOptions{NonRetryable: name != "LockAccounts"})
+		}
+		return nil
+	}
+	for _, name := range []string{"LockAccounts", "DropAccounts"} {
+		env.RegisterActivityWithOptions(func(context.Context, activities.Deletion) error { return step(name) }, activity.RegisterOptions{Name: name})
+	}
+	env.RegisterActivityWithOptions(func(context.Context, activities.Deletion) (activities.SecretFate, error) {
+		return fate, step("LookAtSecret")
+	}, activity.RegisterOptions{Name: "LookAtSecret"})
+	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(nil)
+
+	// Each stage is looked at when its steps have been tried again. The lock, which
+	// is retried for minutes, is under way then, or has been done a moment ago.
+	at := time.Duration(0)
+	stage := func(name string, after time.Duration, change func(), wantError string, wantLocked bool, wantDetails ...string) {
+		env.RegisterDelayedCallback(change, at+time.Minute)
+		at += after
+		env.RegisterDelayedCallback(func() {
+			var state workflows.DeletionState
+			v, err := env.QueryWorkflow(workflows.StatusQuery)
+			if err != nil || v.Get(&state) != nil || state.Error != wantError || state.Locked != wantLocked {
+				t.Errorf("%s: state %+v, %v: want the error %q, locked %t", name, state, err, wantError, wantLocked)
+			}
+			v, err = env.QueryWorkflow("__temporal_workflow_metadata")
+			var metadata sdk.WorkflowMetadata
+			if err != nil || v.Get(&metadata) != nil {
+				t.Fatalf("%s: metadata: %v", name, err)
+			}
+			for _, want := range wantDetails {
+				if !strings.Contains(metadata.CurrentDetails, want) {
+					t.Errorf("%s: details %q do not say %q", name, metadata.CurrentDetails, want)
+				}
+			}
+			if wantError == "" && strings.Contains(metadata.CurrentDetails, "failed") {
+				t.Errorf("%s: details %q tell of a failure that has passed", name, metadata.CurrentDetails)
+			}
+		}, at)
+	}
+	stage("not locked", 20*time.Minute, func() {}, "db does not answer", false, "not locked yet", "db does not answer", "every five minutes")
+	stage("locked", 4*time.Minute, func() { delete(failing, "LockAccounts") }, "", true, "accounts are locked")
+	stage("not looked at", 20*time.Minute, func() { failing["LookAtSecret"] = "denied" }, "denied", true, "accounts are locked", "denied")
+	stage("looked at", 20*time.Minute, func() { delete(failing, "LookAtSecret") }, "", true)
+	stage("not dropped", 20*time.Minute, func() { fate, failing["DropAccounts"] = activities.SecretGone, "a definer" }, "a definer", true, "is gone", "being dropped", "a definer")
+	env.RegisterDelayedCallback(func() { delete(failing, "DropAccounts") }, at+time.Minute)
+
+	env.ExecuteWorkflow("DeleteUserWorkflow", raw(`{"SecretId":"s"}`), &workflows.DeletionState{Deletion: activities.Deletion{SecretID: "s"}, DeletionDate: start.AddDate(0, 0, 7)})
+	if err := env.GetWorkflowError(); err != nil {
+		t.Error(err)
 	}
 }
 

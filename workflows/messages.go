@@ -21,8 +21,8 @@ const (
 
 	// The updates, and the signals of the same names. RotateUpdate takes a
 	// RotateRequest and answers the Rotation; RescheduleUpdate takes a
-	// RescheduleRequest; the others take nothing. All but RotateUpdate answer a
-	// Status.
+	// RescheduleRequest; the others take nothing, but for the signals of a
+	// deletion, which take a Sender. All but RotateUpdate answer a Status.
 	RotateUpdate     = "rotate"
 	PauseUpdate      = "pause"
 	ResumeUpdate     = "resume"
@@ -109,6 +109,17 @@ type RotateRequest struct {
 // RescheduleRequest is the argument of RescheduleUpdate.
 type RescheduleRequest struct {
 	RotationRules RotationRules `json:"RotationRules"`
+
+	typed typed
+}
+
+// Sender is the argument of the signals pause, resume and stop where a deletion
+// sends them. Without one, they are a person's.
+type Sender struct {
+	// Deletion says that the deletion of the secret holds the rotation, or lets go
+	// of it. What a person has paused stays paused, and a stop ends only a rotation
+	// that is paused or held: one that runs is of another secret of the name.
+	Deletion bool `json:"Deletion,omitempty"`
 
 	typed typed
 }

@@ -578,6 +578,78 @@ func TestSignalsDoWhatUpdatesDo(t *testing.T) {
 	}
 }
 
+func TestADeletionHoldsARotationApartFromAPerson(t *testing.T) {
+	t.Parallel()
+	deletion, person := raw(`{"Deletion":true}`), any(nil)
+	for _, c := range []struct {
+		name         string
+		paused, held bool
+		signal       string
+		arg          any
+		wantPaused   bool
+		wantHeld     bool
+	}{
+		{"held", false, false, "pause", deletion, false, true},
+		{"let go", false, true, "resume", deletion, false, false},
+		{"held what was paused", true, false, "pause", deletion, true, true},
+		{"let go what was paused", true, true, "resume", deletion, true, false},
+		{"let go what was not held", true, false, "resume", deletion, true, false},
+		{"paused", false, false, "pause", person, true, false},
+		{"paused what was held", false, true, "pause", person, true, true},
+		{"resumed", true, true, "resume", person, false, false},
+		{"no deletion", false, false, "pause", raw(`{}`), true, false},
+		{"null", false, false, "pause", raw(`null`), true, false},
+		{"misspelt", false, false, "pause", raw(`{"Deletoin":true}`), false, false},
+		{"another type", true, true, "resume", raw(`{"Deletion":"yes"}`), true, true},
+		{"no object", true, true, "resume", raw(`7`), true, true},
+		{"stopped while it runs", false, false, "stop", deletion, false, false},
+		{"stopped by a misspelt one", false, true, "stop", raw(`{"deletion":true}`), false, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld()
+			state := asleep(start)
+			state.Paused, state.Held = c.paused, c.held
+			r := execute(t, w, start, input(nil), state, func(env *testsuite.TestWorkflowEnvironment) {
+				env.RegisterDelayedCallback(func() {
+					env.SignalWorkflow(c.signal, c.arg)
+					env.SignalWorkflow("reschedule", raw(`{"RotationRules":{"AutomaticallyAfterDays":30}}`)) // ends the run in any case
+				}, time.Hour)
+			})
+			if r.err != nil || r.state == nil {
+				t.Fatalf("ended as %+v, %v: want another run", r.status, r.err)
+			}
+			if r.state.Paused != c.wantPaused || r.state.Held != c.wantHeld {
+				t.Errorf("paused %t, held %t: want %t, %t", r.state.Paused, r.state.Held, c.wantPaused, c.wantHeld)
+			}
+		})
+	}
+}
+
+func TestAHeldRotationSleepsUntilItIsLetGoOrStopped(t *testing.T) {
+	t.Parallel()
+	for signal, want := range map[string]workflows.RotationStatus{"resume": "", "stop": workflows.Stopped} {
+		w := newWorld()
+		state := asleep(start)
+		state.Held, state.SearchAttributes = true, true
+		var during workflows.Status
+		r := execute(t, w, start, input(nil), state, func(env *testsuite.TestWorkflowEnvironment) {
+			env.RegisterDelayedCallback(func() {
+				if v, err := env.QueryWorkflow(workflows.StatusQuery); err != nil || v.Get(&during) != nil {
+					t.Errorf("status: %v", err)
+				}
+				env.SignalWorkflow(signal, raw(`{"Deletion":true}`))
+			}, 90*24*time.Hour)
+		})
+		if len(w.calls) != 0 || during.RotationStatus != workflows.Paused || !during.NextRotationDate.IsZero() {
+			t.Errorf("while held the status is %+v, steps %v: want it paused, and none", during, w.calls)
+		}
+		if r.err != nil || r.status.RotationStatus != want {
+			t.Errorf("%s: ended as %+v, %v", signal, r.status, r.err)
+		}
+	}
+}
+
 func TestRevokePreviousFollowsThePromotion(t *testing.T) {
 	t.Parallel()
 	w := newWorld()

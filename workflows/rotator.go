@@ -23,8 +23,11 @@ type State struct {
 	NextRotationDate time.Time `json:"NextRotationDate,omitzero"`
 	WindowCloses     time.Time `json:"WindowCloses,omitzero"`
 	// Attempts are those that have failed in a row.
-	Attempts int  `json:"Attempts,omitempty"`
-	Paused   bool `json:"Paused,omitempty"`
+	Attempts int `json:"Attempts,omitempty"`
+	// Paused is a person's wish, Held that of the secret's deletion; the run sleeps
+	// while there is either.
+	Paused bool `json:"Paused,omitempty"`
+	Held   bool `json:"Held,omitempty"`
 	// Requested is a rotation that a signal asked for as the run before ended.
 	Requested *RotateRequest `json:"Requested,omitempty"`
 	// Usernames are the user in use and the other one of the pair, once known:
@@ -115,7 +118,7 @@ func (r *rotator) sleep(ctx workflow.Context) {
 			Summary: "next rotation of " + r.input.SecretID + ": " + clock(at),
 		})
 	}
-	if !r.Paused {
+	if !r.paused() {
 		wake(r.NextRotationDate)
 	}
 	message := func() bool { return r.request != nil || r.changed || r.stopped }
@@ -135,7 +138,7 @@ func (r *rotator) sleep(ctx workflow.Context) {
 }
 
 func (r *rotator) due(ctx workflow.Context) bool {
-	return !r.stopped && (r.request != nil || !r.Paused && !r.changed && !workflow.Now(ctx).Before(r.NextRotationDate))
+	return !r.stopped && (r.request != nil || !r.paused() && !r.changed && !workflow.Now(ctx).Before(r.NextRotationDate))
 }
 
 // toTheEnd is a context that outlives a cancellation of the workflow: a

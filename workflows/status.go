@@ -18,7 +18,7 @@ func (r *rotator) rotationStatus() RotationStatus {
 		return Rotating
 	case r.stopped:
 		return Stopped
-	case r.Paused:
+	case r.paused():
 		return Paused
 	case len(r.Rotations) > 0 && r.Rotations[0].Error != "":
 		return Failed
@@ -39,7 +39,7 @@ func (r *rotator) status() Status {
 		Current:         r.current,
 		Rotations:       r.Rotations,
 	}
-	if !r.Paused && !r.stopped {
+	if !r.paused() && !r.stopped {
 		s.NextRotationDate = r.NextRotationDate
 	}
 	if len(r.Usernames) == 2 {
