@@ -139,7 +139,7 @@ func (f *fake) UpdateWorkflow(_ context.Context, o client.UpdateWorkflowOptions)
 func (f *fake) QueryWorkflow(_ context.Context, id, _, _ string, _ ...any) (converter.EncodedValue, error) {
 	if strings.HasPrefix(id, "delete-user/") {
 		state := f.deletion
-		state.Locked = f.busy == 0
+		state.Locked = f.busy == 0 && state.Error == ""
 		f.busy--
 		return encoded{answer{value: state}}, nil
 	}
@@ -350,6 +350,7 @@ func TestCommands(t *testing.T) {
 			Deletion:     activities.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}, {User: "app_clone", Host: "%"}}},
 		}}},
 		{"delete-failed", "delete --secret-id shop/app", fake{results: map[string]any{"DeleteUserWorkflow": refusal("SecretsManager", "no such secret")}}},
+		{"delete-not-locked", "delete --secret-id shop/app", fake{deletion: workflows.DeletionState{Error: "db:3306 does not answer"}}},
 		{"delete-again", "delete --secret-id shop/app", fake{running: true}},
 
 		{"usage-none", "status", fake{}},

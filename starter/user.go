@@ -119,7 +119,8 @@ func (a *app) deleteCommand() *cobra.Command {
 		Use:   "delete",
 		Short: "Delete a secret and its users, with a recovery window",
 		Long: `Schedule a secret for deletion and lock its accounts. When the recovery window has passed the accounts are dropped; when the secret is
-restored before, they are unlocked and its rotation goes on. The command ends when the accounts are locked.`,
+restored before, they are unlocked and its rotation goes on. The command ends when the accounts are locked; where they cannot be
+locked yet it fails and says why, and the worker tries again every five minutes.`,
 		Example: `  starter delete --secret-id MyTestDatabaseUserSecret --recovery-window-in-days 7`,
 	}
 	secretFlag(cmd, &input.SecretID)
@@ -137,7 +138,7 @@ restored before, they are unlocked and its rotation goes on. The command ends wh
 	return a.does(cmd, check, func(ctx context.Context) error { return a.delete(ctx, input) })
 }
 
-// delete starts a deletion and waits until the accounts are locked.
+// delete starts a deletion and waits until the accounts are locked, or it is known why they are not.
 func (a *app) delete(ctx context.Context, input workflows.DeleteUserInput) error {
 	id := workflows.DeleteUserWorkflowID(input.SecretID)
 	if status, err := a.status(ctx, input.SecretID); err == nil {
@@ -161,8 +162,12 @@ func (a *app) delete(ctx context.Context, input workflows.DeleteUserInput) error
 			return err
 		case <-time.After(pollInterval):
 		}
-		if state := a.deletion(ctx, id); state.Locked {
+		switch state := a.deletion(ctx, id); {
+		case state.Locked:
 			return a.print(deletionView{input.SecretID, id, state, a.now()})
+		case state.Error != "":
+			return advise("It is tried again every five minutes; see workflow "+id+".",
+				"secret %s is scheduled for deletion, and its accounts are not locked yet: %s", input.SecretID, state.Error)
 		}
 	}
 }
