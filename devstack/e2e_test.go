@@ -390,6 +390,9 @@ func (e *e2e) testDelete(t *testing.T) {
 	if d.DeletedDate == nil {
 		t.Error("the secret is not scheduled for deletion")
 	}
+	if out := e.starter(t, "status", "--secret-id", userSecret); !strings.Contains(out, "Paused") {
+		t.Errorf("while its secret is being deleted, the rotation is not paused:\n%s", out)
+	}
 	admin := e.admin(t)
 	for _, c := range both {
 		db, err := e.Open(c.Username, c.Password)
@@ -423,6 +426,9 @@ func (e *e2e) testDelete(t *testing.T) {
 	}
 	if result.Fate != activities.SecretRestored || len(result.Accounts) != 2 {
 		t.Errorf("the deletion ended with %+v", result)
+	}
+	if out := e.starter(t, "status", "--secret-id", userSecret); strings.Contains(out, "Paused") {
+		t.Errorf("after the secret was restored, the rotation is still paused:\n%s", out)
 	}
 	for _, c := range both {
 		db, err := e.Open(c.Username, c.Password)
