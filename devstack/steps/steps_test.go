@@ -592,7 +592,10 @@ func TestThePasswordPolicyOfTheServer(t *testing.T) {
 			met = []string{"SET GLOBAL validate_password.length = 60", "SET GLOBAL validate_password.special_char_count = 9"}
 		} else {
 			l.sql("INSTALL SONAME 'simple_password_check'")
-			t.Cleanup(func() { l.sql("UNINSTALL SONAME 'simple_password_check'"); l.sql("SET GLOBAL strict_password_validation = ON") })
+			t.Cleanup(func() {
+				l.sql("UNINSTALL SONAME 'simple_password_check'")
+				l.sql("SET GLOBAL strict_password_validation = ON")
+			})
 			met = []string{"SET GLOBAL strict_password_validation = OFF", "SET GLOBAL simple_password_check_minimal_length = 60", "SET GLOBAL simple_password_check_other_characters = 9"}
 		}
 		for _, statement := range refused {
