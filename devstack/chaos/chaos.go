@@ -53,7 +53,6 @@ func (o Options) otherWorker() string {
 type placement struct {
 	first bool // in the first rotation of a secret, which makes the standby, or in a later one
 	call  int
-	until int
 	phase phase
 	kind  kind
 	also  *placement // a second fault, later in the same rotation; nil for none
@@ -221,12 +220,6 @@ func (l *lane) placements(traces [2][]call, seed uint64) []placement {
 	random := rand.New(rand.NewPCG(seed, 0))
 	var rounds [][]placement
 	for i, trace := range traces {
-		tested := 0 // the last login is TestPassword's: what is changed after it, nobody may notice before the promotion
-		for _, c := range trace {
-			if c.name == logIn {
-				tested = c.number
-			}
-		}
 		for _, c := range trace {
 			for _, ph := range []phase{before, during, after} {
 				var fit []placement
@@ -235,14 +228,10 @@ func (l *lane) placements(traces [2][]call, seed uint64) []placement {
 					case l.Only != "" && k.name != l.Only,
 						k.side != "" && k.side != c.side,
 						k.phases != nil && !slices.Contains(k.phases, ph),
-						k.people && c.number >= tested:
+						k.people && tested(trace[:c.number]): // what is changed by then, nobody may notice before the promotion
 						continue
 					}
-					p := placement{first: i == 0, call: c.number, phase: ph, kind: k}
-					if k.people {
-						p.until = tested - 1
-					}
-					fit = append(fit, p)
+					fit = append(fit, placement{first: i == 0, call: c.number, phase: ph, kind: k})
 				}
 				random.Shuffle(len(fit), func(a, b int) { fit[a], fit[b] = fit[b], fit[a] })
 				for n, p := range fit {
@@ -343,7 +332,7 @@ func (l *lane) strike(ctx context.Context, p placement) error {
 	var all []*armed
 	for _, p := range faults {
 		all = append(all, &armed{
-			call: p.call, phase: p.phase, side: p.kind.side, until: p.until, hit: make(chan struct{}),
+			call: p.call, phase: p.phase, side: p.kind.side, untested: p.kind.people, hit: make(chan struct{}),
 			strike: func() outcome { return p.kind.strike(ctx, l, s) },
 		})
 	}
