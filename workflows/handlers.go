@@ -11,9 +11,9 @@ import (
 
 // listen registers the query, the updates, and the signals of the same names.
 func (r *rotator) listen(ctx workflow.Context) error {
-	now := func(change func(workflow.Context)) func(workflow.Context) (Status, error) {
-		return func(ctx workflow.Context) (Status, error) {
-			change(ctx)
+	now := func(change func(Sender)) func(workflow.Context) (Status, error) {
+		return func(workflow.Context) (Status, error) {
+			change(Sender{})
 			return r.status(), nil
 		}
 	}
@@ -30,9 +30,9 @@ func (r *rotator) listen(ctx workflow.Context) error {
 			Validator:   func(q RescheduleRequest) error { return q.validate() },
 			Description: "rotate by other rules from now on",
 		}),
-		workflow.SetUpdateHandlerWithOptions(ctx, PauseUpdate, now(func(workflow.Context) { r.pause(Sender{}) }), workflow.UpdateHandlerOptions{Description: "rotate by request only"}),
-		workflow.SetUpdateHandlerWithOptions(ctx, ResumeUpdate, now(func(workflow.Context) { r.resume(Sender{}) }), workflow.UpdateHandlerOptions{Description: "rotate by the schedule again"}),
-		workflow.SetUpdateHandlerWithOptions(ctx, StopUpdate, now(func(workflow.Context) { r.stop(Sender{}) }), workflow.UpdateHandlerOptions{Description: "end this workflow, after the rotation under way"}),
+		workflow.SetUpdateHandlerWithOptions(ctx, PauseUpdate, now(r.pause), workflow.UpdateHandlerOptions{Description: "rotate by request only"}),
+		workflow.SetUpdateHandlerWithOptions(ctx, ResumeUpdate, now(r.resume), workflow.UpdateHandlerOptions{Description: "rotate by the schedule again"}),
+		workflow.SetUpdateHandlerWithOptions(ctx, StopUpdate, now(r.stop), workflow.UpdateHandlerOptions{Description: "end this workflow, after the rotation under way"}),
 	)
 	if err != nil {
 		return err

@@ -13,13 +13,7 @@ import (
 // "EXECUTE ON PROCEDURE shop.close", "ALL ON shop.* WITH GRANT OPTION". As in GRANT, _ and % in the name of a database are
 // patterns unless a backslash is before them. They are parsed, never run as text.
 func (a *Admin) Create(ctx context.Context, n Name, grants []string, mark string) error {
-	if err := a.checkWritable(); err != nil {
-		return err
-	}
-	if err := a.survey(ctx); err != nil {
-		return err
-	}
-	if err := a.checkChangeable(n); err != nil {
+	if err := a.mayWrite(ctx, n); err != nil {
 		return err
 	}
 	wanted := &state{name: n, plugin: a.usualPlugin(), properties: map[string]string{}, rights: map[right]bool{}}

@@ -11,13 +11,7 @@ import (
 // MayDrop refuses what would stop an account from being locked, unlocked or dropped, as far as the administrator can see
 // it. It writes nothing.
 func (a *Admin) MayDrop(ctx context.Context, n Name) error {
-	if err := a.checkWritable(); err != nil {
-		return err
-	}
-	if err := a.survey(ctx); err != nil {
-		return err
-	}
-	if err := a.checkChangeable(n); err != nil {
+	if err := a.mayWrite(ctx, n); err != nil {
 		return err
 	}
 	states, err := a.read(ctx, n.User)
@@ -38,6 +32,17 @@ func (a *Admin) MayDrop(ctx context.Context, n Name) error {
 		return refuse(MissingRight, "administrator %s lacks what locking and dropping %s takes: %s", a.name, n, strings.Join(lacking, "; "))
 	}
 	return a.checkDefiner(ctx, p, n)
+}
+
+// mayWrite refuses a server that takes no changes, and an account that is never changed.
+func (a *Admin) mayWrite(ctx context.Context, n Name) error {
+	if err := a.checkWritable(); err != nil {
+		return err
+	}
+	if err := a.survey(ctx); err != nil {
+		return err
+	}
+	return a.checkChangeable(n)
 }
 
 // checkDefiner refuses an account that is the definer of objects and so cannot be dropped. MySQL asks for a right of its

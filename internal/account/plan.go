@@ -35,9 +35,9 @@ type Plan struct {
 	// Sessions are those logged in as the standby's user; where SessionsKnown is false the administrator may not look.
 	Sessions      []Session
 	SessionsKnown bool
-	Warnings      []string // what belongs to a name and cannot be copied, and what may surprise
-	Digest        string   // SHA-256 of the source's properties and rights, for Pair.Digest
-	Policy        password.Policy
+	Warnings      []string        // what belongs to a name and cannot be copied, and what may surprise
+	Digest        string          // SHA-256 of the source's properties and rights, for Pair.Digest
+	Policy        password.Policy // what the server asks of a password of the standby
 
 	steps  []step
 	powers *powers
@@ -302,14 +302,6 @@ func (a *Admin) checkChangeable(n Name) error {
 	return nil
 }
 
-// atMost keeps an error readable.
-func atMost(all []string, n int) []string {
-	if len(all) > n {
-		return append(all[:n:n], fmt.Sprintf("and %d more", len(all)-n))
-	}
-	return all
-}
-
 // checkPowers refuses what the administrator may not do, all of it at once.
 func (a *Admin) checkPowers(ctx context.Context, p *powers, ps *pairState, steps []step) error {
 	lacking := append(p.lackingToChange(ps.source, ps.standby), p.lacking(ps.source, steps)...)
@@ -323,7 +315,7 @@ func (a *Admin) checkPowers(ctx context.Context, p *powers, ps *pairState, steps
 		}
 	}
 	if len(lacking) > 0 {
-		return refuse(MissingRight, "administrator %s lacks what making the clone of %s takes: %s", a.name, ps.source.name, strings.Join(atMost(lacking, 50), "; "))
+		return refuse(MissingRight, "administrator %s lacks what making the clone of %s takes: %s", a.name, ps.source.name, strings.Join(lacking, "; "))
 	}
 	return nil
 }
