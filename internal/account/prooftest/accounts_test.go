@@ -339,6 +339,14 @@ var hardAccounts = []hard{
 		use:   []string{"GRANT SELECT ON *.* TO {u}"},
 		spoil: []string{"ALTER USER {u} IDENTIFIED WITH caching_sha2_password BY 'Other-12345'"},
 	}, {
+		name: "a salt with quotes and backslashes", // the server draws its salts from all of ASCII
+		only: "mysql",
+		setup: []string{
+			`ALTER USER {u} IDENTIFIED WITH caching_sha2_password AS '$A$005$it\'s=a\\\'salt\'of"20"\\3q3o/q/qeZOElKqXa.B4x2Ic8t2Z/yM0IV2XqfHPUj0'`, // {p}'s
+		},
+		use:   []string{"GRANT SELECT ON *.* TO {u}"},
+		spoil: []string{"GRANT INSERT ON *.* TO {u}"},
+	}, {
 		name:  "ed25519",
 		only:  "mariadb",
 		setup: []string{"ALTER USER {u} IDENTIFIED VIA ed25519 USING PASSWORD('{p}')"},

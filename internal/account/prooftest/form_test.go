@@ -139,7 +139,7 @@ func document(text string) string {
 	return string(sorted)
 }
 
-var hashes = regexp.MustCompile(`(AS|USING|PASSWORD) (0x[0-9A-Fa-f]*|'[^']*')`)
+var hashes = regexp.MustCompile(`(AS|USING|PASSWORD) (0x[0-9A-Fa-f]*|'(?:[^'\\]|\\.|'')*')`)
 
 func shownLines(ctx context.Context, c *sql.Conn, engine string, a name) ([]string, error) {
 	statements := []string{"SHOW GRANTS FOR " + a.sql(), "SHOW CREATE USER " + a.sql()}
