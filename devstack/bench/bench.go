@@ -45,8 +45,7 @@ type bench struct {
 
 	attributes bool // the namespace has the search attributes
 
-	calls  atomic.Int64 // of Secrets Manager, by the activities in this process
-	writes atomic.Int64
+	calls tally // by the activities in this process
 
 	report report
 }
@@ -137,35 +136,65 @@ func (b *bench) close() error {
 // counted is a client of Secrets Manager whose calls are counted where they leave this process.
 func (b *bench) counted() *awssm.Client {
 	o := b.Client.Options()
-	o.HTTPClient = counter{next: awshttp.NewBuildableClient(), b: b}
+	o.HTTPClient = counter{next: awshttp.NewBuildableClient(), calls: &b.calls}
 	return awssm.New(o)
 }
 
 type counter struct {
-	next aws.HTTPClient
-	b    *bench
-}
-
-// writes are the operations that share Secrets Manager's quota of 50 a second in an account and region.
-var writes = map[string]bool{
-	"secretsmanager.PutSecretValue": true, "secretsmanager.UpdateSecret": true, "secretsmanager.UpdateSecretVersionStage": true,
+	next  aws.HTTPClient
+	calls *tally
 }
 
 func (c counter) Do(r *http.Request) (*http.Response, error) {
-	c.b.calls.Add(1)
-	if writes[r.Header.Get("X-Amz-Target")] {
-		c.b.writes.Add(1)
-	}
+	c.calls.count(r)
 	return c.next.Do(r)
 }
 
-// counters are what the database has counted since it started.
-type counters struct{ connections, statements int }
+// tally counts calls of Secrets Manager, and the writes among them: the operations that share its quota of 50 a second in
+// an account and region.
+type tally struct{ all, writes atomic.Int64 }
 
-// look reads the database's counters. Statements are those that its parser has met, the driver's own included; nobody
-// else may use the server meanwhile.
+func (t *tally) count(r *http.Request) {
+	t.all.Add(1)
+	switch r.Header.Get("X-Amz-Target") {
+	case "secretsmanager.PutSecretValue", "secretsmanager.UpdateSecret", "secretsmanager.UpdateSecretVersionStage":
+		t.writes.Add(1)
+	}
+}
+
+// spent is what something has cost the two servers.
+type spent struct {
+	SMCalls          int `json:"sm_calls"`
+	SMWrites         int `json:"sm_writes"`
+	MySQLConnections int `json:"mysql_connections"`
+	MySQLRefused     int `json:"mysql_refused"` // of the connections
+	MySQLStatements  int `json:"mysql_statements"`
+}
+
+// spends returns what f costs by the tally of its calls and by the database, which nobody else may use meanwhile.
+func (b *bench) spends(ctx context.Context, calls *tally, f func() error) (s spent, err error) {
+	before, err := b.look(ctx)
+	if err != nil {
+		return s, err
+	}
+	all, writes := calls.all.Load(), calls.writes.Load()
+	if err := f(); err != nil {
+		return s, err
+	}
+	after, err := b.look(ctx)
+	return spent{
+		SMCalls: int(calls.all.Load() - all), SMWrites: int(calls.writes.Load() - writes),
+		MySQLConnections: after.connections - before.connections, MySQLRefused: after.refused - before.refused,
+		MySQLStatements: after.statements - before.statements,
+	}, err
+}
+
+// counters are what the database has counted since it started.
+type counters struct{ connections, refused, statements int }
+
+// look reads the database's counters. Statements are those that its parser has met, the driver's own included.
 func (b *bench) look(ctx context.Context) (c counters, err error) {
-	rows, err := b.observer.QueryContext(ctx, `SHOW GLOBAL STATUS WHERE Variable_name = 'Connections' OR Variable_name LIKE 'Com\_%' AND Variable_name NOT IN ('Com_admin_commands', 'Com_show_status')`)
+	rows, err := b.observer.QueryContext(ctx, `SHOW GLOBAL STATUS WHERE Variable_name IN ('Connections', 'Aborted_connects') OR Variable_name LIKE 'Com\_%' AND Variable_name NOT IN ('Com_admin_commands', 'Com_show_status')`)
 	if err != nil {
 		return c, err
 	}
@@ -179,9 +208,12 @@ func (b *bench) look(ctx context.Context) (c counters, err error) {
 		if _, err := fmt.Sscan(value, &n); err != nil {
 			continue // some are texts
 		}
-		if name == "Connections" {
+		switch name {
+		case "Connections":
 			c.connections = n
-		} else {
+		case "Aborted_connects":
+			c.refused = n
+		default:
 			c.statements += n
 		}
 	}

@@ -36,6 +36,9 @@ func TestCountsStayWithinTheirGoals(t *testing.T) {
 			if err := b.count(t.Context()); err != nil {
 				t.Fatal(err)
 			}
+			if b.report.MySQLRefused != 0 {
+				t.Errorf("%d logins were refused", b.report.MySQLRefused)
+			}
 			for name, count := range map[string]struct{ got, goal int }{
 				"calls of Secrets Manager": {b.report.SMCalls, 8},
 				"writes among them":        {b.report.SMWrites, 3},

@@ -41,6 +41,8 @@ type options struct {
 	sleeping int // secrets
 	output   string
 	profile  string
+	// awsFunction is the file of AWS's rotation function; empty leaves it out.
+	awsFunction string
 }
 
 func newCommand() *cobra.Command {
@@ -63,7 +65,7 @@ func newCommand() *cobra.Command {
 				o.stack.Mysqld = mysqld.MySQL // as the figures of AWS's function are
 			}
 			// The command runs in devstack/, but whoever types a path is likely to be in the root.
-			for _, path := range []*string{&o.output, &o.profile} {
+			for _, path := range []*string{&o.output, &o.profile, &o.awsFunction} {
 				if *path != "" && !filepath.IsAbs(*path) {
 					*path = filepath.Join(root, *path)
 				}
@@ -95,6 +97,7 @@ func newCommand() *cobra.Command {
 	f.IntVar(&o.sleeping, "sleeping", 10000, "secrets that sleep while the worker is looked at; 0 leaves that out")
 	f.StringVar(&o.output, "output", "bench.json", "write the figures to this file")
 	f.StringVar(&o.profile, "profile", "", "write CPU and allocation profiles to this directory: of the activities in a row, and of the worker in a mass rotation")
+	f.StringVar(&o.awsFunction, "aws-function", "", "measure AWS's rotation function as well: the lambda_function.py of SecretsManagerRDSMySQLRotationMultiUser in github.com/aws-samples/aws-secrets-manager-rotation-lambdas; needs python3 with boto3 and pymysql")
 	f.StringVar(&o.stack.TemporalAddress, "temporal-address", "", "use the Temporal server at this host:port; TEMPORAL_... variables say how")
 	f.StringVar(&o.stack.SecretsManagerEndpoint, "secretsmanager-endpoint", "", `use the Secrets Manager at this URL, or "aws" for AWS; AWS_... variables say how`)
 	f.StringVar(&o.stack.MySQLAddress, "mysql-address", "", "use the database server at this host:port; ROTATE_USER_TLS_CA_FILE names its CA")

@@ -44,7 +44,8 @@ func (s samples) median() float64 { return s.quantile(0.5) }
 // contestant is one of the things that are measured in turns.
 type contestant struct {
 	samples
-	run func() error
+	prepare func() error // what does not count, if anything
+	run     func() error
 }
 
 // turns measures all contestants once in each round. The first rounds, in which pools and caches fill, do not count.
@@ -60,6 +61,11 @@ func turns(ctx context.Context, rounds int, all ...*contestant) error {
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			case <-time.After(pause):
+			}
+			if c.prepare != nil {
+				if err := c.prepare(); err != nil {
+					return err
+				}
 			}
 			ms, err := timed(c.run)
 			if err != nil {
@@ -103,7 +109,18 @@ func (b *bench) oneAtATime(ctx context.Context) (err error) {
 	noop := &contestant{run: func() error { return b.runNoop(ctx) }}
 	rotation := &contestant{run: func() error { return b.rotate(ctx, subjects[2]) }}
 	free := &contestant{run: func() error { return b.rotate(ctx, subjects[3]) }}
-	if err := turns(ctx, b.rounds, limit, inARow, noop, rotation, free); err != nil {
+	all := []*contestant{limit, inARow, noop, rotation, free}
+	var aws *contestant
+	if b.awsFunction != "" {
+		f, failed := b.startAWSFunction(ctx)
+		if failed != nil {
+			return failed
+		}
+		defer func() { err = errors.Join(err, f.close()) }()
+		aws = &contestant{prepare: func() error { return f.prepare(ctx) }, run: f.rotate}
+		all = append(all, aws)
+	}
+	if err := turns(ctx, b.rounds, all...); err != nil {
 		return err
 	}
 	if b.profile != "" {
@@ -119,6 +136,10 @@ func (b *bench) oneAtATime(ctx context.Context) (err error) {
 	r.UnpacedRotationMSMedian, r.UnpacedRotationMSP90 = free.median(), free.quantile(0.9)
 	r.ActivitiesToLimit = r.ActivitiesMSMedian / r.LimitMSMedian
 	r.RotationToNoopPlusLimit = r.RotationMSMedian / (r.NoopMSMedian + r.LimitMSMedian)
+	if aws != nil {
+		r.AWSFunction.MSMedian, r.AWSFunction.MSP90 = aws.median(), aws.quantile(0.9)
+		r.AWSFunction.ToLimit = aws.median() / limit.median()
+	}
 	return errors.Join(direct.close(), paced.Stop(), unpaced.Stop())
 }
 

@@ -17,10 +17,7 @@ type report struct {
 	Go          string    `json:"go"`
 	LoadAtStart string    `json:"load_average_at_start,omitempty"`
 
-	SMCalls             int `json:"sm_calls"`
-	SMWrites            int `json:"sm_writes"`
-	MySQLConnections    int `json:"mysql_connections"`
-	MySQLStatements     int `json:"mysql_statements"`
+	spent
 	HistoryEvents       int `json:"history_events"`
 	HistoryBytes        int `json:"history_bytes"`
 	HistoryEventsAsleep int `json:"history_events_asleep"`
@@ -40,6 +37,8 @@ type report struct {
 	UnpacedRotationMSMedian float64 `json:"unpaced_rotation_ms_median"`
 	UnpacedRotationMSP90    float64 `json:"unpaced_rotation_ms_p90"`
 
+	AWSFunction *awsFunctionResult `json:"aws_function,omitempty"`
+
 	MassRotationPerS  float64      `json:"mass_rotation_per_s"`
 	MassRotationShare float64      `json:"mass_rotation_share"`
 	Mass              []massResult `json:"mass"`
@@ -53,6 +52,14 @@ type report struct {
 
 	RecoverySMedian float64 `json:"recovery_s_median"`
 	RecoverySMax    float64 `json:"recovery_s_max"`
+}
+
+// awsFunctionResult is one rotation by AWS's function.
+type awsFunctionResult struct {
+	spent
+	MSMedian float64 `json:"ms_median"`
+	MSP90    float64 `json:"ms_p90"`
+	ToLimit  float64 `json:"to_limit"`
 }
 
 // massResult is one level of a mass rotation.
@@ -89,20 +96,27 @@ func (r *report) table() string {
 	n := func(v int) string { return fmt.Sprint(v) }
 	x := func(v float64) string { return fmt.Sprintf("%.2f", v) }
 	ms := func(median, p90 float64) string { return fmt.Sprintf("%.0f ms, %.0f ms", median, p90) }
-	row("one rotation", "rotate-user", "goal", "AWS's function")
-	row("---", "---:", "---:", "---:")
-	row("calls of Secrets Manager, writes among them", n(r.SMCalls)+", "+n(r.SMWrites), "8", "14")
-	row("connections to the database", n(r.MySQLConnections), "3", "4, one of them refused")
-	row("statements", n(r.MySQLStatements), "25", "17")
-	row("activities in a row, as a multiple of the raw limit", x(r.ActivitiesToLimit), "1.5", "4.3")
-	row("the rotation, as a multiple of a no-op workflow and the raw limit", x(r.RotationToNoopPlusLimit), "1.3", "not durable")
-	row("events in Temporal's history, bytes", fmt.Sprintf("%d, %d", r.HistoryEvents, r.HistoryBytes), "42", "")
-	row("the same, asleep", fmt.Sprintf("%d, %d", r.HistoryEventsAsleep, r.HistoryBytesAsleep), "", "")
-	row("median, 90th percentile", ms(r.RotationMSMedian, r.RotationMSP90), "", "64 to 87 ms")
-	row("without the limit on the pace", ms(r.UnpacedRotationMSMedian, r.UnpacedRotationMSP90), "", "")
-	row("the activities in a row, without Temporal", ms(r.ActivitiesMSMedian, r.ActivitiesMSP90), "", "")
-	row("a no-op workflow of five activities", ms(r.NoopMSMedian, r.NoopMSP90), "", "")
-	row("the raw limit", ms(r.LimitMSMedian, r.LimitMSP90), "", "")
+	two := func(of, among int) string { return fmt.Sprintf("%d, %d", of, among) }
+	var aws awsFunctionResult
+	columns := 3
+	if r.AWSFunction != nil {
+		aws, columns = *r.AWSFunction, 4
+	}
+	one := func(cells ...string) { row(cells[:columns]...) }
+	one("one rotation", "rotate-user", "goal", "AWS's function")
+	one("---", "---:", "---:", "---:")
+	one("calls of Secrets Manager, writes among them", two(r.SMCalls, r.SMWrites), "8", two(aws.SMCalls, aws.SMWrites))
+	one("connections to the database, refused ones among them", two(r.MySQLConnections, r.MySQLRefused), "3", two(aws.MySQLConnections, aws.MySQLRefused))
+	one("statements", n(r.MySQLStatements), "25", n(aws.MySQLStatements))
+	one("activities in a row, as a multiple of the raw limit", x(r.ActivitiesToLimit), "1.5", x(aws.ToLimit))
+	one("the rotation, as a multiple of a no-op workflow and the raw limit", x(r.RotationToNoopPlusLimit), "1.3", "not durable")
+	one("events in Temporal's history, bytes", two(r.HistoryEvents, r.HistoryBytes), "42", "")
+	one("the same, asleep", two(r.HistoryEventsAsleep, r.HistoryBytesAsleep), "", "")
+	one("median, 90th percentile", ms(r.RotationMSMedian, r.RotationMSP90), "", ms(aws.MSMedian, aws.MSP90))
+	one("without the limit on the pace", ms(r.UnpacedRotationMSMedian, r.UnpacedRotationMSP90), "", "")
+	one("the activities in a row, without Temporal", ms(r.ActivitiesMSMedian, r.ActivitiesMSP90), "", "")
+	one("a no-op workflow of five activities", ms(r.NoopMSMedian, r.NoopMSP90), "", "")
+	one("the raw limit", ms(r.LimitMSMedian, r.LimitMSP90), "", "")
 	b.WriteString("\n")
 	row("a mass rotation, without the limit on its pace", "rotations/s", "no-op workflows/s", "raw limits/s", "worker's CPU for each")
 	row("---", "---:", "---:", "---:", "---:")

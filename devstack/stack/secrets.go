@@ -22,6 +22,7 @@ type Credential struct {
 	Username  string `json:"username"`
 	Password  string `json:"password"`
 	MasterARN string `json:"masterarn,omitempty"`
+	SSL       bool   `json:"ssl,omitempty"` // false leaves it out
 }
 
 // storeMaster puts the administrator's credentials where the worker will look for them.
