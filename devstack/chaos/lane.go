@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -39,6 +40,7 @@ type lane struct {
 
 	mu       sync.Mutex
 	workers  []*process
+	stopped  bool
 	subject  *subject
 	subjects int
 	lastCall call // of Secrets Manager
@@ -101,8 +103,13 @@ func (l *lane) startBinary(ctx context.Context, binary string) error {
 		if err == nil {
 			p.temporal = way
 			l.mu.Lock()
+			defer l.mu.Unlock()
+			if l.stopped {
+				p.kill()
+				return way.close()
+			}
 			l.workers = append(l.workers, p)
-			l.mu.Unlock()
+			go l.supervise(ctx, binary, p)
 			return nil
 		}
 		select {
@@ -112,6 +119,25 @@ func (l *lane) startBinary(ctx context.Context, binary string) error {
 		}
 	}
 	return fmt.Errorf("lane %d: %w", l.number, err)
+}
+
+// supervise starts a worker anew that has ended by itself, as whatever runs it in earnest would: one that does not reach
+// Temporal as it starts gives up.
+func (l *lane) supervise(ctx context.Context, binary string, p *process) {
+	<-p.done
+	l.mu.Lock()
+	i := slices.Index(l.workers, p)
+	if i >= 0 {
+		l.workers = slices.Delete(l.workers, i, i+1)
+	}
+	l.mu.Unlock()
+	if i < 0 { // it was told to end
+		return
+	}
+	l.failed(p.temporal.close())
+	if err := l.startBinary(ctx, binary); ctx.Err() == nil {
+		l.failed(err)
+	}
 }
 
 // give hands out the workers that run now, and forgets them.
@@ -126,6 +152,9 @@ func (l *lane) give() []*process {
 // stop ends what belongs to the lane.
 func (l *lane) stop() error {
 	l.recovery.Wait()
+	l.mu.Lock()
+	l.stopped = true
+	l.mu.Unlock()
 	l.end(l.give())
 	return errors.Join(l.database.close(), l.log.file.Close())
 }
