@@ -210,7 +210,7 @@ func FuzzReadDocuments(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		for name, read := range map[string]func(*state, row) error{"MySQL": readMySQL, "MariaDB": readMariaDB} {
+		for name, read := range map[string]func(*state, row) error{"MySQL": readMySQL, "MariaDB": new(server).readMariaDB} {
 			s := &state{name: Name{"u", "h"}, properties: map[string]string{}, rights: map[right]bool{}}
 			value := sql.NullString{String: text, Valid: true}
 			err := read(s, row{"user_attributes": value, "priv": value, "plugin": {String: "mysql_native_password", Valid: true}})

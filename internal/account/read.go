@@ -68,7 +68,7 @@ func (a *Admin) readAccounts(ctx context.Context, users []string) ([]*state, err
 		}
 		read := readMySQL
 		if a.server.mariadb {
-			read = readMariaDB
+			read = a.server.readMariaDB
 		}
 		if err := read(s, r); err != nil {
 			return nil, fmt.Errorf("account %s: %w", s.name, err)
@@ -260,13 +260,15 @@ func (a *Admin) readRights(ctx context.Context, accounts []*state, by map[grante
 		return nil
 	}
 	query := a.rightsQuery(accounts)
-	if a.server.mariadb {
-		// What the server holds in memory, in its own words, the meaning of old versions' bits included. It does not
-		// escape quotes in the grantee, so that a grantee spelt here is only as good as its being compared whole.
-		var grantees []string
-		for _, s := range accounts {
+	var grantees []string
+	for _, s := range accounts {
+		if s.unread {
 			grantees = append(grantees, unescapedName(s.name))
 		}
+	}
+	if grantees != nil {
+		// In the server's own words. It goes through all accounts for it, and does not escape quotes in the grantee, so that
+		// a grantee spelt here is only as good as its being compared whole.
 		query += " UNION ALL SELECT 'global', CAST(GRANTEE AS BINARY), '', CAST(PRIVILEGE_TYPE AS BINARY), '', CAST(IS_GRANTABLE AS BINARY), ''" +
 			" FROM information_schema.USER_PRIVILEGES WHERE GRANTEE IN " + quoteValues(grantees)
 	}

@@ -8,9 +8,8 @@ import (
 	"github.com/rotate-user/rotate-user/internal/password"
 )
 
-// readMariaDB reads a row of mysql.global_priv. Global rights are read elsewhere, as the server understands them, but for
-// a role's, which information_schema leaves out.
-func readMariaDB(s *state, r row) error {
+// readMariaDB reads a row of mysql.global_priv.
+func (server *server) readMariaDB(s *state, r row) error {
 	var keys map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(r.text("priv")), &keys); err != nil {
 		return fmt.Errorf("mysql.global_priv: %w", err)
@@ -20,7 +19,7 @@ func readMariaDB(s *state, r row) error {
 	var subject, issuer, cipher, standard string
 	texts["x509_subject"], texts["x509_issuer"], texts["ssl_cipher"], texts["default_role"] = &subject, &issuer, &cipher, &standard
 	numbers := map[string]json.Number{"ssl_type": "0", "max_questions": "0", "max_updates": "0", "max_connections": "0",
-		"max_user_connections": "0", "max_statement_time": "0", "password_lifetime": "-1", "password_last_changed": "-1", "access": "0"}
+		"max_user_connections": "0", "max_statement_time": "0", "password_lifetime": "-1", "password_last_changed": "-1", "access": "0", "version_id": "0"}
 	for key, value := range keys {
 		var err error
 		if text := texts[key]; text != nil {
@@ -36,7 +35,6 @@ func readMariaDB(s *state, r row) error {
 				err = json.Unmarshal(value, &s.role)
 			case "auth_or":
 				s.several = true
-			case "version_id":
 			default:
 				s.unknown = append(s.unknown, fmt.Sprintf("key %q of mysql.global_priv", key))
 			}
@@ -68,14 +66,18 @@ func readMariaDB(s *state, r row) error {
 	if standard != "" {
 		s.rights[right{kind: defaultRole, a: standard}] = false
 	}
-	if s.role {
-		s.roleRights(numbers["access"])
+	rights, known := globalRights(numbers["access"])
+	// A release reads what it has written as it stands, and what older ones have written by rules of its own. Of roles its
+	// own words say nothing, and theirs count only for what an administrator may do through them.
+	if s.unread = !s.role && !(known && server.wrote(numbers["version_id"])); !s.unread {
+		for _, p := range rights {
+			s.rights[right{kind: global, privilege: p}] = false
+		}
 	}
 	return nil
 }
 
-// accessBits are the privileges of the bits of "access", the lowest first. Roles only are read by them, and only for
-// what an administrator may do through them.
+// accessBits are the privileges of the bits of "access", the lowest first.
 var accessBits = []string{
 	"SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "RELOAD", "SHUTDOWN", "PROCESS", "FILE", grantOption,
 	"REFERENCES", "INDEX", "ALTER", "SHOW DATABASES", "SUPER", "CREATE TEMPORARY TABLES", "LOCK TABLES", "EXECUTE",
@@ -85,11 +87,21 @@ var accessBits = []string{
 	"SLAVE MONITOR", "SHOW CREATE ROUTINE",
 }
 
-func (s *state) roleRights(access json.Number) {
-	bits, _ := strconv.ParseUint(string(access), 10, 64) // garbage is no right
+// globalRights reads "access", and says whether all of its bits are known. Garbage is no right.
+func globalRights(access json.Number) (privileges []string, known bool) {
+	bits, err := strconv.ParseUint(string(access), 10, 64)
 	for i, p := range accessBits {
 		if bits&(1<<i) != 0 {
-			s.rights[right{kind: global, privilege: p}] = false
+			privileges = append(privileges, p)
 		}
 	}
+	return privileges, err == nil && bits>>len(accessBits) == 0
+}
+
+// wrote says whether the server's own release has the version_id of a row, such as 101105 for 10.11.5.
+func (server *server) wrote(versionID json.Number) bool {
+	var major, minor int64
+	n, _ := fmt.Sscanf(server.variables["version"], "%d.%d", &major, &minor)
+	id, err := versionID.Int64()
+	return n == 2 && err == nil && id/100 == major*100+minor
 }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // rowsRead are the rows that the server takes in hand for f's statements in the administrator's session, and for one SHOW.
@@ -30,8 +32,8 @@ func (b *bench) rowsRead(f func()) int {
 	return sum
 }
 
-// TestReadingCostsTheSameAmongManyAccounts: on MariaDB this holds for the accounts and not for their rights, which its keys
-// cannot find by user.
+// TestReadingCostsTheSameAmongManyAccounts: on MariaDB this holds for the accounts and their global rights and not for the
+// others, which its keys cannot find by user.
 func TestReadingCostsTheSameAmongManyAccounts(t *testing.T) {
 	each(t, func(b *bench) {
 		b.exec("CREATE ROLE r1", "CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE USER app_clone IDENTIFIED BY 'Aa1-first'", "GRANT r1 TO app, app_clone",
@@ -79,6 +81,67 @@ func TestAccountIsReadOnce(t *testing.T) {
 		states, err := b.admin.readAccounts(b.Context(), []string{"app", "app ", "APP", "app"})
 		if err != nil || len(states) != 1 || states[0].name.User != "app" {
 			b.Errorf("%d accounts, %v", len(states), err)
+		}
+	})
+}
+
+// MariaDB: what is read of a row is what the server says of the account, in rows of its own release and of older ones.
+func TestGlobalRightsAreAsTheServerSays(t *testing.T) {
+	each(t, func(b *bench) {
+		if !b.maria {
+			b.Skip("MySQL has a column for each right")
+		}
+		var users []string
+		grant := func(privilege, option string) {
+			user := fmt.Sprintf("u%d", len(users))
+			users = append(users, user)
+			b.exec("CREATE USER "+user, "GRANT "+privilege+" ON *.* TO "+user+option)
+		}
+		for _, r := range b.rows("SELECT DISTINCT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES") {
+			grant(r[0], "")
+		}
+		if len(users) < 30 {
+			b.Fatalf("the server has only %d rights", len(users))
+		}
+		grant("USAGE", " WITH GRANT OPTION")
+		grant("ALL", "")
+		grant("ALL", " WITH GRANT OPTION")
+		for id, privilege := range map[int]string{100300: "SUPER, REPLICATION SLAVE", 100507: "REPLICATION SLAVE ADMIN"} {
+			grant(privilege, "")
+			b.exec(fmt.Sprintf("UPDATE mysql.global_priv SET Priv = JSON_SET(Priv, '$.version_id', %d) WHERE User = '%s'", id, users[len(users)-1]))
+		}
+		b.exec("FLUSH PRIVILEGES")
+
+		states, err := b.admin.read(b.Context(), users...)
+		if err != nil || len(states) != len(users) {
+			b.Fatalf("%d accounts of %d, %v", len(states), len(users), err)
+		}
+		asked := 0
+		for _, s := range states {
+			if s.unread {
+				asked++
+			}
+			var want []string
+			for _, r := range b.rows("SELECT PRIVILEGE_TYPE, IS_GRANTABLE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = " + quoteLiteral(unescapedName(s.name))) {
+				if r[0] != "USAGE" {
+					want = append(want, r[0])
+				}
+				if r[1] == "YES" && !slices.Contains(want, grantOption) {
+					want = append(want, grantOption)
+				}
+			}
+			var got []string
+			for r := range s.rights {
+				got = append(got, r.privilege)
+			}
+			slices.Sort(want)
+			slices.Sort(got)
+			if diff := cmp.Diff(want, got); diff != "" {
+				b.Errorf("%s (- the server, + read):\n%s", s.name, diff)
+			}
+		}
+		if asked != 2 {
+			b.Errorf("the server was asked about %d accounts, and should be about the two of older releases only", asked)
 		}
 	})
 }
