@@ -22,8 +22,7 @@ import (
 )
 
 func environment() *testsuite.TestWorkflowEnvironment {
-	var suite testsuite.WorkflowTestSuite
-	env := suite.NewTestWorkflowEnvironment()
+	env := newEnvironment()
 	env.SetStartTime(start)
 	workflows.Register(env, workflows.Workflows{})
 	return env

@@ -19,8 +19,7 @@ import (
 func TestOnlyTheFirstStepIsPaced(t *testing.T) {
 	t.Parallel()
 	for own, want := range map[string]string{"": "default-test-taskqueue", "inside": "inside"} {
-		var suite testsuite.WorkflowTestSuite
-		env := suite.NewTestWorkflowEnvironment()
+		env := newEnvironment()
 		workflows.Register(env, workflows.Workflows{})
 		queues := map[string]string{}
 		env.RegisterActivityWithOptions(func(ctx context.Context, in activities.CloneUserInput) (activities.CloneUserResult, error) {

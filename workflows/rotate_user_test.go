@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/rotate-user/rotate-user/activities"
@@ -104,6 +105,15 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 	}, activity.RegisterOptions{Name: "PlanRotation"})
 }
 
+// newEnvironment has patience with a busy machine, which is no deadlock.
+func newEnvironment() *testsuite.TestWorkflowEnvironment {
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(time.Minute)
+	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute})
+	return env
+}
+
 // run is one run of the workflow.
 type run struct {
 	env    *testsuite.TestWorkflowEnvironment
@@ -117,10 +127,8 @@ type run struct {
 // it hands to the next.
 func execute(t *testing.T, w *world, at time.Time, input any, state *workflows.State, during func(*testsuite.TestWorkflowEnvironment)) run {
 	t.Helper()
-	var suite testsuite.WorkflowTestSuite
-	env := suite.NewTestWorkflowEnvironment()
+	env := newEnvironment()
 	env.SetStartTime(at)
-	env.SetTestTimeout(20 * time.Second)
 	workflows.Register(env, workflows.Workflows{SearchAttributes: func() bool { return true }})
 	w.register(env)
 	if during != nil {

@@ -53,8 +53,8 @@ func (a *Admin) remembered(ctx context.Context, n Name) (*memory, error) {
 	}
 	for _, r := range rows {
 		for _, v := range r {
-			if rules := expiryRule.FindAllString(v.String, -1); rules != nil {
-				m.expiry = rules[len(rules)-1] // texts of the TLS requirement come before it
+			if rule := expiryRule.FindString(quotedText.ReplaceAllString(v.String, "")); rule != "" {
+				m.expiry = rule
 			}
 		}
 	}
@@ -66,7 +66,9 @@ var (
 	// routineLine is on a routine with a name beyond ASCII: read from its table, where it is misspelt (see routineName), the
 	// name stays misspelt in memory as well.
 	routineLine = regexp.MustCompile(` ON (PROCEDURE|FUNCTION|PACKAGE|PACKAGE BODY|LIBRARY) .*[^\x00-\x7f]`)
-	expiryRule  = regexp.MustCompile(`PASSWORD EXPIRE (DEFAULT|NEVER|INTERVAL \d+ DAY)`)
+	// quotedText may read like a rule: a comment, the subject of a certificate.
+	quotedText = regexp.MustCompile("(?s)'(?:[^'\\\\]|\\\\.|'')*'|`(?:[^`]|``)*`")
+	expiryRule = regexp.MustCompile(`PASSWORD EXPIRE (DEFAULT|NEVER|INTERVAL \d+ DAY)`)
 )
 
 // stale lists the rights of an account that the memory does not hold as the tables do, of those kinds where that is known

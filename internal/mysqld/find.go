@@ -70,7 +70,7 @@ var versionText = regexp.MustCompile(`Ver (\d+\.\d+\.\d+)(\S*)`)
 
 // identify asks the binary what it is.
 func (p *Program) identify() bool {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	cmd := p.command("--no-defaults", "--version")
 	out, err := exec.CommandContext(ctx, cmd.Path, cmd.Args[1:]...).Output()

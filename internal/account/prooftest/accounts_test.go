@@ -339,6 +339,13 @@ var hardAccounts = []hard{
 		use:   []string{"GRANT SELECT ON *.* TO {u}"},
 		spoil: []string{"ALTER USER {u} IDENTIFIED WITH caching_sha2_password BY 'Other-12345'"},
 	}, {
+		name:    "texts that read like rules",
+		only:    "mysql",
+		with:    `REQUIRE SUBJECT 'PASSWORD EXPIRE NEVER' PASSWORD EXPIRE INTERVAL 30 DAY COMMENT 'PASSWORD EXPIRE NEVER'`,
+		use:     []string{`ALTER USER {u} COMMENT "it\'s PASSWORD EXPIRE DEFAULT"`},
+		spoil:   []string{"ALTER USER {u} PASSWORD EXPIRE NEVER"},
+		noLogin: true,
+	}, {
 		name: "a salt with quotes and backslashes", // the server draws its salts from all of ASCII
 		only: "mysql",
 		setup: []string{

@@ -89,7 +89,7 @@ func Programs(t testing.TB) []mysqld.Program {
 
 // startAll starts one server of each program, side by side.
 func startAll() ([]*mysqld.Server, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	servers := make([]*mysqld.Server, len(find()))
 	errs := make([]error, len(servers))
