@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"sync"
@@ -35,6 +36,10 @@ func (a *Activities) TestPassword(ctx context.Context, r Rotation) (result TestP
 	different, err := t.differences(ctx, r)
 	wg.Wait()
 	if loginErr != nil {
+		// Another rotation that has taken over has set the account's password to its own.
+		if d, err := t.Secrets.Describe(ctx, r.SecretID); err == nil {
+			loginErr = cmp.Or(d.StillStaged(r.CurrentVersionID, r.VersionID), loginErr)
+		}
 		return TestPasswordResult{}, loginErr
 	}
 	if login.Account != r.Standby {

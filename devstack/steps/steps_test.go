@@ -425,18 +425,23 @@ func TestAnOvertakenRotationChangesNothing(t *testing.T) {
 					t.Fatalf("%d: %s: %v", i, name, err)
 				}
 			}
-			for _, name := range []string{"SetPassword", "PromotePassword"} {
+			overtaken := func(name string) {
+				t.Helper()
 				err := l.step(name, slow.Rotation)
 				var app *temporal.ApplicationError
 				if !errors.As(err, &app) || app.Type() != activities.ErrorEdited {
 					t.Errorf("%s of the overtaken rotation answered %v: want a refusal", name, err)
 				}
 			}
+			for _, name := range steps[1:] {
+				overtaken(name)
+			}
 			for _, name := range steps[2:] {
 				if err := l.step(name, fast.Rotation); err != nil {
 					t.Fatalf("%d: %s: %v", i, name, err)
 				}
 			}
+			overtaken("PromotePassword") // by a rotation that has ended
 			l.mustLogIn(secret.Current, l.user+"_clone")
 			l.mustLogIn(secret.Previous, l.user)
 		}

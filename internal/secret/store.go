@@ -175,6 +175,9 @@ func (s *Store) Promote(ctx context.Context, id, from, to string, verify func(co
 		if err != nil || d.Stages[Current] == to {
 			return err
 		}
+		if d.Stages[Current] != from {
+			return fmt.Errorf("secret %s: %w", id, &MovedError{Label: Current, Want: from, Have: d.Stages[Current]})
+		}
 		if err := verify(ctx); err != nil {
 			return err
 		}
