@@ -1,9 +1,10 @@
 #!/bin/sh
-# Installs a MySQL-compatible server by the system's package manager if there is none. Only the program is wanted: the
-# package's own service is kept from starting.
+# Installs MariaDB's server by the system's package manager if there is neither it nor MySQL's; with the name of a program,
+# mariadbd or mysqld, if there is none of that name. Only the program is wanted: the package's own service is kept from
+# starting.
 set -eu
 
-for found in mariadbd mysqld; do
+for found in ${1:-mariadbd mysqld}; do
 	if PATH="$PATH:/usr/sbin:/usr/libexec:/usr/local/sbin" command -v "$found" >/dev/null; then
 		exit 0
 	fi
@@ -20,8 +21,7 @@ if command -v apt-get >/dev/null; then
 		$sudo chmod 755 "$policy"
 		trap '$sudo rm -f "$policy"' EXIT
 	fi
-	$sudo apt-get update -qq
-	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends mariadb-server >/dev/null
+	"${0%/*}/apt-install.sh" mariadb-server
 elif command -v dnf >/dev/null; then
 	echo "Installing mariadb-server by dnf ..." >&2
 	$sudo dnf install -q -y mariadb-server

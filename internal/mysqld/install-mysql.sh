@@ -50,7 +50,13 @@ chmod 755 "$fresh/usr/sbin/policy-rc.d"
 echo 'Acquire::Check-Valid-Until "false";' >"$fresh/etc/apt/apt.conf.d/99valid-until"
 
 echo "install-mysql: fetching Debian sid with mysql-server into $root, some minutes (log: $log)"
-debootstrap --variant=minbase --include="mysql-server$more" sid "$fresh" "$mirror" >"$log" 2>&1 || {
+get() { debootstrap "$@" --variant=minbase --include="mysql-server$more" sid "$fresh" "$mirror" >"$log" 2>&1; }
+# One of hundreds of packages that does not come ends it; those that have come are not fetched again.
+for pause in 10 30 60; do
+	if get --download-only; then break; fi
+	sleep "$pause"
+done
+get || {
 	tail -n 20 "$log" >&2
 	fail "debootstrap could not get it from $mirror; the whole log is $log"
 }
