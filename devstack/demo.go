@@ -67,7 +67,7 @@ func (t *tutorial) walk(ctx context.Context) error {
 	appCtx, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan stack.Logins, 1)
-	go func() { ended <- t.UseSecret(appCtx, userSecret) }()
+	go func() { ended <- t.UseSecret(appCtx, userSecret, nil) }()
 	err := t.steps(ctx, t.start, t.verify)
 	stop()
 	logins := <-ended

@@ -264,8 +264,23 @@ func (e *e2e) testTwelveRotations(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	ended := make(chan stack.Logins, 1)
-	go func() { ended <- e.UseSecret(ctx, secretID) }()
+	seen := make(chan string, 100)
+	go func() { ended <- e.UseSecret(ctx, secretID, func(user string) { seen <- user }) }()
 	want := []string{user}
+	await := func() { // or what comes next could be over before the client looks
+		t.Helper()
+		select {
+		case got := <-seen:
+			if got != want[len(want)-1] {
+				t.Fatalf("the client logs in as %s, and should as %s", got, want[len(want)-1])
+			}
+		case logins := <-ended:
+			t.Fatalf("the client has ended: %v", logins.First)
+		case <-time.After(time.Minute):
+			t.Fatalf("the client never logs in as %s", want[len(want)-1])
+		}
+	}
+	await()
 	for i := range 12 {
 		e.starter(t, "rotate", "--secret-id", secretID, "--force")
 		want = append(want, user+[]string{"_clone", ""}[i%2])
@@ -276,6 +291,7 @@ func (e *e2e) testTwelveRotations(t *testing.T) {
 		if c.Username != want[i+1] {
 			t.Fatalf("rotation %d: AWSCURRENT is %s, want %s", i+1, c.Username, want[i+1])
 		}
+		await()
 	}
 	stop()
 	logins := <-ended

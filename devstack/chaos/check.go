@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/workflows"
@@ -152,8 +153,14 @@ func (w *world) leftovers(ctx context.Context) error {
 		" AND (Host <> '%' OR User NOT REGEXP '^user_[0-9]+_[0-9]+(_clone)?$')"); err != nil {
 		return err
 	}
-	if err := count(&w.report.LeftSessions, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER LIKE 'master\\_%'"); err != nil {
-		return err
+	for try := 1; ; try++ { // the server needs a moment to see the end of a connection
+		if err := count(&w.report.LeftSessions, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER LIKE 'master\\_%'"); err != nil {
+			return err
+		}
+		if w.report.LeftSessions == 0 || try == 50 {
+			break
+		}
+		wait(ctx, 200*time.Millisecond)
 	}
 	second := 0
 	if w.database.Engine == mysqld.MySQL {

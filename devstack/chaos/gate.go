@@ -16,8 +16,6 @@ const (
 	smCall  side = "Secrets Manager"
 )
 
-const logIn = "log in" // the name of a login
-
 // phase is how far an outside call has come.
 type phase int
 
@@ -70,15 +68,16 @@ func (a *armed) fits(c call, p phase, calls []call) bool {
 	return !a.struck() && a.phase == p && c.number >= a.call && (a.side == "" || a.side == c.side) && !(a.untested && tested(calls))
 }
 
-// tested says whether TestPassword has begun: a login has followed the setting of a password. Numbers of calls do not tell,
-// as a worker that knows its database makes fewer of them.
+// tested says whether TestPassword has begun: something has followed the setting of a password and the release of its lock.
+// Numbers of calls do not tell, as a worker that knows its database makes fewer of them.
 func tested(calls []call) bool {
 	set := false
 	for _, c := range calls {
-		if set && c.name == logIn {
+		setting := strings.HasPrefix(c.name, "ALTER USER")
+		if set && !setting && !strings.HasPrefix(c.name, "SELECT RELEASE_LOCK") {
 			return true
 		}
-		set = set || strings.HasPrefix(c.name, "ALTER USER")
+		set = set || setting
 	}
 	return false
 }

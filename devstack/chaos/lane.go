@@ -218,13 +218,14 @@ func (l *lane) forwarding(statement string) {
 	}
 }
 
-// createAccount makes an account by its hash: a password that is sent would be in the server's log.
+// createAccount makes an account by its hash: a password that is sent would be in the server's log. Statements may run
+// twice, as exec sends them again where the answer was lost.
 func (w *world) createAccount(ctx context.Context, user, pw, grant, option string) error {
 	as, err := w.identified(pw)
 	if err != nil {
 		return err
 	}
-	if err := w.exec(ctx, "CREATE USER '"+user+"'@'%' "+as); err != nil {
+	if err := w.exec(ctx, "CREATE USER IF NOT EXISTS '"+user+"'@'%' "+as); err != nil {
 		return err
 	}
 	return w.exec(ctx, "GRANT "+grant+" TO '"+user+"'@'%'"+option)

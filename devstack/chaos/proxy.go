@@ -73,7 +73,7 @@ func (p *databaseProxy) serve(client net.Conn) {
 			l.server.Close()
 		}
 	}()
-	login := p.gate.begin(sqlCall, logIn)
+	login := p.gate.begin(sqlCall, "log in")
 	if !p.pass(l, login, before) {
 		return
 	}

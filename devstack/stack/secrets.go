@@ -69,8 +69,9 @@ type Logins struct {
 }
 
 // UseSecret does what an application without a cache does, without pause until ctx is done: it reads AWSCURRENT and logs
-// in. Every failure counts; none is tried again.
-func (s *Stack) UseSecret(ctx context.Context, secretID string) Logins {
+// in. Every failure counts; none is tried again. It tells seen, unless that is nil, of each user that it has not logged in as
+// the time before.
+func (s *Stack) UseSecret(ctx context.Context, secretID string, seen func(user string)) Logins {
 	var l Logins
 	for ctx.Err() == nil {
 		user, err := s.login(ctx, secretID)
@@ -85,6 +86,9 @@ func (s *Stack) UseSecret(ctx context.Context, secretID string) Logins {
 			l.Done++
 			if n := len(l.Users); n == 0 || l.Users[n-1] != user {
 				l.Users = append(l.Users, user)
+				if seen != nil {
+					seen(user)
+				}
 			}
 		}
 	}

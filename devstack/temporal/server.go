@@ -82,12 +82,6 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 	if o.Retention == 0 {
 		o.Retention = 365 * 24 * time.Hour
 	}
-	if o.UIPort != 0 {
-		// The UI ends the whole process when its port is taken, so this has to be known before.
-		if _, err := freePort(o.UIPort); err != nil {
-			return nil, fmt.Errorf("temporal UI: %w", err)
-		}
-	}
 	cfg, err := newConfig(o)
 	if err != nil {
 		return nil, err
@@ -231,7 +225,15 @@ var dynamicConfig = dynamicconfig.StaticClient{
 }
 
 func newConfig(o Options) (*config.Config, error) {
-	frontend, err := freePort(o.Port)
+	var ports reserved
+	defer ports.release()
+	if o.UIPort != 0 {
+		// The UI ends the whole process when its port is taken, so this has to be known before.
+		if _, err := ports.reserve(o.UIPort); err != nil {
+			return nil, fmt.Errorf("temporal UI: %w", err)
+		}
+	}
+	frontend, err := ports.reserve(o.Port)
 	if err != nil {
 		return nil, fmt.Errorf("temporal frontend: %w", err)
 	}
@@ -239,7 +241,7 @@ func newConfig(o Options) (*config.Config, error) {
 	for _, name := range server.DefaultServices {
 		port := frontend
 		if name != string(primitives.FrontendService) {
-			if port, err = freePort(0); err != nil {
+			if port, err = ports.reserve(0); err != nil {
 				return nil, fmt.Errorf("temporal %s: %w", name, err)
 			}
 		}
@@ -326,14 +328,23 @@ func prepareStore(o Options, sql *config.SQL) error {
 	return nil
 }
 
-// freePort returns port when nothing listens on it, or any free one for 0.
-func freePort(port int) (int, error) {
+// reserved are ports that are listened on until all are chosen, or one could be chosen twice.
+type reserved []net.Listener
+
+// reserve returns port when nothing listens on it, or any free one for 0.
+func (r *reserved) reserve(port int) (int, error) {
 	l, err := net.Listen("tcp", localAddress(port))
 	if err != nil {
 		return 0, err
 	}
-	defer l.Close()
+	*r = append(*r, l)
 	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+func (r *reserved) release() {
+	for _, l := range *r {
+		l.Close()
+	}
 }
 
 func localAddress(port int) string { return net.JoinHostPort(localhost, strconv.Itoa(port)) }
