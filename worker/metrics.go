@@ -40,11 +40,11 @@ func newMetrics(logger *slog.Logger) (*metrics, error) {
 	)))
 	return &metrics{
 		registry: registry,
-		handler: opentelemetry.NewMetricsHandler(opentelemetry.MetricsHandlerOptions{
+		handler: &remembering{MetricsHandler: opentelemetry.NewMetricsHandler(opentelemetry.MetricsHandlerOptions{
 			Meter:                provider.Meter("rotate-user"),
 			UseMonotonicCounters: true,
 			OnError:              func(err error) { logger.Warn("a metric is lost", "error", err) },
-		}),
+		})},
 	}, nil
 }
 
