@@ -14,6 +14,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -22,6 +23,7 @@ import (
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
 
+	"github.com/rotate-user/rotate-user/devstack/secretsmanager"
 	"github.com/rotate-user/rotate-user/devstack/stack"
 	"github.com/rotate-user/rotate-user/devstack/temporal"
 )
@@ -85,7 +87,15 @@ func newBench(ctx context.Context, o options, bin string, progress io.Writer) (_
 	} else if b.roots, err = rootCAs(os.Getenv("ROTATE_USER_TLS_CA_FILE")); err != nil {
 		return nil, err
 	}
-	b.report.machine(b.Engine + " " + b.Version)
+	if b.Secrets != nil && b.latency > 0 {
+		b.Secrets.Intercept(func(c secretsmanager.Call) secretsmanager.Fault {
+			if !c.Done {
+				time.Sleep(b.latency)
+			}
+			return secretsmanager.Fault{}
+		})
+	}
+	b.report.machine(b.Engine+" "+b.Version, b.latency)
 	b.noop, err = b.startProgram(ctx, "noop", "noop")
 	return b, err
 }

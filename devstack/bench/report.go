@@ -16,6 +16,7 @@ type report struct {
 	CPUs        int       `json:"cpus"`
 	Go          string    `json:"go"`
 	LoadAtStart string    `json:"load_average_at_start,omitempty"`
+	LatencyMS   float64   `json:"secretsmanager_latency_ms,omitempty"`
 
 	spent
 	HistoryEvents       int `json:"history_events"`
@@ -82,7 +83,8 @@ func (a amongResult) String() string {
 	return fmt.Sprintf("%.0f ms, %.0f ms, %.0f ms", a.RotationMSMedian, a.ActivitiesMSMedian, a.NoopMSMedian)
 }
 
-func (r *report) machine(database string) {
+func (r *report) machine(database string, latency time.Duration) {
+	r.LatencyMS = float64(latency.Microseconds()) / 1000
 	r.Date, r.Database, r.CPUs, r.Go = time.Now().UTC().Truncate(time.Second), database, runtime.NumCPU(), runtime.Version()
 	if load, err := os.ReadFile("/proc/loadavg"); err == nil { // Linux
 		r.LoadAtStart = strings.Join(strings.Fields(string(load))[:3], " ")
@@ -135,6 +137,10 @@ func (r *report) table() string {
 		row("workflows started", fmt.Sprintf("%.0f/s", r.StartsPerS), "")
 	}
 	row("after a worker's death: median and last of 8 rotations under way", fmt.Sprintf("%.1f s, %.1f s", r.RecoverySMedian, r.RecoverySMax), "")
-	fmt.Fprintf(&b, "\n%s, Go %s, %d CPUs, %s; load average at the start %s.\n", r.Database, strings.TrimPrefix(r.Go, "go"), r.CPUs, r.Date.Format(time.DateOnly), r.LoadAtStart)
+	fmt.Fprintf(&b, "\n%s, Go %s, %d CPUs, %s; load average at the start %s", r.Database, strings.TrimPrefix(r.Go, "go"), r.CPUs, r.Date.Format(time.DateOnly), r.LoadAtStart)
+	if r.LatencyMS > 0 {
+		fmt.Fprintf(&b, "; each call of Secrets Manager %.0f ms longer", r.LatencyMS)
+	}
+	b.WriteString(".\n")
 	return b.String()
 }
