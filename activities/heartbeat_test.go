@@ -21,7 +21,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/secret"
 )
 
-// Secrets Manager answers only when the step has been heard of several times.
+// Secrets Manager answers only when the step has been heard of twice.
 func TestALongStepIsHeardOf(t *testing.T) {
 	heard := make(chan struct{}, 100)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -87,7 +87,10 @@ func newBench(ctx context.Context, o options, bin string, progress io.Writer) (_
 	} else if b.roots, err = rootCAs(os.Getenv("ROTATE_USER_TLS_CA_FILE")); err != nil {
 		return nil, err
 	}
-	if b.Secrets != nil && b.latency > 0 {
+	if b.latency > 0 {
+		if b.Secrets == nil {
+			return nil, errors.New("--secretsmanager-latency is of our own Secrets Manager endpoint: leave out --secretsmanager-endpoint")
+		}
 		b.Secrets.Intercept(func(c secretsmanager.Call) secretsmanager.Fault {
 			if !c.Done {
 				time.Sleep(b.latency)
