@@ -30,8 +30,12 @@ type Activities struct {
 type Rotation struct {
 	SecretID       string `json:"SecretId"`
 	MasterSecretID string `json:"MasterSecretId"`
-	// VersionID is the id of the version that the rotation makes.
+	// VersionID is the id of the version that the rotation makes. It is drawn when the rotation begins, so that nobody
+	// who may put versions, but not read the secret, can put one of that id first.
 	VersionID string `json:"VersionId"`
+	// ValueSHA256 is the digest of that version's value, once it is staged. What is promoted is exactly what this rotation
+	// staged. The value holds a generated password, so the digest gives nothing away.
+	ValueSHA256 string `json:"ValueSHA256,omitempty"`
 	// CurrentVersionID and MasterVersionID are what AWSCURRENT was when it began.
 	CurrentVersionID string `json:"CurrentVersionId"`
 	MasterVersionID  string `json:"MasterVersionId"`

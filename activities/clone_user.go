@@ -3,10 +3,12 @@ package activities
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"go.temporal.io/sdk/activity"
 
 	"github.com/rotate-user/rotate-user/internal/account"
@@ -18,10 +20,11 @@ type CloneUserInput struct {
 	SecretID       string `json:"SecretId"`
 	MasterSecretID string `json:"MasterSecretId,omitempty"`
 	CloneUsername  string `json:"CloneUsername,omitempty"`
-	// VersionID is the id that the new version will have; EarlierVersionID that
-	// of an attempt before this one that did not end well.
-	VersionID        string `json:"VersionId"`
+	// EarlierVersionID is the version that an attempt before this one has staged
+	// and not promoted, EarlierSHA256 the digest of its value. This rotation goes
+	// on with it where it can.
 	EarlierVersionID string `json:"EarlierVersionId,omitempty"`
+	EarlierSHA256    string `json:"EarlierSHA256,omitempty"`
 	// Mark is the same for every rotation of one workflow. A standby that it
 	// creates bears it until its password is set.
 	Mark string `json:"Mark"`
@@ -152,11 +155,11 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (subject, erro
 	}
 	s := subject{master: master, Rotation: Rotation{
 		SecretID: in.SecretID, MasterSecretID: cmp.Or(in.MasterSecretID, current.MasterARN), MasterVersionID: master.ID,
-		VersionID: in.VersionID, CurrentVersionID: current.ID, Server: current.Address(),
+		VersionID: uuid.NewString(), CurrentVersionID: current.ID, Server: current.Address(),
 	}}
 	s.login = sync.OnceValues(func() (account.Login, error) { return t.login(ctx, current) })
-	if current.ID == in.VersionID || current.ID == in.EarlierVersionID {
-		s.VersionID, s.promoted = current.ID, true
+	if current.ID == in.EarlierVersionID && current.SHA256() == in.EarlierSHA256 {
+		s.VersionID, s.ValueSHA256, s.promoted = current.ID, in.EarlierSHA256, true
 		s.Standby.User = current.Username
 		return s, nil
 	}
@@ -178,6 +181,9 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (subject, erro
 	if safe := current.Created.Add(overlap); previous != "" && owned && !in.Force && time.Now().Before(safe) {
 		return subject{}, refuseUntil(safe, ErrorMinimumOverlap, "secret %s was given its current version at %s, and clients may still use the one before: rotating is safe from %s, or with Force", d.Name, current.Created.UTC().Format(time.RFC3339), safe.UTC().Format(time.RFC3339))
 	}
+	if err := t.adopt(ctx, in, d, current, standby, &s.Rotation); err != nil {
+		return subject{}, err
+	}
 	go func() { _, _ = s.login() }() // whoever waits for it sees how it ends
 	// Without a host: where the user has several accounts, the application's
 	// login may end up as another one than ours, and the rotation is refused.
@@ -186,6 +192,28 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (subject, erro
 		Proof: func() error { _, err := s.login(); return err },
 	}
 	return s, nil
+}
+
+// adopt goes on with the version that the attempt before this one has staged,
+// where that is still what this one would stage: its value is known by its digest,
+// and differs from the current one in user name and password only. A label move
+// of that attempt that takes effect late then promotes nothing else than this one.
+func (t *attempt) adopt(ctx context.Context, in CloneUserInput, d secret.Description, current secret.Version, standby string, r *Rotation) error {
+	if in.EarlierSHA256 == "" || d.Stages[secret.Pending] != in.EarlierVersionID {
+		return nil
+	}
+	v, err := t.version(ctx, in.SecretID, in.EarlierVersionID)
+	var field *secret.FieldError
+	if errors.As(err, &field) { // not what this workflow has staged
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if v.SHA256() == in.EarlierSHA256 && v.Username == standby && current.SameBut(v.Credential) {
+		r.VersionID, r.ValueSHA256 = v.ID, in.EarlierSHA256
+	}
+	return nil
 }
 
 func notDeleted(d secret.Description) error {
@@ -202,7 +230,7 @@ const abandoned = 15 * time.Minute
 // notOthers refuses while another rotator is at work on the secret.
 func (t *attempt) notOthers(ctx context.Context, in CloneUserInput, d secret.Description) error {
 	pending := d.Stages[secret.Pending]
-	if pending == "" || pending == d.Stages[secret.Current] || pending == in.VersionID || pending == in.EarlierVersionID || in.Force {
+	if pending == "" || pending == d.Stages[secret.Current] || pending == in.EarlierVersionID || in.Force {
 		return nil
 	}
 	created, err := t.Secrets.Created(ctx, in.SecretID, pending)

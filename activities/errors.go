@@ -38,6 +38,7 @@ const (
 	ErrorUnknownPair    = "UnknownPair"    // nothing says which accounts are the pair
 	ErrorDifferent      = "Different"      // the accounts changed between CloneUser and TestPassword
 	ErrorEdited         = "Edited"         // the secret was edited during the rotation
+	ErrorTaken          = "Taken"          // the version id is in use already; the rotation may go on under another
 	ErrorMalformed      = "MalformedSecret"
 	ErrorDeleted        = "SecretDeleted"
 	ErrorSecretExists   = "SecretExists"   // a secret of that name is there already
@@ -175,6 +176,7 @@ func judge(err error) verdict {
 		refused   *account.Refusal
 		field     *secret.FieldError
 		moved     *secret.MovedError
+		taken     *secret.TakenError
 		server    *mysql.MySQLError
 		api       smithy.APIError
 		response  *awshttp.ResponseError
@@ -194,6 +196,8 @@ func judge(err error) verdict {
 		return verdict{ErrorMalformed, false, ""}
 	case errors.As(err, &moved):
 		return verdict{ErrorEdited, false, ""}
+	case errors.As(err, &taken):
+		return verdict{ErrorTaken, false, ""}
 	case errors.As(err, &server):
 		if v, ok := mysqlVerdicts[server.Number]; ok {
 			return v
@@ -314,7 +318,8 @@ func (t *attempt) scrub(err error) string {
 	var refused *account.Refusal
 	var field *secret.FieldError
 	var moved *secret.MovedError
-	if !errors.As(err, &ours) && !errors.As(err, &refused) && !errors.As(err, &field) && !errors.As(err, &moved) {
+	var taken *secret.TakenError
+	if !errors.As(err, &taken) && !errors.As(err, &ours) && !errors.As(err, &refused) && !errors.As(err, &field) && !errors.As(err, &moved) {
 		text = strings.ReplaceAll(text, leaf(err), statement.ReplaceAllString(leaf(err), "[left out]"))
 	}
 	return t.redact(text)

@@ -21,12 +21,9 @@ func (a *Activities) SetPassword(ctx context.Context, r Rotation) (result SetPas
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
-	pending, err := t.version(ctx, r.SecretID, r.VersionID)
+	pending, err := t.staged(ctx, r)
 	if err != nil {
 		return SetPasswordResult{}, err
-	}
-	if pending.Username != r.Standby.User || !t.sameServer(pending, r) {
-		return SetPasswordResult{}, refuse(ErrorEdited, "version %s of secret %s is for %s, not for %s at %s: it was not staged by this rotation; rotate again", r.VersionID, r.SecretID, pending.Credential, r.Standby, r.Server)
 	}
 	admin, err := t.administer(ctx, r)
 	if err != nil {

@@ -25,7 +25,7 @@ func (a *Activities) TestPassword(ctx context.Context, r Rotation) (result TestP
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
-	pending, err := t.version(ctx, r.SecretID, r.VersionID)
+	pending, err := t.staged(ctx, r)
 	if err != nil {
 		return TestPasswordResult{}, err
 	}

@@ -147,7 +147,7 @@ type Status struct {
 
 // Rotation is the record of one rotation, under way or ended.
 type Rotation struct {
-	// VersionID is the id of the secret's new version, and of the run that made it.
+	// VersionID is the id of the secret's new version; empty until CloneUser has ended.
 	VersionID string `json:"VersionId"`
 	// Username is the user that was (or is to be) promoted;
 	// PreviousUsername the one in use before.

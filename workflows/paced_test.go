@@ -25,7 +25,7 @@ func TestOnlyTheFirstStepIsPaced(t *testing.T) {
 		env.RegisterActivityWithOptions(func(ctx context.Context, in activities.CloneUserInput) (activities.CloneUserResult, error) {
 			queues["CloneUser"] = activity.GetInfo(ctx).TaskQueue
 			return activities.CloneUserResult{Rotation: activities.Rotation{
-				SecretID: in.SecretID, VersionID: in.VersionID, Source: account.Name{User: "app", Host: "%"}, Standby: account.Name{User: "app_clone", Host: "%"},
+				SecretID: in.SecretID, VersionID: "new", Source: account.Name{User: "app", Host: "%"}, Standby: account.Name{User: "app_clone", Host: "%"},
 			}}, nil
 		}, activity.RegisterOptions{Name: "CloneUser"})
 		for _, name := range []string{"StagePassword", "SetPassword", "TestPassword", "PromotePassword"} {

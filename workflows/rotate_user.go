@@ -28,9 +28,12 @@ func (r *rotator) rotate(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	steps := []string{StagePassword, SetPassword, TestPassword, PromotePassword}
-	if promoted {
-		steps = []string{PromotePassword}
+	steps := []string{PromotePassword}
+	if !promoted {
+		if err := r.stagePassword(ctx, &rotation); err != nil {
+			return err
+		}
+		steps = []string{SetPassword, TestPassword, PromotePassword}
 	}
 	for _, name := range steps {
 		if err := r.step(ctx, name, rotation, nil); err != nil {

@@ -31,6 +31,7 @@ type world struct {
 	standby  string
 	calls    []string
 	inputs   []activities.CloneUserInput
+	staged   []string // the ids under which versions were to be staged
 	promoted []time.Time
 	now      func() time.Time
 	fail     func(step string, rotation int) error
@@ -74,7 +75,7 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 			}}, nil
 		}
 		r := activities.CloneUserResult{Rotation: activities.Rotation{
-			SecretID: in.SecretID, VersionID: in.VersionID, CurrentVersionID: "v1", Server: "db:3306",
+			SecretID: in.SecretID, VersionID: fmt.Sprintf("version-%d", len(w.inputs)), CurrentVersionID: "v1", Server: "db:3306",
 			Source: account.Name{User: w.inUse, Host: "%"}, Standby: account.Name{User: w.standby, Host: "%"},
 		}}
 		if w.sessions != nil {
@@ -87,10 +88,17 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 		r.InUseUnknown = w.unseen
 		return r, nil
 	}, activity.RegisterOptions{Name: "CloneUser"})
-	for _, name := range []string{"StagePassword", "SetPassword", "TestPassword", "PromotePassword", "RevokePrevious"} {
-		env.RegisterActivityWithOptions(func(context.Context, activities.Rotation) error {
+	env.RegisterActivityWithOptions(func(_ context.Context, r activities.Rotation) (activities.StagePasswordResult, error) {
+		w.staged = append(w.staged, r.VersionID)
+		return activities.StagePasswordResult{VersionID: r.VersionID, ValueSHA256: "digest of " + r.VersionID}, w.step("StagePassword")
+	}, activity.RegisterOptions{Name: "StagePassword"})
+	for _, name := range []string{"SetPassword", "TestPassword", "PromotePassword", "RevokePrevious"} {
+		env.RegisterActivityWithOptions(func(_ context.Context, r activities.Rotation) error {
 			if err := w.step(name); err != nil {
 				return err
+			}
+			if want := "digest of " + r.VersionID; r.ValueSHA256 != want && !w.promotedAlready {
+				return fmt.Errorf("the value is %q: want %q", r.ValueSHA256, want)
 			}
 			if name == "PromotePassword" {
 				w.inUse, w.standby = w.standby, w.inUse
@@ -375,6 +383,47 @@ func TestAPromotionWhoseAnswerWasLostIsNotRepeated(t *testing.T) {
 	}
 	if got := r.state; !slices.Equal(got.Usernames, []string{"app_clone", "app"}) || got.LastRotatedDate.IsZero() || got.Rotations[0].Error != "" {
 		t.Errorf("state %+v: want app_clone in use, and the rotation recorded", got)
+	}
+}
+
+func TestAnIDThatIsTakenIsGivenUp(t *testing.T) {
+	t.Parallel()
+	for taken, want := range map[int]string{0: "", 1: "", 2: "", 3: activities.ErrorTaken} {
+		w := newWorld()
+		w.fail = func(step string, _ int) error {
+			if step == "StagePassword" && len(w.staged) <= taken {
+				return temporal.NewNonRetryableApplicationError("it exists", activities.ErrorTaken, nil)
+			}
+			return nil
+		}
+		r := execute(t, w, start, input(nil), nil, nil)
+		rotation := r.state.Rotations[0]
+		if rotation.ErrorType != want || len(w.staged) != min(taken+1, 3) {
+			t.Errorf("%d ids are taken: the rotation ended as %q with %v staged: want %q", taken, rotation.ErrorType, w.staged, want)
+		}
+		last := w.staged[len(w.staged)-1]
+		if slices.Index(w.staged, last) != len(w.staged)-1 || rotation.VersionID != last {
+			t.Errorf("ids %v, recorded %s: want another each time, and the last one recorded", w.staged, rotation.VersionID)
+		}
+	}
+}
+
+func TestTheNextAttemptIsToldWhatIsStaged(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.fail = func(step string, _ int) error {
+		if step == "SetPassword" && len(w.inputs) == 1 {
+			return temporal.NewNonRetryableApplicationError("not now", activities.ErrorDatabase, nil)
+		}
+		return nil
+	}
+	r := execute(t, w, start, input(nil), nil, nil)
+	r = execute(t, w, r.env.Now(), r.input, r.state, nil)
+	if got := w.inputs[1]; got.EarlierVersionID != w.staged[0] || got.EarlierSHA256 != "digest of "+w.staged[0] {
+		t.Errorf("the second attempt was told of version %q, digest %q: want those of %s", got.EarlierVersionID, got.EarlierSHA256, w.staged[0])
+	}
+	if r.state.EarlierVersionID+r.state.EarlierSHA256 != "" {
+		t.Errorf("after a promotion the state still has %s, %s", r.state.EarlierVersionID, r.state.EarlierSHA256)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -36,8 +37,10 @@ type State struct {
 	// Digest stands for the rights that both accounts had after the last
 	// rotation, so that the next can tell which of them was changed.
 	Digest string `json:"Digest,omitempty"`
-	// EarlierVersionID is the version of the attempt that failed last.
+	// EarlierVersionID is the version of the attempt that failed last, EarlierSHA256
+	// the digest of its value.
 	EarlierVersionID string `json:"EarlierVersionId,omitempty"`
+	EarlierSHA256    string `json:"EarlierSHA256,omitempty"`
 	DatabaseHost     string `json:"DatabaseHost,omitempty"`
 	// SearchAttributes says that the cluster has them.
 	SearchAttributes bool `json:"SearchAttributes,omitempty"`
@@ -75,6 +78,7 @@ type rotator struct {
 	leaving bool      // no rotation begins in this run any more
 	asked   bool      // the worker was asked about the search attributes
 	revokes time.Time // when a grace ends that has begun
+	staged  string    // the digest of the value that this run's rotation has staged
 }
 
 func (w Workflows) begin(ctx workflow.Context, input RotateUserInput, carried *State) (*rotator, error) {
@@ -144,7 +148,7 @@ func (r *rotator) due(ctx workflow.Context) bool {
 // toTheEnd is a context that outlives a cancellation of the workflow: a
 // rotation that has begun is never cut in two by it.
 func (r *rotator) toTheEnd(ctx workflow.Context) workflow.Context {
-	r.current = &Rotation{VersionID: workflow.GetInfo(ctx).OriginalRunID, StartedAt: workflow.Now(ctx)}
+	r.current = &Rotation{StartedAt: workflow.Now(ctx)}
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	if r.ShowWhenLong {
 		workflow.GoNamed(ctx, "show when long", r.showWhenLong)
@@ -160,8 +164,8 @@ func (r *rotator) cloneUserInput(ctx workflow.Context) activities.CloneUserInput
 		SecretID:              r.input.SecretID,
 		MasterSecretID:        r.input.MasterSecretID,
 		CloneUsername:         r.input.CloneUsername,
-		VersionID:             info.OriginalRunID,
 		EarlierVersionID:      r.EarlierVersionID,
+		EarlierSHA256:         r.EarlierSHA256,
 		Mark:                  info.FirstRunID,
 		Pair:                  r.Usernames,
 		Digest:                r.Digest,
@@ -217,6 +221,29 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 	}
 	return rotation, clone.Promoted, nil
 }
+
+// stagePassword takes the second step, under another id where the rotation's own
+// turns out to be in use.
+func (r *rotator) stagePassword(ctx workflow.Context, rotation *activities.Rotation) error {
+	for try := 1; ; try++ {
+		var staged activities.StagePasswordResult
+		err := r.step(ctx, StagePassword, *rotation, &staged)
+		var app *temporal.ApplicationError
+		if errors.As(err, &app) && app.Type() == activities.ErrorTaken && try < stageTries {
+			if err := workflow.SideEffect(ctx, func(workflow.Context) any { return uuid.NewString() }).Get(&rotation.VersionID); err != nil {
+				return err
+			}
+			r.current.VersionID = rotation.VersionID
+			continue
+		}
+		rotation.ValueSHA256, r.staged = staged.ValueSHA256, staged.ValueSHA256
+		return err
+	}
+}
+
+// stageTries are the ids under which a version is stored, at most: each one that
+// is in use was stored by a worker that died, or by somebody who knew it.
+const stageTries = 3
 
 func atMost(n int, lines []string) []string { return lines[:min(len(lines), n)] }
 
@@ -286,7 +313,7 @@ func (r *rotator) record(ctx workflow.Context, err error) {
 		if len(r.Usernames) == 2 && r.Usernames[0] != end.Username {
 			r.Usernames = []string{end.Username, r.Usernames[0]}
 		}
-		r.Attempts, r.EarlierVersionID = 0, ""
+		r.Attempts, r.EarlierVersionID, r.EarlierSHA256 = 0, "", ""
 		r.schedule(now)
 	}
 	if err != nil {
@@ -310,7 +337,7 @@ func (r *rotator) fail(ctx workflow.Context, end *Rotation, err error, promoted 
 	asked := r.request != nil && r.NextRotationDate.After(now)
 	staged := slices.ContainsFunc(end.Steps, func(s Step) bool { return s.Name == StagePassword })
 	if staged && !promoted {
-		r.EarlierVersionID = end.VersionID
+		r.EarlierVersionID, r.EarlierSHA256 = end.VersionID, r.staged
 	}
 	if !promoted && !asked {
 		r.Attempts++

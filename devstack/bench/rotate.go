@@ -126,7 +126,7 @@ func (d *direct) close() error { return d.a.Accounts.Close() }
 func (d *direct) rotate(s *subject) error {
 	var clone activities.CloneUserResult
 	value, err := d.ExecuteActivity("CloneUser", activities.CloneUserInput{
-		SecretID: s.secretID, VersionID: uuid.NewString(), Mark: s.secretID, Pair: s.pair, Digest: s.digest, Force: true,
+		SecretID: s.secretID, Mark: s.secretID, Pair: s.pair, Digest: s.digest, Force: true,
 	})
 	if err != nil {
 		return err
@@ -135,8 +135,16 @@ func (d *direct) rotate(s *subject) error {
 		return err
 	}
 	for _, name := range []string{"StagePassword", "SetPassword", "TestPassword", "PromotePassword"} {
-		if _, err := d.ExecuteActivity(name, clone.Rotation); err != nil {
+		value, err := d.ExecuteActivity(name, clone.Rotation)
+		if err != nil {
 			return err
+		}
+		if name == "StagePassword" {
+			var staged activities.StagePasswordResult
+			if err := value.Get(&staged); err != nil {
+				return err
+			}
+			clone.Rotation.ValueSHA256 = staged.ValueSHA256
 		}
 	}
 	s.pair = []string{clone.Rotation.Source.User, clone.Rotation.Standby.User}

@@ -73,7 +73,7 @@ func newLab(t *testing.T, s *mysqld.Server) *lab {
 	var suite testsuite.WorkflowTestSuite
 	l.env = suite.NewTestActivityEnvironment()
 	l.env.RegisterActivity(&activities.Activities{Secrets: secret.NewStore(client), Accounts: dialer})
-	l.input = activities.CloneUserInput{SecretID: "app", Mark: "workflow-" + l.user, VersionID: uuid.NewString()}
+	l.input = activities.CloneUserInput{SecretID: "app", Mark: "workflow-" + l.user}
 
 	l.sql("CREATE USER " + l.user + "@'%' IDENTIFIED BY 'First.Passw0rd'")
 	l.sql("GRANT SELECT, INSERT ON *.* TO " + l.user + "@'%'")
@@ -162,14 +162,23 @@ func (l *lab) clone() (activities.CloneUserResult, error) {
 	return r, nil
 }
 
-func (l *lab) step(name string, r activities.Rotation) error {
-	_, err := l.env.ExecuteActivity(name, r)
-	return err
+// step takes one step of a rotation, and tells r what the next ones have to know.
+func (l *lab) step(name string, r *activities.Rotation) error {
+	value, err := l.env.ExecuteActivity(name, *r)
+	if err != nil || name != "StagePassword" {
+		return err
+	}
+	var staged activities.StagePasswordResult
+	if err := value.Get(&staged); err != nil {
+		l.Fatal(err)
+	}
+	r.ValueSHA256 = staged.ValueSHA256
+	return nil
 }
 
 var steps = []string{"StagePassword", "SetPassword", "TestPassword", "PromotePassword"}
 
-// rotate does a whole rotation and begins another version for the next.
+// rotate does a whole rotation.
 func (l *lab) rotate() activities.Rotation {
 	l.Helper()
 	r, err := l.clone()
@@ -177,11 +186,11 @@ func (l *lab) rotate() activities.Rotation {
 		l.Fatal(err)
 	}
 	for _, name := range steps {
-		if err := l.step(name, r.Rotation); err != nil {
+		if err := l.step(name, &r.Rotation); err != nil {
 			l.Fatalf("%s: %v", name, err)
 		}
 	}
-	l.input.VersionID, l.input.Force = uuid.NewString(), true
+	l.input.Force = true
 	return r.Rotation
 }
 
@@ -361,7 +370,7 @@ func TestEveryStepMayRunTwice(t *testing.T) {
 		}
 		for _, name := range steps {
 			for range 2 {
-				if err := l.step(name, r.Rotation); err != nil {
+				if err := l.step(name, &r.Rotation); err != nil {
 					t.Fatalf("%s: %v", name, err)
 				}
 			}
@@ -372,6 +381,7 @@ func TestEveryStepMayRunTwice(t *testing.T) {
 		if err != nil || len(d.VersionIdsToStages) != 2 {
 			t.Errorf("versions %v, error %v: want one current, one previous, and no left-over label", d.VersionIdsToStages, err)
 		}
+		l.input.EarlierVersionID, l.input.EarlierSHA256 = r.Rotation.VersionID, r.Rotation.ValueSHA256
 		again, err := l.clone()
 		if err != nil || !again.Promoted {
 			t.Errorf("after the promotion CloneUser answered %+v, %v: want that it is done", again, err)
@@ -410,24 +420,24 @@ func TestAnOvertakenRotationChangesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, name := range steps[:done] {
-				if err := l.step(name, slow.Rotation); err != nil {
+				if err := l.step(name, &slow.Rotation); err != nil {
 					t.Fatal(err)
 				}
 			}
-			l.input.VersionID, l.input.Force = uuid.NewString(), true
+			l.input.Force = true
 			l.input.Pair = []string{l.user, l.user + "_clone"}
 			fast, err := l.clone()
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, name := range steps[:2] {
-				if err := l.step(name, fast.Rotation); err != nil {
+				if err := l.step(name, &fast.Rotation); err != nil {
 					t.Fatalf("%d: %s: %v", i, name, err)
 				}
 			}
 			overtaken := func(name string) {
 				t.Helper()
-				err := l.step(name, slow.Rotation)
+				err := l.step(name, &slow.Rotation)
 				var app *temporal.ApplicationError
 				if !errors.As(err, &app) || app.Type() != activities.ErrorEdited {
 					t.Errorf("%s of the overtaken rotation answered %v: want a refusal", name, err)
@@ -437,7 +447,7 @@ func TestAnOvertakenRotationChangesNothing(t *testing.T) {
 				overtaken(name)
 			}
 			for _, name := range steps[2:] {
-				if err := l.step(name, fast.Rotation); err != nil {
+				if err := l.step(name, &fast.Rotation); err != nil {
 					t.Fatalf("%d: %s: %v", i, name, err)
 				}
 			}
@@ -456,7 +466,7 @@ func TestARollbackStopsTheRotation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := l.step("StagePassword", r.Rotation); err != nil {
+		if err := l.step("StagePassword", &r.Rotation); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := l.client.UpdateSecretVersionStage(t.Context(), &secretsmanager.UpdateSecretVersionStageInput{
@@ -465,7 +475,7 @@ func TestARollbackStopsTheRotation(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, r := range map[string]activities.Rotation{"SetPassword": r.Rotation, "RevokePrevious": first} {
-			err := l.step(name, r)
+			err := l.step(name, &r)
 			var app *temporal.ApplicationError
 			if !errors.As(err, &app) || app.Type() != activities.ErrorEdited {
 				t.Errorf("%s answered %v: want a refusal, as the account is in use again", name, err)
@@ -483,12 +493,12 @@ func TestARightThatAppearsBeforeTheTestIsNotPromoted(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, name := range steps[:2] {
-			if err := l.step(name, r.Rotation); err != nil {
+			if err := l.step(name, &r.Rotation); err != nil {
 				t.Fatal(err)
 			}
 		}
 		l.sql("GRANT DELETE ON *.* TO " + l.user + "_clone@'%'")
-		err = l.step("TestPassword", r.Rotation)
+		err = l.step("TestPassword", &r.Rotation)
 		var app *temporal.ApplicationError
 		if !errors.As(err, &app) || app.Type() != activities.ErrorDifferent || !strings.Contains(app.Message(), "DELETE") {
 			t.Fatalf("TestPassword answered %v: want a refusal that names DELETE", err)
@@ -545,12 +555,12 @@ func TestAPromotedVersionEndsBesideAnotherStagedOne(t *testing.T) {
 		l := newLab(t, s)
 		r := l.rotate()
 		l.put(map[string]any{"username": l.user, "password": "Another.1"}, "AWSPENDING")
-		l.input.EarlierVersionID = r.VersionID
+		l.input.EarlierVersionID, l.input.EarlierSHA256 = r.VersionID, r.ValueSHA256
 		again, err := l.clone()
 		if err != nil || !again.Promoted {
 			t.Fatalf("CloneUser answered %+v, %v: want it to know its version", again, err)
 		}
-		if err := l.step("PromotePassword", again.Rotation); err != nil {
+		if err := l.step("PromotePassword", &again.Rotation); err != nil {
 			t.Error(err)
 		}
 		l.mustLogIn(secret.Current, l.user+"_clone")
@@ -564,13 +574,13 @@ func TestADeletedSecretsAccountIsNotUnlocked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := l.step("StagePassword", r.Rotation); err != nil {
+		if err := l.step("StagePassword", &r.Rotation); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := l.client.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("app")}); err != nil {
 			t.Fatal(err)
 		}
-		err = l.step("SetPassword", r.Rotation)
+		err = l.step("SetPassword", &r.Rotation)
 		var app *temporal.ApplicationError
 		if !errors.As(err, &app) || app.Type() != activities.ErrorDeleted {
 			t.Errorf("SetPassword answered %v: want a refusal", err)

@@ -7,6 +7,8 @@ package secret
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,6 +37,18 @@ type Credential struct {
 	TLS bool
 
 	raw []byte
+}
+
+// SHA256 is the digest of the secret's whole text, in hexadecimal.
+func (c Credential) SHA256() string {
+	sum := sha256.Sum256(c.raw)
+	return hex.EncodeToString(sum[:])
+}
+
+// SameBut reports whether two secrets differ in user name and password only.
+func (c Credential) SameBut(o Credential) bool {
+	text, err := c.With(o.Username, o.Password)
+	return err == nil && bytes.Equal(text, o.raw)
 }
 
 // FieldError says which field of a secret's JSON is wrong. It never holds the

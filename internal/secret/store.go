@@ -30,13 +30,15 @@ type Store struct {
 
 	mu     sync.Mutex
 	values map[versionKey]Version
+	// staging are the values that this process has sent, under the ids that they were sent with: a repeated put repeats the value.
+	staging map[versionKey][]byte
 }
 
 type versionKey struct{ secretID, versionID string }
 
 // NewStore is a store over one account and region.
 func NewStore(client *secretsmanager.Client) *Store {
-	return &Store{client: client, values: map[versionKey]Version{}}
+	return &Store{client: client, values: map[versionKey]Version{}, staging: map[versionKey][]byte{}}
 }
 
 // Description is what Secrets Manager says of a secret without its values.
@@ -131,24 +133,56 @@ func (d Description) StillStaged(current, versionID string) error {
 	return nil
 }
 
-// Stage puts a value under AWSPENDING with the given version id. A version of
-// that id that exists already keeps its value, which the caller then reads:
-// staging twice under one id is staging once.
-func (s *Store) Stage(ctx context.Context, id, versionID string, value []byte) error {
-	_, err := s.client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
+// Stage puts a value under AWSPENDING with the given version id and returns the
+// version. A call that follows another one of the same id within a minute puts
+// the value of the first: staging twice is staging once. The error is a
+// *TakenError where that id is another value's already, which this process has
+// not put.
+func (s *Store) Stage(ctx context.Context, id, versionID string, value []byte) (Version, error) {
+	key := versionKey{id, versionID}
+	value = s.once(key, value)
+	c, err := Parse(value)
+	if err != nil {
+		return Version{}, fmt.Errorf("secret %s: %w", id, err)
+	}
+	_, err = s.client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
 		SecretId: &id, ClientRequestToken: &versionID, SecretString: aws.String(string(value)), VersionStages: []string{Pending},
 	})
 	var exists *types.ResourceExistsException
 	if errors.As(err, &exists) {
-		return nil
+		return Version{}, &TakenError{SecretID: id, VersionID: versionID}
 	}
 	if err != nil {
-		return fmt.Errorf("put version %s of secret %s: %w", versionID, id, err)
+		return Version{}, fmt.Errorf("put version %s of secret %s: %w", versionID, id, err)
 	}
-	if c, err := Parse(value); err == nil {
-		s.keep(versionKey{id, versionID}, Version{Credential: c, Name: id, ID: versionID})
+	v := Version{Credential: c, Name: id, ID: versionID}
+	s.keep(key, v)
+	return v, nil
+}
+
+// TakenError says that a version id is in use for a value that this process has
+// not put: that of another worker, which died before it could say so, or of
+// somebody who has seen the id.
+type TakenError struct{ SecretID, VersionID string }
+
+func (e *TakenError) Error() string {
+	return fmt.Sprintf("version %s of secret %s exists already, with a value that this worker has not stored: it is left alone, and the rotation takes another id", e.VersionID, e.SecretID)
+}
+
+// once returns the value that was first given for a key within the last minute.
+func (s *Store) once(key versionKey, value []byte) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if first, ok := s.staging[key]; ok {
+		return first
 	}
-	return nil
+	s.staging[key] = value
+	time.AfterFunc(remember, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.staging, key)
+	})
+	return value
 }
 
 // Promote takes AWSPENDING off a version and moves AWSCURRENT to it; Secrets
@@ -267,6 +301,11 @@ func (s *Store) Forget(id string) {
 	for key := range s.values {
 		if key.secretID == id {
 			delete(s.values, key)
+		}
+	}
+	for key := range s.staging {
+		if key.secretID == id {
+			delete(s.staging, key)
 		}
 	}
 }
