@@ -16,6 +16,7 @@ import (
 
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/password"
+	"github.com/rotate-user/rotate-user/internal/plaintext"
 	"github.com/rotate-user/rotate-user/internal/secret"
 )
 
@@ -201,7 +202,8 @@ func refuseUntil(until time.Time, reason, format string, args ...any) error {
 	return &refusal{reason: reason, message: fmt.Sprintf(format, args...), until: until}
 }
 
-// sessions are lines for people: who is logged in, from where, how often.
+// sessions are lines for people: who is logged in, from where, how often. A
+// program names itself, so its name may hold anything.
 func sessions(all []account.Session) []string {
 	var lines []string
 	for _, s := range all {
@@ -209,7 +211,7 @@ func sessions(all []account.Session) []string {
 		if s.Program != "" {
 			line += " (" + s.Program + ")"
 		}
-		lines = append(lines, line)
+		lines = append(lines, plaintext.Line(line))
 	}
 	return lines
 }
@@ -225,7 +227,7 @@ const (
 func lines(all []string) []string {
 	var some []string
 	for _, line := range all[:min(len(all), shown)] {
-		some = append(some, short(line, lineBytes))
+		some = append(some, short(plaintext.Line(line), lineBytes))
 	}
 	if len(all) > shown {
 		some = append(some, fmt.Sprintf("and %d more", len(all)-shown))

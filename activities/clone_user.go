@@ -49,8 +49,9 @@ type CloneUserResult struct {
 	Created bool `json:"Created,omitempty"`
 	// Changes are what was changed on the standby, a readable line each, at most
 	// twenty of them; Changed is their number. Drift are those that somebody had
-	// changed on the standby alone.
+	// changed on the standby alone; Drifted is their number.
 	Changed  int      `json:"Changed"`
+	Drifted  int      `json:"Drifted,omitempty"`
 	Changes  []string `json:"Changes,omitempty"`
 	Drift    []string `json:"Drift,omitempty"`
 	Warnings []string `json:"Warnings,omitempty"`
@@ -103,6 +104,7 @@ func describe(plan *account.Plan) CloneUserResult {
 	for _, c := range plan.Changes {
 		r.Changes = append(r.Changes, c.Text)
 		if c.Drift {
+			r.Drifted++
 			r.Drift = append(r.Drift, c.Text)
 		}
 	}

@@ -24,6 +24,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/plaintext"
 	"github.com/rotate-user/rotate-user/internal/secret"
 )
 
@@ -239,7 +240,7 @@ func (t *attempt) edge(ctx context.Context, err *error) {
 		return
 	}
 	v, text := t.explain(*err)
-	text = short(text, textBytes)
+	text = short(plaintext.Line(text), textBytes)
 	options := temporal.ApplicationErrorOptions{NonRetryable: !v.retry}
 	var ours *refusal
 	if errors.As(*err, &ours) && !ours.until.IsZero() {

@@ -1,6 +1,18 @@
 package activities
 
-import "context"
+import (
+	"context"
+
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/plaintext"
+)
+
+// PlanRotationInput says which rotation to plan.
+type PlanRotationInput struct {
+	CloneUserInput
+	// Page is which page of the changes to answer, from 1 on; the first by default.
+	Page int `json:"Page,omitempty"`
+}
 
 // PlanRotationResult is what the next rotation would do. It is refused where
 // the rotation would be.
@@ -11,23 +23,28 @@ type PlanRotationResult struct {
 	Server  string `json:"Server"`
 	// Created says that the standby would be made.
 	Created bool `json:"Created"`
-	// Changes are the rights and properties that would change on the standby,
-	// Statements what would change them, passwords left out.
+	// Changed is how many rights and properties would change on the standby, and
+	// Drifted how many of these changes undo what was changed on the standby alone.
+	// Pages is on how many pages they are.
+	Changed int `json:"Changed,omitempty"`
+	Drifted int `json:"Drifted,omitempty"`
+	Pages   int `json:"Pages,omitempty"`
+	// Changes are those of one page, Statements what would make them, passwords
+	// left out, and Drift those of the changes that somebody made on the standby alone.
 	Changes    []string `json:"Changes,omitempty"`
 	Statements []string `json:"Statements,omitempty"`
-	// Drift are those of the changes that somebody made on the standby alone.
-	Drift    []string `json:"Drift,omitempty"`
-	Warnings []string `json:"Warnings,omitempty"`
+	Drift      []string `json:"Drift,omitempty"`
+	Warnings   []string `json:"Warnings,omitempty"`
 	// InUse is who is logged in as the standby.
 	InUse []string `json:"InUse,omitempty"`
 }
 
 // PlanRotation looks at everything that a rotation looks at and writes nothing.
-func (a *Activities) PlanRotation(ctx context.Context, in CloneUserInput) (result PlanRotationResult, err error) {
+func (a *Activities) PlanRotation(ctx context.Context, in PlanRotationInput) (result PlanRotationResult, err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
-	subject, err := t.examine(ctx, in)
+	subject, err := t.examine(ctx, in.CloneUserInput)
 	if err != nil {
 		return PlanRotationResult{}, err
 	}
@@ -46,14 +63,47 @@ func (a *Activities) PlanRotation(ctx context.Context, in CloneUserInput) (resul
 	}
 	d := describe(plan)
 	result = PlanRotationResult{
-		Source: login.Account.String(), Standby: plan.Standby.String(), Server: subject.Server, Created: plan.Create,
-		Drift: d.Drift, Warnings: d.Warnings, InUse: d.InUse,
+		Source: plaintext.Line(login.Account.String()), Standby: plaintext.Line(plan.Standby.String()), Server: subject.Server, Created: plan.Create,
+		Warnings: d.Warnings, InUse: d.InUse,
 	}
-	for _, c := range plan.Changes {
-		result.Changes = append(result.Changes, c.Text)
-		if c.Statement != "" {
-			result.Statements = append(result.Statements, c.Statement)
+	result.addPage(plan.Changes, max(in.Page, 1))
+	return result, nil
+}
+
+const (
+	pageChanges = 200
+	pageBytes   = 50_000
+	// changeBytes is the most of one text that is shown. It is less than a page.
+	changeBytes = 10_000
+)
+
+// addPage adds one page of the changes, and counts all of them. An account can
+// have more changes than a payload of Temporal's may hold.
+func (r *PlanRotationResult) addPage(changes []account.Change, page int) {
+	r.Changed = len(changes)
+	count, bytes := 0, 0
+	for _, c := range changes {
+		text := short(plaintext.Line(c.Text), changeBytes)
+		statement := short(plaintext.Line(c.Statement), changeBytes)
+		size := len(text) + len(statement)
+		if c.Drift {
+			r.Drifted++
+			size += len(text)
+		}
+		if r.Pages == 0 || count == pageChanges || bytes+size > pageBytes {
+			r.Pages++
+			count, bytes = 0, 0
+		}
+		count, bytes = count+1, bytes+size
+		if r.Pages != page {
+			continue
+		}
+		r.Changes = append(r.Changes, text)
+		if statement != "" {
+			r.Statements = append(r.Statements, statement)
+		}
+		if c.Drift {
+			r.Drift = append(r.Drift, text)
 		}
 	}
-	return result, nil
 }

@@ -32,7 +32,7 @@ var update = flag.Bool("update", false, "write what the commands print to testda
 // fake is a Temporal server that answers what a test says, and keeps what it was asked.
 type fake struct {
 	statuses map[string]workflows.Status // by secret; each other one has no workflow
-	results  map[string]any              // of workflows, by type: a value or an error
+	results  map[string]any              // of workflows, by type: a value, an error, or one of either for each run
 	rotated  []any                       // the answers to the update rotate, in their order: a value or an error
 	updated  any                         // the answer to every other update
 	running  bool                        // the workflow to be started runs already
@@ -102,6 +102,9 @@ func (f *fake) ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOption
 		return nil, serviceerror.NewWorkflowExecutionAlreadyStarted("", "", "")
 	}
 	if result, ok := f.results[name.(string)]; ok {
+		if runs, ok := result.([]any); ok {
+			result, f.results[name.(string)] = runs[0], runs[1:]
+		}
 		return run{answer{value: result}}, nil
 	}
 	return endless{}, nil
@@ -263,6 +266,13 @@ func TestCommands(t *testing.T) {
 	changes.Changes = []string{"grant INSERT on `shop`.* to 'app_clone'@'%'", "revoke DROP on `shop`.* from 'app_clone'@'%'"}
 	changes.Statements = []string{"GRANT INSERT ON `shop`.* TO 'app_clone'@'%'", "REVOKE DROP ON `shop`.* FROM 'app_clone'@'%'"}
 	changes.Drift, changes.InUse = changes.Changes[1:], []string{"3 from 10.0.0.7 (mysqldump)"}
+	many := changes
+	many.Changed, many.Drifted, many.Pages = 4, 2, 2
+	more := many
+	more.Changes, more.Statements, more.Drift = []string{"grant SELECT on `a`.* to 'app_clone'@'%'", "revoke SELECT on `b`.* from 'app_clone'@'%'"},
+		[]string{"GRANT SELECT ON `a`.* TO 'app_clone'@'%'", "REVOKE SELECT ON `b`.* FROM 'app_clone'@'%'"}, []string{"revoke SELECT on `b`.* from 'app_clone'@'%'"}
+	fewer := more
+	fewer.Changed = 3
 	create := plan
 	create.Created, create.Changes = true, []string{"create 'app_clone'@'%', locked, like 'app'@'%'"}
 
@@ -293,6 +303,9 @@ func TestCommands(t *testing.T) {
 		{"plan-change", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": changes}, statuses: known(status(workflows.Scheduled))}},
 		{"plan-create", "plan --secret-id shop/app --master-secret-id m", fake{results: map[string]any{"PlanRotationWorkflow": create}}},
 		{"plan-json", "plan --secret-id shop/app -o json", fake{results: map[string]any{"PlanRotationWorkflow": changes}}},
+		{"plan-many", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": many}}},
+		{"plan-all", "plan --secret-id shop/app --all", fake{results: map[string]any{"PlanRotationWorkflow": []any{many, more}}}},
+		{"plan-changed-meanwhile", "plan --secret-id shop/app --all", fake{results: map[string]any{"PlanRotationWorkflow": []any{many, fewer}}}},
 		{"plan-refused", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": refusal("Locked", "'app'@'%' is locked: unlock it")}}},
 		{"plan-failed", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": unreachable}}},
 		{"start", "start --secret-id shop/app --schedule-expression rate(12_hours) --duration 3h --minimum-overlap 0s --drain 30m --require-drained --clone-username app2",

@@ -105,19 +105,32 @@ func (v planView) text(w io.Writer) {
 		standby += ", which would be made"
 	}
 	pairs(w, "Secret", v.secretID, "Server", p.Server, "In use", p.Source, "Next", standby)
-	section(w, "Would change", p.Changes)
-	section(w, "Statements", p.Statements)
-	section(w, "Changed by somebody on the standby alone", p.Drift)
+	// A worker of an earlier release counts nothing, and answers everything.
+	changed, drifted := max(p.Changed, len(p.Changes)), max(p.Drifted, len(p.Drift))
+	section(w, "Would change"+some(len(p.Changes), changed), p.Changes)
+	section(w, "Statements"+some(len(p.Changes), changed), p.Statements)
+	section(w, "Changed on the standby alone"+some(len(p.Drift), drifted), p.Drift)
 	section(w, "Logged in as the standby", p.InUse)
 	section(w, "Warnings", p.Warnings)
 	switch {
-	case len(p.Changes) == 1:
+	case changed == 1:
 		fmt.Fprintln(w, "\n1 change, and a new password.")
-	case p.Created || len(p.Changes) > 0:
-		fmt.Fprintf(w, "\n%d changes, and a new password.\n", len(p.Changes))
+	case p.Created || changed > 0:
+		fmt.Fprintf(w, "\n%d changes, and a new password.\n", changed)
+		if len(p.Changes) < changed {
+			fmt.Fprintf(w, "To see them all: starter plan --secret-id %s --all\n", v.secretID)
+		}
 	default:
 		fmt.Fprintln(w, "\nThe accounts are equal: nothing but the password would change.")
 	}
+}
+
+// some says that a list is only the beginning.
+func some(shown, all int) string {
+	if shown == all {
+		return ""
+	}
+	return fmt.Sprintf(", the first %d of %d", shown, all)
 }
 
 // statusView is how the rotation of one secret stands.
@@ -169,12 +182,12 @@ func (v statusView) text(w io.Writer) {
 		case r.Revoked:
 			result = "rotated, previous revoked"
 		}
-		changes := fmt.Sprint(len(r.Changes))
+		changes := fmt.Sprint(max(r.Changed, len(r.Changes)))
 		if r.Created {
 			changes = "new account"
 		}
-		if len(r.Drift) > 0 {
-			changes += fmt.Sprintf(", %d of them drift", len(r.Drift))
+		if drifted := max(r.Drifted, len(r.Drift)); drifted > 0 {
+			changes += fmt.Sprintf(", %d of them drift", drifted)
 		}
 		rows = append(rows, []string{date(r.EndedAt, v.now), took(r.StartedAt, r.EndedAt), result, cmp.Or(r.Username, "-"), cmp.Or(r.VersionID, "-"), changes})
 	}
@@ -205,8 +218,8 @@ func (v rotationView) text(w io.Writer) {
 		rows = append(rows, "Next", date(v.next.NextRotationDate, v.now))
 	}
 	pairs(w, rows...)
-	section(w, "Changed on "+r.Username, r.Changes)
-	section(w, "Of these, changed by somebody on it alone", r.Drift)
+	section(w, "Changed on "+r.Username+some(len(r.Changes), max(r.Changed, len(r.Changes))), r.Changes)
+	section(w, "Of these, changed on it alone"+some(len(r.Drift), max(r.Drifted, len(r.Drift))), r.Drift)
 	section(w, "Was still logged in as "+r.Username, r.InUse)
 	section(w, "Warnings", r.Warnings)
 }

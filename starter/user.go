@@ -65,6 +65,7 @@ func (a *app) validateCommand() *cobra.Command {
 
 func (a *app) planCommand() *cobra.Command {
 	var f inputFlags
+	var all bool
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Show what the next rotation would change, or why it would be refused",
@@ -78,6 +79,7 @@ account would be made; 1 the rotation would be refused, or the plan failed; 2 wr
 	flags := cmd.Flags()
 	flags.StringVar(&f.input.MasterSecretID, "master-secret-id", "", "name or ARN of the administrator's secret (default that of the running rotation, or \"masterarn\")")
 	flags.StringVar(&f.input.CloneUsername, "clone-username", "", "the other account of the pair (default <user>_clone)")
+	flags.BoolVar(&all, "all", false, "show every change, also of an account with thousands of grants")
 	activityQueueFlag(cmd, &f.input.ActivityTaskQueue)
 	return a.does(cmd, func() error { return f.input.Validate() }, func(ctx context.Context) error {
 		input := f.input
@@ -88,10 +90,21 @@ account would be made; 1 the rotation would be refused, or the plan failed; 2 wr
 				known = &workflows.State{Usernames: []string{status.Username, status.StandbyUsername}, Digest: status.Digest}
 			}
 		}
-		var plan activities.PlanRotationResult
-		id := "plan-rotation/" + input.SecretID + "/" + uuid.NewString()
-		if err := a.execute(ctx, id, "PlanRotationWorkflow", &plan, input, known); err != nil {
+		plan, err := a.plan(ctx, input, known, 1)
+		if err != nil {
 			return a.notPlanned(ctx, err)
+		}
+		for page := 2; all && page <= plan.Pages; page++ {
+			next, err := a.plan(ctx, input, known, page)
+			if err != nil {
+				return a.notPlanned(ctx, err)
+			}
+			if next.Changed != plan.Changed || next.Pages != plan.Pages {
+				return fmt.Errorf("the accounts of secret %s were changed while the plan was read: run the command again", input.SecretID)
+			}
+			plan.Changes = append(plan.Changes, next.Changes...)
+			plan.Statements = append(plan.Statements, next.Statements...)
+			plan.Drift = append(plan.Drift, next.Drift...)
 		}
 		if err := a.print(planView{input.SecretID, plan}); err != nil {
 			return err
@@ -101,6 +114,17 @@ account would be made; 1 the rotation would be refused, or the plan failed; 2 wr
 		}
 		return nil
 	})
+}
+
+// plan asks for one page of the plan of a rotation.
+func (a *app) plan(ctx context.Context, input workflows.RotateUserInput, known *workflows.State, page int) (plan activities.PlanRotationResult, err error) {
+	id := "plan-rotation/" + input.SecretID + "/" + uuid.NewString()
+	args := []any{input, known}
+	if page > 1 {
+		args = append(args, page)
+	}
+	err = a.execute(ctx, id, "PlanRotationWorkflow", &plan, args...)
+	return plan, err
 }
 
 // notPlanned tells a refusal from a failure to look.

@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/internal/plaintext"
 )
 
 // DeleteUserInput says which secret to delete, with its users.
@@ -116,16 +117,17 @@ func (s *DeletionState) describe(ctx workflow.Context, fate activities.SecretFat
 	if !s.Locked {
 		locked = "not locked yet"
 	}
-	text := fmt.Sprintf("Secret `%s` is scheduled for deletion on %s; its accounts are %s. They are dropped then, or unlocked when it is restored.",
-		s.Deletion.SecretID, clock(s.DeletionDate), locked)
+	secret := plaintext.Code(s.Deletion.SecretID)
+	text := fmt.Sprintf("Secret %s is scheduled for deletion on %s; its accounts are %s. They are dropped then, or unlocked when it is restored.",
+		secret, clock(s.DeletionDate), locked)
 	switch fate {
 	case activities.SecretGone:
-		text = fmt.Sprintf("Secret `%s` is gone; its accounts are being dropped.", s.Deletion.SecretID)
+		text = fmt.Sprintf("Secret %s is gone; its accounts are being dropped.", secret)
 	case activities.SecretRestored:
-		text = fmt.Sprintf("Secret `%s` was restored; its accounts are being unlocked.", s.Deletion.SecretID)
+		text = fmt.Sprintf("Secret %s was restored; its accounts are being unlocked.", secret)
 	}
 	if s.Error != "" {
-		text += fmt.Sprintf("\n\n**failed**, and tried again every five minutes: %s", s.Error)
+		text += fmt.Sprintf("\n\n**failed**, and tried again every five minutes: %s", plaintext.Code(s.Error))
 	}
 	workflow.SetCurrentDetails(ctx, text)
 }

@@ -162,7 +162,11 @@ type Rotation struct {
 	Created bool `json:"Created,omitempty"`
 	// Changes are the rights and properties that were changed on the standby, a
 	// readable line each, at most twenty; Drift those among them that somebody had changed
-	// on the standby alone. Warnings are things to know that stop nothing.
+	// on the standby alone. Changed and Drifted are how many there were of both; a
+	// record of an earlier release has neither number. Warnings are things to know
+	// that stop nothing.
+	Changed  int      `json:"Changed,omitempty"`
+	Drifted  int      `json:"Drifted,omitempty"`
 	Changes  []string `json:"Changes,omitempty"`
 	Drift    []string `json:"Drift,omitempty"`
 	Warnings []string `json:"Warnings,omitempty"`

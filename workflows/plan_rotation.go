@@ -9,8 +9,9 @@ import (
 // PlanRotationWorkflow shows what the next rotation of a secret would do. It
 // takes the input of RotateUserWorkflow and writes nothing. Where the rotation
 // would be refused, it fails with the same error. known is what the workflow
-// that rotates the secret knows of its pair, nil where there is none.
-func (Workflows) PlanRotationWorkflow(ctx workflow.Context, input RotateUserInput, known *State) (plan activities.PlanRotationResult, err error) {
+// that rotates the secret knows of its pair, nil where there is none. page is
+// which page of the changes to answer, from 1 on; the first if it is left out.
+func (Workflows) PlanRotationWorkflow(ctx workflow.Context, input RotateUserInput, known *State, page int) (plan activities.PlanRotationResult, err error) {
 	if err := input.Validate(); err != nil {
 		return plan, invalidInput(err)
 	}
@@ -19,6 +20,6 @@ func (Workflows) PlanRotationWorkflow(ctx workflow.Context, input RotateUserInpu
 	if known != nil {
 		r.State = *known
 	}
-	err = workflow.ExecuteActivity(ctx, "PlanRotation", r.cloneUserInput(ctx)).Get(ctx, &plan)
+	err = workflow.ExecuteActivity(ctx, "PlanRotation", activities.PlanRotationInput{CloneUserInput: r.cloneUserInput(ctx), Page: page}).Get(ctx, &plan)
 	return plan, err
 }

@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/internal/plaintext"
 )
 
 // State is what one run hands to the next. It is decoded tolerantly and only
@@ -189,6 +190,8 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 		}
 		r.current.Created = r.current.Created || clone.Created
 		// Each look has its own: what the first one changed, the next one finds equal.
+		r.current.Changed += clone.Changed
+		r.current.Drifted += clone.Drifted
 		r.current.Changes = atMost(shown, append(r.current.Changes, clone.Changes...))
 		r.current.Drift = atMost(shown, append(r.current.Drift, clone.Drift...))
 		wait := min(deadline.Sub(workflow.Now(ctx)), time.Minute)
@@ -196,7 +199,7 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 			break
 		}
 		if err := workflow.NewTimerWithOptions(ctx, wait, workflow.TimerOptions{
-			Summary: "waiting for the sessions of " + clone.Rotation.Standby.String(),
+			Summary: "waiting for the sessions of " + plaintext.Line(clone.Rotation.Standby.String()),
 		}).Get(ctx, nil); err != nil {
 			return activities.Rotation{}, false, err
 		}
@@ -258,7 +261,7 @@ func (r *rotator) step(ctx workflow.Context, name string, input, result any) err
 	}
 	s := &r.current.Steps[len(r.current.Steps)-1]
 	s.EndedAt = workflow.Now(ctx)
-	s.Text = did(name, input, result)
+	s.Text = plaintext.Line(did(name, input, result))
 	return nil
 }
 
@@ -292,7 +295,7 @@ func (r *rotator) waitForGrace(ctx workflow.Context, account string) error {
 			return nil
 		}
 		timers, cancel := workflow.WithCancel(ctx)
-		timer := workflow.NewTimerWithOptions(timers, left, workflow.TimerOptions{Summary: "grace before " + account + " is revoked"})
+		timer := workflow.NewTimerWithOptions(timers, left, workflow.TimerOptions{Summary: "grace before " + plaintext.Line(account) + " is revoked"})
 		err := workflow.Await(ctx, func() bool { return timer.IsReady() || r.request.Grace < grace })
 		cancel()
 		if err != nil {
@@ -372,7 +375,7 @@ func result(end *Rotation) string {
 func explain(err error) (text, kind string) {
 	var app *temporal.ApplicationError
 	if errors.As(err, &app) {
-		return app.Message(), app.Type()
+		return plaintext.Line(app.Message()), app.Type()
 	}
 	var timeout *temporal.TimeoutError
 	if errors.As(err, &timeout) {
@@ -406,7 +409,7 @@ func (r *rotator) schedule(after time.Time) {
 // look asks whether a rotation would work, without one.
 func (r *rotator) look(ctx workflow.Context) {
 	started := workflow.Now(ctx)
-	err := workflow.ExecuteActivity(r.options(ctx, "PlanRotation"), "PlanRotation", r.cloneUserInput(ctx)).Get(ctx, nil)
+	err := workflow.ExecuteActivity(r.options(ctx, "PlanRotation"), "PlanRotation", activities.PlanRotationInput{CloneUserInput: r.cloneUserInput(ctx)}).Get(ctx, nil)
 	end := Rotation{StartedAt: started, EndedAt: workflow.Now(ctx)}
 	if err == nil {
 		return

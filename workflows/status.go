@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/internal/plaintext"
 )
 
 func (r *rotator) rotationStatus() RotationStatus {
@@ -92,17 +93,19 @@ func (r *rotator) show(ctx workflow.Context) {
 	}
 }
 
-// describe is what someone reads who opens the run in the Temporal UI.
+// describe sets what the Temporal UI shows of the run, in Markdown. Names and
+// the texts of servers are code there: they may hold links, and a statement must
+// be copied as it was written.
 func (r *rotator) describe(ctx workflow.Context) {
 	s := r.status()
-	head := fmt.Sprintf("**%s**: secret `%s`", s.RotationStatus, s.SecretID)
+	head := fmt.Sprintf("**%s**: secret %s", s.RotationStatus, plaintext.Code(s.SecretID))
 	if s.DatabaseHost != "" {
-		head += fmt.Sprintf(" on `%s`", s.DatabaseHost)
+		head += " on " + plaintext.Code(s.DatabaseHost)
 	}
 	lines := []string{head + ", " + s.RotationRules.String(), ""}
 	say := func(format string, args ...any) { lines = append(lines, "- "+fmt.Sprintf(format, args...)) }
 	if s.Username != "" {
-		say("in use: `%s`, the other one: `%s`", s.Username, s.StandbyUsername)
+		say("in use: %s, the other one: %s", plaintext.Code(s.Username), plaintext.Code(s.StandbyUsername))
 	}
 	if !s.LastRotatedDate.IsZero() {
 		say("last rotated: %s", clock(s.LastRotatedDate))
@@ -113,7 +116,7 @@ func (r *rotator) describe(ctx workflow.Context) {
 			if step.EndedAt.IsZero() {
 				say("**%s** is running", step.Name)
 			} else {
-				say("%s: %s", step.Name, step.Text)
+				say("%s: %s", step.Name, plaintext.Code(step.Text))
 			}
 		}
 	case s.RotationStatus == Paused:
@@ -122,7 +125,7 @@ func (r *rotator) describe(ctx workflow.Context) {
 		say("next: %s", clock(s.NextRotationDate))
 	}
 	if len(s.Rotations) > 0 && s.Rotations[0].Error != "" {
-		say("**failed** at %s: %s", clock(s.Rotations[0].EndedAt), s.Rotations[0].Error)
+		say("**failed** at %s: %s", clock(s.Rotations[0].EndedAt), plaintext.Code(s.Rotations[0].Error))
 	}
 	workflow.SetCurrentDetails(ctx, strings.Join(lines, "\n"))
 }
@@ -132,7 +135,7 @@ func (r *rotator) describe(ctx workflow.Context) {
 func (r *rotator) options(ctx workflow.Context, name string) workflow.Context {
 	summary := r.input.SecretID
 	if len(r.Usernames) == 2 {
-		summary += ": " + r.Usernames[0] + " → " + r.Usernames[1]
+		summary += ": " + plaintext.Line(r.Usernames[0]+" → "+r.Usernames[1])
 	}
 	o := stepOptions(r.input.ActivityTaskQueue, short(summary))
 	if name == CloneUser {

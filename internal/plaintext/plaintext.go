@@ -1,0 +1,61 @@
+// Package plaintext makes texts from outside safe to show. The names of accounts, tables, programs and hosts, and what servers
+// answer, are written by others: they may hold escape sequences for a terminal, line breaks, text that runs backwards, or
+// Markdown.
+package plaintext
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Line returns text as one line that a terminal prints as it stands. Control characters, line breaks, invisible characters,
+// those that change the direction of text, and bytes that are not UTF-8 become escapes that can be seen, such as \n, \x1b or
+// \u202e. Everything else stays, and so does the result of an earlier call.
+func Line(text string) string {
+	if shown(text) {
+		return text
+	}
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRuneInString(text[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, text[i])
+		case unicode.IsGraphic(r):
+			b.WriteRune(r)
+		default:
+			quoted := strconv.QuoteRune(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+		i += size
+	}
+	return b.String()
+}
+
+func shown(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) })
+}
+
+// Code returns text as a code span of Markdown, on one line. Nothing in a code span is a link, HTML or formatting, and quotes
+// and dashes stay what they are, so that a statement can be copied.
+func Code(text string) string {
+	text = Line(text)
+	if text == "" {
+		return ""
+	}
+	longest, run := 0, 0
+	for _, r := range text {
+		if run++; r != '`' {
+			run = 0
+		}
+		longest = max(longest, run)
+	}
+	fence := strings.Repeat("`", longest+1)
+	if longest > 0 || text[0] == ' ' && text[len(text)-1] == ' ' { // Markdown takes one blank away from both ends
+		text = " " + text + " "
+	}
+	return fence + text + fence
+}
