@@ -83,7 +83,7 @@ func (a *Activities) StoreSecret(ctx context.Context, in CreateUserInput) (err e
 	}
 	if err := t.Secrets.Create(ctx, in.SecretID, in.VersionID, "Credential of the MySQL user "+in.Account.User+", rotated by rotate-user", value); err != nil {
 		if !judge(err).retry { // nobody else knows the password: the account is of no use
-			if dropErr := admin.Drop(ctx, in.Account); dropErr != nil {
+			if dropErr := admin.Drop(ctx, in.Account, nil); dropErr != nil {
 				activity.GetLogger(ctx).Warn("the account stays behind: drop it", "account", in.Account.String(), "error", t.scrub(dropErr))
 			}
 		}

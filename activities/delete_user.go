@@ -168,7 +168,7 @@ func (a *Activities) DropAccounts(ctx context.Context, in Deletion) error {
 	return a.each(ctx, in, "dropped", (*account.Admin).Drop)
 }
 
-func (a *Activities) each(ctx context.Context, in Deletion, done string, do func(*account.Admin, context.Context, account.Name) error) (err error) {
+func (a *Activities) each(ctx context.Context, in Deletion, done string, do func(*account.Admin, context.Context, account.Name, func(context.Context) error) error) (err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 	defer t.Secrets.Forget(in.MasterSecretID)
@@ -182,7 +182,7 @@ func (a *Activities) each(ctx context.Context, in Deletion, done string, do func
 	}
 	var failed []error
 	for _, name := range in.Accounts {
-		if err := do(admin, ctx, name); err != nil {
+		if err := do(admin, ctx, name, nil); err != nil {
 			failed = append(failed, err)
 			continue
 		}

@@ -34,7 +34,7 @@ func (a *Activities) RevokePrevious(ctx context.Context, r Rotation) (result Rev
 	if !t.sameServer(master, r) {
 		return RevokePreviousResult{}, refuse(ErrorOtherServer, "master secret %s is for %s now, and %s is on %s", master.Name, master.Address(), r.Source, r.Server)
 	}
-	if err := admin.Revoke(ctx, r.Source); err != nil {
+	if err := admin.Revoke(ctx, r.Source, nil); err != nil {
 		return RevokePreviousResult{}, err
 	}
 	activity.GetLogger(ctx).Warn("previous account revoked", "secret", r.SecretID, "account", r.Source.String())

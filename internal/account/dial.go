@@ -118,13 +118,19 @@ type pool struct {
 
 // Admin is an administrator's session: one connection whose settings are pinned. It is for one goroutine at a time.
 type Admin struct {
-	conn    *sql.Conn
-	pool    *pool
-	release func()
-	name    Name // CURRENT_USER()
-	roles   []Name
-	server  server
-	dialer  *Dialer
+	// Force makes this session end another that holds the lock on an account it needs, rather than wait for it, unless
+	// that one is logged in as the same user.
+	Force bool
+
+	conn     *sql.Conn
+	pool     *pool
+	release  func()
+	name     Name // CURRENT_USER()
+	roles    []Name
+	server   server
+	dialer   *Dialer
+	locks    []string // the user names whose locks it holds
+	patience time.Duration
 }
 
 // Admin opens an administrator's session, or takes one that was given back a moment ago. Close gives it back.
@@ -138,7 +144,7 @@ func (d *Dialer) Admin(ctx context.Context, ep Endpoint, user, password string) 
 		release()
 		return nil, fmt.Errorf("log in as administrator %s on %s: %w", quoteUser(user), ep, cause(ctx, err))
 	}
-	a := &Admin{conn: conn, pool: p, release: release, dialer: d}
+	a := &Admin{conn: conn, pool: p, release: release, dialer: d, patience: lockPatience}
 	if err := a.meetServer(ctx); err != nil {
 		a.Close()
 		return nil, fmt.Errorf("administrator %s on %s: %w", quoteUser(user), ep, err)

@@ -63,44 +63,69 @@ func (a *Admin) checkDefiner(ctx context.Context, p *powers, n Name) error {
 		" or GRANT ALLOW_NONEXISTENT_DEFINER (SET_USER_ID before MySQL 8.2) ON *.* TO %s and leave them without one", n, strings.Join(objects, ", "), a.name, a.name)
 }
 
+// Lock, Unlock, Drop and Revoke change one account under the server's lock on it. fence, which may be nil, is called under
+// the lock right before the first change and stops it by an error.
+
 // Lock locks an account: new logins fail, open sessions go on. That it does not exist is no error.
-func (a *Admin) Lock(ctx context.Context, n Name) error { return a.alter(ctx, n, "ACCOUNT LOCK") }
+func (a *Admin) Lock(ctx context.Context, n Name, fence func(context.Context) error) error {
+	return a.alter(ctx, n, "ACCOUNT LOCK", fence)
+}
 
 // Unlock unlocks an account. That it does not exist is no error.
-func (a *Admin) Unlock(ctx context.Context, n Name) error { return a.alter(ctx, n, "ACCOUNT UNLOCK") }
+func (a *Admin) Unlock(ctx context.Context, n Name, fence func(context.Context) error) error {
+	return a.alter(ctx, n, "ACCOUNT UNLOCK", fence)
+}
 
-func (a *Admin) alter(ctx context.Context, n Name, clause string) error {
-	_, _, err := a.readPair(ctx, n, n)
-	if r, ok := errors.AsType[*Refusal](err); ok && r.Reason == NoSuchAccount {
+func (a *Admin) alter(ctx context.Context, n Name, clause string, fence func(context.Context) error) error {
+	return a.locked(ctx, []string{n.User}, func(ctx context.Context) error {
+		_, _, err := a.readPair(ctx, n, n)
+		if r, ok := errors.AsType[*Refusal](err); ok && r.Reason == NoSuchAccount {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := pass(ctx, fence); err != nil {
+			return err
+		}
+		if err := a.exec(ctx, "ALTER USER "+n.String()+" "+clause); err != nil {
+			return fmt.Errorf("alter %s: %w", n, err)
+		}
+		return nil
+	})
+}
+
+// pass calls a fence, if there is one.
+func pass(ctx context.Context, fence func(context.Context) error) error {
+	if fence == nil {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	if err := a.exec(ctx, "ALTER USER "+n.String()+" "+clause); err != nil {
-		return fmt.Errorf("alter %s: %w", n, err)
-	}
-	return nil
+	return fence(ctx)
 }
 
 // Drop drops an account with its rights. That it does not exist is no error.
-func (a *Admin) Drop(ctx context.Context, n Name) error {
+func (a *Admin) Drop(ctx context.Context, n Name, fence func(context.Context) error) error {
 	if err := a.survey(ctx); err != nil {
 		return err
 	}
 	if err := a.checkChangeable(n); err != nil {
 		return err
 	}
-	if err := a.exec(ctx, "DROP USER IF EXISTS "+n.String()); err != nil {
-		return fmt.Errorf("drop %s: %w", n, err)
-	}
-	return nil
+	return a.locked(ctx, []string{n.User}, func(ctx context.Context) error {
+		if err := pass(ctx, fence); err != nil {
+			return err
+		}
+		if err := a.exec(ctx, "DROP USER IF EXISTS "+n.String()); err != nil {
+			return fmt.Errorf("drop %s: %w", n, err)
+		}
+		return nil
+	})
 }
 
 // Revoke makes an account useless at once: it is locked, its password and second password are replaced by one that does
 // not exist, and its sessions are ended. Rights and properties stay.
-func (a *Admin) Revoke(ctx context.Context, n Name) error {
-	return a.locked(ctx, n.User, func(ctx context.Context) error {
+func (a *Admin) Revoke(ctx context.Context, n Name, fence func(context.Context) error) error {
+	return a.locked(ctx, []string{n.User}, func(ctx context.Context) error {
 		s, _, err := a.readPair(ctx, n, n)
 		if err != nil {
 			return err
@@ -108,6 +133,9 @@ func (a *Admin) Revoke(ctx context.Context, n Name) error {
 		hash, err := a.unmatchable(s.plugin, revokedMark(s.name))
 		if err != nil {
 			return fmt.Errorf("scramble the password of %s: %w", n, err)
+		}
+		if err := pass(ctx, fence); err != nil {
+			return err
 		}
 		// Locked first, by itself: should the rest fail, nobody logs in any more.
 		if err := a.exec(ctx, "ALTER USER "+n.String()+" ACCOUNT LOCK"); err != nil {
@@ -128,22 +156,28 @@ func (a *Admin) endSessions(ctx context.Context, n Name) error {
 		return err
 	}
 	for _, id := range ids {
-		err := a.exec(ctx, "KILL "+id)
-		if e := serverError(err); e != nil && e.Number == errKillDenied {
-			// A cloud's administrator may not kill but call a procedure that does.
-			if fallback := a.exec(ctx, "CALL mysql.rds_kill("+id+")"); fallback == nil {
-				err = nil
-			} else if e := serverError(fallback); e != nil && e.Number == errNoSuchThread {
-				err = nil
-			}
-		} else if e != nil && e.Number == errNoSuchThread {
-			err = nil // it ended by itself
-		}
-		if err != nil {
+		if err := a.kill(ctx, id); err != nil {
 			return fmt.Errorf("end a session of %s: %w", n, err)
 		}
 	}
 	return nil
+}
+
+// kill ends a session. That it has ended by itself is no error.
+func (a *Admin) kill(ctx context.Context, id string) error {
+	err := a.exec(ctx, "KILL "+id)
+	e := serverError(err)
+	if e != nil && e.Number == errKillDenied {
+		// A cloud's administrator may not kill but call a procedure that does.
+		fallback := a.exec(ctx, "CALL mysql.rds_kill("+id+")")
+		if e = serverError(fallback); fallback == nil {
+			return nil
+		}
+	}
+	if e != nil && e.Number == errNoSuchThread {
+		return nil
+	}
+	return err
 }
 
 func (a *Admin) sessionIDs(ctx context.Context, user string) ([]string, error) {

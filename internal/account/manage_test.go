@@ -116,36 +116,36 @@ func TestRevoke(t *testing.T) {
 		if err != nil || !known || len(sessions) != 1 || sessions[0].Count != 1 {
 			b.Fatalf("sessions %+v, known %v, %v", sessions, known, err)
 		}
-		if err := b.admin.Revoke(ctx, app); err != nil {
+		if err := b.admin.Revoke(ctx, app, nil); err != nil {
 			b.Fatal(err)
 		}
 		if err := conn.PingContext(ctx); err == nil {
 			b.Error("an open session goes on")
 		}
-		if err := b.admin.Unlock(ctx, app); err != nil {
+		if err := b.admin.Unlock(ctx, app, nil); err != nil {
 			b.Fatal(err)
 		}
 		if _, err := b.dialer.Login(ctx, b.endpoint(), "app", "Aa1-first"); err == nil {
 			b.Error("the password still logs in")
 		}
-		if err := b.admin.Lock(ctx, app); err != nil {
+		if err := b.admin.Lock(ctx, app, nil); err != nil {
 			b.Fatal(err)
 		}
 		for range 2 {
-			if err := b.admin.Drop(ctx, app); err != nil {
+			if err := b.admin.Drop(ctx, app, nil); err != nil {
 				b.Fatal(err)
 			}
 		}
 		if names, err := b.admin.Exists(ctx, "app"); err != nil || len(names) > 0 {
 			b.Errorf("after the drop there are %v, %v", names, err)
 		}
-		if err := errors.Join(b.admin.Lock(ctx, app), b.admin.Unlock(ctx, app)); err != nil {
+		if err := errors.Join(b.admin.Lock(ctx, app, nil), b.admin.Unlock(ctx, app, nil)); err != nil {
 			b.Errorf("locking and unlocking no account gives %v", err)
 		}
-		if err := b.admin.Drop(ctx, Name{b.server.AdminUser, "localhost"}); !refused(err, Administrator) {
+		if err := b.admin.Drop(ctx, Name{b.server.AdminUser, "localhost"}, nil); !refused(err, Administrator) {
 			b.Errorf("the administrator dropping himself gives %v", err)
 		}
-		if err := b.admin.Drop(ctx, Name{"root", "localhost"}); !refused(err, ServerAccount) {
+		if err := b.admin.Drop(ctx, Name{"root", "localhost"}, nil); !refused(err, ServerAccount) {
 			b.Errorf("dropping root gives %v", err)
 		}
 	})

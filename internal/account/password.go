@@ -73,8 +73,8 @@ func (a *Admin) usualPlugin() string {
 }
 
 // SetPassword gives the account n a new password for the authentication plugin of the account like, which may be n
-// itself, discards a second password and unlocks the account. The server gets a hash. The session that alters is the one
-// that holds the lock on the account; fence, which may be nil, is called in between and stops it by an error.
+// itself, discards a second password and unlocks the account. The server gets a hash. The session that alters holds the lock
+// on both accounts; fence, which may be nil, is called right before the change and stops it by an error.
 func (a *Admin) SetPassword(ctx context.Context, n, like Name, pw string, fence func(context.Context) error) error {
 	if err := a.checkWritable(); err != nil {
 		return err
@@ -86,7 +86,7 @@ func (a *Admin) SetPassword(ctx context.Context, n, like Name, pw string, fence 
 	var hashing sync.WaitGroup
 	hashing.Go(func() { hash, hashErr = password.Hash(likely, pw) })
 	defer hashing.Wait()
-	return a.locked(ctx, n.User, func(ctx context.Context) error {
+	return a.locked(ctx, []string{n.User, like.User}, func(ctx context.Context) error {
 		s, model, err := a.readPair(ctx, n, like)
 		if err != nil {
 			return err
@@ -101,10 +101,8 @@ func (a *Admin) SetPassword(ctx context.Context, n, like Name, pw string, fence 
 		} else if hashErr != nil {
 			return fmt.Errorf("password of %s: %w", n, hashErr)
 		}
-		if fence != nil {
-			if err := fence(ctx); err != nil {
-				return err
-			}
+		if err := pass(ctx, fence); err != nil {
+			return err
 		}
 		return a.setHash(ctx, s, model.plugin, string(hash), " ACCOUNT UNLOCK")
 	})

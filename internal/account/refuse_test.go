@@ -165,13 +165,13 @@ func TestResume(t *testing.T) {
 			b.Errorf("the rest of a creation is %+v", again)
 		}
 		b.rotate(pair)
-		if err := b.admin.Lock(ctx, plan.Standby); err != nil {
+		if err := b.admin.Lock(ctx, plan.Standby, nil); err != nil {
 			b.Fatal(err)
 		}
 		if _, err := b.admin.Sync(ctx, owned(pair)); !refused(err, StandbyLocked) {
 			b.Errorf("a locked standby gives %v", err)
 		}
-		if err := b.admin.Revoke(ctx, plan.Standby); err != nil {
+		if err := b.admin.Revoke(ctx, plan.Standby, nil); err != nil {
 			b.Fatal(err)
 		}
 		b.rotate(owned(pair))

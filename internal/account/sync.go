@@ -2,9 +2,6 @@ package account
 
 import (
 	"context"
-	"crypto/sha256"
-	"database/sql/driver"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -19,7 +16,7 @@ const passes = 5
 // The plan returned lists what was done, also along with an error.
 func (a *Admin) Sync(ctx context.Context, p Pair) (*Plan, error) {
 	var done *Plan
-	err := a.locked(ctx, p.Standby, func(ctx context.Context) (err error) {
+	err := a.locked(ctx, []string{p.Source.User, p.Standby}, func(ctx context.Context) (err error) {
 		done, err = a.sync(ctx, p)
 		return err
 	})
@@ -111,34 +108,6 @@ func (a *Admin) apply(ctx context.Context, st step) error {
 		}
 	}
 	return err
-}
-
-// locked runs f while this connection holds the server's lock on the accounts of a user name; which hosts they have need not be
-// known. The lock goes with the connection, so f cannot outlive it unnoticed: its statements run on the same one.
-func (a *Admin) locked(ctx context.Context, user string, f func(context.Context) error) error {
-	sum := sha256.Sum256([]byte(user))
-	lock := quoteLiteral("rot:" + hex.EncodeToString(sum[:16]))
-	rows, err := a.query(ctx, "SELECT GET_LOCK("+lock+", 10) AS got, CURRENT_USER() AS me")
-	if err != nil {
-		return fmt.Errorf("lock %s against others: %w", quoteUser(user), err)
-	}
-	if len(rows) != 1 || rows[0].text("got") != "1" {
-		return refuse(Busy, "another session has been changing %s for 10 seconds: try again", quoteUser(user))
-	}
-	a.name = parseName(rows[0].text("me"))
-	err = f(ctx)
-	// The lock must not stay with a connection that goes back to the pool.
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	if _, e := a.query(end, "SELECT RELEASE_LOCK("+lock+")"); e != nil {
-		a.discard()
-	}
-	return err
-}
-
-// discard ends the connection when the session is closed, rather than giving it back.
-func (a *Admin) discard() {
-	_ = a.conn.Raw(func(any) error { return driver.ErrBadConn }) // that error is the purpose
 }
 
 // Differences compares two accounts as they are now and lists the lines that differ; none if they are equal in every

@@ -1,0 +1,190 @@
+package account
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"database/sql/driver"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	lockPatience = 10 * time.Second       // how long a session waits for the lock on an account
+	lockRetry    = 100 * time.Millisecond // how often it tries meanwhile
+	lockedFor    = 60 * time.Second       // how long Locked lets its function run: less than the server waits for an idle session
+)
+
+// Locked runs f while this session holds the server's lock on the accounts of two user names, which may be one. Every
+// method of Admin that writes to an account holds the lock on it, so none of them runs meanwhile in another session,
+// while those of this session may be called by f. The context of f ends before the server would end an idle session and
+// give its lock to another.
+//
+// The lock is of one server: members of a cluster know nothing of each other's locks.
+func (a *Admin) Locked(ctx context.Context, x, y string, f func(context.Context) error) error {
+	return a.locked(ctx, []string{x, y}, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, lockedFor)
+		defer cancel()
+		return f(ctx)
+	})
+}
+
+// locked runs f while this session holds the locks on the accounts of some user names, on whatever hosts they are. There
+// is one lock for each user name, so that sessions exclude each other without agreeing on which accounts are a pair. The
+// locks go with the connection: what f does on this session cannot outlive them.
+func (a *Admin) locked(ctx context.Context, users []string, f func(context.Context) error) error {
+	users = slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(users))), func(user string) bool {
+		return slices.Contains(a.locks, user)
+	})
+	if len(users) == 0 {
+		return f(ctx)
+	}
+	if err := a.lock(ctx, users); err != nil {
+		return err
+	}
+	held := a.locks
+	a.locks = slices.Concat(held, users)
+	defer func() {
+		a.locks = held
+		a.unlock(ctx, users)
+	}()
+	return f(ctx)
+}
+
+// lock takes the locks of all the users, or none.
+func (a *Admin) lock(ctx context.Context, users []string) error {
+	for start := time.Now(); ; {
+		busy, err := a.tryLock(ctx, users)
+		if err != nil {
+			return fmt.Errorf("lock %s against others: %w", quoteUser(users[0]), err)
+		}
+		if busy.user == "" {
+			return nil
+		}
+		if late := time.Since(start) >= a.patience; late || a.Force {
+			if err := a.identify(ctx, &busy); err != nil {
+				return fmt.Errorf("look who holds the lock on %s: %w", quoteUser(busy.user), err)
+			}
+			if a.Force && busy.foreign {
+				if err := a.kill(ctx, busy.id); err != nil {
+					return fmt.Errorf("end %s, which holds the lock on %s: %w", busy.session(), quoteUser(busy.user), err)
+				}
+			} else if late {
+				return busy.refusal(a.patience)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the lock on %s: %w", quoteUser(busy.user), context.Cause(ctx))
+		case <-time.After(lockRetry):
+		}
+	}
+}
+
+// tryLock takes the locks of all the users, or none: then it returns who has one of them.
+func (a *Admin) tryLock(ctx context.Context, users []string) (busy busyLock, err error) {
+	// The statement does not wait, since it would keep others from writing to the grant tables meanwhile.
+	list := []string{"CURRENT_USER() AS me"}
+	for i, user := range users {
+		list = append(list, fmt.Sprintf("GET_LOCK(%[1]s, 0) AS got%[2]d, IS_USED_LOCK(%[1]s) AS holder%[2]d", lockName(user), i))
+	}
+	rows, err := a.query(ctx, "SELECT "+strings.Join(list, ", ")+ownRow)
+	if err != nil {
+		if e := serverError(err); e != nil && e.Number == errTableDenied && a.name == (Name{}) {
+			if err := a.survey(ctx); err != nil {
+				return busyLock{}, err
+			}
+		}
+		return busyLock{}, a.deniedRead(err)
+	}
+	if len(rows) != 1 {
+		return busyLock{}, errors.New("the administrator's own account is not in mysql.user")
+	}
+	a.name = parseName(rows[0].text("me"))
+	var got []string
+	for i, user := range users {
+		if rows[0].text(fmt.Sprint("got", i)) == "1" {
+			got = append(got, user)
+		} else if busy.user == "" {
+			busy = busyLock{user: user, id: cmp.Or(rows[0].text(fmt.Sprint("holder", i)), "0")} // 0: it has gone since
+		}
+	}
+	if busy.user != "" && got != nil {
+		a.unlock(ctx, got)
+	}
+	return busy, nil
+}
+
+// unlock gives locks back, which must not stay with a connection that goes back to the pool.
+func (a *Admin) unlock(ctx context.Context, users []string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	var list []string
+	for _, user := range users {
+		list = append(list, "RELEASE_LOCK("+lockName(user)+")")
+	}
+	rows, err := a.query(ctx, "SELECT "+strings.Join(list, " + ")+" AS released"+ownRow)
+	if err != nil || len(rows) != 1 || rows[0].text("released") != fmt.Sprint(len(users)) {
+		a.discard()
+	}
+}
+
+// lockName is the SQL expression, for a statement that ends in ownRow, of the name of the lock on a user's accounts.
+// Whoever knows the name can take the lock, without any right. So it depends on the hash of the administrator's own
+// password, which only administrators can read. The server computes it: neither the hash nor the name is ever sent.
+// Rotators that share an administrator exclude each other, until its password changes.
+func lockName(user string) string {
+	sum := sha256.Sum256([]byte(user))
+	return "CONCAT('rotate-user:', LEFT(SHA2(CONCAT(authentication_string, '" + hex.EncodeToString(sum[:]) + "'), 256), 52))"
+}
+
+// ownRow is the administrator's own row, found by its key. MariaDB has mysql.user too, as a view.
+const ownRow = " FROM mysql.user WHERE Host = SUBSTRING_INDEX(CURRENT_USER(), '@', -1)" +
+	" AND User = LEFT(CURRENT_USER(), CHAR_LENGTH(CURRENT_USER()) - CHAR_LENGTH(SUBSTRING_INDEX(CURRENT_USER(), '@', -1)) - 1)"
+
+// busyLock is a lock on a user's accounts that another session holds.
+type busyLock struct {
+	user, id string
+	login    string // of the holder: its user and host, as far as the administrator sees them
+	foreign  bool   // the holder is logged in as another user than this session
+}
+
+func (b busyLock) session() string { return "another session (id " + b.id + b.login + ")" }
+
+func (b busyLock) refusal(waited time.Duration) error {
+	advice := "retry later"
+	if b.foreign {
+		advice += ", KILL " + b.id + ", or rotate with Force, which ends that session"
+	}
+	return refuse(Busy, "%s holds the lock on %s (waited %s): %s", b.session(), quoteUser(b.user), waited, advice)
+}
+
+// identify finds out who the holder is. Without PROCESS the administrator sees the sessions of its own user only, so that
+// one which it does not see is foreign.
+func (a *Admin) identify(ctx context.Context, b *busyLock) error {
+	rows, err := a.query(ctx, "SELECT ID = CONNECTION_ID() AS me, USER AS user, HOST AS host FROM information_schema.PROCESSLIST"+
+		" WHERE ID IN ("+b.id+", CONNECTION_ID())")
+	if err != nil {
+		return err
+	}
+	var me, holder string
+	for _, r := range rows {
+		if r.text("me") == "1" {
+			me = r.text("user")
+		} else {
+			holder = r.text("user")
+			b.login = ", user " + quoteUser(holder) + ", host " + r.text("host")
+		}
+	}
+	b.foreign = holder != me
+	return nil
+}
+
+// discard ends the connection when the session is closed, rather than giving it back.
+func (a *Admin) discard() {
+	_ = a.conn.Raw(func(any) error { return driver.ErrBadConn }) // that error is the purpose
+}

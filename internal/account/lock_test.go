@@ -1,0 +1,354 @@
+package account
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// changing are the ways to change an account of the pair app and app_clone, by what they take and with a fence if they have one.
+func changing(a *Admin) map[string]func(context.Context, func(context.Context) error) error {
+	app, clone := Name{"app", "%"}, Name{"app_clone", "%"}
+	return map[string]func(context.Context, func(context.Context) error) error{
+		"set password": func(ctx context.Context, f func(context.Context) error) error {
+			return a.SetPassword(ctx, clone, app, "Next-1", f)
+		},
+		"set first password": func(ctx context.Context, f func(context.Context) error) error {
+			return a.SetPassword(ctx, app, app, "Next-1", f)
+		},
+		"lock":             func(ctx context.Context, f func(context.Context) error) error { return a.Lock(ctx, app, f) },
+		"lock the standby": func(ctx context.Context, f func(context.Context) error) error { return a.Lock(ctx, clone, f) },
+		"unlock":           func(ctx context.Context, f func(context.Context) error) error { return a.Unlock(ctx, clone, f) },
+		"revoke":           func(ctx context.Context, f func(context.Context) error) error { return a.Revoke(ctx, app, f) },
+		"drop":             func(ctx context.Context, f func(context.Context) error) error { return a.Drop(ctx, clone, f) },
+		"drop what is absent": func(ctx context.Context, f func(context.Context) error) error {
+			return a.Drop(ctx, Name{"app", "10.%"}, f)
+		},
+	}
+}
+
+func (b *bench) second() *Admin {
+	b.Helper()
+	other := b.login(b.server.AdminUser, b.server.AdminPassword)
+	other.patience = 0
+	return other
+}
+
+func TestNothingChangesAPairThatAnotherSessionHasLocked(t *testing.T) {
+	each(t, func(b *bench) {
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "GRANT SELECT ON shop.* TO app")
+		b.rotate(pair)
+		b.exec("GRANT INSERT ON shop.* TO app")
+		other := b.second()
+		before := b.everything()
+		err := b.admin.Locked(t.Context(), "app_clone", "app", func(ctx context.Context) error {
+			all := changing(other)
+			all["sync"] = func(ctx context.Context, _ func(context.Context) error) error {
+				_, err := other.Sync(ctx, owned(pair))
+				return err
+			}
+			all["sync back"] = func(ctx context.Context, _ func(context.Context) error) error {
+				_, err := other.Sync(ctx, back(pair))
+				return err
+			}
+			all["create"] = func(ctx context.Context, _ func(context.Context) error) error {
+				return other.Create(ctx, Name{"app", "10.%"}, nil, "mark")
+			}
+			for name, change := range all {
+				err := change(ctx, func(context.Context) error {
+					b.Errorf("%s: the fence was called without the lock", name)
+					return nil
+				})
+				if !refused(err, Busy) || !strings.Contains(err.Error(), "user '"+b.server.AdminUser+"', host ") || !strings.Contains(err.Error(), "retry later") {
+					b.Errorf("%s: got %v, want a refusal that names the session", name, err)
+				}
+			}
+			// Of another pair, which shares no account with this one.
+			return other.Locked(ctx, "billing", "billing_clone", func(context.Context) error { return nil })
+		})
+		if err != nil {
+			b.Error(err)
+		}
+		if diff := cmp.Diff(before, b.everything()); diff != "" {
+			b.Errorf("a pair was changed under a lock (-before +after):\n%s", diff)
+		}
+		if _, err := other.Sync(t.Context(), owned(pair)); err != nil {
+			b.Errorf("after the lock was given back: %v", err)
+		}
+	})
+}
+
+// A fence runs under the lock, and stops what it stands before.
+func TestFences(t *testing.T) {
+	each(t, func(b *bench) {
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
+		b.rotate(pair)
+		other := b.second()
+		moved := errors.New("the label has moved")
+		before := b.everything()
+		for name, change := range changing(b.admin) {
+			called := false
+			err := change(t.Context(), func(ctx context.Context) error {
+				called = true
+				for _, user := range []string{"app", "app_clone"} {
+					err := other.Locked(ctx, user, user, func(context.Context) error { return nil })
+					if takesBoth := name == "set password"; takesBoth && !refused(err, Busy) {
+						b.Errorf("%s: the lock on %s was free", name, user)
+					}
+				}
+				if err := other.Locked(ctx, "app", "app_clone", func(context.Context) error { return nil }); !refused(err, Busy) {
+					b.Errorf("%s: the pair's lock gives %v", name, err)
+				}
+				return moved
+			})
+			if !called || !errors.Is(err, moved) {
+				b.Errorf("%s: fence called %t, error %v", name, called, err)
+			}
+		}
+		if diff := cmp.Diff(before, b.everything()); diff != "" {
+			b.Errorf("a fenced call wrote (-before +after):\n%s", diff)
+		}
+	})
+}
+
+// What holds the pair's lock can change both of its accounts, and has the lock until its own end.
+func TestLockedSessionChangesItsAccounts(t *testing.T) {
+	each(t, func(b *bench) {
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
+		other := b.second()
+		free := func(ctx context.Context) error {
+			return other.Locked(ctx, "app", "app_clone", func(context.Context) error { return nil })
+		}
+		err := b.admin.Locked(t.Context(), "app", "app_clone", func(ctx context.Context) error {
+			if _, err := b.admin.Sync(ctx, pair); err != nil {
+				return err
+			}
+			if err := b.admin.SetPassword(ctx, Name{"app_clone", "%"}, Name{"app", "%"}, "Next-1", nil); err != nil {
+				return err
+			}
+			if err := free(ctx); !refused(err, Busy) {
+				b.Errorf("an inner change gave the lock back: %v", err)
+			}
+			return nil
+		})
+		if err := errors.Join(err, free(t.Context())); err != nil {
+			b.Error(err)
+		}
+	})
+}
+
+// No two sessions are inside at once, whatever part of a pair they lock, and all of them get in.
+func TestLockExcludes(t *testing.T) {
+	each(t, func(b *bench) {
+		b.dialer.Close()
+		var inside atomic.Int32
+		var wg sync.WaitGroup
+		for i := range poolSize {
+			wg.Go(func() {
+				a, err := b.dialer.Admin(t.Context(), b.endpoint(), b.server.AdminUser, b.server.AdminPassword)
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				defer a.Close()
+				a.patience *= 12 // for a busy machine
+				for range 3 {
+					users := [][2]string{{"app", "app_clone"}, {"app_clone", "app"}, {"app_clone", "app_clone"}, {"app_clone_clone", "app_clone"}}[i%4]
+					err := a.Locked(t.Context(), users[0], users[1], func(context.Context) error {
+						if inside.Add(1) > 1 {
+							b.Error("two sessions at once")
+						}
+						inside.Add(-1)
+						return nil
+					})
+					if err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+// GET_LOCK takes no right. So the name of a lock must be one that only administrators can compute.
+func TestOnlyAdministratorsKnowTheLock(t *testing.T) {
+	each(t, func(b *bench) {
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE USER thief IDENTIFIED BY 'Aa1-thief'")
+		app := Name{"app", "%"}
+		thief, err := b.server.Open("thief", "Aa1-thief")
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer thief.Close()
+		take := func(name string) {
+			b.Helper()
+			var got sql.NullInt64
+			if err := thief.QueryRowContext(t.Context(), "SELECT GET_LOCK(?, 0)", name).Scan(&got); err != nil || got.Int64 != 1 {
+				b.Fatalf("take %s: %v, %v", name, got, err)
+			}
+		}
+		thief.SetMaxOpenConns(1) // the connection that holds the locks
+		sum := sha256.Sum256([]byte("app"))
+		take("rot:" + hex.EncodeToString(sum[:16]))
+		// The name that an empty hash, or no hash, would give.
+		var name string
+		if err := b.root.QueryRowContext(t.Context(), "SELECT "+strings.ReplaceAll(lockName("app"), "authentication_string", "''")).Scan(&name); err != nil {
+			b.Fatal(err)
+		}
+		take(name)
+		if _, err := thief.ExecContext(t.Context(), "SELECT "+lockName("app")+ownRow); err == nil {
+			b.Error("an account without rights computes the name")
+		}
+		b.admin.patience = 0
+		if err := b.admin.SetPassword(t.Context(), app, app, "Next-1", nil); err != nil {
+			b.Error(err)
+		}
+	})
+}
+
+func TestForceEndsAForeignHolder(t *testing.T) {
+	each(t, func(b *bench) {
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE USER thief IDENTIFIED BY 'Aa1-thief'", "GRANT SELECT ON mysql.* TO thief")
+		app := Name{"app", "%"}
+		hold := func() *sql.Conn {
+			b.Helper()
+			db, err := b.server.Open("thief", "Aa1-thief")
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { db.Close() })
+			conn, err := db.Conn(t.Context())
+			if err != nil {
+				b.Fatal(err)
+			}
+			var got int
+			query := fmt.Sprintf("SELECT GET_LOCK(%s, 0) FROM mysql.user WHERE User = '%s'", lockName("app"), b.server.AdminUser)
+			if err := conn.QueryRowContext(t.Context(), query).Scan(&got); err != nil || got != 1 {
+				b.Fatalf("take the lock: %d, %v", got, err)
+			}
+			return conn
+		}
+		set := func(a *Admin) error { return a.SetPassword(t.Context(), app, app, "Next-1", nil) }
+
+		conn := hold()
+		b.admin.patience = 0
+		if err := set(b.admin); !refused(err, Busy) || !strings.Contains(err.Error(), "user 'thief', host ") || !strings.Contains(err.Error(), "Force") {
+			b.Errorf("got %v, want a refusal that names the thief", err)
+		}
+		if err := conn.PingContext(t.Context()); err != nil {
+			b.Errorf("without Force the session is ended: %v", err)
+		}
+		b.admin.Force, b.admin.patience = true, lockPatience
+		if err := set(b.admin); err != nil {
+			b.Error(err)
+		}
+		if err := conn.PingContext(t.Context()); err == nil {
+			b.Error("with Force the session goes on")
+		}
+
+		// An administrator's own session is never ended.
+		other := b.second()
+		other.Force = true
+		err := b.admin.Locked(t.Context(), "app", "app", func(ctx context.Context) error {
+			if err := set(other); !refused(err, Busy) || strings.Contains(err.Error(), "Force") {
+				b.Errorf("got %v, want a refusal", err)
+			}
+			return b.admin.conn.PingContext(ctx)
+		})
+		if err != nil {
+			b.Errorf("the administrator's own session is ended: %v", err)
+		}
+	})
+}
+
+// An administrator that may not see or end others' sessions says what it can.
+func TestForceTakesARight(t *testing.T) {
+	each(t, func(b *bench) {
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
+		ops := b.ops(least...)
+		root, err := b.root.Conn(t.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer root.Close()
+		var got int
+		if err := root.QueryRowContext(t.Context(), "SELECT GET_LOCK("+lockName("app")+", 0) FROM mysql.user WHERE User = 'ops'").Scan(&got); err != nil || got != 1 {
+			b.Fatalf("take the lock: %d, %v", got, err)
+		}
+		ops.patience = 0
+		if err := ops.Lock(t.Context(), Name{"app", "%"}, nil); !refused(err, Busy) || strings.Contains(err.Error(), ", user") {
+			b.Errorf("got %v, want a refusal without the holder's name", err)
+		}
+		ops.Force = true
+		if err := ops.Lock(t.Context(), Name{"app", "%"}, nil); serverError(err) == nil || serverError(err).Number != errKillDenied || !strings.Contains(err.Error(), "holds the lock on 'app'") {
+			b.Errorf("got %v, want the refused KILL", err)
+		}
+	})
+}
+
+// The lock of an administrator whose password changes meanwhile goes with the connection.
+func TestLockOfAChangedAdministrator(t *testing.T) {
+	each(t, func(b *bench) {
+		ops := b.ops(least...)
+		err := ops.Locked(t.Context(), "app", "app_clone", func(context.Context) error {
+			b.exec("ALTER USER ops IDENTIFIED BY 'Ops-2'")
+			return nil
+		})
+		if err != nil {
+			b.Error(err)
+		}
+		if err := ops.conn.PingContext(t.Context()); !errors.Is(err, sql.ErrConnDone) {
+			b.Errorf("the connection lives on with its lock: %v", err)
+		}
+		if err := b.login("ops", "Ops-2").Locked(t.Context(), "app", "app_clone", func(context.Context) error { return nil }); err != nil {
+			b.Error(err)
+		}
+	})
+}
+
+func TestLockWithoutTheRightToReadIsRefused(t *testing.T) {
+	each(t, func(b *bench) {
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
+		ops := b.ops("GRANT CREATE USER ON *.* TO %s")
+		err := ops.Locked(t.Context(), "app", "app_clone", func(context.Context) error { return nil })
+		if !refused(err, MissingRight) || !strings.Contains(err.Error(), "GRANT SELECT ON `mysql`.* TO 'ops'@'%'") {
+			b.Errorf("got %v", err)
+		}
+	})
+}
+
+// The lock costs the same however many accounts a server has.
+func TestLockReadsOneRow(t *testing.T) {
+	each(t, func(b *bench) {
+		for i := range 100 {
+			b.exec(fmt.Sprintf("CREATE USER u%d", i))
+		}
+		if _, err := b.admin.query(t.Context(), "FLUSH STATUS"); err != nil {
+			b.Fatal(err)
+		}
+		if err := b.admin.lock(t.Context(), []string{"app", "app_clone"}); err != nil {
+			b.Fatal(err)
+		}
+		rows, err := b.admin.query(t.Context(), "SHOW SESSION STATUS LIKE 'Handler_read%'")
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, r := range rows {
+			var n int
+			if fmt.Sscan(r.text("value"), &n); n > 10 {
+				b.Errorf("%s is %d", r.text("variable_name"), n)
+			}
+		}
+		b.admin.unlock(t.Context(), []string{"app", "app_clone"})
+	})
+}
