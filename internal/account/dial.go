@@ -49,6 +49,7 @@ const (
 	replyTimeout = 60 * time.Second // above lock_wait_timeout, so that the server's answer comes first
 	lockWait     = 15               // seconds to wait behind a backup's or another session's lock
 	idleTime     = 30 * time.Second
+	sessionLife  = 30 * time.Second // a session that retries keep busy must not stay with a server that is no longer the primary
 	abandoned    = 90 // seconds without a statement until the server ends a session, and with it the lock that it holds
 	poolSize     = 4  // an administrator's connections to one server; a session holds one
 )
@@ -114,6 +115,7 @@ type pool struct {
 	inUse int
 	used  time.Time
 	known atomic.Pointer[knowledge] // nil before the first survey
+	force force
 }
 
 // Admin is an administrator's session: one connection whose settings are pinned. It is for one goroutine at a time.
@@ -131,6 +133,7 @@ type Admin struct {
 	dialer   *Dialer
 	locks    []string // the user names whose locks it holds
 	patience time.Duration
+	freshness
 }
 
 // Admin opens an administrator's session, or takes one that was given back a moment ago. Close gives it back.
@@ -139,12 +142,11 @@ func (d *Dialer) Admin(ctx context.Context, ep Endpoint, user, password string) 
 	if err != nil {
 		return nil, fmt.Errorf("log in as administrator %s on %s: %w", quoteUser(user), ep, err)
 	}
-	conn, err := p.db.Conn(ctx)
-	if err != nil {
+	a := &Admin{pool: p, release: release, dialer: d, patience: lockPatience}
+	if err := a.connect(ctx); err != nil {
 		release()
 		return nil, fmt.Errorf("log in as administrator %s on %s: %w", quoteUser(user), ep, cause(ctx, err))
 	}
-	a := &Admin{conn: conn, pool: p, release: release, dialer: d, patience: lockPatience}
 	if err := a.meetServer(ctx); err != nil {
 		a.Close()
 		return nil, fmt.Errorf("administrator %s on %s: %w", quoteUser(user), ep, err)
@@ -155,6 +157,7 @@ func (d *Dialer) Admin(ctx context.Context, ep Endpoint, user, password string) 
 // Close gives the session back. The session must not be used after it.
 func (a *Admin) Close() error {
 	defer a.release()
+	a.retire()
 	err := a.conn.Close()
 	if errors.Is(err, sql.ErrConnDone) {
 		return nil
@@ -177,15 +180,9 @@ func (d *Dialer) pool(ep Endpoint, user, password string) (*pool, func(), error)
 	p := d.pools[key]
 	if p == nil {
 		c := d.config(ep, user, password)
-		// Sent in one statement as soon as a connection is made. Quoting and what SHOW GRANTS prints depend on them.
-		c.Params = map[string]string{
-			"sql_mode":              sqlMode,
-			"sql_quote_show_create": "1",
-			"lock_wait_timeout":     strconv.Itoa(lockWait),
-			"autocommit":            "1",
-			// A worker that vanishes without a word, with its machine or its network, would hold its lock for the
-			// eight hours of the server's own setting.
-			"wait_timeout": strconv.Itoa(abandoned),
+		c.Params = pins
+		if err := c.Apply(mysql.BeforeConnect(noteFresh)); err != nil {
+			return nil, nil, err
 		}
 		db, err := connection.Open(c)
 		if err != nil {
@@ -195,6 +192,7 @@ func (d *Dialer) pool(ep Endpoint, user, password string) (*pool, func(), error)
 		p.db.SetMaxOpenConns(poolSize)
 		p.db.SetMaxIdleConns(poolSize)
 		p.db.SetConnMaxIdleTime(idleTime)
+		p.db.SetConnMaxLifetime(sessionLife)
 		if d.pools == nil {
 			d.pools = map[poolKey]*pool{}
 		}

@@ -181,29 +181,21 @@ func (a *Admin) kill(ctx context.Context, id string) error {
 }
 
 func (a *Admin) sessionIDs(ctx context.Context, user string) ([]string, error) {
-	var rows []row
-	var err error
-	seen := false
-	if !a.server.mariadb && a.server.on("performance_schema") {
-		rows, err = a.query(ctx, "SELECT PROCESSLIST_ID AS id FROM performance_schema.threads WHERE TYPE = 'FOREGROUND' AND PROCESSLIST_USER = "+quoteValue(user))
-		if seen = err == nil; !seen {
-			if e := serverError(err); e == nil || e.Number != errTableDenied {
-				return nil, fmt.Errorf("look who is logged in as %s: %w", quoteUser(user), err)
-			}
-		}
+	view, err := a.sessionsView(ctx, nil)
+	if err != nil {
+		return nil, err
 	}
-	if !seen {
-		if seen, err = a.seesProcesses(ctx, nil); err != nil {
-			return nil, err
-		}
-		if !seen {
-			return nil, refuse(MissingRight, "administrator %s cannot see the sessions of %s, which go on: GRANT PROCESS ON *.* TO %s",
-				a.name, quoteUser(user), a.name)
-		}
-		rows, err = a.query(ctx, "SELECT ID AS id FROM information_schema.PROCESSLIST WHERE USER = "+quoteValue(user))
-		if err != nil {
-			return nil, fmt.Errorf("look who is logged in as %s: %w", quoteUser(user), err)
-		}
+	query := "SELECT ID AS id FROM information_schema.PROCESSLIST WHERE USER = "
+	switch view {
+	case "":
+		return nil, refuse(MissingRight, "administrator %s cannot see the sessions of %s, which go on: GRANT PROCESS ON *.* TO %s",
+			a.name, quoteUser(user), a.name)
+	case threads:
+		query = "SELECT PROCESSLIST_ID AS id FROM performance_schema.threads WHERE TYPE = 'FOREGROUND' AND PROCESSLIST_USER = "
+	}
+	rows, err := a.query(ctx, query+quoteValue(user))
+	if err != nil {
+		return nil, fmt.Errorf("look who is logged in as %s: %w", quoteUser(user), err)
 	}
 	var ids []string
 	for _, r := range rows {

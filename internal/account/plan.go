@@ -46,16 +46,18 @@ type Plan struct {
 
 // Plan makes every check that may refuse and computes what Sync would change. It writes nothing. A *Refusal is its error
 // where Sync must not run.
-func (a *Admin) Plan(ctx context.Context, p Pair) (*Plan, error) {
-	source, err := a.source(ctx, p)
+func (a *Admin) Plan(ctx context.Context, p Pair) (plan *Plan, err error) {
+	err = a.inForce(ctx, func() error {
+		source, err := a.source(ctx, p)
+		if err != nil {
+			return err
+		}
+		if plan, err = a.plan(ctx, p, source); err != nil {
+			return err
+		}
+		return a.findSessions(ctx, plan)
+	})
 	if err != nil {
-		return nil, err
-	}
-	plan, err := a.plan(ctx, p, source)
-	if err != nil {
-		return nil, err
-	}
-	if err := a.findSessions(ctx, plan); err != nil {
 		return nil, err
 	}
 	return plan, a.warnDefiner(ctx, plan)
@@ -204,6 +206,7 @@ func ownAccount(user string) bool {
 func (a *Admin) checkWritable() error {
 	for _, v := range []string{"innodb_read_only", "super_read_only", "read_only"} {
 		if a.server.on(v) {
+			a.worn = true
 			return refuse(ReadOnly, "the server %s has %s on, it is a replica or a reader endpoint: accounts change on the writer only, so the secret's host must name that",
 				a.server.variables["hostname"], v)
 		}

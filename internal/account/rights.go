@@ -55,7 +55,7 @@ func (a *Admin) powers(ctx context.Context, states []*state) (*powers, error) {
 		}
 		wanted = next
 	}
-	return p, nil
+	return p, a.trust(p)
 }
 
 // any says whether some right that the administrator has satisfies f.

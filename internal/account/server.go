@@ -192,6 +192,7 @@ func (r row) text(column string) string { return r[column].String }
 func (a *Admin) query(ctx context.Context, statement string) ([]row, error) {
 	rows, err := a.conn.QueryContext(ctx, statement)
 	if err != nil {
+		a.note(err)
 		return nil, cause(ctx, err)
 	}
 	defer rows.Close()
@@ -223,6 +224,7 @@ func (a *Admin) query(ctx context.Context, statement string) ([]row, error) {
 // and with it what a hash looks like.
 func (a *Admin) exec(ctx context.Context, statement string) error {
 	_, err := a.conn.ExecContext(ctx, statement)
+	a.note(err)
 	if e := serverError(err); e != nil && e.Number == errSyntax {
 		return &mysql.MySQLError{Number: e.Number, SQLState: e.SQLState, Message: "the server does not understand the statement"}
 	}

@@ -14,32 +14,26 @@ type Session struct {
 	Count   int
 }
 
-// sessions counts the connections that are logged in as a user, on this server alone. known is false where the administrator
+// sessions counts the connections that are logged in as a user, on this server alone. known is false if the administrator
 // may not see other users' connections, which the server itself would answer with none. It reads the administrator's powers
-// if it needs them and they are not given.
+// if they are not given.
 func (a *Admin) sessions(ctx context.Context, user string, p *powers) (sessions []Session, known bool, err error) {
-	var rows []row
-	if !a.server.mariadb && a.server.on("performance_schema") {
-		rows, err = a.query(ctx, "SELECT t.PROCESSLIST_HOST AS host, COALESCE(p.ATTR_VALUE, '') AS program, COUNT(*) AS n"+
-			" FROM performance_schema.threads t LEFT JOIN performance_schema.session_connect_attrs p"+
-			" ON p.PROCESSLIST_ID = t.PROCESSLIST_ID AND p.ATTR_NAME = 'program_name'"+
-			" WHERE t.TYPE = 'FOREGROUND' AND t.PROCESSLIST_USER = "+quoteValue(user)+
-			" AND t.PROCESSLIST_ID <> CONNECTION_ID() GROUP BY 1, 2 ORDER BY 1, 2")
-		if err == nil {
-			known = true
-		} else if e := serverError(err); e == nil || e.Number != errTableDenied {
-			return nil, false, fmt.Errorf("look who is logged in as %s: %w", quoteUser(user), err)
-		}
+	view, err := a.sessionsView(ctx, p)
+	if err != nil || view == "" {
+		return nil, false, err
 	}
-	if !known {
-		if known, err = a.seesProcesses(ctx, p); err != nil || !known {
-			return nil, false, err
-		}
-		rows, err = a.query(ctx, "SELECT HOST AS host, '' AS program, COUNT(*) AS n FROM information_schema.PROCESSLIST"+
-			" WHERE USER = "+quoteValue(user)+" AND ID <> CONNECTION_ID() GROUP BY 1 ORDER BY 1")
-		if err != nil {
-			return nil, false, fmt.Errorf("look who is logged in as %s: %w", quoteUser(user), err)
-		}
+	query := "SELECT HOST AS host, '' AS program, COUNT(*) AS n FROM information_schema.PROCESSLIST" +
+		" WHERE USER = " + quoteValue(user) + " AND ID <> CONNECTION_ID() GROUP BY 1 ORDER BY 1"
+	if view == threads {
+		query = "SELECT t.PROCESSLIST_HOST AS host, COALESCE(p.ATTR_VALUE, '') AS program, COUNT(*) AS n" +
+			" FROM performance_schema.threads t LEFT JOIN performance_schema.session_connect_attrs p" +
+			" ON p.PROCESSLIST_ID = t.PROCESSLIST_ID AND p.ATTR_NAME = 'program_name'" +
+			" WHERE t.TYPE = 'FOREGROUND' AND t.PROCESSLIST_USER = " + quoteValue(user) +
+			" AND t.PROCESSLIST_ID <> CONNECTION_ID() GROUP BY 1, 2 ORDER BY 1, 2"
+	}
+	rows, err := a.query(ctx, query)
+	if err != nil {
+		return nil, false, fmt.Errorf("look who is logged in as %s: %w", quoteUser(user), err)
 	}
 	counts := map[Session]int{}
 	var order []Session
@@ -61,19 +55,31 @@ func (a *Admin) sessions(ctx context.Context, user string, p *powers) (sessions 
 	return sessions, true, nil
 }
 
-// seesProcesses says whether the administrator has PROCESS.
-func (a *Admin) seesProcesses(ctx context.Context, p *powers) (bool, error) {
+// threads is the view of sessions that tells programs too, and asks for SELECT rather than for PROCESS.
+const threads = "performance_schema.threads"
+
+// sessionsView is the view in which the administrator sees everyone's sessions; empty if there is none.
+func (a *Admin) sessionsView(ctx context.Context, p *powers) (string, error) {
 	if p == nil {
 		if err := a.survey(ctx); err != nil {
-			return false, err
+			return "", err
 		}
 		states, err := a.read(ctx, a.name.User)
 		if err != nil {
-			return false, err
+			return "", err
 		}
 		if p, err = a.powers(ctx, states); err != nil {
-			return false, err
+			return "", err
 		}
 	}
-	return p.global("PROCESS"), nil
+	sees := func(name string) bool {
+		return p.holds("SELECT", right{kind: table, a: "performance_schema", b: name})
+	}
+	switch {
+	case !a.server.mariadb && a.server.on("performance_schema") && sees("threads") && sees("session_connect_attrs"):
+		return threads, nil
+	case p.global("PROCESS"):
+		return "information_schema.PROCESSLIST", nil
+	}
+	return "", nil
 }

@@ -103,6 +103,19 @@ func (n Name) grantee() grantee { return grantee{n.User, strings.ToLower(n.Host)
 // lines is the account's normal form without its name: what two accounts of a pair have in common, one line each,
 // sorted. Left out are password, second password, lock and expiry, in which a pair may differ during a rotation.
 func (s *state) lines() []string {
+	lines := s.rightLines()
+	for clause, value := range s.properties {
+		lines = append(lines, strings.TrimSpace(clause+" "+value))
+	}
+	for _, u := range s.unknown {
+		lines = append(lines, "unknown: "+u)
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// rightLines spells the rights, in no order.
+func (s *state) rightLines() []string {
 	lines := make([]string, 0, len(s.rights)+len(s.properties))
 	for r, passOn := range s.rights {
 		line := r.String()
@@ -111,13 +124,6 @@ func (s *state) lines() []string {
 		}
 		lines = append(lines, line)
 	}
-	for clause, value := range s.properties {
-		lines = append(lines, strings.TrimSpace(clause+" "+value))
-	}
-	for _, u := range s.unknown {
-		lines = append(lines, "unknown: "+u)
-	}
-	slices.Sort(lines)
 	return lines
 }
 

@@ -16,9 +16,11 @@ const passes = 5
 // The plan returned lists what was done, also along with an error.
 func (a *Admin) Sync(ctx context.Context, p Pair) (*Plan, error) {
 	var done *Plan
-	err := a.locked(ctx, []string{p.Source.User, p.Standby}, func(ctx context.Context) (err error) {
-		done, err = a.sync(ctx, p)
-		return err
+	err := a.inForce(ctx, func() error {
+		return a.locked(ctx, []string{p.Source.User, p.Standby}, func(ctx context.Context) (err error) {
+			done, err = a.sync(ctx, p)
+			return err
+		})
 	})
 	return done, err
 }

@@ -1,0 +1,139 @@
+package account
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// A session has the global rights that its account had when it logged in, whatever the grant tables say by now, and no
+// statement shows them. So an administrator's session is trusted to have what the tables say only if it is new, or if the
+// tables have not changed since an earlier look through the same pool. A session that learned something about the
+// server's state is not used again either: a new one may reach another server.
+
+// freshness is what is known of the age of a session.
+type freshness struct {
+	fresh bool // the session was made for this Admin, rather than taken from the pool
+	look  int  // of force.look, when the session was known to have the rights that were seen then
+	worn  bool // must not go back to the pool
+}
+
+// force is what the sessions of a pool can do.
+type force struct {
+	mu     sync.Mutex
+	rights string // digest of the administrator's rights as last read; empty before that
+	look   int    // counts the different ones
+}
+
+var errOldSession = errors.New("the administrator's rights changed while the session was open")
+
+type freshKey struct{}
+
+// noteFresh is called by the driver before it opens a connection.
+func noteFresh(ctx context.Context, _ *mysql.Config) error {
+	if fresh, ok := ctx.Value(freshKey{}).(*bool); ok {
+		*fresh = true
+	}
+	return nil
+}
+
+// connect takes a session from the pool, or opens one.
+func (a *Admin) connect(ctx context.Context) (err error) {
+	a.freshness = freshness{}
+	a.pool.force.mu.Lock()
+	a.look = a.pool.force.look
+	a.pool.force.mu.Unlock()
+	a.conn, err = a.pool.db.Conn(context.WithValue(ctx, freshKey{}, &a.fresh))
+	return err
+}
+
+// retire keeps a session that must not be used again from going back to the pool.
+func (a *Admin) retire() {
+	a.pool.force.mu.Lock()
+	old := a.look != a.pool.force.look
+	a.pool.force.mu.Unlock()
+	if a.worn {
+		a.pool.forget()
+	}
+	if a.worn || old {
+		a.discard()
+	}
+}
+
+// forget closes the sessions that nobody uses, and what they have learned.
+func (p *pool) forget() {
+	p.known.Store(nil)
+	p.closeIdle()
+}
+
+func (p *pool) closeIdle() {
+	p.db.SetMaxIdleConns(-1)
+	p.db.SetMaxIdleConns(poolSize)
+}
+
+// note looks at what the server answered. After a refusal that speaks of the server's state or of the administrator's
+// rights, the next attempt needs a new session: the state may have changed since, or the address leads to another server.
+func (a *Admin) note(err error) {
+	if e := serverError(err); e != nil && slices.Contains(wearing, e.Number) {
+		a.worn = true
+	}
+}
+
+// wearing are the errors of a server that takes no writes, and of rights that are missing.
+var wearing = []uint16{1044, 1045, 1047, 1095, 1142, 1143, 1227, 1290, 1370, 1698, 1792, 1836, 3032, 3879, 6400}
+
+// trust returns errOldSession unless the session is known to have the rights that were just read.
+func (a *Admin) trust(p *powers) error {
+	h := sha256.New()
+	for _, s := range p.states {
+		lines := s.rightLines()
+		slices.Sort(lines)
+		h.Write([]byte(s.name.String() + "\n" + strings.Join(lines, "\n") + "\n"))
+	}
+	digest := hex.EncodeToString(h.Sum(nil))
+	f := &a.pool.force
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !a.fresh && (f.rights != digest || a.look != f.look) {
+		return errOldSession
+	}
+	if f.rights != digest {
+		if f.rights != "" { // the roles that are on may be others too
+			a.pool.known.Store(nil)
+		}
+		a.pool.closeIdle()
+		f.rights = digest
+		f.look++
+	}
+	a.look = f.look
+	return nil
+}
+
+// inForce calls f, which may be called again on a new session if this one is older than the rights that f read.
+func (a *Admin) inForce(ctx context.Context, f func() error) error {
+	err := f()
+	if !errors.Is(err, errOldSession) {
+		return err
+	}
+	if len(a.locks) > 0 { // they would be lost with the session
+		a.worn = true
+		return refuse(Busy, "the rights of administrator %s changed while its session was open: retried with a new session", a.name)
+	}
+	a.discard()
+	_ = a.conn.Close() // it is closed already
+	a.pool.forget()
+	if err := a.connect(ctx); err != nil {
+		return cause(ctx, err)
+	}
+	a.server, a.name, a.roles = server{}, Name{}, nil
+	if err := a.meetServer(ctx); err != nil {
+		return err
+	}
+	return f()
+}

@@ -1,0 +1,125 @@
+package account
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// again takes the administrator's session that was given back before.
+func (b *bench) again(a *Admin) *Admin {
+	b.Helper()
+	if err := a.Close(); err != nil {
+		b.Fatal(err)
+	}
+	a, err := b.dialer.Admin(context.Background(), b.endpoint(), "ops", "Ops-1")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { a.Close() })
+	return a
+}
+
+func (a *Admin) id(b *bench) string {
+	b.Helper()
+	rows, err := a.query(b.Context(), "SELECT CONNECTION_ID() AS id")
+	if err != nil {
+		b.Fatal(err)
+	}
+	return rows[0].text("id")
+}
+
+// A session has the rights that its account had at its login. What was granted since is not promised, nor counted on.
+func TestRightsGrantedToAnOpenSession(t *testing.T) {
+	each(t, func(b *bench) {
+		ctx := context.Background()
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "GRANT SELECT ON shop.* TO app")
+		b.rotate(pair)
+		other, err := b.server.Open("app_clone", secret)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer other.Close()
+		if err := other.Ping(); err != nil {
+			b.Fatal(err)
+		}
+		a := b.ops("GRANT SELECT ON mysql.* TO %s", "GRANT SELECT ON shop.* TO %s WITH GRANT OPTION")
+		if _, err := a.Exists(ctx, "app"); err != nil { // which reads no rights of the administrator
+			b.Fatal(err)
+		}
+		b.exec("GRANT CREATE USER ON *.* TO ops")
+		a = b.again(a)
+		if plan, err := a.Plan(ctx, owned(pair)); err != nil || plan.SessionsKnown {
+			b.Fatalf("before PROCESS: %+v, %v", plan, err)
+		}
+		b.exec("GRANT PROCESS ON *.* TO ops")
+		a = b.again(a)
+		plan, err := a.Plan(ctx, owned(pair))
+		if err != nil || !plan.SessionsKnown || len(plan.Sessions) != 1 {
+			b.Errorf("the session that is open is not counted: %+v, %v", plan, err)
+		}
+		first := a.id(b)
+		if a = b.again(a); a.id(b) != first {
+			b.Error("a session that has all its rights is not used again")
+		}
+		if _, err := a.Plan(ctx, owned(pair)); err != nil || a.id(b) != first {
+			b.Errorf("a session that has all its rights is opened again, %v", err)
+		}
+		fresh := Pair{Source: Name{"app", "%"}, Standby: "app_other", Mark: "m"}
+		if _, err := a.Sync(ctx, fresh); err != nil {
+			b.Errorf("what the tables permit is refused: %v", err)
+		}
+		b.exec("GRANT INSERT ON *.* TO app_other", "GRANT INSERT ON *.* TO app", "GRANT INSERT ON *.* TO ops WITH GRANT OPTION")
+		a = b.again(a)
+		fresh.Standby = "app_third"
+		if _, err := a.Sync(ctx, fresh); err != nil {
+			b.Errorf("the right granted last is refused: %v", err)
+		}
+	})
+}
+
+// A session that was told of a server that takes no writes, or of a missing right, is not used again, nor are those that
+// wait beside it.
+func TestARefusalEndsTheSession(t *testing.T) {
+	each(t, func(b *bench) {
+		ctx := context.Background()
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
+		a := b.ops(slices.Clone(least)...)
+		second, err := b.dialer.Admin(ctx, b.endpoint(), "ops", "Ops-1")
+		if err != nil {
+			b.Fatal(err)
+		}
+		var ids []string
+		for _, s := range []*Admin{second, a} {
+			ids = append(ids, s.id(b))
+		}
+		if err := second.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.exec("SET GLOBAL read_only = ON")
+		defer b.exec("SET GLOBAL read_only = OFF")
+		a = b.again(a)
+		if _, err := a.Plan(ctx, pair); !refused(err, ReadOnly) {
+			b.Fatalf("got %v, want a refusal", err)
+		}
+		used := a.id(b)
+		if !slices.Contains(ids, used) {
+			b.Fatalf("session %s is none of %v: the test has lost its point", used, ids)
+		}
+		b.exec("SET GLOBAL read_only = OFF")
+		if a = b.again(a); slices.Contains(ids, a.id(b)) {
+			b.Error("the session is used again after a read-only server")
+		}
+		used = a.id(b)
+		if err := a.exec(ctx, "GRANT SELECT ON shop.* TO app"); err == nil {
+			b.Fatal("an administrator without the right may grant it")
+		}
+		if a = b.again(a); a.id(b) == used {
+			b.Error("the session is used again after a right that was missing")
+		}
+		if strings.TrimSpace(used) == "" {
+			b.Error("no id")
+		}
+	})
+}
