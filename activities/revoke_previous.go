@@ -11,6 +11,8 @@ import (
 // RevokePreviousResult names the account that no longer logs in.
 type RevokePreviousResult struct {
 	Account string `json:"Account"`
+	// SessionsEnded is the number of its sessions that were open, and are no longer.
+	SessionsEnded int `json:"SessionsEnded,omitempty"`
 }
 
 // RevokePrevious locks the account that was in use before the rotation, ends
@@ -34,9 +36,10 @@ func (a *Activities) RevokePrevious(ctx context.Context, r Rotation) (result Rev
 	if !t.sameServer(master, r) {
 		return RevokePreviousResult{}, refuse(ErrorOtherServer, "master secret %s is for %s now, and %s is on %s", master.Name, master.Address(), r.Source, r.Server)
 	}
-	if err := admin.Revoke(ctx, r.Source, nil); err != nil {
+	ended, err := admin.Revoke(ctx, r.Source, nil)
+	if err != nil {
 		return RevokePreviousResult{}, err
 	}
-	activity.GetLogger(ctx).Warn("previous account revoked", "secret", r.SecretID, "account", r.Source.String())
-	return RevokePreviousResult{Account: r.Source.String()}, nil
+	activity.GetLogger(ctx).Warn("previous account revoked", "secret", r.SecretID, "account", r.Source.String(), "sessionsEnded", ended.Ended)
+	return RevokePreviousResult{Account: r.Source.String(), SessionsEnded: ended.Ended}, nil
 }

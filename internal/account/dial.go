@@ -50,8 +50,8 @@ const (
 	lockWait     = 15               // seconds to wait behind a backup's or another session's lock
 	idleTime     = 30 * time.Second
 	sessionLife  = 30 * time.Second // a session that retries keep busy must not stay with a server that is no longer the primary
-	abandoned    = 90 // seconds without a statement until the server ends a session, and with it the lock that it holds
-	poolSize     = 4  // an administrator's connections to one server; a session holds one
+	abandoned    = 90               // seconds without a statement until the server ends a session, and with it the lock that it holds
+	poolSize     = 4                // an administrator's connections to one server; a session holds one
 )
 
 // sqlMode is the sql_mode of administrators' sessions: the empty one, except where GRANT makes an account that it does not

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"database/sql"
 	"slices"
 	"strings"
 	"testing"
@@ -120,6 +121,54 @@ func TestARefusalEndsTheSession(t *testing.T) {
 		}
 		if strings.TrimSpace(used) == "" {
 			b.Error("no id")
+		}
+	})
+}
+
+// A revocation says how many sessions it has left, and what it lacks to end them.
+func TestRevokeReportsSessionsThatGoOn(t *testing.T) {
+	each(t, func(b *bench) {
+		ctx := context.Background()
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
+		var sessions []*sql.Conn
+		for range 2 {
+			db, err := b.server.Open("app", "Aa1-first")
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer db.Close()
+			conn, err := db.Conn(ctx)
+			if err != nil {
+				b.Fatal(err)
+			}
+			sessions = append(sessions, conn)
+		}
+		a := b.ops(least...)
+		app := Name{"app", "%"}
+		_, err := a.Revoke(ctx, app, nil)
+		if !refused(err, MissingRight) || !strings.Contains(err.Error(), "is locked and its password is gone") || !strings.Contains(err.Error(), "GRANT PROCESS ON *.* TO 'ops'@'%'") {
+			b.Errorf("without PROCESS: %v", err)
+		}
+		b.exec("GRANT PROCESS ON *.* TO ops")
+		a = b.again(a)
+		ended, err := a.Revoke(ctx, app, nil)
+		if !refused(err, MissingRight) || ended.Left != 2 || !strings.Contains(err.Error(), "0 sessions of 'app' were ended and 2 go on") || !strings.Contains(err.Error(), "GRANT CONNECTION") {
+			b.Errorf("without the right to end them: %+v, %v", ended, err)
+		}
+		right := "CONNECTION_ADMIN"
+		if b.maria {
+			right = "CONNECTION ADMIN"
+		}
+		b.exec("GRANT " + right + " ON *.* TO ops")
+		a = b.again(a)
+		ended, err = a.Revoke(ctx, app, nil)
+		if want := (Ended{Ended: 2}); err != nil || ended != want {
+			b.Errorf("%+v, %v; want %+v", ended, err, want)
+		}
+		for _, conn := range sessions {
+			if err := conn.PingContext(ctx); err == nil {
+				b.Error("a session goes on")
+			}
 		}
 	})
 }

@@ -26,7 +26,9 @@ func (a *Admin) Create(ctx context.Context, n Name, grants []string, mark string
 			wanted.rights[r] = wanted.rights[r] || passOn
 		}
 	}
-	return a.locked(ctx, []string{n.User}, func(ctx context.Context) error { return a.createWith(ctx, wanted, mark) })
+	return a.inForce(ctx, func() error {
+		return a.locked(ctx, []string{n.User}, func(ctx context.Context) error { return a.createWith(ctx, wanted, mark) })
+	})
 }
 
 func (a *Admin) createWith(ctx context.Context, wanted *state, mark string) error {

@@ -28,8 +28,11 @@ func changing(a *Admin) map[string]func(context.Context, func(context.Context) e
 		"lock":             func(ctx context.Context, f func(context.Context) error) error { return a.Lock(ctx, app, f) },
 		"lock the standby": func(ctx context.Context, f func(context.Context) error) error { return a.Lock(ctx, clone, f) },
 		"unlock":           func(ctx context.Context, f func(context.Context) error) error { return a.Unlock(ctx, clone, f) },
-		"revoke":           func(ctx context.Context, f func(context.Context) error) error { return a.Revoke(ctx, app, f) },
-		"drop":             func(ctx context.Context, f func(context.Context) error) error { return a.Drop(ctx, clone, f) },
+		"revoke": func(ctx context.Context, f func(context.Context) error) error {
+			_, err := a.Revoke(ctx, app, f)
+			return err
+		},
+		"drop": func(ctx context.Context, f func(context.Context) error) error { return a.Drop(ctx, clone, f) },
 		"drop what is absent": func(ctx context.Context, f func(context.Context) error) error {
 			return a.Drop(ctx, Name{"app", "10.%"}, f)
 		},

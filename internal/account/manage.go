@@ -11,6 +11,10 @@ import (
 // MayDrop refuses what would stop an account from being locked, unlocked or dropped, as far as the administrator can see
 // it. It writes nothing.
 func (a *Admin) MayDrop(ctx context.Context, n Name) error {
+	return a.inForce(ctx, func() error { return a.mayDrop(ctx, n) })
+}
+
+func (a *Admin) mayDrop(ctx context.Context, n Name) error {
 	if err := a.mayWrite(ctx, n); err != nil {
 		return err
 	}
@@ -124,8 +128,16 @@ func (a *Admin) Drop(ctx context.Context, n Name, fence func(context.Context) er
 
 // Revoke makes an account useless at once: it is locked, its password and second password are replaced by one that does
 // not exist, and its sessions are ended. Rights and properties stay.
-func (a *Admin) Revoke(ctx context.Context, n Name, fence func(context.Context) error) error {
-	return a.locked(ctx, []string{n.User}, func(ctx context.Context) error {
+func (a *Admin) Revoke(ctx context.Context, n Name, fence func(context.Context) error) (ended Ended, err error) {
+	err = a.inForce(ctx, func() error {
+		ended, err = a.revoke(ctx, n, fence)
+		return err
+	})
+	return ended, err
+}
+
+func (a *Admin) revoke(ctx context.Context, n Name, fence func(context.Context) error) (ended Ended, err error) {
+	err = a.locked(ctx, []string{n.User}, func(ctx context.Context) error {
 		s, _, err := a.readPair(ctx, n, n)
 		if err != nil {
 			return err
@@ -144,64 +156,12 @@ func (a *Admin) Revoke(ctx context.Context, n Name, fence func(context.Context) 
 		if err := a.setHash(ctx, s, s.plugin, hash, ""); err != nil {
 			return err
 		}
-		return a.endSessions(ctx, n)
-	})
-}
-
-// endSessions ends the user's connections. A session shows its user's name and the host that it comes from, not its
-// account: where the name has several accounts, those of the others are ended too and connect again.
-func (a *Admin) endSessions(ctx context.Context, n Name) error {
-	ids, err := a.sessionIDs(ctx, n.User)
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if err := a.kill(ctx, id); err != nil {
-			return fmt.Errorf("end a session of %s: %w", n, err)
+		if ended, err = a.endSessions(ctx, n.User); err != nil {
+			return fmt.Errorf("%s is locked and its password is gone, but its sessions may go on: %w", n, err)
 		}
-	}
-	return nil
-}
-
-// kill ends a session. That it has ended by itself is no error.
-func (a *Admin) kill(ctx context.Context, id string) error {
-	err := a.exec(ctx, "KILL "+id)
-	e := serverError(err)
-	if e != nil && e.Number == errKillDenied {
-		// A cloud's administrator may not kill but call a procedure that does.
-		fallback := a.exec(ctx, "CALL mysql.rds_kill("+id+")")
-		if e = serverError(fallback); fallback == nil {
-			return nil
-		}
-	}
-	if e != nil && e.Number == errNoSuchThread {
 		return nil
-	}
-	return err
-}
-
-func (a *Admin) sessionIDs(ctx context.Context, user string) ([]string, error) {
-	view, err := a.sessionsView(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	query := "SELECT ID AS id FROM information_schema.PROCESSLIST WHERE USER = "
-	switch view {
-	case "":
-		return nil, refuse(MissingRight, "administrator %s cannot see the sessions of %s, which go on: GRANT PROCESS ON *.* TO %s",
-			a.name, quoteUser(user), a.name)
-	case threads:
-		query = "SELECT PROCESSLIST_ID AS id FROM performance_schema.threads WHERE TYPE = 'FOREGROUND' AND PROCESSLIST_USER = "
-	}
-	rows, err := a.query(ctx, query+quoteValue(user))
-	if err != nil {
-		return nil, fmt.Errorf("look who is logged in as %s: %w", quoteUser(user), err)
-	}
-	var ids []string
-	for _, r := range rows {
-		ids = append(ids, r.text("id"))
-	}
-	return ids, nil
+	})
+	return ended, err
 }
 
 // Exists lists the accounts of a user name, one for each host.

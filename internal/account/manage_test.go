@@ -116,8 +116,12 @@ func TestRevoke(t *testing.T) {
 		if err != nil || !known || len(sessions) != 1 || sessions[0].Count != 1 {
 			b.Fatalf("sessions %+v, known %v, %v", sessions, known, err)
 		}
-		if err := b.admin.Revoke(ctx, app, nil); err != nil {
+		ended, err := b.admin.Revoke(ctx, app, nil)
+		if err != nil {
 			b.Fatal(err)
+		}
+		if want := (Ended{Ended: 1}); ended != want {
+			b.Errorf("the revocation reports %+v, want %+v", ended, want)
 		}
 		if err := conn.PingContext(ctx); err == nil {
 			b.Error("an open session goes on")

@@ -238,6 +238,7 @@ const (
 	errNoSuchTable      = 1146
 	errNoSuchThread     = 1094
 	errKillDenied       = 1095
+	errPrivilegeNeeded  = 1227
 	errNoSuchGrant      = 1141
 	errAccessDeniedToDB = 1044
 )

@@ -1,10 +1,12 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
 	"strconv"
+	"time"
 )
 
 // Session counts connections of one user from one host and program.
@@ -82,4 +84,102 @@ func (a *Admin) sessionsView(ctx context.Context, p *powers) (string, error) {
 		return "information_schema.PROCESSLIST", nil
 	}
 	return "", nil
+}
+
+// Ended counts what became of the sessions of a user.
+type Ended struct {
+	Ended int // sessions that are gone
+	Left  int // sessions that go on
+}
+
+// endSessions ends the user's sessions and looks again until they are gone, as a server ends a session only when it next
+// comes to look at it. A session shows its user's name and the host that it comes from, not its account: if the name has
+// several accounts, those of the others are ended too and connect again.
+func (a *Admin) endSessions(ctx context.Context, user string) (Ended, error) {
+	view, err := a.sessionsView(ctx, nil)
+	if err != nil {
+		return Ended{}, err
+	}
+	if view == "" {
+		return Ended{}, refuse(MissingRight, "administrator %s cannot see the sessions of %s: GRANT PROCESS ON *.* TO %s", a.name, quoteUser(user), a.name)
+	}
+	all := map[string]bool{}
+	for start := time.Now(); ; {
+		ids, err := a.sessionIDs(ctx, user, view)
+		if err != nil {
+			return Ended{}, err
+		}
+		var failed error
+		for _, id := range ids {
+			all[id] = true
+			failed = cmp.Or(failed, a.kill(ctx, id))
+		}
+		ended := Ended{len(all) - len(ids), len(ids)}
+		switch {
+		case len(ids) == 0:
+			return ended, nil
+		case mayNotKill(failed) || time.Since(start) >= a.patience:
+			return ended, a.notEnded(user, ended, failed)
+		}
+		select {
+		case <-ctx.Done():
+			return ended, context.Cause(ctx)
+		case <-time.After(lockRetry):
+		}
+	}
+}
+
+func mayNotKill(err error) bool {
+	e := serverError(err)
+	return e != nil && (e.Number == errKillDenied || e.Number == errPrivilegeNeeded)
+}
+
+// notEnded is the error for sessions that go on.
+func (a *Admin) notEnded(user string, n Ended, err error) error {
+	what := fmt.Sprintf("%d sessions of %s were ended and %d go on", n.Ended, quoteUser(user), n.Left)
+	if mayNotKill(err) {
+		right := "CONNECTION_ADMIN"
+		if a.server.mariadb {
+			right = "CONNECTION ADMIN"
+		}
+		return refuse(MissingRight, "%s, because administrator %s may not end them: GRANT %s ON *.* TO %s", what, a.name, right, a.name)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return refuse(Busy, "%s, as the server is still undoing what they did: they are ended again at the next try", what)
+}
+
+// kill ends a session. That it has ended by itself is no error.
+func (a *Admin) kill(ctx context.Context, id string) error {
+	err := a.exec(ctx, "KILL "+id)
+	e := serverError(err)
+	if e != nil && e.Number == errKillDenied {
+		// A cloud's administrator may not kill but call a procedure that does.
+		fallback := a.exec(ctx, "CALL mysql.rds_kill("+id+")")
+		if e = serverError(fallback); fallback == nil {
+			return nil
+		}
+	}
+	if e != nil && e.Number == errNoSuchThread {
+		return nil
+	}
+	return err
+}
+
+// sessionIDs lists the sessions of a user in a view by the numbers that KILL takes.
+func (a *Admin) sessionIDs(ctx context.Context, user, view string) ([]string, error) {
+	query := "SELECT ID AS id FROM information_schema.PROCESSLIST WHERE USER = "
+	if view == threads {
+		query = "SELECT PROCESSLIST_ID AS id FROM performance_schema.threads WHERE TYPE = 'FOREGROUND' AND PROCESSLIST_USER = "
+	}
+	rows, err := a.query(ctx, query+quoteValue(user))
+	if err != nil {
+		return nil, fmt.Errorf("look who is logged in as %s: %w", quoteUser(user), err)
+	}
+	var ids []string
+	for _, r := range rows {
+		ids = append(ids, r.text("id"))
+	}
+	return ids, nil
 }
