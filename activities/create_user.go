@@ -40,7 +40,7 @@ func (a *Activities) CreateAccount(ctx context.Context, in CreateUserInput) (err
 		return err
 	}
 	defer closeInto(&err, admin)
-	if err := admin.Create(ctx, in.Account, in.Grants, "create "+in.SecretID); err != nil {
+	if err := admin.Create(ctx, in.Account, in.Account.User+cloneSuffix, in.Grants, "create "+in.SecretID); err != nil {
 		return err
 	}
 	activity.GetLogger(ctx).Info("account made", "secret", in.SecretID, "account", in.Account.String())

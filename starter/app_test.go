@@ -372,6 +372,7 @@ func TestCommands(t *testing.T) {
 		{"usage-argument", "status --secret-id shop/app more", fake{}},
 		{"usage-output", "list -o xml", fake{}},
 		{"usage-secret", "start --secret-id shop_app", fake{}},
+		{"usage-grant", "create --secret-id shop/app --master-secret-id shop/admin --username app --grant SELECT_ON_a.* --grant SELECT_ON_*.*_IDENTIFIED_BY_'hunter2'", fake{}},
 		{"usage-days", "start --secret-id shop/app --automatically-after-days 0", fake{}},
 		{"usage-two-schedules", "start --secret-id shop/app --automatically-after-days 1 --schedule-expression rate(1_day)", fake{}},
 		{"usage-schedule", "reschedule --secret-id shop/app --schedule-expression rate(1_hour)", fake{}},

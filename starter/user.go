@@ -23,7 +23,7 @@ func (a *app) createCommand() *cobra.Command {
 and never shown. A user or a secret that exists is refused.`,
 		Example: `  starter create --secret-id MyTestDatabaseUserSecret --master-secret-id MyMasterSecret --username mytestuser --grant 'SELECT ON *.*'
   starter create --secret-id shop/app --master-secret-id shop/admin --username app --dbname shop \
-    --grant 'SELECT, INSERT, UPDATE ON shop.*' --grant 'EXECUTE ON PROCEDURE shop.bill'`,
+    --grant 'SELECT, INSERT, UPDATE ON shop.*' --grant 'DELETE ON shop.*'`,
 	}
 	secretFlag(cmd, &input.SecretID)
 	flags := cmd.Flags()

@@ -3,11 +3,14 @@ package workflows
 import (
 	"cmp"
 	"errors"
+	"fmt"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/plaintext"
 )
 
 // CreateUserInput says which limited user to make, and where its secret goes.
@@ -48,7 +51,21 @@ func (Workflows) CreateUserWorkflow(ctx workflow.Context, input CreateUserInput)
 		return result, err
 	}
 	err = workflow.ExecuteActivity(ctx, "ValidateSecret", activities.ValidateSecretInput{SecretID: input.SecretID}).Get(ctx, &result)
+	if err != nil && ctx.Err() == nil {
+		err = notProved(user, err)
+	}
 	return result, err
+}
+
+// notProved says what a creation whose proof failed has left behind. The password was
+// set and stored a moment ago, so it is right whatever the error says about it.
+func notProved(user activities.CreateUserInput, err error) error {
+	cause, _ := explain(err)
+	return temporal.NewNonRetryableApplicationError(fmt.Sprintf(
+		"account %s and secret %s were created, but that the secret logs in could not be proved from the worker's host: "+
+			"check that the account's host, %q, admits the worker, and then run: starter validate --secret-id %[2]s; "+
+			"if only other hosts may log in, rotate it with a worker on one of them; to remove both again, run: starter delete --secret-id %[2]s; the login failed with: %[4]s",
+		plaintext.Line(user.Account.String()), user.SecretID, user.Account.Host, cause), ErrorNotProved, nil)
 }
 
 // Validate names the first field that is wrong.
@@ -64,6 +81,11 @@ func (in CreateUserInput) Validate() error {
 	}
 	if in.Username == "" {
 		return errors.New("Username is required: the name of the user to make")
+	}
+	for i, grant := range in.Grants {
+		if err := account.CheckGrant(grant); err != nil {
+			return fmt.Errorf("Grants: grant %d: %w", i+1, err)
+		}
 	}
 	return nil
 }

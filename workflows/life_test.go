@@ -54,6 +54,29 @@ func TestCreateUserMakesTheAccountBeforeTheSecretAndValidates(t *testing.T) {
 	}
 }
 
+// TestCreateUserSaysWhatItLeavesBehind checks that a creation whose last step fails names what exists by then.
+func TestCreateUserSaysWhatItLeavesBehind(t *testing.T) {
+	t.Parallel()
+	env := environment()
+	for _, name := range []string{"CreateAccount", "StoreSecret"} {
+		env.RegisterActivityWithOptions(func(context.Context, activities.CreateUserInput) error { return nil }, activity.RegisterOptions{Name: name})
+	}
+	env.RegisterActivityWithOptions(func(context.Context, activities.ValidateSecretInput) (activities.ValidateSecretResult, error) {
+		return activities.ValidateSecretResult{}, temporal.NewNonRetryableApplicationError("access denied for 'u'@'10.0.0.%'", activities.ErrorAccessDenied, nil)
+	}, activity.RegisterOptions{Name: "ValidateSecret"})
+	env.ExecuteWorkflow("CreateUserWorkflow", raw(`{"SecretId":"s","MasterSecretId":"m","Username":"u","Host":"10.9.%"}`))
+	var app *temporal.ApplicationError
+	err := env.GetWorkflowError()
+	if !errors.As(err, &app) || app.Type() != workflows.ErrorNotProved {
+		t.Fatalf("ended with %v", err)
+	}
+	for _, want := range []string{"'u'@'10.9.%' and secret s were created", "starter validate --secret-id s", "starter delete --secret-id s", "access denied"} {
+		if !strings.Contains(app.Message(), want) {
+			t.Errorf("%q does not say %q", app.Message(), want)
+		}
+	}
+}
+
 func TestAPlanKnowsWhatTheRotationKnows(t *testing.T) {
 	t.Parallel()
 	env := environment()
@@ -77,6 +100,7 @@ func TestTheOtherWorkflowsRefuseWrongInput(t *testing.T) {
 		{"CreateUserWorkflow", `{"SecretId":"s","MasterSecretId":"m"}`, "Username"},
 		{"CreateUserWorkflow", `{"SecretId":"s","Username":"u"}`, "MasterSecretId"},
 		{"CreateUserWorkflow", `{"SecretId":"s","MasterSecretId":"m","Username":"u","Grant":"x"}`, "Grant"},
+		{"CreateUserWorkflow", `{"SecretId":"s","MasterSecretId":"m","Username":"u","Grants":["SELECT ON a.*","SELECT ON *.* IDENTIFIED BY 'x'"]}`, "grant 2: IDENTIFIED"},
 		{"ValidateSecretWorkflow", `{}`, "SecretId"},
 		{"ValidateSecretWorkflow", `{"SecretId":"s","x":1}`, "x"},
 		{"PlanRotationWorkflow", `{"SecretId":"s","Drain":5}`, "Drain"},

@@ -89,6 +89,7 @@ const (
 	ErrorMinimumOverlap = activities.ErrorMinimumOverlap // too soon after the last rotation; its text says from when it is safe
 	ErrorJustRotated    = "JustRotated"                  // the request came as a rotation ended; ask again if another is wanted
 	ErrorStillInUse     = "StillInUse"                   // RequireDrained, and sessions of the standby have not ended in time
+	ErrorNotProved      = "NotProved"                    // a user and its secret were created, and the worker could not log in with it
 )
 
 // RotateRequest is the argument of RotateUpdate.

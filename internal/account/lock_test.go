@@ -64,7 +64,7 @@ func TestNothingChangesAPairThatAnotherSessionHasLocked(t *testing.T) {
 				return err
 			}
 			all["create"] = func(ctx context.Context, _ func(context.Context) error) error {
-				return other.Create(ctx, Name{"app", "10.%"}, nil, "mark")
+				return other.Create(ctx, Name{"app", "10.%"}, "", nil, "mark")
 			}
 			for name, change := range all {
 				err := change(ctx, func(context.Context) error {

@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -238,7 +239,7 @@ func TestCreate(t *testing.T) {
 			grants = append(grants, "BACKUP_ADMIN ON *.* WITH GRANT OPTION")
 		}
 		for range 2 {
-			if err := b.admin.Create(ctx, app, grants, "mark"); err != nil {
+			if err := b.admin.Create(ctx, app, "app_clone", grants, "mark"); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -252,16 +253,30 @@ func TestCreate(t *testing.T) {
 			b.Errorf("differs from what GRANT makes: %q, %v", lines, err)
 		}
 		before := b.everything()
-		if err := b.admin.Create(ctx, app, grants, "another mark"); !refused(err, NotOurs) {
+		if err := b.admin.Create(ctx, app, "app_clone", grants, "another mark"); !refused(err, NotOurs) {
 			b.Errorf("a stranger's account gives %v", err)
 		}
-		if err := b.admin.Create(ctx, Name{"app", "%"}, grants, "mark"); !refused(err, NotOurs) {
+		if err := b.admin.Create(ctx, Name{"app", "%"}, "app_clone", grants, "mark"); !refused(err, NotOurs) {
 			b.Errorf("the name on another host gives %v", err)
 		}
 		for _, g := range []string{"", "SELECT", "SELECT ON", "SELECT ON shop", "SELECT ON *", "SELECT ON shop.* TO root", "SELECT ON shop.*; DROP USER app", "ALL ON *.*", "FLY ON shop.*",
-			"SELECT (id ON shop.orders", "SELECT (id) ON shop.*", "SELECT ON `shop.*", "SELECT ON shop.* WITH", "SELECT ON shop.'x'", "SELECT ON ``.*", "SELECT, ON shop.*"} {
-			if err := b.admin.Create(ctx, Name{"fresh", "%"}, []string{g}, "mark"); !refused(err, BadGrant) {
+			"SELECT (id ON shop.orders", "SELECT (id) ON shop.*", "SELECT ON `shop.*", "SELECT ON shop.* WITH", "SELECT ON shop.'x'", "SELECT ON ``.*", "SELECT, ON shop.*",
+			"SELECT ON *.* IDENTIFIED BY 'hunter2'", "GRANT SELECT ON *.* TO app IDENTIFIED BY hunter2", "SELECT ON *.* 'hunter2'", "SELECT ON *.* IDENTIFIED BY `hunter2`"} {
+			if err := b.admin.Create(ctx, Name{"fresh", "%"}, "fresh_clone", []string{g}, "mark"); !refused(err, BadGrant) || strings.Contains(err.Error(), "hunter2") {
 				b.Errorf("grant %q gives %v", g, err)
+			}
+		}
+		limit := map[bool]int{false: 32, true: 128}[b.maria] // characters of a user name
+		for length, tooLong := range map[int]bool{limit - 5: true, limit: true, limit + 1: true, limit - 6: false} {
+			n := Name{strings.Repeat("ü", length), "%"}
+			err := b.admin.Create(ctx, n, n.User+"_clone", []string{"SELECT ON shop.*"}, "mark")
+			if tooLong != refused(err, NameTooLong) || !tooLong && err != nil {
+				b.Errorf("a name of %d characters gives %v", length, err)
+			}
+			if err == nil {
+				b.exec("DROP USER " + n.String())
+			} else if length <= limit && !strings.Contains(err.Error(), fmt.Sprintf("at most %d characters", limit-6)) {
+				b.Errorf("a name of %d characters gives no advice: %v", length, err)
 			}
 		}
 		if diff := cmp.Diff(before, b.everything()); diff != "" {
