@@ -26,17 +26,30 @@ func main() {
 
 // dial connects to Temporal as the temporal CLI does.
 func dial(ctx context.Context) (temporal, error) {
-	options, err := envconfig.LoadClientOptions(envconfig.LoadClientOptionsRequest{ConfigFileStrict: true})
+	options, err := clientOptions()
 	if err != nil {
-		return nil, fmt.Errorf("temporal configuration: %w", err)
+		return nil, err
 	}
 	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	c, err := client.DialContext(ctx, options)
 	if err != nil {
-		return nil, fmt.Errorf("connect to Temporal at %s: %w\nSet TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE, or a profile, as for the temporal CLI",
-			options.HostPort, err)
+		address := options.HostPort
+		if address == "" {
+			address = client.DefaultHostPort + ", the default,"
+		}
+		return nil, fmt.Errorf("connect to Temporal at %s: %w\nSet TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE, or a profile, as for the temporal CLI", address, err)
 	}
 	return c, nil
+}
+
+// clientOptions are those of the temporal CLI, with its codec server if one is set: what the worker has encoded can be read
+// by that alone.
+func clientOptions() (client.Options, error) {
+	options, err := envconfig.LoadClientOptions(envconfig.LoadClientOptionsRequest{ConfigFileStrict: true, IncludeRemoteCodec: true})
+	if err != nil {
+		return client.Options{}, fmt.Errorf("temporal configuration: %w", err)
+	}
+	return options, nil
 }
 
 func isTerminal(f *os.File) bool {

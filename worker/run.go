@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/secret"
@@ -54,9 +55,9 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 		return err
 	}
 
-	options, err := envconfig.LoadClientOptions(envconfig.LoadClientOptionsRequest{ConfigFileStrict: true})
+	options, err := clientOptions()
 	if err != nil {
-		return fmt.Errorf("temporal configuration: %w", err)
+		return err
 	}
 	options.Logger = log.NewStructuredLogger(logger)
 	options.MetricsHandler = m.handler
@@ -100,6 +101,19 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	}
 	logger.Info("worker has stopped")
 	return nil
+}
+
+// clientOptions are those of the temporal CLI, with its codec server if one is set. Workflows wait for that server whenever
+// they read or write a value, which is not the deadlock that the SDK would take it for.
+func clientOptions() (client.Options, error) {
+	options, err := envconfig.LoadClientOptions(envconfig.LoadClientOptionsRequest{ConfigFileStrict: true, IncludeRemoteCodec: true})
+	if err != nil {
+		return client.Options{}, fmt.Errorf("temporal configuration: %w", err)
+	}
+	if options.DataConverter != nil {
+		options.DataConverter = workflow.DataConverterWithoutDeadlockDetection(options.DataConverter)
+	}
+	return options, nil
 }
 
 // serve runs the workers until the process is told to end or one of them cannot go on, and stops them all at once.

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// TestCodecServer checks that values go through the codec server that the temporal CLI would use.
+func TestCodecServer(t *testing.T) {
+	var path, auth string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path, auth = r.URL.Path, r.Header.Get("Authorization")
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(bytes.ReplaceAll(body, []byte("anNvbi9wbGFpbg=="), []byte("YmluYXJ5L3BsYWlu"))) // json/plain, binary/plain
+	}))
+	defer server.Close()
+	t.Setenv("TEMPORAL_CODEC_ENDPOINT", server.URL)
+	t.Setenv("TEMPORAL_CODEC_AUTH", "Bearer x")
+	options, err := clientOptions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if options.DataConverter == nil {
+		t.Fatal("TEMPORAL_CODEC_ENDPOINT is dropped")
+	}
+	payload, err := options.DataConverter.ToPayload("text")
+	if err != nil || string(payload.GetMetadata()["encoding"]) != "binary/plain" || path != "/encode" || auth != "Bearer x" {
+		t.Errorf("%v, %v, path %q, authorization %q", payload, err, path, auth)
+	}
+}
+
+// TestNoServer checks that the address that was tried is named, also where none was given.
+func TestNoServer(t *testing.T) {
+	t.Setenv("TEMPORAL_ADDRESS", "")
+	t.Setenv("TEMPORAL_CONFIG_FILE", "")
+	t.Setenv("HOME", t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := dial(ctx); err == nil || !strings.Contains(err.Error(), "localhost:7233, the default") {
+		t.Errorf("%v", err)
+	}
+}
