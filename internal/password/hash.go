@@ -37,20 +37,17 @@ func Hash(plugin, password string) ([]byte, error) {
 	rand.Read(salt) // never fails, says its documentation
 	switch plugin {
 	case Native:
-		first := sha1.Sum([]byte(password))
-		second := sha1.Sum(first[:])
-		return fmt.Appendf(nil, "*%X", second), nil
+		return fmt.Appendf(nil, "*%X", nativeDigest(password)), nil
 	case CachingSHA2:
 		return cachingSHA2(readable(salt), sha256Crypt(password, readable(salt), cachingRounds)), nil
 	case SHA256:
 		return sha256Password(readable(salt), sha256Crypt(password, readable(salt), sha256Rounds)), nil
 	case Ed25519:
-		digest := sha512.Sum512([]byte(password))
-		scalar, err := edwards25519.NewScalar().SetBytesWithClamping(digest[:32])
+		key, err := ed25519Digest(password)
 		if err != nil {
 			return nil, err
 		}
-		return ed25519Key(new(edwards25519.Point).ScalarBaseMult(scalar).Bytes()), nil
+		return ed25519Key(key), nil
 	}
 	return nil, fmt.Errorf("%w %q", ErrUnsupportedPlugin, plugin)
 }
@@ -83,6 +80,22 @@ const (
 	cachingRounds = 5000 // the default of MySQL 8.0 and 8.4; 9.x has 10000 and accepts this
 	sha256Rounds  = 5000
 )
+
+func nativeDigest(password string) []byte {
+	first := sha1.Sum([]byte(password))
+	second := sha1.Sum(first[:])
+	return second[:]
+}
+
+// ed25519Digest is the public key that belongs to the password.
+func ed25519Digest(password string) ([]byte, error) {
+	digest := sha512.Sum512([]byte(password))
+	scalar, err := edwards25519.NewScalar().SetBytesWithClamping(digest[:32])
+	if err != nil {
+		return nil, err
+	}
+	return new(edwards25519.Point).ScalarBaseMult(scalar).Bytes(), nil
+}
 
 // readable maps random bytes to the alphabet of crypt(3), evenly: it has 64 characters.
 func readable(random []byte) string {
