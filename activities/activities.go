@@ -40,6 +40,8 @@ type Rotation struct {
 	// CurrentVersionID and MasterVersionID are what AWSCURRENT was when it began.
 	CurrentVersionID string `json:"CurrentVersionId"`
 	MasterVersionID  string `json:"MasterVersionId"`
+	// PendingVersionID is what AWSPENDING was when it began; empty if it was on no version.
+	PendingVersionID string `json:"PendingVersionId,omitempty"`
 	// Source is the account in use, Standby the other one of the pair.
 	Source  account.Name `json:"Source"`
 	Standby account.Name `json:"Standby"`
@@ -47,6 +49,11 @@ type Rotation struct {
 	Server string `json:"Server"`
 	// Policy is what the server asks of a password of the standby.
 	Policy password.Policy `json:"Policy,omitzero"`
+}
+
+// labels are where the rotation expects the labels of its secret until it promotes.
+func (r Rotation) labels() secret.Labels {
+	return secret.Labels{Current: r.CurrentVersionID, Pending: r.VersionID, Before: r.PendingVersionID}
 }
 
 // attempt is one run of one activity: it learns the passwords it meets, so that

@@ -157,7 +157,7 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (subject, erro
 	}
 	s := subject{master: master, Rotation: Rotation{
 		SecretID: in.SecretID, MasterSecretID: cmp.Or(in.MasterSecretID, current.MasterARN), MasterVersionID: master.ID,
-		VersionID: uuid.NewString(), CurrentVersionID: current.ID, Server: current.Address(),
+		VersionID: uuid.NewString(), CurrentVersionID: current.ID, PendingVersionID: d.Stages[secret.Pending], Server: current.Address(),
 	}}
 	s.login = sync.OnceValues(func() (account.Login, error) { return t.login(ctx, current) })
 	if current.ID == in.EarlierVersionID && current.SHA256() == in.EarlierSHA256 {

@@ -21,7 +21,10 @@ func (a *Activities) RevokePrevious(ctx context.Context, r Rotation) (result Rev
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
-	d, err := t.Secrets.Describe(ctx, r.SecretID)
+	d, err := t.Secrets.DescribeUntil(ctx, r.SecretID, func(d secret.Description) bool {
+		// Not as before the promotion, or moved back after it.
+		return d.Stages[secret.Current] != r.CurrentVersionID || d.Stages[secret.Previous] == r.VersionID
+	})
 	if err != nil {
 		return RevokePreviousResult{}, err
 	}

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 
 	"go.temporal.io/sdk/activity"
@@ -31,14 +32,9 @@ func (a *Activities) SetPassword(ctx context.Context, r Rotation) (result SetPas
 	}
 	defer closeInto(&err, admin)
 	stillStaged := func(ctx context.Context) error {
-		d, err := t.Secrets.Describe(ctx, r.SecretID)
-		if err == nil {
-			err = notDeleted(d) // or the account would be unlocked that the deletion has locked
-		}
-		if err != nil {
-			return err
-		}
-		return d.StillStaged(r.CurrentVersionID, r.VersionID)
+		d, err := t.Secrets.StillStaged(ctx, r.SecretID, r.labels())
+		// A secret scheduled for deletion keeps its labels, and the deletion has locked the account.
+		return cmp.Or(notDeleted(d), err)
 	}
 	if err := admin.SetPassword(ctx, r.Standby, r.Source, pending.Password, stillStaged); err != nil {
 		return SetPasswordResult{}, err

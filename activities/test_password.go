@@ -1,14 +1,15 @@
 package activities
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"strings"
 	"sync"
 
 	"go.temporal.io/sdk/activity"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/secret"
 )
 
 // TestPasswordResult says as whom the staged credential logs in.
@@ -37,8 +38,9 @@ func (a *Activities) TestPassword(ctx context.Context, r Rotation) (result TestP
 	wg.Wait()
 	if loginErr != nil {
 		// Another rotation that has taken over has set the account's password to its own.
-		if d, err := t.Secrets.Describe(ctx, r.SecretID); err == nil {
-			loginErr = cmp.Or(d.StillStaged(r.CurrentVersionID, r.VersionID), loginErr)
+		var moved *secret.MovedError
+		if _, err := t.Secrets.StillStaged(ctx, r.SecretID, r.labels()); errors.As(err, &moved) {
+			loginErr = err
 		}
 		return TestPasswordResult{}, loginErr
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -48,6 +49,8 @@ type Description struct {
 	RotationEnabled bool
 	// DeletedDate is when the secret was scheduled for deletion; zero when it was not.
 	DeletedDate time.Time
+	// Changed is when the secret was last changed: its value, its labels, or anything else about it.
+	Changed time.Time
 	// Stages is the version that each staging label is on.
 	Stages map[string]string
 }
@@ -94,6 +97,7 @@ func (s *Store) Describe(ctx context.Context, id string) (Description, error) {
 		Name:            aws.ToString(out.Name),
 		RotationEnabled: aws.ToBool(out.RotationEnabled),
 		DeletedDate:     aws.ToTime(out.DeletedDate),
+		Changed:         aws.ToTime(out.LastChangedDate),
 		Stages:          map[string]string{},
 	}
 	for version, labels := range out.VersionIdsToStages {
@@ -104,33 +108,105 @@ func (s *Store) Describe(ctx context.Context, id string) (Description, error) {
 	return d, nil
 }
 
+// DescribeUntil describes a secret until settled is satisfied with the answer, for some seconds at most. It returns the last
+// answer, which may still not satisfy settled.
+//
+// Secrets Manager is eventually consistent: an answer may show the labels as they were before the last write, our own included.
+// So settled should return false only for an answer that shows exactly what our own write has changed since. Any other
+// unexpected answer is another actor's doing, and waiting cannot help. The usual answer settles it, and costs one call.
+func (s *Store) DescribeUntil(ctx context.Context, id string, settled func(Description) bool) (d Description, err error) {
+	err = await(ctx, func() (done bool, err error) {
+		d, err = s.Describe(ctx, id)
+		return err != nil || settled(d), err
+	})
+	return d, err
+}
+
+// Labels are the versions that a rotation expects the labels of its secret on.
+type Labels struct {
+	// Current has had AWSCURRENT since before the rotation began.
+	Current string
+	// Pending has had AWSPENDING since the rotation staged it.
+	Pending string
+	// Before had AWSPENDING when the rotation began; empty if no version had it.
+	Before string
+}
+
+// StillStaged makes sure that a rotation may go on: AWSPENDING is on the version that it staged, and AWSCURRENT on the one that
+// it began from. The error is a *MovedError if one of them is not; the description is valid then, too. An answer that may be
+// from before the version was staged is asked for again, for some seconds; one that shows another actor's write is final.
+//
+// An answer that shows AWSPENDING on the staged version is at least as new as the put of that version. So AWSCURRENT is right as
+// of that put, however old the answers were that the rotation began from. Whether another actor has moved a label since
+// then, by less than the lag of Secrets Manager, no read can tell.
+func (s *Store) StillStaged(ctx context.Context, id string, l Labels) (Description, error) {
+	d, err := s.DescribeUntil(ctx, id, func(d Description) bool { return l.check(d) == nil || l.overtaken(d) })
+	if err == nil {
+		err = l.check(d)
+	}
+	return d, err
+}
+
+func (l Labels) check(d Description) error {
+	if have := d.Stages[Current]; have != l.Current {
+		return fmt.Errorf("secret %s: %w", d.Name, &MovedError{Label: Current, Want: l.Current, Have: have})
+	}
+	if have := d.Stages[Pending]; have != l.Pending {
+		return fmt.Errorf("secret %s: %w", d.Name, &MovedError{Label: Pending, Want: l.Pending, Have: have})
+	}
+	return nil
+}
+
+// overtaken reports whether an answer shows a write of another actor: AWSCURRENT has moved on, so that AWSPREVIOUS is where it
+// was, or AWSPENDING is on a version that did not have it before the rotation staged its own.
+func (l Labels) overtaken(d Description) bool {
+	return d.Stages[Previous] == l.Current || !slices.Contains([]string{"", l.Before, l.Current, l.Pending}, d.Stages[Pending])
+}
+
+const (
+	patience   = 6 * time.Second // how long an answer may lag behind our own write
+	firstPause = 100 * time.Millisecond
+	longPause  = time.Second
+)
+
+// await calls try until it is done, with growing pauses in between, for as long as an answer of Secrets Manager may lag behind
+// our own write. It returns the error of the last call.
+func await(ctx context.Context, try func() (done bool, err error)) error {
+	deadline := time.Now().Add(patience)
+	for pause := firstPause; ; pause = min(2*pause, longPause) {
+		done, err := try()
+		if done || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(pause/2 + rand.N(pause)):
+		}
+	}
+}
+
 // Labelled reads the version that a label is on.
 func (s *Store) Labelled(ctx context.Context, id, label string) (Version, error) {
 	return s.read(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionStage: &label})
 }
 
 // Version reads a version by its id. One that was read or staged within the
-// last minute is not fetched again.
-func (s *Store) Version(ctx context.Context, id, versionID string) (Version, error) {
+// last minute is not fetched again. One that does not exist is asked for again for some seconds: whoever
+// knows an id has it from a write or from an answer that was newer.
+func (s *Store) Version(ctx context.Context, id, versionID string) (v Version, err error) {
 	s.mu.Lock()
 	v, ok := s.values[versionKey{id, versionID}]
 	s.mu.Unlock()
 	if ok {
 		return v, nil
 	}
-	return s.read(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionId: &versionID})
-}
-
-// StillStaged makes sure that a rotation may go on: AWSPENDING is on its
-// version, and AWSCURRENT on the one that it began from. The error is a
-// *MovedError when one of them is not.
-func (d Description) StillStaged(current, versionID string) error {
-	for label, want := range map[string]string{Current: current, Pending: versionID} {
-		if d.Stages[label] != want {
-			return fmt.Errorf("secret %s: %w", d.Name, &MovedError{Label: label, Want: want, Have: d.Stages[label]})
-		}
-	}
-	return nil
+	err = await(ctx, func() (done bool, err error) {
+		v, err = s.read(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionId: &versionID})
+		var missing *types.ResourceNotFoundException
+		return !errors.As(err, &missing), err
+	})
+	return v, err
 }
 
 // Stage puts a value under AWSPENDING with the given version id and returns the
@@ -232,7 +308,9 @@ func (s *Store) move(ctx context.Context, id, label, from, to string) (moved boo
 	if err == nil {
 		return true, nil
 	}
-	d, describeErr := s.Describe(ctx, id)
+	d, describeErr := s.DescribeUntil(ctx, id, func(d Description) bool {
+		return !disputed(err) || d.Stages[label] != from || !d.DeletedDate.IsZero()
+	})
 	switch {
 	case describeErr != nil || !d.DeletedDate.IsZero():
 	case d.Stages[label] == to:
@@ -243,8 +321,27 @@ func (s *Store) move(ctx context.Context, id, label, from, to string) (moved boo
 	return false, fmt.Errorf("move %s of secret %s: %w", label, id, err)
 }
 
-// Created answers when a version was put.
-func (s *Store) Created(ctx context.Context, id, versionID string) (time.Time, error) {
+// disputed reports whether an error says that a label is not where the call has it. While the labels look as if it were, they
+// are those of before.
+func disputed(err error) bool {
+	var parameter *types.InvalidParameterException
+	var request *types.InvalidRequestException
+	return errors.As(err, &parameter) || errors.As(err, &request)
+}
+
+// Created answers when a version was put. One that is not listed is looked for again for some seconds.
+func (s *Store) Created(ctx context.Context, id, versionID string) (created time.Time, err error) {
+	err = await(ctx, func() (done bool, err error) {
+		created, err = s.created(ctx, id, versionID)
+		if err == nil && created.IsZero() {
+			return false, fmt.Errorf("version %s of secret %s is not listed", versionID, id)
+		}
+		return true, err
+	})
+	return created, err
+}
+
+func (s *Store) created(ctx context.Context, id, versionID string) (time.Time, error) {
 	pages := secretsmanager.NewListSecretVersionIdsPaginator(s.client, &secretsmanager.ListSecretVersionIdsInput{SecretId: &id})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -286,7 +383,9 @@ func (s *Store) Delete(ctx context.Context, id string, days int) (time.Time, err
 	window := int64(days)
 	out, err := s.client.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: &id, RecoveryWindowInDays: &window})
 	if err == nil {
-		return aws.ToTime(out.DeletionDate), nil
+		// Whoever looks at the secret next must not take it for restored.
+		_, err = s.DescribeUntil(ctx, id, func(d Description) bool { return !d.DeletedDate.IsZero() })
+		return aws.ToTime(out.DeletionDate), err
 	}
 	if d, describeErr := s.Describe(ctx, id); describeErr == nil && !d.DeletedDate.IsZero() {
 		return d.DeletedDate, nil
