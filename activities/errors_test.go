@@ -77,9 +77,6 @@ func TestEveryErrorHasAVerdict(t *testing.T) {
 		{&mysql.MySQLError{Number: 65000}, ErrorUnknown, true},
 		{errors.New("new"), ErrorUnknown, true},
 	}
-	for number, v := range mysqlVerdicts {
-		rows = append(rows, row{&mysql.MySQLError{Number: number}, v.kind, v.retry})
-	}
 	for code, v := range secretsManagerVerdicts {
 		rows = append(rows, row{response(400, nil, &smithy.GenericAPIError{Code: code}), v.kind, v.retry})
 	}

@@ -1,0 +1,173 @@
+package activities
+
+import (
+	"strings"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// Advice for the errors that a login can meet, of accounts and of servers.
+const (
+	adviseCredential = "the password in the secret is not the account's, or the account does not admit the worker's host," +
+		" or it requires TLS or a client certificate (--tls-cert-file): if the password was changed on the server, store the right one"
+	adviseUnlock = "run ALTER USER … ACCOUNT UNLOCK, if the account may be used again"
+	adviseBlock  = "logins with a wrong password have blocked the account: find the client that still has the old password," +
+		" then run ALTER USER … ACCOUNT UNLOCK"
+	adviseExpired = "run ALTER USER … PASSWORD EXPIRE NEVER if it expired by its age," +
+		" or else set a password with ALTER USER … IDENTIFIED BY and store it in the secret"
+	advisePlugin = "the server has not loaded the plugin that the account logs in with:" +
+		" load it, or run ALTER USER … IDENTIFIED WITH caching_sha2_password (MariaDB: VIA mysql_native_password)" +
+		" and store the new password in the secret"
+	adviseOldClient = "the account logs in by a method that the worker's driver does not know, or it does not exist:" +
+		" run ALTER USER … IDENTIFIED WITH caching_sha2_password (MariaDB: VIA mysql_native_password)"
+	adviseConnections = "all connections of the server are in use (max_connections)"
+	adviseLimit       = "the account has reached one of its limits: end some of its sessions, wait for the next hour," +
+		" or raise the limit with ALTER USER … WITH"
+	adviseUserLimit = "the account has as many sessions as max_user_connections allows: end some, or raise the limit"
+	adviseHostBlock = "unblock the worker's host with TRUNCATE TABLE performance_schema.host_cache or mysqladmin flush-hosts"
+	adviseReadOnly  = "the server takes no writes: the secret's host must lead to the primary"
+	adviseOption    = "a start option of the server forbids it"
+	adviseOffline   = "run SET GLOBAL offline_mode = OFF on the server," +
+		" or let the secret's host lead to a member that is online (performance_schema.replication_group_members)"
+	adviseGalera = "this node of the cluster has no quorum, is still joining, or is held by a backup:" +
+		" look at wsrep_cluster_status and wsrep_ready on it"
+	adviseProxy   = "the account is a proxy for another one: run GRANT PROXY, or create the proxied account"
+	adviseTLS     = "take \"ssl\": false out of the secret"
+	advisePacket  = "raise max_allowed_packet on the server"
+	adviseDefiner = "give those objects another definer," +
+		" or run GRANT ALLOW_NONEXISTENT_DEFINER (SET_USER_ID before MySQL 8.2) ON *.* for the administrator"
+	adviseMemory = "the server ends sessions that use too much memory"
+)
+
+// serverVerdicts is the table for the server's errors, of both engines: every one that a login can meet, and those of the
+// statements sent after it.
+var serverVerdicts = map[uint16]verdict{
+	// The server is busy, starting, or ending.
+	1037: {ErrorUnreachable, true, ""}, // out of memory
+	1038: {ErrorUnreachable, true, ""}, // out of sort memory
+	1040: {ErrorUnreachable, true, adviseConnections},
+	1041: {ErrorUnreachable, true, ""}, // out of memory
+	1042: {ErrorUnreachable, true, ""}, // cannot get hostname
+	1043: {ErrorUnreachable, true, ""}, // bad handshake
+	1053: {ErrorUnreachable, true, ""}, // shutdown in progress
+	1077: {ErrorUnreachable, true, ""}, // normal shutdown
+	1079: {ErrorUnreachable, true, ""}, // shutdown complete
+	1080: {ErrorUnreachable, true, ""}, // forcing close of a thread
+	1135: {ErrorUnreachable, true, ""}, // cannot create a thread
+	1152: {ErrorUnreachable, true, ""}, // aborted connection
+	1154: {ErrorUnreachable, true, ""}, // read error from the connection pipe
+	1156: {ErrorUnreachable, true, ""}, // packets out of order
+	1157: {ErrorUnreachable, true, ""}, // cannot uncompress a packet
+	1158: {ErrorUnreachable, true, ""}, // error reading packets
+	1159: {ErrorUnreachable, true, ""}, // timeout reading packets
+	1160: {ErrorUnreachable, true, ""}, // error writing packets
+	1161: {ErrorUnreachable, true, ""}, // timeout writing packets
+	1184: {ErrorUnreachable, true, ""}, // aborted connection
+	1835: {ErrorUnreachable, true, ""}, // malformed packet
+	1927: {ErrorUnreachable, true, ""}, // connection was killed (MariaDB)
+	3168: {ErrorUnreachable, true, ""}, // server is not available
+	3169: {ErrorUnreachable, true, ""}, // session was killed
+	4031: {ErrorUnreachable, true, ""}, // disconnected for inactivity
+	4081: {ErrorUnreachable, true, adviseMemory},
+	4082: {ErrorUnreachable, true, adviseMemory},
+
+	// The server does not let this login in now.
+	1047: {ErrorUnreachable, true, adviseGalera},
+	1203: {ErrorUnreachable, true, adviseUserLimit},
+	1226: {ErrorUnreachable, true, adviseLimit},
+	3032: {ErrorUnreachable, true, adviseOffline},
+	6400: {ErrorUnreachable, true, adviseOffline}, // with the reason, from MySQL 9
+	6401: {ErrorUnreachable, true, adviseOffline}, // with the user who set it
+
+	// The server does not let this login in until it is changed there, or in the secret.
+	1044: {ErrorAccessDenied, false, ""}, // no right on the database
+	1045: {ErrorAccessDenied, false, adviseCredential},
+	1049: {ErrorDatabase, false, "correct dbname in the secret"},
+	1129: {ErrorUnreachable, false, adviseHostBlock},
+	1130: {ErrorAccessDenied, false, "let the account log in from the worker's host"},
+	1153: {ErrorDatabase, false, advisePacket},
+	1251: {ErrorDatabase, false, adviseOldClient},
+	1275: {ErrorDatabase, false, adviseOldClient}, // password in the format of MySQL 4.0
+	1524: {ErrorDatabase, false, advisePlugin},
+	1698: {ErrorAccessDenied, false, ""}, // access denied without a password, or to be a proxy
+	1820: {ErrorAccessDenied, false, adviseExpired},
+	1862: {ErrorAccessDenied, false, adviseExpired},
+	1873: {ErrorAccessDenied, false, ""}, // access denied to change the user
+	3118: {ErrorAccessDenied, false, adviseUnlock},
+	3159: {ErrorTLS, false, adviseTLS},
+	3955: {ErrorAccessDenied, false, adviseBlock},
+	4055: {ErrorDatabase, false, ""},               // a second factor has to be registered
+	4150: {ErrorAccessDenied, false, adviseBlock},  // MariaDB
+	4151: {ErrorAccessDenied, false, adviseUnlock}, // MariaDB
+	6126: {ErrorAccessDenied, false, adviseProxy},
+	6127: {ErrorAccessDenied, false, adviseProxy},
+	6444: {ErrorAccessDenied, false, ""}, // the server's firewall
+
+	// A statement meets another one.
+	1105: {ErrorDatabase, true, ""}, // unknown error of the server
+	1114: {ErrorDatabase, true, ""}, // table is full
+	1141: {ErrorDatabase, true, ""}, // no such grant: it went away between reading and revoking
+	1180: {ErrorDatabase, true, ""}, // error during commit
+	1205: {ErrorDatabase, true, ""}, // lock wait timeout
+	1213: {ErrorDatabase, true, ""}, // deadlock
+	1223: {ErrorDatabase, true, ""}, // a conflicting read lock
+	1317: {ErrorDatabase, true, ""}, // interrupted
+	1396: {ErrorDatabase, true, ""}, // operation failed for an account: it came or went meanwhile
+	1931: {ErrorDatabase, true, ""}, // the query exceeded a limit (MariaDB)
+	1969: {ErrorDatabase, true, ""}, // max_statement_time exceeded
+	3024: {ErrorDatabase, true, ""}, // max_execution_time exceeded
+	3525: {ErrorDatabase, true, ""}, // cannot open the tables of accounts
+	3547: {ErrorDatabase, true, ""}, // cannot lock the caches of accounts
+	3572: {ErrorDatabase, true, ""}, // lock not available at once
+	3580: {ErrorDatabase, true, ""}, // the lock of the privilege caches
+
+	// The server takes no writes. Which option of the server is meant by 1290, its text tells.
+	1290: {ErrorDatabase, true, adviseReadOnly},
+	1792: {ErrorDatabase, true, adviseReadOnly},
+	1836: {ErrorDatabase, true, adviseReadOnly},
+
+	// A statement is refused until something is changed.
+	1064: {ErrorDatabase, false, ""},     // syntax
+	1095: {ErrorAccessDenied, false, ""}, // not owner of the thread to kill
+	1104: {ErrorDatabase, false, ""},     // the SELECT would examine too many rows
+	1142: {ErrorAccessDenied, false, ""}, // no right on the table
+	1143: {ErrorAccessDenied, false, ""}, // no right on the column
+	1146: {ErrorDatabase, false, "the object does not exist"},
+	1198: {ErrorAccessDenied, false, ""}, // cannot change password for an anonymous account
+	1227: {ErrorAccessDenied, false, ""}, // a privilege is needed
+	1370: {ErrorAccessDenied, false, ""}, // no right on the routine
+	1410: {ErrorAccessDenied, false, ""}, // may not create a user with GRANT
+	1449: {ErrorDatabase, false, ""},     // the definer does not exist
+	1470: {ErrorDatabase, false, ""},     // name too long
+	1819: {ErrorDatabase, false, ""},     // the password does not satisfy the policy
+	1827: {ErrorDatabase, false, ""},     // hash without the expected format
+	3523: {ErrorDatabase, false, ""},     // unknown role
+	3628: {ErrorDatabase, false, ""},     // a mandatory role
+	3638: {ErrorDatabase, false, ""},     // the password is in the history
+	3879: {ErrorAccessDenied, false, ""}, // partial revokes
+	4006: {ErrorAccessDenied, false, adviseDefiner},
+	4027: {ErrorDatabase, false, ""},     // a role granted to itself
+	6038: {ErrorAccessDenied, false, ""}, // a privilege is needed
+}
+
+// quotable are the errors whose texts hold names only. Others can quote the statement that failed, and with it a hash or a
+// password.
+var quotable = []uint16{
+	1040, 1044, 1045, 1047, 1049, 1053, 1095, 1129, 1130, 1142, 1143, 1146, 1203, 1205, 1213, 1226, 1227, 1251,
+	1275, 1290, 1370, 1396, 1410, 1449, 1470, 1524, 1698, 1792, 1819, 1820, 1836, 1862, 3032, 3118, 3159, 3523,
+	3628, 3638, 3879, 3955, 4006, 4081, 4082, 4150, 4151, 6038, 6126, 6127, 6400,
+}
+
+// judgeServer finds the verdict on what a server answered.
+func judgeServer(e *mysql.MySQLError) verdict {
+	v, ok := serverVerdicts[e.Number]
+	switch {
+	case !ok:
+		return verdict{ErrorUnknown, true, ""}
+	case e.Number == 1047 && !strings.Contains(e.Message, "WSREP"):
+		return verdict{ErrorDatabase, false, ""} // a command that the server does not know
+	case e.Number == 1290 && !strings.Contains(e.Message, "read-only") && !strings.Contains(e.Message, "read_only"):
+		return verdict{ErrorDatabase, false, adviseOption}
+	}
+	return v
+}
