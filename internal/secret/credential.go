@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -26,8 +27,8 @@ const DefaultPort = 3306
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_secret_json_structure.html
 type Credential struct {
 	Engine   string // mysql, aurora-mysql or mariadb
-	Host     string
-	Port     int // DefaultPort where the secret names none
+	Host     string // an IPv6 address is without its brackets
+	Port     int    // DefaultPort where the secret names none
 	Username string
 	Password string
 	DBName   string
@@ -107,8 +108,8 @@ func Parse(data []byte) (Credential, error) {
 	default:
 		return Credential{}, &FieldError{"engine", "must be mysql, aurora-mysql or mariadb"}
 	}
-	if strings.ContainsAny(c.Host, "/ ()@\\\t\r\n") {
-		return Credential{}, &FieldError{"host", "must be a host name or an IP address"}
+	if c.Host, err = host(c.Host); err != nil {
+		return Credential{}, err
 	}
 	if v, ok := pairs["port"]; ok && string(v) != "null" {
 		if c.Port, ok = port(v); !ok {
@@ -186,9 +187,14 @@ func (c Credential) With(username, password string) ([]byte, error) {
 	return append(out, c.raw[last:]...), nil
 }
 
-// Address is host:port, the host as DNS compares names: without case and final dot.
+// Address is host:port in a form that is the same for every spelling of one host: a name is without case and final dot, as DNS
+// compares names, and an IPv6 address is in its shortest form.
 func (c Credential) Address() string {
-	return net.JoinHostPort(strings.ToLower(strings.TrimSuffix(c.Host, ".")), strconv.Itoa(c.Port))
+	host := strings.ToLower(strings.TrimSuffix(c.Host, "."))
+	if ip, err := netip.ParseAddr(host); err == nil {
+		host = ip.String()
+	}
+	return net.JoinHostPort(host, strconv.Itoa(c.Port))
 }
 
 // SameServer says whether both name one server: the same host and the same port.
@@ -237,6 +243,24 @@ func members(data []byte) (map[string]json.RawMessage, error) {
 		return nil, &FieldError{"", "goes on after its JSON object"}
 	}
 	return pairs, nil
+}
+
+// host checks the name or address of a server, and takes the brackets off an IPv6 address.
+func host(text string) (string, error) {
+	inner, open := strings.CutPrefix(text, "[")
+	inner, closed := strings.CutSuffix(inner, "]")
+	ip, err := netip.ParseAddr(inner)
+	switch {
+	case err == nil && ip.Is6() && open == closed:
+		return inner, nil
+	case strings.ContainsAny(text, "/ ()@\\\t\r\n"):
+		return "", &FieldError{"host", "must be a host name or an IP address"}
+	case strings.Contains(text, ":") && !open && !closed, strings.Contains(text, "]:"):
+		return "", &FieldError{"host", `must be a host name or an IP address without a port: put the port into the field "port"`}
+	case strings.ContainsAny(text, "[]:"):
+		return "", &FieldError{"host", "may hold an IPv6 address in brackets, and nothing else in brackets"}
+	}
+	return text, nil
 }
 
 func port(v json.RawMessage) (int, bool) {

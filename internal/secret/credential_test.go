@@ -83,6 +83,42 @@ func TestParseNamesTheWrongFieldAndNeverItsValue(t *testing.T) {
 	}
 }
 
+func TestHost(t *testing.T) {
+	for text, want := range map[string]struct{ host, address, refused string }{
+		"db.example.com":           {"db.example.com", "db.example.com:3306", ""},
+		"DB.example.com.":          {"DB.example.com.", "db.example.com:3306", ""},
+		"192.0.2.1":                {"192.0.2.1", "192.0.2.1:3306", ""},
+		"::1":                      {"::1", "[::1]:3306", ""},
+		"[::1]":                    {"::1", "[::1]:3306", ""},
+		"2001:DB8:0:0:0:0:0:1":     {"2001:DB8:0:0:0:0:0:1", "[2001:db8::1]:3306", ""},
+		"[2001:db8::1]":            {"2001:db8::1", "[2001:db8::1]:3306", ""},
+		"fe80::1%eth0":             {"fe80::1%eth0", "[fe80::1%eth0]:3306", ""},
+		"db.example.com:3306":      {refused: `put the port into the field "port"`},
+		"192.0.2.1:3306":           {refused: `put the port into the field "port"`},
+		"[::1]:3306":               {refused: `put the port into the field "port"`},
+		"db.example.com:":          {refused: `put the port into the field "port"`},
+		"2001:db8::1:zz":           {refused: `put the port into the field "port"`},
+		"[db.example.com]":         {refused: "IPv6"},
+		"[192.0.2.1]":              {refused: "IPv6"},
+		"[::1":                     {refused: "IPv6"},
+		"::1]":                     {refused: "IPv6"},
+		"[]":                       {refused: "IPv6"},
+		"mysql://db.example.com":   {refused: "host name or an IP address"},
+		"tcp(db.example.com:3306)": {refused: "host name or an IP address"},
+		"db example":               {refused: "host name or an IP address"},
+	} {
+		quoted, _ := json.Marshal(text)
+		c, err := Parse([]byte(`{"engine":"mysql","username":"u","password":"p","host":` + string(quoted) + `}`))
+		var wrong *FieldError
+		switch {
+		case want.refused == "" && (err != nil || c.Host != want.host || c.Address() != want.address):
+			t.Errorf("%s: host %s, address %s, error %v: want %s, %s", text, c.Host, c.Address(), err, want.host, want.address)
+		case want.refused != "" && (!errors.As(err, &wrong) || wrong.Field != "host" || !strings.Contains(err.Error(), want.refused)):
+			t.Errorf("%s: error %v: want one about the host that says %q", text, err, want.refused)
+		}
+	}
+}
+
 func TestWithChangesTheUserAndNothingElse(t *testing.T) {
 	c, err := Parse([]byte(complete))
 	if err != nil {
