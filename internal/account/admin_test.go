@@ -56,7 +56,16 @@ func TestMissingRights(t *testing.T) {
 		admin  []string
 		says   []string // none: not refused
 	}{
-		{name: "cannot read", admin: []string{"GRANT CREATE USER ON *.* TO %s"}, says: []string{"GRANT SELECT ON `mysql`.* TO 'ops'@'%'"}},
+		{name: "cannot read", admin: []string{"GRANT CREATE USER ON *.* TO %s"}, says: []string{"lacks SELECT on `mysql`.*: GRANT SELECT ON `mysql`.* TO 'ops'@'%'. "}},
+		{name: "nothing", says: []string{"SELECT on `mysql`.*; CREATE USER on *.*", "GRANT SELECT ON `mysql`.* TO 'ops'@'%'; GRANT CREATE USER ON *.* TO 'ops'@'%'", "WITH GRANT OPTION", "SYSTEM_USER"}},
+		{name: "one table", admin: []string{"GRANT SELECT ON mysql.db TO %s"}, says: []string{"GRANT SELECT ON `mysql`.* TO 'ops'@'%'; GRANT CREATE USER ON *.* TO 'ops'@'%'"}},
+		{name: "some columns", engine: "mysql", admin: []string{"GRANT SELECT ON mysql.db TO %s", "GRANT SELECT (User, Host) ON mysql.user TO %s"},
+			says: []string{"GRANT SELECT ON `mysql`.* TO 'ops'@'%'; GRANT CREATE USER ON *.* TO 'ops'@'%'"}},
+		{name: "cannot read, creates by a role", source: []string{"CREATE ROLE masters", "GRANT CREATE USER ON *.* TO masters"},
+			admin: []string{"GRANT masters TO %s", "mysql:SET DEFAULT ROLE masters TO %s", "mariadb:SET DEFAULT ROLE masters FOR %s"},
+			says:  []string{"lacks SELECT on `mysql`.*: GRANT SELECT ON `mysql`.* TO 'ops'@'%'. "}},
+		{name: "can read only", engine: "mysql", source: []string{"GRANT SELECT, SYSTEM_USER ON *.* TO app"}, admin: least[1:],
+			says: []string{"CREATE USER on *.*", "SYSTEM_USER, as 'app'@'%' has it", "SELECT on *.* with grant option", "SYSTEM_USER on *.* with grant option"}},
 		{name: "cannot create", admin: least[1:], says: []string{"CREATE USER on *.*"}},
 		{name: "database", source: []string{"GRANT SELECT, INSERT ON shop.* TO app"}, admin: append(slices.Clone(least), "GRANT SELECT ON shop.* TO %s WITH GRANT OPTION"),
 			says: []string{"INSERT on `shop`.* with grant option"}},

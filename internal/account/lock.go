@@ -99,7 +99,7 @@ func (a *Admin) tryLock(ctx context.Context, users []string) (busy busyLock, err
 				return busyLock{}, err
 			}
 		}
-		return busyLock{}, a.deniedRead(err)
+		return busyLock{}, a.deniedRead(ctx, err)
 	}
 	if len(rows) != 1 {
 		return busyLock{}, errors.New("the administrator's own account is not in mysql.user")

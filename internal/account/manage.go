@@ -171,7 +171,7 @@ func (a *Admin) Exists(ctx context.Context, user string) ([]Name, error) {
 	}
 	states, err := a.readAccounts(ctx, []string{user})
 	if err != nil {
-		return nil, fmt.Errorf("look for %s: %w", quoteUser(user), a.deniedRead(err))
+		return nil, fmt.Errorf("look for %s: %w", quoteUser(user), a.deniedRead(ctx, err))
 	}
 	var names []Name
 	for _, s := range states {

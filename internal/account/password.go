@@ -133,7 +133,7 @@ func (a *Admin) readPair(ctx context.Context, n, like Name) (s, model *state, er
 	}
 	states, err := a.readAccounts(ctx, []string{n.User, like.User})
 	if err != nil {
-		return nil, nil, fmt.Errorf("read %s: %w", n, a.deniedRead(err))
+		return nil, nil, fmt.Errorf("read %s: %w", n, a.deniedRead(ctx, err))
 	}
 	for _, have := range states {
 		if have.name.same(n) {

@@ -19,24 +19,25 @@ func (a *Admin) read(ctx context.Context, users ...string) ([]*state, error) {
 	}
 	states, err := a.readAccounts(ctx, users)
 	if err != nil {
-		return nil, fmt.Errorf("read accounts: %w", a.deniedRead(err))
+		return nil, fmt.Errorf("read accounts: %w", a.deniedRead(ctx, err))
 	}
 	by := make(map[grantee]*state, len(states))
 	for _, s := range states {
 		by[s.name.grantee()] = s
 	}
 	if err := a.readRights(ctx, states, by); err != nil {
-		return nil, fmt.Errorf("read rights: %w", a.deniedRead(err))
+		return nil, fmt.Errorf("read rights: %w", a.deniedRead(ctx, err))
 	}
 	if err := a.readForeignTables(ctx, users, by); err != nil {
-		return nil, fmt.Errorf("read tables of the server's plugins: %w", a.deniedRead(err))
+		return nil, fmt.Errorf("read tables of the server's plugins: %w", a.deniedRead(ctx, err))
 	}
 	return states, nil
 }
 
-func (a *Admin) deniedRead(err error) error {
-	if e := serverError(err); e != nil && (e.Number == errTableDenied || e.Number == errAccessDeniedToDB) {
-		return refuse(MissingRight, "administrator %s cannot read the grant tables: GRANT SELECT ON `mysql`.* TO %s", a.name, a.name)
+// deniedRead says more of the error of a query that the administrator may not make.
+func (a *Admin) deniedRead(ctx context.Context, err error) error {
+	if e := serverError(err); e != nil && (e.Number == errTableDenied || e.Number == errColumnDenied || e.Number == errAccessDeniedToDB) {
+		return a.cannotRead(ctx)
 	}
 	return err
 }

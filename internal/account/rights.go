@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -191,6 +192,34 @@ func (p *powers) carried(privilege string) []right {
 		}
 	}
 	return rights
+}
+
+// cannotRead is the refusal of an administrator that cannot read the grant tables, with what else it can be seen to lack by
+// what the server shows to everyone: their own grants.
+func (a *Admin) cannotRead(ctx context.Context) error {
+	rows, err := a.query(ctx, "SELECT CURRENT_USER() AS me")
+	if err == nil && len(rows) == 1 {
+		a.name = parseName(rows[0].text("me"))
+		rows, err = a.query(ctx, "SHOW GRANTS")
+	}
+	if err != nil {
+		return fmt.Errorf("show the administrator's own grants: %w", err)
+	}
+	creates := false
+	for _, r := range rows {
+		for _, line := range r {
+			if global := globalLine.FindStringSubmatch(line.String); global != nil {
+				list := strings.Split(global[1], ", ")
+				creates = creates || slices.Contains(list, "CREATE USER") || slices.Contains(list, "ALL PRIVILEGES")
+			}
+		}
+	}
+	what, statements := "SELECT on `mysql`.*", fmt.Sprintf("GRANT SELECT ON `mysql`.* TO %s", a.name)
+	if !creates {
+		what, statements = what+"; CREATE USER on *.*", statements+fmt.Sprintf("; GRANT CREATE USER ON *.* TO %s", a.name)
+	}
+	return refuse(MissingRight, "administrator %s lacks %s: %s. It needs each right of the account WITH GRANT OPTION besides,"+
+		" and SYSTEM_USER if the account has it; which of them it lacks is listed once it can read the grant tables", a.name, what, statements)
 }
 
 // systemUser is the dynamic right whose holders may be changed by other holders only.

@@ -15,7 +15,7 @@ import (
 )
 
 // server is what a session knows of its server. What differs between versions is found from what is there; the version
-// tells MariaDB from MySQL, and nothing else but keepsDefiners.
+// tells MariaDB from MySQL, and what nothing else tells.
 type server struct {
 	mariadb   bool
 	variables map[string]string            // by name in lower case; those that the server does not have are absent
@@ -121,9 +121,14 @@ func (s *server) on(variable string) bool {
 // keepsDefiners says whether the server refuses to drop the definer of objects: MySQL from 8.0.22, which nothing but its
 // version tells.
 func (s *server) keepsDefiners() bool {
+	return !s.mariadb && s.since(8, 0, 22)
+}
+
+// since reports whether the server's version is the given one or later.
+func (s *server) since(version ...int) bool {
 	v := make([]int, 3)
 	n, _ := fmt.Sscanf(s.variables["version"], "%d.%d.%d", &v[0], &v[1], &v[2])
-	return !s.mariadb && n == len(v) && slices.Compare(v, []int{8, 0, 22}) >= 0
+	return n == len(v) && slices.Compare(v, version) >= 0
 }
 
 // accounts is the table with one row for each account.
@@ -174,10 +179,11 @@ func (a *Admin) survey(ctx context.Context) error {
 	}
 	a.server.columns = columns
 	if table := a.server.accounts(); !a.server.hasTable(table) || !a.server.hasTable("db") {
-		if a.server.mariadb && a.server.hasTable("db") {
+		if a.server.mariadb && !a.server.since(10, 4, 0) {
 			return refuse(Unsupported, "MariaDB %s keeps no accounts in mysql.global_priv: 10.4 is the oldest that can be handled", a.server.variables["version"])
 		}
-		return refuse(MissingRight, "administrator %s cannot read the grant tables: GRANT SELECT ON `mysql`.* TO %s", a.name, a.name)
+		a.worn = true
+		return a.cannotRead(ctx)
 	}
 	a.pool.known.Store(&knowledge{a.server, a.name, a.roles, time.Now()})
 	return nil
@@ -235,6 +241,7 @@ func (a *Admin) exec(ctx context.Context, statement string) error {
 const (
 	errSyntax           = 1064
 	errTableDenied      = 1142
+	errColumnDenied     = 1143
 	errNoSuchTable      = 1146
 	errNoSuchThread     = 1094
 	errKillDenied       = 1095

@@ -26,7 +26,7 @@ type memory struct {
 func (a *Admin) remembered(ctx context.Context, n Name) (*memory, error) {
 	rows, err := a.query(ctx, "SHOW GRANTS FOR "+n.String())
 	if err != nil {
-		return nil, fmt.Errorf("show the grants of %s: %w", n, a.deniedRead(err))
+		return nil, fmt.Errorf("show the grants of %s: %w", n, a.deniedRead(ctx, err))
 	}
 	m := &memory{dynamics: map[string]bool{}}
 	for _, r := range rows {
@@ -49,7 +49,7 @@ func (a *Admin) remembered(ctx context.Context, n Name) (*memory, error) {
 		return m, nil
 	}
 	if rows, err = a.query(ctx, "SHOW CREATE USER "+n.String()); err != nil {
-		return nil, fmt.Errorf("show %s: %w", n, a.deniedRead(err))
+		return nil, fmt.Errorf("show %s: %w", n, a.deniedRead(ctx, err))
 	}
 	for _, r := range rows {
 		for _, v := range r {
