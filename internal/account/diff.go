@@ -22,6 +22,8 @@ type step struct {
 	oracle bool
 	// hashed is the statement with the hash in it, where Statement leaves one out.
 	hashed string
+	// shared says that the step adds to the source what the server gave to the standby.
+	shared bool
 }
 
 type goneTable struct{ grant, revoke string }
@@ -47,6 +49,22 @@ func difference(source, target *state, m *memory, p *powers) []step {
 	d.revokeRoles()
 	d.defaultRoles()
 	return d.steps
+}
+
+// shared adds to the source what the server itself gave to the standby: a client that still used the standby created a
+// routine, which neither account could call once the standby had lost the right to it. It returns the source as it will be,
+// and the steps. Adding is all that is done to the account in use.
+func shared(source, standby *state, p *powers) (*state, []step) {
+	wanted := source.clone()
+	for r := range standby.given {
+		wanted.rights[r] = false
+	}
+	steps := difference(wanted, source, nil, p)
+	for i := range steps {
+		steps[i].shared = true
+		steps[i].Text += ", which the server gave to " + standby.name.String() + " as the creator"
+	}
+	return wanted, steps
 }
 
 // differ goes from one account to the other. now is the target as it will be after the steps so far.

@@ -142,7 +142,12 @@ func (a *Admin) plan(ctx context.Context, p Pair, ps *pairState) (*Plan, error) 
 	if plan.powers, err = a.powers(ctx, ps.others); err != nil {
 		return nil, err
 	}
-	target := ps.standby
+	source, target := ps.source, ps.standby
+	// A standby that is as the last rotation left it was not given anything since: the source has lost it.
+	if target != nil && p.Digest != target.digest() {
+		source, plan.steps = shared(source, target, plan.powers)
+		plan.Digest = source.digest()
+	}
 	if target == nil {
 		target = &state{name: plan.Standby, plugin: ps.source.plugin, properties: ps.source.properties, rights: map[right]bool{}}
 		st, err := a.create(target, p.Mark, ps.source.name)
@@ -153,7 +158,7 @@ func (a *Admin) plan(ctx context.Context, p Pair, ps *pairState) (*Plan, error) 
 	} else if plan.memory, err = a.remembered(ctx, plan.Standby); err != nil {
 		return nil, err
 	}
-	plan.steps = append(plan.steps, difference(ps.source, target, plan.memory, plan.powers)...)
+	plan.steps = append(plan.steps, difference(source, target, plan.memory, plan.powers)...)
 	if err := a.checkRoles(ctx, ps, plan); err != nil { // before the powers: nobody has any on a role that is gone
 		return nil, err
 	}
@@ -169,7 +174,7 @@ func (a *Admin) plan(ctx context.Context, p Pair, ps *pairState) (*Plan, error) 
 		}})
 	}
 	if !plan.Create && !fresh {
-		markDrift(plan.steps, p.Digest, plan.Digest, ps)
+		markDrift(plan.steps, p.Digest, ps.source.digest(), ps)
 	}
 	for _, st := range plan.steps {
 		plan.Changes = append(plan.Changes, st.Change)
@@ -181,6 +186,9 @@ func (a *Admin) plan(ctx context.Context, p Pair, ps *pairState) (*Plan, error) 
 // markDrift tells changes of the standby from those of the source by what both were after the last rotation.
 func markDrift(steps []step, last, source string, ps *pairState) {
 	for i := range steps {
+		if steps[i].shared {
+			continue
+		}
 		switch last {
 		case "":
 			steps[i].Drift = strings.HasPrefix(steps[i].Statement, "REVOKE") && !strings.HasPrefix(steps[i].Text, "restrict")

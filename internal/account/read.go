@@ -63,6 +63,7 @@ func (a *Admin) readAccounts(ctx context.Context, users []string) ([]*state, err
 			name:       Name{r.text("user"), r.text("host")},
 			properties: map[string]string{},
 			rights:     map[right]bool{},
+			given:      map[right]bool{},
 		}
 		if !slices.Contains(users, s.name.User) || slices.ContainsFunc(states, func(have *state) bool { return have.name == s.name }) {
 			continue // equal but for what the collation ignores
@@ -149,19 +150,19 @@ func setPrivileges(set string) []string {
 // the right itself. Those with a reversed account tell what others have of it.
 var grantTables = []struct {
 	table, kind, user, host string
-	columns                 [4]string // of table.db the third is put together from all columns ending in _priv
+	columns                 [5]string // of table.db the third is put together from all columns ending in _priv
 }{
-	{"db", "database", "User", "Host", [4]string{"Db"}},
-	{"tables_priv", "table", "User", "Host", [4]string{"Db", "Table_name", "Table_priv"}},
-	{"columns_priv", "column", "User", "Host", [4]string{"Db", "Table_name", "Column_priv", "Column_name"}},
-	{"procs_priv", "routine", "User", "Host", [4]string{"Db", "Routine_name", "Proc_priv", "Routine_type"}},
-	{"proxies_priv", "proxy", "User", "Host", [4]string{"Proxied_user", "Proxied_host", "With_grant"}},
-	{"global_grants", "dynamic", "USER", "HOST", [4]string{"PRIV", "", "WITH_GRANT_OPTION"}},
-	{"role_edges", "role", "TO_USER", "TO_HOST", [4]string{"FROM_USER", "FROM_HOST", "WITH_ADMIN_OPTION"}},
-	{"default_roles", "default", "USER", "HOST", [4]string{"DEFAULT_ROLE_USER", "DEFAULT_ROLE_HOST"}},
-	{"roles_mapping", "role", "User", "Host", [4]string{"Role", "", "Admin_option"}},
-	{"role_edges", granted, "FROM_USER", "FROM_HOST", [4]string{"TO_USER", "TO_HOST"}},
-	{"proxies_priv", proxied, "Proxied_user", "Proxied_host", [4]string{"User", "Host"}},
+	{"db", "database", "User", "Host", [5]string{"Db"}},
+	{"tables_priv", "table", "User", "Host", [5]string{"Db", "Table_name", "Table_priv"}},
+	{"columns_priv", "column", "User", "Host", [5]string{"Db", "Table_name", "Column_priv", "Column_name"}},
+	{"procs_priv", "routine", "User", "Host", [5]string{"Db", "Routine_name", "Proc_priv", "Routine_type", "Grantor"}},
+	{"proxies_priv", "proxy", "User", "Host", [5]string{"Proxied_user", "Proxied_host", "With_grant"}},
+	{"global_grants", "dynamic", "USER", "HOST", [5]string{"PRIV", "", "WITH_GRANT_OPTION"}},
+	{"role_edges", "role", "TO_USER", "TO_HOST", [5]string{"FROM_USER", "FROM_HOST", "WITH_ADMIN_OPTION"}},
+	{"default_roles", "default", "USER", "HOST", [5]string{"DEFAULT_ROLE_USER", "DEFAULT_ROLE_HOST"}},
+	{"roles_mapping", "role", "User", "Host", [5]string{"Role", "", "Admin_option"}},
+	{"role_edges", granted, "FROM_USER", "FROM_HOST", [5]string{"TO_USER", "TO_HOST"}},
+	{"proxies_priv", proxied, "Proxied_user", "Proxied_host", [5]string{"User", "Host"}},
 }
 
 // The kinds of rows that tell what others have of an account.
@@ -176,7 +177,7 @@ var grantColumns = setOf("grantor", "timestamp", "column_priv") // the last of t
 // rightsQuery reads all the tables of rights at once. Columns are cast as UNION wants one collation and these have many.
 // A column unheard of whose value is not its default comes as a row of its own.
 func (a *Admin) rightsQuery(accounts []*state) string {
-	parts := []string{"SELECT '' AS kind, '' AS c0, '' AS c1, '' AS c2, '' AS c3, '' AS c4, '' AS c5 FROM DUAL WHERE FALSE"}
+	parts := []string{"SELECT '' AS kind, '' AS c0, '' AS c1, '' AS c2, '' AS c3, '' AS c4, '' AS c5, '' AS c6 FROM DUAL WHERE FALSE"}
 	for _, g := range grantTables {
 		columns := a.server.columns[g.table]
 		if columns == nil {
@@ -205,7 +206,7 @@ func (a *Admin) rightsQuery(accounts []*state) string {
 				continue
 			}
 			parts = append(parts, "SELECT 'unknown', CAST("+g.user+" AS BINARY), CAST("+g.host+" AS BINARY), "+
-				quoteValue("column "+name+" of mysql."+g.table)+", '', '', ''"+from+
+				quoteValue("column "+name+" of mysql."+g.table)+", '', '', '', ''"+from+
 				" AND COALESCE(CAST("+quoteIdentifier(name)+" AS CHAR), '') <> "+quoteValue(columns[name].standard))
 		}
 	}
@@ -270,7 +271,7 @@ func (a *Admin) readRights(ctx context.Context, accounts []*state, by map[grante
 	if grantees != nil {
 		// In the server's own words. It goes through all accounts for it, and does not escape quotes in the grantee, so that
 		// a grantee spelt here is only as good as its being compared whole.
-		query += " UNION ALL SELECT 'global', CAST(GRANTEE AS BINARY), '', CAST(PRIVILEGE_TYPE AS BINARY), '', CAST(IS_GRANTABLE AS BINARY), ''" +
+		query += " UNION ALL SELECT 'global', CAST(GRANTEE AS BINARY), '', CAST(PRIVILEGE_TYPE AS BINARY), '', CAST(IS_GRANTABLE AS BINARY), '', ''" +
 			" FROM information_schema.USER_PRIVILEGES WHERE GRANTEE IN " + quoteValues(grantees)
 	}
 	rows, err := a.query(ctx, query)
@@ -324,6 +325,9 @@ func (a *Admin) readRights(ctx context.Context, accounts []*state, by map[grante
 			}
 			for _, p := range setPrivileges(value) {
 				s.add(right{routine, p, a, b, c}, false)
+				if byItself := s.grantedBy(r.text("c6")) && (p == "EXECUTE" || p == "ALTER ROUTINE"); byItself {
+					s.given[right{routine, p, a, b, c}] = true
+				}
 			}
 		case "proxy":
 			s.add(right{proxy, "PROXY", a, b, ""}, value != "0")
@@ -340,6 +344,13 @@ func (a *Admin) readRights(ctx context.Context, accounts []*state, by map[grante
 		}
 	}
 	return nil
+}
+
+// grantedBy reports whether the account itself is the one that a row names as the grantor, with the host of its session: so
+// a server writes down what it gives to the creator of a routine, by its setting automatic_sp_privileges.
+func (s *state) grantedBy(grantor string) bool {
+	i := strings.LastIndexByte(grantor, '@')
+	return i >= 0 && (grantor[:i] == s.name.User || routineName(grantor[:i]) == s.name.User)
 }
 
 var routineKinds = setOf("PROCEDURE", "FUNCTION", "PACKAGE", "PACKAGE BODY", "LIBRARY")

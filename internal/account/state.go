@@ -23,6 +23,7 @@ type state struct {
 	certificate bool
 	properties  map[string]string // the clause that sets each, by the words before its value; see clauses
 	rights      map[right]bool    // true where it may be passed on: by its own grant option, or a role by admin option
+	given       map[right]bool    // the rights that the server gave the account for the routines that it created
 	unread      bool              // its global rights are still to be read in the server's words; MariaDB only
 	uses        []string          // what others have of the account: as their role, or to be its proxy; readable
 	unknown     []string          // what this package has no statement for, readable

@@ -1,0 +1,83 @@
+package account
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// as runs statements as a user.
+func (b *bench) as(user, password string, statements ...string) {
+	b.Helper()
+	db, err := b.server.Open(user, password)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	for _, s := range statements {
+		if _, err := db.ExecContext(context.Background(), s); err != nil {
+			b.Fatalf("%s: %v", s, err)
+		}
+	}
+}
+
+// A server gives the creator of a routine the rights to call and alter it. A client that still uses the standby creates
+// one: both accounts can call it after the next rotation, and the rights are not taken from the only one that has them.
+func TestRightsThatTheServerGave(t *testing.T) {
+	each(t, func(b *bench) {
+		ctx := context.Background()
+		b.exec("CREATE USER app IDENTIFIED BY '"+secret+"'", "GRANT SELECT, CREATE ROUTINE ON shop.* TO app")
+		p := owned(pair)
+		p.Digest = b.rotate(pair).Digest // app_clone is in use from now on
+		p = Pair{Source: Name{"app_clone", "%"}, Standby: "app", Owned: true, Mark: p.Mark, Digest: p.Digest}
+		creates := []string{"CREATE PROCEDURE shop.pay() SELECT 1", "CREATE FUNCTION shop.vat() RETURNS INT DETERMINISTIC RETURN 1"}
+		calls := []string{"CALL shop.pay()", "DO shop.vat()"}
+		if b.maria {
+			creates = append(creates, "CREATE OR REPLACE PROCEDURE shop.pay() SELECT 2", "SET sql_mode = ORACLE",
+				"CREATE PACKAGE shop.pack AS PROCEDURE p(); END", "CREATE PACKAGE BODY shop.pack AS PROCEDURE p() AS BEGIN SELECT 1; END; END")
+		} else {
+			creates = append(creates, "CREATE LIBRARY shop.lib LANGUAGE JAVASCRIPT AS 'x'")
+		}
+		b.as("app", secret, creates...)
+		plan, err := b.admin.Plan(ctx, p)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, c := range plan.Changes {
+			if !strings.HasPrefix(c.Statement, "GRANT ") || !strings.HasSuffix(c.Statement, " TO 'app_clone'@'%'") || c.Drift || !strings.Contains(c.Text, "gave to 'app'@'%' as the creator") {
+				b.Errorf("change %+v: want a grant to the account in use", c)
+			}
+		}
+		p.Digest = b.rotate(p).Digest
+		for _, user := range []string{"app", "app_clone"} {
+			b.as(user, secret, calls...)
+		}
+		p = owned(pair)
+		p.Digest = b.rotate(p).Digest
+		b.same(p)
+
+		// Dropping the routine takes the rights from everyone who has them.
+		b.as("app", secret, "DROP PROCEDURE shop.pay")
+		b.same(p)
+		p.Digest = b.rotate(p).Digest
+
+		// What was taken from the account in use goes from the standby, which was given it once.
+		b.exec("REVOKE EXECUTE ON FUNCTION shop.vat FROM app_clone")
+		back := Pair{Source: Name{"app_clone", "%"}, Standby: "app", Owned: true, Mark: p.Mark, Digest: p.Digest}
+		plan = b.rotate(back)
+		if len(plan.Changes) != 1 || !strings.HasPrefix(plan.Changes[0].Statement, "REVOKE EXECUTE ON FUNCTION `shop`.`vat` FROM 'app'") {
+			b.Errorf("a right revoked from the account in use makes %+v", plan.Changes)
+		}
+
+		// What an administrator gave to the standby alone is drift, as before.
+		b.exec("GRANT EXECUTE ON PROCEDURE shop.close TO app")
+		plan = b.rotate(back)
+		if !slices.ContainsFunc(plan.Changes, func(c Change) bool {
+			return c.Statement == "REVOKE EXECUTE ON PROCEDURE `shop`.`close` FROM 'app'@'%'"
+		}) {
+			b.Errorf("a right that an administrator gave makes %+v", plan.Changes)
+		}
+	})
+}
