@@ -80,6 +80,7 @@ func TestEndToEnd(t *testing.T) {
 			t.Run("twelve rotations", e.testTwelveRotations)
 			t.Run("cost", e.testCost)
 			t.Run("leak", e.testLeak)
+			t.Run("operator", e.testOperator)
 			t.Run("delete", e.testDelete)
 			t.Run("no password anywhere", e.testNoPasswordAnywhere) // last: it looks at what all of them left behind
 		})
@@ -129,8 +130,8 @@ func (e *e2e) starter(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// starterExits runs the starter and checks its exit code.
-func (e *e2e) starterExits(t *testing.T, want int, args ...string) {
+// starterExits runs the starter, checks its exit code, and returns what it printed.
+func (e *e2e) starterExits(t *testing.T, want int, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -140,6 +141,7 @@ func (e *e2e) starterExits(t *testing.T, want int, args ...string) {
 	if got := cmd.ProcessState.ExitCode(); got != want {
 		t.Fatalf("starter %s: exit code %d, want %d, %v\n%s", strings.Join(args, " "), got, want, err, out)
 	}
+	return string(out)
 }
 
 func (e *e2e) create(t *testing.T, secretID, user string, grants ...string) {
@@ -480,6 +482,7 @@ func (e *e2e) testLeak(t *testing.T) {
 	}
 	e.starterExits(t, 0, "plan", "--secret-id", id)
 	e.starter(t, "stop", "--secret-id", id)
+	e.starter(t, "start", "--secret-id", id, "--rotate-immediately=false")
 	e.starter(t, "rotate", "--secret-id", id, "--force")
 	e.starter(t, "validate", "--secret-id", id)
 }

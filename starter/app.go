@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
@@ -31,6 +33,8 @@ type temporal interface {
 	UpdateWorkflow(context.Context, client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error)
 	QueryWorkflow(ctx context.Context, workflowID, runID, queryType string, args ...any) (converter.EncodedValue, error)
 	DescribeWorkflowExecution(ctx context.Context, workflowID, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error)
+	GetWorkflowHistory(ctx context.Context, workflowID, runID string, longPoll bool, filter enums.HistoryEventFilterType) client.HistoryEventIterator
+	DescribeTaskQueue(ctx context.Context, taskQueue string, kind enums.TaskQueueType) (*workflowservice.DescribeTaskQueueResponse, error)
 	ListWorkflow(context.Context, *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error)
 	Close()
 }
@@ -43,6 +47,9 @@ type app struct {
 	out    io.Writer
 	errors io.Writer
 	live   bool // out is a terminal: a line may be drawn again
+
+	glance   time.Duration // between two looks at what a workflow waits for
+	patience time.Duration // without an answer, before the reason is looked for
 
 	taskQueue string
 	output    format
@@ -85,7 +92,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	case errors.Is(err, errWouldChange):
 		return exitWouldChange
 	case !a.begun:
-		fmt.Fprintf(a.errors, "starter: %v\nSee %s --help\n", err, cmd.CommandPath())
+		fmt.Fprintf(a.errors, "starter: %s\nSee %s --help\n", clean(err.Error()), cmd.CommandPath())
 		return exitUsage
 	default:
 		fmt.Fprintf(a.errors, "starter: %s\n", a.explain(ctx, err))
@@ -129,7 +136,9 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage. plan has one more.`,
 
 // does makes cmd do work with a Temporal client. check, which may be nil, looks at the command line before.
 func (a *app) does(cmd *cobra.Command, check func() error, work func(context.Context) error) *cobra.Command {
-	cmd.Args = cobra.NoArgs
+	if cmd.Args == nil {
+		cmd.Args = cobra.NoArgs
+	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if check != nil {
 			if err := check(); err != nil {
@@ -148,10 +157,38 @@ func (a *app) does(cmd *cobra.Command, check func() error, work func(context.Con
 	return cmd
 }
 
-// secretFlag adds the flag that every command on one secret has.
+// secretFlag adds the flag that every command on one secret has. The secret may be given as an argument instead.
 func secretFlag(cmd *cobra.Command, secretID *string) {
-	cmd.Flags().StringVar(secretID, "secret-id", "", "name or ARN of the user's secret (required)")
-	required(cmd, "secret-id")
+	cmd.Flags().StringVar(secretID, "secret-id", "", "name or ARN of the user's secret; may be given as an argument instead")
+	cmd.Use += " [SECRET]"
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) > 1:
+			return fmt.Errorf("%d arguments, but one secret at a time: %q", len(args), args)
+		case len(args) == 0 && *secretID == "":
+			return fmt.Errorf("name the secret, as in: %s --secret-id MySecret", cmd.CommandPath())
+		case len(args) == 0:
+			return nil
+		case cmd.Flags().Changed("secret-id") && *secretID != args[0]:
+			return fmt.Errorf("two secrets are named, %q and %q: name one", *secretID, args[0])
+		}
+		*secretID = args[0]
+		return nil
+	}
+}
+
+// days is the value of a flag that counts whole days.
+type days int
+
+func (d *days) String() string { return strconv.Itoa(int(*d)) }
+func (d *days) Type() string   { return "days" }
+func (d *days) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return errors.New("it is a whole number of days, without a unit, such as 30")
+	}
+	*d = days(n)
+	return nil
 }
 
 func required(cmd *cobra.Command, flag string) {

@@ -10,20 +10,27 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.temporal.io/api/common/v1"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/failure/v1"
+	"go.temporal.io/api/history/v1"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/taskqueue/v1"
 	"go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	sdk "go.temporal.io/sdk/temporal"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/schedule"
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
@@ -33,7 +40,7 @@ var update = flag.Bool("update", false, "write what the commands print to testda
 type fake struct {
 	statuses map[string]workflows.Status // by secret; each other one has no workflow
 	results  map[string]any              // of workflows, by type: a value, an error, or one of either for each run
-	rotated  []any                       // the answers to the update rotate, in their order: a value or an error
+	rotated  []any                       // the answers to the update rotate, in their order: a value or an error; none where no workflow runs
 	updated  any                         // the answer to every other update
 	running  bool                        // the workflow to be started runs already
 	deletion workflows.DeletionState
@@ -41,10 +48,18 @@ type fake struct {
 	pages    []*workflowservice.ListWorkflowExecutionsResponse
 	listErr  error // of queries that name a search attribute
 
+	described *workflowservice.DescribeWorkflowExecutionResponse // how a workflow stands; nil for one that runs and waits for nothing
+	closed    *history.HistoryEvent                              // its last event
+	noQueries error                                              // what queries come to
+	noPoller  bool
+
+	mu    sync.Mutex
 	asked []string
 }
 
 func (f *fake) note(format string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.asked = append(f.asked, fmt.Sprintf(format, args...))
 }
 
@@ -78,7 +93,16 @@ func (r run) Get(_ context.Context, into any) error { return r.decode(into) }
 
 type handle struct{ answer }
 
-func (h handle) Get(_ context.Context, into any) error { return h.decode(into) }
+func (h handle) Get(ctx context.Context, into any) error {
+	if _, ok := h.value.(endlessUpdate); ok {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return h.decode(into)
+}
+
+// endlessUpdate is the answer to an update that does not end.
+type endlessUpdate struct{}
 
 type encoded struct{ answer }
 
@@ -133,6 +157,11 @@ func (f *fake) UpdateWithStartWorkflow(_ context.Context, o client.UpdateWithSta
 
 func (f *fake) UpdateWorkflow(_ context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
 	f.note("update %s %s %s", o.WorkflowID, o.UpdateName, text(o.Args))
+	if o.UpdateName == workflows.RotateUpdate && len(f.rotated) > 0 {
+		next := f.rotated[0]
+		f.rotated = f.rotated[1:]
+		return handle{answer{value: next}}, nil
+	}
 	if f.updated == nil {
 		return nil, serviceerror.NewNotFound("no such workflow")
 	}
@@ -146,6 +175,9 @@ func (f *fake) QueryWorkflow(_ context.Context, id, _, _ string, _ ...any) (conv
 		f.busy--
 		return encoded{answer{value: state}}, nil
 	}
+	if f.noQueries != nil {
+		return nil, f.noQueries
+	}
 	status, ok := f.statuses[strings.TrimPrefix(id, "rotate-user/")]
 	if !ok {
 		return nil, serviceerror.NewNotFound("no such workflow")
@@ -153,13 +185,45 @@ func (f *fake) QueryWorkflow(_ context.Context, id, _, _ string, _ ...any) (conv
 	return encoded{answer{value: status}}, nil
 }
 
-func (f *fake) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
-	response := &workflowservice.DescribeWorkflowExecutionResponse{}
+func (f *fake) DescribeWorkflowExecution(_ context.Context, id, _ string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	if f.described != nil {
+		return f.described, nil
+	}
+	if secret, ok := strings.CutPrefix(id, "rotate-user/"); ok {
+		if _, ok := f.statuses[secret]; !ok {
+			return nil, serviceerror.NewNotFound("no such workflow")
+		}
+	}
+	response := &workflowservice.DescribeWorkflowExecutionResponse{
+		WorkflowExecutionInfo: &workflow.WorkflowExecutionInfo{Status: enums.WORKFLOW_EXECUTION_STATUS_RUNNING},
+	}
 	if f.busy > 0 {
 		f.busy--
 		response.PendingActivities = append(response.PendingActivities, &workflow.PendingActivityInfo{})
 	}
 	return response, nil
+}
+
+func (f *fake) DescribeTaskQueue(context.Context, string, enums.TaskQueueType) (*workflowservice.DescribeTaskQueueResponse, error) {
+	response := &workflowservice.DescribeTaskQueueResponse{}
+	if !f.noPoller {
+		response.Pollers = append(response.Pollers, &taskqueue.PollerInfo{LastAccessTime: timestamppb.New(now)})
+	}
+	return response, nil
+}
+
+func (f *fake) GetWorkflowHistory(context.Context, string, string, bool, enums.HistoryEventFilterType) client.HistoryEventIterator {
+	return &lastEvent{f.closed}
+}
+
+// lastEvent is the end of a history.
+type lastEvent struct{ event *history.HistoryEvent }
+
+func (l *lastEvent) HasNext() bool { return l.event != nil }
+
+func (l *lastEvent) Next() (event *history.HistoryEvent, err error) {
+	event, l.event = l.event, nil
+	return event, nil
 }
 
 func (f *fake) ListWorkflow(_ context.Context, r *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
@@ -227,6 +291,14 @@ func status(s workflows.RotationStatus, rotations ...workflows.Rotation) workflo
 	}
 }
 
+func withInput(in workflows.RotateUserInput) workflows.Status {
+	overlap, immediately := schedule.Duration(time.Hour), true
+	in.MinimumOverlap, in.RotateImmediately = &overlap, &immediately
+	s := status(workflows.Scheduled)
+	s.Input = &in
+	return s
+}
+
 func refusal(kind, message string) error {
 	return sdk.NewNonRetryableApplicationError(message, kind, nil)
 }
@@ -280,6 +352,9 @@ func TestCommands(t *testing.T) {
 		"RotationStatus": payload("Failed"), "LastRotatedDate": payload(now.Add(-48 * time.Hour)),
 		"NextRotationDate": payload(now.Add(90 * time.Second)), "DatabaseHost": payload("db.example.com:3306"),
 	})
+	due := execution("rotate-user/shop/due", map[string]*common.Payload{"RotationStatus": payload("Scheduled"), "NextRotationDate": payload(now.Add(-time.Second))})
+	long := execution("rotate-user/arn:aws:secretsmanager:eu-west-1:123456789012:secret:"+strings.Repeat("long/", 80)+"name-AbCdEf", map[string]*common.Payload{
+		"RotationStatus": payload("Paused"), "DatabaseHost": payload(strings.Repeat("x", 100) + ".eu-west-1.rds.amazonaws.com:3306")})
 	bare, silent := execution("rotate-user/shop/bare", nil), execution("rotate-user/shop/silent", nil)
 	page := func(token string, all ...*workflow.WorkflowExecutionInfo) *workflowservice.ListWorkflowExecutionsResponse {
 		return &workflowservice.ListWorkflowExecutionsResponse{Executions: all, NextPageToken: []byte(token)}
@@ -317,6 +392,25 @@ func TestCommands(t *testing.T) {
 		{"start-again", "start --secret-id shop/app --automatically-after-days 30 --master-secret-id shop/admin", fake{running: true, statuses: known(status(workflows.Scheduled))}},
 		{"start-other-rules", "start --secret-id shop/app --automatically-after-days 7", fake{running: true, statuses: known(status(workflows.Scheduled))}},
 		{"start-other-duration", "start --secret-id shop/app --duration 3h", fake{running: true, statuses: known(status(workflows.Scheduled))}},
+		{"start-other-options", "start --secret-id shop/app --clone-username app2 --minimum-overlap 2h --drain 1h --require-drained --activity-task-queue inside --duration 3h",
+			fake{running: true, statuses: known(withInput(workflows.RotateUserInput{SecretID: "shop/app", MasterSecretID: "shop/admin", RotationRules: days30}))}},
+		{"start-other-queue", "start --secret-id shop/app --task-queue other", fake{running: true, statuses: known(status(workflows.Scheduled)),
+			described: &workflowservice.DescribeWorkflowExecutionResponse{
+				WorkflowExecutionInfo: &workflow.WorkflowExecutionInfo{Status: enums.WORKFLOW_EXECUTION_STATUS_RUNNING},
+				ExecutionConfig:       &workflow.WorkflowExecutionConfig{TaskQueue: &taskqueue.TaskQueue{Name: "rotate-user"}},
+			}}},
+		{"start-same-options", "start --secret-id shop/app --clone-username app --minimum-overlap 1h --drain 0s --automatically-after-days 30",
+			fake{running: true, statuses: known(withInput(workflows.RotateUserInput{SecretID: "shop/app", MasterSecretID: "shop/admin", RotationRules: days30}))}},
+		{"start-refused", "start --secret-id shop/app", fake{
+			rotated: []any{serviceerror.NewNotFound("workflow execution already completed")}, described: ended(enums.WORKFLOW_EXECUTION_STATUS_FAILED),
+			closed: &history.HistoryEvent{Attributes: &history.HistoryEvent_WorkflowExecutionFailedEventAttributes{
+				WorkflowExecutionFailedEventAttributes: &history.WorkflowExecutionFailedEventAttributes{Failure: &failure.Failure{
+					Message: "secret shop/app is rotated already by workflow rotate-user/arn:aws:x"}}}},
+		}},
+		{"start-failed", "start --secret-id shop/app", fake{
+			rotated:  []any{refusal("Locked", failedRotation().Error)},
+			statuses: known(status(workflows.Failed, failedRotation())),
+		}},
 		{"start-other-master", "start --secret-id shop/app --master-secret-id other --no-wait", fake{running: true, statuses: known(status(workflows.Scheduled))}},
 		{"rotate", "rotate --secret-id shop/app", fake{rotated: []any{rotation()}, statuses: known(status(workflows.Scheduled, rotation()))}},
 		{"rotate-json", "rotate --secret-id shop/app -o json", fake{rotated: []any{rotation()}, statuses: known(status(workflows.Scheduled))}},
@@ -336,6 +430,30 @@ func TestCommands(t *testing.T) {
 		{"status-rotating", "status --secret-id shop/app", fake{statuses: known(current)}},
 		{"status-paused", "status --secret-id shop/app", fake{statuses: known(paused)}},
 		{"status-none", "status --secret-id shop/app", fake{}},
+		{"status-argument", "status shop/app", fake{statuses: known(status(workflows.Scheduled))}},
+		{"status-retrying", "status --secret-id shop/app", fake{statuses: known(current), described: pending(failing())}},
+		{"status-retrying-json", "status --secret-id shop/app -o json", fake{statuses: known(status(workflows.Rotating)), described: pending(failing())}},
+		{"status-terminated", "status --secret-id shop/app", fake{
+			statuses: known(status(workflows.Scheduled, rotation())), described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED),
+			closed: &history.HistoryEvent{Attributes: &history.HistoryEvent_WorkflowExecutionTerminatedEventAttributes{
+				WorkflowExecutionTerminatedEventAttributes: &history.WorkflowExecutionTerminatedEventAttributes{Reason: "clean up"}}},
+		}},
+		{"status-terminated-json", "status --secret-id shop/app -o json", fake{statuses: known(status(workflows.Scheduled)), described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED)}},
+		{"status-timed-out", "status --secret-id shop/app", fake{statuses: known(current), described: ended(enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT)}},
+		{"status-cancelled", "status --secret-id shop/app", fake{statuses: known(status(workflows.Stopped)), described: ended(enums.WORKFLOW_EXECUTION_STATUS_CANCELED)}},
+		{"status-stopped", "status --secret-id shop/app", fake{statuses: known(stopped), described: ended(enums.WORKFLOW_EXECUTION_STATUS_COMPLETED)}},
+		{"status-failed-at-start", "status --secret-id shop/app", fake{
+			noQueries: serviceerror.NewQueryFailed("unknown queryType status"), described: ended(enums.WORKFLOW_EXECUTION_STATUS_FAILED),
+			closed: &history.HistoryEvent{Attributes: &history.HistoryEvent_WorkflowExecutionFailedEventAttributes{
+				WorkflowExecutionFailedEventAttributes: &history.WorkflowExecutionFailedEventAttributes{Failure: &failure.Failure{Message: "Drain is 48h: 24h at most"}}}},
+		}},
+		{"status-no-worker", "status --secret-id shop/app", fake{
+			noQueries: serviceerror.NewFailedPrecondition("no poller seen for task queue recently, worker may be down"), noPoller: true,
+			described: &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflow.WorkflowExecutionInfo{Status: enums.WORKFLOW_EXECUTION_STATUS_RUNNING},
+				PendingWorkflowTask: &workflow.PendingWorkflowTaskInfo{}},
+		}},
+		{"pause-terminated", "pause --secret-id shop/app", fake{described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED)}},
+		{"rotate-none", "rotate shop/app", fake{}},
 		{"pause", "pause --secret-id shop/app", fake{updated: paused}},
 		{"resume", "resume --secret-id shop/app", fake{updated: status(workflows.Scheduled)}},
 		{"reschedule", "reschedule --secret-id shop/app --automatically-after-days 30", fake{updated: status(workflows.Scheduled)}},
@@ -345,6 +463,11 @@ func TestCommands(t *testing.T) {
 			pages:    []*workflowservice.ListWorkflowExecutionsResponse{page("more", silent, full), page("", execution("other/id", nil), bare)},
 			statuses: map[string]workflows.Status{"shop/bare": status(workflows.Scheduled)},
 		}},
+		{"list-retrying", "list", fake{
+			pages:     []*workflowservice.ListWorkflowExecutionsResponse{page("", due)},
+			described: pending(failing()),
+		}},
+		{"list-long", "list", fake{pages: []*workflowservice.ListWorkflowExecutionsResponse{page("", long, full)}}},
 		{"list-json", "list -o json", fake{pages: []*workflowservice.ListWorkflowExecutionsResponse{page("", full)}}},
 		{"list-empty", "list", fake{}},
 		{"list-empty-json", "list -o json", fake{}},
@@ -367,6 +490,8 @@ func TestCommands(t *testing.T) {
 		{"delete-again", "delete --secret-id shop/app", fake{running: true}},
 
 		{"usage-none", "status", fake{}},
+		{"usage-two-secrets", "status --secret-id shop/app shop/other", fake{}},
+		{"usage-days-unit", "start --secret-id shop/app --automatically-after-days 30d", fake{}},
 		{"usage-command", "spin", fake{}},
 		{"usage-flag", "status --secret shop/app", fake{}},
 		{"usage-argument", "status --secret-id shop/app more", fake{}},
@@ -384,7 +509,8 @@ func TestCommands(t *testing.T) {
 		{"usage-status", "list --status Broken", fake{}},
 		{"usage-window", "delete --secret-id shop/app --recovery-window-in-days 0", fake{}},
 	}
-	for _, test := range tests {
+	for i := range tests {
+		test := &tests[i]
 		t.Run(test.name, func(t *testing.T) {
 			args := strings.Fields(test.args)
 			for i := range args {
@@ -415,6 +541,30 @@ func newApp(out, errs *bytes.Buffer) *app {
 		lookup: func(string) (string, bool) { return "", false },
 		now:    func() time.Time { return now },
 		out:    out, errors: errs,
+		glance: time.Hour, patience: time.Hour, // what is said meanwhile has tests of its own
+	}
+}
+
+// ended is a workflow that has ended.
+func ended(status enums.WorkflowExecutionStatus) *workflowservice.DescribeWorkflowExecutionResponse {
+	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflow.WorkflowExecutionInfo{
+		Status: status, CloseTime: timestamppb.New(now.Add(-3 * time.Hour)),
+	}}
+}
+
+// pending is a running workflow with a step.
+func pending(p *workflow.PendingActivityInfo) *workflowservice.DescribeWorkflowExecutionResponse {
+	return &workflowservice.DescribeWorkflowExecutionResponse{
+		WorkflowExecutionInfo: &workflow.WorkflowExecutionInfo{Status: enums.WORKFLOW_EXECUTION_STATUS_RUNNING},
+		PendingActivities:     []*workflow.PendingActivityInfo{p},
+	}
+}
+
+// failing is a step that has failed three times.
+func failing() *workflow.PendingActivityInfo {
+	return &workflow.PendingActivityInfo{
+		ActivityType: &common.ActivityType{Name: workflows.CloneUser}, State: enums.PENDING_ACTIVITY_STATE_SCHEDULED, Attempt: 4,
+		ScheduledTime: timestamppb.New(now.Add(4 * time.Second)), LastFailure: &failure.Failure{Message: "db.example.com:3306 does not answer\x1b[2J"},
 	}
 }
 

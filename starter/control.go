@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/spf13/cobra"
+	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 
 	"github.com/rotate-user/rotate-user/workflows"
@@ -18,12 +20,40 @@ func (a *app) statusCommand() *cobra.Command {
 	}
 	secretFlag(cmd, &id)
 	return a.does(cmd, nil, func(ctx context.Context) error {
-		status, err := a.status(ctx, id)
+		view, err := a.look(ctx, id)
 		if err != nil {
 			return err
 		}
-		return a.print(statusView{status, a.now()})
+		if view.status.SecretID != "" {
+			if err := a.print(view); err != nil {
+				return err
+			}
+		}
+		if e := view.ending; e != nil && (e.status != enums.WORKFLOW_EXECUTION_STATUS_COMPLETED || view.status.SecretID == "") {
+			return advise("Start it again with: "+restart(id, view.status.Input), "the rotation of secret %s %s", id, e.text(a.now()))
+		}
+		return nil
 	})
+}
+
+// look is how the rotation of a secret stands. Temporal is asked first: a workflow that has ended still answers queries, as
+// if it lived.
+func (a *app) look(ctx context.Context, secretID string) (statusView, error) {
+	view := statusView{now: a.now()}
+	d, err := a.describe(ctx, workflows.RotateUserWorkflowID(secretID))
+	if err != nil {
+		return view, a.noRotation(ctx, err, secretID)
+	}
+	view.retrying, view.ending, view.taskQueue = retries(d), a.ending(ctx, d), d.GetExecutionConfig().GetTaskQueue().GetName()
+	view.status, err = a.query(ctx, secretID)
+	switch {
+	case view.ending != nil: // it may have ended before it could answer anything
+		view.status.RotationStatus, view.status.NextRotationDate = workflows.Stopped, time.Time{}
+		return view, nil
+	case err != nil:
+		return view, a.unanswered(ctx, err, secretID)
+	}
+	return view, nil
 }
 
 func (a *app) pauseCommand() *cobra.Command {
@@ -51,7 +81,7 @@ func (a *app) stopCommand() *cobra.Command {
 // updateCommand is a command that sends an update without an argument.
 func (a *app) updateCommand(cmd *cobra.Command, name string) *cobra.Command {
 	var id string
-	cmd.Example = "  starter " + cmd.Use + " --secret-id MyTestDatabaseUserSecret"
+	cmd.Example = "  starter " + cmd.Name() + " --secret-id MyTestDatabaseUserSecret"
 	secretFlag(cmd, &id)
 	return a.does(cmd, nil, func(ctx context.Context) error { return a.update(ctx, id, name) })
 }
@@ -76,6 +106,7 @@ func (a *app) rescheduleCommand() *cobra.Command {
 // update changes how a secret is rotated, and shows the result.
 func (a *app) update(ctx context.Context, secretID, name string, args ...any) error {
 	var status workflows.Status
+	defer a.watch(ctx, workflows.RotateUserWorkflowID(secretID), a.say)()
 	handle, err := a.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
 		WorkflowID: workflows.RotateUserWorkflowID(secretID), UpdateName: name, Args: args, WaitForStage: client.WorkflowUpdateStageCompleted,
 	})
@@ -83,7 +114,7 @@ func (a *app) update(ctx context.Context, secretID, name string, args ...any) er
 		err = handle.Get(ctx, &status)
 	}
 	if err != nil {
-		return noRotation(err, secretID)
+		return a.noRotation(ctx, err, secretID)
 	}
-	return a.print(statusView{status, a.now()})
+	return a.print(statusView{status: status, now: a.now()})
 }

@@ -7,6 +7,8 @@ import (
 
 	"go.temporal.io/api/serviceerror"
 	sdk "go.temporal.io/sdk/temporal"
+
+	"github.com/rotate-user/rotate-user/internal/plaintext"
 )
 
 // advised is an error and what to do about it.
@@ -19,15 +21,6 @@ func (e advised) Unwrap() error { return e.error }
 
 func advise(advice, format string, args ...any) error {
 	return advised{fmt.Errorf(format, args...), advice}
-}
-
-// noRotation explains that a secret has no running workflow.
-func noRotation(err error, secretID string) error {
-	var gone *serviceerror.NotFound
-	if !errors.As(err, &gone) {
-		return err
-	}
-	return advise("Start one with: starter start --secret-id "+secretID, "no rotation of secret %s runs", secretID)
 }
 
 // explain is what a person reads of an error: the text of who refused, without the layers it came through.
@@ -44,7 +37,7 @@ func (a *app) explain(ctx context.Context, err error) string {
 	case errors.As(err, &advice):
 		return a.explain(ctx, advice.error) + "\n" + advice.advice
 	case errors.As(err, &application):
-		return application.Message()
+		return plaintext.Line(application.Message())
 	case errors.As(err, &timeout):
 		return "a step did not end in time: look whether the database and Secrets Manager answer the worker"
 	case errors.As(err, &canceled):
@@ -53,16 +46,19 @@ func (a *app) explain(ctx context.Context, err error) string {
 		return "the workflow was terminated"
 	case errors.As(err, &namespace):
 		return fmt.Sprintf("namespace %s does not exist: set TEMPORAL_NAMESPACE", namespace.Namespace)
-	case isDeadline(err):
-		return "no answer: is a worker running on task queue " + a.taskQueue + "?"
+	case isUnanswered(err):
+		return "no answer from Temporal, or from a worker on task queue " + a.taskQueue
 	default:
-		return err.Error()
+		return clean(err.Error())
 	}
 }
 
-func isDeadline(err error) bool {
+// isUnanswered reports whether nobody took up what was asked.
+func isUnanswered(err error) bool {
 	var exceeded *serviceerror.DeadlineExceeded
-	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &exceeded)
+	var precondition *serviceerror.FailedPrecondition // no worker has polled for minutes
+	var notReady *serviceerror.WorkflowNotReady       // a worker has not begun it yet
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &exceeded) || errors.As(err, &precondition) || errors.As(err, &notReady)
 }
 
 // applicationType is the type of the error of a workflow or an activity, empty where it is another error.

@@ -1,6 +1,13 @@
 package main
 
 import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
 	"github.com/spf13/cobra"
 
 	"github.com/rotate-user/rotate-user/internal/schedule"
@@ -16,7 +23,7 @@ type rulesFlags struct {
 func (f *rulesFlags) add(cmd *cobra.Command) {
 	f.cmd = cmd
 	flags := cmd.Flags()
-	flags.IntVar(&f.rules.AutomaticallyAfterDays, "automatically-after-days", 0, "days between rotations, 1 to 1000 (default 30)")
+	flags.Var((*days)(&f.rules.AutomaticallyAfterDays), "automatically-after-days", "days between rotations, 1 to 1000 (default 30)")
 	flags.StringVar(&f.rules.ScheduleExpression, "schedule-expression", "", "instead of days: rate(12 hours), rate(10 days), cron(0 8 ? * MON *); UTC")
 	flags.StringVar(&f.rules.Duration, "duration", "", "length of the rotation window, such as 3h (default to the end of the day)")
 	cmd.MarkFlagsMutuallyExclusive("automatically-after-days", "schedule-expression")
@@ -82,4 +89,110 @@ func (f *inputFlags) check() error {
 		f.input.MinimumOverlap = &f.minimumOverlap
 	}
 	return f.input.Validate()
+}
+
+// compare lists in what the command line differs from the rotation that runs, option by option, and is what the input of that
+// rotation would be with what the command line asks for. What the command line leaves out stays as it is.
+func (f *inputFlags) compare(status workflows.Status) (different []string, want workflows.RotateUserInput) {
+	have := status.Input
+	if have == nil { // a worker of an earlier release tells these only
+		have = &workflows.RotateUserInput{SecretID: f.input.SecretID, MasterSecretID: status.MasterSecretID, RotationRules: status.RotationRules}
+	}
+	want = *have
+	option := func(flag, running, asked string, same bool) bool {
+		if !f.cmd.Flags().Changed(flag) || same {
+			return false
+		}
+		different = append(different, fmt.Sprintf("--%s: is %s, asked for %s", flag, cmp.Or(running, "none"), cmp.Or(asked, "none")))
+		return true
+	}
+	if f.differs(have.RotationRules) {
+		if f.given() {
+			want.RotationRules = f.rules
+		} else {
+			want.RotationRules.Duration = f.rules.Duration
+		}
+		different = append(different, fmt.Sprintf("%s: is %s, asked for %s", rules, have.RotationRules, want.RotationRules))
+	}
+	in := f.input
+	if option("master-secret-id", have.MasterSecretID, in.MasterSecretID, in.MasterSecretID == have.MasterSecretID) {
+		want.MasterSecretID = in.MasterSecretID
+	}
+	pair := slices.Contains([]string{have.CloneUsername, status.Username, status.StandbyUsername}, in.CloneUsername)
+	if option("clone-username", cmp.Or(have.CloneUsername, status.StandbyUsername), in.CloneUsername, pair) {
+		want.CloneUsername = in.CloneUsername
+	}
+	if overlap := have.MinimumOverlap; overlap != nil && option("minimum-overlap", overlap.String(), f.minimumOverlap.String(), f.minimumOverlap == *overlap) {
+		want.MinimumOverlap = in.MinimumOverlap
+	}
+	if status.Input != nil {
+		if option("drain", have.Drain.String(), in.Drain.String(), in.Drain == have.Drain) {
+			want.Drain = in.Drain
+		}
+		if option("require-drained", fmt.Sprint(have.RequireDrained), fmt.Sprint(in.RequireDrained), in.RequireDrained == have.RequireDrained) {
+			want.RequireDrained = in.RequireDrained
+		}
+		if option("activity-task-queue", have.ActivityTaskQueue, in.ActivityTaskQueue, in.ActivityTaskQueue == have.ActivityTaskQueue) {
+			want.ActivityTaskQueue = in.ActivityTaskQueue
+		}
+	}
+	return different, want
+}
+
+const rules = "schedule"
+
+// onlyRules reports whether reschedule can change all that differs.
+func (f *inputFlags) onlyRules(different []string) bool {
+	return len(different) == 1 && strings.HasPrefix(different[0], rules+":")
+}
+
+func rulesFlagsOf(r workflows.RotationRules) string {
+	var b strings.Builder
+	if r.ScheduleExpression != "" {
+		fmt.Fprintf(&b, " --schedule-expression '%s'", r.ScheduleExpression)
+	}
+	if r.AutomaticallyAfterDays != 0 {
+		fmt.Fprintf(&b, " --automatically-after-days %d", r.AutomaticallyAfterDays)
+	}
+	if r.Duration != "" {
+		fmt.Fprintf(&b, " --duration %s", r.Duration)
+	}
+	return b.String()
+}
+
+// restart is the command that starts the rotation of a secret with an input, which is nil where it is not known.
+func restart(secretID string, in *workflows.RotateUserInput) string {
+	command := "starter start --secret-id " + secretID
+	if in == nil {
+		return command
+	}
+	add := func(flag, value string) {
+		if value != "" {
+			command += " --" + flag + " " + value
+		}
+	}
+	add("master-secret-id", in.MasterSecretID)
+	add("clone-username", quoted(in.CloneUsername))
+	command += rulesFlagsOf(in.RotationRules)
+	if in.MinimumOverlap != nil && time.Duration(*in.MinimumOverlap) != time.Hour {
+		add("minimum-overlap", in.MinimumOverlap.String())
+	}
+	if in.Drain != 0 {
+		add("drain", in.Drain.String())
+	}
+	if in.RequireDrained {
+		command += " --require-drained"
+	}
+	add("activity-task-queue", quoted(in.ActivityTaskQueue))
+	return command
+}
+
+// quoted quotes a word for a shell where it must be.
+func quoted(word string) string {
+	if word == "" || !strings.ContainsFunc(word, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-./:@", r)
+	}) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

@@ -18,6 +18,7 @@ import (
 	"go.temporal.io/sdk/converter"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/rotate-user/rotate-user/internal/plaintext"
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
@@ -53,6 +54,7 @@ type listed struct {
 	LastRotatedDate  time.Time                `json:"LastRotatedDate,omitzero"`
 	NextRotationDate time.Time                `json:"NextRotationDate,omitzero"`
 	DatabaseHost     string                   `json:"DatabaseHost,omitempty"`
+	Retrying         []retry                  `json:"Retrying,omitempty"`
 }
 
 func (a *app) list(ctx context.Context, wanted workflows.RotationStatus) error {
@@ -120,18 +122,27 @@ func decode[T any](attributes map[string]*common.Payload, name string, value *T)
 	}
 }
 
-// ask completes the rows of which visibility did not know the status.
+// ask completes the rows of which visibility did not know the status, and those of rotations that are, or should be, under
+// way: visibility learns late that a step is being retried, and never why.
 func (a *app) ask(ctx context.Context, rows []listed) error {
 	var g errgroup.Group
 	g.SetLimit(queriesAtOnce)
 	for i := range rows {
-		if rows[i].RotationStatus != "" {
+		row := &rows[i]
+		unknown := row.RotationStatus == ""
+		asleep := row.NextRotationDate.After(a.now()) && (row.RotationStatus == workflows.Scheduled || row.RotationStatus == workflows.Failed)
+		if asleep || row.RotationStatus == workflows.Paused {
 			continue
 		}
 		g.Go(func() error {
-			s, err := a.status(ctx, rows[i].SecretID)
-			if err == nil { // else the row says that the status is unknown
-				rows[i] = listed{rows[i].SecretID, s.RotationStatus, s.LastRotatedDate, s.NextRotationDate, s.DatabaseHost}
+			if unknown {
+				s, err := a.query(ctx, row.SecretID)
+				if err == nil { // else the row says that the status is unknown
+					*row = listed{row.SecretID, s.RotationStatus, s.LastRotatedDate, s.NextRotationDate, s.DatabaseHost, nil}
+				}
+			}
+			if d, err := a.describe(ctx, workflows.RotateUserWorkflowID(row.SecretID)); err == nil {
+				row.Retrying = retries(d)
 			}
 			return ctx.Err()
 		})
@@ -156,11 +167,33 @@ func (v listView) text(w io.Writer) {
 		return
 	}
 	table := [][]string{{"SECRET", "STATUS", "LAST ROTATED", "NEXT ROTATION", "DATABASE"}}
+	shortened := false
 	for _, r := range v.rows {
+		shortened = shortened || abbreviated(r.SecretID) != r.SecretID || abbreviated(r.DatabaseHost) != r.DatabaseHost
 		table = append(table, []string{
-			r.SecretID, cmp.Or(string(r.RotationStatus), "no answer"), cmp.Or(date(r.LastRotatedDate, v.now), "-"),
-			cmp.Or(date(r.NextRotationDate, v.now), "-"), cmp.Or(r.DatabaseHost, "-"),
+			abbreviated(r.SecretID), cmp.Or(string(r.RotationStatus), "no answer"), cmp.Or(date(r.LastRotatedDate, v.now), "-"),
+			cmp.Or(date(r.NextRotationDate, v.now), "-"), cmp.Or(abbreviated(r.DatabaseHost), "-"),
 		})
 	}
 	columns(w, table)
+	for _, r := range v.rows {
+		for _, step := range r.Retrying {
+			fmt.Fprintf(w, "\n%s: %s\n", plaintext.Line(r.SecretID), step.text(v.now))
+		}
+	}
+	if shortened {
+		fmt.Fprintln(w, "\nLong names are shortened in the middle: -o json shows them whole.")
+	}
+}
+
+// nameWidth is what a name takes of a row, at most: one long name would push the columns of all rows off the screen.
+const nameWidth = 60
+
+func abbreviated(name string) string {
+	runes := []rune(plaintext.Line(name))
+	if len(runes) <= nameWidth {
+		return string(runes)
+	}
+	half := (nameWidth - 1) / 2
+	return string(runes[:half]) + "…" + string(runes[len(runes)-half:])
 }

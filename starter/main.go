@@ -18,7 +18,8 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	a := &app{dial: dial, lookup: os.LookupEnv, now: time.Now, out: os.Stdout, errors: os.Stderr, live: isTerminal(os.Stdout)}
+	a := &app{dial: dial, lookup: os.LookupEnv, now: time.Now, out: os.Stdout, errors: os.Stderr, live: isTerminal(os.Stdout),
+		glance: time.Second, patience: patience}
 	code := a.run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)

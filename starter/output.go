@@ -9,8 +9,11 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
+	"unicode/utf16"
 
 	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/internal/plaintext"
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
@@ -21,16 +24,45 @@ type view interface {
 }
 
 func (a *app) print(v view) error {
+	var b strings.Builder
 	if a.output == jsonFormat {
-		encoder := json.NewEncoder(a.out)
+		encoder := json.NewEncoder(&b)
 		encoder.SetEscapeHTML(false)
 		encoder.SetIndent("", "  ")
-		return encoder.Encode(v.value())
+		if err := encoder.Encode(v.value()); err != nil {
+			return err
+		}
+		_, err := io.WriteString(a.out, escapeJSON(b.String()))
+		return err
 	}
-	var b strings.Builder
 	v.text(&b)
-	_, err := io.WriteString(a.out, b.String())
+	_, err := io.WriteString(a.out, clean(b.String()))
 	return err
+}
+
+// clean makes text of several lines safe for a terminal. A value that may itself hold line breaks goes through plaintext.Line
+// before it becomes part of such a text.
+func clean(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = plaintext.Line(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// escapeJSON escapes what encoding/json leaves as it is and a terminal does not.
+func escapeJSON(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r == '\n' || unicode.IsGraphic(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&b, "\\u%04x", unit)
+		}
+	}
+	return b.String()
 }
 
 // started is the answer where nobody waits for the first rotation.
@@ -62,7 +94,7 @@ func (v deletionView) value() any {
 func (v deletionView) text(w io.Writer) {
 	fmt.Fprintf(w, "Secret %s is scheduled for deletion.\n\n", v.secretID)
 	for _, n := range v.state.Deletion.Accounts {
-		fmt.Fprintf(w, "  %s on %s is locked\n", n, v.state.Deletion.Server)
+		fmt.Fprintf(w, "  %s on %s is locked\n", plaintext.Line(n.String()), v.state.Deletion.Server)
 	}
 	fmt.Fprintf(w, "\nThey are dropped when the recovery window has passed, %s.\nTo keep the secret, run: aws secretsmanager restore-secret --secret-id %s\n",
 		date(v.state.DeletionDate, v.now), v.secretID)
@@ -135,42 +167,72 @@ func some(shown, all int) string {
 
 // statusView is how the rotation of one secret stands.
 type statusView struct {
-	status workflows.Status
-	now    time.Time
+	status   workflows.Status
+	retrying []retry
+	ending   *ending // nil for a workflow that runs
+	now      time.Time
+
+	taskQueue string // of the workflow, empty where it is not known
 }
 
-func (v statusView) value() any { return v.status }
+func (v statusView) value() any {
+	value := struct {
+		workflows.Status
+		Retrying []retry   `json:"Retrying,omitempty"`
+		EndedAt  time.Time `json:"EndedAt,omitzero"`
+		Ended    string    `json:"Ended,omitempty"`
+	}{Status: v.status, Retrying: v.retrying}
+	if v.ending != nil {
+		value.EndedAt, value.Ended = v.ending.at, joined(v.ending.verb, v.ending.reason)
+	}
+	return value
+}
+
 func (v statusView) text(w io.Writer) {
 	s := v.status
 	next := date(s.NextRotationDate, v.now)
-	switch s.RotationStatus {
-	case workflows.Paused:
+	state := string(s.RotationStatus)
+	switch {
+	case v.ending != nil:
+		state, next = "ended: it "+v.ending.text(v.now), "never"
+	case s.RotationStatus == workflows.Paused:
 		next = "when it is resumed, or by request"
-	case workflows.Stopped:
+	case s.RotationStatus == workflows.Stopped:
 		next = "never: it has been stopped"
+	}
+	inUse := s.Username
+	if inUse != "" && s.Current == nil { // the label may have been moved by hand since
+		inUse += ", as of the last rotation"
 	}
 	pairs(w,
 		"Secret", s.SecretID,
 		"Master secret", s.MasterSecretID,
-		"Status", string(s.RotationStatus),
+		"Status", state,
 		"Rules", s.RotationRules.String(),
 		"Database", s.DatabaseHost,
-		"User in use", s.Username,
+		"User in use", inUse,
 		"Other user", s.StandbyUsername,
 		"Last rotated", date(s.LastRotatedDate, v.now),
 		"Next rotation", next,
 	)
 	if s.Current != nil {
-		fmt.Fprintf(w, "\nRotating since %s:\n", date(s.Current.StartedAt, v.now))
+		title := "Rotating since"
+		if v.ending != nil {
+			title = "Ended while it was rotating, since"
+		}
+		fmt.Fprintf(w, "\n%s %s:\n", title, date(s.Current.StartedAt, v.now))
 		for _, step := range s.Current.Steps {
 			fmt.Fprintln(w, stepLine(step))
 		}
+	}
+	for _, r := range v.retrying {
+		fmt.Fprintln(w, "\n"+r.text(v.now))
 	}
 	if len(s.Rotations) == 0 {
 		return
 	}
 	if last := s.Rotations[0]; last.Error != "" {
-		fmt.Fprintf(w, "\nLast attempt failed (%s):\n  %s\n", last.ErrorType, last.Error)
+		fmt.Fprintf(w, "\nLast attempt failed (%s):\n  %s\n", plaintext.Line(last.ErrorType), plaintext.Line(last.Error))
 	}
 	fmt.Fprintln(w)
 	rows := [][]string{{"ENDED", "TOOK", "RESULT", "USER", "VERSION", "CHANGES"}}
@@ -218,9 +280,9 @@ func (v rotationView) text(w io.Writer) {
 		rows = append(rows, "Next", date(v.next.NextRotationDate, v.now))
 	}
 	pairs(w, rows...)
-	section(w, "Changed on "+r.Username+some(len(r.Changes), max(r.Changed, len(r.Changes))), r.Changes)
+	section(w, "Changed on "+plaintext.Line(r.Username)+some(len(r.Changes), max(r.Changed, len(r.Changes))), r.Changes)
 	section(w, "Of these, changed on it alone"+some(len(r.Drift), max(r.Drifted, len(r.Drift))), r.Drift)
-	section(w, "Was still logged in as "+r.Username, r.InUse)
+	section(w, "Was still logged in as "+plaintext.Line(r.Username), r.InUse)
 	section(w, "Warnings", r.Warnings)
 }
 
@@ -233,13 +295,11 @@ func (v startedView) value() any { return v.next }
 type progress struct {
 	out     io.Writer // nil shows nothing
 	live    bool
-	begun   bool
 	printed int
 	drawn   bool // the last line is that of a step under way
 }
 
 func (p *progress) show(steps []workflows.Step) {
-	p.begun = p.begun || len(steps) > 0
 	if p.out == nil || len(steps) < p.printed {
 		return
 	}
@@ -266,10 +326,11 @@ func (p *progress) fail(steps []workflows.Step) {
 	}
 }
 
-// interrupt leaves the step under way as it is, for an error to follow.
-func (p *progress) interrupt() {
+// pause leaves the step under way as it is, for a message to follow.
+func (p *progress) pause() {
 	if p.drawn {
 		fmt.Fprintln(p.out)
+		p.drawn = false
 	}
 }
 
@@ -282,9 +343,9 @@ func (p *progress) erase() {
 
 func stepLine(s workflows.Step) string {
 	if s.EndedAt.IsZero() {
-		return fmt.Sprintf("  … %s", s.Name)
+		return fmt.Sprintf("  … %s", plaintext.Line(s.Name))
 	}
-	return fmt.Sprintf("  ✓ %-15s  %6s  %s", s.Name, took(s.StartedAt, s.EndedAt), s.Text)
+	return fmt.Sprintf("  ✓ %-15s  %6s  %s", s.Name, took(s.StartedAt, s.EndedAt), plaintext.Line(s.Text))
 }
 
 // pairs prints names and values in two columns; an empty value is left out.
@@ -304,7 +365,7 @@ func section(w io.Writer, title string, lines []string) {
 	}
 	fmt.Fprintf(w, "\n%s:\n", title)
 	for _, line := range lines {
-		fmt.Fprintln(w, "  "+line)
+		fmt.Fprintln(w, "  "+plaintext.Line(line))
 	}
 }
 
@@ -313,7 +374,11 @@ func columns(w io.Writer, rows [][]string) {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
-		fmt.Fprintln(t, strings.Join(row, "\t"))
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = plaintext.Line(cell)
+		}
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
 	}
 	t.Flush() // a strings.Builder takes everything
 	for line := range strings.Lines(b.String()) {

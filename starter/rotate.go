@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +14,7 @@ import (
 	"go.temporal.io/sdk/client"
 	sdk "go.temporal.io/sdk/temporal"
 
+	"github.com/rotate-user/rotate-user/internal/plaintext"
 	"github.com/rotate-user/rotate-user/internal/schedule"
 	"github.com/rotate-user/rotate-user/workflows"
 )
@@ -21,7 +24,6 @@ const (
 
 	pollInterval = 200 * time.Millisecond // between two looks at a rotation under way
 	queryTimeout = 10 * time.Second
-	patience     = 10 * time.Second // without a step, before the absence of a worker is suspected
 
 	// A rotation that ends as another is asked for takes its run along; the next run begins within a moment.
 	nextRunTries = 20
@@ -36,7 +38,8 @@ func (a *app) startCommand() *cobra.Command {
 		Short: "Rotate a secret on a schedule",
 		Long: `Rotate a secret on a schedule, the first time at once. The command ends with the first rotation; --no-wait does not wait for it.
 
-Where the secret is rotated already by the same rules, nothing is changed.`,
+If the secret is already rotated with the same options, nothing is changed. The options of a rotation that runs are changed by
+stop and another start, and its schedule also by reschedule.`,
 		Example: `  starter start --secret-id MyTestDatabaseUserSecret
   starter start --secret-id MyTestDatabaseUserSecret --schedule-expression 'cron(0 2 ? * SUN *)' --duration 3h --rotate-immediately=false`,
 	}
@@ -47,17 +50,18 @@ Where the secret is rotated already by the same rules, nothing is changed.`,
 }
 
 func (a *app) start(ctx context.Context, f *inputFlags, noWait bool) error {
+	id := f.input.SecretID
 	if f.immediately && !noWait {
-		rotated, err := a.rotate(ctx, f.input, workflows.RotateRequest{}, enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL)
+		rotated, err := a.follow(ctx, id, func(ctx context.Context) (workflows.Rotation, error) { return a.askToStart(ctx, f.input) })
 		if isRunning(err) {
 			return a.alreadyStarted(ctx, f)
 		}
 		if err != nil {
-			return err
+			return a.notStarted(ctx, err, id)
 		}
 		return a.print(startedView{rotated})
 	}
-	options := a.startOptions(workflows.RotateUserWorkflowID(f.input.SecretID))
+	options := a.startOptions(workflows.RotateUserWorkflowID(id))
 	options.WorkflowExecutionErrorWhenAlreadyStarted = true
 	if _, err := a.temporal.ExecuteWorkflow(ctx, options, rotateUserWorkflow, f.input); err != nil {
 		if isRunning(err) {
@@ -66,14 +70,40 @@ func (a *app) start(ctx context.Context, f *inputFlags, noWait bool) error {
 		return err
 	}
 	if noWait {
-		return a.print(started{SecretID: f.input.SecretID, WorkflowID: options.ID})
+		return a.print(started{SecretID: id, WorkflowID: options.ID})
 	}
-	return a.looked(ctx, f.input.SecretID)
+	return a.looked(ctx, id)
+}
+
+// notStarted says what has become of a workflow whose first rotation failed: it goes on, also for a secret that is misspelt.
+func (a *app) notStarted(ctx context.Context, err error, secretID string) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	d, describeErr := a.describe(ctx, workflows.RotateUserWorkflowID(secretID))
+	if describeErr != nil {
+		return err
+	}
+	if e := a.ending(ctx, d); e != nil {
+		if applicationType(err) != "" || e.reason == "" {
+			return err
+		}
+		return fmt.Errorf("the rotation of secret %s was not started: %s", secretID, e.reason)
+	}
+	next := "goes on"
+	if status, err := a.query(ctx, secretID); err == nil && !status.NextRotationDate.IsZero() {
+		next = "tries again at " + date(status.NextRotationDate, a.now())
+	}
+	var advice advised
+	if errors.As(err, &advice) {
+		err = advice.error
+	}
+	return advised{err, fmt.Sprintf("Its workflow %s. To end it, for example because the name is misspelt: starter stop --secret-id %s", next, secretID)}
 }
 
 // looked waits until a workflow that does not rotate at its start has looked whether it could.
 func (a *app) looked(ctx context.Context, secretID string) error {
-	defer time.AfterFunc(patience, a.wonder).Stop()
+	defer a.watch(ctx, workflows.RotateUserWorkflowID(secretID), a.say)()
 	for {
 		// The look is under way once the workflow answers, and over when it waits for no activity.
 		if _, err := a.status(ctx, secretID); err != nil {
@@ -93,40 +123,44 @@ func (a *app) looked(ctx context.Context, secretID string) error {
 		return err
 	}
 	if status.RotationStatus == workflows.Failed {
-		return advise("It is tried at "+date(status.NextRotationDate, a.now()), "started, but a rotation would be refused now: %s", status.Rotations[0].Error)
+		return a.notStarted(ctx, fmt.Errorf("started, but a rotation would be refused now: %s", plaintext.Line(status.Rotations[0].Error)), secretID)
 	}
-	return a.print(statusView{status, a.now()})
+	return a.print(statusView{status: status, now: a.now()})
 }
 
 // alreadyStarted is no failure where what runs is what was asked for.
 func (a *app) alreadyStarted(ctx context.Context, f *inputFlags) error {
 	id := f.input.SecretID
-	status, err := a.status(ctx, id)
+	view, err := a.look(ctx, id)
 	if err != nil {
 		return err
 	}
-	if f.differs(status.RotationRules) {
-		return advise("Change them with: starter reschedule --secret-id "+id,
-			"secret %s is rotated already, but by other rules: %s", id, status.RotationRules)
+	different, want := f.compare(view.status)
+	queue := ""
+	if f.cmd.Flags().Changed("task-queue") && view.taskQueue != "" && view.taskQueue != a.taskQueue {
+		different = append(different, fmt.Sprintf("--task-queue: is %s, asked for %s", view.taskQueue, a.taskQueue))
+		queue = " --task-queue " + quoted(a.taskQueue)
 	}
-	if master := f.input.MasterSecretID; master != "" && status.MasterSecretID != "" && status.MasterSecretID != master {
-		return advise("Stop it first, with: starter stop --secret-id "+id,
-			"secret %s is rotated already, but with master secret %s", id, status.MasterSecretID)
+	if len(different) > 0 {
+		advice := "Change it with: starter stop --secret-id " + id + " && " + restart(id, &want) + queue
+		if f.onlyRules(different) {
+			advice = "Change them with: starter reschedule --secret-id " + id + rulesFlagsOf(want.RotationRules)
+		}
+		return advise(advice, "secret %s is rotated already, with other options; nothing was changed:\n  %s", id, strings.Join(different, "\n  "))
 	}
 	if a.output == table {
-		fmt.Fprintf(a.out, "Secret %s is rotated already; nothing was changed.\n\n", id)
+		fmt.Fprintf(a.out, "Secret %s is rotated already; nothing was changed. To rotate it now: starter rotate --secret-id %[1]s\n\n", id)
 	}
-	return a.print(statusView{status, a.now()})
+	return a.print(view)
 }
 
 func (a *app) rotateCommand() *cobra.Command {
-	var f inputFlags
+	var id string
 	var request workflows.RotateRequest
 	cmd := &cobra.Command{
 		Use:   "rotate",
 		Short: "Rotate a secret now, and show each step as it happens",
-		Long: `Rotate a secret now, and show each step as it happens. Where no rotation of the secret runs, one is started with the given input;
-where one runs, its own input counts.
+		Long: `Rotate a secret now, and show each step as it happens. The rotation of the secret must have been started, with starter start.
 
 A credential that is younger than the minimum overlap is not rotated without --force, because clients may still use the one
 before. For a credential that has leaked, --revoke-previous locks the account that was in use once the new one is promoted,
@@ -134,7 +168,7 @@ and ends its sessions.`,
 		Example: `  starter rotate --secret-id MyTestDatabaseUserSecret
   starter rotate --secret-id MyTestDatabaseUserSecret --force --revoke-previous --grace 10m`,
 	}
-	f.add(cmd)
+	secretFlag(cmd, &id)
 	cmd.Flags().BoolVar(&request.Force, "force", false, "rotate even within the minimum overlap of the last rotation")
 	cmd.Flags().BoolVar(&request.RevokePrevious, "revoke-previous", false, "lock the account in use until now, end its sessions, scramble its password")
 	cmd.Flags().TextVar(&request.Grace, "grace", schedule.Duration(0), "`duration` for which --revoke-previous waits after the promotion, 24h at most")
@@ -145,26 +179,26 @@ and ends its sessions.`,
 		if time.Duration(request.Grace) > 24*time.Hour {
 			return fmt.Errorf("--grace is %s: 24h at most", request.Grace)
 		}
-		return f.check()
+		return nil
 	}
 	return a.does(cmd, check, func(ctx context.Context) error {
-		rotated, err := a.rotate(ctx, f.input, request, enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING)
+		rotated, err := a.follow(ctx, id, func(ctx context.Context) (workflows.Rotation, error) { return a.askToRotate(ctx, id, request) })
 		if err != nil {
-			return err
+			return a.noRotation(ctx, err, id)
 		}
 		return a.print(rotated)
 	})
 }
 
-// rotate asks for a rotation, starting the workflow where that is needed, and follows it to its end.
-func (a *app) rotate(ctx context.Context, input workflows.RotateUserInput, request workflows.RotateRequest, running enums.WorkflowIdConflictPolicy) (rotationView, error) {
+// follow asks for a rotation and follows it to its end.
+func (a *app) follow(ctx context.Context, secretID string, ask func(context.Context) (workflows.Rotation, error)) (rotationView, error) {
 	type outcome struct {
 		rotation workflows.Rotation
 		err      error
 	}
 	ended := make(chan outcome, 1)
 	go func() {
-		rotation, err := a.askToRotate(ctx, input, request, running)
+		rotation, err := ask(ctx)
 		ended <- outcome{rotation, err}
 	}()
 
@@ -172,28 +206,34 @@ func (a *app) rotate(ctx context.Context, input workflows.RotateUserInput, reque
 	if a.output != table {
 		p.out, p.live = nil, false
 	}
+	notes := make(chan string)
+	watched, cancel := context.WithCancel(ctx)
+	stop := a.watch(watched, workflows.RotateUserWorkflowID(secretID), func(text string) {
+		select {
+		case notes <- text:
+		case <-watched.Done():
+		}
+	})
+	defer func() { cancel(); stop() }()
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
-	waiting := time.NewTimer(patience)
-	defer waiting.Stop()
 	for {
 		select {
 		case o := <-ended:
 			if o.err != nil {
-				return rotationView{}, a.rotationFailed(ctx, p, input.SecretID, o.err)
+				return rotationView{}, a.rotationFailed(ctx, p, secretID, o.err)
 			}
 			p.show(o.rotation.Steps)
-			next, err := a.status(ctx, input.SecretID)
+			next, err := a.query(ctx, secretID)
 			if err != nil { // the rotation is done; only when the next one is due cannot be told
 				next = workflows.Status{}
 			}
-			return rotationView{input.SecretID, o.rotation, next, a.now()}, nil
-		case <-waiting.C:
-			if !p.begun {
-				a.wonder()
-			}
+			return rotationView{secretID, o.rotation, next, a.now()}, nil
+		case text := <-notes:
+			p.pause()
+			a.say(text)
 		case <-tick.C:
-			if status, err := a.status(ctx, input.SecretID); err == nil && status.Current != nil {
+			if status, err := a.query(ctx, secretID); err == nil && status.Current != nil {
 				p.show(status.Current.Steps)
 			}
 		}
@@ -202,9 +242,9 @@ func (a *app) rotate(ctx context.Context, input workflows.RotateUserInput, reque
 
 // rotationFailed shows how far a rotation came, where there was one, and says when it is tried again.
 func (a *app) rotationFailed(ctx context.Context, p *progress, secretID string, failure error) error {
-	status, err := a.status(ctx, secretID)
+	status, err := a.query(ctx, secretID)
 	if err != nil || len(status.Rotations) == 0 || !isFailure(status.Rotations[0], failure) {
-		p.interrupt()
+		p.pause()
 		return failure
 	}
 	p.fail(status.Rotations[0].Steps)
@@ -220,16 +260,29 @@ func isFailure(r workflows.Rotation, err error) bool {
 	return errors.As(err, &application) && r.Error != "" && r.Error == application.Message()
 }
 
-func (a *app) askToRotate(ctx context.Context, input workflows.RotateUserInput, request workflows.RotateRequest, running enums.WorkflowIdConflictPolicy) (workflows.Rotation, error) {
+// askToStart starts the workflow of a secret, which must not run, and waits for its first rotation.
+func (a *app) askToStart(ctx context.Context, input workflows.RotateUserInput) (rotation workflows.Rotation, err error) {
+	options := a.startOptions(workflows.RotateUserWorkflowID(input.SecretID))
+	options.WorkflowIDConflictPolicy = enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL
+	handle, err := a.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
+		StartWorkflowOperation: a.temporal.NewWithStartWorkflowOperation(options, rotateUserWorkflow, input),
+		UpdateOptions: client.UpdateWorkflowOptions{
+			UpdateName: workflows.RotateUpdate, Args: []any{workflows.RotateRequest{}}, WaitForStage: client.WorkflowUpdateStageAccepted,
+		},
+	})
+	if err != nil {
+		return rotation, err
+	}
+	return rotation, handle.Get(ctx, &rotation)
+}
+
+// askToRotate asks the workflow of a secret, which must run, for a rotation and waits for its end.
+func (a *app) askToRotate(ctx context.Context, secretID string, request workflows.RotateRequest) (workflows.Rotation, error) {
 	for try := 1; ; try++ {
 		var rotation workflows.Rotation
-		options := a.startOptions(workflows.RotateUserWorkflowID(input.SecretID))
-		options.WorkflowIDConflictPolicy = running
-		handle, err := a.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
-			StartWorkflowOperation: a.temporal.NewWithStartWorkflowOperation(options, rotateUserWorkflow, input),
-			UpdateOptions: client.UpdateWorkflowOptions{
-				UpdateName: workflows.RotateUpdate, Args: []any{request}, WaitForStage: client.WorkflowUpdateStageAccepted,
-			},
+		handle, err := a.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+			WorkflowID: workflows.RotateUserWorkflowID(secretID), UpdateName: workflows.RotateUpdate, Args: []any{request},
+			WaitForStage: client.WorkflowUpdateStageAccepted,
 		})
 		if err == nil {
 			err = handle.Get(ctx, &rotation)
@@ -245,11 +298,6 @@ func (a *app) askToRotate(ctx context.Context, input workflows.RotateUserInput, 
 	}
 }
 
-// wonder tells somebody who waits in vain what to look for.
-func (a *app) wonder() {
-	fmt.Fprintf(a.errors, "Nothing has happened yet: is a worker running on task queue %s, and what does its log say?\n", a.taskQueue)
-}
-
 func (a *app) startOptions(workflowID string) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{ID: workflowID, TaskQueue: a.taskQueue}
 }
@@ -259,14 +307,41 @@ func isRunning(err error) bool {
 	return errors.As(err, &running)
 }
 
-// status asks the workflow of a secret, running or ended.
-func (a *app) status(ctx context.Context, secretID string) (workflows.Status, error) {
+// query asks the workflow of a secret, running or ended.
+func (a *app) query(ctx context.Context, secretID string) (workflows.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	var status workflows.Status
 	answer, err := a.temporal.QueryWorkflow(ctx, workflows.RotateUserWorkflowID(secretID), "", workflows.StatusQuery)
 	if err != nil {
-		return status, noRotation(err, secretID)
+		return status, err
 	}
 	return status, answer.Get(&status)
+}
+
+// status is query with an error that says what is wrong.
+func (a *app) status(ctx context.Context, secretID string) (workflows.Status, error) {
+	status, err := a.query(ctx, secretID)
+	if err != nil {
+		return status, a.unanswered(ctx, err, secretID)
+	}
+	return status, nil
+}
+
+// unanswered explains why the workflow of a secret has not answered a query.
+func (a *app) unanswered(ctx context.Context, err error, secretID string) error {
+	if !isUnanswered(err) || ctx.Err() != nil {
+		return a.noRotation(ctx, err, secretID)
+	}
+	if text := a.diagnose(ctx, workflows.RotateUserWorkflowID(secretID)); text != "" {
+		return fmt.Errorf("the rotation of secret %s does not answer: %s", secretID, text)
+	}
+	queue := a.taskQueue
+	if d, err := a.describe(ctx, workflows.RotateUserWorkflowID(secretID)); err == nil {
+		queue = cmp.Or(d.GetExecutionConfig().GetTaskQueue().GetName(), queue)
+	}
+	if !a.polled(ctx, queue, enums.TASK_QUEUE_TYPE_WORKFLOW) {
+		return fmt.Errorf("the rotation of secret %s does not answer: no worker polls task queue %s", secretID, queue)
+	}
+	return fmt.Errorf("the rotation of secret %s does not answer: see the log of the worker of task queue %s", secretID, queue)
 }

@@ -84,7 +84,7 @@ account would be made; 1 the rotation would be refused, or the plan failed; 2 wr
 	return a.does(cmd, func() error { return f.input.Validate() }, func(ctx context.Context) error {
 		input := f.input
 		var known *workflows.State
-		if status, err := a.status(ctx, input.SecretID); err == nil {
+		if status, err := a.query(ctx, input.SecretID); err == nil {
 			input.MasterSecretID = cmp.Or(input.MasterSecretID, status.MasterSecretID)
 			if status.Username != "" {
 				known = &workflows.State{Usernames: []string{status.Username, status.StandbyUsername}, Digest: status.Digest}
@@ -150,7 +150,8 @@ locked yet it fails and says why, and the worker tries again every five minutes.
 	secretFlag(cmd, &input.SecretID)
 	flags := cmd.Flags()
 	flags.StringVar(&input.MasterSecretID, "master-secret-id", "", "name or ARN of the administrator's secret (default \"masterarn\" of the user's secret)")
-	flags.IntVar(&input.RecoveryWindowInDays, "recovery-window-in-days", 30, "how long the secret can be restored, 7 to 30")
+	input.RecoveryWindowInDays = 30
+	flags.Var((*days)(&input.RecoveryWindowInDays), "recovery-window-in-days", "how long the secret can be restored, 7 to 30")
 	flags.StringVar(&input.CloneUsername, "clone-username", "", "the other account of the pair (default <user>_clone)")
 	activityQueueFlag(cmd, &input.ActivityTaskQueue)
 	check := func() error {
@@ -165,7 +166,7 @@ locked yet it fails and says why, and the worker tries again every five minutes.
 // delete starts a deletion and waits until the accounts are locked, or it is known why they are not.
 func (a *app) delete(ctx context.Context, input workflows.DeleteUserInput) error {
 	id := workflows.DeleteUserWorkflowID(input.SecretID)
-	if status, err := a.status(ctx, input.SecretID); err == nil {
+	if status, err := a.query(ctx, input.SecretID); err == nil {
 		input.CloneUsername = cmp.Or(input.CloneUsername, status.StandbyUsername)
 	}
 	options := a.startOptions(id)
@@ -177,7 +178,7 @@ func (a *app) delete(ctx context.Context, input workflows.DeleteUserInput) error
 	if err != nil {
 		return err
 	}
-	defer time.AfterFunc(patience, a.wonder).Stop()
+	defer a.watch(ctx, id, a.say)()
 	ended := make(chan error, 1)
 	go func() { ended <- run.Get(ctx, nil) }()
 	for {
@@ -209,7 +210,7 @@ func (a *app) deletion(ctx context.Context, workflowID string) (state workflows.
 
 // idle says whether a workflow waits for no activity.
 func (a *app) idle(ctx context.Context, workflowID string) bool {
-	description, err := a.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
+	description, err := a.describe(ctx, workflowID)
 	return err == nil && len(description.GetPendingActivities()) == 0
 }
 
@@ -221,6 +222,6 @@ func (a *app) execute(ctx context.Context, id, workflow string, result any, args
 	if err != nil {
 		return err
 	}
-	defer time.AfterFunc(patience, a.wonder).Stop()
+	defer a.watch(ctx, id, a.say)()
 	return run.Get(ctx, result)
 }

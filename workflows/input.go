@@ -102,6 +102,14 @@ func (in RotateUserInput) overlap() time.Duration {
 	return time.Duration(*in.MinimumOverlap)
 }
 
+// complete is the input with its defaults filled in.
+func (in RotateUserInput) complete() *RotateUserInput {
+	immediately, overlap := in.immediately(), schedule.Duration(in.overlap())
+	in.RotationRules, in.RotateImmediately, in.MinimumOverlap = in.rules(), &immediately, &overlap
+	in.typed = typed{}
+	return &in
+}
+
 // validSecretID applies Secrets Manager's rule for names, so that a typo is
 // found before a workflow runs on it.
 func validSecretID(field, id string, required bool) error {

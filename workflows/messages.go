@@ -134,6 +134,9 @@ type Status struct {
 	LastRotatedDate  time.Time      `json:"LastRotatedDate,omitzero"`
 	NextRotationDate time.Time      `json:"NextRotationDate,omitzero"`
 	DatabaseHost     string         `json:"DatabaseHost,omitempty"`
+	// Input is what the workflow was started with and rescheduled to, defaults
+	// filled in; nil from a worker of an earlier release.
+	Input *RotateUserInput `json:"Input,omitempty"`
 	// Username is the user of AWSCURRENT, StandbyUsername the other one of the
 	// pair. Both are empty before the first rotation has looked.
 	Username        string `json:"Username,omitempty"`

@@ -36,6 +36,7 @@ func (r *rotator) status() Status {
 		RotationRules:   r.input.rules(),
 		LastRotatedDate: r.LastRotatedDate,
 		DatabaseHost:    r.DatabaseHost,
+		Input:           r.input.complete(),
 		Digest:          r.Digest,
 		Current:         r.current,
 		Rotations:       r.Rotations,

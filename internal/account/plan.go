@@ -260,7 +260,7 @@ func (a *Admin) check(p Pair, plan *Plan, ps *pairState) (fresh bool, err error)
 	}
 	limit := a.server.columns[a.server.accounts()]["user"].length
 	if n := utf8.RuneCountInString(p.Standby); limit > 0 && n > limit {
-		return false, refuse(NameTooLong, "the clone's name %s has %d characters and this server allows %d: choose a shorter CloneUsername",
+		return false, refuse(NameTooLong, "the clone's name %s has %d characters and this server allows %d: stop the rotation, if one runs, and start it with a shorter CloneUsername (--clone-username)",
 			quoteUser(p.Standby), n, limit)
 	}
 	if strings.HasSuffix(source.name.User, "_clone") && !p.Owned && !fresh {

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/failure/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+
+	"github.com/rotate-user/rotate-user/internal/plaintext"
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// What follows is what Temporal itself knows of a workflow: it answers when no worker does, and for a workflow that has ended.
+
+const (
+	patience = 10 * time.Second // without an answer, before the reason is looked for
+
+	// polledWithin is longer than a poll lasts: a worker that has not asked for that long is gone.
+	polledWithin = 90 * time.Second
+)
+
+func (a *app) describe(ctx context.Context, workflowID string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	return a.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
+}
+
+// retry is a step that has failed and is tried again.
+type retry struct {
+	Step  string    `json:"Step"`
+	Tries int       `json:"Tries"` // that have failed
+	Error string    `json:"Error"`
+	Next  time.Time `json:"NextTry,omitzero"` // zero while a try is under way
+}
+
+func retries(d *workflowservice.DescribeWorkflowExecutionResponse) []retry {
+	var all []retry
+	for _, p := range d.GetPendingActivities() {
+		if p.GetLastFailure() == nil {
+			continue
+		}
+		r := retry{Step: p.GetActivityType().GetName(), Tries: int(p.GetAttempt()) - 1, Error: plaintext.Line(failureText(p.GetLastFailure()))}
+		if p.GetState() == enums.PENDING_ACTIVITY_STATE_SCHEDULED {
+			if next := cmp.Or(p.GetNextAttemptScheduleTime(), p.GetScheduledTime()); next != nil {
+				r.Next = next.AsTime()
+			}
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// failureText is the text of who failed, without the layers it came through.
+func failureText(f *failure.Failure) string {
+	for f.GetCause() != nil {
+		f = f.GetCause()
+	}
+	if f.GetTimeoutFailureInfo() != nil {
+		return "the step did not end in time"
+	}
+	return f.GetMessage()
+}
+
+func (r retry) text(now time.Time) string {
+	times := fmt.Sprintf("%d times", r.Tries)
+	if r.Tries <= 1 {
+		times = "once"
+	}
+	next := "is being tried again"
+	if r.Next.After(now) {
+		next = "is tried again at " + date(r.Next, now)
+	}
+	return fmt.Sprintf("%s has failed %s and %s: %s", r.Step, times, next, r.Error)
+}
+
+// watch tells what a workflow waits for, until stop is called: each failed try of a step from the first one on, and what is
+// missing if nothing happens at all.
+func (a *app) watch(ctx context.Context, workflowID string, say func(string)) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(a.glance)
+		defer tick.Stop()
+		silent := time.NewTimer(a.patience)
+		defer silent.Stop()
+		said := map[string]int{}
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-silent.C:
+				if text := a.diagnose(ctx, workflowID); text != "" && len(said) == 0 && ctx.Err() == nil {
+					say("Nothing has happened yet: " + text)
+				}
+			case <-tick.C:
+				d, err := a.describe(ctx, workflowID)
+				if err != nil {
+					continue // whoever waits for the workflow learns of it
+				}
+				for _, r := range retries(d) {
+					if said[r.Step] < r.Tries && ctx.Err() == nil {
+						said[r.Step] = r.Tries
+						say(r.text(a.now()))
+					}
+				}
+			}
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+// say prints a line beside the results.
+func (a *app) say(text string) { fmt.Fprintln(a.errors, clean(text)) }
+
+// diagnose says why a workflow does not go on; empty where nothing is wrong with it, or nothing is known.
+func (a *app) diagnose(ctx context.Context, workflowID string) string {
+	d, err := a.describe(ctx, workflowID)
+	if err != nil {
+		return ""
+	}
+	for _, r := range retries(d) {
+		return r.text(a.now())
+	}
+	queue := cmp.Or(d.GetExecutionConfig().GetTaskQueue().GetName(), a.taskQueue)
+	for _, p := range d.GetPendingActivities() {
+		step, on := p.GetActivityType().GetName(), cmp.Or(p.GetActivityOptions().GetTaskQueue().GetName(), queue)
+		switch {
+		case p.GetState() == enums.PENDING_ACTIVITY_STATE_STARTED:
+			return fmt.Sprintf("%s has been running since %s", step, date(p.GetLastStartedTime().AsTime(), a.now()))
+		case !a.polled(ctx, on, enums.TASK_QUEUE_TYPE_ACTIVITY):
+			return fmt.Sprintf("%s waits, and no worker polls task queue %s: start one there", step, on)
+		default:
+			return fmt.Sprintf("%s waits for its turn: the workers of task queue %s are busy, or other rotations are due", step, on)
+		}
+	}
+	if d.GetPendingWorkflowTask() == nil {
+		return ""
+	}
+	if !a.polled(ctx, queue, enums.TASK_QUEUE_TYPE_WORKFLOW) {
+		return fmt.Sprintf("no worker polls task queue %s: start one, or name the queue of the worker with --task-queue", queue)
+	}
+	return fmt.Sprintf("the worker of task queue %s has not answered: see its log", queue)
+}
+
+// polled reports whether a worker asks for tasks of a task queue. What cannot be told counts as yes.
+func (a *app) polled(ctx context.Context, queue string, kind enums.TaskQueueType) bool {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	d, err := a.temporal.DescribeTaskQueue(ctx, queue, kind)
+	if err != nil {
+		return true
+	}
+	for _, p := range d.GetPollers() {
+		if a.now().Sub(p.GetLastAccessTime().AsTime()) < polledWithin {
+			return true
+		}
+	}
+	return false
+}
+
+// ending is how a workflow ended.
+type ending struct {
+	status       enums.WorkflowExecutionStatus
+	at           time.Time
+	verb, reason string
+}
+
+// text goes on after "the rotation".
+func (e *ending) text(now time.Time) string {
+	text := e.verb + " at " + date(e.at, now)
+	if e.reason != "" {
+		text += ": " + e.reason
+	}
+	return text
+}
+
+var endingVerbs = map[enums.WorkflowExecutionStatus]string{
+	enums.WORKFLOW_EXECUTION_STATUS_COMPLETED:  "was stopped",
+	enums.WORKFLOW_EXECUTION_STATUS_CANCELED:   "was cancelled",
+	enums.WORKFLOW_EXECUTION_STATUS_TERMINATED: "was terminated",
+	enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:  "reached a timeout of its workflow",
+	enums.WORKFLOW_EXECUTION_STATUS_FAILED:     "failed",
+}
+
+// ending is nil for a workflow that runs.
+func (a *app) ending(ctx context.Context, d *workflowservice.DescribeWorkflowExecutionResponse) *ending {
+	info := d.GetWorkflowExecutionInfo()
+	if info.GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		return nil
+	}
+	e := &ending{
+		status: info.GetStatus(), at: info.GetCloseTime().AsTime(), verb: cmp.Or(endingVerbs[info.GetStatus()], "ended"),
+		reason: plaintext.Line(a.closingReason(ctx, info.GetExecution().GetWorkflowId(), info.GetExecution().GetRunId())),
+	}
+	if e.status == enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT {
+		e.reason = "start it without an execution or run timeout"
+	}
+	return e
+}
+
+// closingReason is what the last event of a history says about why it is the last.
+func (a *app) closingReason(ctx context.Context, workflowID, runID string) string {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	events := a.temporal.GetWorkflowHistory(ctx, workflowID, runID, false, enums.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT)
+	for events.HasNext() {
+		event, err := events.Next()
+		if err != nil {
+			return ""
+		}
+		if terminated := event.GetWorkflowExecutionTerminatedEventAttributes(); terminated != nil {
+			return terminated.GetReason()
+		}
+		if failed := event.GetWorkflowExecutionFailedEventAttributes(); failed != nil {
+			return failureText(failed.GetFailure())
+		}
+	}
+	return ""
+}
+
+// noRotation explains that a secret has no running workflow, and how the last one ended.
+func (a *app) noRotation(ctx context.Context, err error, secretID string) error {
+	var gone *serviceerror.NotFound
+	if !errors.As(err, &gone) {
+		return err
+	}
+	advice := "Start one with: starter start --secret-id " + secretID
+	if d, describeErr := a.describe(ctx, workflows.RotateUserWorkflowID(secretID)); describeErr == nil {
+		if e := a.ending(ctx, d); e != nil {
+			return advise(advice, "the rotation of secret %s %s", secretID, e.text(a.now()))
+		}
+	}
+	return advise(advice, "no rotation of secret %s runs", secretID)
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"go.temporal.io/api/activity/v1"
+	"go.temporal.io/api/common/v1"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/failure/v1"
+	"go.temporal.io/api/taskqueue/v1"
+	"go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// stderr ends the wait of a command as soon as it has said something.
+type stderr struct {
+	bytes.Buffer
+	said context.CancelFunc
+}
+
+func (s *stderr) Write(p []byte) (int, error) {
+	defer s.said()
+	return s.Buffer.Write(p)
+}
+
+// TestWaiting checks what each command that waits says meanwhile: the failure of a step from the first one on, and what is
+// missing if nothing happens.
+func TestWaiting(t *testing.T) {
+	noTask := func() *workflowservice.DescribeWorkflowExecutionResponse {
+		return &workflowservice.DescribeWorkflowExecutionResponse{
+			WorkflowExecutionInfo: &workflow.WorkflowExecutionInfo{Status: enums.WORKFLOW_EXECUTION_STATUS_RUNNING},
+			ExecutionConfig:       &workflow.WorkflowExecutionConfig{TaskQueue: &taskqueue.TaskQueue{Name: "its-own"}},
+			PendingWorkflowTask:   &workflow.PendingWorkflowTaskInfo{},
+		}
+	}
+	once := failing()
+	once.Attempt = 2
+	waiting := &workflow.PendingActivityInfo{
+		ActivityType: &common.ActivityType{Name: "CloneUser"}, State: enums.PENDING_ACTIVITY_STATE_SCHEDULED, Attempt: 1,
+		ActivityOptions: &activity.ActivityOptions{TaskQueue: &taskqueue.TaskQueue{Name: "inside"}},
+	}
+	running := failing()
+	running.LastFailure, running.State, running.LastStartedTime = nil, enums.PENDING_ACTIVITY_STATE_STARTED, timestamppb.New(now.Add(-time.Minute))
+	const failed = "CloneUser has failed once and is tried again at 2026-11-22 21:00 UTC (in 4 seconds): db.example.com:3306 does not answer"
+	for _, test := range []struct {
+		name, args, want string
+		described        *workflowservice.DescribeWorkflowExecutionResponse
+		noPoller         bool
+	}{
+		{"plan", "plan shop/app", failed, pending(once), false},
+		{"validate", "validate shop/app", failed, pending(once), false},
+		{"create", "create shop/app --master-secret-id m --username u", failed, pending(once), false},
+		{"start", "start shop/app", failed, pending(once), false},
+		{"start later", "start shop/app --rotate-immediately=false", failed, pending(once), false},
+		{"rotate", "rotate shop/app", failed, pending(once), false},
+		{"delete", "delete shop/app", failed, pending(once), false},
+		{"three times", "plan shop/app", "CloneUser has failed 3 times", pending(failing()), false},
+		{"no worker", "rotate shop/app", "no worker polls task queue its-own: start one", noTask(), true},
+		{"a worker that fails", "rotate shop/app", "the worker of task queue its-own has not answered: see its log", noTask(), false},
+		{"no worker for a step", "rotate shop/app", "CloneUser waits, and no worker polls task queue inside", pending(waiting), true},
+		{"a step's turn", "rotate shop/app", "CloneUser waits for its turn", pending(waiting), false},
+		{"a long step", "rotate shop/app", "CloneUser has been running since 2026-11-22 20:59 UTC (1 minute ago)", pending(running), false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var out bytes.Buffer
+			errs := &stderr{said: cancel}
+			a := newApp(&out, &bytes.Buffer{})
+			a.errors, a.glance, a.patience = errs, time.Millisecond, 5*time.Millisecond
+			f := &fake{
+				described: test.described, noPoller: test.noPoller, rotated: []any{endlessUpdate{}},
+				statuses: map[string]workflows.Status{"shop/app": status(workflows.Scheduled)},
+				deletion: workflows.DeletionState{}, busy: 1 << 30,
+			}
+			a.dial = func(context.Context) (temporal, error) { return f, nil }
+			if code := a.run(ctx, strings.Fields(test.args)); code != exitFailed {
+				t.Errorf("exit %d", code)
+			}
+			if !strings.Contains(errs.String(), test.want) {
+				t.Errorf("said %q: want %q", errs.String(), test.want)
+			}
+		})
+	}
+}
+
+// TestHostileNames checks that no name from outside reaches a terminal as it came, in results, in errors and in JSON.
+func TestHostileNames(t *testing.T) {
+	const evil = "x\x1b[2J\u009b31m\r\nDone.\u202e\ttab"
+	r := rotation()
+	r.Username, r.PreviousUsername, r.Changes, r.InUse, r.Warnings = evil, evil, []string{evil}, []string{evil}, []string{evil}
+	for i := range r.Steps {
+		r.Steps[i].Text = evil
+	}
+	failed := failedRotation()
+	failed.Error, failed.ErrorType = evil, evil
+	s := status(workflows.Failed, failed, r)
+	s.Username, s.StandbyUsername, s.DatabaseHost, s.MasterSecretID = evil, evil, evil, evil
+	plan := activities.PlanRotationResult{Source: evil, Standby: evil, Server: evil, Changes: []string{evil}, Statements: []string{evil}, Drift: []string{evil}}
+	retried := failing()
+	retried.LastFailure = &failure.Failure{Message: evil}
+	for _, args := range []string{
+		"rotate shop/app", "status shop/app", "plan shop/app", "validate shop/app", "list",
+		"rotate shop/app -o json", "status shop/app -o json", "plan shop/app -o json", "list -o json", "create shop/app --master-secret-id m --username u",
+	} {
+		t.Run(args, func(t *testing.T) {
+			var out, errs bytes.Buffer
+			a := newApp(&out, &errs)
+			f := &fake{
+				rotated: []any{r}, statuses: map[string]workflows.Status{"shop/app": s}, described: pending(retried),
+				results: map[string]any{
+					"PlanRotationWorkflow": plan, "ValidateSecretWorkflow": activities.ValidateSecretResult{Account: evil, Server: evil, ServerVersion: evil},
+					"CreateUserWorkflow": refusal("NotOurs", evil),
+				},
+				pages: []*workflowservice.ListWorkflowExecutionsResponse{{Executions: []*workflow.WorkflowExecutionInfo{
+					execution("rotate-user/"+evil, map[string]*common.Payload{"RotationStatus": payload("Retrying"), "DatabaseHost": payload(evil)}),
+				}}},
+			}
+			a.dial = func(context.Context) (temporal, error) { return f, nil }
+			a.run(t.Context(), strings.Fields(args))
+			shown := out.String() + errs.String()
+			if strings.ContainsFunc(shown, func(r rune) bool { return r != '\n' && !unicode.IsGraphic(r) }) {
+				t.Errorf("%q", shown)
+			}
+			if strings.Contains(shown, "\nDone.") || !strings.Contains(shown, "Done.") {
+				t.Errorf("a name begins a line, or is missing: %q", shown)
+			}
+			if strings.HasSuffix(args, "json") && !json.Valid(out.Bytes()) {
+				t.Errorf("no JSON: %s", out.String())
+			}
+			if args == "rotate shop/app -o json" {
+				var back workflows.Rotation
+				if err := json.Unmarshal(out.Bytes(), &back); err != nil || back.Username != evil {
+					t.Errorf("the name is %q, %v", back.Username, err)
+				}
+			}
+		})
+	}
+}
