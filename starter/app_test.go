@@ -407,6 +407,17 @@ func TestCommands(t *testing.T) {
 				WorkflowExecutionFailedEventAttributes: &history.WorkflowExecutionFailedEventAttributes{Failure: &failure.Failure{
 					Message: "secret shop/app is rotated already by workflow rotate-user/arn:aws:x"}}}},
 		}},
+		{"start-later-ended", "start --secret-id shop/app --rotate-immediately=false", fake{
+			noQueries: serviceerror.NewQueryFailed("unknown queryType status"), described: ended(enums.WORKFLOW_EXECUTION_STATUS_FAILED),
+			closed: &history.HistoryEvent{Attributes: &history.HistoryEvent_WorkflowExecutionFailedEventAttributes{
+				WorkflowExecutionFailedEventAttributes: &history.WorkflowExecutionFailedEventAttributes{Failure: &failure.Failure{
+					Message: "secret shop/app is rotated already by workflow rotate-user/arn:aws:x"}}}},
+		}},
+		{"start-later-no-worker", "start --secret-id shop/app --rotate-immediately=false", fake{
+			noQueries: context.DeadlineExceeded, noPoller: true,
+			described: &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflow.WorkflowExecutionInfo{Status: enums.WORKFLOW_EXECUTION_STATUS_RUNNING},
+				PendingWorkflowTask: &workflow.PendingWorkflowTaskInfo{}},
+		}},
 		{"start-failed", "start --secret-id shop/app", fake{
 			rotated:  []any{refusal("Locked", failedRotation().Error)},
 			statuses: known(status(workflows.Failed, failedRotation())),

@@ -205,6 +205,16 @@ func (a *app) ending(ctx context.Context, d *workflowservice.DescribeWorkflowExe
 	return e
 }
 
+// whetherEnded reports whether the last rotation of a secret is known to have ended, and how.
+func (a *app) whetherEnded(ctx context.Context, secretID string) (*ending, bool) {
+	d, err := a.describe(ctx, workflows.RotateUserWorkflowID(secretID))
+	if err != nil {
+		return nil, false
+	}
+	e := a.ending(ctx, d)
+	return e, e != nil
+}
+
 // closingReason is what the last event of a history says about why it is the last.
 func (a *app) closingReason(ctx context.Context, workflowID, runID string) string {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
@@ -232,10 +242,8 @@ func (a *app) noRotation(ctx context.Context, err error, secretID string) error 
 		return err
 	}
 	advice := "Start one with: starter start --secret-id " + secretID
-	if d, describeErr := a.describe(ctx, workflows.RotateUserWorkflowID(secretID)); describeErr == nil {
-		if e := a.ending(ctx, d); e != nil {
-			return advise(advice, "the rotation of secret %s %s", secretID, e.text(a.now()))
-		}
+	if e, ended := a.whetherEnded(ctx, secretID); ended {
+		return advise(advice, "the rotation of secret %s %s", secretID, e.text(a.now()))
 	}
 	return advise(advice, "no rotation of secret %s runs", secretID)
 }

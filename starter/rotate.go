@@ -81,7 +81,7 @@ func (a *app) notStarted(ctx context.Context, err error, secretID string) error 
 		return err
 	}
 	d, describeErr := a.describe(ctx, workflows.RotateUserWorkflowID(secretID))
-	if describeErr != nil {
+	if describeErr != nil { // there may be no workflow at all
 		return err
 	}
 	if e := a.ending(ctx, d); e != nil {
@@ -106,8 +106,11 @@ func (a *app) looked(ctx context.Context, secretID string) error {
 	defer a.watch(ctx, workflows.RotateUserWorkflowID(secretID), a.say)()
 	for {
 		// The look is under way once the workflow answers, and over when it waits for no activity.
-		if _, err := a.status(ctx, secretID); err != nil {
-			return err
+		if _, err := a.query(ctx, secretID); err != nil {
+			if _, ended := a.whetherEnded(ctx, secretID); ended {
+				return a.notStarted(ctx, err, secretID)
+			}
+			return a.unanswered(ctx, err, secretID)
 		}
 		if a.idle(ctx, workflows.RotateUserWorkflowID(secretID)) {
 			break
@@ -118,14 +121,16 @@ func (a *app) looked(ctx context.Context, secretID string) error {
 		case <-time.After(pollInterval):
 		}
 	}
-	status, err := a.status(ctx, secretID)
-	if err != nil {
+	view, err := a.look(ctx, secretID)
+	switch {
+	case err != nil:
 		return err
+	case view.ending != nil:
+		return a.notStarted(ctx, fmt.Errorf("the rotation of secret %s %s", secretID, view.ending.text(a.now())), secretID)
+	case view.status.RotationStatus == workflows.Failed:
+		return a.notStarted(ctx, fmt.Errorf("started, but a rotation would be refused now: %s", plaintext.Line(view.status.Rotations[0].Error)), secretID)
 	}
-	if status.RotationStatus == workflows.Failed {
-		return a.notStarted(ctx, fmt.Errorf("started, but a rotation would be refused now: %s", plaintext.Line(status.Rotations[0].Error)), secretID)
-	}
-	return a.print(statusView{status: status, now: a.now()})
+	return a.print(view)
 }
 
 // alreadyStarted is no failure where what runs is what was asked for.
@@ -317,15 +322,6 @@ func (a *app) query(ctx context.Context, secretID string) (workflows.Status, err
 		return status, err
 	}
 	return status, answer.Get(&status)
-}
-
-// status is query with an error that says what is wrong.
-func (a *app) status(ctx context.Context, secretID string) (workflows.Status, error) {
-	status, err := a.query(ctx, secretID)
-	if err != nil {
-		return status, a.unanswered(ctx, err, secretID)
-	}
-	return status, nil
 }
 
 // unanswered explains why the workflow of a secret has not answered a query.
