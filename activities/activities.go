@@ -15,6 +15,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/password"
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 	"github.com/rotate-user/rotate-user/internal/secret"
@@ -77,6 +78,13 @@ func (a *Activities) begin(ctx context.Context) *attempt {
 // of one that dies is begun anew by another long before it would time out. A
 // step that is done at once, as nearly all are, costs no call.
 func heartbeat(ctx context.Context) {
+	var failed error
+	defer func() {
+		if failed != nil {
+			activity.GetLogger(ctx).Error("the step goes on without heartbeats", "error", failed)
+		}
+	}()
+	defer panics.Into(&failed)
 	timeout := activity.GetInfo(ctx).HeartbeatTimeout
 	if timeout == 0 {
 		return

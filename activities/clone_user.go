@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/secret"
 )
 
@@ -133,7 +134,10 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (subject, erro
 	var d secret.Description
 	var describeErr error
 	var wg sync.WaitGroup
-	wg.Go(func() { d, describeErr = t.Secrets.Describe(ctx, in.SecretID) })
+	wg.Go(func() {
+		defer panics.Into(&describeErr)
+		d, describeErr = t.Secrets.Describe(ctx, in.SecretID)
+	})
 	current, err := t.labelled(ctx, in.SecretID, secret.Current)
 	wg.Wait()
 	if describeErr != nil {
@@ -159,7 +163,10 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (subject, erro
 		SecretID: in.SecretID, MasterSecretID: cmp.Or(in.MasterSecretID, current.MasterARN), MasterVersionID: master.ID,
 		VersionID: uuid.NewString(), CurrentVersionID: current.ID, PendingVersionID: d.Stages[secret.Pending], Server: current.Address(),
 	}}
-	s.login = sync.OnceValues(func() (account.Login, error) { return t.login(ctx, current) })
+	s.login = sync.OnceValues(func() (l account.Login, err error) {
+		defer panics.Into(&err)
+		return t.login(ctx, current)
+	})
 	if current.ID == in.EarlierVersionID && current.SHA256() == in.EarlierSHA256 {
 		s.VersionID, s.ValueSHA256, s.promoted = current.ID, in.EarlierSHA256, true
 		s.Standby.User = current.Username

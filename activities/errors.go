@@ -24,6 +24,8 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/connection"
+	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 	"github.com/rotate-user/rotate-user/internal/secret"
 )
@@ -108,6 +110,7 @@ func judge(err error) verdict {
 		field     *secret.FieldError
 		moved     *secret.MovedError
 		taken     *secret.TakenError
+		silent    *connection.SilentError
 		server    *mysql.MySQLError
 		api       smithy.APIError
 		response  *awshttp.ResponseError
@@ -129,6 +132,8 @@ func judge(err error) verdict {
 		return verdict{ErrorEdited, false, ""}
 	case errors.As(err, &taken):
 		return verdict{ErrorTaken, false, ""}
+	case errors.As(err, &silent):
+		return verdict{ErrorUnreachable, true, ""}
 	case errors.As(err, &server):
 		return judgeServer(server)
 	case errors.As(err, &api):
@@ -159,6 +164,9 @@ func judge(err error) verdict {
 // type says what it is.
 func (t *attempt) edge(ctx context.Context, err *error) {
 	t.end()
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("the step did not end: %w", panics.New(p))
+	}
 	if *err == nil {
 		return
 	}

@@ -22,6 +22,8 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/connection"
+	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/secret"
 )
 
@@ -54,6 +56,8 @@ func TestEveryErrorHasAVerdict(t *testing.T) {
 		{&account.Refusal{Reason: "ReadOnly", Message: "x", Retry: true}, "ReadOnly", true},
 		{&secret.FieldError{Field: "port", Problem: "x"}, ErrorMalformed, false},
 		{&secret.MovedError{Label: "AWSPENDING"}, ErrorEdited, false},
+		{&connection.SilentError{Address: "db:3306"}, ErrorUnreachable, true},
+		{panics.New("x"), ErrorUnknown, true},
 		{driver.ErrBadConn, ErrorUnreachable, true},
 		{mysql.ErrInvalidConn, ErrorUnreachable, true},
 		{mysql.ErrMalformPkt, ErrorUnreachable, true},
@@ -187,5 +191,21 @@ func TestTheEdgeKeepsACancellation(t *testing.T) {
 	new(Activities).begin(ctx).edge(ctx, &err)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled activity answered %v", err)
+	}
+}
+
+// A panic ends its step with an error that can be retried, and its text, which may hold a password, is left out.
+func TestPanicLeavesThroughTheEdge(t *testing.T) {
+	t.Parallel()
+	for _, value := range []any{"Tr0ub4dor&3xyz", errors.New("Tr0ub4dor&3xyz"), 42} {
+		step := func() (err error) {
+			a := new(Activities).begin(context.Background())
+			defer a.edge(context.Background(), &err)
+			panic(value)
+		}
+		var app *temporal.ApplicationError
+		if err := step(); !errors.As(err, &app) || app.NonRetryable() || strings.Contains(err.Error(), "Tr0ub") || !strings.Contains(err.Error(), "errors_test.go:") {
+			t.Errorf("panic %v: got %v", value, err)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/secret"
 )
 
@@ -33,7 +34,10 @@ func (a *Activities) TestPassword(ctx context.Context, r Rotation) (result TestP
 	var login account.Login
 	var loginErr error
 	var wg sync.WaitGroup
-	wg.Go(func() { login, loginErr = t.login(ctx, pending) })
+	wg.Go(func() {
+		defer panics.Into(&loginErr)
+		login, loginErr = t.login(ctx, pending)
+	})
 	different, err := t.differences(ctx, r)
 	wg.Wait()
 	if loginErr != nil {

@@ -17,6 +17,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"google.golang.org/grpc"
 
+	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
@@ -100,6 +101,13 @@ func (s *searchAttributes) settled(ctx context.Context, err error, missing []str
 }
 
 func (s *searchAttributes) wait(ctx context.Context) {
+	var failed error
+	defer func() {
+		if failed != nil {
+			s.logger.Error("search attributes stay unused until the worker starts again", "error", failed)
+		}
+	}()
+	defer panics.Into(&failed)
 	for len(s.missing(ctx)) > 0 {
 		select {
 		case <-ctx.Done():

@@ -19,6 +19,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/secret"
 	"github.com/rotate-user/rotate-user/workflows"
 )
@@ -129,6 +130,7 @@ func serve(workers ...worker.Worker) error {
 	for i, w := range workers {
 		wg.Go(func() {
 			defer end()
+			defer panics.Into(&errs[i])
 			errs[i] = w.Run(stop)
 		})
 	}

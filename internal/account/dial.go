@@ -35,6 +35,8 @@ type Dialer struct {
 	RootCAs      *x509.CertPool    // nil: the system's
 	Certificates []tls.Certificate // the client's, for accounts with REQUIRE X509 and the like
 
+	servers connection.Servers
+
 	mu    sync.Mutex
 	pools map[poolKey]*pool
 
@@ -67,7 +69,7 @@ type Login struct {
 
 // Login logs in once as an application would, and closes the connection.
 func (d *Dialer) Login(ctx context.Context, ep Endpoint, user, password string) (Login, error) {
-	db, err := connection.Open(d.config(ep, user, password))
+	db, err := d.servers.Open(d.config(ep, user, password))
 	if err != nil {
 		return Login{}, fmt.Errorf("log in as %s on %s: %w", quoteUser(user), ep, err)
 	}
@@ -184,7 +186,7 @@ func (d *Dialer) pool(ep Endpoint, user, password string) (*pool, func(), error)
 		if err := c.Apply(mysql.BeforeConnect(noteFresh)); err != nil {
 			return nil, nil, err
 		}
-		db, err := connection.Open(c)
+		db, err := d.servers.Open(c)
 		if err != nil {
 			return nil, nil, err
 		}

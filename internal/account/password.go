@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/password"
 )
 
@@ -84,7 +85,10 @@ func (a *Admin) SetPassword(ctx context.Context, n, like Name, pw string, fence 
 	var hash []byte
 	var hashErr error
 	var hashing sync.WaitGroup
-	hashing.Go(func() { hash, hashErr = password.Hash(likely, pw) })
+	hashing.Go(func() {
+		defer panics.Into(&hashErr)
+		hash, hashErr = password.Hash(likely, pw)
+	})
 	defer hashing.Wait()
 	return a.locked(ctx, []string{n.User, like.User}, func(ctx context.Context) error {
 		s, model, err := a.readPair(ctx, n, like)

@@ -1,4 +1,5 @@
-// Package connection opens pools of connections with go-sql-driver/mysql, around a fault of its handshake.
+// Package connection opens pools of connections with go-sql-driver/mysql, around its faults, and keeps whatever answers at a
+// server's address from ending or stopping the process.
 package connection
 
 import (
@@ -7,6 +8,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -15,26 +17,76 @@ import (
 const attempts = 4
 
 // Open returns a pool of connections as c says. It does not connect. Its error is that c cannot work.
-func Open(c *mysql.Config) (*sql.DB, error) {
+func Open(c *mysql.Config) (*sql.DB, error) { return new(Servers).Open(c) }
+
+// Open returns a pool of connections as c says. It does not connect. Its error is that c cannot work.
+func (s *Servers) Open(c *mysql.Config) (*sql.DB, error) {
+	c = c.Clone()
+	clear := c.TLS == nil && c.TLSConfig == ""
+	c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		made, err := new(net.Dialer).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		l := limit(made, clear)
+		if place, ok := ctx.Value(networkKey{}).(**limited); ok {
+			*place = l
+		}
+		return l, nil
+	}
 	made, err := mysql.NewConnector(c)
 	if err != nil {
 		return nil, fmt.Errorf("connection: %w", err)
 	}
-	return sql.OpenDB(connector{made}), nil
+	return sql.OpenDB(connector{made, s.at(c.Addr)}), nil
 }
 
-// connector logs in again where the driver could not read the server's challenge. MariaDB's ed25519 plugin sends 32 random
+type connector struct {
+	driver.Connector
+
+	server *server
+}
+
+// Connect logs in, unless the server leaves another attempt without an answer.
+func (c connector) Connect(ctx context.Context) (made driver.Conn, err error) {
+	ctx, end, err := c.server.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = end(err) }()
+	return c.logIn(ctx)
+}
+
+// logIn logs in again where the driver could not read the server's challenge. MariaDB's ed25519 plugin sends 32 random
 // bytes and nothing behind them; the driver takes a last byte that happens to be zero for an end mark, and the rest for
 // too short. It has answered nothing by then, so the server counts no failed log-in.
-type connector struct{ driver.Connector }
-
-func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
-	var conn driver.Conn
-	var err error
+func (c connector) logIn(ctx context.Context) (made driver.Conn, err error) {
 	for range attempts {
-		if conn, err = c.Connector.Connect(ctx); !errors.Is(err, mysql.ErrMalformPkt) {
+		if made, err = c.logInOnce(ctx); !errors.Is(err, mysql.ErrMalformPkt) {
 			break
 		}
 	}
-	return conn, err
+	return made, err
 }
+
+func (c connector) logInOnce(ctx context.Context) (made driver.Conn, err error) {
+	var network *limited
+	defer func() {
+		if p := recover(); p != nil {
+			made, err = nil, unreadable(p)
+			if network != nil {
+				network.Close()
+			}
+		}
+	}()
+	if made, err = c.Connector.Connect(context.WithValue(ctx, networkKey{}, &network)); err != nil {
+		return nil, err
+	}
+	if network != nil {
+		network.loggedIn = true
+	}
+	return conn{made.(driverConn)}, nil
+}
+
+// networkKey is the context's key of the place for the connection that an attempt makes.
+type networkKey struct{}

@@ -20,8 +20,11 @@ func (f *failing) Connect(context.Context) (driver.Conn, error) {
 	if f.calls <= len(f.errs) {
 		return nil, f.errs[f.calls-1]
 	}
-	return nil, nil
+	return accepted{}, nil
 }
+
+// accepted is a connection that was made.
+type accepted struct{ driverConn }
 
 func (*failing) Driver() driver.Driver { return nil }
 
@@ -43,7 +46,7 @@ func TestOnlyAnUnreadChallengeIsAskedForAgain(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := &failing{errs: c.errs}
-			if _, err := (connector{f}).Connect(t.Context()); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+			if _, err := (connector{f, new(Servers).at("db:3306")}).Connect(t.Context()); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
 				t.Errorf("%v, want %v", err, c.want)
 			}
 			if f.calls != c.calls {

@@ -1,0 +1,366 @@
+package connection
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/rotate-user/rotate-user/internal/panics"
+)
+
+// panicking is a connection of a driver that panics wherever it could read from the server.
+type panicking struct {
+	driverConn // nil: any other call panics too
+
+	inRows bool // answers queries, and panics when the rows are read
+	closed chan struct{}
+}
+
+func (p *panicking) Connect(context.Context) (driver.Conn, error) { return p, nil }
+func (p *panicking) Driver() driver.Driver                        { return nil }
+func (p *panicking) ResetSession(context.Context) error           { return nil }
+func (p *panicking) IsValid() bool                                { return true }
+func (p *panicking) CheckNamedValue(*driver.NamedValue) error     { return nil }
+func (p *panicking) QueryContext(context.Context, string, []driver.NamedValue) (driver.Rows, error) {
+	if p.inRows {
+		return panickingRows{}, nil
+	}
+	panic("Aa1-secret")
+}
+func (p *panicking) ExecContext(context.Context, string, []driver.NamedValue) (driver.Result, error) {
+	panic("Aa1-secret")
+}
+func (p *panicking) PrepareContext(context.Context, string) (driver.Stmt, error) {
+	return panickingStmt{}, nil
+}
+func (p *panicking) Ping(context.Context) error { panic("Aa1-secret") }
+func (p *panicking) Close() error {
+	select {
+	case <-p.closed:
+	default:
+		close(p.closed)
+	}
+	panic("Aa1-secret")
+}
+
+type panickingRows struct{}
+
+func (panickingRows) Columns() []string         { return []string{"x"} }
+func (panickingRows) Next([]driver.Value) error { panic("Aa1-secret") }
+func (panickingRows) Close() error              { panic("Aa1-secret") }
+
+type panickingStmt struct{ driverStmt }
+
+func (panickingStmt) NumInput() int                            { return -1 }
+func (panickingStmt) Close() error                             { return nil }
+func (panickingStmt) CheckNamedValue(*driver.NamedValue) error { return nil }
+func (panickingStmt) QueryContext(context.Context, []driver.NamedValue) (driver.Rows, error) {
+	panic("Aa1-secret")
+}
+func (panickingStmt) ExecContext(context.Context, []driver.NamedValue) (driver.Result, error) {
+	panic("Aa1-secret")
+}
+
+// connecting panics as it connects.
+type connecting struct{ driver.Connector }
+
+func (connecting) Connect(context.Context) (driver.Conn, error) { panic("Aa1-secret") }
+func (connecting) Driver() driver.Driver                        { return nil }
+
+func TestNoPanicOfTheDriverGetsOut(t *testing.T) {
+	type test struct {
+		name   string
+		inRows bool
+		call   func(context.Context, *sql.DB) error
+	}
+	for _, c := range []test{
+		{"ping", false, func(ctx context.Context, db *sql.DB) error { return db.PingContext(ctx) }},
+		{"exec", false, func(ctx context.Context, db *sql.DB) error { _, err := db.ExecContext(ctx, "x"); return err }},
+		{"query", false, func(ctx context.Context, db *sql.DB) error { _, err := db.QueryContext(ctx, "x"); return err }},
+		{"next", true, func(ctx context.Context, db *sql.DB) error { return db.QueryRowContext(ctx, "x").Scan(new(int)) }},
+		{"close", true, func(ctx context.Context, db *sql.DB) error {
+			r, err := db.QueryContext(ctx, "x")
+			return errors.Join(err, r.Close())
+		}},
+		{"prepared query", false, func(ctx context.Context, db *sql.DB) error {
+			s, err := db.PrepareContext(ctx, "x")
+			if err != nil {
+				return err
+			}
+			_, err = s.QueryContext(ctx)
+			return err
+		}},
+		{"prepared exec", false, func(ctx context.Context, db *sql.DB) error {
+			s, err := db.PrepareContext(ctx, "x")
+			if err != nil {
+				return err
+			}
+			_, err = s.ExecContext(ctx)
+			return err
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := &panicking{inRows: c.inRows, closed: make(chan struct{})}
+			db := sql.OpenDB(connector{p, new(Servers).at("db:3306")})
+			err := c.call(t.Context(), db)
+			if _, ok := errors.AsType[*panics.Error](err); !ok || !errors.Is(err, mysql.ErrInvalidConn) || strings.Contains(err.Error(), "Aa1") {
+				t.Errorf("got %v", err)
+			}
+			<-p.closed // of such a connection nothing is known
+		})
+	}
+	t.Run("connect", func(t *testing.T) {
+		db := sql.OpenDB(connector{connecting{}, new(Servers).at("db:3306")})
+		if err := db.PingContext(t.Context()); !errors.Is(err, mysql.ErrInvalidConn) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("in a goroutine of database/sql", func(t *testing.T) {
+		p := &panicking{inRows: true, closed: make(chan struct{})}
+		db := sql.OpenDB(connector{p, new(Servers).at("db:3306")})
+		ctx, cancel := context.WithCancel(t.Context())
+		if _, err := db.QueryContext(ctx, "x"); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		<-p.closed
+	})
+}
+
+// A server that answers nonsense, at whatever point, costs the attempt and nothing else. Which answers make the driver panic
+// is left to chance.
+func TestNonsenseOfAServer(t *testing.T) {
+	const conversations = 3000
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		var open sync.WaitGroup
+		defer open.Wait()
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			r := rand.New(rand.NewPCG(random.Uint64(), 0))
+			open.Go(func() { talkNonsense(c, r) })
+		}
+	}()
+	c := mysql.NewConfig()
+	c.Net, c.Addr, c.User, c.Passwd, c.Logger = "tcp", listener.Addr().String(), "app", "Aa1-password", &mysql.NopLogger{}
+	db, err := Open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	recovered := 0
+	for n := range conversations {
+		err := converse(t.Context(), db, n)
+		if _, ok := errors.AsType[*panics.Error](err); ok {
+			recovered++
+		}
+	}
+	t.Logf("%d panics of the driver", recovered)
+	if recovered == 0 {
+		t.Error("the driver never panicked: this test no longer tests anything")
+	}
+}
+
+func converse(ctx context.Context, db *sql.DB, n int) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	switch n % 4 {
+	case 0:
+		_, err := db.ExecContext(ctx, "SET x = 1")
+		return err
+	case 1:
+		var x, y any
+		return db.QueryRowContext(ctx, "SELECT ?, 1", n).Scan(&x, &y)
+	case 2: // the rest of the answer is read as the context ends, elsewhere
+		r, err := db.QueryContext(ctx, "SELECT x, y")
+		if err == nil {
+			r.Next()
+		}
+		return err
+	default:
+		var x, y any
+		return db.QueryRowContext(ctx, "SELECT x, y").Scan(&x, &y)
+	}
+}
+
+// talkNonsense answers as a server does, but for one packet.
+func talkNonsense(c net.Conn, random *rand.Rand) {
+	defer c.Close()
+	left := random.IntN(8) // packets until the odd one
+	send := func(sequence byte, payload []byte) bool {
+		odd := left == 0
+		left--
+		packet := append([]byte{byte(len(payload)), byte(len(payload) >> 8), byte(len(payload) >> 16), sequence}, payload...)
+		if odd {
+			packet = spoil(packet, random)
+		}
+		_, err := c.Write(packet)
+		return err == nil && !odd
+	}
+	receive := func() (command byte, ok bool) {
+		header := make([]byte, 4)
+		if _, err := io.ReadFull(c, header); err != nil {
+			return 0, false
+		}
+		body := make([]byte, int(header[0])|int(header[1])<<8|int(header[2])<<16)
+		_, err := io.ReadFull(c, body)
+		return append(body, 0)[0], err == nil
+	}
+	ok := []byte{0, 0, 0, 2, 0, 0, 0}
+	greeting := append([]byte("\x0a8.0.0\x00"), 1, 0, 0, 0)
+	greeting = append(greeting, "saltsalt\x00"...)
+	flags := uint32(1<<24 | 1<<19 | 1<<15 | 1<<13 | 1<<9 | 1<<3 | 1)
+	greeting = binary.LittleEndian.AppendUint16(greeting, uint16(flags))
+	greeting = append(greeting, 45, 2, 0)
+	greeting = binary.LittleEndian.AppendUint16(greeting, uint16(flags>>16))
+	greeting = append(append(greeting, 21), make([]byte, 10)...)
+	greeting = append(greeting, "saltsaltsalt\x00mysql_native_password\x00"...)
+	if !send(0, greeting) {
+		return
+	}
+	if _, got := receive(); !got {
+		return
+	}
+	sequence := byte(2)
+	if random.IntN(2) == 0 {
+		if !send(2, append([]byte("\xfecaching_sha2_password\x00"), "saltsaltsaltsaltsalt\x00"...)) {
+			return
+		}
+		if _, got := receive(); !got || !send(4, []byte{1, 3}) {
+			return
+		}
+		sequence = 5
+	}
+	if !send(sequence, ok) {
+		return
+	}
+	column := func(kind byte) []byte {
+		return append([]byte("\x03def\x00\x00\x00\x01x\x00\x0c"), 45, 0, 1, 0, 0, 0, kind, 0, 0, 0, 0, 0)
+	}
+	text := [][]byte{{2}, column(3), column(253), []byte("\x01" + "1\x03abc"), []byte("\x01" + "2\xfb"), {0xfe, 0, 0, 2, 0, 0, 0}}
+	binaryRows := [][]byte{{2}, column(3), column(12), {0, 0, 1, 0, 0, 0, 4, 0xe8, 7, 1, 1}, {0xfe, 0, 0, 2, 0, 0, 0}}
+	for {
+		command, got := receive()
+		if !got {
+			return
+		}
+		answer := [][]byte{ok}
+		switch command {
+		case 3:
+			if random.IntN(4) > 0 {
+				answer = text
+			}
+		case 0x16:
+			answer = [][]byte{{0, 1, 0, 0, 0, 2, 0, 1, 0, 0, 0, 0}, column(3), column(3), column(12)}
+		case 0x17:
+			answer = binaryRows
+		case 0x19:
+			continue
+		}
+		for i, payload := range answer {
+			if !send(byte(i+1), payload) {
+				return
+			}
+		}
+	}
+}
+
+// spoil changes a packet at random.
+func spoil(packet []byte, random *rand.Rand) []byte {
+	packet = bytes.Clone(packet)
+	header, body := packet[:4], packet[4:]
+	odd := func() byte {
+		special := []byte{0, 1, 0xfb, 0xfc, 0xfd, 0xfe, 0xff}
+		if i := random.IntN(2 * len(special)); i < len(special) {
+			return special[i]
+		}
+		return byte(random.Uint32())
+	}
+	switch random.IntN(6) {
+	case 0: // shorter
+		body = body[:random.IntN(len(body)+1)]
+	case 1: // longer
+		for range random.IntN(20) {
+			body = append(body, odd())
+		}
+	case 2: // of odd bytes
+		body = make([]byte, random.IntN(40))
+		for i := range body {
+			body[i] = odd()
+		}
+	case 3: // with another header
+		header[random.IntN(4)] = odd()
+		return append(header, body...)
+	default:
+		for range 1 + random.IntN(3) {
+			if len(body) > 0 {
+				body[random.IntN(len(body))] = odd()
+			}
+		}
+	}
+	return append([]byte{byte(len(body)), byte(len(body) >> 8), byte(len(body) >> 16), header[3]}, body...)
+}
+
+func TestLimits(t *testing.T) {
+	column := func(count ...byte) []byte { return append([]byte{byte(len(count)), 0, 0, 1}, count...) }
+	for _, c := range []struct {
+		name string
+		in   []byte
+		ok   bool
+	}{
+		{"a few columns", column(3), true},
+		{"as many as there can be", column(0xfc, 0x00, 0x10), true},
+		{"one more", column(0xfc, 0x01, 0x10), false},
+		{"millions", column(0xfd, 0, 0, 0xff), false},
+		{"more than there are bytes", column(0xfe, 0, 0, 0, 0, 0, 1, 0, 0), false},
+		{"behind an OK", append(column(0, 0, 0, 8, 0, 0, 0), column(0xfd, 0, 0, 0xff)...), false},
+		{"a row", append(column(1), column(0xfd, 0, 0, 0xff)...), true},
+		{"an error", column(0xff, 0, 0, 0, 0), true},
+		{"no packet", column(), true},
+	} {
+		for cut := range c.in { // whatever comes at a time
+			l := limit(nil, true)
+			l.announces = true
+			if ok := l.follow(c.in[:cut]) && l.follow(c.in[cut:]); ok != c.ok {
+				t.Errorf("%s, cut at %d: %t", c.name, cut, ok)
+			}
+		}
+	}
+
+	mine, theirs := net.Pipe()
+	defer mine.Close()
+	go func() {
+		for {
+			if _, err := theirs.Write(make([]byte, 1000)); err != nil {
+				return
+			}
+		}
+	}()
+	if n, err := io.Copy(io.Discard, limit(mine, false)); err == nil || n > maxHandshake+64<<10 {
+		t.Errorf("an endless handshake: %d bytes, %v", n, err)
+	}
+	if n, err := mine.Read(make([]byte, 1)); n != 1 || err != nil {
+		t.Errorf("the connection has ended by itself: %v", err)
+	}
+}
