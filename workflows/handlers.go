@@ -140,6 +140,7 @@ func (r *rotator) mayRotate(ctx workflow.Context, q RotateRequest) error {
 // onRotate waits for the rotation that it asks for, or that is under way.
 func (r *rotator) onRotate(ctx workflow.Context, q RotateRequest) (Rotation, error) {
 	r.ask(q)
+	r.awaited = true
 	if err := workflow.Await(ctx, func() bool { return r.ended != nil || r.leaving }); err != nil {
 		return Rotation{}, err
 	}

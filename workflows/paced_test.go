@@ -2,13 +2,17 @@ package workflows_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/account"
@@ -61,4 +65,84 @@ func TestARequestWaitsForItsTurn(t *testing.T) {
 	if patience < 48*time.Hour {
 		t.Errorf("a request waits %s for its turn: want 48h", patience)
 	}
+}
+
+// TestPeopleGoFirst: what a person waits for is not queued behind schedules, and those not behind a batch of signals.
+func TestPeopleGoFirst(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		ask      func(*testsuite.TestWorkflowEnvironment)
+		priority int
+		paced    bool
+	}{
+		"schedule": {func(*testsuite.TestWorkflowEnvironment) {}, 3, true},
+		"person": {func(env *testsuite.TestWorkflowEnvironment) {
+			update(env, time.Hour, workflows.RotateUpdate, raw(`{"Force":true}`))
+		}, 1, false},
+		"batch": {func(env *testsuite.TestWorkflowEnvironment) {
+			signal(env, time.Hour, workflows.RotateUpdate, raw(`{"Force":true}`))
+		}, 5, true},
+		"leaked credential": {func(env *testsuite.TestWorkflowEnvironment) {
+			signal(env, time.Hour, workflows.RotateUpdate, raw(`{"Force":true,"RevokePrevious":true}`))
+		}, 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld()
+			state := asleep(start)
+			state.NextRotationDate, state.WindowCloses = start.Add(20*time.Hour), start.Add(21*time.Hour)
+			steps := 0
+			execute(t, w, start, input(nil), state, func(env *testsuite.TestWorkflowEnvironment) {
+				env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute, Interceptors: []interceptor.WorkerInterceptor{&watching{step: func(name string, o workflow.ActivityOptions) {
+					steps++
+					if o.Priority.PriorityKey != c.priority {
+						t.Errorf("%s has priority %d: want %d", name, o.Priority.PriorityKey, c.priority)
+					}
+					if paced := strings.HasSuffix(o.TaskQueue, "/paced"); paced != (c.paced && name == workflows.CloneUser) {
+						t.Errorf("%s runs on %q", name, o.TaskQueue)
+					}
+				}}}})
+				c.ask(env)
+			})
+			if steps < 5 {
+				t.Errorf("%d steps", steps)
+			}
+		})
+	}
+}
+
+func signal(env *testsuite.TestWorkflowEnvironment, after time.Duration, name string, argument any) {
+	env.RegisterDelayedCallback(func() { env.SignalWorkflow(name, argument) }, after)
+}
+
+// watching sees the options of each step. The test environment gives activities no priority.
+type watching struct {
+	interceptor.WorkerInterceptorBase
+
+	step func(string, workflow.ActivityOptions)
+}
+
+func (w *watching) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+	return &watchingInbound{interceptor.WorkflowInboundInterceptorBase{Next: next}, w}
+}
+
+type watchingInbound struct {
+	interceptor.WorkflowInboundInterceptorBase
+
+	w *watching
+}
+
+func (i *watchingInbound) Init(next interceptor.WorkflowOutboundInterceptor) error {
+	return i.Next.Init(&watchingOutbound{interceptor.WorkflowOutboundInterceptorBase{Next: next}, i.w})
+}
+
+type watchingOutbound struct {
+	interceptor.WorkflowOutboundInterceptorBase
+
+	w *watching
+}
+
+func (o *watchingOutbound) ExecuteActivity(ctx workflow.Context, name string, args ...any) workflow.Future {
+	o.w.step(name, workflow.GetActivityOptions(ctx))
+	return o.Next.ExecuteActivity(ctx, name, args...)
 }

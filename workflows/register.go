@@ -55,6 +55,14 @@ const (
 	pacedTries = 15
 )
 
+// The priorities of steps on their task queue, where those that wait are handed out in this order. A server that knows no
+// priorities leaves them out.
+const (
+	personPriority   = 1 // a person waits for the step, or a credential has leaked
+	schedulePriority = 3
+	massPriority     = 5 // asked for by a signal, as a batch operation does for many
+)
+
 // paced makes options those of a first step. Waiting for its turn is no failure,
 // so its tries are bounded rather than its time.
 func paced(o workflow.ActivityOptions, taskQueue string, untilWindowCloses time.Duration) workflow.ActivityOptions {
@@ -74,5 +82,6 @@ func stepOptions(taskQueue, summary string) workflow.ActivityOptions {
 		ScheduleToCloseTimeout: stepPatience,
 		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
 		Summary:                summary,
+		Priority:               temporal.Priority{PriorityKey: personPriority},
 	}
 }

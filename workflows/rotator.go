@@ -73,6 +73,7 @@ type rotator struct {
 	w       Workflows
 	request *RotateRequest
 	current *Rotation // under way
+	awaited bool      // an update asked for the rotation, and its sender waits
 	ended   *Rotation // what this run's rotation came to
 	changed bool      // a message changed the state; the run gives way to the next
 	stopped bool

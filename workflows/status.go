@@ -139,14 +139,29 @@ func (r *rotator) options(ctx workflow.Context, name string) workflow.Context {
 		summary += ": " + plaintext.Line(r.Usernames[0]+" → "+r.Usernames[1])
 	}
 	o := stepOptions(r.input.ActivityTaskQueue, short(summary))
+	o.Priority.PriorityKey = r.priority()
 	if name == CloneUser {
 		patience := r.WindowCloses.Sub(workflow.Now(ctx))
 		if r.request != nil { // has no window
 			patience = pacedPatience
 		}
 		o = paced(o, cmp.Or(r.input.ActivityTaskQueue, workflow.GetInfo(ctx).TaskQueueName), patience)
+		if o.Priority.PriorityKey == personPriority {
+			o.TaskQueue = r.input.ActivityTaskQueue // whatever the server makes of priorities
+		}
 	}
 	return workflow.WithActivityOptions(ctx, o)
+}
+
+// priority is that of the rotation's steps. A request that a person waits for does not queue up behind those that are paced.
+func (r *rotator) priority() int {
+	switch {
+	case r.awaited || r.request != nil && r.request.RevokePrevious:
+		return personPriority
+	case r.request != nil:
+		return massPriority
+	}
+	return schedulePriority
 }
 
 // short keeps a summary within the 400 bytes that the server allows.

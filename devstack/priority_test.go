@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/devstack/temporal"
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// TestAPersonsStepIsHandedOutFirst: Temporal's server knows the priorities that workflows give to their steps. The first
+// look of each rotation that starts waits, all of them before the one that a person waits for.
+func TestAPersonsStepIsHandedOutFirst(t *testing.T) {
+	server, err := temporal.Start(t.Context(), temporal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Stop()
+	c := dial(t, server.Address())
+	defer c.Close()
+	flows := worker.New(c, workflows.TaskQueue, worker.Options{LocalActivityWorkerOnly: true})
+	workflows.Register(flows, workflows.Workflows{})
+	if err := flows.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer flows.Stop()
+
+	const waiting = 40
+	start := func(id, kind string, input any) {
+		t.Helper()
+		_, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: workflows.TaskQueue}, kind, input)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for { // until its step waits
+			d, err := c.DescribeWorkflowExecution(t.Context(), id, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(d.GetPendingActivities()) > 0 {
+				return
+			}
+		}
+	}
+	no := false
+	for i := range waiting {
+		start(fmt.Sprint("schedule", i), "RotateUserWorkflow", workflows.RotateUserInput{SecretID: fmt.Sprint("schedule", i), RotateImmediately: &no})
+	}
+	start("person", "PlanRotationWorkflow", workflows.RotateUserInput{SecretID: "person"})
+
+	order := make(chan string, waiting+1)
+	steps := worker.New(c, workflows.TaskQueue, worker.Options{
+		DisableWorkflowWorker: true, MaxConcurrentActivityExecutionSize: 1, MaxConcurrentActivityTaskPollers: 1,
+	})
+	steps.RegisterActivityWithOptions(func(_ context.Context, in activities.CloneUserInput) (activities.PlanRotationResult, error) {
+		order <- in.SecretID
+		return activities.PlanRotationResult{}, nil
+	}, activity.RegisterOptions{Name: "PlanRotation"})
+	if err := steps.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer steps.Stop()
+	for n := 1; ; n++ {
+		select {
+		case id := <-order:
+			if id != "person" {
+				continue
+			}
+			// Each of the four parts of a task queue has an order of its own.
+			t.Logf("step %d of %d", n, waiting+1)
+			if n > waiting/2 {
+				t.Errorf("the step that a person waits for was step %d of %d", n, waiting+1)
+			}
+			return
+		case <-time.After(time.Minute):
+			t.Fatal("the steps are not handed out")
+		}
+	}
+}
