@@ -283,6 +283,7 @@ func (e *e2e) testTwelveRotations(t *testing.T) {
 		}
 	}
 	await()
+	e.starter(t, "start", "--secret-id", secretID, "--rotate-immediately=false")
 	for i := range 12 {
 		e.starter(t, "rotate", "--secret-id", secretID, "--force")
 		want = append(want, user+[]string{"_clone", ""}[i%2])

@@ -67,7 +67,10 @@ func failureText(f *failure.Failure) string {
 	return f.GetMessage()
 }
 
-func (r retry) text(now time.Time) string {
+func (r retry) text(now time.Time) string { return r.times(now) + ": " + r.Error }
+
+// times is text without the error.
+func (r retry) times(now time.Time) string {
 	times := fmt.Sprintf("%d times", r.Tries)
 	if r.Tries <= 1 {
 		times = "once"
@@ -76,7 +79,7 @@ func (r retry) text(now time.Time) string {
 	if r.Next.After(now) {
 		next = "is tried again at " + date(r.Next, now)
 	}
-	return fmt.Sprintf("%s has failed %s and %s: %s", r.Step, times, next, r.Error)
+	return fmt.Sprintf("%s has failed %s and %s", r.Step, times, next)
 }
 
 // watch tells what a workflow waits for, until stop is called: each failed try of a step from the first one on, and what is
@@ -90,7 +93,7 @@ func (a *app) watch(ctx context.Context, workflowID string, say func(string)) (s
 		defer tick.Stop()
 		silent := time.NewTimer(a.patience)
 		defer silent.Stop()
-		said := map[string]int{}
+		said := map[string]retry{} // by step
 		for {
 			select {
 			case <-ctx.Done():
@@ -105,8 +108,14 @@ func (a *app) watch(ctx context.Context, workflowID string, say func(string)) (s
 					continue // whoever waits for the workflow learns of it
 				}
 				for _, r := range retries(d) {
-					if said[r.Step] < r.Tries && ctx.Err() == nil {
-						said[r.Step] = r.Tries
+					before := said[r.Step]
+					if r.Tries <= before.Tries || ctx.Err() != nil {
+						continue
+					}
+					said[r.Step] = r
+					if r.Error == before.Error {
+						say(r.times(a.now()))
+					} else {
 						say(r.text(a.now()))
 					}
 				}

@@ -122,8 +122,12 @@ func decode[T any](attributes map[string]*common.Payload, name string, value *T)
 	}
 }
 
-// ask completes the rows of which visibility did not know the status, and those of rotations that are, or should be, under
-// way: visibility learns late that a step is being retried, and never why.
+// describedAlways is how many workflows are asked whether a step is being retried, whatever visibility says of them: it learns
+// late of a rotation by request. In a longer list only those are asked that are, or should be, rotating.
+const describedAlways = 100
+
+// ask completes the rows of which visibility did not know the status, and adds why a step is being retried, which visibility
+// does not know.
 func (a *app) ask(ctx context.Context, rows []listed) error {
 	var g errgroup.Group
 	g.SetLimit(queriesAtOnce)
@@ -131,7 +135,7 @@ func (a *app) ask(ctx context.Context, rows []listed) error {
 		row := &rows[i]
 		unknown := row.RotationStatus == ""
 		asleep := row.NextRotationDate.After(a.now()) && (row.RotationStatus == workflows.Scheduled || row.RotationStatus == workflows.Failed)
-		if asleep || row.RotationStatus == workflows.Paused {
+		if len(rows) > describedAlways && (asleep || row.RotationStatus == workflows.Paused) {
 			continue
 		}
 		g.Go(func() error {

@@ -36,7 +36,7 @@ func dial(ctx context.Context) (temporal, error) {
 	if err != nil {
 		address := options.HostPort
 		if address == "" {
-			address = client.DefaultHostPort + ", the default,"
+			address = client.DefaultHostPort + " (the default)"
 		}
 		return nil, fmt.Errorf("connect to Temporal at %s: %w\nSet TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE, or a profile, as for the temporal CLI", address, err)
 	}
