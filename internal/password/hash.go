@@ -25,11 +25,35 @@ const (
 // ErrUnsupportedPlugin says that an account logs in by something that is no password, or no password known here.
 var ErrUnsupportedPlugin = errors.New("unsupported authentication plugin")
 
+// Storage is how caching_sha2_password stores a password. The other plugins have no choice. The zero value is what every
+// version reads; a server may ask for more.
+type Storage struct {
+	// PBKDF2 is the format of MySQL 9 that caching_sha2_password_storage_format calls PBKDF2_SHA512, "$B$" for short;
+	// otherwise it is CRYPT5, "$A$".
+	PBKDF2 bool
+	// Rounds is the number of iterations. A hash has it in thousands, rounded up, from 5 to 4095.
+	Rounds int
+}
+
+// StorageOf returns how a hash is stored. It is false for a hash that is not one of caching_sha2_password, or cannot be read.
+func StorageOf(plugin, hash string) (Storage, bool) {
+	if plugin != CachingSHA2 {
+		return Storage{}, false
+	}
+	h, err := parseCachingSHA2(hash)
+	return h.storage, err == nil
+}
+
+func (s Storage) thousands() int { return min(max((s.Rounds+999)/1000, minRounds/1000), 0xFFF) }
+
+// Hash is Storage.Hash for the zero value.
+func Hash(plugin, password string) ([]byte, error) { return Storage{}.Hash(plugin, password) }
+
 // Hash computes what the server stores for a password, so that the password itself need not be sent: MariaDB writes
 // statements with passwords into its general log, binary log and statement history. Each call draws a new salt.
 //
 // The result is ASCII without quotes or backslashes for every plugin.
-func Hash(plugin, password string) ([]byte, error) {
+func (s Storage) Hash(plugin, password string) ([]byte, error) {
 	if password == "" {
 		return nil, errors.New("empty password")
 	}
@@ -39,7 +63,7 @@ func Hash(plugin, password string) ([]byte, error) {
 	case Native:
 		return fmt.Appendf(nil, "*%X", nativeDigest(password)), nil
 	case CachingSHA2:
-		return cachingSHA2(readable(salt), sha256Crypt(password, readable(salt), cachingRounds)), nil
+		return s.cachingSHA2(readable(salt), password)
 	case SHA256:
 		return sha256Password(readable(salt), sha256Crypt(password, readable(salt), sha256Rounds)), nil
 	case Ed25519:
@@ -52,10 +76,20 @@ func Hash(plugin, password string) ([]byte, error) {
 	return nil, fmt.Errorf("%w %q", ErrUnsupportedPlugin, plugin)
 }
 
+// Unmatchable is Storage.Unmatchable for the zero value.
+func Unmatchable(plugin, mark string) ([]byte, error) { return Storage{}.Unmatchable(plugin, mark) }
+
+// IsUnmatchable reports whether a hash is the one that Unmatchable makes from the mark, for whatever storage.
+func IsUnmatchable(plugin, hash, mark string) bool {
+	s, _ := StorageOf(plugin, hash) // the zero value, if the plugin has no choice
+	marked, err := s.Unmatchable(plugin, mark)
+	return err == nil && hash == string(marked)
+}
+
 // Unmatchable returns a hash that the server takes for good and that no password is known to match: in the place of the
 // digest it has bytes derived from the mark. The same mark gives the same hash, so that whoever knows the mark can
 // prove that he made the account that carries it.
-func Unmatchable(plugin, mark string) ([]byte, error) {
+func (s Storage) Unmatchable(plugin, mark string) ([]byte, error) {
 	if mark == "" {
 		return nil, errors.New("empty mark")
 	}
@@ -66,7 +100,11 @@ func Unmatchable(plugin, mark string) ([]byte, error) {
 	case Native:
 		return fmt.Appendf(nil, "*%X", digest[:sha1.Size]), nil
 	case CachingSHA2:
-		return cachingSHA2(readable(salt), encodeCrypt([32]byte(digest))), nil
+		if s.PBKDF2 {
+			long := sha512.Sum512([]byte("rotate-user unmatchable\x00" + plugin + " PBKDF2\x00" + mark))
+			return s.stored(readable(salt), base64.StdEncoding.EncodeToString(long[:])), nil
+		}
+		return s.stored(readable(salt), encodeCrypt([32]byte(digest))), nil
 	case SHA256:
 		return sha256Password(readable(salt), encodeCrypt([32]byte(digest))), nil
 	case Ed25519:
@@ -76,9 +114,9 @@ func Unmatchable(plugin, mark string) ([]byte, error) {
 }
 
 const (
-	saltSize      = 20
-	cachingRounds = 5000 // the default of MySQL 8.0 and 8.4; 9.x has 10000 and accepts this
-	sha256Rounds  = 5000
+	saltSize     = 20
+	minRounds    = 5000 // of caching_sha2_password; the default of MySQL 8.0 and 8.4, while 9.7 has 10000
+	sha256Rounds = 5000
 )
 
 func nativeDigest(password string) []byte {
@@ -106,9 +144,25 @@ func readable(random []byte) string {
 	return b.String()
 }
 
-// cachingSHA2 is "$A$", the rounds in thousands as three hexadecimal digits, "$", the salt and the digest.
-func cachingSHA2(salt, digest string) []byte {
-	return fmt.Appendf(nil, "$A$%03X$%s%s", cachingRounds/1000, salt, digest)
+func (s Storage) cachingSHA2(salt, password string) ([]byte, error) {
+	s.Rounds = s.thousands() * 1000
+	digest, err := parsed{storage: s, salt: salt}.sha2(password)
+	if err != nil {
+		return nil, err
+	}
+	if s.PBKDF2 {
+		return s.stored(salt, base64.StdEncoding.EncodeToString(digest)), nil
+	}
+	return s.stored(salt, string(digest)), nil
+}
+
+// stored is "$A$" or "$B$", the rounds in thousands as three hexadecimal digits, "$", the salt and the digest.
+func (s Storage) stored(salt, digest string) []byte {
+	format := 'A'
+	if s.PBKDF2 {
+		format = 'B'
+	}
+	return fmt.Appendf(nil, "$%c$%03X$%s%s", format, s.thousands(), salt, digest)
 }
 
 func sha256Password(salt, digest string) []byte {

@@ -143,7 +143,7 @@ func TestUnmatchableIsAcceptedAndLetsNobodyIn(t *testing.T) {
 
 var shapes = map[string]*regexp.Regexp{
 	password.Native:      regexp.MustCompile(`^\*[0-9A-F]{40}$`),
-	password.CachingSHA2: regexp.MustCompile(`^\$A\$005\$[./0-9A-Za-z]{63}$`),
+	password.CachingSHA2: regexp.MustCompile(`^(\$A\$[0-9A-F]{3}\$[./0-9A-Za-z]{63}|\$B\$[0-9A-F]{3}\$[./0-9A-Za-z]{20}[+/0-9A-Za-z]{86}==)$`),
 	password.SHA256:      regexp.MustCompile(`^\$5\$[./0-9A-Za-z]{20}\$[./0-9A-Za-z]{43}$`),
 	password.Ed25519:     regexp.MustCompile(`^[+/0-9A-Za-z]{43}$`),
 }
@@ -183,6 +183,129 @@ func TestUnmatchableStays(t *testing.T) {
 			t.Errorf("%s: %q, was %q", plugin, got, want)
 		}
 	}
+	const want = "$B$00A$Ku98Fe3MYQGe0Vr0tbP3yYBFP6xlhCTENUO6qkhlJQjG+K1lVhvJDDLNl0E6mQD3e4eYtPUXkXWP5iz9yfHeRvBU/YDLGD26x1BZEoTu8w=="
+	if got, _ := (password.Storage{PBKDF2: true, Rounds: 10000}).Unmatchable(password.CachingSHA2, "mark"); string(got) != want {
+		t.Errorf("PBKDF2: %q, was %q", got, want)
+	}
+}
+
+func TestStorage(t *testing.T) {
+	for _, c := range []struct {
+		storage password.Storage
+		begins  string
+		rounds  int
+	}{
+		{password.Storage{}, "$A$005$", 5000},
+		{password.Storage{Rounds: -1}, "$A$005$", 5000},
+		{password.Storage{Rounds: 5001}, "$A$006$", 6000},
+		{password.Storage{Rounds: 31000}, "$A$01F$", 31000},
+		{password.Storage{PBKDF2: true}, "$B$005$", 5000},
+		{password.Storage{PBKDF2: true, Rounds: 10000}, "$B$00A$", 10000},
+	} {
+		hash, err := c.storage.Hash(password.CachingSHA2, "one")
+		if err != nil || !strings.HasPrefix(string(hash), c.begins) || !shapes[password.CachingSHA2].Match(hash) {
+			t.Errorf("%+v: hash %q, %v; want %s", c.storage, hash, err, c.begins)
+		}
+		if ok, err := password.Matches(password.CachingSHA2, string(hash), "one"); !ok {
+			t.Errorf("%+v: its own hash does not match: %v", c.storage, err)
+		}
+		mark, err := c.storage.Unmatchable(password.CachingSHA2, "one")
+		if err != nil || !strings.HasPrefix(string(mark), c.begins) || !shapes[password.CachingSHA2].Match(mark) {
+			t.Errorf("%+v: mark %q, %v; want %s", c.storage, mark, err, c.begins)
+		}
+		for _, h := range [][]byte{hash, mark} {
+			if got, ok := password.StorageOf(password.CachingSHA2, string(h)); !ok || got != (password.Storage{PBKDF2: c.storage.PBKDF2, Rounds: c.rounds}) {
+				t.Errorf("%+v: %q is read as %+v, %t", c.storage, h, got, ok)
+			}
+		}
+	}
+	most, _ := password.Storage{Rounds: 1 << 40}.Unmatchable(password.CachingSHA2, "one")
+	if !strings.HasPrefix(string(most), "$A$FFF$") {
+		t.Errorf("more rounds than there can be: %q", most)
+	}
+	for plugin, hash := range map[string]string{password.SHA256: "$5$", password.CachingSHA2: "", password.Native: "", "": ""} {
+		if got, ok := password.StorageOf(plugin, hash); ok {
+			t.Errorf("%q of %q is stored as %+v", hash, plugin, got)
+		}
+	}
+}
+
+func TestIsUnmatchable(t *testing.T) {
+	storages := []password.Storage{{}, {Rounds: 10000}, {PBKDF2: true, Rounds: 12000}}
+	for plugin := range shapes {
+		for _, s := range storages {
+			mark, err := s.Unmatchable(plugin, "one")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !password.IsUnmatchable(plugin, string(mark), "one") {
+				t.Errorf("%s, %+v: %q is not recognised", plugin, s, mark)
+			}
+			for _, other := range []string{"two", ""} {
+				if password.IsUnmatchable(plugin, string(mark), other) {
+					t.Errorf("%s, %+v: %q is taken for the mark %q", plugin, s, mark, other)
+				}
+			}
+			hash, err := s.Hash(plugin, "one")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if password.IsUnmatchable(plugin, string(hash), "one") || password.IsUnmatchable(plugin, "", "one") || password.IsUnmatchable("parsec", string(mark), "one") {
+				t.Errorf("%s: no mark is taken for one", plugin)
+			}
+		}
+	}
+}
+
+// A hash made as the server would make it is one that the server reads, keeps and accepts logins by.
+func TestStorageOfTheServer(t *testing.T) {
+	eachPlugin(t, func(t *testing.T, s *mysqld.Server, plugin string, exec func(string)) {
+		if plugin != password.CachingSHA2 {
+			return
+		}
+		db, err := s.Open(s.AdminUser, s.AdminPassword)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		eachStorage(t, db, func() {
+			exec("CREATE USER kept@localhost IDENTIFIED WITH caching_sha2_password BY 'one'")
+			defer exec("DROP USER kept@localhost")
+			storage, ok := password.StorageOf(plugin, storedHash(t, db, "kept"))
+			if !ok {
+				t.Fatal("the server's own hash cannot be read")
+			}
+			for _, pass := range []string{"two", strings.Repeat("e", 65), strings.Repeat("f", 129), strings.Repeat("g", 255)} {
+				hash, err := storage.Hash(plugin, pass)
+				if err != nil {
+					t.Fatal(err)
+				}
+				exec("ALTER USER kept@localhost" + identified(s.Engine, plugin, hash))
+				if got := storedHash(t, db, "kept"); got != string(hash) {
+					t.Errorf("the server stored %q for %q", got, hash)
+				}
+				if err := login(t.Context(), s, "kept", pass); err != nil {
+					t.Errorf("%+v, %d bytes: %v", storage, len(pass), err)
+				}
+				if err := login(t.Context(), s, "kept", "one"); !denied(err) {
+					t.Errorf("%+v: the password of before: %v; want access denied", storage, err)
+				}
+			}
+			mark, err := storage.Unmatchable(plugin, "a mark")
+			if err != nil {
+				t.Fatal(err)
+			}
+			exec("ALTER USER kept@localhost" + identified(s.Engine, plugin, mark))
+			if got := storedHash(t, db, "kept"); got != string(mark) {
+				t.Errorf("the server stored %q for the mark %q", got, mark)
+			}
+			for _, pass := range []string{"", "two", "a mark", string(mark)} {
+				if err := login(t.Context(), s, "kept", pass); !denied(err) {
+					t.Errorf("%+v: a mark and the password %q: %v; want access denied", storage, pass, err)
+				}
+			}
+		})
+	})
 }
 
 func TestRefusals(t *testing.T) {

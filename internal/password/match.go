@@ -35,19 +35,16 @@ func Matches(plugin, hash, password string) (bool, error) {
 		return false, nil
 	}
 	var digest []byte
-	switch {
-	case plugin == Native:
+	switch plugin {
+	case Native:
 		digest = nativeDigest(password)
-	case plugin == Ed25519:
-		if digest, err = ed25519Digest(password); err != nil {
-			return false, err
-		}
-	case h.pbkdf2:
-		if digest, err = pbkdf2.Key(sha512.New, password, []byte(h.salt), h.rounds, sha512.Size); err != nil {
-			return false, fmt.Errorf("hash for %s: %w", plugin, err)
-		}
+	case Ed25519:
+		digest, err = ed25519Digest(password)
 	default:
-		digest = []byte(sha256Crypt(password, h.salt, h.rounds))
+		digest, err = h.sha2(password)
+	}
+	if err != nil {
+		return false, fmt.Errorf("hash for %s: %w", plugin, err)
 	}
 	return hmac.Equal(digest, h.digest), nil
 }
@@ -59,10 +56,17 @@ const maxPassword = 256
 
 // parsed is a stored hash taken apart. The digest is of the form that the plugin's function computes.
 type parsed struct {
-	pbkdf2 bool // by PBKDF2-HMAC-SHA512; otherwise by SHA-256 crypt
-	rounds int
-	salt   string // any bytes
-	digest []byte
+	storage Storage // of the SHA-2 plugins
+	salt    string  // any bytes
+	digest  []byte
+}
+
+// sha2 computes the digest that a password has by a SHA-2 plugin with this storage and salt.
+func (h parsed) sha2(password string) ([]byte, error) {
+	if h.storage.PBKDF2 {
+		return pbkdf2.Key(sha512.New, password, []byte(h.salt), h.storage.Rounds, sha512.Size)
+	}
+	return []byte(sha256Crypt(password, h.salt, h.storage.Rounds)), nil
 }
 
 // parse takes a hash apart. Its errors do not repeat the hash.
@@ -100,20 +104,20 @@ func parseCachingSHA2(hash string) (parsed, error) {
 	if err != nil || thousands == 0 {
 		return parsed{}, errors.New("its number of rounds is not three hexadecimal digits above 000")
 	}
-	h := parsed{rounds: int(thousands) * 1000, salt: hash[header : header+saltSize]}
+	h := parsed{storage: Storage{Rounds: int(thousands) * 1000}, salt: hash[header : header+saltSize]}
 	digest := hash[header+saltSize:]
 	switch hash[1] {
 	case 'A':
 		// MySQL stores such hashes if it is told to, and then refuses every login.
-		if h.rounds < cachingRounds || strings.Contains(h.salt, "$") {
-			return parsed{}, fmt.Errorf(`it has fewer than %d rounds or "$" in its salt, which no server makes`, cachingRounds)
+		if h.storage.Rounds < minRounds || strings.Contains(h.salt, "$") {
+			return parsed{}, fmt.Errorf(`it has fewer than %d rounds or "$" in its salt, which no server makes`, minRounds)
 		}
 		if h.digest = []byte(digest); !isCryptDigest(digest) {
 			return parsed{}, errCryptDigest
 		}
 	case 'B':
 		var ok bool
-		h.pbkdf2 = true
+		h.storage.PBKDF2 = true
 		if h.digest, ok = decode(base64.StdEncoding, digest, sha512.Size); !ok {
 			return parsed{}, errors.New("its digest is not 64 bytes of base64")
 		}
@@ -137,7 +141,7 @@ func parseSHA256(hash string) (parsed, error) {
 	if !isCryptDigest(digest) {
 		return parsed{}, errCryptDigest
 	}
-	return parsed{rounds: sha256Rounds, salt: salt, digest: []byte(digest)}, nil
+	return parsed{storage: Storage{Rounds: sha256Rounds}, salt: salt, digest: []byte(digest)}, nil
 }
 
 var errCryptDigest = errors.New("its digest is not 43 characters of crypt(3)")

@@ -21,7 +21,7 @@ var storages = []struct {
 	{"CRYPT5", "5000"}, {"CRYPT5", "10000"}, {"CRYPT5", "23000"}, {"PBKDF2_SHA512", "5000"}, {"PBKDF2_SHA512", "17000"},
 }
 
-// eachStorage runs f under each of the storages that the server has, and leaves its settings as they were.
+// eachStorage runs f under each of the storages that the server has, and sets those of a fresh server.
 func eachStorage(t *testing.T, db *sql.DB, f func()) {
 	t.Helper()
 	set := func(name, value string) bool {
@@ -39,10 +39,10 @@ func eachStorage(t *testing.T, db *sql.DB, f func()) {
 	for _, s := range storages {
 		formats, rounds := set("storage_format", s.format), set("digest_rounds", s.rounds)
 		if formats {
-			defer set("storage_format", "DEFAULT")
+			defer set("storage_format", "CRYPT5")
 		}
 		if rounds {
-			defer set("digest_rounds", "DEFAULT")
+			defer set("digest_rounds", "10000") // not DEFAULT: MySQL 9.7 then answers every new password with 1396
 		}
 		if !formats && s.format != "CRYPT5" || !rounds && s != storages[0] {
 			t.Logf("the server cannot be told %s with %s rounds", s.format, s.rounds)
