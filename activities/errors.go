@@ -229,7 +229,7 @@ func retryAfter(err error) (time.Duration, bool) {
 
 // statement finds what may hold a password or a hash in texts that quote SQL
 // or a DSN.
-var statement = regexp.MustCompile(`(?i)(identified\s.*|\bpassword\s*[=(:].*|\b(set|alter|create)\s+(user|password)\b.*|\bgrant\s.*\sto\s.*|[^\s:@/]+:[^\s@]*@(tcp|unix)?\(.*|0x[0-9a-f]{16,}|\$A\$.*)`)
+var statement = regexp.MustCompile(`(?i)(identified\s.*|\bpassword\s*[=(:].*|\b(set|alter|create)\s+(user|password)\b.*|\bgrant\s.*\sto\s.*|[^\s:@/]+:[^\s@]*@(tcp|unix)?\(.*|0x[0-9a-f]{16,}|\$[AB5]\$.*)`)
 
 // scrub is the text of an error as it may be stored for ever.
 func (t *attempt) scrub(err error) string {

@@ -15,6 +15,8 @@ const (
 		" then run ALTER USER … ACCOUNT UNLOCK"
 	adviseExpired = "run ALTER USER … PASSWORD EXPIRE NEVER if it expired by its age," +
 		" or else set a password with ALTER USER … IDENTIFIED BY and store it in the secret"
+	adviseReset = "if the server has caching_sha2_password_enforce_storage_format = ON, the password is stored in another format than it asks for:" +
+		" set the same password again with ALTER USER … IDENTIFIED BY; otherwise it has expired: " + adviseExpired
 	advisePlugin = "the server has not loaded the plugin that the account logs in with:" +
 		" load it, or run ALTER USER … IDENTIFIED WITH caching_sha2_password (MariaDB: VIA mysql_native_password)" +
 		" and store the new password in the secret"
@@ -90,7 +92,7 @@ var serverVerdicts = map[uint16]verdict{
 	1275: {ErrorDatabase, false, adviseOldClient}, // password in the format of MySQL 4.0
 	1524: {ErrorDatabase, false, advisePlugin},
 	1698: {ErrorAccessDenied, false, ""}, // access denied without a password, or to be a proxy
-	1820: {ErrorAccessDenied, false, adviseExpired},
+	1820: {ErrorAccessDenied, false, adviseReset},
 	1862: {ErrorAccessDenied, false, adviseExpired},
 	1873: {ErrorAccessDenied, false, ""}, // access denied to change the user
 	3118: {ErrorAccessDenied, false, adviseUnlock},

@@ -29,22 +29,25 @@ type bench struct {
 
 func each(t *testing.T, f func(b *bench)) {
 	t.Helper()
-	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
-		b := &bench{T: t, server: s, maria: s.Engine == mysqld.MariaDB}
-		roots, err := s.RootCAs()
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.dialer = &Dialer{RootCAs: roots}
-		if b.root, err = s.Open(s.AdminUser, s.AdminPassword); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { b.root.Close(); b.dialer.Close() })
-		b.admin = b.login(s.AdminUser, s.AdminPassword)
-		b.clean()
-		t.Cleanup(b.clean)
-		f(b)
-	})
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) { f(newBench(t, s)) })
+}
+
+func newBench(t *testing.T, s *mysqld.Server) *bench {
+	t.Helper()
+	b := &bench{T: t, server: s, maria: s.Engine == mysqld.MariaDB}
+	roots, err := s.RootCAs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.dialer = &Dialer{RootCAs: roots}
+	if b.root, err = s.Open(s.AdminUser, s.AdminPassword); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.root.Close(); b.dialer.Close() })
+	b.admin = b.login(s.AdminUser, s.AdminPassword)
+	b.clean()
+	t.Cleanup(b.clean)
+	return b
 }
 
 func (b *bench) endpoint() Endpoint {

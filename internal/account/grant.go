@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/rotate-user/rotate-user/internal/password"
 )
 
 // Create makes a limited account, locked and with a password that nobody knows, or completes one that it made before with
@@ -48,8 +50,7 @@ func (a *Admin) createWith(ctx context.Context, wanted *state, standby, mark str
 		if s.name.User != wanted.name.User {
 			continue
 		}
-		hash, err := a.unmatchable(s.plugin, mark)
-		if !s.name.same(wanted.name) || err != nil || s.hash != hash {
+		if !s.name.same(wanted.name) || !password.IsUnmatchable(s.plugin, s.hash, mark) {
 			return refuse(NotOurs, "an account %s exists already: choose another name for %s", s.name, wanted.name)
 		}
 		now, exists = s, true
@@ -65,7 +66,7 @@ func (a *Admin) createWith(ctx context.Context, wanted *state, standby, mark str
 	}
 	var steps []step
 	if !exists {
-		st, err := a.create(wanted, mark, Name{})
+		st, err := a.create(wanted, mark, nil)
 		if err != nil {
 			return err
 		}

@@ -142,7 +142,7 @@ func (a *Admin) revoke(ctx context.Context, n Name, fence func(context.Context) 
 		if err != nil {
 			return err
 		}
-		hash, err := a.unmatchable(s.plugin, revokedMark(s.name))
+		hash, err := a.unmatchable(s.plugin, revokedMark(s.name), s)
 		if err != nil {
 			return fmt.Errorf("scramble the password of %s: %w", n, err)
 		}

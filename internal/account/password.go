@@ -13,9 +13,10 @@ import (
 )
 
 // create is the step that makes an account, locked, with a password that nobody knows: its hash is made from the mark,
-// and shows later who made the account. The properties are there from the first moment.
-func (a *Admin) create(s *state, mark string, like Name) (step, error) {
-	hash, err := a.unmatchable(s.plugin, mark)
+// and shows later who made the account. The properties are there from the first moment. like, which may be nil, is the
+// other account of the pair.
+func (a *Admin) create(s *state, mark string, like *state) (step, error) {
+	hash, err := a.unmatchable(s.plugin, mark, like)
 	if err != nil {
 		return step{}, fmt.Errorf("mark for %s: %w", s.name, err)
 	}
@@ -32,8 +33,8 @@ func (a *Admin) create(s *state, mark string, like Name) (step, error) {
 		tail += spell(map[string]string{"ATTRIBUTE": attribute})
 	}
 	text := "create " + s.name.String() + ", locked"
-	if like != (Name{}) {
-		text += ", like " + like.String()
+	if like != nil {
+		text += ", like " + like.name.String()
 	}
 	if words := strings.TrimSpace(spell(set)); words != "" {
 		text += ": " + words
@@ -73,6 +74,28 @@ func (a *Admin) usualPlugin() string {
 	return password.CachingSHA2
 }
 
+// storage is how a new hash is stored that takes the place of those of the accounts, each of which may be nil: as the
+// server would store it, with no fewer rounds than they have.
+func (a *Admin) storage(instead ...*state) password.Storage {
+	s := password.Storage{PBKDF2: a.server.pbkdf2()}
+	s.Rounds, _ = strconv.Atoi(a.server.variables["caching_sha2_password_digest_rounds"]) // a number setting, or absent
+	for _, have := range instead {
+		if have == nil {
+			continue
+		}
+		if had, ok := password.StorageOf(have.plugin, have.hash); ok {
+			s.Rounds = max(s.Rounds, had.Rounds)
+		}
+	}
+	return s
+}
+
+// unmatchable is the hash that nothing but the mark tells, stored as that of the accounts is; see storage.
+func (a *Admin) unmatchable(plugin, mark string, instead ...*state) (string, error) {
+	hash, err := a.storage(instead...).Unmatchable(plugin, mark)
+	return string(hash), err
+}
+
 // SetPassword gives the account n a new password for the authentication plugin of the account like, which may be n
 // itself, discards a second password and unlocks the account. The server gets a hash. The session that alters holds the lock
 // on both accounts; fence, which may be nil, is called right before the change and stops it by an error.
@@ -81,13 +104,13 @@ func (a *Admin) SetPassword(ctx context.Context, n, like Name, pw string, fence 
 		return err
 	}
 	// A hash takes as long as the round trips before it is needed; which one is needed is known only after them.
-	likely := a.usualPlugin()
+	likely, storage := a.usualPlugin(), a.storage()
 	var hash []byte
 	var hashErr error
 	var hashing sync.WaitGroup
 	hashing.Go(func() {
 		defer panics.Into(&hashErr)
-		hash, hashErr = password.Hash(likely, pw)
+		hash, hashErr = storage.Hash(likely, pw)
 	})
 	defer hashing.Wait()
 	return a.locked(ctx, []string{n.User, like.User}, func(ctx context.Context) error {
@@ -96,8 +119,8 @@ func (a *Admin) SetPassword(ctx context.Context, n, like Name, pw string, fence 
 			return err
 		}
 		hashing.Wait()
-		if model.plugin != likely {
-			hash, hashErr = password.Hash(model.plugin, pw)
+		if needed := a.storage(s, model); model.plugin != likely || needed != storage {
+			hash, hashErr = needed.Hash(model.plugin, pw)
 		}
 		if errors.Is(hashErr, password.ErrUnsupportedPlugin) {
 			return refuse(NoPassword, "%s logs in by %s, which is no password that can be set: ALTER USER %s to one of the password plugins",

@@ -150,7 +150,7 @@ func (a *Admin) plan(ctx context.Context, p Pair, ps *pairState) (*Plan, error) 
 	}
 	if target == nil {
 		target = &state{name: plan.Standby, plugin: ps.source.plugin, properties: ps.source.properties, rights: map[right]bool{}}
-		st, err := a.create(target, p.Mark, ps.source.name)
+		st, err := a.create(target, p.Mark, ps.source)
 		if err != nil {
 			return nil, err
 		}
@@ -243,10 +243,7 @@ func (a *Admin) check(p Pair, plan *Plan, ps *pairState) (fresh bool, err error)
 	case source.expired:
 		return false, refuse(Expired, "the password of %s is expired: set a new one and store it in the secret", source.name)
 	}
-	if standby != nil {
-		hash, err := a.unmatchable(standby.plugin, p.Mark)
-		fresh = err == nil && hash != "" && standby.hash == hash
-	}
+	fresh = standby != nil && password.IsUnmatchable(standby.plugin, standby.hash, p.Mark)
 	if _, err := password.Unmatchable(source.plugin, "probe"); err != nil {
 		return false, refuse(NoPassword, "%s logs in by %s, which is no password that can be rotated: ALTER USER %s to one of the password plugins",
 			source.name, source.plugin, source.name)
@@ -433,6 +430,11 @@ func (a *Admin) checkExist(ctx context.Context, ps *pairState, rights []right, v
 
 // warn adds what belongs to the source's name, or acts on both accounts alike, and is no part of the comparison.
 func (plan *Plan) warn(ps *pairState, server *server) {
+	if had, ok := password.StorageOf(ps.source.plugin, ps.source.hash); ok && server.variables[storageFormat] != "" && had.PBKDF2 != server.pbkdf2() {
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("the password of %s is not stored in the format that this server now asks for (%s = %s):"+
+			" caching_sha2_password_enforce_storage_format = ON would refuse every statement of the account with error 1820, so rotate twice before you set it",
+			plan.Source, storageFormat, server.variables[storageFormat]))
+	}
 	slices.Sort(ps.source.uses)
 	for _, use := range ps.source.uses {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s, and %s is not the same to it", use, plan.Standby))
@@ -479,13 +481,7 @@ func (a *Admin) defined(ctx context.Context, accounts ...Name) ([]row, error) {
 
 // revoked says that Revoke locked an account, so that its lock is no wish of somebody else's: its hash tells.
 func (a *Admin) revoked(s *state) bool {
-	hash, err := a.unmatchable(s.plugin, revokedMark(s.name))
-	return err == nil && s.hash == hash
+	return password.IsUnmatchable(s.plugin, s.hash, revokedMark(s.name))
 }
 
 func revokedMark(n Name) string { return "revoked " + n.String() }
-
-func (a *Admin) unmatchable(plugin, mark string) (string, error) {
-	hash, err := password.Unmatchable(plugin, mark)
-	return string(hash), err
-}

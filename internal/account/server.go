@@ -37,7 +37,14 @@ var variables = []string{
 	"validate_password_number_count", "validate_password_special_char_count", "validate_password_dictionary_file",
 	"simple_password_check_minimal_length", "simple_password_check_digits", "simple_password_check_letters_same_case",
 	"simple_password_check_other_characters",
+	storageFormat, "caching_sha2_password_digest_rounds",
 }
+
+// storageFormat is how caching_sha2_password stores new passwords, from MySQL 9 on.
+const storageFormat = "caching_sha2_password_storage_format"
+
+// pbkdf2 reports whether caching_sha2_password stores new passwords by PBKDF2.
+func (s *server) pbkdf2() bool { return strings.EqualFold(s.variables[storageFormat], "PBKDF2_SHA512") }
 
 // knowledge is what a session leaves to the next ones of its pool: to read it costs a server more than all else that a
 // rotation reads.
@@ -52,8 +59,9 @@ type knowledge struct {
 const knownFor = time.Minute
 
 // ofPlugin says whether a setting can come and go while the server runs.
-func ofPlugin(variable string) bool {
-	return strings.HasPrefix(variable, "validate_password") || strings.HasPrefix(variable, "simple_password_check")
+func (s *server) ofPlugin(variable string) bool {
+	return strings.HasPrefix(variable, "validate_password") || strings.HasPrefix(variable, "simple_password_check") ||
+		s.mariadb && strings.HasPrefix(variable, "caching_sha2_password") // a part of MySQL
 }
 
 // remember takes over what an earlier session has learned and reads what may have changed since. It answers false when
@@ -66,7 +74,7 @@ func (a *Admin) remember(ctx context.Context) (bool, error) {
 	var columns []string
 	// In order: a server keeps figures of its own for each statement that reads differently.
 	for _, name := range slices.Sorted(maps.Keys(k.server.variables)) {
-		if !ofPlugin(name) {
+		if !k.server.ofPlugin(name) {
 			columns = append(columns, "@@global."+name+" AS "+name)
 		}
 	}
