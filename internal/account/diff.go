@@ -238,12 +238,17 @@ func (d *differ) grantStatic() {
 // forget takes rights away that will be granted anew as far as they are wanted.
 func (d *differ) forget(stale []right) {
 	for _, r := range stale {
-		if r.kind == dynamic {
+		switch r.kind {
+		case dynamic:
 			d.revokeDynamic(r)
-			continue
+		case role: // a REVOKE takes it from both, or a GRANT gives the option to both
+			if d.wants(r) && d.source.rights[r] {
+				d.now.rights[r] = false
+			}
+		default:
+			d.revoke("PROXY", r.on(), r)
+			delete(d.now.rights, r)
 		}
-		d.revoke("PROXY", r.on(), r)
-		delete(d.now.rights, r)
 	}
 }
 

@@ -66,6 +66,9 @@ func (a *Admin) createWith(ctx context.Context, wanted *state, standby, mark str
 	}
 	var steps []step
 	if !exists {
+		if _, err := a.checkLeftovers(ctx, wanted.name); err != nil {
+			return err
+		}
 		st, err := a.create(wanted, mark, nil)
 		if err != nil {
 			return err

@@ -75,6 +75,7 @@ func (a *Admin) findSessions(ctx context.Context, plan *Plan) (err error) {
 type pairState struct {
 	source, standby *state // standby is nil where it does not exist
 	others          []*state
+	memory          *memory // of the source; nil before it is read
 }
 
 func (a *Admin) source(ctx context.Context, p Pair) (*pairState, error) {
@@ -149,6 +150,11 @@ func (a *Admin) plan(ctx context.Context, p Pair, ps *pairState) (*Plan, error) 
 		plan.Digest = source.digest()
 	}
 	if target == nil {
+		uses, err := a.checkLeftovers(ctx, plan.Standby)
+		if err != nil {
+			return nil, err
+		}
+		ps.source.uses = append(ps.source.uses, uses...)
 		target = &state{name: plan.Standby, plugin: ps.source.plugin, properties: ps.source.properties, rights: map[right]bool{}}
 		st, err := a.create(target, p.Mark, ps.source)
 		if err != nil {
@@ -156,6 +162,14 @@ func (a *Admin) plan(ctx context.Context, p Pair, ps *pairState) (*Plan, error) 
 		}
 		plan.steps = append(plan.steps, st)
 	} else if plan.memory, err = a.remembered(ctx, plan.Standby); err != nil {
+		return nil, err
+	}
+	if ps.memory == nil {
+		if ps.memory, err = a.remembered(ctx, plan.Source); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkMemory(ps.source, ps.memory, target, plan.memory, a.server.mariadb); err != nil {
 		return nil, err
 	}
 	plan.steps = append(plan.steps, difference(source, target, plan.memory, plan.powers)...)

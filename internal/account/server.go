@@ -255,6 +255,7 @@ const (
 	errKillDenied       = 1095
 	errPrivilegeNeeded  = 1227
 	errNoSuchGrant      = 1141
+	errUserFailed       = 1396
 	errAccessDeniedToDB = 1044
 )
 

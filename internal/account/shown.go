@@ -18,7 +18,12 @@ import (
 type memory struct {
 	grants   []string        // SHOW GRANTS in a form that two accounts with equal rights have in common, sorted
 	dynamics map[string]bool // the dynamic rights among them, true with grant option
+	roles    map[right]bool  // the roles, true with admin option
+	static   map[right]bool  // the static rights but those on routines; nil if a line of them cannot be read one by one
 	expiry   string          // the rule by which passwords expire; empty for an account expired by hand, which shows none
+	// shared and sharedExpiry are what disagrees with the tables for the other account of the pair in the same way.
+	shared       map[right]bool
+	sharedExpiry bool
 }
 
 // remembered reads what the server shows of an account. Of the properties, the expiry is the one that is known to stay in
@@ -28,13 +33,14 @@ func (a *Admin) remembered(ctx context.Context, n Name) (*memory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("show the grants of %s: %w", n, a.deniedRead(ctx, err))
 	}
-	m := &memory{dynamics: map[string]bool{}}
+	m := &memory{dynamics: map[string]bool{}, roles: map[right]bool{}, static: map[right]bool{}}
 	for _, r := range rows {
 		for _, v := range r {
 			if routineLine.MatchString(v.String) {
 				continue
 			}
 			m.grants = append(m.grants, normalLine(v.String, n))
+			m.note(v.String, n, a.parseGrant)
 			if global := globalLine.FindStringSubmatch(v.String); global != nil && !a.server.mariadb {
 				for name := range strings.SplitSeq(global[1], ",") {
 					if name = strings.TrimSpace(name); !privileges[name] && name != "USAGE" && name != "ALL PRIVILEGES" {
@@ -71,6 +77,98 @@ var (
 	expiryRule = regexp.MustCompile(`PASSWORD EXPIRE (DEFAULT|NEVER|INTERVAL \d+ DAY)`)
 )
 
+// note reads one line of SHOW GRANTS.
+func (m *memory) note(line string, n Name, parse func(string) (map[right]bool, error)) {
+	before, after, ok := strings.Cut(line, " TO "+quoteIdentifier(n.User)+"@"+quoteIdentifier(n.Host))
+	text, grant := strings.CutPrefix(before, "GRANT ")
+	switch {
+	case !ok || !grant || strings.HasPrefix(text, "PROXY "):
+	case strings.HasPrefix(text, "`"):
+		for _, name := range parseNames(text) {
+			m.roles[right{kind: role, a: name.User, b: name.Host}] = strings.Contains(after, " WITH ADMIN OPTION")
+		}
+	case m.static != nil:
+		rights, err := parse(text + option(strings.Contains(after, " WITH GRANT OPTION"), " WITH GRANT OPTION"))
+		if err != nil {
+			m.static = nil
+			return
+		}
+		for r := range rights {
+			if r.kind >= global && r.kind <= columnOf {
+				m.static[r] = true
+			}
+		}
+	}
+}
+
+// disagreements lists what the memory and the tables tell differently of an account.
+func (m *memory) disagreements(s *state, mariadb bool) map[right]bool {
+	all := map[right]bool{}
+	for _, r := range m.stale(s, mariadb) {
+		all[r] = true
+	}
+	if m.static == nil {
+		return all
+	}
+	for r := range s.rights {
+		if r.kind >= global && r.kind <= columnOf && !m.static[r] {
+			all[r] = true
+		}
+	}
+	for r := range m.static {
+		if _, ok := s.rights[r]; !ok {
+			all[r] = true
+		}
+	}
+	return all
+}
+
+// checkMemory refuses a pair that cannot be made equal both in the grant tables and in the server's memory: what the two
+// tell differently of the account in use, and what no statement mends for the standby. It is no matter if they tell the
+// same of both accounts.
+func checkMemory(source *state, inUse *memory, standby *state, m *memory, mariadb bool) error {
+	ofSource, ofStandby := inUse.disagreements(source, mariadb), map[right]bool{}
+	expiry := ""
+	if m != nil {
+		ofStandby = m.disagreements(standby, mariadb)
+		m.shared = map[right]bool{}
+		expiry = m.expiry
+	}
+	for _, side := range []struct {
+		s           *state
+		have, other map[right]bool
+		mends       bool
+	}{{source, ofSource, ofStandby, false}, {standby, ofStandby, ofSource, true}} {
+		var lines []string
+		for _, r := range sorted(side.have) {
+			switch {
+			case side.other[r]:
+				m.shared[r] = true
+			case !side.mends || r.kind >= global && r.kind <= columnOf:
+				line := r.String()
+				if _, ok := side.s.rights[r]; side.s.rights[r] {
+					line += " with " + optionName(r.kind)
+				} else if !ok {
+					line = "no " + line
+				}
+				lines = append(lines, line)
+			}
+		}
+		if side.s == source && inUse.staleExpiry(source) {
+			if inUse.expiry != expiry {
+				lines = append(lines, "PASSWORD EXPIRE "+source.properties["PASSWORD EXPIRE"])
+			} else {
+				m.sharedExpiry = true
+			}
+		}
+		if lines != nil {
+			return refuse(Stale, "the server's memory does not hold what its grant tables say of %s, as after someone wrote to them: %s;"+
+				" FLUSH PRIVILEGES makes the server read the tables again", side.s.name, strings.Join(lines, "; "))
+		}
+	}
+	return nil
+}
+
 // stale lists the rights of an account that the memory does not hold as the tables do, of those kinds where that is known
 // to happen: granting them anew mends it.
 func (m *memory) stale(s *state, mariadb bool) []right {
@@ -88,6 +186,10 @@ func (m *memory) stale(s *state, mariadb bool) []right {
 			if remembered, ok := m.dynamics[r.privilege]; !mariadb && (!ok || remembered != passOn) {
 				rights = append(rights, r)
 			}
+		case role:
+			if remembered, ok := m.roles[r]; !ok || remembered != passOn {
+				rights = append(rights, r)
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.dynamics)) {
@@ -96,12 +198,12 @@ func (m *memory) stale(s *state, mariadb bool) []right {
 			rights = append(rights, r)
 		}
 	}
-	return rights
+	return slices.DeleteFunc(rights, func(r right) bool { return m.shared[r] })
 }
 
 // staleExpiry says whether the memory holds an expiry that has left the table.
 func (m *memory) staleExpiry(s *state) bool {
-	return m.expiry != "" && m.expiry != "PASSWORD EXPIRE "+s.properties["PASSWORD EXPIRE"]
+	return !m.sharedExpiry && m.expiry != "" && m.expiry != "PASSWORD EXPIRE "+s.properties["PASSWORD EXPIRE"]
 }
 
 // normalLine takes a line's grantee and what follows him away, but for the options, and sorts the line's lists, which

@@ -26,11 +26,13 @@ func (a *Admin) Sync(ctx context.Context, p Pair) (*Plan, error) {
 }
 
 func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
+	var inUse *memory // stays as it is, unless a step changes the source
 	for pass := 1; ; pass++ {
 		ps, err := a.source(ctx, p)
 		if err != nil {
 			return done, err
 		}
+		ps.memory = inUse
 		plan, err := a.plan(ctx, p, ps)
 		if err != nil {
 			return done, err
@@ -48,11 +50,8 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 		for _, c := range plan.immediate() {
 			left = append(left, c.Text)
 		}
+		inUse = ps.memory
 		if left == nil {
-			inUse, err := a.remembered(ctx, plan.Source)
-			if err != nil {
-				return done, err
-			}
 			if left = rememberedDifferences(plan.Source, inUse, plan.Standby, plan.memory); left != nil {
 				return done, refuse(Stale, "%s and %s are equal in the grant tables and not in the server's memory, which FLUSH PRIVILEGES may mend: %s",
 					plan.Source, plan.Standby, strings.Join(left, "; "))
@@ -71,11 +70,33 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 			if st.Statement == "" {
 				continue
 			}
-			if err := a.apply(ctx, st); err != nil {
+			if st.shared {
+				inUse = nil
+			}
+			err := a.apply(ctx, st)
+			if e := serverError(err); e != nil && e.Number == errUserFailed && plan.Create && i == 0 {
+				return done, a.notCreated(ctx, plan.Standby, err)
+			}
+			if err != nil {
 				return done, fmt.Errorf("%s (change %d of %d): %w", st.Text, i+1, len(plan.steps), err)
 			}
 		}
 	}
+}
+
+// notCreated says more of a CREATE USER that failed: another session was faster, or the server remembers an account that
+// the look before did not find.
+func (a *Admin) notCreated(ctx context.Context, n Name, err error) error {
+	states, readErr := a.readAccounts(ctx, []string{n.User})
+	if readErr != nil {
+		return fmt.Errorf("create %s: %w", n, err)
+	}
+	for _, s := range states {
+		if s.name.same(n) {
+			return refuse(Busy, "%s was created by another session meanwhile: retry later", n)
+		}
+	}
+	return a.remembers(n)
 }
 
 // immediate are the changes that are made at once, rather than along with the next password.

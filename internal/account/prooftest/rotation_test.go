@@ -151,6 +151,11 @@ func (r *rotator) rotate(t tester, source, standby name, owned bool) *account.Pl
 	defer a.Close()
 	mark := len(w.sent(t, r.admin))
 	planned, err := a.Plan(ctx, pair)
+	if r.surprises && err != nil && strings.Contains(err.Error(), "FLUSH PRIVILEGES") {
+		must(t, w.conn, "FLUSH PRIVILEGES")
+		before = mustForm(t, w.conn, engine, source)
+		planned, err = a.Plan(ctx, pair)
+	}
 	if err != nil {
 		t.Fatalf("plan: %v", err)
 	}

@@ -1,0 +1,94 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// What is left of an account that was removed with DELETE is found before CREATE USER, which it would stop, or whose
+// account would have it. The statements of the refusal remove it.
+func TestLeftovers(t *testing.T) {
+	tests := []struct {
+		name, engine string
+		grants       []string // rights of app_clone before it is deleted
+		remembered   bool     // the server was not told to read the tables again
+		says         string   // empty: not refused
+	}{
+		{"database", "", []string{"GRANT SELECT ON shop.* TO app_clone"}, false, "rows for it in mysql.db,"},
+		{"table", "", []string{"GRANT SELECT ON shop.orders TO app_clone"}, false, "rows for it in mysql.tables_priv,"},
+		{"column", "", []string{"GRANT SELECT (id) ON shop.orders TO app_clone"}, false, "rows for it in mysql.columns_priv, mysql.tables_priv,"},
+		{"routine", "", []string{"GRANT EXECUTE ON PROCEDURE shop.close TO app_clone"}, false, "rows for it in mysql.procs_priv,"},
+		{"proxy", "", []string{"GRANT PROXY ON other TO app_clone"}, false, "rows for it in mysql.proxies_priv,"},
+		{"dynamic", "mysql", []string{"GRANT BACKUP_ADMIN ON *.* TO app_clone"}, false, "rows for it in mysql.global_grants,"},
+		{"role", "mysql", []string{"GRANT r1 TO app_clone", "SET DEFAULT ROLE r1 TO app_clone"}, false, "rows for it in mysql.default_roles, mysql.role_edges,"},
+		{"role", "mariadb", []string{"GRANT r1 TO app_clone"}, false, "rows for it in mysql.roles_mapping,"},
+		{"is a role", "mysql", []string{"GRANT app_clone TO other"}, false, "rows for it in mysql.role_edges,"},
+		{"memory", "", nil, true, "the server remembers it"},
+		{"others may be it", "", []string{"GRANT PROXY ON app_clone TO other"}, false, ""},
+		{"nothing", "", nil, false, ""},
+	}
+	each(t, func(b *bench) {
+		ctx := context.Background()
+		outer := b.T
+		table := "mysql.user"
+		if b.maria {
+			table = "mysql.global_priv"
+		}
+		for _, tt := range tests {
+			if tt.engine != "" && tt.engine != b.server.Engine {
+				continue
+			}
+			outer.Run(tt.name, func(t *testing.T) {
+				b.T = t
+				defer func() { b.T = outer }()
+				b.clean()
+				b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE USER app_clone", "CREATE USER other", "CREATE ROLE r1")
+				b.exec(tt.grants...)
+				b.exec("DELETE FROM " + table + " WHERE User = 'app_clone'")
+				if !tt.remembered {
+					b.exec("FLUSH PRIVILEGES")
+				}
+				if tt.says == "" {
+					plan, err := b.admin.Plan(ctx, pair)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if len(tt.grants) > 0 && !slices.ContainsFunc(plan.Warnings, func(w string) bool {
+						return strings.HasPrefix(w, "'other'@'%' may be a proxy of 'app_clone'@'%'")
+					}) {
+						t.Errorf("no warning of a proxy in %q", plan.Warnings)
+					}
+					b.rotate(pair)
+					return
+				}
+				before := b.everything()
+				_, planErr := b.admin.Plan(ctx, pair)
+				_, syncErr := b.admin.Sync(ctx, pair)
+				createErr := b.admin.Create(ctx, Name{"app_clone", "%"}, "app_clone_clone", nil, "mark")
+				for _, err := range []error{planErr, syncErr, createErr} {
+					r, ok := errors.AsType[*Refusal](err)
+					if !ok || r.Reason != Leftovers || r.Retry || !strings.Contains(err.Error(), tt.says) {
+						t.Fatalf("got %v, want a refusal that says %q", err, tt.says)
+					}
+				}
+				if diff := cmp.Diff(before, b.everything()); diff != "" {
+					t.Errorf("a refusal wrote (-before +after):\n%s", diff)
+				}
+				_, statements, _ := strings.Cut(syncErr.Error(), ": ")
+				if i := strings.LastIndex(syncErr.Error(), ": "); i >= 0 {
+					statements = syncErr.Error()[i+2:]
+				}
+				b.exec(strings.Split(statements, "; ")...)
+				b.rotate(pair)
+				if rows := b.rows("SHOW GRANTS FOR app_clone"); len(rows) != 1 {
+					t.Errorf("the new account has %v", rows)
+				}
+			})
+		}
+	})
+}
