@@ -32,10 +32,18 @@ func (a *Admin) mayDrop(ctx context.Context, n Name) error {
 			account = append(account, s)
 		}
 	}
-	if lacking := p.lackingToChange(account...); len(lacking) > 0 {
+	lacking := p.lackingToChange(account...)
+	definer, err := a.lackingToDropDefiner(ctx, p, n)
+	if err != nil {
+		return err
+	}
+	if definer != "" {
+		lacking = append(lacking, definer)
+	}
+	if lacking != nil {
 		return refuse(MissingRight, "administrator %s lacks what locking and dropping %s takes: %s", a.name, n, strings.Join(lacking, "; "))
 	}
-	return a.checkDefiner(ctx, p, n)
+	return nil
 }
 
 // mayWrite refuses a server that takes no changes, and an account that is never changed.
@@ -47,24 +55,6 @@ func (a *Admin) mayWrite(ctx context.Context, n Name) error {
 		return err
 	}
 	return a.checkChangeable(n)
-}
-
-// checkDefiner refuses an account that is the definer of objects and so cannot be dropped. MySQL asks for a right of its
-// own, whose name has changed.
-func (a *Admin) checkDefiner(ctx context.Context, p *powers, n Name) error {
-	if !a.server.keepsDefiners() || p.dynamic("ALLOW_NONEXISTENT_DEFINER") || p.dynamic("SET_USER_ID") {
-		return nil
-	}
-	rows, err := a.defined(ctx, n)
-	if err != nil || len(rows) == 0 {
-		return err
-	}
-	var objects []string
-	for _, r := range rows {
-		objects = append(objects, r.text("n")+" "+r.text("kind"))
-	}
-	return refuse(MissingRight, "%s is the definer of %s, and administrator %s may not drop it: give them another definer,"+
-		" or GRANT ALLOW_NONEXISTENT_DEFINER (SET_USER_ID before MySQL 8.2) ON *.* TO %s and leave them without one", n, strings.Join(objects, ", "), a.name, a.name)
 }
 
 // Lock, Unlock, Drop and Revoke change one account under the server's lock on it. fence, which may be nil, is called under

@@ -55,20 +55,12 @@ func (a *Admin) Plan(ctx context.Context, p Pair) (plan *Plan, err error) {
 		if plan, err = a.plan(ctx, p, source); err != nil {
 			return err
 		}
-		return a.findSessions(ctx, plan)
+		return a.lookAround(ctx, plan)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return plan, a.warnDefiner(ctx, plan)
-}
-
-// findSessions adds to a plan who is logged in as the standby.
-func (a *Admin) findSessions(ctx context.Context, plan *Plan) (err error) {
-	if plan.SessionsKnown = true; !plan.Create {
-		plan.Sessions, plan.SessionsKnown, err = a.sessions(ctx, plan.Standby.User, plan.powers)
-	}
-	return err
+	return plan, nil
 }
 
 // pairState is a pair as it was read.
@@ -458,39 +450,6 @@ func (plan *Plan) warn(ps *pairState, server *server) {
 	} else if v := ps.source.properties["PASSWORD EXPIRE"]; strings.HasPrefix(v, "INTERVAL") {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("passwords of %s expire (%s): rotate at least twice in that time", ps.source.name, v))
 	}
-}
-
-// warnDefiner counts the objects whose definer is either account.
-func (a *Admin) warnDefiner(ctx context.Context, plan *Plan) error {
-	rows, err := a.defined(ctx, plan.Source, plan.Standby)
-	if err != nil {
-		return err
-	}
-	for _, r := range rows {
-		plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s is the definer of %s %s: they stay with that name, and need it to exist",
-			parseName(r.text("definer")), r.text("n"), r.text("kind")))
-	}
-	return nil
-}
-
-// defined counts the objects of each kind whose definer is one of the accounts, of those that the administrator may see.
-func (a *Admin) defined(ctx context.Context, accounts ...Name) ([]row, error) {
-	var definers, parts []string
-	for _, n := range accounts {
-		definers = append(definers, n.User+"@"+n.Host)
-	}
-	for _, table := range []string{"ROUTINES", "VIEWS", "TRIGGERS", "EVENTS"} {
-		if a.server.mariadb && (table == "VIEWS" || table == "TRIGGERS") {
-			continue // they are files there, and all of them would be opened
-		}
-		parts = append(parts, "SELECT '"+strings.ToLower(table)+"' AS kind, CAST(DEFINER AS BINARY) AS definer, COUNT(*) AS n FROM information_schema."+
-			table+" WHERE DEFINER IN "+quoteValues(definers)+" GROUP BY DEFINER")
-	}
-	rows, err := a.query(ctx, strings.Join(parts, " UNION ALL "))
-	if err != nil {
-		return nil, fmt.Errorf("look for objects by their definer: %w", err)
-	}
-	return rows, nil
 }
 
 // revoked says that Revoke locked an account, so that its lock is no wish of somebody else's: its hash tells.

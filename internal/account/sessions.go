@@ -16,45 +16,35 @@ type Session struct {
 	Count   int
 }
 
-// sessions counts the connections that are logged in as a user, on this server alone. known is false if the administrator
-// may not see other users' connections, which the server itself would answer with none. It reads the administrator's powers
-// if they are not given.
-func (a *Admin) sessions(ctx context.Context, user string, p *powers) (sessions []Session, known bool, err error) {
-	view, err := a.sessionsView(ctx, p)
-	if err != nil || view == "" {
-		return nil, false, err
-	}
-	query := "SELECT HOST AS host, '' AS program, COUNT(*) AS n FROM information_schema.PROCESSLIST" +
-		" WHERE USER = " + quoteValue(user) + " AND ID <> CONNECTION_ID() GROUP BY 1 ORDER BY 1"
+// sessionsQuery counts the connections that are logged in as a user, on this server alone, by host and program, which are
+// columns a and b of an answer of four columns.
+func sessionsQuery(user, view string) string {
 	if view == threads {
-		query = "SELECT t.PROCESSLIST_HOST AS host, COALESCE(p.ATTR_VALUE, '') AS program, COUNT(*) AS n" +
+		return "SELECT 'session' AS kind, CAST(t.PROCESSLIST_HOST AS BINARY) AS a, CAST(p.ATTR_VALUE AS BINARY) AS b, COUNT(*) AS n" +
 			" FROM performance_schema.threads t LEFT JOIN performance_schema.session_connect_attrs p" +
 			" ON p.PROCESSLIST_ID = t.PROCESSLIST_ID AND p.ATTR_NAME = 'program_name'" +
 			" WHERE t.TYPE = 'FOREGROUND' AND t.PROCESSLIST_USER = " + quoteValue(user) +
-			" AND t.PROCESSLIST_ID <> CONNECTION_ID() GROUP BY 1, 2 ORDER BY 1, 2"
+			" AND t.PROCESSLIST_ID <> CONNECTION_ID() GROUP BY 2, 3"
 	}
-	rows, err := a.query(ctx, query)
-	if err != nil {
-		return nil, false, fmt.Errorf("look who is logged in as %s: %w", quoteUser(user), err)
+	return "SELECT 'session' AS kind, CAST(HOST AS BINARY) AS a, NULL AS b, COUNT(*) AS n FROM information_schema.PROCESSLIST" +
+		" WHERE USER = " + quoteValue(user) + " AND ID <> CONNECTION_ID() GROUP BY 2"
+}
+
+// addSession counts a row of such an answer.
+func (p *Plan) addSession(r row) {
+	s := Session{Host: r.text("a"), Program: r.text("b")}
+	if host, _, err := net.SplitHostPort(s.Host); err == nil {
+		s.Host = host
 	}
-	counts := map[Session]int{}
-	var order []Session
-	for _, r := range rows {
-		s := Session{Host: r.text("host"), Program: r.text("program")}
-		if host, _, err := net.SplitHostPort(s.Host); err == nil {
-			s.Host = host
+	n, _ := strconv.Atoi(r.text("n")) // a count
+	for i := range p.Sessions {
+		if have := &p.Sessions[i]; have.Host == s.Host && have.Program == s.Program {
+			have.Count += n
+			return
 		}
-		if counts[s] == 0 {
-			order = append(order, s)
-		}
-		n, _ := strconv.Atoi(r.text("n")) // a count
-		counts[s] += n
 	}
-	for _, s := range order {
-		s.Count = counts[s]
-		sessions = append(sessions, s)
-	}
-	return sessions, true, nil
+	s.Count = n
+	p.Sessions = append(p.Sessions, s)
 }
 
 // threads is the view of sessions that tells programs too, and asks for SELECT rather than for PROCESS.

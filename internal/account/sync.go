@@ -39,7 +39,7 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 		}
 		if done == nil {
 			done = plan
-			if err := a.findSessions(ctx, done); err != nil {
+			if err := a.lookAround(ctx, done); err != nil {
 				return nil, err
 			}
 		} else {
