@@ -25,6 +25,10 @@ type Deletion struct {
 	// and the other one of the pair where AWSPREVIOUS or the workflow names it.
 	Accounts             []account.Name `json:"Accounts"`
 	RecoveryWindowInDays int            `json:"RecoveryWindowInDays"`
+	// Definers are objects that need the accounts to exist, as far as the
+	// administrator sees them. Their accounts stay locked, unless Force drops them.
+	Definers []string `json:"Definers,omitempty"`
+	Force    bool     `json:"Force,omitempty"`
 }
 
 // FindAccounts reads, before anything is changed, which accounts go with a
@@ -90,6 +94,11 @@ func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (resul
 			return Deletion{}, err
 		}
 	}
+	definers, err := admin.Definers(ctx, result.Accounts...)
+	if err != nil {
+		return Deletion{}, err
+	}
+	result.Definers = lines(definers)
 	return result, nil
 }
 
@@ -163,9 +172,15 @@ func (a *Activities) UnlockAccounts(ctx context.Context, in Deletion) error {
 	return a.each(ctx, in, "unlocked", (*account.Admin).Unlock)
 }
 
-// DropAccounts drops them, as many as it can.
+// DropAccounts drops them, as many as it can. Without Force it keeps the definers
+// of objects, which break without them.
 func (a *Activities) DropAccounts(ctx context.Context, in Deletion) error {
-	return a.each(ctx, in, "dropped", (*account.Admin).Drop)
+	return a.each(ctx, in, "dropped", func(admin *account.Admin, ctx context.Context, n account.Name, fence func(context.Context) error) error {
+		if !in.Force {
+			fence = admin.KeepDefiner(n, fence)
+		}
+		return admin.Drop(ctx, n, fence)
+	})
 }
 
 func (a *Activities) each(ctx context.Context, in Deletion, done string, do func(*account.Admin, context.Context, account.Name, func(context.Context) error) error) (err error) {

@@ -496,6 +496,16 @@ func TestCommands(t *testing.T) {
 			DeletionDate: now.AddDate(0, 0, 7),
 			Deletion:     activities.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}, {User: "app_clone", Host: "%"}}},
 		}}},
+		{"delete-definers", "delete --secret-id shop/app --force", fake{deletion: workflows.DeletionState{
+			DeletionDate: now.AddDate(0, 0, 30),
+			Deletion: activities.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}}, Force: true,
+				Definers: []string{"view shop.v of 'app'@'%'", "and 3 more"}},
+		}}},
+		{"delete-kept", "delete --secret-id shop/app", fake{deletion: workflows.DeletionState{
+			DeletionDate: now.AddDate(0, 0, 30),
+			Deletion: activities.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}},
+				Definers: []string{"view shop.v of 'app'@'%'"}},
+		}}},
 		{"delete-failed", "delete --secret-id shop/app", fake{results: map[string]any{"DeleteUserWorkflow": refusal("SecretsManager", "no such secret")}}},
 		{"delete-not-locked", "delete --secret-id shop/app", fake{deletion: workflows.DeletionState{Error: "db:3306 does not answer"}}},
 		{"delete-again", "delete --secret-id shop/app", fake{running: true}},

@@ -96,7 +96,17 @@ func (v deletionView) text(w io.Writer) {
 	for _, n := range v.state.Deletion.Accounts {
 		fmt.Fprintf(w, "  %s on %s is locked\n", plaintext.Line(n.String()), v.state.Deletion.Server)
 	}
-	fmt.Fprintf(w, "\nThey are dropped when the recovery window has passed, %s.\nTo keep the secret, run: aws secretsmanager restore-secret --secret-id %s\n",
+	if definers := v.state.Deletion.Definers; len(definers) > 0 {
+		if v.state.Deletion.Force {
+			fmt.Fprint(w, "\nThese break when their definer is dropped:\n")
+		} else {
+			fmt.Fprint(w, "\nTheir definer stays locked, rather than being dropped, until they have another one:\n")
+		}
+		for _, d := range definers {
+			fmt.Fprintf(w, "  %s\n", plaintext.Line(d))
+		}
+	}
+	fmt.Fprintf(w, "\nThe accounts are dropped when the recovery window has passed, %s.\nTo keep the secret, run: aws secretsmanager restore-secret --secret-id %s\n",
 		date(v.state.DeletionDate, v.now), v.secretID)
 }
 

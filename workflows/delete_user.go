@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -18,7 +19,11 @@ type DeleteUserInput struct {
 	// 30 by default, as Secrets Manager.
 	RecoveryWindowInDays int    `json:"RecoveryWindowInDays,omitempty"`
 	CloneUsername        string `json:"CloneUsername,omitempty"`
-	ActivityTaskQueue    string `json:"ActivityTaskQueue,omitempty"`
+	// Force drops the accounts even if they are the definers of views, triggers,
+	// routines or events, which break without them. Otherwise such an account stays
+	// locked, and is dropped when its objects have another definer.
+	Force             bool   `json:"Force,omitempty"`
+	ActivityTaskQueue string `json:"ActivityTaskQueue,omitempty"`
 
 	typed typed
 }
@@ -126,6 +131,13 @@ func (s *DeletionState) describe(ctx workflow.Context, fate activities.SecretFat
 	case activities.SecretRestored:
 		text = fmt.Sprintf("Secret %s was restored; its accounts are being unlocked.", secret)
 	}
+	if n := len(s.Deletion.Definers); n > 0 && fate != activities.SecretRestored {
+		verb := "Accounts stay locked, rather than being dropped, as long as they are the definers of"
+		if s.Deletion.Force {
+			verb = "These break when their definers are dropped"
+		}
+		text += fmt.Sprintf("\n\n%s: %s", verb, plaintext.Code(strings.Join(s.Deletion.Definers, ", ")))
+	}
 	if s.Error != "" {
 		text += fmt.Sprintf("\n\n**failed**, and tried again every five minutes: %s", plaintext.Code(s.Error))
 	}
@@ -151,7 +163,7 @@ func deleteSecret(ctx workflow.Context, input DeleteUserInput) (*DeletionState, 
 		tell(ctx, input.SecretID, PauseUpdate, state.Deletion)
 	}
 	if err == nil {
-		state.Deletion.RecoveryWindowInDays = input.window()
+		state.Deletion.RecoveryWindowInDays, state.Deletion.Force = input.window(), input.Force
 		err = workflow.ExecuteActivity(ctx, "DeleteSecret", state.Deletion).Get(ctx, &state.DeletionDate)
 	}
 	if err != nil {

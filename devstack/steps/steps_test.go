@@ -803,6 +803,49 @@ func TestADeletionDoesWhatItCanWithEachAccount(t *testing.T) {
 	})
 }
 
+// Objects need the account that is their definer. It stays locked until they have another one, or the deletion is forced.
+func TestADefinerIsNotDropped(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		schema := l.definer()
+		l.sql("GRANT EXECUTE ON " + schema + ".* TO " + l.user)
+		d := l.deletion()
+		if len(d.Definers) != 1 || !strings.Contains(d.Definers[0], schema+".pay") {
+			t.Errorf("the deletion names %q: want the procedure", d.Definers)
+		}
+		if _, err := l.env.ExecuteActivity("LockAccounts", d); err != nil {
+			t.Fatal(err)
+		}
+		drop := func(d activities.Deletion) error { _, err := l.env.ExecuteActivity("DropAccounts", d); return err }
+		err := drop(d)
+		var app *temporal.ApplicationError
+		if !errors.As(err, &app) || app.Type() != account.Definer || !app.NonRetryable() || !strings.Contains(app.Message(), schema+".pay") ||
+			!strings.Contains(app.Message(), "another definer") {
+			t.Errorf("the drop is answered by %v", err)
+		}
+		if got := l.locked(); !slices.Contains(got, l.user) {
+			t.Errorf("locked are %v: want the definer among them", got)
+		}
+		l.sql("CALL " + schema + ".pay()") // as its definer, which is locked
+		l.sql("DROP PROCEDURE " + schema + ".pay")
+		l.sql("CREATE DEFINER=" + l.user + "@'%' VIEW " + schema + ".v AS SELECT 1 AS one")
+		if err := drop(d); err == nil || !strings.Contains(err.Error(), "view "+schema+".v") {
+			t.Errorf("the drop of a view's definer is answered by %v", err)
+		}
+		d.Force = true
+		if err := drop(d); err != nil {
+			t.Errorf("a forced drop: %v", err)
+		}
+		if got := l.accounts(l.user); len(got) != 0 {
+			t.Errorf("%v is left", got)
+		}
+		d.Force = false
+		if err := drop(d); err != nil {
+			t.Errorf("when the account is gone: %v", err)
+		}
+	})
+}
+
 func TestTheDropOfADefinerNamesTheRight(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		if s.Engine != mysqld.MySQL {

@@ -101,6 +101,36 @@ func (a *Admin) Definers(ctx context.Context, accounts ...Name) ([]string, error
 	return objects, nil
 }
 
+// KeepDefiner returns a fence for Drop that refuses an account which objects need to exist, and otherwise calls fence, which
+// may be nil.
+func (a *Admin) KeepDefiner(n Name, fence func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		names, err := a.Exists(ctx, n.User)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(names, n.same) {
+			objects, err := a.Definers(ctx, n)
+			if err != nil {
+				return err
+			}
+			if len(objects) > 0 {
+				return refuse(Definer, "%s stays locked instead of being dropped, because these need their definer to exist: %s;"+
+					" give them another definer, after which it is dropped, or DROP USER %s", n, firstTen(objects), n)
+			}
+		}
+		return pass(ctx, fence)
+	}
+}
+
+// firstTen lists at most ten of them, and counts the rest.
+func firstTen(all []string) string {
+	if len(all) > 10 {
+		all = append(all[:10:10], fmt.Sprintf("and %d more", len(all)-10))
+	}
+	return strings.Join(all, ", ")
+}
+
 // lackingToDropDefiner says what the administrator needs to drop an account that is the definer of objects, and has not.
 // MySQL asks for a right of its own, whose name has changed.
 func (a *Admin) lackingToDropDefiner(ctx context.Context, p *powers, n Name) (string, error) {
@@ -111,9 +141,5 @@ func (a *Admin) lackingToDropDefiner(ctx context.Context, p *powers, n Name) (st
 	if err != nil || len(objects) == 0 {
 		return "", err
 	}
-	if len(objects) > 10 {
-		objects = append(objects[:10:10], fmt.Sprintf("%d more", len(objects)-10))
-	}
-	return fmt.Sprintf("ALLOW_NONEXISTENT_DEFINER (SET_USER_ID before MySQL 8.2) on *.*, unless these are given another definer: %s",
-		strings.Join(objects, ", ")), nil
+	return "ALLOW_NONEXISTENT_DEFINER (SET_USER_ID before MySQL 8.2) on *.*, unless these are given another definer: " + firstTen(objects), nil
 }

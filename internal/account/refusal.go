@@ -36,6 +36,7 @@ const (
 	BadGrant         = "BadGrant"         // a grant for a new account that cannot be understood
 	Unsupported      = "Unsupported"      // a server too old
 	Busy             = "Busy"             // another session is changing the account
+	Definer          = "Definer"          // objects need the account to exist
 	Leftovers        = "Leftovers"        // rows of an account that was deleted from the table of accounts
 	Stale            = "Stale"            // the server's memory does not hold what its grant tables say
 )
