@@ -149,7 +149,9 @@ func judge(err error) verdict {
 		return verdict{ErrorUnknown, true, ""}
 	case errors.As(err, &handshake), errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid), errors.As(err, &alert), errors.Is(err, mysql.ErrNoTLS):
 		return verdict{ErrorTLS, false, "give the worker the authority of the server's certificate with --tls-ca-file, and name the host as the certificate does"}
-	case errors.Is(err, mysql.ErrCleartextPassword), errors.Is(err, mysql.ErrNativePassword), errors.Is(err, mysql.ErrOldPassword), errors.Is(err, mysql.ErrUnknownPlugin), errors.Is(err, mysql.ErrOldProtocol):
+	case errors.Is(err, mysql.ErrUnknownPlugin):
+		return verdict{ErrorDatabase, false, adviseUnknownPlugin}
+	case errors.Is(err, mysql.ErrCleartextPassword), errors.Is(err, mysql.ErrNativePassword), errors.Is(err, mysql.ErrOldPassword), errors.Is(err, mysql.ErrOldProtocol):
 		return verdict{ErrorDatabase, false, ""}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, mysql.ErrMalformPkt),
 		errors.Is(err, mysql.ErrPktSync), errors.Is(err, mysql.ErrPktSyncMul), errors.Is(err, mysql.ErrBusyBuffer), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),

@@ -22,6 +22,10 @@ const (
 		" and store the new password in the secret"
 	adviseOldClient = "the account logs in by a method that the worker's driver does not know, or it does not exist:" +
 		" run ALTER USER … IDENTIFIED WITH caching_sha2_password (MariaDB: VIA mysql_native_password)"
+	adviseUnknownPlugin = "the worker's driver does not know the plugin that the account logs in with" +
+		" (parsec, for one, which only MariaDB's Connector/J 3.5, npm mariadb and the mariadb client 11.8 know):" +
+		" run ALTER USER … IDENTIFIED WITH caching_sha2_password (MariaDB: VIA ed25519, or mysql_native_password for clients without it)" +
+		" and store the new password in the secret"
 	adviseConnections = "all connections of the server are in use (max_connections)"
 	adviseLimit       = "the account has reached one of its limits: end some of its sessions, wait for the next hour," +
 		" or raise the limit with ALTER USER … WITH"

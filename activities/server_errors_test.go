@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -112,6 +113,15 @@ func TestServerErrorsSayWhatHelps(t *testing.T) {
 			if !strings.Contains(got.Message(), says) {
 				t.Errorf("error %d: %q does not say %q", tt.number, got.Message(), says)
 			}
+		}
+	}
+}
+
+func TestAPluginThatTheDriverDoesNotKnow(t *testing.T) {
+	got := atEdge(fmt.Errorf("log in as 'app': %w", mysql.ErrUnknownPlugin))
+	for _, says := range []string{"'app'", "parsec", "IDENTIFIED WITH caching_sha2_password", "VIA ed25519"} {
+		if !got.NonRetryable() || !strings.Contains(got.Message(), says) {
+			t.Errorf("%q, final %t: want it final, and to say %q", got.Message(), got.NonRetryable(), says)
 		}
 	}
 }

@@ -213,7 +213,7 @@ func (l *lab) mustLogIn(label, user string) {
 		l.Fatal(err)
 	}
 	defer db.Close()
-	if err := db.PingContext(l.Context()); err != nil {
+	if err := db.QueryRowContext(l.Context(), "SELECT 1").Scan(new(int)); err != nil { // a ping proves less
 		l.Errorf("%s does not log in: %v", label, err)
 	}
 }

@@ -61,6 +61,43 @@ func TestPassword(t *testing.T) {
 	})
 }
 
+// The standby's password is for the plugin of the account in use, whatever either had before.
+func TestPasswordFollowsThePlugin(t *testing.T) {
+	each(t, func(b *bench) {
+		ctx := context.Background()
+		plugins := map[string]string{"sha256_password": "IDENTIFIED WITH sha256_password BY 'Aa1-first'", "caching_sha2_password": "IDENTIFIED WITH caching_sha2_password BY 'Aa1-first'"}
+		if b.maria {
+			if _, err := b.root.ExecContext(ctx, "INSTALL SONAME 'auth_ed25519'"); err != nil && !strings.Contains(err.Error(), "already") {
+				b.Fatal(err)
+			}
+			plugins = map[string]string{"ed25519": "IDENTIFIED VIA ed25519 USING PASSWORD('Aa1-first')", "mysql_native_password": "IDENTIFIED VIA mysql_native_password USING PASSWORD('Aa1-first')"}
+		}
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "GRANT SELECT ON shop.* TO app")
+		b.rotate(pair)
+		for range 2 { // from each plugin to the other
+			for plugin, clause := range plugins {
+				b.exec("ALTER USER app " + clause)
+				b.rotate(owned(pair))
+				for _, r := range b.rows("SELECT User, plugin FROM mysql.user WHERE User LIKE 'app%'") {
+					if r[1] != plugin {
+						b.Errorf("%s logs in by %s, want %s", r[0], r[1], plugin)
+					}
+				}
+				if _, err := b.dialer.Login(ctx, b.endpoint(), "app_clone", secret); err != nil {
+					b.Errorf("%s: %v", plugin, err)
+				}
+				if _, err := b.dialer.Login(ctx, b.endpoint(), "app_clone", "Aa1-first"); err == nil {
+					b.Errorf("%s: the password of before logs in", plugin)
+				}
+				b.rotate(back(pair)) // and onto the other account
+				if _, err := b.dialer.Login(ctx, b.endpoint(), "app", secret); err != nil {
+					b.Errorf("%s, the next rotation: %v", plugin, err)
+				}
+			}
+		}
+	})
+}
+
 // A session that loses its account's lock to another must wait for it.
 func TestPasswordBusy(t *testing.T) {
 	each(t, func(b *bench) {

@@ -123,8 +123,7 @@ func (a *Admin) SetPassword(ctx context.Context, n, like Name, pw string, fence 
 			hash, hashErr = needed.Hash(model.plugin, pw)
 		}
 		if errors.Is(hashErr, password.ErrUnsupportedPlugin) {
-			return refuse(NoPassword, "%s logs in by %s, which is no password that can be set: ALTER USER %s to one of the password plugins",
-				model.name, model.plugin, model.name)
+			return a.refusePlugin(model)
 		} else if hashErr != nil {
 			return fmt.Errorf("password of %s: %w", n, hashErr)
 		}

@@ -251,8 +251,7 @@ func (a *Admin) check(p Pair, plan *Plan, ps *pairState) (fresh bool, err error)
 	}
 	fresh = standby != nil && password.IsUnmatchable(standby.plugin, standby.hash, p.Mark)
 	if _, err := password.Unmatchable(source.plugin, "probe"); err != nil {
-		return false, refuse(NoPassword, "%s logs in by %s, which is no password that can be rotated: ALTER USER %s to one of the password plugins",
-			source.name, source.plugin, source.name)
+		return false, a.refusePlugin(source)
 	}
 	if source.certificate && len(a.dialer.Certificates) == 0 {
 		return false, refuse(CertificateAsked, "%s has REQUIRE %s: configure a client certificate, or nobody can prove that its clone logs in",
@@ -303,6 +302,23 @@ func (a *Admin) check(p Pair, plan *Plan, ps *pairState) (fresh bool, err error)
 		}
 	}
 	return fresh, nil
+}
+
+// refusePlugin refuses an account that logs in by something else than a password of which a hash can be made.
+func (a *Admin) refusePlugin(s *state) error {
+	if s.plugin == "parsec" {
+		return refuse(NoPassword, "%s logs in by parsec, which of all clients only MariaDB Connector/J 3.5, npm mariadb and MariaDB's own client 11.8 know."+
+			" The worker's driver does not, so it could prove no password: run ALTER USER %s IDENTIFIED VIA ed25519 USING PASSWORD('…'),"+
+			" or VIA mysql_native_password for clients without ed25519, and store that password in the secret", s.name, s.name)
+	}
+	clause := "IDENTIFIED WITH " + password.CachingSHA2 + " BY '…'"
+	if a.server.mariadb {
+		clause = "IDENTIFIED VIA ed25519 USING PASSWORD('…'), or VIA mysql_native_password"
+	} else if a.usualPlugin() == password.Native {
+		clause = "IDENTIFIED WITH " + password.Native + " BY '…'"
+	}
+	return refuse(NoPassword, "%s logs in by %s, which is not a password that can be rotated: run ALTER USER %s %s, and store that password in the secret",
+		s.name, s.plugin, s.name, clause)
 }
 
 // checkChangeable refuses accounts that are never changed.

@@ -44,6 +44,8 @@ func TestRefuse(t *testing.T) {
 		{name: "administrator", pair: Pair{Source: Name{"adminuser", "localhost"}, Standby: "x", Mark: "m"}, reason: Administrator, says: "adminuser"},
 		{name: "onto the administrator", statements: []string{"CREATE USER app@localhost"}, pair: Pair{Source: Name{"app", "localhost"}, Standby: "adminuser", Mark: "m", Owned: true}, reason: Administrator, says: "adminuser"},
 		{name: "socket", engine: "mariadb", statements: []string{"ALTER USER app IDENTIFIED VIA unix_socket"}, pair: pair, reason: NoPassword, says: "unix_socket"},
+		{name: "parsec", engine: "mariadb", statements: []string{"UPDATE mysql.global_priv SET Priv = JSON_SET(Priv, '$.plugin', 'parsec') WHERE User = 'app'"},
+			pair: pair, reason: NoPassword, says: "IDENTIFIED VIA ed25519"},
 		{name: "several ways", engine: "mariadb", statements: []string{"ALTER USER app IDENTIFIED VIA mysql_native_password USING PASSWORD('x') OR unix_socket"}, pair: pair, reason: NoPassword, says: "several"},
 		{name: "no login", engine: "mysql", statements: []string{"INSTALL PLUGIN mysql_no_login SONAME 'mysql_no_login.so'", "ALTER USER app IDENTIFIED WITH mysql_no_login"}, pair: pair, reason: NoPassword, says: "mysql_no_login"},
 		{name: "certificate", statements: []string{"ALTER USER app REQUIRE X509"}, pair: pair, reason: CertificateAsked, says: "X509"},
