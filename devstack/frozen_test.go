@@ -1,0 +1,109 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/rotate-user/rotate-user/devstack/stack"
+	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// TestAFrozenServerDelaysNoOther: sixty users of a server that accepts connections and stays silent are due, and the
+// rotations of another server's users go on beside them, whether a schedule or a person asked for them.
+func TestAFrozenServerDelaysNoOther(t *testing.T) {
+	bin, err := binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := stack.Start(t.Context(), stack.Options{Dir: t.TempDir(), DataDir: t.TempDir(), Mysqld: mysqldtest.Programs(t)[0].Engine})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Stop()
+	e := &e2e{running: running{Stack: s, bin: bin}, temporal: dial(t, s.Temporal.Address())}
+	if e.worker, err = s.StartWorker(t.Context(), filepath.Join(bin, "worker"), "worker", "--max-rotations-per-second", "0"); err != nil {
+		t.Fatal(err)
+	}
+	e.create(t, "Asked", "asked", "SELECT ON *.*")
+	e.create(t, "Due", "due", "SELECT ON *.*")
+	e.starter(t, "start", "--secret-id", "Asked")
+
+	frozen, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer frozen.Close()
+	go func() {
+		for {
+			c, err := frozen.Accept()
+			if err != nil {
+				return
+			}
+			defer c.Close()
+		}
+	}()
+	store := func(id, user string) {
+		t.Helper()
+		value, err := json.Marshal(stack.Credential{
+			Engine: "mysql", Host: "127.0.0.1", Port: frozen.Addr().(*net.TCPAddr).Port, Username: user, Password: "Aa1-" + rand.Text(),
+		})
+		if err == nil {
+			_, err = s.Client.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String(id), SecretString: aws.String(string(value))})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	store("FrozenMaster", "administrator")
+	const users = 60
+	waiting := func() (n int, failure string) {
+		t.Helper()
+		for i := range users {
+			d, err := e.temporal.DescribeWorkflowExecution(t.Context(), workflows.RotateUserWorkflowID(fmt.Sprint("Frozen", i)), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, a := range d.GetPendingActivities() {
+				if n++; a.GetLastFailure() != nil {
+					failure = a.GetLastFailure().GetMessage()
+				}
+			}
+		}
+		return n, failure
+	}
+	for i := range users {
+		id := fmt.Sprint("Frozen", i)
+		store(id, fmt.Sprint("frozen", i))
+		e.startRaw(t, workflows.RotateUserWorkflowID(id), fmt.Sprintf(`{"SecretId":%q,"MasterSecretId":"FrozenMaster"}`, id))
+	}
+	for n := 0; n < users; n, _ = waiting() {
+	}
+
+	begun := time.Now()
+	e.starter(t, "start", "--secret-id", "Due")
+	due := time.Since(begun)
+	e.starter(t, "rotate", "--secret-id", "Asked", "--force")
+	asked := time.Since(begun) - due
+	n, failure := waiting()
+	t.Logf("%d users of the frozen server wait; a rotation that was due took %v, one that was asked for %v", n, due, asked)
+	if n != users {
+		t.Errorf("%d users of the frozen server wait: want %d", n, users)
+	}
+	// An attempt to log in holds its place for ten seconds at most, and only one does.
+	if bound := 10 * time.Second; due > bound || asked > bound {
+		t.Error("the frozen server held up the other")
+	}
+	if want := fmt.Sprintf("the server at %s has not answered since ", frozen.Addr()); !strings.Contains(failure, want) {
+		t.Errorf("a user of the frozen server waits for %q: want %q", failure, want)
+	}
+}
