@@ -154,6 +154,7 @@ func (r *rotator) rotate(t tester, source, standby name, owned bool) *account.Pl
 	if r.surprises && err != nil && strings.Contains(err.Error(), "FLUSH PRIVILEGES") {
 		must(t, w.conn, "FLUSH PRIVILEGES")
 		before = mustForm(t, w.conn, engine, source)
+		mark = len(w.sent(t, r.admin))
 		planned, err = a.Plan(ctx, pair)
 	}
 	if err != nil {
