@@ -38,6 +38,9 @@ type CloneUserInput struct {
 	// other account may change. Force overrides it.
 	MinimumOverlapSeconds int64 `json:"MinimumOverlapSeconds,omitempty"`
 	Force                 bool  `json:"Force,omitempty"`
+	// NextRotationDate is when the rotation after this one is due, or the one that
+	// is planned.
+	NextRotationDate time.Time `json:"NextRotationDate,omitzero"`
 }
 
 // CloneUserResult says what the standby is now.
@@ -62,6 +65,9 @@ type CloneUserResult struct {
 	InUseUnknown bool     `json:"InUseUnknown,omitempty"`
 	// Digest stands for the rights and properties that both accounts have now.
 	Digest string `json:"Digest,omitempty"`
+	// PasswordExpires is when the password that the rotation sets expires by the
+	// server's rules; zero for never.
+	PasswordExpires time.Time `json:"PasswordExpires,omitzero"`
 }
 
 // CloneUser checks everything that could refuse this rotation, and then gives
@@ -101,7 +107,7 @@ func (t *attempt) sync(ctx context.Context, s subject) (plan *account.Plan, err 
 }
 
 func describe(plan *account.Plan) CloneUserResult {
-	r := CloneUserResult{Created: plan.Create, Changed: len(plan.Changes), Warnings: lines(plan.Warnings), InUse: lines(sessions(plan.Sessions)), Digest: plan.Digest}
+	r := CloneUserResult{Created: plan.Create, Changed: len(plan.Changes), Warnings: lines(plan.Warnings), InUse: lines(sessions(plan.Sessions)), Digest: plan.Digest, PasswordExpires: plan.Expires}
 	for _, c := range plan.Changes {
 		r.Changes = append(r.Changes, c.Text)
 		if c.Drift {
@@ -197,7 +203,7 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (subject, erro
 	// Without a host: where the user has several accounts, the application's
 	// login may end up as another one than ours, and the rotation is refused.
 	s.accounts = account.Pair{
-		Source: account.Name{User: current.Username}, Standby: standby, Owned: owned, Mark: in.Mark, Digest: in.Digest,
+		Source: account.Name{User: current.Username}, Standby: standby, Owned: owned, Mark: in.Mark, Digest: in.Digest, Next: in.NextRotationDate,
 		Proof: func() error { _, err := s.login(); return err },
 	}
 	return s, nil

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"time"
 
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/plaintext"
@@ -37,6 +38,9 @@ type PlanRotationResult struct {
 	Warnings   []string `json:"Warnings,omitempty"`
 	// InUse is who is logged in as the standby.
 	InUse []string `json:"InUse,omitempty"`
+	// PasswordExpires is when the password in use expires by the server's rules;
+	// zero for never.
+	PasswordExpires time.Time `json:"PasswordExpires,omitzero"`
 }
 
 // PlanRotation looks at everything that a rotation looks at and writes nothing.
@@ -64,7 +68,7 @@ func (a *Activities) PlanRotation(ctx context.Context, in PlanRotationInput) (re
 	d := describe(plan)
 	result = PlanRotationResult{
 		Source: plaintext.Line(login.Account.String()), Standby: plaintext.Line(plan.Standby.String()), Server: subject.Server, Created: plan.Create,
-		Warnings: d.Warnings, InUse: d.InUse,
+		Warnings: d.Warnings, InUse: d.InUse, PasswordExpires: d.PasswordExpires,
 	}
 	result.addPage(plan.Changes, max(in.Page, 1))
 	return result, nil

@@ -173,6 +173,7 @@ func (r *rotator) cloneUserInput(ctx workflow.Context) activities.CloneUserInput
 		Digest:                r.Digest,
 		MinimumOverlapSeconds: int64(r.input.overlap().Seconds()),
 		Force:                 r.request != nil && r.request.Force,
+		NextRotationDate:      r.input.rules().Next(workflow.Now(ctx), r.input.SecretID).At,
 	}
 }
 

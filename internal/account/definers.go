@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// lookAround adds to a plan who is logged in as the standby, and what either account is the definer of: one statement.
+// lookAround adds to a plan who is logged in as the standby, and warnings of what goes by the accounts' names: objects whose
+// definer is one of them, and rules that name one of them. It takes one statement.
 func (a *Admin) lookAround(ctx context.Context, plan *Plan) error {
 	parts := a.definersQuery("COUNT(*)", plan.Source, plan.Standby)
 	if plan.SessionsKnown = true; !plan.Create {
@@ -19,19 +20,25 @@ func (a *Admin) lookAround(ctx context.Context, plan *Plan) error {
 			parts = append(parts, sessionsQuery(plan.Standby.User, view))
 		}
 	}
+	parts = append(parts, a.rulesQuery(plan)...)
 	rows, err := a.query(ctx, strings.Join(parts, " UNION ALL ")+" ORDER BY 1, 2, 3")
 	if err != nil {
 		return fmt.Errorf("look for sessions of %s and for objects by their definer: %w", plan.Standby, err)
 	}
-	objects := map[string][]string{}
+	objects, rules := map[string][]string{}, map[string][]string{}
 	for _, r := range rows {
-		if r.text("kind") == "session" {
+		switch r.text("kind") {
+		case "session":
 			plan.addSession(r)
+			continue
+		case "rule":
+			rules[r.text("a")] = append(rules[r.text("a")], r.text("b"))
 			continue
 		}
 		definer := parseName(r.text("a")).String()
 		objects[definer] = append(objects[definer], fmt.Sprintf("%s %s (%s)", r.text("n"), r.text("kind"), r.text("b")))
 	}
+	plan.warnRules(&a.server, rules)
 	for _, n := range []Name{plan.Source, plan.Standby} {
 		if what := objects[n.String()]; what != nil {
 			other := plan.Standby

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/rotate-user/rotate-user/internal/password"
@@ -23,6 +24,8 @@ type Pair struct {
 	// Digest is Plan.Digest of the last rotation, empty for none. With it Change.Drift is exact; without it, what the
 	// standby has and the source has not counts as drift, and nothing else.
 	Digest string
+	// Next is when the next rotation is due: in a plan the one that it is of, in a rotation the one after it. Zero: not known.
+	Next time.Time
 	// Proof, where there is one, is waited for before the first change. Its error is returned as it is.
 	Proof func() error
 }
@@ -36,6 +39,7 @@ type Plan struct {
 	Sessions      []Session
 	SessionsKnown bool
 	Warnings      []string        // what belongs to a name and cannot be copied, and what may surprise
+	Expires       time.Time       // when the password in use expires: in a plan the source's, after a rotation the standby's; zero for never
 	Digest        string          // SHA-256 of the source's properties and rights, for Pair.Digest
 	Policy        password.Policy // what the server asks of a password of the standby
 
@@ -55,6 +59,7 @@ func (a *Admin) Plan(ctx context.Context, p Pair) (plan *Plan, err error) {
 		if plan, err = a.plan(ctx, p, source); err != nil {
 			return err
 		}
+		plan.expire(source.source, &a.server, plan.Source, source.source.changed, p.Next)
 		return a.lookAround(ctx, plan)
 	})
 	if err != nil {
@@ -461,11 +466,7 @@ func (plan *Plan) warn(ps *pairState, server *server) {
 	for _, use := range ps.source.uses {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s, and %s is not the same to it", use, plan.Standby))
 	}
-	if days := server.variables["default_password_lifetime"]; days != "" && days != "0" && ps.source.properties["PASSWORD EXPIRE"] == "DEFAULT" {
-		plan.Warnings = append(plan.Warnings, fmt.Sprintf("passwords expire after %s days by default on this server: rotate at least twice in that time", days))
-	} else if v := ps.source.properties["PASSWORD EXPIRE"]; strings.HasPrefix(v, "INTERVAL") {
-		plan.Warnings = append(plan.Warnings, fmt.Sprintf("passwords of %s expire (%s): rotate at least twice in that time", ps.source.name, v))
-	}
+	plan.warnBlocks(ps, server)
 }
 
 // revoked says that Revoke locked an account, so that its lock is no wish of somebody else's: its hash tells.

@@ -381,7 +381,7 @@ func (a *Admin) readForeignTables(ctx context.Context, users []string, by map[gr
 
 // knownTables have a user and a host, and are read above, or hold what does not belong to an account's properties.
 var knownTables = setOf("user", "global_priv", "db", "tables_priv", "columns_priv", "procs_priv", "proxies_priv",
-	"global_grants", "default_roles", "roles_mapping", "password_history", "slave_master_info", "servers",
+	"audit_log_user", "global_grants", "default_roles", "roles_mapping", "password_history", "slave_master_info", "servers",
 	// of MariaDB's password_reuse_check plugin and of old servers
 	"password_reuse_check_history", "host")
 

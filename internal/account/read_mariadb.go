@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/rotate-user/rotate-user/internal/password"
 )
@@ -63,6 +64,9 @@ func (server *server) readMariaDB(s *state, r row) error {
 		s.properties["PASSWORD EXPIRE"] = lifetime(string(days))
 	}
 	s.expired = numbers["password_last_changed"] == "0"
+	if seconds, err := numbers["password_last_changed"].Int64(); err == nil && seconds > 0 {
+		s.changed = time.Unix(seconds, 0)
+	}
 	if standard != "" {
 		s.rights[right{kind: defaultRole, a: standard}] = false
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // readMySQL reads a row of mysql.user. A clause gets into the properties only where its column exists, so that no
@@ -17,6 +18,7 @@ func readMySQL(s *state, r row) error {
 			s.add(right{kind: global, privilege: columnPrivilege(name)}, false)
 		}
 	}
+	s.changed, _ = time.Parse(time.DateTime, r.text("password_last_changed")) // in the session's zone, UTC
 	s.requires(r.text("ssl_type"), r.text("x509_subject"), r.text("x509_issuer"), r.text("ssl_cipher"))
 	s.properties["MAX_QUERIES_PER_HOUR"] = r.text("max_questions")
 	s.properties["MAX_UPDATES_PER_HOUR"] = r.text("max_updates")

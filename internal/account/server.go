@@ -36,7 +36,8 @@ var variables = []string{
 	"validate_password_policy", "validate_password_length", "validate_password_mixed_case_count",
 	"validate_password_number_count", "validate_password_special_char_count", "validate_password_dictionary_file",
 	"simple_password_check_minimal_length", "simple_password_check_digits", "simple_password_check_letters_same_case",
-	"simple_password_check_other_characters",
+	"simple_password_check_other_characters", "max_password_errors",
+	"server_audit_incl_users", "server_audit_excl_users", "audit_log_include_accounts", "audit_log_exclude_accounts",
 	storageFormat, "caching_sha2_password_digest_rounds",
 }
 
@@ -61,6 +62,7 @@ const knownFor = time.Minute
 // ofPlugin says whether a setting can come and go while the server runs.
 func (s *server) ofPlugin(variable string) bool {
 	return strings.HasPrefix(variable, "validate_password") || strings.HasPrefix(variable, "simple_password_check") ||
+		strings.HasPrefix(variable, "server_audit") || strings.HasPrefix(variable, "audit_log") ||
 		s.mariadb && strings.HasPrefix(variable, "caching_sha2_password") // a part of MySQL
 }
 

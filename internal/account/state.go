@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // state is an account as the grant tables describe it.
@@ -24,6 +25,7 @@ type state struct {
 	properties  map[string]string // the clause that sets each, by the words before its value; see clauses
 	rights      map[right]bool    // true where it may be passed on: by its own grant option, or a role by admin option
 	given       map[right]bool    // the rights that the server gave the account for the routines that it created
+	changed     time.Time         // when the password was set last; zero if the server does not tell
 	unread      bool              // its global rights are still to be read in the server's words; MariaDB only
 	uses        []string          // what others have of the account: as their role, or to be its proxy; readable
 	unknown     []string          // what this package has no statement for, readable

@@ -39,6 +39,7 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 		}
 		if done == nil {
 			done = plan
+			done.expire(ps.source, &a.server, done.Standby, time.Now(), p.Next)
 			if err := a.lookAround(ctx, done); err != nil {
 				return nil, err
 			}
