@@ -381,6 +381,7 @@ func TestCommands(t *testing.T) {
 		{"plan-many", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": many}}},
 		{"plan-all", "plan --secret-id shop/app --all", fake{results: map[string]any{"PlanRotationWorkflow": []any{many, more}}}},
 		{"plan-changed-meanwhile", "plan --secret-id shop/app --all", fake{results: map[string]any{"PlanRotationWorkflow": []any{many, fewer}}}},
+		{"plan-no-worker", "plan --secret-id shop/app", fake{noQueries: context.DeadlineExceeded, noPoller: true, statuses: known(status(workflows.Scheduled))}},
 		{"plan-refused", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": refusal("Locked", "'app'@'%' is locked: unlock it")}}},
 		{"plan-failed", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": unreachable}}},
 		{"start", "start --secret-id shop/app --schedule-expression rate(12_hours) --duration 3h --minimum-overlap 0s --drain 30m --require-drained --clone-username app2",
@@ -458,6 +459,7 @@ func TestCommands(t *testing.T) {
 			closed: &history.HistoryEvent{Attributes: &history.HistoryEvent_WorkflowExecutionFailedEventAttributes{
 				WorkflowExecutionFailedEventAttributes: &history.WorkflowExecutionFailedEventAttributes{Failure: &failure.Failure{Message: "Drain is 48h: 24h at most"}}}},
 		}},
+		{"status-encoded", "status --secret-id shop/app", fake{noQueries: fmt.Errorf("payload item 0: %w", converter.ErrEncodingIsNotSupported), statuses: known(status(workflows.Scheduled))}},
 		{"status-no-worker", "status --secret-id shop/app", fake{
 			noQueries: serviceerror.NewFailedPrecondition("no poller seen for task queue recently, worker may be down"), noPoller: true,
 			described: &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflow.WorkflowExecutionInfo{Status: enums.WORKFLOW_EXECUTION_STATUS_RUNNING},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/converter"
 	sdk "go.temporal.io/sdk/temporal"
 
 	"github.com/rotate-user/rotate-user/internal/plaintext"
@@ -46,6 +47,8 @@ func (a *app) explain(ctx context.Context, err error) string {
 		return "the workflow was terminated"
 	case errors.As(err, &namespace):
 		return fmt.Sprintf("namespace %s does not exist: set TEMPORAL_NAMESPACE", namespace.Namespace)
+	case errors.Is(err, converter.ErrEncodingIsNotSupported):
+		return clean(err.Error()) + "\nWhat the worker stores is encoded by a codec server: set TEMPORAL_CODEC_ENDPOINT to the worker's"
 	case isUnanswered(err):
 		return "no answer from Temporal, or from a worker on task queue " + a.taskQueue
 	default:

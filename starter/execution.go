@@ -19,7 +19,7 @@ import (
 // What follows is what Temporal itself knows of a workflow: it answers when no worker does, and for a workflow that has ended.
 
 const (
-	patience = 10 * time.Second // without an answer, before the reason is looked for
+	patience = 5 * time.Second // without an answer, before the reason is looked for
 
 	// polledWithin is longer than a poll lasts: a worker that has not asked for that long is gone.
 	polledWithin = 90 * time.Second

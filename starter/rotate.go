@@ -324,6 +324,22 @@ func (a *app) query(ctx context.Context, secretID string) (workflows.Status, err
 	return status, answer.Get(&status)
 }
 
+// known is the status of a secret, empty for one that has no rotation, or whose rotation failed before it could answer. It
+// fails if a rotation does not answer: what it knows of its pair must not be left out.
+func (a *app) known(ctx context.Context, secretID string) (workflows.Status, error) {
+	status, err := a.query(ctx, secretID)
+	var none *serviceerror.NotFound
+	var failed *serviceerror.QueryFailed
+	switch {
+	case err == nil:
+		return status, nil
+	case errors.As(err, &none), errors.As(err, &failed):
+		return workflows.Status{}, nil
+	default:
+		return workflows.Status{}, a.unanswered(ctx, err, secretID)
+	}
+}
+
 // unanswered explains why the workflow of a secret has not answered a query.
 func (a *app) unanswered(ctx context.Context, err error, secretID string) error {
 	if !isUnanswered(err) || ctx.Err() != nil {

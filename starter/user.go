@@ -84,7 +84,11 @@ account would be made; 1 the rotation would be refused, or the plan failed; 2 wr
 	return a.does(cmd, func() error { return f.input.Validate() }, func(ctx context.Context) error {
 		input := f.input
 		var known *workflows.State
-		if status, err := a.query(ctx, input.SecretID); err == nil {
+		status, err := a.known(ctx, input.SecretID)
+		if err != nil {
+			return err
+		}
+		if status.SecretID != "" {
 			input.MasterSecretID = cmp.Or(input.MasterSecretID, status.MasterSecretID)
 			if status.Username != "" {
 				known = &workflows.State{Usernames: []string{status.Username, status.StandbyUsername}, Digest: status.Digest}
@@ -167,9 +171,11 @@ locked yet it fails and says why, and the worker tries again every five minutes.
 // delete starts a deletion and waits until the accounts are locked, or it is known why they are not.
 func (a *app) delete(ctx context.Context, input workflows.DeleteUserInput) error {
 	id := workflows.DeleteUserWorkflowID(input.SecretID)
-	if status, err := a.query(ctx, input.SecretID); err == nil {
-		input.CloneUsername = cmp.Or(input.CloneUsername, status.StandbyUsername)
+	status, err := a.known(ctx, input.SecretID)
+	if err != nil {
+		return err
 	}
+	input.CloneUsername = cmp.Or(input.CloneUsername, status.StandbyUsername)
 	options := a.startOptions(id)
 	options.WorkflowExecutionErrorWhenAlreadyStarted = true
 	run, err := a.temporal.ExecuteWorkflow(ctx, options, "DeleteUserWorkflow", input)

@@ -62,9 +62,10 @@ func (Workflows) CreateUserWorkflow(ctx workflow.Context, input CreateUserInput)
 func notProved(user activities.CreateUserInput, err error) error {
 	cause, _ := explain(err)
 	return temporal.NewNonRetryableApplicationError(fmt.Sprintf(
-		"account %s and secret %s were created, but that the secret logs in could not be proved from the worker's host: "+
-			"check that the account's host, %q, admits the worker, and then run: starter validate --secret-id %[2]s; "+
-			"if only other hosts may log in, rotate it with a worker on one of them; to remove both again, run: starter delete --secret-id %[2]s; the login failed with: %[4]s",
+		"account %s and secret %s were created, but the worker's host could not prove that the secret logs in: "+
+			"if the account's host, %q, should admit the worker, correct that and run: starter validate --secret-id %[2]s; "+
+			"if only other hosts may log in, run a worker on one of them; "+
+			"to remove both again: DROP USER %[1]s, and aws secretsmanager delete-secret --secret-id %[2]s; the login failed with: %[4]s",
 		plaintext.Line(user.Account.String()), user.SecretID, user.Account.Host, cause), ErrorNotProved, nil)
 }
 

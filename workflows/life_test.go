@@ -70,7 +70,7 @@ func TestCreateUserSaysWhatItLeavesBehind(t *testing.T) {
 	if !errors.As(err, &app) || app.Type() != workflows.ErrorNotProved {
 		t.Fatalf("ended with %v", err)
 	}
-	for _, want := range []string{"'u'@'10.9.%' and secret s were created", "starter validate --secret-id s", "starter delete --secret-id s", "access denied"} {
+	for _, want := range []string{"'u'@'10.9.%' and secret s were created", "starter validate --secret-id s", "DROP USER 'u'@'10.9.%'", "delete-secret --secret-id s", "access denied"} {
 		if !strings.Contains(app.Message(), want) {
 			t.Errorf("%q does not say %q", app.Message(), want)
 		}
