@@ -91,6 +91,13 @@ func TestAFrozenServerDelaysNoOther(t *testing.T) {
 
 	begun := time.Now()
 	e.starter(t, "start", "--secret-id", "Due")
+	for user := ""; user != "due_clone"; {
+		_, c, err := e.Read(t.Context(), "Due", "AWSCURRENT")
+		if err != nil {
+			t.Fatal(err)
+		}
+		user = c.Username
+	}
 	due := time.Since(begun)
 	e.starter(t, "rotate", "--secret-id", "Asked", "--force")
 	asked := time.Since(begun) - due

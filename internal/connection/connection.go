@@ -21,18 +21,24 @@ func Open(c *mysql.Config) (*sql.DB, error) { return new(Servers).Open(c) }
 
 // Open returns a pool of connections as c says. It does not connect. Its error is that c cannot work.
 func (s *Servers) Open(c *mysql.Config) (*sql.DB, error) {
+	if c.TLSConfig != "" {
+		return nil, errors.New("connection: a TLSConfig by name is not known here: set TLS")
+	}
+	given := c.Clone()
 	c = c.Clone()
-	clear := c.TLS == nil && c.TLSConfig == ""
-	c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		made, err := new(net.Dialer).DialContext(ctx, network, address)
+	if c.TLS != nil {
+		c.Net, c.TLS = "unix", nil
+	}
+	c.DialFunc = func(ctx context.Context, _, address string) (net.Conn, error) {
+		made, err := new(net.Dialer).DialContext(ctx, given.Net, address)
 		if err != nil {
 			return nil, err
 		}
-		l := limit(made, clear)
-		if place, ok := ctx.Value(networkKey{}).(**limited); ok {
-			*place = l
+		p := newPackets(made, given.TLS, given.Passwd)
+		if place, ok := ctx.Value(networkKey{}).(**packets); ok {
+			*place = p
 		}
-		return l, nil
+		return p, nil
 	}
 	made, err := mysql.NewConnector(c)
 	if err != nil {
@@ -70,7 +76,7 @@ func (c connector) logIn(ctx context.Context) (made driver.Conn, err error) {
 }
 
 func (c connector) logInOnce(ctx context.Context) (made driver.Conn, err error) {
-	var network *limited
+	var network *packets
 	defer func() {
 		if p := recover(); p != nil {
 			made, err = nil, unreadable(p)
@@ -80,6 +86,9 @@ func (c connector) logInOnce(ctx context.Context) (made driver.Conn, err error) 
 		}
 	}()
 	if made, err = c.Connector.Connect(context.WithValue(ctx, networkKey{}, &network)); err != nil {
+		if network != nil && network.failed != nil {
+			err = network.failed
+		}
 		return nil, err
 	}
 	if network != nil {

@@ -340,9 +340,9 @@ func TestLimits(t *testing.T) {
 		{"no packet", column(), true},
 	} {
 		for cut := range c.in { // whatever comes at a time
-			l := limit(nil, true)
-			l.announces = true
-			if ok := l.follow(c.in[:cut]) && l.follow(c.in[cut:]); ok != c.ok {
+			p := newPackets(nil, nil, "")
+			p.announces = true
+			if ok := p.follow(c.in[:cut]) && p.follow(c.in[cut:]); ok != c.ok {
 				t.Errorf("%s, cut at %d: %t", c.name, cut, ok)
 			}
 		}
@@ -357,7 +357,7 @@ func TestLimits(t *testing.T) {
 			}
 		}
 	}()
-	if n, err := io.Copy(io.Discard, limit(mine, false)); err == nil || n > maxHandshake+64<<10 {
+	if n, err := io.Copy(io.Discard, newPackets(mine, nil, "")); err == nil || n > maxHandshake+64<<10 {
 		t.Errorf("an endless handshake: %d bytes, %v", n, err)
 	}
 	if n, err := mine.Read(make([]byte, 1)); n != 1 || err != nil {
