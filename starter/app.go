@@ -107,7 +107,7 @@ func (a *app) rootCommand() *cobra.Command {
 		Long: `Start, steer and watch the rotation of MySQL users' credentials.
 
 The starter talks to Temporal only, and finds it as the temporal CLI does: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE,
-TEMPORAL_API_KEY, TEMPORAL_TLS_..., or a profile (TEMPORAL_PROFILE) of the file that TEMPORAL_CONFIG_FILE names.
+TEMPORAL_API_KEY, TEMPORAL_TLS_..., TEMPORAL_CODEC_ENDPOINT, or a profile (TEMPORAL_PROFILE) of the file that TEMPORAL_CONFIG_FILE names.
 A worker must be running; it reads the secrets and changes the accounts.
 
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage. plan has one more.`,

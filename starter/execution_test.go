@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/spf13/pflag"
 	"go.temporal.io/api/activity/v1"
 	"go.temporal.io/api/common/v1"
 	"go.temporal.io/api/enums/v1"
@@ -19,6 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/internal/schedule"
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
@@ -146,4 +148,37 @@ func TestHostileNames(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestStartComparesEveryOption checks that no option of start is dropped where the secret is rotated already. A new option
+// needs a value here, and a comparison.
+func TestStartComparesEveryOption(t *testing.T) {
+	values := map[string]string{
+		"master-secret-id": "other", "clone-username": "other", "automatically-after-days": "7", "schedule-expression": "rate(12 hours)", "duration": "2h",
+		"minimum-overlap": "2h", "drain": "2h", "require-drained": "true", "activity-task-queue": "other",
+		"task-queue": "", "secret-id": "", "no-wait": "", "rotate-immediately": "", // not of the rotation, or only of its first moment
+	}
+	var out, errs bytes.Buffer
+	start := newApp(&out, &errs).startCommand()
+	start.Flags().VisitAll(func(flag *pflag.Flag) {
+		value, ok := values[flag.Name]
+		if !ok {
+			t.Errorf("--%s is not known to this test", flag.Name)
+		}
+		if value == "" {
+			return
+		}
+		args := []string{"start", "shop/app", "--" + flag.Name + "=" + value}
+		if flag.Name == "require-drained" {
+			args = append(args, "--drain=1h")
+		}
+		var out, errs bytes.Buffer
+		a := newApp(&out, &errs)
+		running := withInput(workflows.RotateUserInput{SecretID: "shop/app", MasterSecretID: "shop/admin", RotationRules: days30, Drain: schedule.Duration(time.Hour)})
+		f := &fake{running: true, statuses: map[string]workflows.Status{"shop/app": running}}
+		a.dial = func(context.Context) (temporal, error) { return f, nil }
+		if code := a.run(t.Context(), args); code != exitFailed || !strings.Contains(errs.String(), "with other options") || !strings.Contains(errs.String(), value) {
+			t.Errorf("--%s: exit %d: %s%s", flag.Name, code, out.String(), errs.String())
+		}
+	})
 }

@@ -173,9 +173,13 @@ func (v listView) text(w io.Writer) {
 	table := [][]string{{"SECRET", "STATUS", "LAST ROTATED", "NEXT ROTATION", "DATABASE"}}
 	shortened := false
 	for _, r := range v.rows {
+		state := cmp.Or(string(r.RotationStatus), "no answer")
+		if len(r.Retrying) > 0 {
+			state = "Retrying"
+		}
 		shortened = shortened || abbreviated(r.SecretID) != r.SecretID || abbreviated(r.DatabaseHost) != r.DatabaseHost
 		table = append(table, []string{
-			abbreviated(r.SecretID), cmp.Or(string(r.RotationStatus), "no answer"), cmp.Or(date(r.LastRotatedDate, v.now), "-"),
+			abbreviated(r.SecretID), state, cmp.Or(date(r.LastRotatedDate, v.now), "-"),
 			cmp.Or(date(r.NextRotationDate, v.now), "-"), cmp.Or(abbreviated(r.DatabaseHost), "-"),
 		})
 	}

@@ -25,7 +25,7 @@ func newCommand(lookup func(string) (string, bool)) *cobra.Command {
 		Long: `Rotate the credentials of MySQL users: run the workflows and activities of rotate-user.
 
 Temporal is found as the temporal CLI finds it: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_...,
-or a profile (TEMPORAL_PROFILE) of the file that TEMPORAL_CONFIG_FILE names.
+TEMPORAL_CODEC_ENDPOINT, or a profile (TEMPORAL_PROFILE) of the file that TEMPORAL_CONFIG_FILE names.
 AWS is found as the AWS CLI finds it: AWS_REGION, AWS_PROFILE, a role, AWS_ENDPOINT_URL_SECRETS_MANAGER and so on.
 With TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_WORKER_BUILD_ID the worker is a version of that deployment, and takes part in
 Temporal's Worker Versioning.
