@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // again takes the administrator's session that was given back before.
@@ -169,6 +171,42 @@ func TestRevokeReportsSessionsThatGoOn(t *testing.T) {
 			if err := conn.PingContext(ctx); err == nil {
 				b.Error("a session goes on")
 			}
+		}
+	})
+}
+
+// What a revocation will need is known before the rotation writes anything.
+func TestARevocationIsRefusedBeforeTheFirstWrite(t *testing.T) {
+	each(t, func(b *bench) {
+		ctx := context.Background()
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
+		a := b.ops(least...)
+		p := pair
+		p.Revoke = true
+		right := a.killRight()
+		before := b.everything()
+		for name, f := range map[string]func(context.Context, Pair) (*Plan, error){"plan": a.Plan, "sync": a.Sync} {
+			_, err := f(ctx, p)
+			if !refused(err, MissingRight) || !strings.Contains(err.Error(), "PROCESS on *.*, to see sessions; "+right+" on *.*, to end sessions") {
+				b.Errorf("%s: got %v, want a refusal that names both rights", name, err)
+			}
+		}
+		plan, err := a.Plan(ctx, pair)
+		if err != nil || !slices.ContainsFunc(plan.Warnings, func(w string) bool {
+			return strings.HasPrefix(w, "a rotation that revokes the previous credential would be refused: administrator 'ops'@'%' lacks PROCESS on *.*")
+		}) {
+			b.Errorf("a plan without the revocation: %v, %+v", err, plan)
+		}
+		if diff := cmp.Diff(before, b.everything()); diff != "" {
+			b.Errorf("a refusal wrote (-before +after):\n%s", diff)
+		}
+		b.exec("GRANT PROCESS ON *.* TO ops")
+		if _, err := b.again(a).Plan(ctx, p); !refused(err, MissingRight) || strings.Contains(err.Error(), "PROCESS") {
+			b.Errorf("with PROCESS: %v", err)
+		}
+		b.exec("GRANT " + right + " ON *.* TO ops")
+		if _, err := b.again(a).Sync(ctx, p); err != nil {
+			b.Errorf("with both rights: %v", err)
 		}
 	})
 }

@@ -24,6 +24,8 @@ type Pair struct {
 	// Digest is Plan.Digest of the last rotation, empty for none. With it Change.Drift is exact; without it, what the
 	// standby has and the source has not counts as drift, and nothing else.
 	Digest string
+	// Revoke says that the source will be revoked after the rotation: the administrator must be able to end its sessions.
+	Revoke bool
 	// Next is when the next rotation is due: in a plan the one that it is of, in a rotation the one after it. Zero: not known.
 	Next time.Time
 	// Proof, where there is one, is waited for before the first change. Its error is returned as it is.
@@ -60,6 +62,9 @@ func (a *Admin) Plan(ctx context.Context, p Pair) (plan *Plan, err error) {
 			return err
 		}
 		plan.expire(source.source, &a.server, plan.Source, source.source.changed, p.Next)
+		if err := a.warnRevoke(ctx, plan); err != nil {
+			return err
+		}
 		return a.lookAround(ctx, plan)
 	})
 	if err != nil {
@@ -73,6 +78,7 @@ type pairState struct {
 	source, standby *state // standby is nil where it does not exist
 	others          []*state
 	memory          *memory // of the source; nil before it is read
+	revoke          bool    // Pair.Revoke
 }
 
 func (a *Admin) source(ctx context.Context, p Pair) (*pairState, error) {
@@ -130,6 +136,7 @@ func (a *Admin) plan(ctx context.Context, p Pair, ps *pairState) (*Plan, error) 
 		Create:  ps.standby == nil,
 		Digest:  ps.source.digest(),
 	}
+	ps.revoke = p.Revoke
 	fresh, err := a.check(p, plan, ps)
 	if err != nil {
 		return nil, err
@@ -348,6 +355,13 @@ func (a *Admin) checkPowers(ctx context.Context, p *powers, ps *pairState, steps
 		for _, r := range roles {
 			lacking = append(lacking, fmt.Sprintf("SYSTEM_USER, as %s has it", r))
 		}
+	}
+	if ps.revoke {
+		more, err := a.lackingToEnd(ctx, p)
+		if err != nil {
+			return err
+		}
+		lacking = append(lacking, more...)
 	}
 	if len(lacking) > 0 {
 		return refuse(MissingRight, "administrator %s lacks what making the clone of %s takes: %s", a.name, ps.source.name, strings.Join(lacking, "; "))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -76,6 +77,48 @@ func (a *Admin) sessionsView(ctx context.Context, p *powers) (string, error) {
 	return "", nil
 }
 
+// lackingToEnd lists what the administrator needs to end the sessions of others and has not, readable.
+func (a *Admin) lackingToEnd(ctx context.Context, p *powers) ([]string, error) {
+	view, err := a.sessionsView(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	var lacking []string
+	if view == "" {
+		lacking = append(lacking, "PROCESS on *.*, to see sessions")
+	}
+	right := a.killRight()
+	if p.dynamic(right) || p.global(right) || p.global("SUPER") && !(a.server.mariadb && a.server.since(11, 0, 0)) {
+		return lacking, nil
+	}
+	rows, err := a.query(ctx, "SELECT 1 FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = 'mysql' AND ROUTINE_NAME = 'rds_kill'")
+	if err != nil {
+		return nil, fmt.Errorf("look for mysql.rds_kill: %w", err)
+	}
+	if rows == nil {
+		lacking = append(lacking, right+" on *.*, to end sessions")
+	}
+	return lacking, nil
+}
+
+// warnRevoke warns of an administrator that could not carry out a revocation, before one is needed.
+func (a *Admin) warnRevoke(ctx context.Context, plan *Plan) error {
+	lacking, err := a.lackingToEnd(ctx, plan.powers)
+	if err == nil && lacking != nil {
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("a rotation that revokes the previous credential would be refused: administrator %s lacks %s",
+			a.name, strings.Join(lacking, "; ")))
+	}
+	return err
+}
+
+// killRight is the right to end the sessions of others.
+func (a *Admin) killRight() string {
+	if a.server.mariadb {
+		return "CONNECTION ADMIN"
+	}
+	return "CONNECTION_ADMIN"
+}
+
 // Ended counts what became of the sessions of a user.
 type Ended struct {
 	Ended int // sessions that are gone
@@ -128,11 +171,7 @@ func mayNotKill(err error) bool {
 func (a *Admin) notEnded(user string, n Ended, err error) error {
 	what := fmt.Sprintf("%d sessions of %s were ended and %d go on", n.Ended, quoteUser(user), n.Left)
 	if mayNotKill(err) {
-		right := "CONNECTION_ADMIN"
-		if a.server.mariadb {
-			right = "CONNECTION ADMIN"
-		}
-		return refuse(MissingRight, "%s, because administrator %s may not end them: GRANT %s ON *.* TO %s", what, a.name, right, a.name)
+		return refuse(MissingRight, "%s, because administrator %s may not end them: GRANT %s ON *.* TO %s", what, a.name, a.killRight(), a.name)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
