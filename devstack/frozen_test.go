@@ -90,7 +90,7 @@ func TestAFrozenServerDelaysNoOther(t *testing.T) {
 	}
 
 	begun := time.Now()
-	e.starter(t, "start", "--secret-id", "Due")
+	e.startRaw(t, workflows.RotateUserWorkflowID("Due"), `{"SecretId":"Due"}`)
 	for user := ""; user != "due_clone"; {
 		_, c, err := e.Read(t.Context(), "Due", "AWSCURRENT")
 		if err != nil {
