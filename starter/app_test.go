@@ -466,6 +466,7 @@ func TestCommands(t *testing.T) {
 				PendingWorkflowTask: &workflow.PendingWorkflowTaskInfo{}},
 		}},
 		{"pause-terminated", "pause --secret-id shop/app", fake{described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED)}},
+		{"rotate-arn", "rotate arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop/app-AbCdEf", fake{statuses: known(status(workflows.Scheduled))}},
 		{"rotate-none", "rotate shop/app", fake{}},
 		{"pause", "pause --secret-id shop/app", fake{updated: paused}},
 		{"resume", "resume --secret-id shop/app", fake{updated: status(workflows.Scheduled)}},

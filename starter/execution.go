@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.temporal.io/api/enums/v1"
@@ -254,5 +255,24 @@ func (a *app) noRotation(ctx context.Context, err error, secretID string) error 
 	if e, ended := a.whetherEnded(ctx, secretID); ended {
 		return advise(advice, "the rotation of secret %s %s", secretID, e.text(a.now()))
 	}
+	if name := friendlyName(secretID); name != "" {
+		d, err := a.describe(ctx, workflows.RotateUserWorkflowID(name))
+		if err == nil && d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
+			advice = "There is one of secret " + name + ": if that is the same secret, name it so"
+		}
+	}
 	return advise(advice, "no rotation of secret %s runs", secretID)
+}
+
+// friendlyName is the name in the ARN of a secret, empty for what is not an ARN.
+func friendlyName(arn string) string {
+	parts := strings.SplitN(arn, ":", 7)
+	if len(parts) < 7 || parts[0] != "arn" || parts[5] != "secret" {
+		return ""
+	}
+	name := parts[6]
+	if i := strings.LastIndexByte(name, '-'); i >= 0 && len(name)-i == len("-AbCdEf") {
+		name = name[:i]
+	}
+	return name
 }
