@@ -101,7 +101,7 @@ func (a *app) watch(ctx context.Context, workflowID string, say func(string)) (s
 				return
 			case <-silent.C:
 				if text := a.diagnose(ctx, workflowID); text != "" && len(said) == 0 && ctx.Err() == nil {
-					say("Nothing has happened yet: " + text)
+					say("Still waiting: " + text)
 				}
 			case <-tick.C:
 				d, err := a.describe(ctx, workflowID)
