@@ -48,6 +48,8 @@ type Rotation struct {
 	Standby account.Name `json:"Standby"`
 	// Server is the database's host:port.
 	Server string `json:"Server"`
+	// StandbyStored is the standby's account.Stored.Digest before SetPassword.
+	StandbyStored string `json:"StandbyStored,omitempty"`
 	// Policy is what the server asks of a password of the standby.
 	Policy password.Policy `json:"Policy,omitzero"`
 }
@@ -143,6 +145,9 @@ func (t *attempt) master(ctx context.Context, given string, user secret.Version)
 	}
 	if given != "" && user.MasterARN != "" && !m.Is(user.MasterARN) {
 		return secret.Version{}, refuse(ErrorNoMaster, "MasterSecretId %s is not the secret that \"masterarn\" of secret %s names (%s): give one of the two, or the same", given, user.Name, user.MasterARN)
+	}
+	if m.TLS && !user.TLS {
+		return secret.Version{}, refuse(ErrorTLS, "secret %s says \"ssl\": false and its master secret %s does not: what answers in clear text proves nothing; take it out of the secret, or put it into the master secret too", user.Name, m.Name)
 	}
 	if !m.SameServer(user.Credential) {
 		return secret.Version{}, refuse(ErrorOtherServer, "secret %s is for %s, its master secret %s for %s: host and port must be the same", user.Name, user.Address(), m.Name, m.Address())

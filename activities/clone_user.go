@@ -1,19 +1,14 @@
 package activities
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"slices"
-	"sync"
+	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	"go.temporal.io/sdk/activity"
 
 	"github.com/rotate-user/rotate-user/internal/account"
-	"github.com/rotate-user/rotate-user/internal/panics"
-	"github.com/rotate-user/rotate-user/internal/secret"
 )
 
 // CloneUserInput says which secret to rotate, and what the workflow knows of it.
@@ -26,12 +21,20 @@ type CloneUserInput struct {
 	// on with it where it can.
 	EarlierVersionID string `json:"EarlierVersionId,omitempty"`
 	EarlierSHA256    string `json:"EarlierSHA256,omitempty"`
-	// Mark is the same for every rotation of one workflow. A standby that it
-	// creates bears it until its password is set.
+	// Mark is the same for every rotation of one workflow. A standby that an earlier
+	// release created bears it until its password is set.
 	Mark string `json:"Mark"`
 	// Pair are the two users this workflow rotates between, empty before its
-	// first rotation.
-	Pair []string `json:"Pair,omitempty"`
+	// first rotation, and Server the host:port that they are on: accounts of these
+	// names elsewhere are strangers'.
+	Pair   []string `json:"Pair,omitempty"`
+	Server string   `json:"Server,omitempty"`
+	// Stored are CloneUserResult.SourceStored of earlier rotations, by user.
+	Stored map[string]string `json:"Stored,omitempty"`
+	// PromotedVersionID is the version that this workflow promoted last, and
+	// PromotedAt when: clients may have had the one before until then.
+	PromotedVersionID string    `json:"PromotedVersionId,omitempty"`
+	PromotedAt        time.Time `json:"PromotedAt,omitzero"`
 	// Digest is CloneUserResult.Digest of the last rotation.
 	Digest string `json:"Digest,omitempty"`
 	// MinimumOverlap is how old AWSCURRENT must be, in seconds, before the
@@ -41,6 +44,10 @@ type CloneUserInput struct {
 	// NextRotationDate is when the rotation after this one is due, or the one that
 	// is planned.
 	NextRotationDate time.Time `json:"NextRotationDate,omitzero"`
+	// RevokePrevious and Grace are those of the request: what leaked is the
+	// credential in use.
+	RevokePrevious bool  `json:"RevokePrevious,omitempty"`
+	GraceSeconds   int64 `json:"GraceSeconds,omitempty"`
 }
 
 // CloneUserResult says what the standby is now.
@@ -68,6 +75,13 @@ type CloneUserResult struct {
 	// PasswordExpires is when the password that the rotation sets expires by the
 	// server's rules; zero for never.
 	PasswordExpires time.Time `json:"PasswordExpires,omitzero"`
+	// SourceStored stands for the password of the account in use as the server
+	// stores it, where this workflow has generated it: it is recognised by that
+	// when its turn comes, without another look at its version.
+	SourceStored string `json:"SourceStored,omitempty"`
+	// Reissued says that AWSCURRENT is the same credential under another version
+	// id, Rotation.CurrentVersionID: see reissue.
+	Reissued bool `json:"Reissued,omitempty"`
 }
 
 // CloneUser checks everything that could refuse this rotation, and then gives
@@ -77,33 +91,149 @@ func (a *Activities) CloneUser(ctx context.Context, in CloneUserInput) (result C
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
-	subject, err := t.examine(ctx, in)
-	if err != nil || subject.promoted {
-		return CloneUserResult{Rotation: subject.Rotation, Promoted: subject.promoted}, err
+	s, err := t.examine(ctx, in)
+	if err != nil {
+		return CloneUserResult{}, err
 	}
-	plan, err := t.sync(ctx, subject)
-	// A credential in use that does not log in says more than what came of the rest.
-	login, loginErr := subject.login()
-	if loginErr != nil {
-		return CloneUserResult{}, loginErr
+	if s.promoted {
+		return CloneUserResult{Rotation: s.Rotation, Promoted: true}, nil
+	}
+	admin, err := t.admin(ctx, s.master)
+	if err != nil {
+		return CloneUserResult{}, err
+	}
+	defer closeInto(&err, admin)
+	admin.Force = in.Force
+	plan, err := admin.Sync(ctx, s.accounts)
+	if wrongPassword(err) {
+		s, plan, err = t.mend(ctx, admin, in, s, err)
 	}
 	if err != nil {
 		return CloneUserResult{}, err
 	}
 	result = describe(plan)
-	result.Rotation = subject.Rotation
-	result.Rotation.Source, result.Rotation.Standby, result.Rotation.Policy = login.Account, plan.Standby, plan.Policy
+	result.Warnings = append(s.warnings, result.Warnings...)
+	s.Source, s.Standby, s.StandbyStored, s.Policy = plan.Source, plan.Standby, plan.StandbyStored, plan.Policy
+	if login, err := s.login(); err == nil { // or a limit of the account stopped it behind its password
+		s.Source = login.Account
+	}
+	if s.current.ID == in.PromotedVersionID {
+		result.SourceStored = plan.SourceStored
+	}
+	if s.takeover {
+		if err := t.reissue(ctx, admin, s); err != nil {
+			return CloneUserResult{}, err
+		}
+		result.Reissued = true
+	}
+	result.Rotation = s.Rotation
 	activity.GetLogger(ctx).Info("standby is equal", "secret", in.SecretID, "standby", plan.Standby.String(), "created", plan.Create, "changes", len(plan.Changes))
 	return result, nil
 }
 
-func (t *attempt) sync(ctx context.Context, s subject) (plan *account.Plan, err error) {
-	admin, err := t.admin(ctx, s.master)
-	if err != nil {
-		return nil, err
+// mend goes on where the server stores another password for the account in use
+// than AWSCURRENT holds. Where that password is known to have leaked, its holder
+// has changed it: nobody can prove it any more, and nobody else should use it.
+// Otherwise AWSCURRENT goes to the newest version that holds a password of the
+// pair, if there is one: what logs in is better than what does not.
+func (t *attempt) mend(ctx context.Context, admin *account.Admin, in CloneUserInput, s *subject, refused error) (*subject, *account.Plan, error) {
+	refused = fmt.Errorf("version %s of secret %s: %w", s.current.ID, s.SecretID, refused)
+	if in.Force && in.RevokePrevious && s.current.ID == in.PromotedVersionID {
+		s.warnings = append(s.warnings, "AWSCURRENT did not log in, and was taken for the credential that leaked: "+refused.Error())
+		s.accounts.Password, s.accounts.Proof = "", nil
+		s.login = func() (account.Login, error) { return account.Login{}, refused }
+		if in.GraceSeconds == 0 {
+			if err := t.scramble(ctx, admin, s); err != nil {
+				return s, nil, err
+			}
+		}
+		plan, err := admin.Sync(ctx, s.accounts)
+		return s, plan, err
 	}
-	defer closeInto(&err, admin)
-	return admin.Sync(ctx, s.accounts)
+	restored, err := t.restore(ctx, admin, s)
+	if err != nil {
+		return s, nil, err
+	}
+	if restored == "" {
+		return s, nil, refused
+	}
+	said := fmt.Sprintf("AWSCURRENT of secret %s was version %s, which the server refuses; it is version %s now, which logs in", s.SecretID, s.current.ID, restored)
+	activity.GetLogger(ctx).Warn(said)
+	s, err = t.examine(ctx, in)
+	if err != nil {
+		return s, nil, fmt.Errorf("%s; %w", said, err)
+	}
+	s.warnings = append(s.warnings, said)
+	plan, err := admin.Sync(ctx, s.accounts)
+	return s, plan, err
+}
+
+// scramble takes the password away from all accounts of the user in use, on
+// whatever host, and ends their sessions.
+func (t *attempt) scramble(ctx context.Context, admin *account.Admin, s *subject) error {
+	names, err := admin.Exists(ctx, s.current.Username)
+	for _, name := range names {
+		_, failed := admin.Scramble(ctx, name, s.unmoved)
+		err = errors.Join(err, failed)
+	}
+	return err
+}
+
+// restore moves AWSCURRENT to the newest version that holds a password of the
+// pair, and answers its id; empty where there is none. Nobody gains a right by
+// it: the version is for the same address and differs in the credential only.
+func (t *attempt) restore(ctx context.Context, admin *account.Admin, s *subject) (restored string, err error) {
+	err = admin.Locked(ctx, s.current.Username, s.accounts.Standby, func(ctx context.Context) error {
+		if err := s.unmoved(ctx); err != nil {
+			return err
+		}
+		v, err := t.working(ctx, admin, s)
+		if err != nil || v == "" {
+			return err
+		}
+		restored = v
+		return t.Secrets.MoveCurrent(ctx, s.SecretID, s.current.ID, v)
+	})
+	return restored, err
+}
+
+// working finds the newest version that holds a password of the pair and is the
+// current one but for that.
+func (t *attempt) working(ctx context.Context, admin *account.Admin, s *subject) (versionID string, err error) {
+	stored, err := admin.Stored(ctx, s.current.Username, s.accounts.Standby)
+	if err != nil {
+		return "", err
+	}
+	v, err := t.newest(ctx, s.SecretID, stored)
+	if err != nil || v.ID == "" || !s.current.SameBut(v.Credential) {
+		return "", err
+	}
+	return v.ID, nil
+}
+
+// wrongPassword reports whether the server stores another password for the
+// account in use than AWSCURRENT holds.
+func wrongPassword(err error) bool {
+	refused, ok := errors.AsType[*account.Refusal](err)
+	return ok && refused.Reason == account.WrongPassword
+}
+
+// reissue stores the current credential under another version id, so that
+// another rotation that this one takes over from can promote nothing any more: it
+// moves AWSCURRENT from the version that it began from, or not at all. Its call
+// may be under way, however long it has been dead.
+func (t *attempt) reissue(ctx context.Context, admin *account.Admin, s *subject) error {
+	return admin.Locked(ctx, s.Source.User, s.Standby.User, func(ctx context.Context) error {
+		if err := s.unmoved(ctx); err != nil {
+			return err
+		}
+		v, err := t.Secrets.Reissue(ctx, s.SecretID, s.current)
+		if err != nil {
+			return err
+		}
+		s.CurrentVersionID = v.ID
+		return nil
+	})
 }
 
 func describe(plan *account.Plan) CloneUserResult {
@@ -120,140 +250,4 @@ func describe(plan *account.Plan) CloneUserResult {
 		r.Warnings = append(r.Warnings, "who is logged in as "+plan.Standby.String()+" is unknown: the administrator lacks PROCESS")
 	}
 	return r
-}
-
-// subject is a rotation that nothing but the database can still refuse.
-type subject struct {
-	Rotation
-
-	master   secret.Version
-	accounts account.Pair
-	promoted bool
-	// login is the login with the credential in use. It was begun, and calls wait for its one end.
-	login func() (account.Login, error)
-}
-
-// examine reads what the rotation begins from and applies every refusal that
-// needs neither the administrator nor the login with the credential in use. The
-// caller must wait for that login.
-func (t *attempt) examine(ctx context.Context, in CloneUserInput) (subject, error) {
-	var d secret.Description
-	var describeErr error
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		defer panics.Into(&describeErr)
-		d, describeErr = t.Secrets.Describe(ctx, in.SecretID)
-	})
-	current, err := t.labelled(ctx, in.SecretID, secret.Current)
-	wg.Wait()
-	if describeErr != nil {
-		return subject{}, describeErr
-	}
-	if err := notDeleted(d); err != nil {
-		return subject{}, err
-	}
-	if d.RotationEnabled {
-		return subject{}, refuse(ErrorOtherRotator, "secret %s is rotated by Secrets Manager itself, and two rotators would fight: run `aws secretsmanager cancel-rotate-secret --secret-id %[1]s` first", d.Name)
-	}
-	if err == nil && current.ID != d.Stages[secret.Current] { // the label has moved in between
-		current, err = t.version(ctx, in.SecretID, d.Stages[secret.Current])
-	}
-	if err != nil {
-		return subject{}, err
-	}
-	master, err := t.master(ctx, in.MasterSecretID, current)
-	if err != nil {
-		return subject{}, err
-	}
-	s := subject{master: master, Rotation: Rotation{
-		SecretID: in.SecretID, MasterSecretID: cmp.Or(in.MasterSecretID, current.MasterARN), MasterVersionID: master.ID,
-		VersionID: uuid.NewString(), CurrentVersionID: current.ID, PendingVersionID: d.Stages[secret.Pending], Server: current.Address(),
-	}}
-	s.login = sync.OnceValues(func() (l account.Login, err error) {
-		defer panics.Into(&err)
-		return t.login(ctx, current)
-	})
-	if current.ID == in.EarlierVersionID && current.SHA256() == in.EarlierSHA256 {
-		s.VersionID, s.ValueSHA256, s.promoted = current.ID, in.EarlierSHA256, true
-		s.Standby.User = current.Username
-		return s, nil
-	}
-	if err := t.notOthers(ctx, in, d); err != nil {
-		return subject{}, err
-	}
-	p := pair{Current: current.Username, CloneUsername: in.CloneUsername, Known: in.Pair}
-	previous := d.Stages[secret.Previous]
-	if previous != "" && !slices.Contains(in.Pair, current.Username) {
-		if p.Previous, err = t.user(ctx, in.SecretID, previous); err != nil {
-			return subject{}, err
-		}
-	}
-	standby, owned, err := p.standby(d.Name)
-	if err != nil {
-		return subject{}, err
-	}
-	overlap := time.Duration(in.MinimumOverlapSeconds) * time.Second
-	if safe := current.Created.Add(overlap); previous != "" && owned && !in.Force && time.Now().Before(safe) {
-		return subject{}, refuseUntil(safe, ErrorMinimumOverlap, "secret %s was given its current version at %s, and clients may still use the one before: rotating is safe from %s, or with Force", d.Name, current.Created.UTC().Format(time.RFC3339), safe.UTC().Format(time.RFC3339))
-	}
-	if err := t.adopt(ctx, in, d, current, standby, &s.Rotation); err != nil {
-		return subject{}, err
-	}
-	go func() { _, _ = s.login() }() // whoever waits for it sees how it ends
-	// Without a host: where the user has several accounts, the application's
-	// login may end up as another one than ours, and the rotation is refused.
-	s.accounts = account.Pair{
-		Source: account.Name{User: current.Username}, Standby: standby, Owned: owned, Mark: in.Mark, Digest: in.Digest, Next: in.NextRotationDate,
-		Proof: func() error { _, err := s.login(); return err },
-	}
-	return s, nil
-}
-
-// adopt goes on with the version that the attempt before this one has staged,
-// where that is still what this one would stage: its value is known by its digest,
-// and differs from the current one in user name and password only. A label move
-// of that attempt that takes effect late then promotes nothing else than this one.
-func (t *attempt) adopt(ctx context.Context, in CloneUserInput, d secret.Description, current secret.Version, standby string, r *Rotation) error {
-	if in.EarlierSHA256 == "" || d.Stages[secret.Pending] != in.EarlierVersionID {
-		return nil
-	}
-	v, err := t.version(ctx, in.SecretID, in.EarlierVersionID)
-	var field *secret.FieldError
-	if errors.As(err, &field) { // not what this workflow has staged
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if v.SHA256() == in.EarlierSHA256 && v.Username == standby && current.SameBut(v.Credential) {
-		r.VersionID, r.ValueSHA256 = v.ID, in.EarlierSHA256
-	}
-	return nil
-}
-
-func notDeleted(d secret.Description) error {
-	if d.DeletedDate.IsZero() {
-		return nil
-	}
-	return refuse(ErrorDeleted, "secret %s is scheduled for deletion on %s: restore it, or stop its rotation", d.Name, d.DeletedDate.UTC().Format(time.RFC3339))
-}
-
-// abandoned is how old a version under AWSPENDING must be before a rotation
-// that did not stage it takes it over: several times as long as the steps of one take.
-const abandoned = 15 * time.Minute
-
-// notOthers refuses while another rotator is at work on the secret.
-func (t *attempt) notOthers(ctx context.Context, in CloneUserInput, d secret.Description) error {
-	pending := d.Stages[secret.Pending]
-	if pending == "" || pending == d.Stages[secret.Current] || pending == in.EarlierVersionID || in.Force {
-		return nil
-	}
-	created, err := t.Secrets.Created(ctx, in.SecretID, pending)
-	if err != nil {
-		return err
-	}
-	if free := created.Add(abandoned); time.Now().Before(free) {
-		return refuseUntil(free, ErrorOtherRotator, "another rotation of secret %s has staged version %s and may be at work: it is taken over from %s, or with Force", d.Name, pending, free.UTC().Format(time.RFC3339))
-	}
-	return nil
 }

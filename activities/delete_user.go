@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -29,7 +30,17 @@ type Deletion struct {
 	// administrator sees them. Their accounts stay locked, unless Force drops them.
 	Definers []string `json:"Definers,omitempty"`
 	Force    bool     `json:"Force,omitempty"`
+	// CurrentVersionID is AWSCURRENT as it was found, and Users are the names of the
+	// pair, of which one may have no account. Deletions that an earlier release
+	// began have neither.
+	CurrentVersionID string   `json:"CurrentVersionId,omitempty"`
+	Users            []string `json:"Users,omitempty"`
+	// Locked says that the accounts have been locked for this deletion.
+	Locked bool `json:"Locked,omitempty"`
 }
+
+// id names the secret that was found, and no later one of its name.
+func (d Deletion) id() string { return cmp.Or(d.SecretARN, d.SecretID) }
 
 // FindAccounts reads, before anything is changed, which accounts go with a
 // secret, and refuses those that could not be locked and dropped.
@@ -61,7 +72,7 @@ func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (resul
 	if err != nil {
 		return Deletion{}, err
 	}
-	result = Deletion{SecretID: in.SecretID, SecretARN: d.ARN, MasterSecretID: master.ARN, Server: master.Address(), Accounts: []account.Name{login.Account}}
+	result = Deletion{SecretID: in.SecretID, SecretARN: d.ARN, MasterSecretID: master.ARN, Server: master.Address(), Accounts: []account.Name{login.Account}, CurrentVersionID: current.ID}
 	p := pair{Current: current.Username, CloneUsername: in.CloneUsername, Known: in.Pair}
 	if previous := d.Stages[secret.Previous]; previous != "" {
 		if p.Previous, err = t.user(ctx, in.SecretID, previous); err != nil {
@@ -75,6 +86,7 @@ func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (resul
 	if !owned && p.Previous != "" && p.Previous != p.Current {
 		return Deletion{}, refuse(ErrorUnknownPair, "AWSPREVIOUS of secret %s is for user %s: give it as CloneUsername if it goes with the secret, or take the label off", d.Name, p.Previous)
 	}
+	result.Users = []string{p.Current, other}
 	admin, err := t.admin(ctx, master)
 	if err != nil {
 		return Deletion{}, err
@@ -102,15 +114,61 @@ func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (resul
 	return result, nil
 }
 
-// DeleteSecret schedules the secret for deletion and answers when it will be gone.
+// DeleteSecret schedules the secret for deletion and answers when it will be
+// gone. Its error is of type ErrorEdited where the secret or its accounts are not
+// as they were found: a rotation has been at work since.
+//
+// A rotation looks whether its secret is scheduled under the lock that is held
+// here: none makes or unlocks an account from then on.
 func (a *Activities) DeleteSecret(ctx context.Context, in Deletion) (deletionDate time.Time, err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
-	deletionDate, err = t.Secrets.Delete(ctx, in.SecretID, in.RecoveryWindowInDays)
+
+	remove := func(ctx context.Context) error {
+		deletionDate, err = t.Secrets.Delete(ctx, in.id(), in.RecoveryWindowInDays)
+		return err
+	}
+	if len(in.Users) != 2 { // found by an earlier release
+		err = remove(ctx)
+	} else {
+		err = t.onServer(ctx, in, func(admin *account.Admin) error {
+			return admin.Locked(ctx, in.Users[0], in.Users[1], func(ctx context.Context) error {
+				if err := t.asFound(ctx, admin, in); err != nil {
+					return err
+				}
+				return remove(ctx)
+			})
+		})
+	}
 	if err == nil {
 		activity.GetLogger(ctx).Warn("secret scheduled for deletion", "secret", in.SecretID, "date", deletionDate)
 	}
 	return deletionDate, err
+}
+
+// asFound makes sure that no rotation has been at work since the accounts were
+// found.
+func (t *attempt) asFound(ctx context.Context, admin *account.Admin, in Deletion) error {
+	d, err := t.Secrets.Describe(ctx, in.id())
+	if err != nil {
+		return err
+	}
+	if !d.DeletedDate.IsZero() { // by an earlier try
+		return nil
+	}
+	stored, err := admin.Stored(ctx, in.Users...)
+	if err != nil {
+		return err
+	}
+	for _, s := range stored {
+		if !slices.Contains(in.Accounts, s.Account) && s.Account.Host == in.Accounts[0].Host {
+			return refuse(ErrorEdited, "account %s was made after the accounts of secret %s were found: delete it again", s.Account, in.SecretID)
+		}
+	}
+	if pending := d.Stages[secret.Pending]; d.Stages[secret.Current] != in.CurrentVersionID || pending != "" && pending != in.CurrentVersionID {
+		return refuse(ErrorEdited, "secret %s was rotated or edited after its accounts were found: delete it again", in.SecretID)
+	}
+	return nil
 }
 
 // SecretFate is what has become of a secret that was scheduled for deletion.
@@ -123,12 +181,31 @@ const (
 	SecretGone      SecretFate = "Gone"
 )
 
-// LookAtSecret says whether a secret is still scheduled for deletion. It is gone
-// where its name is another secret's by now.
+func (f SecretFate) words() string {
+	switch f {
+	case SecretScheduled:
+		return "scheduled for deletion"
+	case SecretRestored:
+		return "not scheduled for deletion"
+	default:
+		return "gone"
+	}
+}
+
+// LookAtSecret reports whether a secret is still scheduled for deletion. It is
+// gone where its name is another secret's by now.
 func (a *Activities) LookAtSecret(ctx context.Context, in Deletion) (fate SecretFate, err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
-	d, err := t.Secrets.Describe(ctx, in.SecretID)
+	return t.fate(ctx, in, "")
+}
+
+// fate looks again for some seconds where the answer is another than likely,
+// unless that is empty: it may be from before our own write.
+func (t *attempt) fate(ctx context.Context, in Deletion, likely SecretFate) (SecretFate, error) {
+	d, err := t.Secrets.DescribeUntil(ctx, in.SecretID, func(d secret.Description) bool {
+		return likely == "" || in.SecretARN != "" && d.ARN != in.SecretARN || d.DeletedDate.IsZero() == (likely == SecretRestored)
+	})
 	var missing *types.ResourceNotFoundException
 	switch {
 	case errors.As(err, &missing):
@@ -162,30 +239,61 @@ func (t *attempt) notReused(ctx context.Context, in Deletion) error {
 	return nil
 }
 
-// LockAccounts locks the accounts of a deletion, as many of them as it can.
+// LockAccounts locks the accounts of a deletion, as many of them as it can,
+// while the secret is scheduled for deletion.
 func (a *Activities) LockAccounts(ctx context.Context, in Deletion) error {
-	return a.each(ctx, in, "locked", (*account.Admin).Lock)
+	return a.each(ctx, in, "locked", (*account.Admin).Lock, SecretScheduled)
 }
 
-// UnlockAccounts unlocks them again, as many as it can.
+// UnlockAccounts unlocks them again, as many as it can, while the secret is not
+// scheduled for deletion.
 func (a *Activities) UnlockAccounts(ctx context.Context, in Deletion) error {
-	return a.each(ctx, in, "unlocked", (*account.Admin).Unlock)
+	return a.each(ctx, in, "unlocked", (*account.Admin).Unlock, SecretRestored)
 }
 
-// DropAccounts drops them, as many as it can. Without Force it keeps the definers
-// of objects, which break without them.
+// DropAccounts drops them, as many as it can, when the secret is gone. One that
+// was locked for the deletion and is not any more belongs to something else by now.
+// Without Force the definers of objects are kept, which break without them.
 func (a *Activities) DropAccounts(ctx context.Context, in Deletion) error {
 	return a.each(ctx, in, "dropped", func(admin *account.Admin, ctx context.Context, n account.Name, fence func(context.Context) error) error {
 		if !in.Force {
 			fence = admin.KeepDefiner(n, fence)
 		}
+		if in.Locked {
+			return admin.DropLocked(ctx, n, fence)
+		}
 		return admin.Drop(ctx, n, fence)
+	}, SecretGone)
+}
+
+// each changes every account of a deletion, and looks at the secret under the
+// account's lock, right before: a late or repeated step changes nothing that is
+// in use again.
+func (a *Activities) each(ctx context.Context, in Deletion, done string, do func(*account.Admin, context.Context, account.Name, func(context.Context) error) error, only SecretFate) (err error) {
+	t := a.begin(ctx)
+	defer t.edge(ctx, &err)
+	still := func(ctx context.Context) error {
+		fate, err := t.fate(ctx, in, only)
+		if err == nil && fate != only {
+			err = refuse(ErrorEdited, "secret %s is %s: its accounts are not %s", in.SecretID, fate.words(), done)
+		}
+		return err
+	}
+	return t.onServer(ctx, in, func(admin *account.Admin) error {
+		var failed []error
+		for _, name := range in.Accounts {
+			if err := do(admin, ctx, name, still); err != nil {
+				failed = append(failed, err)
+				continue
+			}
+			activity.GetLogger(ctx).Warn("account "+done, "secret", in.SecretID, "account", name.String())
+		}
+		return errors.Join(failed...)
 	})
 }
 
-func (a *Activities) each(ctx context.Context, in Deletion, done string, do func(*account.Admin, context.Context, account.Name, func(context.Context) error) error) (err error) {
-	t := a.begin(ctx)
-	defer t.edge(ctx, &err)
+// onServer opens a session of the administrator where the accounts of a deletion are.
+func (t *attempt) onServer(ctx context.Context, in Deletion, do func(*account.Admin) error) (err error) {
 	defer t.Secrets.Forget(in.MasterSecretID)
 	admin, master, err := t.adminOf(ctx, in.MasterSecretID)
 	if err != nil {
@@ -195,13 +303,5 @@ func (a *Activities) each(ctx context.Context, in Deletion, done string, do func
 	if master.Address() != in.Server {
 		return refuse(ErrorOtherServer, "master secret %s is for %s now, and the accounts of secret %s are on %s", master.Name, master.Address(), in.SecretID, in.Server)
 	}
-	var failed []error
-	for _, name := range in.Accounts {
-		if err := do(admin, ctx, name, nil); err != nil {
-			failed = append(failed, err)
-			continue
-		}
-		activity.GetLogger(ctx).Warn("account "+done, "secret", in.SecretID, "account", name.String())
-	}
-	return errors.Join(failed...)
+	return do(admin)
 }

@@ -1,6 +1,9 @@
 package activities
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // cloneSuffix makes the name of the second account, as in AWS's own function,
 // so that a secret can be taken over from it and handed back.
@@ -14,6 +17,14 @@ type pair struct {
 	CloneUsername string
 	// Known are the two users that this workflow has rotated between before.
 	Known []string
+}
+
+// ownedByWorkflow reports whether the workflow itself says that an account is the
+// other one of the pair: what a secret names is not enough to take a password from
+// an account.
+func (p pair) ownedByWorkflow(standby string) bool {
+	return slices.Contains(p.Known, p.Current) && slices.Contains(p.Known, standby) ||
+		p.CloneUsername == standby || p.CloneUsername == p.Current && p.Current == standby+cloneSuffix
 }
 
 // standby finds the other user of the pair, and whether there is evidence that

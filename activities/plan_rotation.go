@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/rotate-user/rotate-user/internal/account"
@@ -52,23 +53,26 @@ func (a *Activities) PlanRotation(ctx context.Context, in PlanRotationInput) (re
 	if err != nil {
 		return PlanRotationResult{}, err
 	}
-	login, err := subject.login()
-	if err != nil {
-		return PlanRotationResult{}, err
-	}
 	admin, err := t.admin(ctx, subject.master)
 	if err != nil {
 		return PlanRotationResult{}, err
 	}
 	defer closeInto(&err, admin)
 	plan, err := admin.Plan(ctx, subject.accounts)
+	if wrongPassword(err) {
+		err = fmt.Errorf("version %s of secret %s: %w", subject.current.ID, subject.SecretID, err)
+		works, lookErr := t.working(ctx, admin, subject)
+		if lookErr == nil && works != "" {
+			err = fmt.Errorf("%w; version %s logs in, and the next rotation moves AWSCURRENT to it", err, works)
+		}
+	}
 	if err != nil {
 		return PlanRotationResult{}, err
 	}
 	d := describe(plan)
 	result = PlanRotationResult{
-		Source: plaintext.Line(login.Account.String()), Standby: plaintext.Line(plan.Standby.String()), Server: subject.Server, Created: plan.Create,
-		Warnings: d.Warnings, InUse: d.InUse, PasswordExpires: d.PasswordExpires,
+		Source: plaintext.Line(plan.Source.String()), Standby: plaintext.Line(plan.Standby.String()), Server: subject.Server, Created: plan.Create,
+		Warnings: append(subject.warnings, d.Warnings...), InUse: d.InUse, PasswordExpires: d.PasswordExpires,
 	}
 	result.addPage(plan.Changes, max(in.Page, 1))
 	return result, nil

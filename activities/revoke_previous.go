@@ -21,16 +21,6 @@ func (a *Activities) RevokePrevious(ctx context.Context, r Rotation) (result Rev
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
-	d, err := t.Secrets.DescribeUntil(ctx, r.SecretID, func(d secret.Description) bool {
-		// Not as before the promotion, or moved back after it.
-		return d.Stages[secret.Current] != r.CurrentVersionID || d.Stages[secret.Previous] == r.VersionID
-	})
-	if err != nil {
-		return RevokePreviousResult{}, err
-	}
-	if d.Stages[secret.Current] != r.VersionID {
-		return RevokePreviousResult{}, refuse(ErrorEdited, "AWSCURRENT of secret %s is no longer version %s: %s is not revoked, as it may be in use again", r.SecretID, r.VersionID, r.Source)
-	}
 	admin, master, err := t.adminOf(ctx, r.MasterSecretID)
 	if err != nil {
 		return RevokePreviousResult{}, err
@@ -39,7 +29,18 @@ func (a *Activities) RevokePrevious(ctx context.Context, r Rotation) (result Rev
 	if !t.sameServer(master, r) {
 		return RevokePreviousResult{}, refuse(ErrorOtherServer, "master secret %s is for %s now, and %s is on %s", master.Name, master.Address(), r.Source, r.Server)
 	}
-	ended, err := admin.Revoke(ctx, r.Source, nil)
+	// Looked at under the lock: the label may have been moved back, or the account promoted by a newer rotation.
+	notInUse := func(ctx context.Context) error {
+		d, err := t.Secrets.DescribeUntil(ctx, r.SecretID, func(d secret.Description) bool {
+			// Not as before the promotion, or moved back after it.
+			return d.Stages[secret.Current] != r.CurrentVersionID || d.Stages[secret.Previous] == r.VersionID
+		})
+		if err == nil && d.Stages[secret.Current] != r.VersionID {
+			err = refuse(ErrorEdited, "AWSCURRENT of secret %s is no longer version %s: %s is not revoked, as it may be in use again", r.SecretID, r.VersionID, r.Source)
+		}
+		return err
+	}
+	ended, err := admin.Revoke(ctx, r.Source, notInUse)
 	if err != nil {
 		return RevokePreviousResult{}, err
 	}

@@ -5,6 +5,8 @@ import (
 	"context"
 
 	"go.temporal.io/sdk/activity"
+
+	"github.com/rotate-user/rotate-user/internal/account"
 )
 
 // SetPasswordResult names the account whose password was set.
@@ -31,10 +33,16 @@ func (a *Activities) SetPassword(ctx context.Context, r Rotation) (result SetPas
 		return SetPasswordResult{}, err
 	}
 	defer closeInto(&err, admin)
-	stillStaged := func(ctx context.Context) error {
+	stillStaged := func(ctx context.Context, stored account.Stored) error {
 		d, err := t.Secrets.StillStaged(ctx, r.SecretID, r.labels())
 		// A secret scheduled for deletion keeps its labels, and the deletion has locked the account.
-		return cmp.Or(notDeleted(d), err)
+		if err := cmp.Or(notDeleted(d), err); err != nil {
+			return err
+		}
+		if set, err := stored.Matches(pending.Password); stored.Digest() == r.StandbyStored || err == nil && set {
+			return nil
+		}
+		return refuse(ErrorEdited, "the password of %s was set by something else since this rotation of secret %s began, which may be about to promote it: rotate again", r.Standby, r.SecretID)
 	}
 	if err := admin.SetPassword(ctx, r.Standby, r.Source, pending.Password, stillStaged); err != nil {
 		return SetPasswordResult{}, err

@@ -40,6 +40,9 @@ func (a *Activities) TestPassword(ctx context.Context, r Rotation) (result TestP
 	})
 	different, err := t.differences(ctx, r)
 	wg.Wait()
+	if limited(loginErr) {
+		login, loginErr = account.Login{Account: r.Standby}, nil
+	}
 	if loginErr != nil {
 		// Another rotation that has taken over has set the account's password to its own.
 		var moved *secret.MovedError

@@ -99,6 +99,7 @@ func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input DeleteUserInput,
 			continue
 		}
 		carried.describe(ctx, fate)
+		carried.Deletion.Locked = carried.Locked
 		err := finish(ctx, fate, carried.Deletion)
 		if err == nil {
 			return DeleteUserResult{Fate: fate, Accounts: names(carried.Deletion)}, nil

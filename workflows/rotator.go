@@ -35,6 +35,12 @@ type State struct {
 	// Usernames are the user in use and the other one of the pair, once known:
 	// the evidence that both accounts are this workflow's.
 	Usernames []string `json:"Usernames,omitempty"`
+	// Stored stands for the passwords that the server stores for them, by user, once
+	// they are of this workflow's making.
+	Stored map[string]string `json:"Stored,omitempty"`
+	// PromotedVersionID is the version that this workflow promoted last, at
+	// LastRotatedDate.
+	PromotedVersionID string `json:"PromotedVersionId,omitempty"`
 	// Digest stands for the rights that both accounts had after the last
 	// rotation, so that the next can tell which of them was changed.
 	Digest string `json:"Digest,omitempty"`
@@ -162,7 +168,7 @@ func (r *rotator) toTheEnd(ctx workflow.Context) workflow.Context {
 
 func (r *rotator) cloneUserInput(ctx workflow.Context) activities.CloneUserInput {
 	info := workflow.GetInfo(ctx)
-	return activities.CloneUserInput{
+	in := activities.CloneUserInput{
 		SecretID:              r.input.SecretID,
 		MasterSecretID:        r.input.MasterSecretID,
 		CloneUsername:         r.input.CloneUsername,
@@ -172,9 +178,17 @@ func (r *rotator) cloneUserInput(ctx workflow.Context) activities.CloneUserInput
 		Pair:                  r.Usernames,
 		Digest:                r.Digest,
 		MinimumOverlapSeconds: int64(r.input.overlap().Seconds()),
-		Force:                 r.request != nil && r.request.Force,
 		NextRotationDate:      r.input.rules().Next(workflow.Now(ctx), r.input.SecretID).At,
+		Server:                r.DatabaseHost,
+		Stored:                r.Stored,
+		PromotedVersionID:     r.PromotedVersionID,
+		PromotedAt:            r.LastRotatedDate,
 	}
+	if r.request != nil {
+		in.Force, in.RevokePrevious = r.request.Force, r.request.RevokePrevious
+		in.GraceSeconds = int64(time.Duration(r.request.Grace).Seconds())
+	}
+	return in
 }
 
 // cloneUser takes the first step, and again while sessions of the standby are
@@ -215,6 +229,7 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 	if !clone.Promoted {
 		r.Digest = clone.Digest
 		r.Usernames = []string{rotation.Source.User, rotation.Standby.User}
+		r.remember(clone)
 	}
 	if r.input.RequireDrained && len(clone.InUse) > 0 {
 		return activities.Rotation{}, false, temporal.NewNonRetryableApplicationError(
@@ -225,6 +240,24 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 			fmt.Sprintf("whether %s is still in use is unknown, and RequireDrained asks for it: GRANT PROCESS ON *.* to the administrator of the master secret; nothing was changed on it but its rights", rotation.Standby), ErrorStillInUse, nil)
 	}
 	return rotation, clone.Promoted, nil
+}
+
+// remember keeps what tells the next rotation whose the password is that the server stores for its standby.
+func (r *rotator) remember(clone activities.CloneUserResult) {
+	source := clone.Rotation.Source.User
+	stored := map[string]string{}
+	for _, user := range r.Usernames {
+		if digest := r.Stored[user]; digest != "" {
+			stored[user] = digest
+		}
+	}
+	if clone.SourceStored != "" {
+		stored[source] = clone.SourceStored
+	}
+	r.Stored = stored
+	if clone.Reissued {
+		r.PromotedVersionID = clone.Rotation.CurrentVersionID
+	}
 }
 
 // stagePassword takes the second step, under another id where the rotation's own
@@ -314,7 +347,7 @@ func (r *rotator) record(ctx workflow.Context, err error) {
 	end.EndedAt = now
 	promoted := slices.ContainsFunc(end.Steps, func(s Step) bool { return s.Name == PromotePassword && !s.EndedAt.IsZero() })
 	if promoted {
-		r.LastRotatedDate = now
+		r.LastRotatedDate, r.PromotedVersionID = now, end.VersionID
 		if len(r.Usernames) == 2 && r.Usernames[0] != end.Username {
 			r.Usernames = []string{end.Username, r.Usernames[0]}
 		}

@@ -1,15 +1,24 @@
 package steps
 
 import (
+	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/google/go-cmp/cmp"
 	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
 
 	"github.com/rotate-user/rotate-user/activities"
+	endpoint "github.com/rotate-user/rotate-user/devstack/secretsmanager"
+	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/internal/secret"
@@ -135,5 +144,442 @@ func TestTheNextAttemptGoesOnWithWhatIsStaged(t *testing.T) {
 			}
 			l.mustLogIn(secret.Current, l.user+"_clone")
 		})
+	})
+}
+
+// gate stops a call of Secrets Manager, before it takes effect, until it is opened.
+type gate struct {
+	reached, opened chan struct{}
+}
+
+// stopAt stops the first call that is meant.
+func (l *lab) stopAt(meant func(endpoint.Call) bool) gate {
+	g := gate{make(chan struct{}), make(chan struct{})}
+	var once sync.Once
+	l.sm.Intercept(func(c endpoint.Call) endpoint.Fault {
+		if !c.Done && meant(c) {
+			once.Do(func() {
+				close(g.reached)
+				<-g.opened
+			})
+		}
+		return endpoint.Fault{}
+	})
+	return g
+}
+
+func movesCurrent(c endpoint.Call) bool {
+	return c.Operation == "UpdateSecretVersionStage" && slices.Contains(c.Stages, secret.Current)
+}
+
+// another is a second worker, with connections of its own.
+func (l *lab) another() *lab {
+	l.Helper()
+	roots, err := l.server.RootCAs()
+	if err != nil {
+		l.Fatal(err)
+	}
+	o := *l
+	o.dialer = &account.Dialer{RootCAs: roots}
+	l.Cleanup(func() { o.dialer.Close() })
+	var suite testsuite.WorkflowTestSuite
+	o.env = suite.NewTestActivityEnvironment()
+	o.env.RegisterActivity(&activities.Activities{Secrets: secret.NewStore(l.client), Accounts: o.dialer})
+	return &o
+}
+
+// prepared is a rotation that only has to be promoted.
+func (l *lab) prepared() activities.Rotation {
+	l.Helper()
+	r, err := l.clone()
+	if err != nil {
+		l.Fatal(err)
+	}
+	for _, name := range steps[:3] {
+		if err := l.step(name, &r.Rotation); err != nil {
+			l.Fatalf("%s: %v", name, err)
+		}
+	}
+	return r.Rotation
+}
+
+// sessionsOf are the connections of a user.
+func (l *lab) sessionsOf(user string) []string {
+	l.Helper()
+	rows, err := l.admin.QueryContext(context.Background(), "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = ? AND ID <> CONNECTION_ID()", user)
+	if err != nil {
+		l.Fatal(err)
+	}
+	defer rows.Close()
+	var ids []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			l.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// rotator is an administrator of this lab's own, so that its sessions can be told from those of other tests.
+func (l *lab) rotator() {
+	l.Helper()
+	name := "r" + l.user
+	l.sql("CREATE USER " + name + "@'%' IDENTIFIED BY 'Admin.Passw0rd'")
+	l.Cleanup(func() { l.sql("DROP USER " + name + "@'%'") })
+	l.sql("GRANT ALL ON *.* TO " + name + "@'%' WITH GRANT OPTION")
+	l.create(name, map[string]any{"username": name, "password": "Admin.Passw0rd"})
+	l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": name})
+}
+
+// A worker's last call before it died is still under way, and takes effect late. By then another rotation has taken over.
+func TestALateMoveOfAnOvertakenRotationPromotesNothing(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		// dying begins the promotion of a rotation whose worker dies while the call is under way, and with it its sessions.
+		dying := func(l *lab, r activities.Rotation) (late gate, ended chan error) {
+			ended = make(chan error, 1)
+			late = l.stopAt(movesCurrent)
+			go func() { ended <- l.step("PromotePassword", &r) }()
+			<-late.reached
+			for _, id := range l.sessionsOf("r" + l.user) {
+				l.sql("KILL " + id)
+			}
+			return late, ended
+		}
+		t.Run("taken over by force", func(t *testing.T) {
+			l := newLab(t, s)
+			l.rotator()
+			late, ended := dying(l, l.prepared())
+			next := l.another()
+			next.input.Force = true
+			r := next.prepared()
+			close(late.opened)
+			if err := <-ended; err == nil {
+				t.Error("the overtaken rotation promoted its version")
+			}
+			l.mustLogIn(secret.Current, l.user)
+			if err := next.step("PromotePassword", &r); err != nil {
+				t.Fatal(err)
+			}
+			l.mustLogIn(secret.Current, l.user+"_clone")
+			l.mustLogIn(secret.Previous, l.user)
+		})
+		t.Run("seen by none", func(t *testing.T) { // both began before the other had staged anything
+			l := newLab(t, s)
+			l.rotator()
+			next := l.another()
+			r, err := next.clone()
+			if err != nil {
+				t.Fatal(err)
+			}
+			late, ended := dying(l, l.prepared())
+			if err := next.step("StagePassword", &r.Rotation); err != nil {
+				t.Fatal(err)
+			}
+			next.refused("SetPassword", &r.Rotation, activities.ErrorEdited)
+			close(late.opened)
+			<-ended
+			l.mustLogIn(secret.Current, l.user+"_clone")
+		})
+		t.Run("while it lives", func(t *testing.T) {
+			l := newLab(t, s)
+			l.rotator()
+			first := l.prepared()
+			next := l.another()
+			next.input.Force = true
+			r, err := next.clone()
+			if err != nil {
+				t.Fatal(err)
+			}
+			late := l.stopAt(movesCurrent)
+			ended := make(chan error, 1)
+			go func() { ended <- l.step("PromotePassword", &first) }()
+			select {
+			case err := <-ended: // it saw that it was overtaken
+				if err == nil {
+					t.Error("it promoted what the next rotation had taken over")
+				}
+			case <-late.reached:
+				t.Error("it was about to promote what the next rotation had taken over")
+				close(late.opened)
+			}
+			l.sm.Intercept(nil)
+			for _, name := range steps {
+				if err := next.step(name, &r.Rotation); err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+			}
+			l.mustLogIn(secret.Current, l.user+"_clone")
+		})
+	})
+}
+
+// The standby's password is changed between the test and the promotion, by hand or for another secret.
+func TestAPasswordThatWasChangedAfterTheTestIsNotPromoted(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		r := l.prepared()
+		l.sql("ALTER USER " + l.user + "_clone@'%' IDENTIFIED BY 'By.Hand-1'")
+		l.refused("PromotePassword", &r, activities.ErrorEdited)
+		l.mustLogIn(secret.Current, l.user)
+	})
+}
+
+func TestAStandbyWhosePasswordIsNotTheSecretsIsLeftAlone(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.input.Pair = []string{l.user, l.user + "_clone"}
+		l.rotate()
+		l.sql("ALTER USER " + l.user + "@'%' IDENTIFIED BY 'By.Hand-1'") // as the rotation of another secret would
+		l.input.Force = false
+		before := l.snapshot()
+		for _, name := range []string{"PlanRotation", "CloneUser"} {
+			_, err := l.env.ExecuteActivity(name, l.input)
+			var app *temporal.ApplicationError
+			if !errors.As(err, &app) || app.Type() != account.ForeignPassword || !app.NonRetryable() || !strings.Contains(app.Message(), "Force") {
+				t.Errorf("%s answered %v: want that the password is not the secret's", name, err)
+			}
+		}
+		if diff := cmp.Diff(before, l.snapshot()); diff != "" {
+			t.Errorf("the refused rotation changed something:\n%s", diff)
+		}
+		l.input.Force = true
+		l.rotate()
+		l.mustLogIn(secret.Current, l.user)
+		l.mustLogIn(secret.Previous, l.user+"_clone")
+	})
+}
+
+// A value was put by hand, with the credential in use in it: the standby's own version has no label any more.
+func TestTheStandbyIsKnownByAnOldVersion(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.input.Pair = []string{l.user, l.user + "_clone"}
+		r := l.rotate()
+		v, err := l.client.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("app"), VersionId: &r.VersionID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.putText(*v.SecretString)
+		l.input.Force, l.input.Stored = false, nil
+		l.rotate()
+		l.mustLogIn(secret.Current, l.user)
+		l.mustLogIn(secret.Previous, l.user+"_clone")
+	})
+}
+
+// A first rotation that failed halfway is begun again by another workflow, which knows nothing of it.
+func TestAStandbyIsKnownToTheNextWorkflow(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		for done := range steps {
+			l := newLab(t, s)
+			r, err := l.clone()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range steps[:done] {
+				if err := l.step(name, &r.Rotation); err != nil {
+					t.Fatal(err)
+				}
+			}
+			l.input = activities.CloneUserInput{SecretID: "app", Mark: "another workflow", Force: done > 0}
+			if _, err := l.env.ExecuteActivity("PlanRotation", l.input); err != nil {
+				t.Errorf("after %v a plan is answered by %v", steps[:done], err)
+			}
+			l.rotate()
+			l.mustLogIn(secret.Current, l.user+"_clone")
+			l.mustLogIn(secret.Previous, l.user)
+		}
+	})
+}
+
+func TestAUsersSecretMayNotAskForLessThanItsMaster(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master", "ssl": false})
+		for _, name := range []string{"PlanRotation", "CloneUser", "FindAccounts"} {
+			_, err := l.env.ExecuteActivity(name, l.input)
+			var app *temporal.ApplicationError
+			if !errors.As(err, &app) || app.Type() != activities.ErrorTLS || !app.NonRetryable() || !strings.Contains(app.Message(), `"ssl": false`) {
+				t.Errorf("%s answered %v: want a refusal for ssl", name, err)
+			}
+		}
+	})
+}
+
+// What a workflow knows of accounts on one server says nothing of accounts on another.
+func TestAnAccountOfThatNameOnAnotherServerIsAStrangers(t *testing.T) {
+	servers := mysqldtest.Servers(t)
+	for i, s := range servers {
+		other := servers[(i+1)%len(servers)]
+		l := newLab(t, s)
+		l.input.Pair = []string{l.user, l.user + "_clone"}
+		l.input.CloneUsername = l.user + "_clone"
+		l.rotate()
+		l.input.Server = l.rotate().Server
+
+		admin, err := other.Open(other.AdminUser, other.AdminPassword)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer admin.Close()
+		for user, password := range map[string]string{l.user: "First.Passw0rd", l.user + "_clone": "Not.Yours-1"} {
+			if _, err := admin.ExecContext(t.Context(), "CREATE USER "+user+"@'%' IDENTIFIED BY '"+password+"'"); err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _, _ = admin.ExecContext(context.Background(), "DROP USER "+user+"@'%'") }()
+		}
+		there := map[string]any{"host": other.Host, "port": other.Port}
+		edited := func(fields map[string]any) map[string]any { maps.Copy(fields, there); return fields }
+		l.create("theirs", edited(map[string]any{"username": other.AdminUser, "password": other.AdminPassword}))
+		l.put(edited(map[string]any{"username": l.user + "_clone", "password": "x", "masterarn": "theirs"}))
+		l.put(edited(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "theirs"}))
+		for _, force := range []bool{false, true} {
+			l.input.Force = force
+			_, err = l.clone()
+			var app *temporal.ApplicationError
+			if want := account.NotOurs; s != other && (!errors.As(err, &app) || app.Type() != want && app.Type() != activities.ErrorTLS) {
+				t.Errorf("force %t: CloneUser answered %v: want that the account there is another's", force, err)
+			}
+		}
+		theirs, err := other.Open(l.user+"_clone", "Not.Yours-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer theirs.Close()
+		if err := theirs.PingContext(t.Context()); s != other && err != nil {
+			t.Errorf("the account of that name on the other server does not log in any more: %v", err)
+		}
+	}
+}
+
+func TestACurrentVersionThatDoesNotLogInGivesWayToOneThatDoes(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.input.Pair = []string{l.user, l.user + "_clone"}
+		l.rotate()
+		// As a rotation leaves it that was overtaken: the clone's password is in a version without a label.
+		lost := l.prepared()
+		good, err := l.client.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("app"), VersionId: &lost.VersionID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.client.UpdateSecretVersionStage(t.Context(), &secretsmanager.UpdateSecretVersionStageInput{
+			SecretId: aws.String("app"), VersionStage: aws.String(secret.Pending), RemoveFromVersionId: &lost.VersionID,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		bad, err := secret.Parse([]byte(*good.SecretString))
+		if err != nil {
+			t.Fatal(err)
+		}
+		value, err := bad.With(bad.Username, "Gone.Passw0rd-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.putText(string(value))
+		l.putText(string(value)) // so that AWSPREVIOUS does not log in either
+		if _, err := l.env.ExecuteActivity("PlanRotation", l.input); err == nil || !strings.Contains(err.Error(), lost.VersionID) {
+			t.Errorf("a plan is answered by %v: want that it names version %s, which logs in", err, lost.VersionID)
+		}
+		r, err := l.clone()
+		if err != nil || !strings.Contains(strings.Join(r.Warnings, " "), lost.VersionID) {
+			t.Fatalf("CloneUser answered %+v, %v: want that AWSCURRENT went to version %s", r, err, lost.VersionID)
+		}
+		l.mustLogIn(secret.Current, l.user)
+		l.rotate()
+		l.mustLogIn(secret.Current, l.user+"_clone")
+	})
+}
+
+// Whoever has the leaked credential changes its password, or uses its connections up.
+func TestTheHolderOfALeakedCredentialCannotKeepItsRotationOff(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		for _, grace := range []int64{0, 60} {
+			l := newLab(t, s)
+			l.input.Pair = []string{l.user, l.user + "_clone"}
+			l.rotate()
+			l.sql("ALTER USER " + l.user + "_clone@'%' IDENTIFIED BY 'Mine.Now-1'")
+			thief, err := s.Open(l.user+"_clone", "Mine.Now-1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer thief.Close()
+			if err := thief.PingContext(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			l.input.RevokePrevious, l.input.GraceSeconds = true, grace
+			r, err := l.clone()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if left := len(l.sessionsOf(l.user + "_clone")); (grace == 0) != (left == 0) {
+				t.Errorf("with a grace of %d s the thief has %d sessions before the promotion", grace, left)
+			}
+			for _, name := range append(slices.Clone(steps), "RevokePrevious") {
+				if err := l.step(name, &r.Rotation); err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+			}
+			l.mustLogIn(secret.Current, l.user)
+			if left := l.sessionsOf(l.user + "_clone"); len(left) != 0 {
+				t.Errorf("the thief still has sessions %v", left)
+			}
+		}
+	})
+}
+
+func TestALimitOfTheAccountIsNoWrongPassword(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.rotate()
+		l.sql("ALTER USER " + l.user + "_clone@'%' WITH MAX_USER_CONNECTIONS 1")
+		out, err := l.client.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("app")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := secret.Parse([]byte(*out.SecretString))
+		if err != nil {
+			t.Fatal(err)
+		}
+		busy, err := s.Open(c.Username, c.Password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer busy.Close()
+		conn, err := busy.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		l.rotate()
+		l.mustLogIn(secret.Current, l.user)
+	})
+}
+
+func TestTheOverlapCountsFromWhenTheLabelMoved(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.input.Pair = []string{l.user, l.user + "_clone"}
+		first := l.rotate()
+		l.input.Force, l.input.MinimumOverlapSeconds = false, 3600
+		tooSoon := func(want bool, when string) {
+			t.Helper()
+			_, err := l.clone()
+			var app *temporal.ApplicationError
+			if got := errors.As(err, &app) && app.Type() == activities.ErrorMinimumOverlap; got != want {
+				t.Errorf("%s: CloneUser answered %v: want that it is too soon: %t", when, err, want)
+			}
+		}
+		tooSoon(true, "after the promotion")
+		l.input.PromotedAt = time.Now().Add(-2 * time.Hour) // though the version is younger than that by its date
+		tooSoon(false, "two hours after the promotion")
+		if _, err := l.client.UpdateSecretVersionStage(t.Context(), &secretsmanager.UpdateSecretVersionStageInput{
+			SecretId: aws.String("app"), VersionStage: aws.String(secret.Current), RemoveFromVersionId: &first.VersionID, MoveToVersionId: &first.CurrentVersionID,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		tooSoon(true, "after the label was moved by hand")
 	})
 }

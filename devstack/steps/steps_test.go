@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -190,8 +191,17 @@ func (l *lab) rotate() activities.Rotation {
 			l.Fatalf("%s: %v", name, err)
 		}
 	}
-	l.input.Force = true
+	l.remember(r)
 	return r.Rotation
+}
+
+// remember tells the next rotation what a workflow would tell it of one that was promoted.
+func (l *lab) remember(r activities.CloneUserResult) {
+	l.input.Force = true
+	l.input.PromotedVersionID, l.input.PromotedAt = r.Rotation.VersionID, time.Now()
+	if r.SourceStored != "" {
+		l.input.Stored = map[string]string{r.Rotation.Source.User: r.SourceStored}
+	}
 }
 
 // mustLogIn logs in with what a label of the secret holds.
@@ -290,7 +300,7 @@ func TestARefusedRotationLeavesEverythingAsItWas(t *testing.T) {
 		{"a port that is none", func(l *lab) { l.put(with(l, "port", "3306x")) }, activities.ErrorMalformed, `"port"`},
 		{"an unknown engine", func(l *lab) { l.put(with(l, "engine", "postgres")) }, activities.ErrorMalformed, `"engine"`},
 		{"no password", func(l *lab) { l.put(with(l, "password", nil)) }, activities.ErrorMalformed, `"password"`},
-		{"a password that does not log in", func(l *lab) { l.put(with(l, "password", "Wrong.Passw0rd")) }, activities.ErrorAccessDenied, "store the right one"},
+		{"a password that does not log in", func(l *lab) { l.sql("ALTER USER " + l.user + "@'%' IDENTIFIED BY 'Another.Passw0rd1'") }, account.WrongPassword, "store the right one"},
 		{"a master that does not log in", func(l *lab) {
 			l.create("bad", map[string]any{"username": l.server.AdminUser, "password": "Wrong.Passw0rd"})
 			l.put(with(l, "masterarn", "bad"))
@@ -512,8 +522,9 @@ func TestARotationCostsFewCalls(t *testing.T) {
 		l := newLab(t, s)
 		l.rotate()
 		l.rotate()
-		l.sm.ResetCalls()
 		l.input.Pair = []string{l.user, l.user + "_clone"}
+		l.rotate()
+		l.sm.ResetCalls()
 		l.rotate()
 		total, writes := 0, 0
 		for operation, n := range l.sm.Calls() {
@@ -681,6 +692,30 @@ func (l *lab) definer() (schema string) {
 	return l.user
 }
 
+// activity runs one that must succeed.
+func (l *lab) activity(name string, in any) {
+	l.Helper()
+	if _, err := l.env.ExecuteActivity(name, in); err != nil {
+		l.Fatalf("%s: %v", name, err)
+	}
+}
+
+// forceDelete lets the secret be gone at once.
+func (l *lab) forceDelete() {
+	l.Helper()
+	if _, err := l.client.DeleteSecret(l.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("app"), ForceDeleteWithoutRecovery: aws.Bool(true)}); err != nil {
+		l.Fatal(err)
+	}
+}
+
+// restore takes the secret's deletion back.
+func (l *lab) restore() {
+	l.Helper()
+	if _, err := l.client.RestoreSecret(l.Context(), &secretsmanager.RestoreSecretInput{SecretId: aws.String("app")}); err != nil {
+		l.Fatal(err)
+	}
+}
+
 // deletion finds the accounts of the lab's secret.
 func (l *lab) deletion() activities.Deletion {
 	l.Helper()
@@ -692,6 +727,7 @@ func (l *lab) deletion() activities.Deletion {
 	if err := value.Get(&d); err != nil {
 		l.Fatal(err)
 	}
+	d.RecoveryWindowInDays = 7
 	return d
 }
 
@@ -782,6 +818,7 @@ func TestADeletionDoesWhatItCanWithEachAccount(t *testing.T) {
 		if !slices.Equal(d.Accounts, both) {
 			t.Fatalf("found %v: want %v", d.Accounts, both)
 		}
+		l.activity("DeleteSecret", d)
 		refused := d
 		refused.Accounts = append([]account.Name{{User: "root", Host: "localhost"}}, both...)
 		_, err := l.env.ExecuteActivity("LockAccounts", refused)
@@ -793,6 +830,9 @@ func TestADeletionDoesWhatItCanWithEachAccount(t *testing.T) {
 		}
 		l.sql("DROP USER " + both[0].String())
 		for _, step := range []string{"LockAccounts", "UnlockAccounts"} {
+			if step == "UnlockAccounts" {
+				l.restore()
+			}
 			if _, err := l.env.ExecuteActivity(step, d); err != nil {
 				t.Errorf("%s where somebody has dropped an account: %v", step, err)
 			}
@@ -813,9 +853,9 @@ func TestADefinerIsNotDropped(t *testing.T) {
 		if len(d.Definers) != 1 || !strings.Contains(d.Definers[0], schema+".pay") {
 			t.Errorf("the deletion names %q: want the procedure", d.Definers)
 		}
-		if _, err := l.env.ExecuteActivity("LockAccounts", d); err != nil {
-			t.Fatal(err)
-		}
+		l.activity("DeleteSecret", d)
+		l.activity("LockAccounts", d)
+		l.forceDelete()
 		drop := func(d activities.Deletion) error { _, err := l.env.ExecuteActivity("DropAccounts", d); return err }
 		err := drop(d)
 		var app *temporal.ApplicationError
@@ -855,7 +895,9 @@ func TestTheDropOfADefinerNamesTheRight(t *testing.T) {
 		l.definer()
 		// One that cannot see the procedure, so that the drop is the first to be refused.
 		l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": l.administrator("CREATE USER ON *.*")})
-		_, err := l.env.ExecuteActivity("DropAccounts", l.deletion())
+		d := l.deletion()
+		l.forceDelete()
+		_, err := l.env.ExecuteActivity("DropAccounts", d)
 		var app *temporal.ApplicationError
 		if !errors.As(err, &app) || app.Type() != activities.ErrorAccessDenied || !app.NonRetryable() ||
 			!strings.Contains(app.Message(), "definer account in a stored routine") || !strings.Contains(app.Message(), "ALLOW_NONEXISTENT_DEFINER") {
@@ -876,9 +918,7 @@ func TestASecretMadeAnewIsNotTheOneThatWasDeleted(t *testing.T) {
 			return fate, err
 		}
 		remake := func(fields map[string]any) {
-			if _, err := l.client.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("app"), ForceDeleteWithoutRecovery: aws.Bool(true)}); err != nil {
-				t.Fatal(err)
-			}
+			l.forceDelete()
 			l.create("app", fields)
 		}
 		if fate, err := look(d); err != nil || fate != activities.SecretRestored {

@@ -126,7 +126,7 @@ func (a *Admin) KeepDefiner(n Name, fence func(context.Context) error) func(cont
 					" give them another definer, after which it is dropped, or DROP USER %s", n, firstTen(objects), n)
 			}
 		}
-		return pass(ctx, fence)
+		return mayPass(ctx, fence)
 	}
 }
 

@@ -20,10 +20,10 @@ func changing(a *Admin) map[string]func(context.Context, func(context.Context) e
 	app, clone := Name{"app", "%"}, Name{"app_clone", "%"}
 	return map[string]func(context.Context, func(context.Context) error) error{
 		"set password": func(ctx context.Context, f func(context.Context) error) error {
-			return a.SetPassword(ctx, clone, app, "Next-1", f)
+			return a.SetPassword(ctx, clone, app, "Next-1", func(ctx context.Context, _ Stored) error { return mayPass(ctx, f) })
 		},
 		"set first password": func(ctx context.Context, f func(context.Context) error) error {
-			return a.SetPassword(ctx, app, app, "Next-1", f)
+			return a.SetPassword(ctx, app, app, "Next-1", func(ctx context.Context, _ Stored) error { return mayPass(ctx, f) })
 		},
 		"lock":             func(ctx context.Context, f func(context.Context) error) error { return a.Lock(ctx, app, f) },
 		"lock the standby": func(ctx context.Context, f func(context.Context) error) error { return a.Lock(ctx, clone, f) },

@@ -79,7 +79,7 @@ func (a *Admin) alter(ctx context.Context, n Name, clause string, fence func(con
 		if err != nil {
 			return err
 		}
-		if err := pass(ctx, fence); err != nil {
+		if err := mayPass(ctx, fence); err != nil {
 			return err
 		}
 		if err := a.exec(ctx, "ALTER USER "+n.String()+" "+clause); err != nil {
@@ -89,8 +89,8 @@ func (a *Admin) alter(ctx context.Context, n Name, clause string, fence func(con
 	})
 }
 
-// pass calls a fence, if there is one.
-func pass(ctx context.Context, fence func(context.Context) error) error {
+// mayPass calls a fence, if there is one.
+func mayPass(ctx context.Context, fence func(context.Context) error) error {
 	if fence == nil {
 		return nil
 	}
@@ -106,7 +106,7 @@ func (a *Admin) Drop(ctx context.Context, n Name, fence func(context.Context) er
 		return err
 	}
 	return a.locked(ctx, []string{n.User}, func(ctx context.Context) error {
-		if err := pass(ctx, fence); err != nil {
+		if err := mayPass(ctx, fence); err != nil {
 			return err
 		}
 		if err := a.exec(ctx, "DROP USER IF EXISTS "+n.String()); err != nil {
@@ -116,17 +116,44 @@ func (a *Admin) Drop(ctx context.Context, n Name, fence func(context.Context) er
 	})
 }
 
+// DropLocked is Drop for an account that was locked before. One that is not locked any more is refused: it is another
+// account of the name, or has been taken into use again.
+func (a *Admin) DropLocked(ctx context.Context, n Name, fence func(context.Context) error) error {
+	return a.Drop(ctx, n, func(ctx context.Context) error {
+		s, _, err := a.readPair(ctx, n, n)
+		if r, ok := errors.AsType[*Refusal](err); ok && r.Reason == NoSuchAccount {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if !s.locked {
+			return refuse(NotOurs, "%s was locked and is not any more, as if something else used it: DROP USER %s if nothing does", n, n)
+		}
+		return mayPass(ctx, fence)
+	})
+}
+
 // Revoke makes an account useless at once: it is locked, its password and second password are replaced by one that does
 // not exist, and its sessions are ended. Rights and properties stay.
-func (a *Admin) Revoke(ctx context.Context, n Name, fence func(context.Context) error) (ended Ended, err error) {
+func (a *Admin) Revoke(ctx context.Context, n Name, fence func(context.Context) error) (Ended, error) {
+	return a.scramble(ctx, n, true, fence)
+}
+
+// Scramble is Revoke without the lock: nobody logs in to the account any more, and another password makes it usable again.
+func (a *Admin) Scramble(ctx context.Context, n Name, fence func(context.Context) error) (Ended, error) {
+	return a.scramble(ctx, n, false, fence)
+}
+
+func (a *Admin) scramble(ctx context.Context, n Name, lock bool, fence func(context.Context) error) (ended Ended, err error) {
 	err = a.inForce(ctx, func() error {
-		ended, err = a.revoke(ctx, n, fence)
+		ended, err = a.scrambleLocked(ctx, n, lock, fence)
 		return err
 	})
 	return ended, err
 }
 
-func (a *Admin) revoke(ctx context.Context, n Name, fence func(context.Context) error) (ended Ended, err error) {
+func (a *Admin) scrambleLocked(ctx context.Context, n Name, lock bool, fence func(context.Context) error) (ended Ended, err error) {
 	err = a.locked(ctx, []string{n.User}, func(ctx context.Context) error {
 		s, _, err := a.readPair(ctx, n, n)
 		if err != nil {
@@ -136,12 +163,13 @@ func (a *Admin) revoke(ctx context.Context, n Name, fence func(context.Context) 
 		if err != nil {
 			return fmt.Errorf("scramble the password of %s: %w", n, err)
 		}
-		if err := pass(ctx, fence); err != nil {
+		if err := mayPass(ctx, fence); err != nil {
 			return err
 		}
-		// Locked first, by itself: should the rest fail, nobody logs in any more.
-		if err := a.exec(ctx, "ALTER USER "+n.String()+" ACCOUNT LOCK"); err != nil {
-			return fmt.Errorf("lock %s: %w", n, err)
+		if lock { // first, by itself: should the rest fail, nobody logs in any more
+			if err := a.exec(ctx, "ALTER USER "+n.String()+" ACCOUNT LOCK"); err != nil {
+				return fmt.Errorf("lock %s: %w", n, err)
+			}
 		}
 		if err := a.setHash(ctx, s, s.plugin, hash, ""); err != nil {
 			return err

@@ -39,7 +39,7 @@ func TestPassword(t *testing.T) {
 		}
 		stop := errors.New("fenced")
 		before := b.everything()
-		if err := b.admin.SetPassword(ctx, plan.Standby, plan.Source, "Next-1", func(context.Context) error { return stop }); !errors.Is(err, stop) {
+		if err := b.admin.SetPassword(ctx, plan.Standby, plan.Source, "Next-1", func(context.Context, Stored) error { return stop }); !errors.Is(err, stop) {
 			b.Errorf("a fence is answered by %v", err)
 		}
 		if diff := cmp.Diff(before, b.everything()); diff != "" {
@@ -108,7 +108,7 @@ func TestPasswordBusy(t *testing.T) {
 		held, release := make(chan struct{}), make(chan struct{})
 		done := make(chan error)
 		go func() {
-			done <- other.SetPassword(ctx, app, app, "First-1", func(context.Context) error {
+			done <- other.SetPassword(ctx, app, app, "First-1", func(context.Context, Stored) error {
 				close(held)
 				<-release
 				return nil
@@ -117,7 +117,7 @@ func TestPasswordBusy(t *testing.T) {
 		<-held
 		second := make(chan error)
 		go func() {
-			second <- b.admin.SetPassword(ctx, app, app, "Second-2", func(context.Context) error {
+			second <- b.admin.SetPassword(ctx, app, app, "Second-2", func(context.Context, Stored) error {
 				select {
 				case <-release:
 					return nil

@@ -98,8 +98,8 @@ func (a *Admin) unmatchable(plugin, mark string, instead ...*state) (string, err
 
 // SetPassword gives the account n a new password for the authentication plugin of the account like, which may be n
 // itself, discards a second password and unlocks the account. The server gets a hash. The session that alters holds the lock
-// on both accounts; fence, which may be nil, is called right before the change and stops it by an error.
-func (a *Admin) SetPassword(ctx context.Context, n, like Name, pw string, fence func(context.Context) error) error {
+// on both accounts; fence, which may be nil, is called right before the change with what is stored for n until then, and stops it by an error.
+func (a *Admin) SetPassword(ctx context.Context, n, like Name, pw string, fence func(context.Context, Stored) error) error {
 	if err := a.checkWritable(); err != nil {
 		return err
 	}
@@ -127,8 +127,10 @@ func (a *Admin) SetPassword(ctx context.Context, n, like Name, pw string, fence 
 		} else if hashErr != nil {
 			return fmt.Errorf("password of %s: %w", n, hashErr)
 		}
-		if err := pass(ctx, fence); err != nil {
-			return err
+		if fence != nil {
+			if err := fence(ctx, s.stored()); err != nil {
+				return err
+			}
 		}
 		return a.setHash(ctx, s, model.plugin, string(hash), " ACCOUNT UNLOCK")
 	})

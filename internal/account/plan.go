@@ -19,8 +19,15 @@ type Pair struct {
 	Standby string
 	// Owned says that there is evidence that an existing standby is the other half of this pair.
 	Owned bool
-	// Mark identifies who makes the standby: a standby that this package created with the mark is known by it.
-	Mark string
+	// Mark identifies who makes the standby: a standby that this package created with the mark is known by it, and one with
+	// EarlierMark too.
+	Mark, EarlierMark string
+	// Password is what the secret says is the source's. It must be what the server stores, or no login is tried. Empty: any is.
+	Password string
+	// Known reports whether what the server stores for an existing standby is a password of the secret's. nil: Owned says so.
+	Known func(context.Context, Stored) (bool, error)
+	// Force takes an Owned standby whose password is not Known.
+	Force bool
 	// Digest is Plan.Digest of the last rotation, empty for none. With it Change.Drift is exact; without it, what the
 	// standby has and the source has not counts as drift, and nothing else.
 	Digest string
@@ -28,8 +35,10 @@ type Pair struct {
 	Revoke bool
 	// Next is when the next rotation is due: in a plan the one that it is of, in a rotation the one after it. Zero: not known.
 	Next time.Time
-	// Proof, where there is one, is waited for before the first change. Its error is returned as it is.
+	// Proof, where there is one, is called once both accounts are checked and before the first change. Its error is returned as it is.
 	Proof func() error
+	// Fence, where there is one, is called under the lock on both accounts, right before the first change, and stops it by an error.
+	Fence func(context.Context) error
 }
 
 // Plan is what a synchronisation would do, or did.
@@ -44,6 +53,8 @@ type Plan struct {
 	Expires       time.Time       // when the password in use expires: in a plan the source's, after a rotation the standby's; zero for never
 	Digest        string          // SHA-256 of the source's properties and rights, for Pair.Digest
 	Policy        password.Policy // what the server asks of a password of the standby
+	// Stored.Digest of both accounts, as last read.
+	SourceStored, StandbyStored string
 
 	steps  []step
 	powers *powers
@@ -58,7 +69,7 @@ func (a *Admin) Plan(ctx context.Context, p Pair) (plan *Plan, err error) {
 		if err != nil {
 			return err
 		}
-		if plan, err = a.plan(ctx, p, source); err != nil {
+		if plan, err = a.proved(ctx, p, source); err != nil {
 			return err
 		}
 		plan.expire(source.source, &a.server, plan.Source, source.source.changed, p.Next)
@@ -71,6 +82,20 @@ func (a *Admin) Plan(ctx context.Context, p Pair) (plan *Plan, err error) {
 		return nil, err
 	}
 	return plan, nil
+}
+
+// proved calls plan while the passwords of the pair are compared and the source's logs in. That one of these is refused says
+// more than what the plan is refused for.
+func (a *Admin) proved(ctx context.Context, p Pair, ps *pairState) (*Plan, error) {
+	if _, err := a.check(p, ps); err != nil {
+		return nil, err
+	}
+	wait := a.prove(ctx, p, ps)
+	plan, err := a.plan(ctx, p, ps)
+	if refused := wait(); refused != nil {
+		return nil, refused
+	}
+	return plan, err
 }
 
 // pairState is a pair as it was read.
@@ -135,11 +160,16 @@ func (a *Admin) plan(ctx context.Context, p Pair, ps *pairState) (*Plan, error) 
 		Standby: Name{p.Standby, ps.source.name.Host},
 		Create:  ps.standby == nil,
 		Digest:  ps.source.digest(),
+
+		SourceStored: ps.source.stored().Digest(),
 	}
 	ps.revoke = p.Revoke
-	fresh, err := a.check(p, plan, ps)
+	fresh, err := a.check(p, ps)
 	if err != nil {
 		return nil, err
+	}
+	if ps.standby != nil {
+		plan.StandbyStored = ps.standby.stored().Digest()
 	}
 	if plan.Policy, err = a.PasswordPolicy(ctx, plan.Standby); err != nil {
 		return nil, err
@@ -241,17 +271,17 @@ func (a *Admin) checkWritable() error {
 }
 
 // check refuses what must not be rotated. fresh says that the standby is known by its mark to be new.
-func (a *Admin) check(p Pair, plan *Plan, ps *pairState) (fresh bool, err error) {
-	source, standby := ps.source, ps.standby
-	if err := a.checkChangeable(plan.Source); err != nil {
+func (a *Admin) check(p Pair, ps *pairState) (fresh bool, err error) {
+	source, standby, other := ps.source, ps.standby, Name{p.Standby, ps.source.name.Host}
+	if err := a.checkChangeable(source.name); err != nil {
 		return false, err
 	}
-	if err := a.checkChangeable(plan.Standby); err != nil {
+	if err := a.checkChangeable(other); err != nil {
 		return false, err
 	}
 	switch {
-	case plan.Standby.same(plan.Source):
-		return false, refuse(AmbiguousPair, "%s cannot be its own clone: name another", plan.Source)
+	case other.same(source.name):
+		return false, refuse(AmbiguousPair, "%s cannot be its own clone: name another", source.name)
 	case source.role:
 		return false, refuse(Role, "%s is a role: name an account that logs in", source.name)
 	case source.several:
@@ -261,7 +291,7 @@ func (a *Admin) check(p Pair, plan *Plan, ps *pairState) (fresh bool, err error)
 	case source.expired:
 		return false, refuse(Expired, "the password of %s is expired: set a new one and store it in the secret", source.name)
 	}
-	fresh = standby != nil && password.IsUnmatchable(standby.plugin, standby.hash, p.Mark)
+	fresh = a.bearsMark(p, standby)
 	if _, err := password.Unmatchable(source.plugin, "probe"); err != nil {
 		return false, a.refusePlugin(source)
 	}
@@ -277,32 +307,27 @@ func (a *Admin) check(p Pair, plan *Plan, ps *pairState) (fresh bool, err error)
 		return false, refuse(NameTooLong, "the clone's name %s has %d characters and this server allows %d: stop the rotation, if one runs, and start it with a shorter CloneUsername (--clone-username)",
 			quoteUser(p.Standby), n, limit)
 	}
-	if strings.HasSuffix(source.name.User, "_clone") && !p.Owned && !fresh {
+	if strings.HasSuffix(source.name.User, "_clone") && !p.Owned && p.Known == nil && !fresh {
 		return false, refuse(AmbiguousPair, "the name of %s ends in _clone and nothing says which account is its other half: give CloneUsername", source.name)
 	}
 	for _, s := range ps.others {
-		if s.name.User == p.Standby && !s.role && !s.name.same(plan.Standby) {
+		if s.name.User == p.Standby && !s.role && !s.name.same(other) {
 			return false, refuse(OtherHost, "there is an account %s besides %s, which would win some of its logins: drop it or choose another CloneUsername",
-				s.name, plan.Standby)
+				s.name, other)
 		}
 	}
 	for r := range source.rights {
-		if r.kind == role && plan.Standby.same(Name{r.a, r.b}) {
+		if r.kind == role && other.same(Name{r.a, r.b}) {
 			return false, refuse(Role, "%s has been granted %s as a role: REVOKE %s FROM %s, as an account cannot be its own role",
-				source.name, plan.Standby, plan.Standby, source.name)
+				source.name, other, other, source.name)
 		}
 	}
 	if standby == nil {
 		return false, nil
 	}
 	switch {
-	case !p.Owned && !fresh:
-		return false, refuse(NotOurs, "an account %s exists and nothing shows that it is the other half of %s: if it is, name it as CloneUsername; otherwise rename it or choose another name",
-			standby.name, source.name)
 	case standby.role:
 		return false, refuse(Role, "%s is a role: choose another CloneUsername", standby.name)
-	case standby.locked && !fresh && !a.revoked(standby):
-		return false, refuse(StandbyLocked, "somebody locked %s: ALTER USER %s ACCOUNT UNLOCK, if it may be used again", standby.name, standby.name)
 	case standby.several:
 		return false, refuse(NoPassword, "%s logs in by several ways or factors: remove all but the password", standby.name)
 	case len(standby.unknown) > 0:

@@ -24,6 +24,8 @@ const (
 	Expired          = "Expired"          // the source's password is expired
 	NoPassword       = "NoPassword"       // login by something else than one password
 	NameTooLong      = "NameTooLong"      // for this server
+	WrongPassword    = "WrongPassword"    // the server stores another password for the source than the secret
+	ForeignPassword  = "ForeignPassword"  // the standby's password was set by something else than the secret's rotations
 	NotOurs          = "NotOurs"          // the name is taken by an account that is not known to be ours
 	OtherHost        = "OtherHost"        // an account of the standby's name on another host could win its login
 	StandbyLocked    = "StandbyLocked"    // somebody locked the standby

@@ -33,7 +33,12 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 			return done, err
 		}
 		ps.memory = inUse
-		plan, err := a.plan(ctx, p, ps)
+		var plan *Plan
+		if pass == 1 {
+			plan, err = a.proved(ctx, p, ps)
+		} else {
+			plan, err = a.plan(ctx, p, ps)
+		}
 		if err != nil {
 			return done, err
 		}
@@ -49,7 +54,7 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 				return nil, err
 			}
 		} else {
-			done.Digest = plan.Digest
+			done.Digest, done.StandbyStored = plan.Digest, plan.StandbyStored
 			done.Changes = append(done.Changes, plan.immediate()...)
 		}
 		var left []string
@@ -67,8 +72,8 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 		if pass > passes {
 			return done, refuse(Busy, "%s is still not equal to %s after %d passes, as if somebody else changes them too: %s", plan.Standby, plan.Source, passes, strings.Join(left, "; "))
 		}
-		if p.Proof != nil {
-			if err := p.Proof(); err != nil {
+		if pass == 1 {
+			if err := mayPass(ctx, p.Fence); err != nil {
 				return nil, err
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/google/uuid"
 )
 
 // The staging labels of Secrets Manager.
@@ -209,6 +210,17 @@ func (s *Store) Version(ctx context.Context, id, versionID string) (v Version, e
 	return v, err
 }
 
+// Unmoved makes sure that no label that a rotation goes by has moved since an
+// earlier description. The error is a *MovedError when one has.
+func (d Description) Unmoved(was Description) error {
+	for _, label := range []string{Current, Pending} {
+		if d.Stages[label] != was.Stages[label] {
+			return fmt.Errorf("secret %s: %w", d.Name, &MovedError{Label: label, Want: was.Stages[label], Have: d.Stages[label]})
+		}
+	}
+	return nil
+}
+
 // Stage puts a value under AWSPENDING with the given version id and returns the
 // version. A call that follows another one of the same id within a minute puts
 // the value of the first: staging twice is staging once. The error is a
@@ -261,52 +273,49 @@ func (s *Store) once(key versionKey, value []byte) []byte {
 	return value
 }
 
-// Promote takes AWSPENDING off a version and moves AWSCURRENT to it; Secrets
-// Manager moves AWSPREVIOUS along. It may be repeated. The error is a
-// *MovedError when another rotation has taken over, or when AWSCURRENT is no
-// longer on the version that this rotation began from; then AWSCURRENT has not
-// moved.
-//
-// AWSPENDING goes first: taking it off succeeds for its holder only, so a
-// rotation that was overtaken stops here. Where it was off already, by an
-// earlier try or by another rotation that has ended, verify must find that the
-// version still logs in.
-func (s *Store) Promote(ctx context.Context, id, from, to string, verify func(context.Context) error) error {
-	taken, err := s.move(ctx, id, Pending, to, "")
-	var moved *MovedError
-	if from == to && errors.As(err, &moved) {
-		return nil // it is promoted already, and AWSPENDING is another's by now
+// MoveCurrent moves AWSCURRENT from one version to another, or not at all:
+// Secrets Manager moves it only from the version that it is on. AWSPREVIOUS
+// follows. It may be repeated. The error is a *MovedError when AWSCURRENT is on
+// neither.
+func (s *Store) MoveCurrent(ctx context.Context, id, from, to string) error {
+	return s.move(ctx, id, Current, from, to)
+}
+
+// Tidy takes AWSPENDING off a version, if it is there: moving AWSCURRENT to a
+// version leaves it.
+func (s *Store) Tidy(ctx context.Context, id, versionID string) error {
+	err := s.move(ctx, id, Pending, versionID, "")
+	if moved, ok := errors.AsType[*MovedError](err); ok && moved.Have != versionID {
+		return nil // it is another rotation's by now
 	}
-	if err != nil || from == to {
-		return err
-	}
-	if !taken {
-		d, err := s.Describe(ctx, id)
-		if err != nil || d.Stages[Current] == to {
-			return err
-		}
-		if d.Stages[Current] != from {
-			return fmt.Errorf("secret %s: %w", id, &MovedError{Label: Current, Want: from, Have: d.Stages[Current]})
-		}
-		if err := verify(ctx); err != nil {
-			return err
-		}
-	}
-	_, err = s.move(ctx, id, Current, from, to)
 	return err
 }
 
-// move moves a label between versions, or off a version when to is empty, and
-// says whether this call did. The answer to a move that took effect may have been lost, and the SDK's own retry
+// Reissue stores the value of a version again, under an id of its own, as
+// AWSCURRENT.
+func (s *Store) Reissue(ctx context.Context, id string, v Version) (Version, error) {
+	v.ID = uuid.NewString()
+	_, err := s.client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
+		SecretId: &id, ClientRequestToken: &v.ID, SecretString: aws.String(string(v.raw)), VersionStages: []string{Current},
+	})
+	if err != nil {
+		return Version{}, fmt.Errorf("put version %s of secret %s: %w", v.ID, id, err)
+	}
+	s.keep(versionKey{id, v.ID}, v)
+	return v, nil
+}
+
+// move moves a label between versions, or off a version when to is empty. The
+// answer to a move that took effect may have been lost, and the SDK's own retry
 // then meets an error: the labels decide, not the answer.
-func (s *Store) move(ctx context.Context, id, label, from, to string) (moved bool, err error) {
+func (s *Store) move(ctx context.Context, id, label, from, to string) error {
 	in := &secretsmanager.UpdateSecretVersionStageInput{SecretId: &id, VersionStage: &label, RemoveFromVersionId: &from}
 	if to != "" {
 		in.MoveToVersionId = &to
 	}
-	_, err = s.client.UpdateSecretVersionStage(ctx, in)
+	_, err := s.client.UpdateSecretVersionStage(ctx, in)
 	if err == nil {
-		return true, nil
+		return nil
 	}
 	d, describeErr := s.DescribeUntil(ctx, id, func(d Description) bool {
 		return !disputed(err) || d.Stages[label] != from || !d.DeletedDate.IsZero()
@@ -314,11 +323,33 @@ func (s *Store) move(ctx context.Context, id, label, from, to string) (moved boo
 	switch {
 	case describeErr != nil || !d.DeletedDate.IsZero():
 	case d.Stages[label] == to:
-		return false, nil
+		return nil
 	case d.Stages[label] != from:
-		return false, fmt.Errorf("secret %s: %w", id, &MovedError{Label: label, Want: from, Have: d.Stages[label]})
+		return fmt.Errorf("secret %s: %w", id, &MovedError{Label: label, Want: from, Have: d.Stages[label]})
 	}
-	return false, fmt.Errorf("move %s of secret %s: %w", label, id, err)
+	return fmt.Errorf("move %s of secret %s: %w", label, id, err)
+}
+
+// History lists the ids of a secret's versions, those without a label too, the
+// newest first.
+func (s *Store) History(ctx context.Context, id string) ([]string, error) {
+	var all []types.SecretVersionsListEntry
+	pages := secretsmanager.NewListSecretVersionIdsPaginator(s.client, &secretsmanager.ListSecretVersionIdsInput{SecretId: &id, IncludeDeprecated: aws.Bool(true)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("list the versions of secret %s: %w", id, err)
+		}
+		all = append(all, page.Versions...)
+	}
+	slices.SortStableFunc(all, func(x, y types.SecretVersionsListEntry) int {
+		return aws.ToTime(y.CreatedDate).Compare(aws.ToTime(x.CreatedDate))
+	})
+	var ids []string
+	for _, v := range all {
+		ids = append(ids, aws.ToString(v.VersionId))
+	}
+	return ids, nil
 }
 
 // disputed reports whether an error says that a label is not where the call has it. While the labels look as if it were, they

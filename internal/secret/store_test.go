@@ -164,7 +164,7 @@ func TestAMoveThatTookEffectIsSeen(t *testing.T) {
 					return described(Current, "two", Previous, "one")
 				}
 			}
-			_, err := s.store().move(t.Context(), "app", Current, "one", "two")
+			err := s.store().move(t.Context(), "app", Current, "one", "two")
 			if (err == nil) != waits || time.Since(began) > 0 != waits {
 				t.Errorf("%s: %v after %s: want to wait: %t", kind, err, time.Since(began), waits)
 			}

@@ -1,0 +1,272 @@
+package activities
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/google/uuid"
+
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/panics"
+	"github.com/rotate-user/rotate-user/internal/secret"
+)
+
+// subject is a rotation that nothing but the database can still refuse.
+type subject struct {
+	Rotation
+
+	master, current secret.Version
+	accounts        account.Pair
+	promoted        bool
+	// takeover says that another rotation may still be about to promote what it has staged.
+	takeover bool
+	warnings []string
+	// login is the login with the credential in use. Calls wait for its one end.
+	login func() (account.Login, error)
+	// unmoved makes sure that the secret is as it was found, but for its values.
+	unmoved func(context.Context) error
+}
+
+// examine reads what the rotation begins from and applies every refusal that
+// needs neither the administrator nor the database.
+func (t *attempt) examine(ctx context.Context, in CloneUserInput) (*subject, error) {
+	var d secret.Description
+	var describeErr error
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer panics.Into(&describeErr)
+		d, describeErr = t.Secrets.Describe(ctx, in.SecretID)
+	})
+	current, err := t.labelled(ctx, in.SecretID, secret.Current)
+	wg.Wait()
+	if describeErr != nil {
+		return nil, describeErr
+	}
+	if err := notDeleted(d); err != nil {
+		return nil, err
+	}
+	if d.RotationEnabled {
+		return nil, refuse(ErrorOtherRotator, "secret %s is rotated by Secrets Manager itself, and two rotators would fight: run `aws secretsmanager cancel-rotate-secret --secret-id %[1]s` first", d.Name)
+	}
+	if err == nil && current.ID != d.Stages[secret.Current] { // the label has moved in between
+		current, err = t.version(ctx, in.SecretID, d.Stages[secret.Current])
+	}
+	if err != nil {
+		return nil, err
+	}
+	master, err := t.master(ctx, in.MasterSecretID, current)
+	if err != nil {
+		return nil, err
+	}
+	s := &subject{master: master, current: current, Rotation: Rotation{
+		SecretID: in.SecretID, MasterSecretID: cmp.Or(in.MasterSecretID, current.MasterARN), MasterVersionID: master.ID,
+		VersionID: uuid.NewString(), CurrentVersionID: current.ID, PendingVersionID: d.Stages[secret.Pending], Server: current.Address(),
+	}}
+	if current.ID == in.EarlierVersionID && current.SHA256() == in.EarlierSHA256 {
+		s.VersionID, s.ValueSHA256, s.promoted = current.ID, in.EarlierSHA256, true
+		s.Standby.User = current.Username
+		return s, nil
+	}
+	if err := t.notOthers(ctx, in, d); err != nil {
+		return nil, err
+	}
+	if in.Server != "" && in.Server != s.Server { // what is known of accounts is known of those on another server
+		in.Pair = nil
+	}
+	p := pair{Current: current.Username, CloneUsername: in.CloneUsername, Known: in.Pair}
+	previous := d.Stages[secret.Previous]
+	if previous != "" && !slices.Contains(in.Pair, current.Username) {
+		if p.Previous, err = t.user(ctx, in.SecretID, previous); err != nil {
+			return nil, err
+		}
+	}
+	standby, owned, err := p.standby(d.Name)
+	if err != nil {
+		return nil, err
+	}
+	since := in.currentSince(current, d)
+	overlap := time.Duration(in.MinimumOverlapSeconds) * time.Second
+	if safe := since.Add(overlap); previous != "" && owned && !in.Force && time.Now().Before(safe) {
+		return nil, refuseUntil(safe, ErrorMinimumOverlap, "secret %s was given its current version at %s, and clients may still use the one before: rotating is safe from %s, or with Force", d.Name, since.UTC().Format(time.RFC3339), safe.UTC().Format(time.RFC3339))
+	}
+	if err := t.adopt(ctx, in, d, current, standby, &s.Rotation); err != nil {
+		return nil, err
+	}
+	pending := d.Stages[secret.Pending]
+	s.takeover = pending != "" && pending != current.ID && pending != s.VersionID
+	s.login = sync.OnceValues(func() (l account.Login, err error) {
+		defer panics.Into(&err)
+		return t.login(ctx, current)
+	})
+	s.unmoved = func(ctx context.Context) error { return t.unmoved(ctx, in.SecretID, d) }
+	// Without a host: where the user has several accounts, the application's
+	// login may end up as another one than ours, and the rotation is refused.
+	s.accounts = account.Pair{
+		Source: account.Name{User: current.Username}, Standby: standby,
+		Owned: p.ownedByWorkflow(standby) && (in.Server == "" || in.Server == s.Server),
+		Mark:  "secret " + d.ARN, EarlierMark: in.Mark, Digest: in.Digest, Next: in.NextRotationDate,
+		Password: current.Password,
+		Known: func(ctx context.Context, stored account.Stored) (bool, error) {
+			labelled, known, err := t.recognise(ctx, in, d, stored)
+			s.takeover = s.takeover || known && !labelled
+			return known, err
+		},
+		Force: in.Force, Revoke: in.RevokePrevious,
+		Proof: func() error {
+			if _, err := s.login(); err != nil && !limited(err) {
+				return err
+			}
+			return nil
+		},
+		Fence: s.unmoved,
+	}
+	return s, nil
+}
+
+// currentSince is from when on clients may have had the current version. For one
+// that this workflow has not promoted, Secrets Manager says no more than when the
+// secret was changed last, and a label that was moved by hand is a change.
+func (in CloneUserInput) currentSince(current secret.Version, d secret.Description) time.Time {
+	if current.ID == in.PromotedVersionID {
+		return in.PromotedAt
+	}
+	if d.Changed.After(current.Created) {
+		return d.Changed
+	}
+	return current.Created
+}
+
+// unmoved refuses to go on where the secret was deleted or one of its labels
+// moved since it was described.
+func (t *attempt) unmoved(ctx context.Context, id string, was secret.Description) error {
+	now, err := t.Secrets.DescribeUntil(ctx, id, func(now secret.Description) bool {
+		return !now.DeletedDate.IsZero() || now.Unmoved(was) == nil
+	})
+	return cmp.Or(err, notDeleted(now), now.Unmoved(was))
+}
+
+// recognise reports whether the password that a server stores is that of a version
+// of the secret, and whether that version has a label. That of an account whose
+// rotation the workflow remembers is known without a look.
+func (t *attempt) recognise(ctx context.Context, in CloneUserInput, d secret.Description, stored account.Stored) (labelled, known bool, err error) {
+	if in.Stored[stored.Account.User] == stored.Digest() {
+		return true, true, nil
+	}
+	for _, label := range []string{secret.Previous, secret.Pending} {
+		if known, err := t.holds(ctx, in.SecretID, d.Stages[label], stored); err != nil || known {
+			return true, known, err
+		}
+	}
+	if !slices.Contains(in.Pair, stored.Account.User) { // for a stranger's account an old version is no evidence
+		return false, false, nil
+	}
+	v, err := t.newest(ctx, in.SecretID, []account.Stored{stored})
+	return false, v.ID != "", err
+}
+
+// holds reports whether a version holds the password of an account.
+func (t *attempt) holds(ctx context.Context, id, versionID string, stored ...account.Stored) (bool, error) {
+	if versionID == "" {
+		return false, nil
+	}
+	v, err := t.version(ctx, id, versionID)
+	var field *secret.FieldError
+	if errors.As(err, &field) { // it holds no credential
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, s := range stored {
+		if s.Account.User != v.Username {
+			continue
+		}
+		if ok, err := s.Matches(v.Password); err == nil && ok { // one without a password is nobody's here
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// history is how many versions are tried, the newest first.
+const history = 20
+
+// newest finds the newest version of a secret, with a label or without, that
+// holds the password of one of these accounts. It is empty where there is none.
+func (t *attempt) newest(ctx context.Context, id string, stored []account.Stored) (secret.Version, error) {
+	ids, err := t.Secrets.History(ctx, id)
+	if err != nil {
+		return secret.Version{}, err
+	}
+	for _, versionID := range ids[:min(len(ids), history)] {
+		ok, err := t.holds(ctx, id, versionID, stored...)
+		if err != nil {
+			return secret.Version{}, err
+		}
+		if ok {
+			return t.version(ctx, id, versionID)
+		}
+	}
+	return secret.Version{}, nil
+}
+
+// adopt goes on with the version that the attempt before this one has staged,
+// where that is still what this one would stage: its value is known by its digest,
+// and differs from the current one in user name and password only. A label move
+// of that attempt that takes effect late then promotes nothing else than this one.
+func (t *attempt) adopt(ctx context.Context, in CloneUserInput, d secret.Description, current secret.Version, standby string, r *Rotation) error {
+	if in.EarlierSHA256 == "" || d.Stages[secret.Pending] != in.EarlierVersionID {
+		return nil
+	}
+	v, err := t.version(ctx, in.SecretID, in.EarlierVersionID)
+	var field *secret.FieldError
+	if errors.As(err, &field) { // not what this workflow has staged
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if v.SHA256() == in.EarlierSHA256 && v.Username == standby && current.SameBut(v.Credential) {
+		r.VersionID, r.ValueSHA256 = v.ID, in.EarlierSHA256
+	}
+	return nil
+}
+
+func notDeleted(d secret.Description) error {
+	if d.DeletedDate.IsZero() {
+		return nil
+	}
+	return refuse(ErrorDeleted, "secret %s is scheduled for deletion on %s: restore it, or stop its rotation", d.Name, d.DeletedDate.UTC().Format(time.RFC3339))
+}
+
+// abandoned is how old a version under AWSPENDING must be before a rotation
+// that did not stage it takes it over: several times as long as the steps of one take.
+const abandoned = 15 * time.Minute
+
+// notOthers refuses while another rotator is at work on the secret.
+func (t *attempt) notOthers(ctx context.Context, in CloneUserInput, d secret.Description) error {
+	pending := d.Stages[secret.Pending]
+	if pending == "" || pending == d.Stages[secret.Current] || pending == in.EarlierVersionID || in.Force {
+		return nil
+	}
+	created, err := t.Secrets.Created(ctx, in.SecretID, pending)
+	if err != nil {
+		return err
+	}
+	if free := created.Add(abandoned); time.Now().Before(free) {
+		return refuseUntil(free, ErrorOtherRotator, "another rotation of secret %s has staged version %s and may be at work: it is taken over from %s, or with Force", d.Name, pending, free.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// limited reports whether a login was refused for a limit of the account, which
+// the server looks at when the password has turned out to be right.
+func limited(err error) bool {
+	server, ok := errors.AsType[*mysql.MySQLError](err)
+	return ok && (server.Number == 1203 || server.Number == 1226)
+}
