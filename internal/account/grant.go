@@ -83,8 +83,12 @@ func (a *Admin) createWith(ctx context.Context, wanted *state, standby, mark str
 	if err := a.checkPowers(ctx, p, &pairState{source: wanted, others: states}, steps); err != nil {
 		return err
 	}
-	for _, st := range steps {
-		if err := a.exec(ctx, st.statement()); err != nil {
+	for i, st := range steps {
+		err := a.exec(ctx, st.statement())
+		if !exists && i == 0 {
+			err = a.notCreated(ctx, wanted.name, err)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", st.Text, err)
 		}
 	}

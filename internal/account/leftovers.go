@@ -44,12 +44,27 @@ func (a *Admin) checkLeftovers(ctx context.Context, n Name) (uses []string, err 
 	if err != nil {
 		return nil, fmt.Errorf("look for what the server remembers of %s: %w", n, a.deniedRead(ctx, err))
 	}
-	return nil, a.remembers(n)
+	return nil, a.inTheWay(ctx, n)
 }
 
-// remembers is the refusal for an account that is in the server's memory only.
-func (a *Admin) remembers(n Name) error {
+// inTheWay is the refusal for an account that came in since the accounts were read, or is in the server's memory only.
+func (a *Admin) inTheWay(ctx context.Context, n Name) error {
+	names, err := a.Exists(ctx, n.User)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(names, n.same) {
+		return refuse(Busy, "%s was created by another session meanwhile: retry later", n)
+	}
 	return refuse(Leftovers, "%s is in no grant table, but the server remembers it and creates no other: %s", n, wipe(n, nil))
+}
+
+// notCreated says more of the error of CREATE USER, if the account is there in spite of the look before.
+func (a *Admin) notCreated(ctx context.Context, n Name, err error) error {
+	if e := serverError(err); e == nil || e.Number != errUserFailed {
+		return err
+	}
+	return a.inTheWay(ctx, n)
 }
 
 // wipe spells the statements that remove what is left of an account.

@@ -79,16 +79,43 @@ func TestLeftovers(t *testing.T) {
 				if diff := cmp.Diff(before, b.everything()); diff != "" {
 					t.Errorf("a refusal wrote (-before +after):\n%s", diff)
 				}
-				_, statements, _ := strings.Cut(syncErr.Error(), ": ")
-				if i := strings.LastIndex(syncErr.Error(), ": "); i >= 0 {
-					statements = syncErr.Error()[i+2:]
-				}
-				b.exec(strings.Split(statements, "; ")...)
+				text := syncErr.Error()
+				b.exec(strings.Split(text[strings.LastIndex(text, ": ")+2:], "; ")...)
 				b.rotate(pair)
 				if rows := b.rows("SHOW GRANTS FOR app_clone"); len(rows) != 1 {
 					t.Errorf("the new account has %v", rows)
 				}
 			})
+		}
+	})
+}
+
+// An account that appears after the look is no leftover; one that only the server remembers is not waited for.
+func TestAnAccountThatAppearsMeanwhile(t *testing.T) {
+	each(t, func(b *bench) {
+		table := "mysql.user"
+		if b.maria {
+			table = "mysql.global_priv"
+		}
+		for _, tt := range []struct {
+			reason string
+			delete bool
+		}{{Busy, false}, {Leftovers, true}} {
+			b.clean()
+			b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
+			p := pair
+			p.Fence = func(context.Context) error { // right before the first change
+				b.exec("CREATE USER app_clone")
+				if tt.delete {
+					b.exec("DELETE FROM " + table + " WHERE User = 'app_clone'")
+				}
+				return nil
+			}
+			_, err := b.admin.Sync(context.Background(), p)
+			if !refused(err, tt.reason) {
+				b.Errorf("got %v, want a refusal for %s", err, tt.reason)
+			}
+			b.exec("DROP USER IF EXISTS app_clone")
 		}
 	})
 }

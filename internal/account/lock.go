@@ -59,6 +59,9 @@ func (a *Admin) locked(ctx context.Context, users []string, f func(context.Conte
 func (a *Admin) lock(ctx context.Context, users []string) error {
 	for start := time.Now(); ; {
 		busy, err := a.tryLock(ctx, users)
+		if _, refused := errors.AsType[*Refusal](err); refused {
+			return err
+		}
 		if err != nil {
 			return fmt.Errorf("lock %s against others: %w", quoteUser(users[0]), err)
 		}

@@ -85,29 +85,14 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 				inUse = nil
 			}
 			err := a.apply(ctx, st)
-			if e := serverError(err); e != nil && e.Number == errUserFailed && plan.Create && i == 0 {
-				return done, a.notCreated(ctx, plan.Standby, err)
+			if plan.Create && i == 0 {
+				err = a.notCreated(ctx, plan.Standby, err)
 			}
 			if err != nil {
 				return done, fmt.Errorf("%s (change %d of %d): %w", st.Text, i+1, len(plan.steps), err)
 			}
 		}
 	}
-}
-
-// notCreated says more of a CREATE USER that failed: another session was faster, or the server remembers an account that
-// the look before did not find.
-func (a *Admin) notCreated(ctx context.Context, n Name, err error) error {
-	states, readErr := a.readAccounts(ctx, []string{n.User})
-	if readErr != nil {
-		return fmt.Errorf("create %s: %w", n, err)
-	}
-	for _, s := range states {
-		if s.name.same(n) {
-			return refuse(Busy, "%s was created by another session meanwhile: retry later", n)
-		}
-	}
-	return a.remembers(n)
 }
 
 // immediate are the changes that are made at once, rather than along with the next password.
