@@ -38,20 +38,23 @@ const (
 	ErrorOtherServer    = "OtherServer"    // the secret and its master name different servers
 	ErrorOtherAccount   = "OtherAccount"   // a login ends up as another account than the secret names
 	ErrorOtherRotator   = "OtherRotator"   // somebody else rotates the same secret
-	ErrorUnknownPair    = "UnknownPair"    // nothing says which accounts are the pair
-	ErrorDifferent      = "Different"      // the accounts changed between CloneUser and TestPassword
-	ErrorEdited         = "Edited"         // the secret was edited during the rotation
-	ErrorTaken          = "Taken"          // the version id is in use already; the rotation may go on under another
-	ErrorMalformed      = "MalformedSecret"
-	ErrorDeleted        = "SecretDeleted"
-	ErrorSecretExists   = "SecretExists"   // a secret of that name is there already
-	ErrorUnreachable    = "Unreachable"    // a network or server failure that passes
-	ErrorThrottled      = "Throttled"      // Secrets Manager asks for fewer calls
-	ErrorSecretsManager = "SecretsManager" // Secrets Manager refuses the call
-	ErrorAccessDenied   = "AccessDenied"   // credentials or rights are missing, in AWS or in the database
-	ErrorDatabase       = "Database"       // the database refuses a statement
-	ErrorTLS            = "TLS"            // the server's certificate is not trusted
-	ErrorUnknown        = "Unknown"        // not in the table; it is retried
+	// Another workflow rotates the secret, or this one has another id than the secret's own. A workflow that has rotated
+	// nothing yet ends by it.
+	ErrorRotatedElsewhere = "RotatedElsewhere"
+	ErrorUnknownPair      = "UnknownPair" // nothing says which accounts are the pair
+	ErrorDifferent        = "Different"   // the accounts changed between CloneUser and TestPassword
+	ErrorEdited           = "Edited"      // the secret was edited during the rotation
+	ErrorTaken            = "Taken"       // the version id is in use already; the rotation may go on under another
+	ErrorMalformed        = "MalformedSecret"
+	ErrorDeleted          = "SecretDeleted"
+	ErrorSecretExists     = "SecretExists"   // a secret of that name is there already
+	ErrorUnreachable      = "Unreachable"    // a network or server failure that passes
+	ErrorThrottled        = "Throttled"      // Secrets Manager asks for fewer calls
+	ErrorSecretsManager   = "SecretsManager" // Secrets Manager refuses the call
+	ErrorAccessDenied     = "AccessDenied"   // credentials or rights are missing, in AWS or in the database
+	ErrorDatabase         = "Database"       // the database refuses a statement
+	ErrorTLS              = "TLS"            // the server's certificate is not trusted
+	ErrorUnknown          = "Unknown"        // not in the table; it is retried
 )
 
 // verdict is what is known of an error: its type, and whether the same call can

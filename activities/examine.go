@@ -53,6 +53,9 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (*subject, err
 	if d.RotationEnabled {
 		return nil, refuse(ErrorOtherRotator, "secret %s is rotated by Secrets Manager itself, and two rotators would fight: run `aws secretsmanager cancel-rotate-secret --secret-id %[1]s` first", d.Name)
 	}
+	if err := t.onlyRotator(ctx, in, d); err != nil {
+		return nil, err
+	}
 	if err == nil && current.ID != d.Stages[secret.Current] { // the label has moved in between
 		current, err = t.version(ctx, in.SecretID, d.Stages[secret.Current])
 	}

@@ -46,7 +46,11 @@ func (a *Activities) StagePassword(ctx context.Context, r Rotation) (result Stag
 	if err != nil {
 		return StagePasswordResult{}, fmt.Errorf("secret %s: %w", r.SecretID, err)
 	}
-	v, err := t.Secrets.Stage(ctx, r.SecretID, r.VersionID, value)
+	var labels []string
+	if me := rotatorOf(ctx); me != (rotator{}) {
+		labels = append(labels, me.label())
+	}
+	v, err := t.Secrets.Stage(ctx, r.SecretID, r.VersionID, value, labels...)
 	t.learn(v.Password)
 	if err != nil {
 		return StagePasswordResult{}, err

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -77,6 +78,7 @@ func TestEndToEnd(t *testing.T) {
 			t.Run("tutorial", e.testTutorial)
 			t.Run("raw start", e.testRawStart)
 			t.Run("wrong inputs", e.testWrongInputs)
+			t.Run("second rotator", e.testSecondRotator)
 			t.Run("twelve rotations", e.testTwelveRotations)
 			t.Run("cost", e.testCost)
 			t.Run("leak", e.testLeak)
@@ -576,4 +578,70 @@ func marshal(t *testing.T, m proto.Message) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// testSecondRotator starts further rotations of one secret, under other spellings of its name and beside one elsewhere.
+func (e *e2e) testSecondRotator(t *testing.T) {
+	const id, user = "second/rotator", "second"
+	e.create(t, id, user, "SELECT ON *.*")
+	d, err := e.Client.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String(id)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func(workflowID, secretID, says string) {
+		t.Helper()
+		run, err := e.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: workflowID, TaskQueue: workflows.TaskQueue},
+			"RotateUserWorkflow", workflows.RotateUserInput{SecretID: secretID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = run.Get(t.Context(), nil)
+		var app *sdktemporal.ApplicationError
+		if !errors.As(err, &app) || app.Type() != activities.ErrorRotatedElsewhere || !strings.Contains(app.Message(), says) {
+			t.Errorf("%s of secret %s ended with %v: want a refusal that says %q", workflowID, secretID, err, says)
+		}
+	}
+	own := workflows.RotateUserWorkflowID(id)
+	for _, spelling := range []string{*d.ARN, (*d.ARN)[:len(*d.ARN)-7]} {
+		refused(workflows.RotateUserWorkflowID(spelling), spelling, own)
+	}
+	refused("my-own-id", id, own)
+	if d, err = e.Client.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String(id)}); err != nil || len(d.VersionIdsToStages) != 1 {
+		t.Errorf("a refused rotation left %v, %v", d.VersionIdsToStages, err)
+	}
+
+	// One in another namespace staged the version last.
+	var current string
+	for version := range d.VersionIdsToStages {
+		current = version
+	}
+	if _, err := e.Client.UpdateSecretVersionStage(t.Context(), &secretsmanager.UpdateSecretVersionStageInput{
+		SecretId: aws.String(id), VersionStage: aws.String("rotate-user:elsewhere/" + own), MoveToVersionId: &current,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	refused(own, id, "in namespace elsewhere")
+	if _, err := e.Client.UpdateSecretVersionStage(t.Context(), &secretsmanager.UpdateSecretVersionStageInput{
+		SecretId: aws.String(id), VersionStage: aws.String("rotate-user:elsewhere/" + own), RemoveFromVersionId: &current,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	// One of this namespace that no longer runs is no obstacle.
+	if _, err := e.Client.UpdateSecretVersionStage(t.Context(), &secretsmanager.UpdateSecretVersionStageInput{
+		SecretId: aws.String(id), VersionStage: aws.String("rotate-user:default/my-own-id"), MoveToVersionId: &current,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	e.starter(t, "start", id)
+	if d, err = e.Client.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String(id)}); err != nil {
+		t.Fatal(err)
+	}
+	var labels []string
+	for _, stages := range d.VersionIdsToStages {
+		labels = append(labels, stages...)
+	}
+	if !slices.Contains(labels, "rotate-user:default/"+own) {
+		t.Errorf("labels %v: want one that names %s", labels, own)
+	}
+	e.starter(t, "stop", id)
 }

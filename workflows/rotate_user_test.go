@@ -386,6 +386,30 @@ func TestAPromotionWhoseAnswerWasLostIsNotRepeated(t *testing.T) {
 	}
 }
 
+func TestASecondRotatorGivesWay(t *testing.T) {
+	t.Parallel()
+	no := false
+	elsewhere := func(string, int) error {
+		return temporal.NewNonRetryableApplicationError("use the other one", activities.ErrorRotatedElsewhere, nil)
+	}
+	for _, in := range []workflows.RotateUserInput{input(nil), input(func(in *workflows.RotateUserInput) { in.RotateImmediately = &no })} {
+		w := newWorld()
+		w.fail = elsewhere
+		r := execute(t, w, start, in, nil, nil)
+		var app *temporal.ApplicationError
+		if !errors.As(r.err, &app) || app.Type() != activities.ErrorRotatedElsewhere || app.Message() != "use the other one" || r.env.Now().Sub(start) > time.Hour {
+			t.Errorf("%+v: the workflow went on, or ended late, with %v", in, r.err)
+		}
+	}
+	w := newWorld()
+	w.fail = elsewhere
+	state := asleep(start)
+	state.NextRotationDate = start
+	if r := execute(t, w, start, input(nil), state, nil); r.err != nil || r.state == nil || r.state.Rotations[0].ErrorType != activities.ErrorRotatedElsewhere {
+		t.Errorf("one that has rotated before ended: %v", r.err)
+	}
+}
+
 func TestAnIDThatIsTakenIsGivenUp(t *testing.T) {
 	t.Parallel()
 	for taken, want := range map[int]string{0: "", 1: "", 2: "", 3: activities.ErrorTaken} {

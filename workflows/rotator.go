@@ -86,6 +86,7 @@ type rotator struct {
 	leaving bool      // no rotation begins in this run any more
 	asked   bool      // the worker was asked about the search attributes
 	revokes time.Time // when a grace ends that has begun
+	refused error     // why this workflow has no place beside another one
 	staged  string    // the digest of the value that this run's rotation has staged
 }
 
@@ -372,6 +373,7 @@ func (r *rotator) record(ctx workflow.Context, err error) {
 func (r *rotator) fail(ctx workflow.Context, end *Rotation, err error, promoted bool) {
 	now := workflow.Now(ctx)
 	end.Error, end.ErrorType = explain(err)
+	r.giveWay(*end)
 	asked := r.request != nil && r.NextRotationDate.After(now)
 	staged := slices.ContainsFunc(end.Steps, func(s Step) bool { return s.Name == StagePassword })
 	if staged && !promoted {
@@ -391,6 +393,14 @@ func (r *rotator) fail(ctx workflow.Context, end *Rotation, err error, promoted 
 		}
 	}
 	workflow.GetLogger(ctx).Error("rotation failed", "secret", r.input.SecretID, "type", end.ErrorType, "error", end.Error, "next", r.NextRotationDate)
+}
+
+// giveWay ends a workflow that has not rotated anything where another one rotates the secret.
+func (r *rotator) giveWay(end Rotation) {
+	if end.ErrorType == activities.ErrorRotatedElsewhere && r.LastRotatedDate.IsZero() {
+		r.refused = temporal.NewNonRetryableApplicationError(end.Error, end.ErrorType, nil)
+		r.changed = true // there is nothing to wait for
+	}
 }
 
 // pause grows from one minute to an hour.
@@ -453,6 +463,7 @@ func (r *rotator) look(ctx workflow.Context) {
 		return // it will have passed by then
 	}
 	r.Rotations = []Rotation{end}
+	r.giveWay(end)
 	workflow.GetLogger(ctx).Error("a rotation would be refused", "secret", r.input.SecretID, "type", end.ErrorType, "error", end.Error)
 }
 
@@ -471,6 +482,8 @@ func (r *rotator) next(ctx workflow.Context) (Status, error) {
 	switch {
 	case ctx.Err() != nil:
 		return Status{}, ctx.Err()
+	case r.refused != nil:
+		return Status{}, r.refused
 	case r.stopped:
 		return r.status(), nil
 	}

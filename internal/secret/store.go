@@ -221,12 +221,12 @@ func (d Description) Unmoved(was Description) error {
 	return nil
 }
 
-// Stage puts a value under AWSPENDING with the given version id and returns the
-// version. A call that follows another one of the same id within a minute puts
+// Stage puts a value under AWSPENDING, and under further labels, with the given
+// version id and returns the version. A call that follows another one of the same id within a minute puts
 // the value of the first: staging twice is staging once. The error is a
 // *TakenError where that id is another value's already, which this process has
 // not put.
-func (s *Store) Stage(ctx context.Context, id, versionID string, value []byte) (Version, error) {
+func (s *Store) Stage(ctx context.Context, id, versionID string, value []byte, labels ...string) (Version, error) {
 	key := versionKey{id, versionID}
 	value = s.once(key, value)
 	c, err := Parse(value)
@@ -234,7 +234,7 @@ func (s *Store) Stage(ctx context.Context, id, versionID string, value []byte) (
 		return Version{}, fmt.Errorf("secret %s: %w", id, err)
 	}
 	_, err = s.client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
-		SecretId: &id, ClientRequestToken: &versionID, SecretString: aws.String(string(value)), VersionStages: []string{Pending},
+		SecretId: &id, ClientRequestToken: &versionID, SecretString: aws.String(string(value)), VersionStages: append([]string{Pending}, labels...),
 	})
 	var exists *types.ResourceExistsException
 	if errors.As(err, &exists) {
