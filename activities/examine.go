@@ -40,7 +40,7 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (*subject, err
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer panics.Into(&describeErr)
-		d, describeErr = t.Secrets.Describe(ctx, in.SecretID)
+		d, describeErr = t.Secrets.DescribeUntil(ctx, in.SecretID, in.showsPromotion)
 	})
 	current, err := t.labelled(ctx, in.SecretID, secret.Current)
 	wg.Wait()
@@ -129,6 +129,13 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (*subject, err
 		Fence: s.unmoved,
 	}
 	return s, nil
+}
+
+// showsPromotion reports whether a description is not from before the last promotion of this workflow, which was a moment ago.
+func (in CloneUserInput) showsPromotion(d secret.Description) bool {
+	p := in.PromotedVersionID
+	return p == "" || p == d.Stages[secret.Current] || p == d.Stages[secret.Previous] || !d.DeletedDate.IsZero() ||
+		time.Since(in.PromotedAt) > time.Minute
 }
 
 // currentSince is from when on clients may have had the current version. For one

@@ -36,10 +36,11 @@ func (s *Server) deleteSecret(in *deleteSecretInput) (deleteSecretOutput, error)
 		return out, err
 	case in.ForceDeleteWithoutRecovery:
 		delete(s.state.Secrets, sec.Name)
-		s.changes++
+		s.touch(sec.Name)
 		return deleteSecretOutput{sec.identity(), s.instant()}, nil
-	case sec.Deleted != 0:
-		return out, errScheduled
+	}
+	if _, err := s.writable(in.SecretId); err != nil { // scheduled already, or a replica
+		return out, err
 	}
 	sec.Deleted = s.instant() + epoch(window)*day
 	s.changed(sec)

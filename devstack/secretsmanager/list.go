@@ -15,9 +15,11 @@ type description struct {
 	KmsKeyId         string `json:",omitempty"`
 	CreatedDate      epoch
 	LastChangedDate  epoch
-	LastAccessedDate epoch `json:",omitzero"`
-	DeletedDate      epoch `json:",omitzero"`
-	Tags             []tag `json:",omitzero"` // empty, but there, once all are removed
+	LastAccessedDate epoch  `json:",omitzero"`
+	DeletedDate      epoch  `json:",omitzero"`
+	Tags             []tag  `json:",omitzero"` // empty, but there, once all are removed
+	PrimaryRegion    string `json:",omitempty"`
+	OwningService    string `json:",omitempty"`
 	rotation
 }
 
@@ -31,6 +33,8 @@ func (sec *secret) describe() description {
 		LastAccessedDate: sec.Accessed,
 		DeletedDate:      sec.Deleted,
 		Tags:             slices.Clone(sec.Tags),
+		PrimaryRegion:    sec.PrimaryRegion,
+		OwningService:    sec.OwningService,
 		rotation:         sec.Rotation,
 	}
 }

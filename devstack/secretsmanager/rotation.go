@@ -24,7 +24,7 @@ type rotationRules struct {
 // AWSPENDING that the service makes for the function to fill. An unknown secret
 // is an error.
 func (s *Server) EnableRotation(secretID string) error {
-	_, seen, err := locked(s, &secretIDInput{secretID}, (*Server).enableRotation)
+	_, seen, err := locked(s, &secretIDInput{secretID}, (*Server).enableRotation, true)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (s *Server) rotateSecret(in *rotateSecretInput) (versionIdentity, error) {
 	if err := cmp.Or(checkID(in.SecretId), checkToken(in.ClientRequestToken, invalidParameter)); err != nil {
 		return out, err
 	}
-	sec, err := s.live(in.SecretId)
+	sec, err := s.writable(in.SecretId)
 	if err != nil {
 		return out, err
 	}
@@ -95,7 +95,7 @@ func (s *Server) rotateSecret(in *rotateSecretInput) (versionIdentity, error) {
 }
 
 func (s *Server) cancelRotateSecret(in *secretIDInput) (versionIdentity, error) {
-	sec, err := s.live(in.SecretId)
+	sec, err := s.writable(in.SecretId)
 	if err != nil {
 		return versionIdentity{}, err
 	}

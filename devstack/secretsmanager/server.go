@@ -23,8 +23,9 @@
 // (resource policies and replication among them), and parameters of the
 // operations that it has. It verifies no signature and has no access control, so
 // it must listen on a loopback address only. It invokes no rotation function, see
-// [Server.EnableRotation]. Unlike the service it is consistent at once: a secret
-// deleted by force, or past its recovery window, is gone with the next call.
+// [Server.EnableRotation]. Unlike the service it is consistent at once, unless
+// [Options].Lag is set: a secret deleted by force, or past its recovery window, is
+// gone with the next call.
 //
 // It is test equipment. Values are kept in clear, in memory and in the file of
 // [Options].Path; none is ever logged or repeated in an error.
@@ -63,6 +64,11 @@ type Options struct {
 	Now       func() time.Time // time.Now if nil; must be safe for concurrent use
 	Log       *slog.Logger     // calls at debug level, refusals of the unknown as warnings; nothing if nil
 
+	// Lag makes the server as consistent as the service is, eventually: what reads
+	// answer was so this long ago. Writes are checked against what is so now. Dates of
+	// access are not kept then.
+	Lag time.Duration
+
 	// Path is the file that keeps the state, created if absent, readable by its
 	// owner only. A call is answered when all that it did and saw is in the file
 	// and on the disk. Empty keeps the state in memory.
@@ -75,6 +81,7 @@ type Server struct {
 	region, account string
 	now             func() time.Time
 	log             *slog.Logger
+	lag             time.Duration
 
 	mu        sync.Mutex // guards what follows, up to the next blank line
 	state     state
@@ -82,6 +89,8 @@ type Server struct {
 	values    []string
 	calls     map[string]int
 	intercept func(Call) Fault
+	past      []moment        // what reads see, and will see, the oldest first; empty without a lag
+	touched   map[string]bool // names of the secrets that have changed since the last of these
 
 	saving sync.Mutex // held while the file is written; taken before mu
 	path   string
@@ -96,7 +105,9 @@ func New(o Options) (*Server, error) {
 		account: cmp.Or(o.AccountID, "123456789012"),
 		now:     o.Now,
 		log:     o.Log,
+		lag:     o.Lag,
 		path:    o.Path,
+		touched: map[string]bool{},
 		state:   state{Secrets: map[string]*secret{}},
 		calls:   map[string]int{},
 	}
@@ -109,6 +120,11 @@ func New(o Options) (*Server, error) {
 	if err := s.load(); err != nil {
 		return nil, err
 	}
+	s.past = []moment{{secrets: map[string]*secret{}}}
+	for name := range s.state.Secrets {
+		s.touched[name] = true
+	}
+	s.record(true)
 	return s, nil
 }
 
@@ -159,17 +175,18 @@ const (
 	validation       = "ValidationException"
 )
 
-// operations maps the name in the X-Amz-Target header to its implementation.
-var operations = map[string]func(*Server, []byte) (any, error){
-	"BatchGetSecretValue":      operation((*Server).batchGetSecretValue),
+// operations maps the name in the X-Amz-Target header to its implementation. It is
+// told whether the call comes through [Server.WithoutLag].
+var operations = map[string]func(s *Server, body []byte, withoutLag bool) (any, error){
+	"BatchGetSecretValue":      reading((*Server).batchGetSecretValue),
 	"CancelRotateSecret":       operation((*Server).cancelRotateSecret),
 	"CreateSecret":             operation((*Server).createSecret),
 	"DeleteSecret":             operation((*Server).deleteSecret),
-	"DescribeSecret":           operation((*Server).describeSecret),
+	"DescribeSecret":           reading((*Server).describeSecret),
 	"GetRandomPassword":        operation((*Server).getRandomPassword),
-	"GetSecretValue":           operation((*Server).getSecretValue),
-	"ListSecretVersionIds":     operation((*Server).listSecretVersionIds),
-	"ListSecrets":              operation((*Server).listSecrets),
+	"GetSecretValue":           reading((*Server).getSecretValue),
+	"ListSecretVersionIds":     reading((*Server).listSecretVersionIds),
+	"ListSecrets":              reading((*Server).listSecrets),
 	"PutSecretValue":           operation((*Server).putSecretValue),
 	"RestoreSecret":            operation((*Server).restoreSecret),
 	"RotateSecret":             operation((*Server).rotateSecret),
@@ -184,13 +201,13 @@ var operations = map[string]func(*Server, []byte) (any, error){
 //
 // f checks everything before it changes anything, and returns nothing that a
 // later call may change.
-func operation[In, Out any](f func(*Server, *In) (Out, error)) func(*Server, []byte) (any, error) {
-	return func(s *Server, body []byte) (any, error) {
+func operation[In, Out any](f func(*Server, *In) (Out, error)) func(*Server, []byte, bool) (any, error) {
+	return func(s *Server, body []byte, withoutLag bool) (any, error) {
 		in := new(In)
 		if err := decode(body, in); err != nil {
 			return nil, err
 		}
-		out, seen, err := locked(s, in, f)
+		out, seen, err := locked(s, in, f, withoutLag)
 		if saveErr := s.save(seen); saveErr != nil {
 			return nil, saveErr
 		}
@@ -198,12 +215,30 @@ func operation[In, Out any](f func(*Server, *In) (Out, error)) func(*Server, []b
 	}
 }
 
+// reading makes the entry of an operation that lags behind.
+func reading[In, Out any](f func(*Server, *In) (Out, error)) func(*Server, []byte, bool) (any, error) {
+	present := operation(f)
+	past := operation(func(s *Server, in *In) (Out, error) {
+		secrets := s.state.Secrets
+		defer func() { s.state.Secrets = secrets }()
+		s.state.Secrets = s.seen()
+		return f(s, in)
+	})
+	return func(s *Server, body []byte, withoutLag bool) (any, error) {
+		if s.lag <= 0 || withoutLag {
+			return present(s, body, withoutLag)
+		}
+		return past(s, body, withoutLag)
+	}
+}
+
 // locked carries out f under the lock, and returns how many changes to the state
-// f may have seen.
-func locked[In, Out any](s *Server, in *In, f func(*Server, *In) (Out, error)) (Out, uint64, error) {
+// f may have seen. If publish is set, reads see at once what f has changed.
+func locked[In, Out any](s *Server, in *In, f func(*Server, *In) (Out, error), publish bool) (Out, uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out, err := f(s, in)
+	s.record(publish)
 	return out, s.changes, err
 }
 
@@ -234,7 +269,9 @@ func decode(body []byte, in any) error {
 const unknownParameter = "UnknownParameterException"
 
 // ServeHTTP answers one call.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.serve(w, r, false) }
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, withoutLag bool) {
 	if r.Method != http.MethodPost || r.URL.Path != "/" {
 		reply(w, nil, &apiError{Type: "UnknownOperationException", status: http.StatusNotFound})
 		return
@@ -262,7 +299,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if intercept(call).answer(w, r) {
 		return
 	}
-	out, err := carryOut(s, body)
+	out, err := carryOut(s, body, withoutLag)
 	call.Done = true
 	var failure *apiError
 	if err != nil {

@@ -23,16 +23,21 @@ type state struct {
 }
 
 type secret struct {
-	Seq          int // order of creation
-	Name         string
-	ARN          string
-	Description  string `json:",omitempty"`
-	KmsKeyID     string `json:",omitempty"`
-	Created      epoch
-	Changed      epoch
-	Accessed     epoch `json:",omitzero"`
-	Deleted      epoch `json:",omitzero"` // when it ceases to exist, if scheduled for deletion
-	Tags         []tag // nil: never tagged
+	Seq         int // order of creation
+	Name        string
+	ARN         string
+	Description string `json:",omitempty"`
+	KmsKeyID    string `json:",omitempty"`
+	Created     epoch
+	Changed     epoch
+	Accessed    epoch `json:",omitzero"`
+	Deleted     epoch `json:",omitzero"` // when it ceases to exist, if scheduled for deletion
+	Tags        []tag // nil: never tagged
+	// PrimaryRegion, if set, is another region, where the secret is that this one is a replica of; OwningService is the
+	// AWS service that alone may change it.
+	PrimaryRegion string `json:",omitempty"`
+	OwningService string `json:",omitempty"`
+
 	Rotation     rotation
 	Versions     map[string]*version
 	LastVersion  int               // Seq of the newest version
@@ -84,6 +89,12 @@ func (s *Server) today() epoch { now := s.instant(); return now - now%day }
 // date.
 func (s *Server) changed(sec *secret) {
 	sec.Changed = s.instant()
+	s.touch(sec.Name)
+}
+
+// touch marks any other modification of the secret of this name that reads see.
+func (s *Server) touch(name string) {
+	s.touched[name] = true
 	s.changes++
 }
 
@@ -168,7 +179,7 @@ func (s *Server) named(name string) *secret {
 	sec := s.state.Secrets[name]
 	if sec != nil && sec.Deleted != 0 && sec.Deleted <= s.instant() {
 		delete(s.state.Secrets, name)
-		s.changes++
+		s.touch(name)
 		return nil
 	}
 	return sec
@@ -183,6 +194,37 @@ func (s *Server) live(id string) (*secret, error) {
 		return nil, errScheduled
 	}
 	return sec, err
+}
+
+// writable is live for the operations that change a secret.
+func (s *Server) writable(id string) (*secret, error) {
+	sec, err := s.live(id)
+	switch {
+	case err != nil:
+		return nil, err
+	case sec.PrimaryRegion != "":
+		return nil, errorf(invalidParameter, "Operation not permitted on a replica secret. Call must be made in primary secret's region.")
+	case sec.OwningService != "":
+		return nil, errorf(invalidRequest, "You can't modify secret %s because it is managed by %s.", sec.Name, sec.OwningService)
+	}
+	return sec, nil
+}
+
+// MakeReadOnly makes a secret a replica of one in another region, or gives it to an AWS service that alone may change it. No
+// API call can do that here. An unknown secret is an error.
+func (s *Server) MakeReadOnly(secretID, primaryRegion, owningService string) error {
+	_, seen, err := locked(s, &secretIDInput{secretID}, func(s *Server, in *secretIDInput) (none, error) {
+		sec, err := s.find(in.SecretId)
+		if err == nil {
+			sec.PrimaryRegion, sec.OwningService = primaryRegion, owningService
+			s.changed(sec)
+		}
+		return none{}, err
+	}, true)
+	if err != nil {
+		return err
+	}
+	return s.save(seen)
 }
 
 // stages returns the labels of a version in a stable order, nil if it has none.

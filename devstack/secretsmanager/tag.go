@@ -31,7 +31,7 @@ func (s *Server) tagResource(in *tagResourceInput) (none, error) {
 	if err := checkTags(in.Tags); err != nil {
 		return none{}, err
 	}
-	sec, err := s.live(in.SecretId)
+	sec, err := s.writable(in.SecretId)
 	if err != nil {
 		return none{}, err
 	}
@@ -53,7 +53,7 @@ type untagResourceInput struct {
 }
 
 func (s *Server) untagResource(in *untagResourceInput) (none, error) {
-	sec, err := s.live(in.SecretId)
+	sec, err := s.writable(in.SecretId)
 	if err != nil {
 		return none{}, err
 	}

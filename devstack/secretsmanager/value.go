@@ -199,7 +199,7 @@ func (s *Server) putSecretValue(in *putSecretValueInput) (putSecretValueOutput, 
 	); err != nil {
 		return out, err
 	}
-	sec, err := s.live(in.SecretId)
+	sec, err := s.writable(in.SecretId)
 	if err != nil {
 		return out, err
 	}
@@ -253,7 +253,7 @@ func (s *Server) updateSecret(in *updateSecretInput) (versionIdentity, error) {
 	); err != nil {
 		return out, err
 	}
-	sec, err := s.live(in.SecretId)
+	sec, err := s.writable(in.SecretId)
 	if err != nil {
 		return out, err
 	}
@@ -288,7 +288,7 @@ func (s *Server) updateSecretVersionStage(in *updateSecretVersionStageInput) (id
 	); err != nil {
 		return identity{}, err
 	}
-	sec, err := s.live(in.SecretId)
+	sec, err := s.writable(in.SecretId)
 	if err != nil {
 		return identity{}, err
 	}

@@ -1,0 +1,68 @@
+package secretsmanager
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// moment is what reads see from a time on, until the next one takes its place.
+type moment struct {
+	from    time.Time
+	secrets map[string]*secret // copies, by name
+}
+
+// record keeps the present for the reads that will see it when the lag has passed. A change that is published is seen at once,
+// with all that came before it.
+func (s *Server) record(publish bool) {
+	if len(s.touched) == 0 {
+		return
+	}
+	if s.lag <= 0 {
+		clear(s.touched)
+		return
+	}
+	now := s.now()
+	m := moment{now.Add(s.lag), maps.Clone(s.past[len(s.past)-1].secrets)}
+	for name := range s.touched {
+		if sec := s.state.Secrets[name]; sec != nil {
+			m.secrets[name] = sec.clone()
+		} else {
+			delete(m.secrets, name)
+		}
+	}
+	clear(s.touched)
+	if publish {
+		m.from, s.past = now, nil
+	}
+	s.past = append(s.past, m)
+}
+
+// seen returns the secrets as a read sees them now.
+func (s *Server) seen() map[string]*secret {
+	now := s.now()
+	for len(s.past) > 1 && !s.past[1].from.After(now) {
+		s.past = s.past[1:]
+	}
+	return s.past[0].secrets
+}
+
+// clone returns a copy that no later change of sec reaches. Values are shared: they never change.
+func (sec *secret) clone() *secret {
+	c := *sec
+	c.Tags = slices.Clone(sec.Tags)
+	c.LabelHolders = maps.Clone(sec.LabelHolders)
+	c.Versions = make(map[string]*version, len(sec.Versions))
+	for id, v := range sec.Versions {
+		copied := *v
+		c.Versions[id] = &copied
+	}
+	return &c
+}
+
+// WithoutLag returns a handler of the same secrets for those who arrange and check what others read with [Options].Lag: it
+// reads what is so now, and what it writes everyone reads at once, with all that was written before.
+func (s *Server) WithoutLag() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, true) })
+}
