@@ -57,6 +57,9 @@ func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (resul
 	if !d.DeletedDate.IsZero() {
 		return Deletion{}, refuse(ErrorDeleted, "secret %s is scheduled for deletion on %s already", d.Name, d.DeletedDate.UTC().Format(time.RFC3339))
 	}
+	if err := writable(d); err != nil {
+		return Deletion{}, err
+	}
 	if err := t.notOthers(ctx, in, d); err != nil {
 		return Deletion{}, err
 	}

@@ -47,6 +47,7 @@ const (
 	ErrorTaken            = "Taken"       // the version id is in use already; the rotation may go on under another
 	ErrorMalformed        = "MalformedSecret"
 	ErrorDeleted          = "SecretDeleted"
+	ErrorReadOnlySecret   = "ReadOnlySecret" // a replica, or managed by another AWS service
 	ErrorSecretExists     = "SecretExists"   // a secret of that name is there already
 	ErrorUnreachable      = "Unreachable"    // a network or server failure that passes
 	ErrorThrottled        = "Throttled"      // Secrets Manager asks for fewer calls
@@ -66,24 +67,27 @@ type verdict struct {
 	advice string
 }
 
+// kmsAdvice is for a key that denies, which AWS may report as an AccessDeniedException of the call that needed it.
+const kmsAdvice = "allow the worker kms:Decrypt and kms:GenerateDataKey on the KMS key of the secret"
+
 // secretsManagerVerdicts is the table for the error codes of AWS. A code that
 // is not in it is retried when the SDK blames the server, and not when it
 // blames the client.
 var secretsManagerVerdicts = map[string]verdict{
 	"AccessDenied":                     {ErrorAccessDenied, false, "allow the worker to take on its role"},
 	"AccessDeniedException":            {ErrorAccessDenied, false, "allow the worker this call in its IAM policy, or in the secret's own"},
-	"DecryptionFailure":                {ErrorAccessDenied, false, "allow the worker kms:Decrypt on the key of the secret"},
-	"EncryptionFailure":                {ErrorAccessDenied, false, "allow the worker kms:GenerateDataKey on the key of the secret"},
+	"DecryptionFailure":                {ErrorAccessDenied, false, "allow the worker kms:Decrypt on the KMS key of the secret, and enable the key if it is disabled"},
+	"EncryptionFailure":                {ErrorAccessDenied, false, "allow the worker kms:GenerateDataKey and kms:Decrypt on the KMS key of the secret, and enable the key if it is disabled"},
 	"ExpiredToken":                     {ErrorAccessDenied, true, ""}, // the chain fetches another one
 	"ExpiredTokenException":            {ErrorAccessDenied, true, ""},
-	"IncompleteSignature":              {ErrorAccessDenied, false, ""},
+	"IncompleteSignature":              {ErrorAccessDenied, false, "check the AWS credentials of the worker"},
 	"InternalFailure":                  {ErrorUnreachable, true, ""},
 	"InternalServiceError":             {ErrorUnreachable, true, ""},
-	"InvalidClientTokenId":             {ErrorAccessDenied, false, ""},
+	"InvalidClientTokenId":             {ErrorAccessDenied, false, "check the AWS credentials of the worker"},
 	"InvalidParameterException":        {ErrorSecretsManager, false, ""},
 	"InvalidRequestException":          {ErrorSecretsManager, false, ""},
 	"InvalidSignatureException":        {ErrorAccessDenied, false, "check the AWS credentials and the clock of the worker"},
-	"LimitExceededException":           {ErrorSecretsManager, false, ""},
+	"LimitExceededException":           {ErrorSecretsManager, false, "a quota of Secrets Manager is used up: see Service Quotas in the AWS console; versions of the last 24 hours count, and older ones go by themselves"},
 	"PreconditionNotMetException":      {ErrorSecretsManager, false, ""},
 	"RequestExpired":                   {ErrorUnreachable, true, ""},
 	"RequestTimeout":                   {ErrorUnreachable, true, ""},
@@ -99,8 +103,8 @@ var secretsManagerVerdicts = map[string]verdict{
 	"ValidationException":              {ErrorSecretsManager, false, ""},
 	"RequestLimitExceeded":             {ErrorThrottled, true, ""},
 	"ProvisionedThroughputExceeded":    {ErrorThrottled, true, ""},
-	"KMSAccessDeniedException":         {ErrorAccessDenied, false, ""},
-	"KMSInvalidStateException":         {ErrorAccessDenied, false, ""},
+	"KMSAccessDeniedException":         {ErrorAccessDenied, false, kmsAdvice},
+	"KMSInvalidStateException":         {ErrorAccessDenied, false, "enable the KMS key of the secret"},
 	"MalformedPolicyDocumentException": {ErrorSecretsManager, false, ""},
 }
 
@@ -141,6 +145,9 @@ func judge(err error) verdict {
 		return judgeServer(server)
 	case errors.As(err, &api):
 		if v, ok := secretsManagerVerdicts[api.ErrorCode()]; ok {
+			if api.ErrorCode() == "AccessDeniedException" && strings.Contains(api.ErrorMessage(), "KMS") {
+				v.advice = kmsAdvice
+			}
 			return v
 		}
 		if errors.As(err, &response) && response.HTTPStatusCode() == http.StatusTooManyRequests {

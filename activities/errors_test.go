@@ -209,3 +209,16 @@ func TestPanicLeavesThroughTheEdge(t *testing.T) {
 		}
 	}
 }
+
+func TestAKeyThatDeniesIsNamed(t *testing.T) {
+	t.Parallel()
+	for message, want := range map[string]string{
+		"Access to KMS is not allowed": "kms:GenerateDataKey",
+		"User: arn:aws:iam::123456789012:user/w is not authorized to perform: secretsmanager:PutSecretValue": "IAM policy",
+	} {
+		got := atEdge(response(400, nil, &smithy.GenericAPIError{Code: "AccessDeniedException", Message: message}))
+		if !strings.Contains(got.Message(), want) {
+			t.Errorf("%q does not say %q", got.Message(), want)
+		}
+	}
+}

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,6 +52,9 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (*subject, err
 	if err := notDeleted(d); err != nil {
 		return nil, err
 	}
+	if err := writable(d); err != nil {
+		return nil, err
+	}
 	if d.RotationEnabled {
 		return nil, refuse(ErrorOtherRotator, "secret %s is rotated by Secrets Manager itself, and two rotators would fight: run `aws secretsmanager cancel-rotate-secret --secret-id %[1]s` first", d.Name)
 	}
@@ -92,6 +97,9 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (*subject, err
 	if err != nil {
 		return nil, err
 	}
+	if err := fits(current, standby); err != nil {
+		return nil, err
+	}
 	since := in.currentSince(current, d)
 	overlap := time.Duration(in.MinimumOverlapSeconds) * time.Second
 	if safe := since.Add(overlap); previous != "" && owned && !in.Force && time.Now().Before(safe) {
@@ -129,6 +137,33 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (*subject, err
 		Fence: s.unmoved,
 	}
 	return s, nil
+}
+
+// writable refuses a secret of which Secrets Manager is known to refuse every change.
+func writable(d secret.Description) error {
+	switch {
+	case d.PrimaryRegion != "":
+		return refuse(ErrorReadOnlySecret, "secret %s is a replica, which cannot be changed: use its primary %s, with a worker in %s", d.Name, d.PrimaryARN(), d.PrimaryRegion)
+	case d.OwningService != "":
+		return refuse(ErrorReadOnlySecret, "secret %s is managed by the AWS service %s, which alone can change it: use a secret of your own", d.Name, d.OwningService)
+	}
+	return nil
+}
+
+// longestPassword is the most characters that a policy can ask for.
+const longestPassword = 255
+
+// fits refuses a secret whose next value Secrets Manager could not store. How long the password will be, only the server knows.
+func fits(current secret.Version, standby string) error {
+	next, err := current.With(standby, strings.Repeat("x", longestPassword))
+	if err != nil {
+		return fmt.Errorf("secret %s: %w", current.Name, err)
+	}
+	if len(next) > secret.MaxBytes {
+		return refuse(ErrorMalformed, "secret %s could grow to %d bytes with the user name %s and a password of %d characters, and Secrets Manager stores %d at most: shorten its other fields",
+			current.Name, len(next), standby, longestPassword, secret.MaxBytes)
+	}
+	return nil
 }
 
 // showsPromotion reports whether a description is not from before the last promotion of this workflow, which was a moment ago.

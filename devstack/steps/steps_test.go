@@ -326,6 +326,17 @@ func TestARefusedRotationLeavesEverythingAsItWas(t *testing.T) {
 			}
 		}, activities.ErrorOtherRotator, "cancel-rotate-secret"},
 		{"somebody else has staged a version", func(l *lab) { l.put(good(l), "AWSPENDING") }, activities.ErrorOtherRotator, "taken over"},
+		{"a replica", func(l *lab) {
+			if err := l.sm.MakeReadOnly("app", "us-east-1", ""); err != nil {
+				l.Fatal(err)
+			}
+		}, activities.ErrorReadOnlySecret, "primary arn:aws:secretsmanager:us-east-1:123456789012:secret:app-"},
+		{"managed by another service", func(l *lab) {
+			if err := l.sm.MakeReadOnly("app", "", "rds"); err != nil {
+				l.Fatal(err)
+			}
+		}, activities.ErrorReadOnlySecret, "managed by the AWS service rds"},
+		{"a value that would grow too large", func(l *lab) { l.put(with(l, "notes", strings.Repeat("x", 65_200))) }, activities.ErrorMalformed, "shorten"},
 		{"scheduled for deletion", func(l *lab) {
 			if _, err := l.client.DeleteSecret(l.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("app")}); err != nil {
 				l.Fatal(err)

@@ -147,6 +147,9 @@ func New(master Credential, masterARN, username, password, dbname string) ([]byt
 	return marshal(value)
 }
 
+// MaxBytes is the most that Secrets Manager stores as one value.
+const MaxBytes = 65536
+
 // With is the same JSON with another user name and password. Everything else
 // in it stays as it is: unknown fields, their order, the way numbers are
 // written.

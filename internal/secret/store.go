@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -48,6 +49,10 @@ type Description struct {
 	ARN, Name string
 	// RotationEnabled says that Secrets Manager rotates the secret itself.
 	RotationEnabled bool
+	// PrimaryRegion is the region of the secret that this one is a replica of; empty if it is not a replica.
+	PrimaryRegion string
+	// OwningService is the AWS service that alone may change the secret; empty if there is none.
+	OwningService string
 	// DeletedDate is when the secret was scheduled for deletion; zero when it was not.
 	DeletedDate time.Time
 	// Changed is when the secret was last changed: its value, its labels, or anything else about it.
@@ -99,7 +104,12 @@ func (s *Store) Describe(ctx context.Context, id string) (Description, error) {
 		RotationEnabled: aws.ToBool(out.RotationEnabled),
 		DeletedDate:     aws.ToTime(out.DeletedDate),
 		Changed:         aws.ToTime(out.LastChangedDate),
+		OwningService:   aws.ToString(out.OwningService),
 		Stages:          map[string]string{},
+	}
+	// The primary of replicas names a region, too: its own.
+	if primary := aws.ToString(out.PrimaryRegion); primary != "" && !strings.Contains(d.ARN, ":secretsmanager:"+primary+":") {
+		d.PrimaryRegion = primary
 	}
 	for version, labels := range out.VersionIdsToStages {
 		for _, label := range labels {
@@ -107,6 +117,16 @@ func (s *Store) Describe(ctx context.Context, id string) (Description, error) {
 		}
 	}
 	return d, nil
+}
+
+// PrimaryARN is the ARN of the secret that this one is a replica of: it differs in the region only.
+func (d Description) PrimaryARN() string {
+	parts := strings.SplitN(d.ARN, ":", 5)
+	if len(parts) < 5 {
+		return d.ARN
+	}
+	parts[3] = d.PrimaryRegion
+	return strings.Join(parts, ":")
 }
 
 // DescribeUntil describes a secret until settled is satisfied with the answer, for some seconds at most. It returns the last
