@@ -72,6 +72,7 @@ is promised did not hold.`,
 	f.StringVar(&o.Engine, "engine", "", "mysql or mariadb (default: the first one found)")
 	f.StringVar(&o.OtherWorker, "other-worker", "", "binary of another release of the worker, to run beside this one")
 	f.StringVar(&o.Only, "only", "", "the one kind of fault to place, by its name in the report")
+	f.DurationVar(&o.Lag, "lag", 0, "let what workers read from Secrets Manager lag behind what was written, as AWS's does")
 	f.BoolVar(&keep, "keep", false, "keep the files of the run")
 	return cmd
 }

@@ -48,6 +48,7 @@ func addStackFlags(cmd *cobra.Command) *stack.Options {
 	f.IntVar(&o.UIPort, "ui-port", 8233, "port of its UI; 0 for none")
 	f.StringVar(&o.SecretsManagerEndpoint, "secretsmanager-endpoint", "", `use the Secrets Manager at this URL, or "aws" for AWS; AWS_... variables say how`)
 	f.IntVar(&o.SecretsManagerPort, "secretsmanager-port", 4584, "port of our own Secrets Manager endpoint; 0 for a free one")
+	f.DurationVar(&o.SecretsManagerLag, "lag", 0, "let reads of our own Secrets Manager endpoint lag behind its writes, as AWS's do")
 	f.StringVar(&o.MySQLAddress, "mysql-address", "", "use the database server at this host:port; ROTATE_USER_TLS_CA_FILE names its CA")
 	f.StringVar(&o.MySQLAdminUser, "mysql-admin-user", "", "its administrator, with the password in MYSQL_ADMIN_PASSWORD")
 	f.IntVar(&o.MySQLPort, "mysql-port", 13306, "port of our own database server; 0 for a free one")

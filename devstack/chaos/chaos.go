@@ -36,6 +36,8 @@ type Options struct {
 	Seed uint64
 	// Lanes is how many secrets are rotated side by side; 0 is 12.
 	Lanes int
+	// Lag is how far what the workers read from Secrets Manager lags behind what was written.
+	Lag time.Duration
 	// Out receives what happens, as it happens.
 	Out io.Writer
 	// Only, if not empty, is the one kind of fault to place.

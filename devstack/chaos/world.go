@@ -44,7 +44,7 @@ type world struct {
 	secrets        *secretsmanager.Server
 	secretsAddress string
 	secretsManager *awssm.Client // never disturbed: it names secrets by ARN, workers by name
-	stopSecrets    func() error
+	stopSecrets    []func() error
 
 	temporalOptions temporal.Options
 	temporal        *temporal.Server
@@ -127,20 +127,19 @@ func newWorld(ctx context.Context, o Options, report *Report) (_ *world, err err
 		}
 	}
 
-	if w.secrets, err = secretsmanager.New(secretsmanager.Options{}); err != nil {
+	if w.secrets, err = secretsmanager.New(secretsmanager.Options{Lag: o.Lag}); err != nil {
 		return nil, err
 	}
 	w.secrets.Intercept(w.intercept)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var present string // for the checks and the clients, which know no lag
+	if w.secretsAddress, err = w.serve(w.secrets); err == nil {
+		present, err = w.serve(w.secrets.WithoutLag())
+	}
 	if err != nil {
 		return nil, err
 	}
-	httpServer := &http.Server{Handler: w.secrets, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
-	go func() { _ = httpServer.Serve(l) }() // until it is closed
-	w.stopSecrets = httpServer.Close
-	w.secretsAddress = "http://" + l.Addr().String()
 	w.secretsManager = awssm.New(awssm.Options{
-		BaseEndpoint: &w.secretsAddress, Region: "us-east-1",
+		BaseEndpoint: &present, Region: "us-east-1",
 		Credentials: aws.NewCredentialsCache(credentials.NewStaticCredentialsProvider(accessKey, secretKey, "")),
 	})
 
@@ -173,6 +172,18 @@ func newWorld(ctx context.Context, o Options, report *Report) (_ *world, err err
 	return w, os.WriteFile(w.caFile, pem, 0o600)
 }
 
+// serve answers on a free port until the world stops, and returns its URL.
+func (w *world) serve(h http.Handler) (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	go func() { _ = server.Serve(l) }() // until it is closed
+	w.stopSecrets = append(w.stopSecrets, server.Close)
+	return "http://" + l.Addr().String(), nil
+}
+
 // AWS's own words for examples.
 const accessKey, secretKey = "AKIAIOSFODNN7EXAMPLE", "chaos"
 
@@ -185,8 +196,8 @@ func (w *world) stop() error {
 	if w.temporal != nil {
 		errs = append(errs, w.temporal.Stop())
 	}
-	if w.stopSecrets != nil {
-		errs = append(errs, w.stopSecrets())
+	for _, stop := range w.stopSecrets {
+		errs = append(errs, stop())
 	}
 	if w.admin != nil {
 		errs = append(errs, w.admin.Close())

@@ -47,6 +47,8 @@ type Options struct {
 	SecretsManagerPort int
 	// SecretsManagerEndpoint, a URL, is used instead of one of our own, with AWS's usual variables. "aws" means AWS.
 	SecretsManagerEndpoint string
+	// SecretsManagerLag is how far the reads of our own endpoint lag behind its writes, except for Client's.
+	SecretsManagerLag time.Duration
 
 	MySQLPort int
 	// Mysqld picks the database server: "mysql", "mariadb" or the path of a binary; empty takes the first that is found.
@@ -165,6 +167,7 @@ func (s *Stack) startTemporal(ctx context.Context, o Options) error {
 func (s *Stack) startSecretsManager(ctx context.Context, o Options) error {
 	load := []func(*config.LoadOptions) error{}
 	var endpoint *string
+	present := o.SecretsManagerEndpoint // where Client reads and writes
 	switch o.SecretsManagerEndpoint {
 	case "":
 		log, err := os.OpenFile(filepath.Join(s.Dir, "secretsmanager.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -172,7 +175,7 @@ func (s *Stack) startSecretsManager(ctx context.Context, o Options) error {
 			return err
 		}
 		s.stops = append(s.stops, log.Close)
-		options := secretsmanager.Options{Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+		options := secretsmanager.Options{Lag: o.SecretsManagerLag, Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 		if o.DataDir != "" {
 			options.Path = filepath.Join(o.DataDir, "secrets.json")
 			if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
@@ -187,6 +190,12 @@ func (s *Stack) startSecretsManager(ctx context.Context, o Options) error {
 			return taken(fmt.Errorf("secrets manager: %w", err), "--secretsmanager-port")
 		}
 		endpoint = &url
+		present = url
+		if o.SecretsManagerLag > 0 {
+			if present, err = s.serve(0, s.Secrets.WithoutLag()); err != nil {
+				return fmt.Errorf("secrets manager: %w", err)
+			}
+		}
 		s.dropped = append(s.dropped, "AWS_")
 		// Any key is taken; these are AWS's own words for examples.
 		key, secret := "AKIAIOSFODNN7EXAMPLE", "devstack"
@@ -207,7 +216,7 @@ func (s *Stack) startSecretsManager(ctx context.Context, o Options) error {
 	}
 	s.Client = awssm.NewFromConfig(cfg, func(c *awssm.Options) {
 		if endpoint != nil {
-			c.BaseEndpoint = endpoint
+			c.BaseEndpoint = &present
 		}
 	})
 	return nil

@@ -383,6 +383,7 @@ func TestAStandbyIsKnownToTheNextWorkflow(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			l.settle() // what another workflow has just written may not be seen yet, and the rotation refused
 			l.input = activities.CloneUserInput{SecretID: "app", Mark: "another workflow", Force: done > 0}
 			if _, err := l.env.ExecuteActivity("PlanRotation", l.input); err != nil {
 				t.Errorf("after %v a plan is answered by %v", steps[:done], err)
