@@ -108,6 +108,11 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (*subject, err
 	if err := t.adopt(ctx, in, d, current, standby, &s.Rotation); err != nil {
 		return nil, err
 	}
+	if len(in.Pair) == 0 { // later rotations have made these calls before
+		if err := t.Secrets.MayWrite(ctx, in.SecretID, current, d); err != nil {
+			return nil, err
+		}
+	}
 	pending := d.Stages[secret.Pending]
 	s.takeover = pending != "" && pending != current.ID && pending != s.VersionID
 	s.login = sync.OnceValues(func() (l account.Login, err error) {

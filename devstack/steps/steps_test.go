@@ -158,6 +158,16 @@ func (l *lab) putText(text string, labels ...string) {
 	}
 }
 
+// deny refuses an operation from now on, as a policy would.
+func (l *lab) deny(operation string) {
+	l.sm.Intercept(func(c endpoint.Call) endpoint.Fault {
+		if c.Operation == operation && !c.Done {
+			return endpoint.Denied(c)
+		}
+		return endpoint.Fault{}
+	})
+}
+
 // settle has everyone read what was written before.
 func (l *lab) settle() {
 	l.Helper()
@@ -326,6 +336,8 @@ func TestARefusedRotationLeavesEverythingAsItWas(t *testing.T) {
 			}
 		}, activities.ErrorOtherRotator, "cancel-rotate-secret"},
 		{"somebody else has staged a version", func(l *lab) { l.put(good(l), "AWSPENDING") }, activities.ErrorOtherRotator, "taken over"},
+		{"no right to stage", func(l *lab) { l.deny("PutSecretValue") }, activities.ErrorAccessDenied, "IAM policy"},
+		{"no right to promote", func(l *lab) { l.deny("UpdateSecretVersionStage") }, activities.ErrorAccessDenied, "IAM policy"},
 		{"a replica", func(l *lab) {
 			if err := l.sm.MakeReadOnly("app", "us-east-1", ""); err != nil {
 				l.Fatal(err)

@@ -230,6 +230,29 @@ func (s *Store) Version(ctx context.Context, id, versionID string) (v Version, e
 	return v, err
 }
 
+// MayWrite finds out whether Secrets Manager would let us stage and promote a version, by two calls that change nothing: the
+// current version is put once more, which the service documents as a call that does nothing, and AWSPENDING is taken off the
+// current version, which does not have it. AWS checks permissions first. d describes the secret of the version. Whether KMS
+// would encrypt another value may stay unknown.
+func (s *Store) MayWrite(ctx context.Context, id string, current Version, d Description) error {
+	_, err := s.client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
+		SecretId: &id, ClientRequestToken: &current.ID, SecretString: aws.String(string(current.raw)), VersionStages: []string{Pending},
+	})
+	if err != nil {
+		return fmt.Errorf("put version %s of secret %s once more, to see whether the worker may: %w", current.ID, id, err)
+	}
+	if d.Stages[Pending] == current.ID {
+		return nil
+	}
+	_, err = s.client.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
+		SecretId: &id, VersionStage: aws.String(Pending), RemoveFromVersionId: &current.ID,
+	})
+	if err != nil && !disputed(err) {
+		return fmt.Errorf("take %s off version %s of secret %s, which does not have it, to see whether the worker may: %w", Pending, current.ID, id, err)
+	}
+	return nil
+}
+
 // Unmoved makes sure that no label that a rotation goes by has moved since an
 // earlier description. The error is a *MovedError when one has.
 func (d Description) Unmoved(was Description) error {
