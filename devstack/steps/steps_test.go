@@ -472,6 +472,7 @@ func TestAnOvertakenRotationChangesNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			l.settle() // or it would take what the slow one has staged for staged after its own version
 			l.input.Force = true
 			l.input.Pair = []string{l.user, l.user + "_clone"}
 			fast, err := l.clone()
