@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"go.temporal.io/sdk/activity"
@@ -40,20 +41,24 @@ func (a *Activities) CreateAccount(ctx context.Context, in CreateUserInput) (err
 		return err
 	}
 	defer closeInto(&err, admin)
-	if err := admin.Create(ctx, in.Account, in.Account.User+cloneSuffix, in.Grants, "create "+in.SecretID); err != nil {
+	if err := admin.Create(ctx, in.Account, in.Account.User+cloneSuffix, in.Grants, in.mark()); err != nil {
 		return err
 	}
 	activity.GetLogger(ctx).Info("account made", "secret", in.SecretID, "account", in.Account.String())
 	return nil
 }
 
-// StoreSecret gives the account that CreateAccount made a password, unlocks it,
-// and makes its secret. A secret that an earlier try has made decides the password.
+// StoreSecret makes the secret of the account that CreateAccount made, gives the
+// account the password that is in it, and unlocks it. A secret that an earlier
+// try has made decides the password.
+//
+// The secret comes first. Until it is there the account is locked and bears its
+// mark, by which a repeated try knows it from one that is another secret's by now.
 func (a *Activities) StoreSecret(ctx context.Context, in CreateUserInput) (err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
-	stored, made, err := t.made(ctx, in)
+	_, made, err := t.made(ctx, in)
 	if err != nil {
 		return err
 	}
@@ -62,8 +67,51 @@ func (a *Activities) StoreSecret(ctx context.Context, in CreateUserInput) (err e
 		return err
 	}
 	defer closeInto(&err, admin)
-	if made {
-		return admin.SetPassword(ctx, in.Account, in.Account, stored.Password, nil)
+	if !made {
+		if err := t.createSecret(ctx, admin, master, in); err != nil {
+			return err
+		}
+	}
+	stored, err := t.version(ctx, in.SecretID, in.VersionID)
+	if err != nil {
+		return err
+	}
+	if err := admin.SetPassword(ctx, in.Account, in.Account, stored.Password, func(_ context.Context, now account.Stored) error {
+		if set, err := now.Matches(stored.Password); err == nil && set {
+			return nil
+		}
+		return in.unused(now)
+	}); err != nil {
+		return err
+	}
+	activity.GetLogger(ctx).Info("secret made", "secret", in.SecretID, "account", in.Account.String())
+	return nil
+}
+
+// unused refuses an account that is not as CreateAccount leaves it.
+func (in CreateUserInput) unused(now account.Stored) error {
+	if now.Locked && now.Bears(in.mark()) {
+		return nil
+	}
+	return refuse(account.NotOurs, "%s is not as it was made for secret %s: something else uses it by now; choose another name, or drop it", in.Account, in.SecretID)
+}
+
+func (in CreateUserInput) mark() string { return "create " + in.SecretID }
+
+func (t *attempt) createSecret(ctx context.Context, admin *account.Admin, master secret.Version, in CreateUserInput) error {
+	unused := func(ctx context.Context) error {
+		stored, err := admin.Stored(ctx, in.Account.User)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(stored, func(s account.Stored) bool { return s.Account == in.Account })
+		if i < 0 {
+			return refuse(account.NoSuchAccount, "account %s, which was made for secret %s, is gone: create it again", in.Account, in.SecretID)
+		}
+		return in.unused(stored[i])
+	}
+	if err := unused(ctx); err != nil {
+		return err
 	}
 	policy, err := admin.PasswordPolicy(ctx, in.Account)
 	if err != nil {
@@ -74,30 +122,17 @@ func (a *Activities) StoreSecret(ctx context.Context, in CreateUserInput) (err e
 		return fmt.Errorf("generate a password for %s: %w", in.Account, err)
 	}
 	t.learn(generated)
-	if err := admin.SetPassword(ctx, in.Account, in.Account, generated, nil); err != nil {
-		return err
-	}
 	value, err := secret.New(master.Credential, master.ARN, in.Account.User, generated, in.DBName)
 	if err != nil {
 		return err
 	}
-	if err := t.Secrets.Create(ctx, in.SecretID, in.VersionID, "Credential of the MySQL user "+in.Account.User+", rotated by rotate-user", value); err != nil {
-		if !judge(err).retry { // nobody else knows the password: the account is of no use
-			if dropErr := admin.Drop(ctx, in.Account, nil); dropErr != nil {
-				activity.GetLogger(ctx).Warn("the account stays behind: drop it", "account", in.Account.String(), "error", t.scrub(dropErr))
-			}
+	err = t.Secrets.Create(ctx, in.SecretID, in.VersionID, "Credential of the MySQL user "+in.Account.User+", rotated by rotate-user", value)
+	if err != nil && !judge(err).retry { // the account has no password and is of no use
+		if dropErr := admin.Drop(ctx, in.Account, unused); dropErr != nil {
+			activity.GetLogger(ctx).Warn("the account stays behind: drop it", "account", in.Account.String(), "error", t.scrub(dropErr))
 		}
-		return err
 	}
-	stored, err = t.version(ctx, in.SecretID, in.VersionID)
-	if err != nil {
-		return err
-	}
-	if stored.Password != generated { // another try of this activity was first
-		return admin.SetPassword(ctx, in.Account, in.Account, stored.Password, nil)
-	}
-	activity.GetLogger(ctx).Info("secret made", "secret", in.SecretID, "account", in.Account.String())
-	return nil
+	return err
 }
 
 // made finds the secret that an earlier try has made, and refuses one that

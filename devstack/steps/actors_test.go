@@ -7,12 +7,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
@@ -149,19 +151,20 @@ func TestTheNextAttemptGoesOnWithWhatIsStaged(t *testing.T) {
 
 // gate stops a call of Secrets Manager, before it takes effect, until it is opened.
 type gate struct {
-	reached, opened chan struct{}
+	reached chan struct{}
+	open    func()
 }
 
 // stopAt stops the first call that is meant.
 func (l *lab) stopAt(meant func(endpoint.Call) bool) gate {
-	g := gate{make(chan struct{}), make(chan struct{})}
-	var once sync.Once
+	opened := make(chan struct{})
+	g := gate{make(chan struct{}), sync.OnceFunc(func() { close(opened) })}
+	l.Cleanup(g.open)
+	var stopped atomic.Bool
 	l.sm.Intercept(func(c endpoint.Call) endpoint.Fault {
-		if !c.Done && meant(c) {
-			once.Do(func() {
-				close(g.reached)
-				<-g.opened
-			})
+		if !c.Done && meant(c) && stopped.CompareAndSwap(false, true) {
+			close(g.reached)
+			<-opened
 		}
 		return endpoint.Fault{}
 	})
@@ -254,7 +257,7 @@ func TestALateMoveOfAnOvertakenRotationPromotesNothing(t *testing.T) {
 			next := l.another()
 			next.input.Force = true
 			r := next.prepared()
-			close(late.opened)
+			late.open()
 			if err := <-ended; err == nil {
 				t.Error("the overtaken rotation promoted its version")
 			}
@@ -278,7 +281,7 @@ func TestALateMoveOfAnOvertakenRotationPromotesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			next.refused("SetPassword", &r.Rotation, activities.ErrorEdited)
-			close(late.opened)
+			late.open()
 			<-ended
 			l.mustLogIn(secret.Current, l.user+"_clone")
 		})
@@ -302,7 +305,7 @@ func TestALateMoveOfAnOvertakenRotationPromotesNothing(t *testing.T) {
 				}
 			case <-late.reached:
 				t.Error("it was about to promote what the next rotation had taken over")
-				close(late.opened)
+				late.open()
 			}
 			l.sm.Intercept(nil)
 			for _, name := range steps {
@@ -582,5 +585,204 @@ func TestTheOverlapCountsFromWhenTheLabelMoved(t *testing.T) {
 			t.Fatal(err)
 		}
 		tooSoon(true, "after the label was moved by hand")
+	})
+}
+
+// A step of a creation that has ended long ago is repeated, as by a reset of its workflow.
+func TestALateStoreSecretTakesNoPasswordFromAnAccountInUse(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		name := account.Name{User: l.user + "_clone", Host: "%"}
+		in := activities.CreateUserInput{SecretID: "new", MasterSecretID: "master", Account: name, Grants: []string{"SELECT ON *.*"}, VersionID: uuid.NewString()}
+		l.activity("CreateAccount", in)
+		l.sql("ALTER USER " + name.String() + " IDENTIFIED BY 'In.Use-1' ACCOUNT UNLOCK")
+		before := l.snapshot()
+		_, err := l.env.ExecuteActivity("StoreSecret", in)
+		var app *temporal.ApplicationError
+		if !errors.As(err, &app) || app.Type() != account.NotOurs || !app.NonRetryable() {
+			t.Errorf("StoreSecret answered %v: want that the account is another's", err)
+		}
+		if diff := cmp.Diff(before, l.snapshot()); diff != "" {
+			t.Errorf("it changed something:\n%s", diff)
+		}
+		if _, err := l.client.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String("new")}); err == nil {
+			t.Error("it made a secret")
+		}
+	})
+}
+
+// meanwhile runs an activity, and lets another actor act right before its look at the secret.
+func (l *lab) meanwhile(name string, in any, act func()) error {
+	l.Helper()
+	look := l.stopAt(func(c endpoint.Call) bool { return c.Operation == "DescribeSecret" })
+	ended := make(chan error, 1)
+	go func() {
+		_, err := l.env.ExecuteActivity(name, in)
+		ended <- err
+	}()
+	select {
+	case <-look.reached:
+	case err := <-ended:
+		l.Fatalf("%s ended without a look at the secret: %v", name, err)
+	}
+	act()
+	look.open()
+	err := <-ended
+	l.sm.Intercept(nil)
+	return err
+}
+
+// schedule schedules the secret for deletion, at the console.
+func (l *lab) schedule() {
+	l.Helper()
+	if _, err := l.client.DeleteSecret(l.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("app")}); err != nil {
+		l.Error(err)
+	}
+}
+
+func (l *lab) move(label, from, to string) {
+	l.Helper()
+	if _, err := l.client.UpdateSecretVersionStage(l.Context(), &secretsmanager.UpdateSecretVersionStageInput{
+		SecretId: aws.String("app"), VersionStage: &label, RemoveFromVersionId: &from, MoveToVersionId: &to,
+	}); err != nil {
+		l.Fatal(err)
+	}
+}
+
+func wantEdited(t *testing.T, what string, err error) {
+	t.Helper()
+	var app *temporal.ApplicationError
+	if !errors.As(err, &app) || app.Type() != activities.ErrorEdited {
+		t.Errorf("%s answered %v: want a refusal, as something else has acted", what, err)
+	}
+}
+
+func TestWhatAnotherActorDoesBeforeTheLastLookCounts(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		t.Run("a rollback before a revocation", func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, s)
+			r := l.rotate()
+			err := l.meanwhile("RevokePrevious", r, func() { l.move(secret.Current, r.VersionID, r.CurrentVersionID) })
+			wantEdited(t, "RevokePrevious", err)
+			l.mustLogIn(secret.Current, l.user)
+		})
+		t.Run("a newer rotation before a late revocation", func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, s)
+			l.input.Pair = []string{l.user, l.user + "_clone"}
+			first := l.rotate()
+			l.input.Force = true
+			second := l.rotate()
+			wantEdited(t, "RevokePrevious, late", l.step("RevokePrevious", &first))
+			l.mustLogIn(secret.Current, second.Standby.User)
+		})
+		t.Run("an edit before a promotion", func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, s)
+			r := l.prepared()
+			err := l.meanwhile("PromotePassword", r, func() {
+				l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master", "edited": true})
+			})
+			wantEdited(t, "PromotePassword", err)
+			l.mustLogIn(secret.Current, l.user)
+		})
+		t.Run("a deletion before a password is set", func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, s)
+			r, err := l.clone()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := l.step("StagePassword", &r.Rotation); err != nil {
+				t.Fatal(err)
+			}
+			err = l.meanwhile("SetPassword", r.Rotation, l.schedule)
+			var app *temporal.ApplicationError
+			if !errors.As(err, &app) || app.Type() != activities.ErrorDeleted {
+				t.Errorf("SetPassword answered %v: want a refusal", err)
+			}
+			if got := l.locked(); !slices.Contains(got, l.user+"_clone") {
+				t.Errorf("locked are %v: want the clone, which nothing uses", got)
+			}
+		})
+		t.Run("a restore before the accounts are locked", func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, s)
+			l.rotate()
+			d := l.deletion()
+			l.activity("DeleteSecret", d)
+			wantEdited(t, "LockAccounts", l.meanwhile("LockAccounts", d, l.restore))
+			l.mustLogIn(secret.Current, l.user+"_clone")
+			l.mustLogIn(secret.Previous, l.user)
+		})
+		t.Run("a second deletion before the accounts are unlocked", func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, s)
+			l.rotate()
+			d := l.deletion()
+			l.activity("DeleteSecret", d)
+			l.activity("LockAccounts", d)
+			l.restore()
+			wantEdited(t, "UnlockAccounts", l.meanwhile("UnlockAccounts", d, l.schedule))
+			if got := l.locked(); len(got) != 2 {
+				t.Errorf("locked are %v: want both", got)
+			}
+		})
+		t.Run("a new secret before the accounts are dropped", func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, s)
+			l.rotate()
+			d := l.deletion()
+			l.activity("DeleteSecret", d)
+			l.activity("LockAccounts", d)
+			l.forceDelete()
+			d.Locked = true
+			for _, name := range d.Accounts {
+				l.sql("ALTER USER " + name.String() + " IDENTIFIED BY 'First.Passw0rd' ACCOUNT UNLOCK")
+			}
+			l.create("other", map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master"})
+			if _, err := l.env.ExecuteActivity("DropAccounts", d); err == nil || len(l.accounts(l.user)) != 1 {
+				t.Errorf("DropAccounts answered %v, and the account in use is %v", err, l.accounts(l.user))
+			}
+			l.create("app", map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master"})
+			for _, name := range []string{"LockAccounts", "UnlockAccounts", "DropAccounts", "DeleteSecret"} {
+				if _, err := l.env.ExecuteActivity(name, d); err == nil {
+					t.Errorf("%s, repeated after the secret was made again, does what it did", name)
+				}
+			}
+			l.mustLogIn(secret.Current, l.user)
+		})
+		t.Run("a rotation before the secret is scheduled for deletion", func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, s)
+			d := l.deletion()
+			next := l.another()
+			if _, err := next.clone(); err != nil { // it makes the standby
+				t.Fatal(err)
+			}
+			_, err := l.env.ExecuteActivity("DeleteSecret", d)
+			wantEdited(t, "DeleteSecret", err)
+			l.mustLogIn(secret.Current, l.user)
+		})
+		t.Run("a deletion before a standby is made", func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, s)
+			var looks atomic.Int32
+			l.sm.Intercept(func(c endpoint.Call) endpoint.Fault {
+				if c.Operation == "DescribeSecret" && !c.Done && looks.Add(1) == 2 { // the one under the lock
+					l.schedule()
+				}
+				return endpoint.Fault{}
+			})
+			_, err := l.clone()
+			var app *temporal.ApplicationError
+			if !errors.As(err, &app) || app.Type() != activities.ErrorDeleted {
+				t.Errorf("CloneUser answered %v: want a refusal", err)
+			}
+			if left := l.accounts(l.user + "_clone"); len(left) != 0 {
+				t.Errorf("%v was made for a secret that is being deleted", left)
+			}
+		})
 	})
 }

@@ -14,6 +14,7 @@ import (
 // Stored is an account's password as its server stores it.
 type Stored struct {
 	Account Name
+	Locked  bool // nobody logs in, whatever the password
 
 	plugin, hash string
 }
@@ -28,13 +29,18 @@ func (s Stored) Matches(pw string) (bool, error) {
 	return ok, nil
 }
 
+// Bears reports whether there is no password, but the mark with which this package created the account.
+func (s Stored) Bears(mark string) bool { return password.IsUnmatchable(s.plugin, s.hash, mark) }
+
 // Digest stands for what is stored. It changes whenever a password is set that has a salt, to the same one too.
 func (s Stored) Digest() string {
 	sum := sha256.Sum256([]byte(s.plugin + "\x00" + s.hash))
 	return hex.EncodeToString(sum[:16])
 }
 
-func (s *state) stored() Stored { return Stored{Account: s.name, plugin: s.plugin, hash: s.hash} }
+func (s *state) stored() Stored {
+	return Stored{Account: s.name, Locked: s.locked, plugin: s.plugin, hash: s.hash}
+}
 
 // Stored reads the passwords of all accounts of these user names.
 func (a *Admin) Stored(ctx context.Context, users ...string) ([]Stored, error) {
