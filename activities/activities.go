@@ -25,6 +25,8 @@ import (
 type Activities struct {
 	Secrets  *secret.Store
 	Accounts *account.Dialer
+	// Masters are the master secrets that may be used; if it is empty, all that the worker can read.
+	Masters []MasterPattern
 }
 
 // Rotation is what the steps of one rotation agree on. CloneUser answers it and
@@ -140,6 +142,9 @@ func (t *attempt) master(ctx context.Context, given string, user secret.Version)
 	if err != nil {
 		return secret.Version{}, fmt.Errorf("master secret: %w", err)
 	}
+	if err := t.permit(m); err != nil {
+		return secret.Version{}, err
+	}
 	if m.ARN == user.ARN {
 		return secret.Version{}, refuse(ErrorNoMaster, "secret %s is named as its own master secret: give the secret of an administrator", user.Name)
 	}
@@ -161,6 +166,9 @@ func (t *attempt) administer(ctx context.Context, r Rotation) (*account.Admin, e
 	if err != nil {
 		return nil, fmt.Errorf("master secret: %w", err)
 	}
+	if err := t.permit(m); err != nil {
+		return nil, err
+	}
 	return t.admin(ctx, m)
 }
 
@@ -177,6 +185,9 @@ func (t *attempt) adminOf(ctx context.Context, masterID string) (*account.Admin,
 	m, err := t.labelled(ctx, masterID, secret.Current)
 	if err != nil {
 		return nil, secret.Version{}, fmt.Errorf("master secret: %w", err)
+	}
+	if err := t.permit(m); err != nil {
+		return nil, secret.Version{}, err
 	}
 	admin, err := t.admin(ctx, m)
 	return admin, m, err

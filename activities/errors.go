@@ -33,11 +33,12 @@ import (
 // The types of the errors that activities answer, beside the reasons of
 // account.Refusal.
 const (
-	ErrorMinimumOverlap = "MinimumOverlap" // too soon after the last rotation
-	ErrorNoMaster       = "NoMaster"       // no administrator is named, or two different ones
-	ErrorOtherServer    = "OtherServer"    // the secret and its master name different servers
-	ErrorOtherAccount   = "OtherAccount"   // a login ends up as another account than the secret names
-	ErrorOtherRotator   = "OtherRotator"   // somebody else rotates the same secret
+	ErrorMinimumOverlap   = "MinimumOverlap"   // too soon after the last rotation
+	ErrorNoMaster         = "NoMaster"         // no administrator is named, or two different ones
+	ErrorMasterNotAllowed = "MasterNotAllowed" // the worker's configuration does not list the master secret
+	ErrorOtherServer      = "OtherServer"      // the secret and its master name different servers
+	ErrorOtherAccount     = "OtherAccount"     // a login ends up as another account than the secret names
+	ErrorOtherRotator     = "OtherRotator"     // somebody else rotates the same secret
 	// Another workflow rotates the secret, or this one has another id than the secret's own. A workflow that has rotated
 	// nothing yet ends by it.
 	ErrorRotatedElsewhere = "RotatedElsewhere"

@@ -15,6 +15,7 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/workflows"
 )
@@ -27,6 +28,8 @@ type config struct {
 	maxConcurrentActivities int
 	// Secrets Manager allows 50 writes a second in an account and region. A rotation has three; others need some too.
 	maxRotationsPerSecond float64
+
+	allowedMasterSecrets []string
 
 	tlsCAFile, tlsCertFile, tlsKeyFile string
 
@@ -41,6 +44,8 @@ func (c *config) addFlags(flags *pflag.FlagSet) {
 	flags.IntVar(&c.maxConcurrentActivities, "max-concurrent-activities", 16, "steps that this process runs at a time, 1 to 1000")
 	flags.Float64Var(&c.maxRotationsPerSecond, "max-rotations-per-second", 10,
 		"rotations begun per second by all workers of the task queue together; 0 is no limit")
+	flags.StringSliceVar(&c.allowedMasterSecrets, "allowed-master-secrets", nil,
+		"names or ARNs of the master secrets that may be used, or their beginnings with * at the end, separated by commas; empty for all that the worker can read")
 	flags.StringVar(&c.tlsCAFile, "tls-ca-file", "", "PEM file with certificate authorities to trust for MySQL, beside the system's")
 	flags.StringVar(&c.tlsCertFile, "tls-cert-file", "", "PEM file with the client certificate shown to MySQL, for accounts with REQUIRE X509 and the like")
 	flags.StringVar(&c.tlsKeyFile, "tls-key-file", "", "PEM file with the key of that certificate")
@@ -86,6 +91,11 @@ func (c *config) validate() error {
 	if !(c.maxRotationsPerSecond >= 0) { // also what is no number
 		wrong("--max-rotations-per-second is %v: 0 or more", c.maxRotationsPerSecond)
 	}
+	for _, p := range c.masters() {
+		if err := p.Validate(); err != nil {
+			wrong("--allowed-master-secrets: %w", err)
+		}
+	}
 	if (c.tlsCertFile == "") != (c.tlsKeyFile == "") {
 		wrong("--tls-cert-file and --tls-key-file belong together: give both or none")
 	}
@@ -101,6 +111,14 @@ func (c *config) validate() error {
 		wrong("TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_WORKER_BUILD_ID belong together: set both or none")
 	}
 	return errors.Join(errs...)
+}
+
+func (c *config) masters() []activities.MasterPattern {
+	var all []activities.MasterPattern
+	for _, p := range c.allowedMasterSecrets {
+		all = append(all, activities.MasterPattern(strings.TrimSpace(p)))
+	}
+	return all
 }
 
 func (c *config) logger(w io.Writer) (*slog.Logger, error) {

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
@@ -60,6 +61,7 @@ func TestFlagsWinOverEnvironment(t *testing.T) {
 		"ROTATE_USER_TASK_QUEUE":                "from-environment",
 		"ROTATE_USER_MAX_CONCURRENT_ACTIVITIES": "3",
 		"ROTATE_USER_METRICS_ADDRESS":           "",
+		"ROTATE_USER_ALLOWED_MASTER_SECRETS":    "prod/admin, test/*",
 		"TEMPORAL_DEPLOYMENT_NAME":              "rotate-user",
 		"TEMPORAL_WORKER_BUILD_ID":              "v7",
 	}
@@ -69,6 +71,9 @@ func TestFlagsWinOverEnvironment(t *testing.T) {
 	}
 	if c.taskQueue != "from-flag" || c.maxConcurrentActivities != 3 || c.metricsAddress != "" {
 		t.Errorf("%+v", c)
+	}
+	if got := c.masters(); !slices.Equal(got, []activities.MasterPattern{"prod/admin", "test/*"}) {
+		t.Errorf("allowed master secrets are %q", got)
 	}
 	versioning := c.workerOptions().DeploymentOptions
 	if !versioning.UseVersioning || versioning.Version.BuildID != "v7" || versioning.DefaultVersioningBehavior != workflow.VersioningBehaviorAutoUpgrade {
@@ -97,6 +102,8 @@ func TestRefusedConfiguration(t *testing.T) {
 		{"no number", map[string]string{"ROTATE_USER_MAX_CONCURRENT_ACTIVITIES": "many"}, nil, "ROTATE_USER_MAX_CONCURRENT_ACTIVITIES"},
 		{"negative rate", nil, []string{"--max-rotations-per-second", "-1"}, "--max-rotations-per-second"},
 		{"no rate", nil, []string{"--max-rotations-per-second", "NaN"}, "--max-rotations-per-second"},
+		{"blank master secret", map[string]string{"ROTATE_USER_ALLOWED_MASTER_SECRETS": "prod/admin, "}, nil, "--allowed-master-secrets"},
+		{"asterisk inside", nil, []string{"--allowed-master-secrets", "prod/*/admin"}, "--allowed-master-secrets"},
 		{"certificate alone", nil, []string{"--tls-cert-file", "x"}, "--tls-key-file"},
 		{"no port", nil, []string{"--metrics-address", "localhost"}, "--metrics-address"},
 		{"level", nil, []string{"--log-level", "loud"}, "--log-level"},

@@ -276,7 +276,7 @@ func (s *Store) Stage(ctx context.Context, id, versionID string, value []byte, l
 	if err != nil {
 		return Version{}, fmt.Errorf("secret %s: %w", id, err)
 	}
-	_, err = s.client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
+	out, err := s.client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
 		SecretId: &id, ClientRequestToken: &versionID, SecretString: aws.String(string(value)), VersionStages: append([]string{Pending}, labels...),
 	})
 	var exists *types.ResourceExistsException
@@ -286,7 +286,7 @@ func (s *Store) Stage(ctx context.Context, id, versionID string, value []byte, l
 	if err != nil {
 		return Version{}, fmt.Errorf("put version %s of secret %s: %w", versionID, id, err)
 	}
-	v := Version{Credential: c, Name: id, ID: versionID}
+	v := Version{Credential: c, ARN: aws.ToString(out.ARN), Name: aws.ToString(out.Name), ID: versionID}
 	s.keep(key, v)
 	return v, nil
 }

@@ -212,3 +212,19 @@ func TestADeletionIsSeenBeforeItIsAnswered(t *testing.T) {
 		}
 	})
 }
+
+// A version that was staged a moment ago is read from memory, and says which secret it is.
+func TestAStagedVersionHasTheNameThatSecretsManagerGives(t *testing.T) {
+	s := &service{answer: func(string) (int, any) {
+		return http.StatusOK, map[string]any{"Name": "app", "ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app-AbCdEf", "VersionId": "two"}
+	}}
+	store := s.store()
+	id := "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app"
+	if _, err := store.Stage(t.Context(), id, "two", []byte(`{"engine":"mysql","host":"db","username":"u","password":"p3y8Lw"}`)); err != nil {
+		t.Fatal(err)
+	}
+	v, err := store.Version(t.Context(), id, "two")
+	if err != nil || v.Name != "app" || v.ARN != id+"-AbCdEf" {
+		t.Errorf("%q %q, %v", v.Name, v.ARN, err)
+	}
+}
