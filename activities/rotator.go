@@ -37,7 +37,7 @@ func rotatorOf(ctx context.Context) rotator {
 	if info.WorkflowType == nil || info.WorkflowType.Name != rotateUserWorkflow {
 		return rotator{}
 	}
-	return rotator{info.WorkflowNamespace, info.WorkflowExecution.ID}
+	return rotator{info.Namespace, info.WorkflowExecution.ID}
 }
 
 // maxLabel is Secrets Manager's limit for a staging label, in characters.

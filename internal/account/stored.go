@@ -74,7 +74,7 @@ func (a *Admin) prove(ctx context.Context, p Pair, ps *pairState) (wait func() e
 			}
 			return p.Proof()
 		})
-		go login()
+		go func() { _ = login() }() // its error is that of the call below
 		// The login is waited for in any case.
 		if err := p.checkStandby(ctx, ps, fresh || ps.standby != nil && a.revoked(ps.standby)); err != nil {
 			_ = login()
@@ -82,7 +82,7 @@ func (a *Admin) prove(ctx context.Context, p Pair, ps *pairState) (wait func() e
 		}
 		return login()
 	})
-	go done()
+	go func() { _ = done() }()
 	return done
 }
 

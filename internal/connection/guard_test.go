@@ -224,8 +224,10 @@ func talkNonsense(c net.Conn, random *rand.Rand) {
 			return 0, false
 		}
 		body := make([]byte, int(header[0])|int(header[1])<<8|int(header[2])<<16)
-		_, err := io.ReadFull(c, body)
-		return append(body, 0)[0], err == nil
+		if _, err := io.ReadFull(c, body); err != nil || len(body) == 0 {
+			return 0, err == nil
+		}
+		return body[0], true
 	}
 	ok := []byte{0, 0, 0, 2, 0, 0, 0}
 	greeting := append([]byte("\x0a8.0.0\x00"), 1, 0, 0, 0)

@@ -121,7 +121,7 @@ func (s *server) end(parent context.Context, a *attempt, err, cause error) error
 	defer func() { s.attempts = slices.DeleteFunc(s.attempts, func(other *attempt) bool { return other == a }) }()
 	var network net.Error
 	switch {
-	case err != nil && (cause == errSilent || parent.Err() == nil && errors.As(err, &network) && network.Timeout()):
+	case err != nil && (errors.Is(cause, errSilent) || parent.Err() == nil && errors.As(err, &network) && network.Timeout()):
 		if s.silent.IsZero() {
 			s.silent = s.attempts[0].begun
 		}

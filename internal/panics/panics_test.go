@@ -11,6 +11,7 @@ import (
 
 func TestInto(t *testing.T) {
 	var none []int
+	var empty map[string]int
 	for _, c := range []struct {
 		name string
 		f    func()
@@ -18,7 +19,7 @@ func TestInto(t *testing.T) {
 	}{
 		{"none", func() {}, ""},
 		{"index", func() { _ = none[len(t.Name())] }, "index out of range"},
-		{"nil map", func() { map[string]int(nil)["x"] = 1 }, "nil map"},
+		{"nil map", func() { empty["x"] = 1 }, "nil map"},
 		{"wrapped", func() {
 			defer func() { panic(fmt.Errorf("Aa1-secret: %w", recover().(error))) }()
 			_ = none[len(t.Name())]

@@ -4,7 +4,6 @@
 package plaintext
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"unicode"
@@ -23,7 +22,9 @@ func Line(text string) string {
 		r, size := utf8.DecodeRuneInString(text[i:])
 		switch {
 		case r == utf8.RuneError && size == 1:
-			fmt.Fprintf(&b, `\x%02x`, text[i])
+			b.WriteString(`\x`)
+			b.WriteByte(hexDigits[text[i]>>4])
+			b.WriteByte(hexDigits[text[i]&15])
 		case unicode.IsGraphic(r):
 			b.WriteRune(r)
 		default:
@@ -34,6 +35,8 @@ func Line(text string) string {
 	}
 	return b.String()
 }
+
+const hexDigits = "0123456789abcdef"
 
 func shown(text string) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) })
