@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
@@ -71,6 +73,9 @@ type verdict struct {
 // kmsAdvice is for a key that denies, which AWS may report as an AccessDeniedException of the call that needed it.
 const kmsAdvice = "allow the worker kms:Decrypt and kms:GenerateDataKey on the KMS key of the secret"
 
+// credentialsAdvice is for credentials that are missing or expired. The SDK fetches others by itself where it can.
+const credentialsAdvice = "give the worker a role, or credentials as for the AWS CLI; for an SSO profile run `aws sso login` where the worker runs; its log at the start says what was tried"
+
 // secretsManagerVerdicts is the table for the error codes of AWS. A code that
 // is not in it is retried when the SDK blames the server, and not when it
 // blames the client.
@@ -79,8 +84,8 @@ var secretsManagerVerdicts = map[string]verdict{
 	"AccessDeniedException":            {ErrorAccessDenied, false, "allow the worker this call in its IAM policy, or in the secret's own"},
 	"DecryptionFailure":                {ErrorAccessDenied, false, "allow the worker kms:Decrypt on the KMS key of the secret, and enable the key if it is disabled"},
 	"EncryptionFailure":                {ErrorAccessDenied, false, "allow the worker kms:GenerateDataKey and kms:Decrypt on the KMS key of the secret, and enable the key if it is disabled"},
-	"ExpiredToken":                     {ErrorAccessDenied, true, ""}, // the chain fetches another one
-	"ExpiredTokenException":            {ErrorAccessDenied, true, ""},
+	"ExpiredToken":                     {ErrorAccessDenied, false, credentialsAdvice},
+	"ExpiredTokenException":            {ErrorAccessDenied, false, credentialsAdvice},
 	"IncompleteSignature":              {ErrorAccessDenied, false, "check the AWS credentials of the worker"},
 	"InternalFailure":                  {ErrorUnreachable, true, ""},
 	"InternalServiceError":             {ErrorUnreachable, true, ""},
@@ -118,6 +123,7 @@ func judge(err error) verdict {
 		field     *secret.FieldError
 		moved     *secret.MovedError
 		taken     *secret.TakenError
+		unsigned  *secret.CredentialsError
 		silent    *connection.SilentError
 		server    *mysql.MySQLError
 		api       smithy.APIError
@@ -140,6 +146,8 @@ func judge(err error) verdict {
 		return verdict{ErrorEdited, false, ""}
 	case errors.As(err, &taken):
 		return verdict{ErrorTaken, false, ""}
+	case errors.As(err, &unsigned):
+		return judgeCredentials(unsigned)
 	case errors.As(err, &silent):
 		return verdict{ErrorUnreachable, true, ""}
 	case errors.As(err, &server):
@@ -170,6 +178,17 @@ func judge(err error) verdict {
 		return verdict{ErrorUnreachable, true, ""}
 	}
 	return verdict{ErrorUnknown, true, ""}
+}
+
+// judgeCredentials retries only what a service that hands out credentials will mend by itself. The instance metadata service,
+// which the SDK asks last, does not exist outside AWS, so that its silence means that no other source is set up.
+func judgeCredentials(e *secret.CredentialsError) verdict {
+	var operation *smithy.OperationError
+	asked := errors.As(e.Err, &operation) && operation.ServiceID != "ec2imds"
+	if v := judge(e.Err); asked && v.kind != ErrorUnknown && (v.retry || v.advice != "") {
+		return v
+	}
+	return verdict{ErrorAccessDenied, false, credentialsAdvice}
 }
 
 // edge is where every error leaves an activity. The text is rebuilt without
@@ -256,6 +275,10 @@ func (t *attempt) scrub(err error) string {
 		text = strings.ReplaceAll(text, server.Error(), safe)
 	}
 	var api smithy.APIError
+	var unsigned *secret.CredentialsError
+	if errors.As(err, &unsigned) {
+		return t.redact(cut(text, "operation error") + unsigned.Error())
+	}
 	if errors.As(err, &api) {
 		safe := api.ErrorCode()
 		if _, ok := secretsManagerVerdicts[safe]; ok && safe != "ValidationException" {
@@ -292,8 +315,20 @@ func cut(text, mark string) string {
 	return before
 }
 
+// withheld stands for a text that would give a password away even with the password taken out.
+const withheld = "the text of this error is withheld, because a password that could be guessed from it occurs in it: " +
+	"look up the error's type in docs/operations.md, and give the user and the administrator long, random passwords"
+
+// guessable reports whether a password may occur in a text of ours or a server's by itself, such as "rot" in "rotating". Taken
+// out of a text that is known but for it, it could be read from the gap. A generated password never is.
+func guessable(password string) bool {
+	return utf8.RuneCountInString(password) < 12 || !strings.ContainsFunc(password, unicode.IsLower) ||
+		!strings.ContainsFunc(password, unicode.IsUpper) || !strings.ContainsFunc(password, unicode.IsDigit)
+}
+
 // redact takes every password that this attempt has met out of a text, in each
-// of the spellings that quoting gives it.
+// of the spellings that quoting gives it. It withholds the whole of a text that
+// holds one that can be guessed.
 func (t *attempt) redact(text string) string {
 	var all []string
 	for _, p := range t.known {
@@ -301,8 +336,12 @@ func (t *attempt) redact(text string) string {
 			continue
 		}
 		quoted := strconv.Quote(p)
-		all = append(all, p, quoted[1:len(quoted)-1], url.QueryEscape(p), url.PathEscape(p),
-			strings.ReplaceAll(p, `'`, `''`), strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(p))
+		spellings := []string{p, quoted[1 : len(quoted)-1], url.QueryEscape(p), url.PathEscape(p),
+			strings.ReplaceAll(p, `'`, `''`), strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(p)}
+		if guessable(p) && slices.ContainsFunc(spellings, func(s string) bool { return strings.Contains(text, s) }) {
+			return withheld
+		}
+		all = append(all, spellings...)
 	}
 	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
 	for _, p := range all {

@@ -15,7 +15,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/go-sql-driver/mysql"
@@ -43,6 +45,57 @@ func response(status int, header http.Header, err error) error {
 	}}
 }
 
+// service is an error of another service of AWS, which hands out credentials.
+func service(id string, err error) error {
+	return &smithy.OperationError{ServiceID: id, OperationName: "Get", Err: err}
+}
+
+// unsigned is a call of Secrets Manager that could not be signed, with the layers that the SDK adds.
+func unsigned(err error) error {
+	return &smithy.OperationError{ServiceID: "Secrets Manager", OperationName: "GetSecretValue", Err: fmt.Errorf("get identity: %w", &secret.CredentialsError{Err: err})}
+}
+
+// A worker without credentials says so, and what to do, and nothing of what the chain of providers reports.
+func TestACallThatCannotBeSignedSaysWhatHelps(t *testing.T) {
+	t.Parallel()
+	p := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{}, errors.New("the token has expired and refresh failed: s3cr3t output of a program")
+	})
+	client := secretsmanager.New(secretsmanager.Options{Region: "eu-west-1", Credentials: secret.Credentials(p), BaseEndpoint: aws.String("http://127.0.0.1:1")})
+	a := &Activities{Secrets: secret.NewStore(client)}
+	_, err := a.ValidateSecret(t.Context(), ValidateSecretInput{SecretID: "app"})
+	var app *temporal.ApplicationError
+	if !errors.As(err, &app) || app.Type() != ErrorAccessDenied || !app.NonRetryable() {
+		t.Fatalf("%v", err)
+	}
+	for _, want := range []string{"read secret app", "no valid AWS credentials", "aws sso login"} {
+		if !strings.Contains(app.Message(), want) {
+			t.Errorf("%q does not say %q", app.Message(), want)
+		}
+	}
+	if strings.Contains(app.Message(), "s3cr3t") {
+		t.Errorf("%q quotes a provider", app.Message())
+	}
+}
+
+// A password that can be guessed is not taken out of a text, where the gap would give it away: the text is withheld.
+func TestATextThatHoldsAGuessablePasswordIsWithheld(t *testing.T) {
+	t.Parallel()
+	safe := "rotating is safe from 2026-01-02T03:04:05Z, or with Force"
+	for _, password := range []string{"rot", "safe", "rotating", "rotating is safe", "2026-01-02T03:04:05Z"} {
+		got := atEdge(refuse(ErrorMinimumOverlap, "%s", safe), "Tr0ub4dor&3xyz", password)
+		if got.Message() != withheld || got.Type() != ErrorMinimumOverlap {
+			t.Errorf("known password %q: %s: %s", password, got.Type(), got.Message())
+		}
+	}
+	if got := atEdge(refuse(ErrorMinimumOverlap, "%s", safe), "rotate", "Tr0ub4dor&3xyz"); got.Message() != safe {
+		t.Errorf("withheld without need: %s", got.Message())
+	}
+	if got := atEdge(errors.New("near Tr0ub4dor&3xyz at line 1"), "Tr0ub4dor&3xyz"); !strings.Contains(got.Message(), "near [password] at line 1") {
+		t.Errorf("a long random password is not taken out, or too much is: %s", got.Message())
+	}
+}
+
 func TestEveryErrorHasAVerdict(t *testing.T) {
 	t.Parallel()
 	type row struct {
@@ -56,6 +109,15 @@ func TestEveryErrorHasAVerdict(t *testing.T) {
 		{&account.Refusal{Reason: "ReadOnly", Message: "x", Retry: true}, "ReadOnly", true},
 		{&secret.FieldError{Field: "port", Problem: "x"}, ErrorMalformed, false},
 		{&secret.MovedError{Label: "AWSPENDING"}, ErrorEdited, false},
+		{unsigned(errors.New("refresh cached SSO token failed")), ErrorAccessDenied, false},
+		{unsigned(service("ec2imds", &net.OpError{Op: "dial", Err: errors.New("no route to host")})), ErrorAccessDenied, false},
+		{unsigned(service("ec2imds", context.DeadlineExceeded)), ErrorAccessDenied, false},
+		{unsigned(service("SSO", &smithy.GenericAPIError{Code: "UnauthorizedException"})), ErrorAccessDenied, false},
+		{unsigned(service("SSO OIDC", &smithy.GenericAPIError{Code: "InvalidGrantException"})), ErrorAccessDenied, false},
+		{unsigned(service("STS", &smithy.GenericAPIError{Code: "AccessDenied"})), ErrorAccessDenied, false},
+		{unsigned(service("STS", &smithy.GenericAPIError{Code: "ExpiredTokenException"})), ErrorAccessDenied, false},
+		{unsigned(service("STS", &smithy.GenericAPIError{Code: "Throttling"})), ErrorThrottled, true},
+		{unsigned(service("STS", &net.OpError{Op: "dial", Err: errors.New("connection refused")})), ErrorUnreachable, true},
 		{&connection.SilentError{Address: "db:3306"}, ErrorUnreachable, true},
 		{panics.New("x"), ErrorUnknown, true},
 		{driver.ErrBadConn, ErrorUnreachable, true},

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"go.temporal.io/sdk/client"
@@ -47,7 +48,7 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, accounts.Close()) }()
-	secrets, err := secretsManager(ctx)
+	secrets, err := secretsManager(ctx, logger)
 	if err != nil {
 		return err
 	}
@@ -138,7 +139,7 @@ func serve(workers ...worker.Worker) error {
 	return errors.Join(errs...)
 }
 
-func secretsManager(ctx context.Context) (*secret.Store, error) {
+func secretsManager(ctx context.Context, logger *slog.Logger) (*secret.Store, error) {
 	c, err := awsconfig.LoadDefaultConfig(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("AWS configuration: %w", err)
@@ -146,5 +147,21 @@ func secretsManager(ctx context.Context) (*secret.Store, error) {
 	if c.Region == "" {
 		return nil, errors.New("AWS configuration: no region: set AWS_REGION, or a region in the profile that AWS_PROFILE names")
 	}
+	go warnWithoutCredentials(ctx, c.Credentials, logger)
+	c.Credentials = secret.Credentials(c.Credentials)
 	return secret.NewStore(secretsmanager.NewFromConfig(c)), nil
+}
+
+// warnWithoutCredentials tells the operator at the start what each step would say. It calls nothing where the credentials are
+// at hand. A worker for workflows alone needs none, so that its health does not depend on them.
+func warnWithoutCredentials(ctx context.Context, p aws.CredentialsProvider, logger *slog.Logger) {
+	var failed error
+	defer func() {
+		if failed != nil && ctx.Err() == nil {
+			logger.Warn("there are no valid AWS credentials, and no step that reads a secret can succeed: give the worker a role, or credentials as for the AWS CLI;"+
+				" for an SSO profile run `aws sso login` where the worker runs", "error", failed)
+		}
+	}()
+	defer panics.Into(&failed)
+	_, failed = p.Retrieve(ctx)
 }

@@ -1,10 +1,18 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 )
 
 // TestCodecServer checks that values go through the codec server that the temporal CLI would use.
@@ -26,5 +34,23 @@ func TestCodecServer(t *testing.T) {
 	}
 	if _, err := options.DataConverter.ToPayload("text"); err != nil || path != "/encode" {
 		t.Errorf("%v, path %q", err, path)
+	}
+}
+
+// TestWarnsWithoutCredentials checks that a worker says at its start that AWS will refuse every call.
+func TestWarnsWithoutCredentials(t *testing.T) {
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	warnWithoutCredentials(t.Context(), credentials.NewStaticCredentialsProvider("test", "test", ""), logger)
+	if log.Len() > 0 {
+		t.Errorf("warns although there are credentials: %s", &log)
+	}
+	warnWithoutCredentials(t.Context(), aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{}, errors.New("the SSO session has expired")
+	}), logger)
+	for _, want := range []string{"level=WARN", "no valid AWS credentials", "aws sso login", "the SSO session has expired"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("%s does not say %q", &log, want)
+		}
 	}
 }
