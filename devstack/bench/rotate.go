@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awssm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -19,10 +20,13 @@ import (
 
 // subject is a user whose password is rotated, with its secret.
 type subject struct {
-	user, secretID string
-	// pair and digest are what a workflow knows after a rotation.
-	pair   []string
-	digest string
+	user, secretID, server string
+	// What a workflow knows after a rotation.
+	pair            []string
+	digest          string
+	stored          map[string]string
+	promotedVersion string
+	promotedAt      time.Time
 }
 
 // newSubject makes a user with a few rights, and its secret.
@@ -127,6 +131,7 @@ func (d *direct) rotate(s *subject) error {
 	var clone activities.CloneUserResult
 	value, err := d.ExecuteActivity("CloneUser", activities.CloneUserInput{
 		SecretID: s.secretID, Mark: s.secretID, Pair: s.pair, Digest: s.digest, Force: true,
+		Server: s.server, Stored: s.stored, PromotedVersionID: s.promotedVersion, PromotedAt: s.promotedAt,
 	})
 	if err != nil {
 		return err
@@ -148,7 +153,14 @@ func (d *direct) rotate(s *subject) error {
 		}
 	}
 	s.pair = []string{clone.Rotation.Source.User, clone.Rotation.Standby.User}
-	s.digest = clone.Digest
+	s.digest, s.server = clone.Digest, clone.Rotation.Server
+	s.promotedVersion, s.promotedAt = clone.Rotation.VersionID, time.Now()
+	if s.stored == nil {
+		s.stored = map[string]string{}
+	}
+	if clone.SourceStored != "" {
+		s.stored[clone.Rotation.Source.User] = clone.SourceStored
+	}
 	return nil
 }
 
@@ -159,7 +171,7 @@ func (b *bench) count(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for range 2 { // the first makes the clone
+	for range 4 { // the first makes the clone, and only the third knows both passwords
 		d := b.newDirect()
 		if b.report.spent, err = b.spends(ctx, &b.calls, func() error { return errors.Join(d.rotate(s), d.close()) }); err != nil {
 			return err
