@@ -142,7 +142,7 @@ func (s *DeletionState) describe(ctx workflow.Context, fate activities.SecretFat
 	if s.Error != "" {
 		text += fmt.Sprintf("\n\n**failed**, and tried again every five minutes: %s", plaintext.Code(s.Error))
 	}
-	workflow.SetCurrentDetails(ctx, text)
+	setDetails(ctx, text)
 }
 
 // deleteSecret finds the accounts while the secret can still be read. They are
@@ -190,7 +190,7 @@ func finish(ctx workflow.Context, fate activities.SecretFate, d activities.Delet
 func tell(ctx workflow.Context, secretID, message string, d activities.Deletion) {
 	var sender any
 	if d.SecretARN != "" { // one that an earlier release began has paused the rotation as a person does
-		sender = Sender{Deletion: true}
+		sender = Sender{Deletion: true, SentAt: workflow.Now(ctx)}
 	}
 	if err := workflow.SignalExternalWorkflow(ctx, RotateUserWorkflowID(secretID), "", message, sender).Get(ctx, nil); err != nil {
 		workflow.GetLogger(ctx).Info("no rotation to tell", "secret", secretID, "signal", message)

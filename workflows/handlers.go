@@ -3,19 +3,26 @@ package workflows
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
+
+	"github.com/rotate-user/rotate-user/internal/plaintext"
 )
 
 // listen registers the query, the updates, and the signals of the same names.
 func (r *rotator) listen(ctx workflow.Context) error {
-	now := func(change func(Sender)) func(workflow.Context) (Status, error) {
-		return func(workflow.Context) (Status, error) {
-			change(Sender{})
+	set := func(name, description string) error {
+		return workflow.SetUpdateHandlerWithOptions(ctx, name, func(ctx workflow.Context, by Sender) (Status, error) {
+			r.updates++
+			r.set(ctx, name, by)
 			return r.status(), nil
-		}
+		}, workflow.UpdateHandlerOptions{
+			Validator:   func(by Sender) error { return by.validate() },
+			Description: description,
+		})
 	}
 	err := errors.Join(
 		workflow.SetQueryHandler(ctx, StatusQuery, func() (Status, error) { return r.status(), nil }),
@@ -24,15 +31,16 @@ func (r *rotator) listen(ctx workflow.Context) error {
 			Description: "rotate now and answer the rotation",
 		}),
 		workflow.SetUpdateHandlerWithOptions(ctx, RescheduleUpdate, func(ctx workflow.Context, q RescheduleRequest) (Status, error) {
+			r.updates++
 			r.reschedule(ctx, q)
 			return r.status(), nil
 		}, workflow.UpdateHandlerOptions{
 			Validator:   func(q RescheduleRequest) error { return q.validate() },
 			Description: "rotate by other rules from now on",
 		}),
-		workflow.SetUpdateHandlerWithOptions(ctx, PauseUpdate, now(r.pause), workflow.UpdateHandlerOptions{Description: "rotate by request only"}),
-		workflow.SetUpdateHandlerWithOptions(ctx, ResumeUpdate, now(r.resume), workflow.UpdateHandlerOptions{Description: "rotate by the schedule again"}),
-		workflow.SetUpdateHandlerWithOptions(ctx, StopUpdate, now(r.stop), workflow.UpdateHandlerOptions{Description: "end this workflow, after the rotation under way"}),
+		set(PauseUpdate, "rotate by request only"),
+		set(ResumeUpdate, "rotate by the schedule again, and go on in spite of a stop"),
+		set(StopUpdate, "end this workflow, after the rotation under way"),
 	)
 	if err != nil {
 		return err
@@ -61,48 +69,97 @@ func (r *rotator) drain(ctx workflow.Context) {
 	}
 }
 
-// receive does what a signal asks, as the update of that name would. Nobody
-// waits for an answer, so what it may not do is logged.
+// receive does what a signal asks, as the update of that name would. Its sender waits for
+// no answer, so the status says what became of it.
 func (r *rotator) receive(ctx workflow.Context, c workflow.ReceiveChannel) {
-	var rotate RotateRequest
-	var reschedule RescheduleRequest
 	var err error
 	switch c.Name() {
 	case RotateUpdate:
-		if !c.ReceiveAsync(&rotate) {
-			return // it could not be read, and so asks for nothing
-		}
-		err = r.mayRotate(ctx, rotate)
-		var app *temporal.ApplicationError
-		if late := errors.As(err, &app) && app.Type() == ErrorJustRotated; err == nil || late {
-			r.ask(rotate)
-			err = nil
+		var q RotateRequest
+		if r.read(ctx, c, &q) {
+			r.signalled(ctx, q)
 		}
 	case RescheduleUpdate:
-		if !c.ReceiveAsync(&reschedule) {
-			return
-		}
-		if err = reschedule.validate(); err == nil {
-			r.reschedule(ctx, reschedule)
+		var q RescheduleRequest
+		if r.read(ctx, c, &q) {
+			if err = q.validate(); err == nil {
+				r.reschedule(ctx, q)
+			}
 		}
 	default:
 		var by Sender
-		if !c.ReceiveAsync(&by) { // what cannot be decoded at all, the SDK has logged
-			return
-		}
-		switch err = by.typed.err; {
-		case err != nil:
-		case c.Name() == PauseUpdate:
-			r.pause(by)
-		case c.Name() == ResumeUpdate:
-			r.resume(by)
-		case c.Name() == StopUpdate:
-			r.stop(by)
+		if r.read(ctx, c, &by) {
+			if err = by.validate(); err == nil {
+				r.set(ctx, c.Name(), by)
+			}
 		}
 	}
 	if err != nil {
-		workflow.GetLogger(ctx).Warn("signal ignored", "secret", r.input.SecretID, "signal", c.Name(), "error", err)
+		r.note(ctx, c.Name(), OutcomeRefused, reason(err))
 	}
+	r.describe(ctx)
+}
+
+// read reports whether a signal was read. The SDK drops one that cannot be decoded, and goes
+// on to the next of the same name.
+func (r *rotator) read(ctx workflow.Context, c workflow.ReceiveChannel, into any) bool {
+	before := c.Len()
+	ok := c.ReceiveAsync(into)
+	dropped := before - c.Len()
+	if ok {
+		dropped--
+	}
+	for range dropped {
+		r.note(ctx, c.Name(), OutcomeUnreadable, "its argument is not one JSON value")
+	}
+	return ok
+}
+
+// signalled asks for a rotation, now or, if it is to revoke, as soon as that is safe.
+func (r *rotator) signalled(ctx workflow.Context, q RotateRequest) {
+	err := r.mayRotate(ctx, q)
+	var app *temporal.ApplicationError
+	kind := ""
+	if errors.As(err, &app) {
+		kind = app.Type()
+	}
+	switch {
+	case err == nil, kind == ErrorJustRotated && r.leaving:
+		r.ask(q)
+	case kind == ErrorJustRotated:
+		r.note(ctx, RotateUpdate, OutcomeSuperseded, reason(err))
+	case kind == ErrorMinimumOverlap && q.RevokePrevious:
+		r.Requested, r.RequestDue = joined(r.Requested, q), r.LastRotatedDate.Add(r.input.overlap())
+		r.changed = true // the next run wakes for it
+		r.note(ctx, RotateUpdate, OutcomeDeferred, reason(err))
+	default:
+		r.note(ctx, RotateUpdate, OutcomeRefused, reason(err))
+	}
+}
+
+const (
+	keptRequests = 5   // in State
+	reasonBytes  = 500 // of each
+)
+
+// note keeps what became of a message that was not carried out as it came. One that is
+// repeated is counted.
+func (r *rotator) note(ctx workflow.Context, message string, outcome Outcome, reason string) {
+	n := Request{At: workflow.Now(ctx), Message: message, Outcome: outcome, Reason: cut(plaintext.Line(reason), reasonBytes), Count: 1}
+	same := func(o Request) bool { return o.Message == n.Message && o.Outcome == n.Outcome && o.Reason == n.Reason }
+	if i := slices.IndexFunc(r.Requests, same); i >= 0 {
+		n.Count += r.Requests[i].Count
+		r.Requests = slices.Delete(r.Requests, i, i+1)
+	}
+	r.Requests = append([]Request{n}, r.Requests[:min(len(r.Requests), keptRequests-1)]...)
+	workflow.GetMetricsHandler(ctx).WithTags(map[string]string{"outcome": string(outcome)}).Counter("rotate_user_requests").Inc(1)
+	workflow.GetLogger(ctx).Warn("message not carried out as it came", "secret", r.input.SecretID, "message", message, "outcome", outcome, "reason", n.Reason)
+}
+
+// reason is the text of a refusal.
+func reason(err error) string {
+	text, _ := explain(err)
+	return text
 }
 
 const maxGrace = 24 * time.Hour
@@ -116,6 +173,9 @@ func (r *rotator) mayRotate(ctx workflow.Context, q RotateRequest) error {
 	}
 	if q.Grace > 0 && !q.RevokePrevious {
 		return invalidInput(errors.New("Grace needs RevokePrevious"))
+	}
+	if r.stopped && r.current != nil {
+		return temporal.NewNonRetryableApplicationError("the rotation of secret "+r.input.SecretID+" stops after the one under way: resume it first", string(Stopped), nil)
 	}
 	if r.stopped {
 		return temporal.NewNonRetryableApplicationError("the rotation of secret "+r.input.SecretID+" has been stopped: start it again", string(Stopped), nil)
@@ -139,6 +199,7 @@ func (r *rotator) mayRotate(ctx workflow.Context, q RotateRequest) error {
 
 // onRotate waits for the rotation that it asks for, or that is under way.
 func (r *rotator) onRotate(ctx workflow.Context, q RotateRequest) (Rotation, error) {
+	r.updates++
 	r.ask(q)
 	r.awaited = true
 	if err := workflow.Await(ctx, func() bool { return r.ended != nil || r.leaving }); err != nil {
@@ -154,17 +215,51 @@ func (r *rotator) onRotate(ctx workflow.Context, q RotateRequest) (Rotation, err
 }
 
 // ask joins a request to those that wait already.
-func (r *rotator) ask(q RotateRequest) {
-	if r.request == nil {
-		r.request = &RotateRequest{}
+func (r *rotator) ask(q RotateRequest) { r.request = joined(r.request, q) }
+
+// joined is one request for what both ask for.
+func joined(to *RotateRequest, q RotateRequest) *RotateRequest {
+	var all RotateRequest
+	if to != nil {
+		all = *to
 	}
-	r.request.Force = r.request.Force || q.Force
-	if q.RevokePrevious && (!r.request.RevokePrevious || q.Grace < r.request.Grace) {
-		r.request.RevokePrevious, r.request.Grace = true, q.Grace // whoever wants it sooner
+	all.Force = all.Force || q.Force
+	if q.RevokePrevious && (!all.RevokePrevious || q.Grace < all.Grace) {
+		all.RevokePrevious, all.Grace = true, q.Grace // the sooner of the two
 	}
+	return &all
 }
 
 func (r *rotator) paused() bool { return r.Paused || r.Held }
+
+// wish is when the newest of the messages of one workflow task was sent.
+type wish struct{ task, sent time.Time }
+
+// set carries out pause, resume or stop, unless a newer one of them came with it. Messages that
+// meet the first task of a run, because no worker was there or a reset applies them again, come
+// grouped by their names rather than in the order in which they were sent.
+func (r *rotator) set(ctx workflow.Context, name string, by Sender) {
+	now := workflow.Now(ctx)
+	if !r.wish.task.Equal(now) {
+		r.wish = wish{task: now}
+	}
+	if !by.SentAt.IsZero() {
+		if by.SentAt.Before(r.wish.sent) {
+			r.note(ctx, name, OutcomeSuperseded, "a newer message came with it")
+			return
+		}
+		r.wish.sent = by.SentAt
+	}
+	switch name {
+	case PauseUpdate:
+		r.pause(by)
+	case ResumeUpdate:
+		r.resume(by)
+	case StopUpdate:
+		r.stopped = r.stopped || !by.Deletion || r.paused()
+	}
+	r.describe(ctx)
+}
 
 func (r *rotator) pause(by Sender) {
 	wish := &r.Paused
@@ -173,14 +268,15 @@ func (r *rotator) pause(by Sender) {
 	}
 	r.changed = r.changed || !*wish
 	*wish = true
+	r.stopped = r.stopped && by.Deletion
 }
 
+// resume withdraws a stop that has not taken effect, too.
 func (r *rotator) resume(by Sender) {
 	r.changed = r.changed || r.Held || r.Paused && !by.Deletion
 	r.Held, r.Paused = false, r.Paused && by.Deletion
+	r.stopped = r.stopped && by.Deletion
 }
-
-func (r *rotator) stop(by Sender) { r.stopped = r.stopped || !by.Deletion || r.paused() }
 
 // reschedule counts the new rules from the last rotation, or from now where
 // that would mean a window that has passed.
@@ -202,8 +298,15 @@ func (q *RotateRequest) UnmarshalJSON(data []byte) error {
 	return q.typed.decode(data, (*plain)(q))
 }
 
-// UnmarshalJSON keeps what is wrong for who receives the signal. A null is what
-// some clients send where there is no argument.
+func (s Sender) validate() error {
+	if s.typed.err != nil {
+		return invalidInput(s.typed.err)
+	}
+	return nil
+}
+
+// UnmarshalJSON keeps what is wrong for validate. A null is what some clients send where
+// there is no argument.
 func (s *Sender) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		*s = Sender{}

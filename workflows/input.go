@@ -1,9 +1,13 @@
 package workflows
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/rotate-user/rotate-user/internal/schedule"
 )
@@ -74,6 +78,32 @@ func (in RotateUserInput) Validate() error {
 	}
 	return nil
 }
+
+// startable names what a workflow was started with that it could not live with.
+func startable(ctx workflow.Context, input RotateUserInput) error {
+	info := workflow.GetInfo(ctx)
+	if info.CronSchedule != "" {
+		return fmt.Errorf("the workflow was started with the cron schedule %q, which Temporal forgets after the first rotation: "+
+			"start it without one, and put the schedule into RotationRules", cut(info.CronSchedule, 100))
+	}
+	if id, ok := workflow.GetTypedSearchAttributes(ctx).GetKeyword(scheduledByKey); ok {
+		return fmt.Errorf("the workflow was started by the Temporal Schedule %q, which starts another rotation of the same secret each time: "+
+			"delete the schedule, and start the workflow once, with the id %s and the schedule in RotationRules", cut(id, 100), RotateUserWorkflowID(input.SecretID))
+	}
+	timeout := func(name string, after time.Duration) error {
+		if after == 0 || after >= shortestLife {
+			return nil
+		}
+		return fmt.Errorf("the workflow was started with the %s timeout %s, after which the secret would no longer be rotated: start it without one", name, after)
+	}
+	return cmp.Or(timeout("execution", info.WorkflowExecutionTimeout), timeout("run", info.WorkflowRunTimeout))
+}
+
+// shortestLife is the shortest timeout that a workflow may have that lives as long as a user.
+const shortestLife = 10 * 365 * 24 * time.Hour
+
+// scheduledByKey is set by Temporal on what a Schedule has started.
+var scheduledByKey = temporal.NewSearchAttributeKeyKeyword("TemporalScheduledById")
 
 var errOwnMaster = errors.New("MasterSecretId is the secret itself: name the secret of an administrator")
 

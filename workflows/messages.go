@@ -21,8 +21,8 @@ const (
 
 	// The updates, and the signals of the same names. RotateUpdate takes a
 	// RotateRequest and answers the Rotation; RescheduleUpdate takes a
-	// RescheduleRequest; the others take nothing, but for the signals of a
-	// deletion, which take a Sender. All but RotateUpdate answer a Status.
+	// RescheduleRequest; the others take a Sender, or nothing. All but RotateUpdate
+	// answer a Status.
 	RotateUpdate     = "rotate"
 	PauseUpdate      = "pause"
 	ResumeUpdate     = "resume"
@@ -114,13 +114,15 @@ type RescheduleRequest struct {
 	typed typed
 }
 
-// Sender is the argument of the signals pause, resume and stop where a deletion
-// sends them. Without one, they are a person's.
+// Sender is the argument of pause, resume and stop. It may be left out.
 type Sender struct {
 	// Deletion says that the deletion of the secret holds the rotation, or lets go
 	// of it. What a person has paused stays paused, and a stop ends only a rotation
 	// that is paused or held: one that runs is of another secret of the name.
 	Deletion bool `json:"Deletion,omitempty"`
+	// SentAt is when the message was sent. Of messages that the workflow meets at the same
+	// time, because no worker was there or the workflow was reset, the newest wins.
+	SentAt time.Time `json:"SentAt,omitzero"`
 
 	typed typed
 }
@@ -143,10 +145,40 @@ type Status struct {
 	StandbyUsername string `json:"StandbyUsername,omitempty"`
 	// Digest stands for the rights that both had after the last rotation.
 	Digest string `json:"Digest,omitempty"`
+	// Stopping says that the workflow ends after the rotation under way, unless it is resumed.
+	Stopping bool `json:"Stopping,omitempty"`
+	// Requested is a rotation that was asked for, could not be made yet, and is tried again at
+	// RequestDue.
+	Requested  *RotateRequest `json:"Requested,omitempty"`
+	RequestDue time.Time      `json:"RequestDue,omitzero"`
+	// Requests are the last five messages that were not carried out as they came, the newest first.
+	Requests []Request `json:"Requests,omitempty"`
 	// Current is the rotation under way, nil when there is none.
 	Current *Rotation `json:"Current,omitempty"`
 	// Rotations are the last ten that ended, the newest first.
 	Rotations []Rotation `json:"Rotations,omitempty"`
+}
+
+// Outcome is what became of a message. It is the label of the metric rotate_user_requests.
+type Outcome string
+
+// The outcomes of messages that were not carried out as they came.
+const (
+	OutcomeRefused    Outcome = "refused"    // it may not be carried out
+	OutcomeDeferred   Outcome = "deferred"   // it is tried again later
+	OutcomeSuperseded Outcome = "superseded" // another message or rotation made it pointless
+	OutcomeUnreadable Outcome = "unreadable" // it could not be decoded
+	OutcomeFailed     Outcome = "failed"     // it was tried, and is not tried again
+)
+
+// Request is a message that was not carried out as it came.
+type Request struct {
+	At      time.Time `json:"At"`
+	Message string    `json:"Message"`
+	Outcome Outcome   `json:"Outcome"`
+	Reason  string    `json:"Reason"`
+	// Count is how many of the kind came, the last one At.
+	Count int `json:"Count"`
 }
 
 // Rotation is the record of one rotation, under way or ended.

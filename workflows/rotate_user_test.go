@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,7 @@ type world struct {
 	sessions func() []string
 	changes  func() []string // that CloneUser makes, all of them drift
 	unseen   bool            // nobody may look who is logged in
+	host     string          // of the server, db:3306 if it is empty
 
 	promotedAlready bool // AWSCURRENT is the version of an attempt that was recorded as failed
 	rotation        int
@@ -75,7 +77,7 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 			}}, nil
 		}
 		r := activities.CloneUserResult{Rotation: activities.Rotation{
-			SecretID: in.SecretID, VersionID: fmt.Sprintf("version-%d", len(w.inputs)), CurrentVersionID: "v1", Server: "db:3306",
+			SecretID: in.SecretID, VersionID: fmt.Sprintf("version-%d", len(w.inputs)), CurrentVersionID: "v1", Server: cmp.Or(w.host, "db:3306"),
 			Source: account.Name{User: w.inUse, Host: "%"}, Standby: account.Name{User: w.standby, Host: "%"},
 		}}
 		if w.sessions != nil {

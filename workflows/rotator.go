@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -30,8 +32,15 @@ type State struct {
 	// while there is either.
 	Paused bool `json:"Paused,omitempty"`
 	Held   bool `json:"Held,omitempty"`
-	// Requested is a rotation that a signal asked for as the run before ended.
+	// Requested is a rotation that was asked for and is still to be made: a signal came as
+	// the run before ended, or the request is to revoke and could not be carried out yet.
 	Requested *RotateRequest `json:"Requested,omitempty"`
+	// RequestDue is when Requested is tried next, at once if it is zero, and
+	// RequestAttempts are those that have failed.
+	RequestDue      time.Time `json:"RequestDue,omitzero"`
+	RequestAttempts int       `json:"RequestAttempts,omitempty"`
+	// Requests are the last messages that were not carried out as they came.
+	Requests []Request `json:"Requests,omitempty"`
 	// Usernames are the user in use and the other one of the pair, once known:
 	// the evidence that both accounts are this workflow's.
 	Usernames []string `json:"Usernames,omitempty"`
@@ -49,7 +58,7 @@ type State struct {
 	EarlierVersionID string `json:"EarlierVersionId,omitempty"`
 	EarlierSHA256    string `json:"EarlierSHA256,omitempty"`
 	DatabaseHost     string `json:"DatabaseHost,omitempty"`
-	// SearchAttributes says that the cluster has them.
+	// SearchAttributes says that the cluster had them when they were last set.
 	SearchAttributes bool `json:"SearchAttributes,omitempty"`
 	// ShowWhenLong says that visibility is told of a rotation only once it has
 	// taken long. A first run tells at once, and so does one that was continued by
@@ -82,9 +91,11 @@ type rotator struct {
 	awaited bool      // an update asked for the rotation, and its sender waits
 	ended   *Rotation // what this run's rotation came to
 	changed bool      // a message changed the state; the run gives way to the next
-	stopped bool
+	stopped bool      // the workflow ends with this run, unless a resume withdraws it
 	leaving bool      // no rotation begins in this run any more
 	asked   bool      // the worker was asked about the search attributes
+	updates int       // that this run has handled
+	wish    wish      // the newest of the messages that contradict each other
 	revokes time.Time // when a grace ends that has begun
 	refused error     // why this workflow has no place beside another one
 	staged  string    // the digest of the value that this run's rotation has staged
@@ -94,16 +105,11 @@ func (w Workflows) begin(ctx workflow.Context, input RotateUserInput, carried *S
 	r := &rotator{input: input, w: w}
 	if carried != nil {
 		r.State = *carried
-		if r.Requested = nil; carried.Requested != nil {
-			if err := r.mayRotate(ctx, *carried.Requested); err != nil {
-				workflow.GetLogger(ctx).Warn("signal ignored", "secret", input.SecretID, "signal", RotateUpdate, "error", err)
-			} else {
-				r.request = carried.Requested
-			}
-		}
+		r.Requests = slices.Clone(r.Requests)
+		r.takeUp(ctx)
 		return r, r.listen(ctx)
 	}
-	if err := input.Validate(); err != nil {
+	if err := cmp.Or(input.Validate(), startable(ctx, input)); err != nil {
 		return nil, invalidInput(err)
 	}
 	now := workflow.Now(ctx)
@@ -119,28 +125,47 @@ func (w Workflows) begin(ctx workflow.Context, input RotateUserInput, carried *S
 	return r, nil
 }
 
-// sleep ends when a rotation is due or a message has come. The timer is the
-// first command of a run, so that a run that sleeps binds later releases to
-// nothing else.
+// takeUp asks for the rotation that the run before left behind, if it is due.
+func (r *rotator) takeUp(ctx workflow.Context) {
+	if r.Requested == nil || workflow.Now(ctx).Before(r.RequestDue) {
+		return
+	}
+	q, earlier := *r.Requested, r.RequestDue.IsZero()
+	r.Requested = nil
+	if err := r.mayRotate(ctx, q); err != nil && earlier { // a release that set no date dropped it, too
+		r.note(ctx, RotateUpdate, OutcomeRefused, reason(err))
+		return
+	}
+	r.signalled(ctx, q)
+	r.changed = false // this run wakes for it
+}
+
+// sleep ends when a rotation is due, when a message has changed something, or when
+// messages have filled the history. The timer is the first command of a run, so that a
+// run that sleeps binds later releases to nothing else.
 func (r *rotator) sleep(ctx workflow.Context) {
 	r.describe(ctx)
 	timers, cancel := workflow.WithCancel(ctx)
 	var timer workflow.Future
 	wake := func(at time.Time) {
 		timer = workflow.NewTimerWithOptions(timers, at.Sub(workflow.Now(ctx)), workflow.TimerOptions{
-			Summary: "next rotation of " + r.input.SecretID + ": " + clock(at),
+			Summary: short("next rotation of " + r.input.SecretID + ": " + clock(at)),
 		})
 	}
-	if !r.paused() {
+	switch repeats := r.Requested != nil && !r.Held; {
+	case repeats && (r.Paused || r.RequestDue.Before(r.NextRotationDate)):
+		wake(r.RequestDue)
+	case !r.paused():
 		wake(r.NextRotationDate)
 	}
 	message := func() bool { return r.request != nil || r.changed || r.stopped }
 	awake := func() bool { return message() || timer != nil && timer.IsReady() }
-	err := workflow.Await(ctx, awake)
-	if err == nil && !message() && workflow.Now(ctx).After(r.WindowCloses) {
+	err := r.await(ctx, awake)
+	missed := !r.paused() && !workflow.Now(ctx).Before(r.NextRotationDate) && workflow.Now(ctx).After(r.WindowCloses)
+	if err == nil && !message() && missed {
 		wake(workflow.Now(ctx).Add(offset(r.input.SecretID, lateSpread)))
 		r.WindowCloses = workflow.Now(ctx).Add(firstWindow)
-		err = workflow.Await(ctx, awake)
+		err = r.await(ctx, awake)
 	}
 	if err != nil { // the workflow was cancelled
 		r.stopped = true
@@ -148,6 +173,29 @@ func (r *rotator) sleep(ctx workflow.Context) {
 	if r.request != nil {
 		cancel()
 	}
+	if r.request == nil && r.Requested != nil && !r.Held && !r.changed && !workflow.Now(ctx).Before(r.RequestDue) {
+		q := *r.Requested
+		r.request = &q
+	}
+}
+
+// updatesPerRun is half of what Temporal accepts in one run.
+const updatesPerRun = 1000
+
+// await waits until awake reports true. A run whose history messages have filled gives way
+// to the next, with the same dates: Temporal terminates a workflow for too long a history,
+// whether or not the messages changed anything.
+func (r *rotator) await(ctx workflow.Context, awake func() bool) error {
+	full := func() bool { return workflow.GetInfo(ctx).GetContinueAsNewSuggested() || r.updates >= updatesPerRun }
+	err := workflow.Await(ctx, func() bool { return awake() || full() })
+	if err != nil || awake() {
+		return err
+	}
+	if workflow.GetVersion(ctx, "a full history is left behind", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return workflow.Await(ctx, awake) // an earlier release slept on
+	}
+	r.changed = true
+	return nil
 }
 
 func (r *rotator) due(ctx workflow.Context) bool {
@@ -158,6 +206,9 @@ func (r *rotator) due(ctx workflow.Context) bool {
 // rotation that has begun is never cut in two by it.
 func (r *rotator) toTheEnd(ctx workflow.Context) workflow.Context {
 	r.current = &Rotation{StartedAt: workflow.Now(ctx)}
+	if r.Requested != nil { // whichever rotation comes first carries it out
+		r.ask(*r.Requested)
+	}
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	if r.ShowWhenLong {
 		workflow.GoNamed(ctx, "show when long", r.showWhenLong)
@@ -216,7 +267,7 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 			break
 		}
 		if err := workflow.NewTimerWithOptions(ctx, wait, workflow.TimerOptions{
-			Summary: "waiting for the sessions of " + plaintext.Line(clone.Rotation.Standby.String()),
+			Summary: short("waiting for the sessions of " + plaintext.Line(clone.Rotation.Standby.String())),
 		}).Get(ctx, nil); err != nil {
 			return activities.Rotation{}, false, err
 		}
@@ -331,7 +382,7 @@ func (r *rotator) waitForGrace(ctx workflow.Context, account string) error {
 			return nil
 		}
 		timers, cancel := workflow.WithCancel(ctx)
-		timer := workflow.NewTimerWithOptions(timers, left, workflow.TimerOptions{Summary: "grace before " + plaintext.Line(account) + " is revoked"})
+		timer := workflow.NewTimerWithOptions(timers, left, workflow.TimerOptions{Summary: short("grace before " + plaintext.Line(account) + " is revoked")})
 		err := workflow.Await(ctx, func() bool { return timer.IsReady() || r.request.Grace < grace })
 		cancel()
 		if err != nil {
@@ -358,6 +409,7 @@ func (r *rotator) record(ctx workflow.Context, err error) {
 	if err != nil {
 		r.fail(ctx, end, err, promoted)
 	} else {
+		r.Requested, r.RequestDue, r.RequestAttempts = nil, time.Time{}, 0
 		workflow.GetLogger(ctx).Info("rotated", "secret", r.input.SecretID, "user", end.Username, "version", end.VersionID, "next", r.NextRotationDate)
 	}
 	workflow.GetMetricsHandler(ctx).WithTags(map[string]string{"result": result(end)}).Counter("rotate_user_rotations").Inc(1)
@@ -379,17 +431,21 @@ func (r *rotator) fail(ctx workflow.Context, end *Rotation, err error, promoted 
 	if staged && !promoted {
 		r.EarlierVersionID, r.EarlierSHA256 = end.VersionID, r.staged
 	}
+	r.repeat(ctx, end, err, promoted)
 	if !promoted && !asked {
 		r.Attempts++
 		next := now.Add(pause(r.Attempts))
 		if until, ok := tryAgainAt(err); ok {
 			next = until
 		}
-		if next.After(r.WindowCloses) {
+		switch {
+		case !next.After(r.WindowCloses):
+			r.NextRotationDate = next
+		case notServed(err): // the rotation stays due until a worker is back
+			r.Attempts, r.NextRotationDate, r.WindowCloses = 0, now.Add(offset(r.input.SecretID, lateSpread)), now.Add(firstWindow)
+		default:
 			r.Attempts = 0 // the next window begins with short pauses again
 			r.schedule(now)
-		} else {
-			r.NextRotationDate = next
 		}
 	}
 	workflow.GetLogger(ctx).Error("rotation failed", "secret", r.input.SecretID, "type", end.ErrorType, "error", end.Error, "next", r.NextRotationDate)
@@ -400,6 +456,45 @@ func (r *rotator) giveWay(end Rotation) {
 	if end.ErrorType == activities.ErrorRotatedElsewhere && r.LastRotatedDate.IsZero() {
 		r.refused = temporal.NewNonRetryableApplicationError(end.Error, end.ErrorType, nil)
 		r.changed = true // there is nothing to wait for
+	}
+}
+
+// repeat keeps a request to revoke that could not be carried out, and says when it is tried
+// again. It ends with the promotion: the account that was in use then is no longer the one
+// that another rotation would revoke.
+func (r *rotator) repeat(ctx workflow.Context, end *Rotation, err error, promoted bool) {
+	q := r.request
+	if q == nil || !q.RevokePrevious {
+		r.Requested = nil
+		return
+	}
+	if promoted {
+		r.Requested, r.RequestDue, r.RequestAttempts = nil, time.Time{}, 0
+		r.note(ctx, RotateUpdate, OutcomeFailed, "rotated, but the previous account was not revoked: "+end.Error)
+		return
+	}
+	r.RequestAttempts++
+	r.RequestDue = workflow.Now(ctx).Add(pause(r.RequestAttempts))
+	if until, ok := tryAgainAt(err); ok {
+		r.RequestDue = until
+	}
+	r.Requested = q
+	r.note(ctx, RotateUpdate, OutcomeDeferred, end.Error)
+}
+
+// notServed reports whether a step failed because no worker took it.
+func notServed(err error) bool {
+	var timeout *temporal.TimeoutError
+	if !errors.As(err, &timeout) {
+		return false
+	}
+	switch timeout.TimeoutType() {
+	case enums.TIMEOUT_TYPE_SCHEDULE_TO_START:
+		return true
+	case enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE:
+		return timeout.Unwrap() == nil // no attempt failed before
+	default:
+		return false
 	}
 }
 
@@ -424,6 +519,9 @@ func explain(err error) (text, kind string) {
 	}
 	var timeout *temporal.TimeoutError
 	if errors.As(err, &timeout) {
+		if notServed(err) {
+			return "no worker took the step: start one for the task queue of the activities, or look at its log", "Timeout"
+		}
 		return "the step did not end in time: look whether a worker serves the task queue and whether the database answers", "Timeout"
 	}
 	return err.Error(), "Unknown"
@@ -477,7 +575,13 @@ func (r *rotator) next(ctx workflow.Context) (Status, error) {
 		return Status{}, err
 	}
 	r.drain(undisturbed)
-	r.Requested, r.ShowWhenLong = r.request, true
+	if r.request != nil {
+		if r.Requested != nil {
+			r.ask(*r.Requested)
+		}
+		r.Requested, r.RequestDue = r.request, workflow.Now(ctx)
+	}
+	r.ShowWhenLong = true
 	r.show(undisturbed)
 	switch {
 	case ctx.Err() != nil:

@@ -38,6 +38,10 @@ func (r *rotator) status() Status {
 		DatabaseHost:    r.DatabaseHost,
 		Input:           r.input.complete(),
 		Digest:          r.Digest,
+		Stopping:        r.stopped && r.current != nil,
+		Requested:       r.Requested,
+		RequestDue:      r.RequestDue,
+		Requests:        r.Requests,
 		Current:         r.current,
 		Rotations:       r.Rotations,
 	}
@@ -86,7 +90,7 @@ func (r *rotator) show(ctx workflow.Context) {
 			updates = append(updates, NextRotationDateKey.ValueSet(s.NextRotationDate))
 		}
 		if s.DatabaseHost != "" {
-			updates = append(updates, DatabaseHostKey.ValueSet(s.DatabaseHost))
+			updates = append(updates, DatabaseHostKey.ValueSet(keyword(s.DatabaseHost)))
 		}
 	}
 	if err := workflow.UpsertTypedSearchAttributes(ctx, updates...); err != nil {
@@ -128,7 +132,26 @@ func (r *rotator) describe(ctx workflow.Context) {
 	if len(s.Rotations) > 0 && s.Rotations[0].Error != "" {
 		say("**failed** at %s: %s", clock(s.Rotations[0].EndedAt), plaintext.Code(s.Rotations[0].Error))
 	}
-	workflow.SetCurrentDetails(ctx, strings.Join(lines, "\n"))
+	if s.Stopping {
+		say("stops after this rotation, unless it is resumed")
+	}
+	if s.Requested != nil {
+		say("asked for and tried again at %s: a rotation%s", clock(s.RequestDue), map[bool]string{true: " that revokes the previous account"}[s.Requested.RevokePrevious])
+	}
+	for _, q := range s.Requests {
+		times := ""
+		if q.Count > 1 {
+			times = fmt.Sprintf(", %d times", q.Count)
+		}
+		say("message %s **%s**%s, at %s: %s", q.Message, q.Outcome, times, clock(q.At), plaintext.Code(q.Reason))
+	}
+	setDetails(ctx, strings.Join(lines, "\n"))
+}
+
+// setDetails sets what the Temporal UI shows of a run. Temporal documents a limit of 20,000
+// bytes, which its server does not enforce and Temporal Cloud does.
+func setDetails(ctx workflow.Context, text string) {
+	workflow.SetCurrentDetails(ctx, cut(text, 19_000))
 }
 
 // options name the step, and the accounts once they are known, for the reader
@@ -164,12 +187,19 @@ func (r *rotator) priority() int {
 	return schedulePriority
 }
 
-// short keeps a summary within the 400 bytes that the server allows.
-func short(s string) string {
-	if len(s) > 200 {
-		return strings.ToValidUTF8(s[:200], "") + "…"
+// short keeps a summary within the 400 bytes that Temporal documents.
+func short(s string) string { return cut(s, 390) }
+
+// keyword keeps a search attribute within what every visibility store takes. The server
+// terminates a workflow that sets one of more than 2,048 bytes.
+func keyword(s string) string { return cut(plaintext.Line(s), 250) }
+
+// cut shortens a text to at most n bytes, and a mark that says so.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
 	}
-	return s
+	return strings.ToValidUTF8(s[:n], "") + "…"
 }
 
 // did says what a step has done, in a few words.

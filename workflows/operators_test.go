@@ -1,0 +1,451 @@
+package workflows_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/mock"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/sdk/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// status asks the workflow how it stands.
+func status(t *testing.T, env *testsuite.TestWorkflowEnvironment) workflows.Status {
+	t.Helper()
+	var s workflows.Status
+	v, err := env.QueryWorkflow(workflows.StatusQuery)
+	if err == nil {
+		err = v.Get(&s)
+	}
+	if err != nil {
+		t.Errorf("status: %v", err)
+	}
+	return s
+}
+
+// details are what the Temporal UI shows.
+func details(t *testing.T, env *testsuite.TestWorkflowEnvironment) string {
+	t.Helper()
+	var metadata sdk.WorkflowMetadata
+	v, err := env.QueryWorkflow("__temporal_workflow_metadata")
+	if err == nil {
+		err = v.Get(&metadata)
+	}
+	if err != nil {
+		t.Errorf("metadata: %v", err)
+	}
+	return metadata.CurrentDetails
+}
+
+// noMessages are those that leave the workflow as it is.
+var noMessages = map[string]func(*testsuite.TestWorkflowEnvironment){
+	"resume":            func(env *testsuite.TestWorkflowEnvironment) { env.SignalWorkflow("resume", nil) },
+	"a refused rotate":  func(env *testsuite.TestWorkflowEnvironment) { env.SignalWorkflow("rotate", raw(`{"Grace":"1h"}`)) },
+	"not decodable":     func(env *testsuite.TestWorkflowEnvironment) { env.SignalWorkflow("rotate", []byte("no JSON")) },
+	"no signal of ours": func(env *testsuite.TestWorkflowEnvironment) { env.SignalWorkflow("unknown", nil) },
+}
+
+func TestAFloodOfMessagesThatChangeNothingContinuesTheRun(t *testing.T) {
+	t.Parallel()
+	for name, send := range noMessages {
+		for _, suggested := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, suggested %t", name, suggested), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld()
+				before := asleep(start)
+				r := execute(t, w, start, input(nil), before, func(env *testsuite.TestWorkflowEnvironment) {
+					env.RegisterDelayedCallback(func() { send(env) }, time.Hour)
+					env.RegisterDelayedCallback(func() { env.SetContinueAsNewSuggested(suggested); send(env) }, 2*time.Hour)
+				})
+				if r.err != nil {
+					t.Fatal(r.err)
+				}
+				if gaveWay := r.env.Now().Before(start.Add(3 * time.Hour)); gaveWay != suggested {
+					t.Fatalf("the run ended at %s: it gave way %t", r.env.Now(), gaveWay)
+				}
+				if suggested && (len(w.calls) != 0 || !r.state.NextRotationDate.Equal(before.NextRotationDate) || !r.state.WindowCloses.Equal(before.WindowCloses)) {
+					t.Errorf("steps %v, next %s until %s: want none, and the dates kept", w.calls, r.state.NextRotationDate, r.state.WindowCloses)
+				}
+			})
+		}
+	}
+}
+
+func TestUpdatesThatChangeNothingContinueTheRunBeforeTheServersLimit(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	before := asleep(start)
+	answered := 0
+	r := execute(t, w, start, input(nil), before, func(env *testsuite.TestWorkflowEnvironment) {
+		var send func()
+		send = func() {
+			env.UpdateWorkflow(workflows.ResumeUpdate, fmt.Sprint(answered), &testsuite.TestUpdateCallback{
+				OnAccept: func() {}, OnReject: func(err error) { t.Error(err) }, OnComplete: func(any, error) {
+					if answered++; answered < 1200 {
+						env.RegisterDelayedCallback(send, time.Minute)
+					}
+				},
+			})
+		}
+		env.RegisterDelayedCallback(send, time.Minute)
+	})
+	if r.err != nil || answered != 1000 || !r.state.NextRotationDate.Equal(before.NextRotationDate) {
+		t.Errorf("%v; %d updates in one run, next %s: want 1000, and the date kept", r.err, answered, r.state.NextRotationDate)
+	}
+}
+
+func TestAPausedRunIsContinuedToo(t *testing.T) {
+	t.Parallel()
+	state := asleep(start)
+	state.Paused = true
+	r := execute(t, newWorld(), start, input(nil), state, func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() { env.SetContinueAsNewSuggested(true); env.SignalWorkflow("pause", nil) }, time.Hour)
+	})
+	if r.err != nil || r.state == nil || !r.state.Paused {
+		t.Errorf("ended as %+v, %v: want another run that is paused", r.state, r.err)
+	}
+}
+
+func TestAMessageThatIsNotCarriedOutIsShown(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		signal  string
+		arg     any
+		outcome workflows.Outcome
+		reason  string
+	}{
+		{"within the overlap", "rotate", raw(`{}`), workflows.OutcomeRefused, "safe from"},
+		{"a wrong argument", "rotate", raw(`{"Grace":"1h"}`), workflows.OutcomeRefused, "RevokePrevious"},
+		{"a wrong field", "pause", raw(`{"Deletoin":true}`), workflows.OutcomeRefused, "Deletoin"},
+		{"wrong rules", "reschedule", raw(`{"RotationRules":{"AutomaticallyAfterDays":0}}`), workflows.OutcomeRefused, "AutomaticallyAfterDays"},
+		{"not decodable", "rotate", []byte("no JSON"), workflows.OutcomeUnreadable, "JSON"},
+		{"not decodable", "stop", []byte("no JSON"), workflows.OutcomeUnreadable, "JSON"},
+	} {
+		t.Run(c.name+" "+c.signal, func(t *testing.T) {
+			t.Parallel()
+			state := asleep(start)
+			state.LastRotatedDate = start
+			var seen workflows.Status
+			var shown string
+			r := execute(t, newWorld(), start, input(nil), state, func(env *testsuite.TestWorkflowEnvironment) {
+				for i := range 3 {
+					env.RegisterDelayedCallback(func() { env.SignalWorkflow(c.signal, c.arg) }, time.Duration(i+1)*time.Minute)
+				}
+				env.RegisterDelayedCallback(func() {
+					seen, shown = status(t, env), details(t, env)
+					env.SignalWorkflow("pause", nil)
+				}, time.Hour)
+			})
+			if len(seen.Requests) != 1 || seen.Requests[0].Count != 3 || seen.Requests[0].Message != c.signal ||
+				seen.Requests[0].Outcome != c.outcome || !strings.Contains(seen.Requests[0].Reason, c.reason) {
+				t.Fatalf("requests %+v: want one, %s, with %q", seen.Requests, c.outcome, c.reason)
+			}
+			if !strings.Contains(shown, string(c.outcome)) || !strings.Contains(shown, c.reason) {
+				t.Errorf("details %q do not say %s, %s", shown, c.outcome, c.reason)
+			}
+			if len(r.state.Requests) != 1 {
+				t.Errorf("the next run knows of %+v", r.state.Requests)
+			}
+		})
+	}
+}
+
+func TestOnlyTheLastMessagesAreKept(t *testing.T) {
+	t.Parallel()
+	r := execute(t, newWorld(), start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
+		for i := range 8 {
+			env.RegisterDelayedCallback(func() {
+				env.SignalWorkflow("pause", raw(fmt.Sprintf(`{"Field%d%s":1}`, i, strings.Repeat("x", 5000))))
+			}, time.Duration(i+1)*time.Minute)
+		}
+		env.RegisterDelayedCallback(func() { env.SignalWorkflow("pause", nil) }, time.Hour)
+	})
+	if len(r.state.Requests) != 5 || !strings.Contains(r.state.Requests[0].Reason, "Field7") || len(r.state.Requests[0].Reason) > 600 {
+		t.Errorf("%+v: want the last five, cut", r.state.Requests)
+	}
+}
+
+// revoked lets runs follow each other until the previous account is revoked, for a week at most.
+func revoked(t *testing.T, w *world, in workflows.RotateUserInput, state *workflows.State, at time.Time) time.Time {
+	t.Helper()
+	for end := at.AddDate(0, 0, 7); at.Before(end); {
+		r := execute(t, w, at, in, state, nil)
+		if r.err != nil || r.state == nil {
+			t.Fatalf("ended as %+v, %v", r.status, r.err)
+		}
+		if len(r.state.Rotations) > 0 && r.state.Rotations[0].Revoked {
+			if r.state.Requested != nil {
+				t.Errorf("still asked for: %+v", r.state.Requested)
+			}
+			return r.env.Now()
+		}
+		in, state, at = r.input, r.state, r.env.Now()
+	}
+	t.Fatal("never revoked")
+	return at
+}
+
+func TestARequestToRevokeIsNeverLost(t *testing.T) {
+	t.Parallel()
+	signal := func(env *testsuite.TestWorkflowEnvironment) {
+		env.SignalWorkflow("rotate", raw(`{"RevokePrevious":true}`))
+	}
+	failing := func(step string, times int) func(string, int) error {
+		return func(name string, _ int) error {
+			if name == step && times > 0 {
+				times--
+				return temporal.NewNonRetryableApplicationError("not now", "AccessDenied", nil)
+			}
+			return nil
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*workflows.State)
+		fail   func(string, int) error
+		within time.Duration
+	}{
+		{"within the overlap", func(s *workflows.State) { s.LastRotatedDate = start.Add(time.Minute) }, nil, 61 * time.Minute},
+		{"within the overlap, paused", func(s *workflows.State) { s.LastRotatedDate, s.Paused = start.Add(time.Minute), true }, nil, 61 * time.Minute},
+		{"before the promotion", nil, failing("SetPassword", 3), time.Hour},
+		{"before the promotion, paused", func(s *workflows.State) { s.Paused = true }, failing("CloneUser", 3), time.Hour},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld()
+			w.fail = c.fail
+			state := asleep(start)
+			if c.change != nil {
+				c.change(state)
+			}
+			asked := start.Add(10 * time.Minute)
+			r := execute(t, w, start, input(nil), state, func(env *testsuite.TestWorkflowEnvironment) {
+				env.RegisterDelayedCallback(func() { signal(env) }, asked.Sub(start))
+			})
+			if r.err != nil || r.state == nil {
+				t.Fatalf("ended as %+v, %v", r.status, r.err)
+			}
+			at := r.env.Now()
+			if !r.state.Paused != !state.Paused {
+				t.Errorf("paused %t: want %t", r.state.Paused, state.Paused)
+			}
+			if len(r.state.Rotations) == 0 || !r.state.Rotations[0].Revoked {
+				if len(r.state.Requests) == 0 || r.state.Requests[0].Outcome != workflows.OutcomeDeferred {
+					t.Errorf("requests %+v: want it deferred", r.state.Requests)
+				}
+				at = revoked(t, w, r.input, r.state, at)
+			}
+			if took := at.Sub(asked); took > c.within {
+				t.Errorf("revoked %s after it was asked for: want %s at most", took, c.within)
+			}
+			if len(w.promoted) != 1 {
+				t.Errorf("%d rotations: want one", len(w.promoted))
+			}
+		})
+	}
+}
+
+func TestAScheduledRotationCarriesOutADeferredRequest(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	state := asleep(start)
+	state.NextRotationDate = start.Add(time.Hour)
+	state.Requested, state.RequestDue = &workflows.RotateRequest{RevokePrevious: true}, start.Add(2*time.Hour)
+	r := execute(t, w, start, input(nil), state, nil)
+	if !r.state.Rotations[0].Revoked || r.state.Requested != nil || !r.env.Now().Before(start.Add(2*time.Hour)) {
+		t.Errorf("at %s: %+v, still asked for %+v", r.env.Now(), r.state.Rotations[0], r.state.Requested)
+	}
+}
+
+func TestAResumeWithdrawsAStop(t *testing.T) {
+	t.Parallel()
+	for last, ends := range map[string]bool{"resume": false, "stop": true, "pause": false} {
+		w := newWorld()
+		var during workflows.Status
+		var shown string
+		w.fail = func(step string, _ int) error {
+			if step == "TestPassword" && !during.Stopping {
+				return temporal.NewApplicationError("not yet", "Unreachable")
+			}
+			return nil
+		}
+		r := execute(t, w, start, input(nil), nil, func(env *testsuite.TestWorkflowEnvironment) {
+			update(env, time.Second, workflows.StopUpdate)
+			env.RegisterDelayedCallback(func() { during, shown = status(t, env), details(t, env) }, 2*time.Second)
+			update(env, 2*time.Second+1, last)
+		})
+		if !during.Stopping || during.Current == nil || !strings.Contains(shown, "stops after this rotation") {
+			t.Errorf("status %+v, details %q: want it stopping", during, shown)
+		}
+		if ended := r.state == nil && r.status.RotationStatus == workflows.Stopped; r.err != nil || ended != ends || len(w.promoted) != 1 {
+			t.Errorf("%s: ended %t, %v, %d rotations: want %t", last, ended, r.err, len(w.promoted), ends)
+		}
+		if r.state != nil && r.state.Paused != (last == "pause") {
+			t.Errorf("%s: paused %t", last, r.state.Paused)
+		}
+	}
+}
+
+// What meets the first task of a run comes grouped by name.
+func TestTheNewestOfContradictingMessagesWins(t *testing.T) {
+	t.Parallel()
+	at := func(second int) workflows.Sender {
+		return workflows.Sender{SentAt: start.Add(time.Duration(second) * time.Second)}
+	}
+	type message struct {
+		name   string
+		second int
+	}
+	for _, c := range []struct {
+		name     string
+		messages []message // in the order in which they are handled
+		want     workflows.RotationStatus
+		ignored  int
+	}{
+		{"pause, resume, pause", []message{{"pause", 1}, {"pause", 3}, {"resume", 2}}, workflows.Paused, 1},
+		{"pause, resume", []message{{"pause", 1}, {"resume", 2}}, workflows.Scheduled, 0},
+		{"resume, pause", []message{{"pause", 2}, {"resume", 1}}, workflows.Paused, 1},
+		{"stop, pause", []message{{"pause", 2}, {"stop", 1}}, workflows.Paused, 1},
+		{"pause, stop", []message{{"pause", 1}, {"stop", 2}}, workflows.Stopped, 0},
+		{"stop, resume", []message{{"resume", 2}, {"stop", 1}}, workflows.Scheduled, 1},
+	} {
+		for _, kind := range []string{"signals", "updates"} {
+			w := newWorld()
+			r := execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
+				env.RegisterDelayedCallback(func() {
+					for i, m := range c.messages {
+						if kind == "signals" {
+							env.SignalWorkflow(m.name, at(m.second))
+							continue
+						}
+						env.UpdateWorkflow(m.name, fmt.Sprint(i), &testsuite.TestUpdateCallback{
+							OnAccept: func() {}, OnReject: func(err error) { t.Error(err) }, OnComplete: func(any, error) {},
+						}, at(m.second))
+					}
+				}, 0)
+				env.RegisterDelayedCallback(func() { env.SignalWorkflow("reschedule", raw(`{"RotationRules":{"AutomaticallyAfterDays":30}}`)) }, time.Hour)
+			})
+			if r.err != nil || len(w.calls) != 0 {
+				t.Errorf("%s, %s: %v, steps %v", c.name, kind, r.err, w.calls)
+			}
+			got, requests := workflows.Scheduled, r.status.Requests
+			switch {
+			case r.state == nil:
+				got = r.status.RotationStatus
+			case r.state.Paused:
+				got, requests = workflows.Paused, r.state.Requests
+			default:
+				requests = r.state.Requests
+			}
+			if got != c.want || len(requests) != c.ignored {
+				t.Errorf("%s, %s: %s, not carried out %+v: want %s, %d", c.name, kind, got, requests, c.want, c.ignored)
+			}
+		}
+	}
+}
+
+func TestWhatTheLoopCannotLiveWithIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		change func(*testsuite.TestWorkflowEnvironment)
+		want   string
+	}{
+		{"execution timeout", func(env *testsuite.TestWorkflowEnvironment) {
+			env.SetStartWorkflowOptions(client.StartWorkflowOptions{WorkflowExecutionTimeout: 90 * 24 * time.Hour})
+		}, "execution timeout 2160h"},
+		{"run timeout", func(env *testsuite.TestWorkflowEnvironment) {
+			env.SetStartWorkflowOptions(client.StartWorkflowOptions{WorkflowRunTimeout: time.Hour})
+		}, "run timeout 1h"},
+		{"schedule", func(env *testsuite.TestWorkflowEnvironment) {
+			_ = env.SetTypedSearchAttributesOnStart(temporal.NewSearchAttributes(temporal.NewSearchAttributeKeyKeyword("TemporalScheduledById").ValueSet("nightly")))
+		}, `Temporal Schedule "nightly"`},
+	} {
+		w := newWorld()
+		r := execute(t, w, start, input(nil), nil, c.change)
+		var app *temporal.ApplicationError
+		if !errors.As(r.err, &app) || app.Type() != workflows.ErrorInvalidInput || !strings.Contains(app.Message(), c.want) || len(w.calls) != 0 {
+			t.Errorf("%s: %v, steps %v: want a refusal that names %s", c.name, r.err, w.calls, c.want)
+		}
+		if r := execute(t, newWorld(), start, input(nil), &workflows.State{NextRotationDate: start}, c.change); r.err != nil {
+			t.Errorf("%s: a run that goes on is refused: %v", c.name, r.err)
+		}
+	}
+}
+
+// A worker of the activities' task queue was away for longer than the window.
+func TestARotationThatNoWorkerTookStaysDue(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		err  error
+		lost bool
+	}{
+		{"no worker took the step", temporal.NewTimeoutError(enums.TIMEOUT_TYPE_SCHEDULE_TO_START, nil), false},
+		{"no worker took it in all the time", temporal.NewTimeoutError(enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, nil), false},
+		{"it was tried", temporal.NewTimeoutError(enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, errors.New("down")), true},
+		{"the database is away", temporal.NewNonRetryableApplicationError("down", "Unreachable", nil), true},
+	} {
+		w := newWorld()
+		away := true
+		w.fail = func(string, int) error {
+			if away {
+				return c.err
+			}
+			return nil
+		}
+		state := asleep(start)
+		state.NextRotationDate, state.WindowCloses, state.ShowWhenLong = start, start.Add(30*time.Second), true
+		r := execute(t, w, start, input(nil), state, nil)
+		if lost := r.state.NextRotationDate.After(start.AddDate(0, 0, 20)); lost != c.lost {
+			t.Errorf("%s: the next attempt is at %s: lost %t, want %t", c.name, r.state.NextRotationDate, lost, c.lost)
+		}
+		if c.lost {
+			continue
+		}
+		if !strings.Contains(r.state.Rotations[0].Error, "no worker") {
+			t.Errorf("%s: recorded %+v", c.name, r.state.Rotations[0])
+		}
+		for range 3 { // for days
+			r = execute(t, w, r.env.Now().Add(24*time.Hour), r.input, r.state, nil)
+		}
+		away = false
+		back := r.env.Now()
+		r = execute(t, w, back, r.input, r.state, nil)
+		if len(w.promoted) != 1 || w.promoted[0].Sub(back) > 15*time.Minute {
+			t.Errorf("%s: rotations at %v: want one soon after %s", c.name, w.promoted, back)
+		}
+	}
+}
+
+// Temporal Cloud enforces the limits that Temporal documents; every server ends a workflow for a search attribute of 2 KB.
+func TestLongNamesAreCut(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.host = strings.Repeat("h", 5000) + "\n:3306"
+	w.inUse, w.standby = strings.Repeat("ä", 300), strings.Repeat("ö", 300)
+	var hosts []string
+	r := execute(t, w, start, input(func(in *workflows.RotateUserInput) { in.SecretID = strings.Repeat("s", 2048) }), nil, func(env *testsuite.TestWorkflowEnvironment) {
+		env.OnUpsertTypedSearchAttributes(mock.Anything).Return(nil).Run(func(args mock.Arguments) {
+			if host, ok := args.Get(0).(temporal.SearchAttributes).GetKeyword(workflows.DatabaseHostKey); ok {
+				hosts = append(hosts, host)
+			}
+		})
+	})
+	if r.err != nil || len(hosts) != 1 || len(hosts[0]) > 255 {
+		t.Errorf("%v: the search attribute is %.300q", r.err, hosts)
+	}
+	if text := details(t, r.env); len(text) > 20000 || !utf8.ValidString(text) {
+		t.Errorf("details of %d bytes", len(text))
+	}
+}
