@@ -31,6 +31,11 @@ type CloneUserInput struct {
 	Server string   `json:"Server,omitempty"`
 	// Stored are CloneUserResult.SourceStored of earlier rotations, by user.
 	Stored map[string]string `json:"Stored,omitempty"`
+	// ReissuedVersionID is AWSCURRENT as an earlier CloneUser of this workflow has
+	// reissued it, and TakenOver the version that was under AWSPENDING then. Once is
+	// enough.
+	ReissuedVersionID string `json:"ReissuedVersionId,omitempty"`
+	TakenOver         string `json:"TakenOver,omitempty"`
 	// PromotedVersionID is the version that this workflow promoted last, and
 	// PromotedAt when: clients may have had the one before until then.
 	PromotedVersionID string    `json:"PromotedVersionId,omitempty"`
@@ -168,13 +173,13 @@ func (t *attempt) mend(ctx context.Context, admin *account.Admin, in CloneUserIn
 	return s, plan, err
 }
 
-// scramble takes the password away from all accounts of the user in use, on
-// whatever host, and ends their sessions.
+// scramble takes the password away from the account in use and ends its sessions.
+// Where the user has several accounts, which one it is is not known, and the
+// rotation will be refused.
 func (t *attempt) scramble(ctx context.Context, admin *account.Admin, s *subject) error {
 	names, err := admin.Exists(ctx, s.current.Username)
-	for _, name := range names {
-		_, failed := admin.Scramble(ctx, name, s.unmoved)
-		err = errors.Join(err, failed)
+	if err == nil && len(names) == 1 {
+		_, err = admin.Scramble(ctx, names[0], s.unmoved)
 	}
 	return err
 }

@@ -114,7 +114,9 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (*subject, err
 		}
 	}
 	pending := d.Stages[secret.Pending]
-	s.takeover = pending != "" && pending != current.ID && pending != s.VersionID
+	reissued := current.ID == in.ReissuedVersionID && pending == in.TakenOver
+	s.takeover = !reissued && pending != "" && pending != current.ID && pending != s.VersionID
+	owned = p.ownedByWorkflow(standby) && (in.Server == "" || in.Server == s.Server)
 	s.login = sync.OnceValues(func() (l account.Login, err error) {
 		defer panics.Into(&err)
 		return t.login(ctx, current)
@@ -124,12 +126,12 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (*subject, err
 	// login may end up as another one than ours, and the rotation is refused.
 	s.accounts = account.Pair{
 		Source: account.Name{User: current.Username}, Standby: standby,
-		Owned: p.ownedByWorkflow(standby) && (in.Server == "" || in.Server == s.Server),
+		Owned: owned,
 		Mark:  "secret " + d.ARN, EarlierMark: in.Mark, Digest: in.Digest, Next: in.NextRotationDate,
 		Password: current.Password,
 		Known: func(ctx context.Context, stored account.Stored) (bool, error) {
-			labelled, known, err := t.recognise(ctx, in, d, stored)
-			s.takeover = s.takeover || known && !labelled
+			labelled, known, err := t.recognise(ctx, in, d, stored, owned)
+			s.takeover = s.takeover || !reissued && known && !labelled
 			return known, err
 		},
 		Force: in.Force, Revoke: in.RevokePrevious,
@@ -203,7 +205,7 @@ func (t *attempt) unmoved(ctx context.Context, id string, was secret.Description
 // recognise reports whether the password that a server stores is that of a version
 // of the secret, and whether that version has a label. That of an account whose
 // rotation the workflow remembers is known without a look.
-func (t *attempt) recognise(ctx context.Context, in CloneUserInput, d secret.Description, stored account.Stored) (labelled, known bool, err error) {
+func (t *attempt) recognise(ctx context.Context, in CloneUserInput, d secret.Description, stored account.Stored, owned bool) (labelled, known bool, err error) {
 	if in.Stored[stored.Account.User] == stored.Digest() {
 		return true, true, nil
 	}
@@ -212,7 +214,7 @@ func (t *attempt) recognise(ctx context.Context, in CloneUserInput, d secret.Des
 			return true, known, err
 		}
 	}
-	if !slices.Contains(in.Pair, stored.Account.User) { // for a stranger's account an old version is no evidence
+	if !owned { // for a stranger's account an old version is no evidence
 		return false, false, nil
 	}
 	v, err := t.newest(ctx, in.SecretID, []account.Stored{stored})

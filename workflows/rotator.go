@@ -50,6 +50,10 @@ type State struct {
 	// PromotedVersionID is the version that this workflow promoted last, at
 	// LastRotatedDate.
 	PromotedVersionID string `json:"PromotedVersionId,omitempty"`
+	// ReissuedVersionID is AWSCURRENT as this workflow has stored it again to take over
+	// from another rotation, and TakenOver what that one had staged.
+	ReissuedVersionID string `json:"ReissuedVersionId,omitempty"`
+	TakenOver         string `json:"TakenOver,omitempty"`
 	// Digest stands for the rights that both accounts had after the last
 	// rotation, so that the next can tell which of them was changed.
 	Digest string `json:"Digest,omitempty"`
@@ -233,6 +237,8 @@ func (r *rotator) cloneUserInput(ctx workflow.Context) activities.CloneUserInput
 		NextRotationDate:      r.input.rules().Next(workflow.Now(ctx), r.input.SecretID).At,
 		Server:                r.DatabaseHost,
 		Stored:                r.Stored,
+		ReissuedVersionID:     r.ReissuedVersionID,
+		TakenOver:             r.TakenOver,
 		PromotedVersionID:     r.PromotedVersionID,
 		PromotedAt:            r.LastRotatedDate,
 	}
@@ -309,6 +315,7 @@ func (r *rotator) remember(clone activities.CloneUserResult) {
 	r.Stored = stored
 	if clone.Reissued {
 		r.PromotedVersionID = clone.Rotation.CurrentVersionID
+		r.ReissuedVersionID, r.TakenOver = clone.Rotation.CurrentVersionID, clone.Rotation.PendingVersionID
 	}
 }
 
@@ -403,7 +410,7 @@ func (r *rotator) record(ctx workflow.Context, err error) {
 		if len(r.Usernames) == 2 && r.Usernames[0] != end.Username {
 			r.Usernames = []string{end.Username, r.Usernames[0]}
 		}
-		r.Attempts, r.EarlierVersionID, r.EarlierSHA256 = 0, "", ""
+		r.Attempts, r.EarlierVersionID, r.EarlierSHA256, r.ReissuedVersionID, r.TakenOver = 0, "", "", "", ""
 		r.schedule(now)
 	}
 	if err != nil {

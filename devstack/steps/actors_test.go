@@ -398,6 +398,29 @@ func TestAStandbyIsKnownToTheNextWorkflow(t *testing.T) {
 	})
 }
 
+// Sessions of the standby are waited for by repeating CloneUser: it takes over once.
+func TestOneTakeoverIsEnough(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.input.Pair = []string{l.user, l.user + "_clone"}
+		l.rotate()
+		l.put(map[string]any{"username": l.user, "password": "Half.Done1", "masterarn": "master"}, secret.Pending)
+		first, err := l.clone()
+		if err != nil || !first.Reissued {
+			t.Fatalf("CloneUser answered %+v, %v: want that AWSCURRENT was stored again", first, err)
+		}
+		l.settle()
+		l.input.ReissuedVersionID, l.input.TakenOver = first.Rotation.CurrentVersionID, first.Rotation.PendingVersionID
+		again, err := l.clone()
+		if err != nil || again.Reissued || again.Rotation.CurrentVersionID != first.Rotation.CurrentVersionID {
+			t.Fatalf("CloneUser answered %+v, %v: want that nothing more was stored", again, err)
+		}
+		l.rotate()
+		l.mustLogIn(secret.Current, l.user)
+		l.mustLogIn(secret.Previous, l.user+"_clone")
+	})
+}
+
 func TestAUsersSecretMayNotAskForLessThanItsMaster(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
