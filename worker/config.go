@@ -138,31 +138,45 @@ func (c *config) logger(w io.Writer) (*slog.Logger, error) {
 	}
 }
 
-// dialer opens the connections to MySQL.
-func (c *config) dialer() (*account.Dialer, error) {
-	dialer := &account.Dialer{}
+// dialer opens the connections to MySQL. It reads the files again when they change.
+func (c *config) dialer(logger *slog.Logger) (*account.Dialer, error) {
+	if c.tlsCAFile == "" && c.tlsCertFile == "" {
+		return &account.Dialer{}, nil
+	}
+	trust := &files[*account.Trust]{load: c.trust, logger: logger}
+	if err := trust.read(); err != nil {
+		return nil, err
+	}
+	return &account.Dialer{Trust: trust.now}, nil
+}
+
+func (c *config) trust() (*account.Trust, []string, error) {
+	var trust account.Trust
+	var paths []string
 	if c.tlsCAFile != "" {
 		pem, err := os.ReadFile(c.tlsCAFile)
 		if err != nil {
-			return nil, fmt.Errorf("--tls-ca-file: %w", err)
+			return nil, nil, fmt.Errorf("--tls-ca-file: %w", err)
 		}
 		roots, err := x509.SystemCertPool()
 		if err != nil {
-			return nil, fmt.Errorf("the system's certificate authorities: %w", err)
+			return nil, nil, fmt.Errorf("the system's certificate authorities: %w", err)
 		}
 		if !roots.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("--tls-ca-file: %s holds no certificate in PEM", c.tlsCAFile)
+			return nil, nil, fmt.Errorf("--tls-ca-file: %s holds no certificate in PEM", c.tlsCAFile)
 		}
-		dialer.RootCAs = roots
+		trust.RootCAs = roots
+		paths = append(paths, c.tlsCAFile)
 	}
 	if c.tlsCertFile != "" {
 		certificate, err := tls.LoadX509KeyPair(c.tlsCertFile, c.tlsKeyFile)
 		if err != nil {
-			return nil, fmt.Errorf("--tls-cert-file, --tls-key-file: %w", err)
+			return nil, nil, fmt.Errorf("--tls-cert-file, --tls-key-file: %w", err)
 		}
-		dialer.Certificates = []tls.Certificate{certificate}
+		trust.Certificates = []tls.Certificate{certificate}
+		paths = append(paths, c.tlsCertFile, c.tlsKeyFile)
 	}
-	return dialer, nil
+	return &trust, paths, nil
 }
 
 // workerOptions protect the databases and Secrets Manager, and let what has begun come to its end.

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"log/slog"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -20,6 +21,8 @@ import (
 	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/workflows"
 )
+
+var discard = slog.New(slog.DiscardHandler)
 
 // configured reads a configuration as main does.
 func configured(t *testing.T, environment map[string]string, args ...string) (config, error) {
@@ -144,7 +147,7 @@ func TestDialer(t *testing.T) {
 	certFile, keyFile := write("cert.pem", "CERTIFICATE", certificate), write("key.pem", "PRIVATE KEY", private)
 
 	c := config{tlsCAFile: certFile, tlsCertFile: certFile, tlsKeyFile: keyFile}
-	dialer, err := c.dialer()
+	dialer, err := c.dialer(discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +155,8 @@ func TestDialer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if dialer.RootCAs.Equal(system) {
+	trust := dialer.Trust()
+	if trust.RootCAs.Equal(system) {
 		t.Error("the certificate of the file is not among the roots")
 	}
 	own, err := x509.ParseCertificate(certificate)
@@ -160,10 +164,10 @@ func TestDialer(t *testing.T) {
 		t.Fatal(err)
 	}
 	system.AddCert(own)
-	if !dialer.RootCAs.Equal(system) {
+	if !trust.RootCAs.Equal(system) {
 		t.Error("the roots are not the system's and that of the file")
 	}
-	if len(dialer.Certificates) != 1 || !slices.Equal(dialer.Certificates[0].Certificate[0], certificate) {
+	if len(trust.Certificates) != 1 || !slices.Equal(trust.Certificates[0].Certificate[0], certificate) {
 		t.Error("the client certificate is not that of the file")
 	}
 
@@ -172,12 +176,12 @@ func TestDialer(t *testing.T) {
 		{tlsCAFile: keyFile},
 		{tlsCertFile: certFile, tlsKeyFile: certFile},
 	} {
-		if _, err := c.dialer(); err == nil {
+		if _, err := c.dialer(discard); err == nil {
 			t.Errorf("%+v was accepted", c)
 		}
 	}
 
-	if dialer, err := (&config{}).dialer(); err != nil || dialer.RootCAs != nil || dialer.Certificates != nil {
+	if dialer, err := (&config{}).dialer(discard); err != nil || dialer.RootCAs != nil || dialer.Certificates != nil || dialer.Trust != nil {
 		t.Errorf("without files: %+v, %v", dialer, err)
 	}
 }

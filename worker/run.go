@@ -14,10 +14,8 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
-	"go.temporal.io/sdk/workflow"
 
 	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/panics"
@@ -43,7 +41,7 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	}
 	slog.SetDefault(logger)
 
-	accounts, err := c.dialer()
+	accounts, err := c.dialer(logger)
 	if err != nil {
 		return err
 	}
@@ -57,7 +55,7 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 		return err
 	}
 
-	options, err := clientOptions()
+	options, err := clientOptions(logger)
 	if err != nil {
 		return err
 	}
@@ -103,19 +101,6 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	}
 	logger.Info("worker has stopped")
 	return nil
-}
-
-// clientOptions are those of the temporal CLI, with its codec server if one is set. Workflows wait for that server whenever
-// they read or write a value, which is not the deadlock that the SDK would take it for.
-func clientOptions() (client.Options, error) {
-	options, err := envconfig.LoadClientOptions(envconfig.LoadClientOptionsRequest{ConfigFileStrict: true, IncludeRemoteCodec: true})
-	if err != nil {
-		return client.Options{}, fmt.Errorf("temporal configuration: %w", err)
-	}
-	if options.DataConverter != nil {
-		options.DataConverter = workflow.DataConverterWithoutDeadlockDetection(options.DataConverter)
-	}
-	return options, nil
 }
 
 // serve runs the workers until the process is told to end or one of them cannot go on, and stops them all at once.

@@ -25,7 +25,7 @@ func TestCodecServer(t *testing.T) {
 	}))
 	defer server.Close()
 	t.Setenv("TEMPORAL_CODEC_ENDPOINT", server.URL)
-	options, err := clientOptions()
+	options, err := clientOptions(discard)
 	if err != nil {
 		t.Fatal(err)
 	}

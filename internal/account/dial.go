@@ -34,6 +34,9 @@ func (e Endpoint) String() string { return net.JoinHostPort(e.Host, strconv.Itoa
 type Dialer struct {
 	RootCAs      *x509.CertPool    // nil: the system's
 	Certificates []tls.Certificate // the client's, for accounts with REQUIRE X509 and the like
+	// Trust, if it is set, is asked before each login and counts instead of the two fields above. It returns the same pointer
+	// until its answer changes.
+	Trust func() *Trust
 
 	servers connection.Servers
 
@@ -41,9 +44,38 @@ type Dialer struct {
 	pools map[poolKey]*pool
 
 	// Verified TLS sessions of servers, by host name, made on first use: a login that resumes one is spared half of its cost.
-	// They say who the server is, and nothing of the user.
-	once     sync.Once
+	// They say who the server is, and nothing of the user. A change of what is trusted ends them.
+	tlsMu    sync.Mutex
+	trusted  *Trust
 	sessions tls.ClientSessionCache
+}
+
+// Trust is what servers are verified against, and what is shown to them.
+type Trust struct {
+	RootCAs      *x509.CertPool
+	Certificates []tls.Certificate
+}
+
+// trust returns what counts now, and the sessions that were made with it. The pointer is nil if it never changes.
+func (d *Dialer) trust() (*Trust, tls.ClientSessionCache) {
+	var now *Trust
+	if d.Trust != nil {
+		now = d.Trust()
+	}
+	d.tlsMu.Lock()
+	defer d.tlsMu.Unlock()
+	if d.sessions == nil || d.trusted != now {
+		d.trusted, d.sessions = now, tls.NewLRUClientSessionCache(0)
+	}
+	return now, d.sessions
+}
+
+// certificates are the client's, as they are now.
+func (d *Dialer) certificates() []tls.Certificate {
+	if d.Trust != nil {
+		return d.Trust().Certificates
+	}
+	return d.Certificates
 }
 
 const (
@@ -69,7 +101,8 @@ type Login struct {
 
 // Login logs in once as an application would, and closes the connection.
 func (d *Dialer) Login(ctx context.Context, ep Endpoint, user, password string) (Login, error) {
-	db, err := d.servers.Open(d.config(ep, user, password))
+	c, _ := d.config(ep, user, password)
+	db, err := d.servers.Open(c)
 	if err != nil {
 		return Login{}, fmt.Errorf("log in as %s on %s: %w", quoteUser(user), ep, err)
 	}
@@ -83,7 +116,9 @@ func (d *Dialer) Login(ctx context.Context, ep Endpoint, user, password string) 
 	return l, nil
 }
 
-func (d *Dialer) config(ep Endpoint, user, password string) *mysql.Config {
+// config also returns what is trusted, for a connection that is encrypted.
+func (d *Dialer) config(ep Endpoint, user, password string) (*mysql.Config, *Trust) {
+	var trust *Trust
 	c := mysql.NewConfig()
 	c.Net, c.Addr = "tcp", ep.String()
 	c.User, c.Passwd, c.DBName = user, password, ep.Database
@@ -91,17 +126,21 @@ func (d *Dialer) config(ep Endpoint, user, password string) *mysql.Config {
 	c.ConnectionAttributes = "program_name:rotate-user"
 	c.Logger = &mysql.NopLogger{}
 	if ep.TLS {
-		d.once.Do(func() { d.sessions = tls.NewLRUClientSessionCache(0) })
+		now, sessions := d.trust()
+		roots, certificates := d.RootCAs, d.Certificates
+		if trust = now; trust != nil {
+			roots, certificates = trust.RootCAs, trust.Certificates
+		}
 		c.TLS = &tls.Config{
-			RootCAs:      d.RootCAs,
-			Certificates: d.Certificates,
+			RootCAs:      roots,
+			Certificates: certificates,
 			ServerName:   ep.Host,
 			MinVersion:   tls.VersionTLS12,
 
-			ClientSessionCache: d.sessions,
+			ClientSessionCache: sessions,
 		}
 	}
-	return c
+	return c, trust
 }
 
 // poolKey tells pools apart. Connections with different rights or routes never mix.
@@ -109,6 +148,7 @@ type poolKey struct {
 	endpoint Endpoint
 	user     string
 	password [sha256.Size]byte
+	trust    *Trust
 }
 
 // pool is one administrator's connections to one server. used is when and inUse how often it was handed out.
@@ -169,7 +209,8 @@ func (a *Admin) Close() error {
 
 func (d *Dialer) pool(ep Endpoint, user, password string) (*pool, func(), error) {
 	ep.Database = "" // an administrator needs none, and may not be let into the application's
-	key := poolKey{ep, user, sha256.Sum256([]byte(password))}
+	c, trust := d.config(ep, user, password)
+	key := poolKey{ep, user, sha256.Sum256([]byte(password)), trust}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := time.Now()
@@ -181,7 +222,6 @@ func (d *Dialer) pool(ep Endpoint, user, password string) (*pool, func(), error)
 	}
 	p := d.pools[key]
 	if p == nil {
-		c := d.config(ep, user, password)
 		c.Params = pins
 		if err := c.Apply(mysql.BeforeConnect(noteFresh)); err != nil {
 			return nil, nil, err

@@ -295,7 +295,7 @@ func (a *Admin) check(p Pair, ps *pairState) (fresh bool, err error) {
 	if _, err := password.Unmatchable(source.plugin, "probe"); err != nil {
 		return false, a.refusePlugin(source)
 	}
-	if source.certificate && len(a.dialer.Certificates) == 0 {
+	if source.certificate && len(a.dialer.certificates()) == 0 {
 		return false, refuse(CertificateAsked, "%s has REQUIRE %s: configure a client certificate, or nobody can prove that its clone logs in",
 			source.name, source.properties["REQUIRE"])
 	}
