@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -82,6 +83,70 @@ func TestTheWorkerRegistersItsSearchAttributes(t *testing.T) {
 			t.Errorf("a workflow task failed: %s", failed.GetFailure().GetMessage())
 		}
 	}
+}
+
+// TestAVersionThatIsNotCurrent checks that a worker with a version says that it gets no work, and that the command which it names
+// gives it work.
+func TestAVersionThatIsNotCurrent(t *testing.T) {
+	server, err := temporal.Start(t.Context(), temporal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Stop()
+	s, err := stack.Start(t.Context(), stack.Options{Dir: t.TempDir(), TemporalAddress: server.Address(), Mysqld: mysqldtest.Programs(t)[0].Engine})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Stop()
+	bin, err := binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TEMPORAL_DEPLOYMENT_NAME", "rotate-user")
+	t.Setenv("TEMPORAL_WORKER_BUILD_ID", "v7")
+	start := func(name string) *stack.Worker {
+		w, err := s.StartWorker(t.Context(), filepath.Join(bin, "worker"), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	says := func(w *stack.Worker, log, metric string) {
+		t.Helper()
+		waitFor(t, time.Minute, func() bool {
+			text, err := os.ReadFile(w.LogFile)
+			return err == nil && strings.Contains(string(text), log) && strings.Contains(get(t, w.MetricsURL), metric)
+		})
+	}
+	says(start("before"), "temporal worker deployment set-current-version --namespace default --deployment-name rotate-user --build-id v7", "\nrotate_user_worker_version_current 0\n")
+
+	c := dial(t, server.Address())
+	if _, err := c.WorkerDeploymentClient().GetHandle("rotate-user").SetCurrentVersion(t.Context(), client.WorkerDeploymentSetCurrentVersionOptions{BuildID: "v7"}); err != nil {
+		t.Fatal(err)
+	}
+	says(start("after"), "the worker's version is current", "\nrotate_user_worker_version_current 1\n")
+	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "validate", TaskQueue: workflows.TaskQueue}, "ValidateSecretWorkflow",
+		map[string]string{"SecretId": "missing"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := run.Get(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "ResourceNotFoundException") {
+		t.Errorf("the version that is current has not done its work: %v", err)
+	}
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	res, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }
 
 func TestTemporalUI(t *testing.T) {

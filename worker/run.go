@@ -94,6 +94,14 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	w.RegisterActivity(steps)
 	paced.RegisterActivity(steps)
 
+	if c.deployment.BuildID != "" {
+		version := &versionWatch{
+			version: c.deployment, namespace: cmp.Or(options.Namespace, client.DefaultNamespace), logger: logger,
+			deployment: temporal.WorkerDeploymentClient().GetHandle(c.deployment.DeploymentName),
+			current:    m.handler.Gauge("rotate_user_worker_version_current"),
+		}
+		go version.watch(ctx)
+	}
 	logger.Info("worker starts", "address", cmp.Or(options.HostPort, client.DefaultHostPort),
 		"namespace", cmp.Or(options.Namespace, client.DefaultNamespace), "taskQueue", c.taskQueue, "metrics", c.metricsAddress)
 	if err := serve(w, paced); err != nil {
