@@ -78,12 +78,14 @@ func (a *app) stopCommand() *cobra.Command {
 	}, workflows.StopUpdate)
 }
 
-// updateCommand is a command that sends an update without an argument.
+// updateCommand is a command that sends an update which says no more than when it was sent.
 func (a *app) updateCommand(cmd *cobra.Command, name string) *cobra.Command {
 	var id string
 	cmd.Example = "  starter " + cmd.Name() + " --secret-id MyTestDatabaseUserSecret"
 	secretFlag(cmd, &id)
-	return a.does(cmd, nil, func(ctx context.Context) error { return a.update(ctx, id, name) })
+	return a.does(cmd, nil, func(ctx context.Context) error {
+		return a.update(ctx, id, name, workflows.Sender{SentAt: a.now()})
+	})
 }
 
 func (a *app) rescheduleCommand() *cobra.Command {

@@ -25,7 +25,7 @@ import (
 // queriesAtOnce bounds how many workflows are asked at a time where the cluster lacks the search attributes.
 const queriesAtOnce = 8
 
-var allStatuses = []workflows.RotationStatus{workflows.Scheduled, workflows.Rotating, workflows.Failed, workflows.Paused}
+var allStatuses = []workflows.RotationStatus{workflows.Scheduled, workflows.Rotating, workflows.Retrying, workflows.Failed, workflows.Paused}
 
 func (a *app) listCommand() *cobra.Command {
 	var wanted string
@@ -37,10 +37,10 @@ where the cluster lacks them, each workflow is asked.`,
 		Example: `  starter list
   starter list --status Failed -o json`,
 	}
-	cmd.Flags().StringVar(&wanted, "status", "", "only those that are Scheduled, Rotating, Failed or Paused")
+	cmd.Flags().StringVar(&wanted, "status", "", "only those that are Scheduled, Rotating, Retrying, Failed or Paused")
 	check := func() error {
 		if wanted != "" && !slices.Contains(allStatuses, workflows.RotationStatus(wanted)) {
-			return fmt.Errorf("--status is %q: Scheduled, Rotating, Failed or Paused", wanted)
+			return fmt.Errorf("--status is %q: Scheduled, Rotating, Retrying, Failed or Paused", wanted)
 		}
 		return nil
 	}

@@ -52,22 +52,22 @@ const (
 	// yet fails the task of a workflow that sets the attribute.
 	settles = 10 * time.Second
 	spreads = 3 * time.Second
-	// askAgain is after how long somebody may have registered what we may not.
-	askAgain = 10 * time.Minute
+	// askAgain is after how long the attributes are looked for again.
+	askAgain = time.Minute
 )
 
 // usable says whether workflows may set the attributes.
 func (s *searchAttributes) usable() bool { return s.present.Load() }
 
-// watch registers what is missing and returns; where it may not, it goes on looking until ctx ends whether somebody has.
+// watch registers what is missing and returns. Until ctx ends, it goes on looking for what was registered or removed.
 func (s *searchAttributes) watch(ctx context.Context) {
-	missing := s.missing(ctx)
+	missing, _ := s.missing(ctx)
 	if len(missing) > 0 {
 		err := s.add(ctx, missing)
 		if missing = s.settled(ctx, err, missing); len(missing) > 0 {
 			s.logger.Warn("search attributes are missing; rotation works without them. To list and search by them, register them",
 				"names", missing, "error", err, "with", s.command(missing))
-			go s.wait(ctx)
+			go s.keep(ctx)
 			return
 		}
 		s.logger.Info("search attributes registered; the cluster needs a few seconds to know them")
@@ -77,6 +77,7 @@ func (s *searchAttributes) watch(ctx context.Context) {
 		}
 	}
 	s.present.Store(true)
+	go s.keep(ctx)
 }
 
 // settled is what is missing after the registration has ended with err. The same may have been registered by another worker
@@ -89,7 +90,7 @@ func (s *searchAttributes) settled(ctx context.Context, err error, missing []str
 	ctx, cancel := context.WithTimeout(ctx, settles)
 	defer cancel()
 	for {
-		if missing = s.missing(ctx); len(missing) == 0 {
+		if missing, _ = s.missing(ctx); len(missing) == 0 {
 			return nil
 		}
 		select {
@@ -100,39 +101,57 @@ func (s *searchAttributes) settled(ctx context.Context, err error, missing []str
 	}
 }
 
-func (s *searchAttributes) wait(ctx context.Context) {
+// keep follows what the namespace has: attributes can be registered, and removed, at any time. An answer that does not come
+// changes nothing.
+func (s *searchAttributes) keep(ctx context.Context) {
 	var failed error
 	defer func() {
 		if failed != nil {
-			s.logger.Error("search attributes stay unused until the worker starts again", "error", failed)
+			s.logger.Error("search attributes are no longer looked for until the worker starts again", "error", failed)
 		}
 	}()
 	defer panics.Into(&failed)
-	for len(s.missing(ctx)) > 0 {
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(askAgain):
 		}
+		missing, err := s.missing(ctx)
+		if err != nil || s.present.Swap(len(missing) == 0) == (len(missing) == 0) {
+			continue
+		}
+		if len(missing) > 0 {
+			s.logger.Warn("search attributes are gone; rotation works without them. To list and search by them, register them",
+				"names", missing, "with", s.command(missing))
+		} else {
+			s.logger.Info("search attributes are there")
+		}
 	}
-	s.present.Store(true)
 }
 
-// missing are the names, in order, of what the namespace lacks or has with another type.
-func (s *searchAttributes) missing(ctx context.Context) []string {
+// missing are the names, in order, of what the namespace lacks or has with another type. Those that could not be asked for are
+// among them if there is an error.
+func (s *searchAttributes) missing(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	names := slices.Sorted(maps.Keys(wanted))
 	list, err := s.operator.ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: s.namespace})
 	if err == nil {
-		return slices.DeleteFunc(names, func(name string) bool { return list.GetCustomAttributes()[name] == wanted[name] })
+		return slices.DeleteFunc(names, func(name string) bool { return list.GetCustomAttributes()[name] == wanted[name] }), nil
 	}
-	return slices.DeleteFunc(names, func(name string) bool {
+	var unknown error
+	names = slices.DeleteFunc(names, func(name string) bool {
 		_, err := s.visibility.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
 			Namespace: s.namespace, Query: name + " IS NOT NULL",
 		})
+		var lacks *serviceerror.InvalidArgument
+		if err != nil && !errors.As(err, &lacks) {
+			unknown = err
+		}
 		return err == nil
 	})
+	return names, unknown
 }
 
 func (s *searchAttributes) add(ctx context.Context, names []string) error {

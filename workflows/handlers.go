@@ -185,7 +185,7 @@ func (r *rotator) mayRotate(ctx workflow.Context, q RotateRequest) error {
 	}
 	if !r.revokes.IsZero() && !q.RevokePrevious {
 		return temporal.NewNonRetryableApplicationError(fmt.Sprintf(
-			"a rotation of secret %s has ended but for its grace, which lasts until %s: ask for RevokePrevious to revoke the previous account now, and for another rotation after that",
+			"a rotation of secret %s has ended but for the revocation of the previous account, due at %s: ask for RevokePrevious to revoke the previous account now, and for another rotation after that",
 			r.input.SecretID, clock(r.revokes)), ErrorJustRotated, nil)
 	}
 	safe := r.LastRotatedDate.Add(r.input.overlap())

@@ -66,6 +66,7 @@ type RotationStatus string
 const (
 	Scheduled RotationStatus = "Scheduled" // asleep until NextRotationDate
 	Rotating  RotationStatus = "Rotating"  // a rotation is under way
+	Retrying  RotationStatus = "Retrying"  // a step of it has failed and is repeated; the step says why
 	Failed    RotationStatus = "Failed"    // the last rotation failed; NextRotationDate is the next attempt
 	Paused    RotationStatus = "Paused"    // asleep until it is resumed, or rotated by request
 	Stopped   RotationStatus = "Stopped"   // the workflow has ended by request
@@ -223,4 +224,10 @@ type Step struct {
 	EndedAt   time.Time `json:"EndedAt,omitzero"`
 	// Text says what the step did, in a few words; empty until it has ended.
 	Text string `json:"Text,omitempty"`
+	// Error is why the step has failed so far, Attempts how often, and NextAttempt when it is
+	// repeated. The first few attempts follow each other within seconds and are Temporal's:
+	// they are among the workflow's pending activities until then.
+	Error       string    `json:"Error,omitempty"`
+	Attempts    int       `json:"Attempts,omitempty"`
+	NextAttempt time.Time `json:"NextAttempt,omitzero"`
 }

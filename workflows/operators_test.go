@@ -12,9 +12,12 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/sdk/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
 
+	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
@@ -219,6 +222,7 @@ func TestARequestToRevokeIsNeverLost(t *testing.T) {
 		{"within the overlap, paused", func(s *workflows.State) { s.LastRotatedDate, s.Paused = start.Add(time.Minute), true }, nil, 61 * time.Minute},
 		{"before the promotion", nil, failing("SetPassword", 3), time.Hour},
 		{"before the promotion, paused", func(s *workflows.State) { s.Paused = true }, failing("CloneUser", 3), time.Hour},
+		{"after the promotion", nil, failing("RevokePrevious", 3), time.Hour},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -447,5 +451,120 @@ func TestLongNamesAreCut(t *testing.T) {
 	}
 	if text := details(t, r.env); len(text) > 20000 || !utf8.ValidString(text) {
 		t.Errorf("details of %d bytes", len(text))
+	}
+}
+
+func TestAStepThatFailsSaysWhy(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	tries := 0
+	w.fail = func(step string, _ int) error {
+		if step == "SetPassword" && tries < 6 {
+			tries++
+			return temporal.NewApplicationError("db does not answer", "Unreachable")
+		}
+		return nil
+	}
+	var seen []workflows.Status
+	var shown string
+	r := execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
+		update(env, time.Hour, workflows.RotateUpdate, raw(`{}`))
+		for _, after := range []time.Duration{time.Second, 10 * time.Second} {
+			env.RegisterDelayedCallback(func() { seen, shown = append(seen, status(t, env)), details(t, env) }, time.Hour+after)
+		}
+	})
+	if seen[0].RotationStatus != workflows.Rotating || seen[1].RotationStatus != workflows.Retrying {
+		t.Fatalf("status %s, then %s: want Rotating, then Retrying", seen[0].RotationStatus, seen[1].RotationStatus)
+	}
+	step := seen[1].Current.Steps[2]
+	if step.Error != "db does not answer" || step.Attempts != 4 || !step.NextAttempt.Equal(start.Add(time.Hour+22*time.Second)) {
+		t.Errorf("step %+v: want the error of four attempts, and the next one 15 s later", step)
+	}
+	for _, want := range []string{"**Retrying**", "**SetPassword** failed 4 times", "10:30:22 UTC", "`db does not answer`"} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("details %q do not say %s", shown, want)
+		}
+	}
+	if got := r.state.Rotations[0]; got.Error != "" || got.Steps[2].Error != "" || len(w.promoted) != 1 {
+		t.Errorf("recorded %+v: want it rotated", got)
+	}
+}
+
+func TestAStepIsRepeatedForTenMinutes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		err     error
+		repeats bool
+	}{
+		{"passing", temporal.NewApplicationError("down", "Unreachable"), true},
+		{"lasting", temporal.NewNonRetryableApplicationError("denied", "AccessDenied", nil), false},
+		{"out of time", temporal.NewTimeoutError(enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, errors.New("down")), false},
+	} {
+		w := newWorld()
+		w.fail = func(step string, _ int) error {
+			if step == "SetPassword" {
+				return c.err
+			}
+			return nil
+		}
+		r := execute(t, w, start, input(nil), nil, nil)
+		took := r.env.Now().Sub(start)
+		if took > 11*time.Minute || took > 9*time.Minute != c.repeats || r.state.Rotations[0].Error == "" {
+			t.Errorf("%s: ended after %s, %d calls: %+v", c.name, took, len(w.calls), r.state.Rotations[0])
+		}
+	}
+}
+
+func TestARevocationOfWhatIsInUseAgainIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.fail = func(step string, _ int) error {
+		if step == "RevokePrevious" {
+			return temporal.NewNonRetryableApplicationError("AWSCURRENT is another version", activities.ErrorEdited, nil)
+		}
+		return nil
+	}
+	var a *answer
+	r := execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
+		a = update(env, time.Hour, workflows.RotateUpdate, raw(`{"RevokePrevious":true}`))
+	})
+	if a.err == nil || r.env.Now().After(start.Add(2*time.Hour)) || r.state.Requested != nil ||
+		len(r.state.Requests) != 1 || r.state.Requests[0].Outcome != workflows.OutcomeFailed {
+		t.Errorf("at %s: %v, requests %+v, still asked for %+v", r.env.Now(), a.err, r.state.Requests, r.state.Requested)
+	}
+}
+
+// To set an attribute that the cluster lost would fail the workflow's task for ever.
+func TestSearchAttributesThatWereRemovedAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	there := true
+	state := asleep(start)
+	state.SearchAttributes, state.ShowWhenLong = true, true
+	run := func(state *workflows.State) (*workflows.State, int) {
+		env := newEnvironment()
+		env.SetStartTime(start)
+		workflows.Register(env, workflows.Workflows{SearchAttributes: func() bool { return there }})
+		newWorld().register(env)
+		set := 0
+		env.OnUpsertTypedSearchAttributes(mock.Anything).Return(nil).Run(func(mock.Arguments) { set++ }).Maybe()
+		env.ExecuteWorkflow("RotateUserWorkflow", input(nil), state)
+		var next *workflow.ContinueAsNewError
+		if !errors.As(env.GetWorkflowError(), &next) {
+			t.Fatal(env.GetWorkflowError())
+		}
+		var in workflows.RotateUserInput
+		after := new(workflows.State)
+		if err := converter.GetDefaultDataConverter().FromPayloads(next.Input, &in, after); err != nil {
+			t.Fatal(err)
+		}
+		return after, set
+	}
+	for _, there = range []bool{true, false, false, true} {
+		var set int
+		state, set = run(state)
+		if (set > 0) != there || state.SearchAttributes != there {
+			t.Errorf("there %t: set %d times, %t carried over", there, set, state.SearchAttributes)
+		}
 	}
 }

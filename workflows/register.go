@@ -51,8 +51,12 @@ func PacedTaskQueue(taskQueue string) string { return taskQueue + "/paced" }
 const (
 	// pacedPatience is how long a rotation waits for its turn, at most.
 	pacedPatience = 48 * time.Hour
-	// pacedTries of one minute each are as much as stepPatience.
-	pacedTries = 15
+
+	// quickTries are the attempts of a step that the server makes, seconds apart. After them
+	// the workflow repeats the step itself, which costs events and lets it say why.
+	quickTries = 4
+	// revokePatience is how long the previous account is tried to be revoked.
+	revokePatience = 24 * time.Hour
 )
 
 // The priorities of steps on their task queue, where those that wait are handed out in this order. A server that knows no
@@ -63,12 +67,10 @@ const (
 	massPriority     = 5 // asked for by a signal, as a batch operation does for many
 )
 
-// paced makes options those of a first step. Waiting for its turn is no failure,
-// so its tries are bounded rather than its time.
+// paced makes options those of a first step. Waiting for its turn is no failure.
 func paced(o workflow.ActivityOptions, taskQueue string, untilWindowCloses time.Duration) workflow.ActivityOptions {
 	o.TaskQueue = PacedTaskQueue(taskQueue)
 	o.ScheduleToCloseTimeout = max(stepPatience, min(untilWindowCloses, pacedPatience))
-	o.RetryPolicy.MaximumAttempts = pacedTries
 	return o
 }
 

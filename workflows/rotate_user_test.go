@@ -965,7 +965,7 @@ func TestVisibilityIsToldOfARotationThatTakesLong(t *testing.T) {
 		{"continued by an earlier release", &asleep, 0, []string{"Rotating", "Scheduled"}},
 		{"short", &later, 0, []string{"Scheduled"}},
 		{"tried again", &later, 3, []string{"Scheduled"}},
-		{"long", &later, 6, []string{"Rotating", "Scheduled"}},
+		{"failing for long", &later, 6, []string{"Retrying", "Scheduled"}},
 	} {
 		w := newWorld()
 		left := test.retries

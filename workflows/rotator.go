@@ -98,6 +98,8 @@ type rotator struct {
 	stopped bool      // the workflow ends with this run, unless a resume withdraws it
 	leaving bool      // no rotation begins in this run any more
 	asked   bool      // the worker was asked about the search attributes
+	shows   int       // times that visibility was to be told
+	shown   RotationStatus
 	updates int       // that this run has handled
 	wish    wish      // the newest of the messages that contradict each other
 	revokes time.Time // when a grace ends that has begun
@@ -344,19 +346,74 @@ const stageTries = 3
 
 func atMost(n int, lines []string) []string { return lines[:min(len(lines), n)] }
 
-// step runs one activity and notes it for those who watch.
+// step runs one activity and notes it for those who watch. What has failed is repeated for a
+// while, and the reason can be seen meanwhile.
 func (r *rotator) step(ctx workflow.Context, name string, input, result any) error {
 	if n := len(r.current.Steps); n == 0 || r.current.Steps[n-1].Name != name {
 		r.current.Steps = append(r.current.Steps, Step{Name: name, StartedAt: workflow.Now(ctx)})
 	}
-	r.describe(ctx)
-	if err := workflow.ExecuteActivity(r.options(ctx, name), name, input).Get(ctx, result); err != nil {
-		return err
-	}
 	s := &r.current.Steps[len(r.current.Steps)-1]
-	s.EndedAt = workflow.Now(ctx)
-	s.Text = plaintext.Line(did(name, input, result))
-	return nil
+	var failing time.Time // since when
+	for tries := int32(quickTries); ; tries = 1 {
+		r.describe(ctx)
+		err := workflow.ExecuteActivity(r.options(ctx, name, tries), name, input).Get(ctx, result)
+		now := workflow.Now(ctx)
+		if err == nil {
+			s.EndedAt = now
+			s.Text = plaintext.Line(did(name, input, result))
+			s.Error = ""
+			return nil
+		}
+		if failing.IsZero() {
+			failing = now
+		}
+		wait, patience := betweenTries(name, s.Attempts, err)
+		if now.Add(wait).Sub(failing) > patience || workflow.GetVersion(ctx, "a step is repeated", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+			return err
+		}
+		s.Attempts += int(tries)
+		s.Error, _ = explain(err)
+		s.NextAttempt = now.Add(wait)
+		r.show(ctx)
+		timer := workflow.NewTimerWithOptions(ctx, wait, workflow.TimerOptions{Summary: "until " + name + " is repeated"})
+		if timer.Get(ctx, nil) != nil {
+			return err
+		}
+		s.NextAttempt = time.Time{}
+	}
+}
+
+// betweenTries is how long to wait before a step that failed is repeated, and how long to
+// go on with it: not at all if no repetition can help. A revocation is tried longer, and
+// whatever the error: the rotation itself is done, and what is missing, such as a right of
+// the administrator, can be mended meanwhile.
+func betweenTries(name string, attempts int, err error) (wait, patience time.Duration) {
+	longest := time.Minute
+	var app *temporal.ApplicationError
+	isApp := errors.As(err, &app)
+	switch {
+	case temporal.IsCanceledError(err):
+		return 0, -1
+	case name == RevokePrevious && !(isApp && (app.Type() == activities.ErrorEdited || app.Type() == activities.ErrorOtherServer)):
+		longest, patience = time.Hour, revokePatience
+	case outOfTime(err), isApp && app.NonRetryable():
+		return 0, -1
+	default:
+		patience = stepPatience
+	}
+	repeated := max(0, attempts-quickTries+1)
+	wait = min(15*time.Second<<min(repeated, 10), longest)
+	if isApp {
+		wait = max(wait, app.NextRetryDelay())
+	}
+	return wait, patience
+}
+
+// outOfTime reports whether a step had all of its time.
+func outOfTime(err error) bool {
+	var timeout *temporal.TimeoutError
+	return errors.As(err, &timeout) &&
+		(timeout.TimeoutType() == enums.TIMEOUT_TYPE_SCHEDULE_TO_START || timeout.TimeoutType() == enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE)
 }
 
 // revokePrevious follows the promotion where a request asked for it.
@@ -559,7 +616,7 @@ func (r *rotator) schedule(after time.Time) {
 // look asks whether a rotation would work, without one.
 func (r *rotator) look(ctx workflow.Context) {
 	started := workflow.Now(ctx)
-	err := workflow.ExecuteActivity(r.options(ctx, "PlanRotation"), "PlanRotation", activities.PlanRotationInput{CloneUserInput: r.cloneUserInput(ctx)}).Get(ctx, nil)
+	err := workflow.ExecuteActivity(r.options(ctx, "PlanRotation", 0), "PlanRotation", activities.PlanRotationInput{CloneUserInput: r.cloneUserInput(ctx)}).Get(ctx, nil)
 	end := Rotation{StartedAt: started, EndedAt: workflow.Now(ctx)}
 	if err == nil {
 		return

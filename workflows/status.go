@@ -15,6 +15,8 @@ import (
 
 func (r *rotator) rotationStatus() RotationStatus {
 	switch {
+	case r.failing() != nil:
+		return Retrying
 	case r.current != nil:
 		return Rotating
 	case r.stopped:
@@ -26,6 +28,17 @@ func (r *rotator) rotationStatus() RotationStatus {
 	default:
 		return Scheduled
 	}
+}
+
+// failing is the step of the rotation under way that has failed and is repeated, or nil.
+func (r *rotator) failing() *Step {
+	if r.current == nil || len(r.current.Steps) == 0 {
+		return nil
+	}
+	if s := &r.current.Steps[len(r.current.Steps)-1]; s.Error != "" {
+		return s
+	}
+	return nil
 }
 
 func (r *rotator) status() Status {
@@ -68,19 +81,14 @@ func (r *rotator) showWhenLong(ctx workflow.Context) {
 // show tells visibility and the UI how the workflow stands.
 func (r *rotator) show(ctx workflow.Context) {
 	r.describe(ctx)
-	if !r.SearchAttributes && !r.asked {
-		r.asked = true
-		ask := func(workflow.Context) any { return r.w.SearchAttributes != nil && r.w.SearchAttributes() }
-		if err := workflow.SideEffect(ctx, ask).Get(&r.SearchAttributes); err != nil {
-			workflow.GetLogger(ctx).Warn("search attributes are left alone", "error", err)
-		}
-	}
-	if !r.SearchAttributes {
+	s := r.status()
+	underWay := s.Current != nil
+	if underWay && s.RotationStatus == r.shown || !r.haveAttributes(ctx) {
 		return
 	}
-	s := r.status()
+	r.shown = s.RotationStatus
 	updates := []temporal.SearchAttributeUpdate{RotationStatusKey.ValueSet(string(s.RotationStatus))}
-	if s.RotationStatus != Rotating {
+	if !underWay {
 		if !s.LastRotatedDate.IsZero() {
 			updates = append(updates, LastRotatedDateKey.ValueSet(s.LastRotatedDate))
 		}
@@ -96,6 +104,28 @@ func (r *rotator) show(ctx workflow.Context) {
 	if err := workflow.UpsertTypedSearchAttributes(ctx, updates...); err != nil {
 		workflow.GetLogger(ctx).Warn("search attributes are left alone", "error", err)
 	}
+}
+
+// haveAttributes reports whether the cluster has the search attributes. To set one that it
+// lacks would fail the workflow's task, again and again.
+func (r *rotator) haveAttributes(ctx workflow.Context) bool {
+	r.shows++
+	has := func() bool { return r.w.SearchAttributes != nil && r.w.SearchAttributes() }
+	switch {
+	case !r.SearchAttributes && !r.asked:
+		r.asked = true
+		if err := workflow.SideEffect(ctx, func(workflow.Context) any { return has() }).Get(&r.SearchAttributes); err != nil {
+			workflow.GetLogger(ctx).Warn("search attributes are left alone", "error", err)
+		}
+	case r.SearchAttributes && (workflow.IsReplaying(ctx) || !has()):
+		// They were removed after they had been set. Only then is anything recorded: GetVersion
+		// records its answer when it is called first, and a replay that finds no record answers
+		// with the default.
+		if workflow.GetVersion(ctx, fmt.Sprintf("search attributes are gone (%d)", r.shows), workflow.DefaultVersion, 1) == 1 {
+			r.SearchAttributes, r.asked = false, true
+		}
+	}
+	return r.SearchAttributes
 }
 
 // describe sets what the Temporal UI shows of the run, in Markdown. Names and
@@ -116,9 +146,15 @@ func (r *rotator) describe(ctx workflow.Context) {
 		say("last rotated: %s", clock(s.LastRotatedDate))
 	}
 	switch {
-	case s.RotationStatus == Rotating:
+	case s.Current != nil:
 		for _, step := range s.Current.Steps {
-			if step.EndedAt.IsZero() {
+			if step.Error != "" {
+				next := "is being repeated"
+				if !step.NextAttempt.IsZero() {
+					next = "is repeated at " + step.NextAttempt.UTC().Format("15:04:05 UTC")
+				}
+				say("**%s** failed %d times and %s: %s", step.Name, step.Attempts, next, plaintext.Code(step.Error))
+			} else if step.EndedAt.IsZero() {
 				say("**%s** is running", step.Name)
 			} else {
 				say("%s: %s", step.Name, plaintext.Code(step.Text))
@@ -156,7 +192,7 @@ func setDetails(ctx workflow.Context, text string) {
 
 // options name the step, and the accounts once they are known, for the reader
 // of a history.
-func (r *rotator) options(ctx workflow.Context, name string) workflow.Context {
+func (r *rotator) options(ctx workflow.Context, name string, tries int32) workflow.Context {
 	summary := r.input.SecretID
 	if len(r.Usernames) == 2 {
 		summary += ": " + plaintext.Line(r.Usernames[0]+" → "+r.Usernames[1])
@@ -173,6 +209,7 @@ func (r *rotator) options(ctx workflow.Context, name string) workflow.Context {
 			o.TaskQueue = r.input.ActivityTaskQueue // whatever the server makes of priorities
 		}
 	}
+	o.RetryPolicy.MaximumAttempts = tries // 0 is as many as its time allows
 	return workflow.WithActivityOptions(ctx, o)
 }
 

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -60,6 +61,8 @@ type Options struct {
 	LogFile string
 	// SearchAttributes that the namespace has from the start, by name.
 	SearchAttributes map[string]enums.IndexedValueType
+	// SuggestContinueAsNew is after how many events a run is told to continue as new; 0 is the server's default, 4,096.
+	SuggestContinueAsNew int
 	// Retention of closed runs; 0 means a year, so that past rotations stay readable in the UI.
 	Retention time.Duration
 }
@@ -90,6 +93,10 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 
+	settings := maps.Clone(dynamicConfig)
+	if o.SuggestContinueAsNew != 0 {
+		settings[dynamicconfig.HistoryCountSuggestContinueAsNew.Key()] = o.SuggestContinueAsNew
+	}
 	logger := log.Logger(log.NewNoopLogger())
 	if o.LogFile != "" {
 		logger = log.NewZapLogger(log.BuildZapLogger(log.Config{Level: "warn", OutputFile: o.LogFile}))
@@ -106,7 +113,7 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 		server.WithLogger(logger),
 		server.WithAuthorizer(authorization.NewNoopAuthorizer()),
 		server.WithClaimMapper(func(*config.Config) authorization.ClaimMapper { return authorization.NewNoopClaimMapper() }),
-		server.WithDynamicConfigClient(dynamicConfig),
+		server.WithDynamicConfigClient(settings),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("temporal server: %w", err)

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"go.temporal.io/api/common/v1"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/devstack/temporal"
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// sleeper is a loop on a Temporal server that waits for its first rotation, and gets messages.
+type sleeper struct {
+	*testing.T
+	temporal client.Client
+	id       string
+}
+
+func startSleeper(t *testing.T, o temporal.Options) *sleeper {
+	server, err := temporal.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Stop() })
+	s := &sleeper{T: t, temporal: dial(t, server.Address()), id: workflows.RotateUserWorkflowID("s")}
+	later := false
+	_, err = s.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: s.id, TaskQueue: workflows.TaskQueue}, "RotateUserWorkflow",
+		workflows.RotateUserInput{SecretID: "s", RotateImmediately: &later})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *sleeper) work() {
+	w := worker.New(s.temporal, workflows.TaskQueue, worker.Options{})
+	workflows.Register(w, workflows.Workflows{})
+	w.RegisterActivityWithOptions(func(context.Context, activities.PlanRotationInput) (activities.PlanRotationResult, error) {
+		return activities.PlanRotationResult{}, nil
+	}, activity.RegisterOptions{Name: "PlanRotation"})
+	if err := w.Start(); err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(w.Stop)
+}
+
+func (s *sleeper) signal(name string, arg any) {
+	s.Helper()
+	if err := s.temporal.SignalWorkflow(s.Context(), s.id, "", name, arg); err != nil {
+		s.Fatal(err)
+	}
+}
+
+func (s *sleeper) update(name string, args ...any) (status workflows.Status) {
+	s.Helper()
+	handle, err := s.temporal.UpdateWorkflow(s.Context(), client.UpdateWorkflowOptions{
+		WorkflowID: s.id, UpdateName: name, Args: args, WaitForStage: client.WorkflowUpdateStageCompleted,
+	})
+	if err == nil {
+		err = handle.Get(s.Context(), &status)
+	}
+	if err != nil {
+		s.Fatal(err)
+	}
+	return status
+}
+
+func (s *sleeper) status() (status workflows.Status) {
+	v, err := s.temporal.QueryWorkflow(s.Context(), s.id, "", workflows.StatusQuery)
+	if err == nil {
+		err = v.Get(&status)
+	}
+	if err != nil {
+		s.Logf("status: %v", err)
+	}
+	return status
+}
+
+func (s *sleeper) run() string {
+	d, err := s.temporal.DescribeWorkflowExecution(s.Context(), s.id, "")
+	if err != nil {
+		s.Fatal(err)
+	}
+	return d.GetWorkflowExecutionInfo().GetExecution().GetRunId()
+}
+
+// TestTheLastWordCounts: a server hands what meets the first task of a run to it grouped by name.
+func TestTheLastWordCounts(t *testing.T) {
+	at := func(second int) workflows.Sender { return workflows.Sender{SentAt: time.Unix(int64(second), 0).UTC()} }
+	for _, c := range []struct {
+		messages []string
+		want     workflows.RotationStatus
+	}{
+		{[]string{"pause", "resume", "pause"}, workflows.Paused},
+		{[]string{"resume", "pause", "resume"}, workflows.Scheduled},
+	} {
+		s := startSleeper(t, temporal.Options{})
+		for i, name := range c.messages {
+			s.signal(name, at(i))
+		}
+		s.work()
+		waitFor(t, time.Minute, func() bool { return s.status().RotationStatus == c.want })
+
+		for i, name := range c.messages {
+			s.update(name, at(10+i))
+		}
+		described, err := s.temporal.DescribeWorkflowExecution(t.Context(), s.id, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		reset, err := s.temporal.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
+			Namespace:                 temporal.Namespace,
+			WorkflowExecution:         &common.WorkflowExecution{WorkflowId: s.id, RunId: described.GetWorkflowExecutionInfo().GetFirstRunId()},
+			Reason:                    "test",
+			RequestId:                 "reset-" + string(c.want),
+			WorkflowTaskFinishEventId: firstTask(t, s, described.GetWorkflowExecutionInfo().GetFirstRunId()),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, time.Minute, func() bool {
+			d, err := s.temporal.DescribeWorkflowExecution(t.Context(), s.id, reset.GetRunId())
+			return err == nil && (d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING || len(d.GetPendingActivities()) == 0)
+		})
+		waitFor(t, time.Minute, func() bool { return s.status().RotationStatus == c.want })
+	}
+}
+
+// firstTask is the event with which the first workflow task of a run ended.
+func firstTask(t *testing.T, s *sleeper, runID string) int64 {
+	for _, event := range history(t, s.temporal, s.id, runID) {
+		if event.GetEventType() == enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
+			return event.GetEventId()
+		}
+	}
+	t.Fatal("no workflow task has ended")
+	return 0
+}
+
+// TestAFloodOfMessages is one that would end the loop: Temporal terminates a workflow of 51,200 events.
+func TestAFloodOfMessages(t *testing.T) {
+	s := startSleeper(t, temporal.Options{SuggestContinueAsNew: 100})
+	s.work()
+	waitFor(t, time.Minute, func() bool { return s.status().RotationStatus == workflows.Scheduled })
+	before, first := s.status(), s.run()
+	for range 150 {
+		s.signal("resume", nil)
+		s.update("resume") // as the temporal CLI does, without an argument
+	}
+	after := s.update("resume")
+	if s.run() == first || !after.NextRotationDate.Equal(before.NextRotationDate) || after.RotationStatus != workflows.Scheduled {
+		t.Errorf("still run %s (%s): %+v, want another run with the date %s", first, s.run(), after, before.NextRotationDate)
+	}
+	if n := len(history(t, s.temporal, s.id, "")); n > 150 {
+		t.Errorf("%d events in one run", n)
+	}
+}
