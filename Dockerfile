@@ -18,4 +18,5 @@ COPY --from=build /out/ /usr/local/bin/
 # The default, 127.0.0.1, could not be scraped from outside the container.
 ENV ROTATE_USER_METRICS_ADDRESS=:9464
 EXPOSE 9464
+HEALTHCHECK CMD ["worker", "health"]
 ENTRYPOINT ["worker"]

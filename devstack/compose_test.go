@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,7 +45,31 @@ func TestComposeFile(t *testing.T) {
 			}
 		}
 	}
+	// Secrets Manager cannot keep anything, so that whatever else did would not fit after a restart.
+	for name := range project.Volumes {
+		if name != "setup" {
+			t.Errorf("volume %s outlives the secrets", name)
+		}
+	}
+	if !slices.Contains(project.Services["mysql"].Tmpfs, "/var/lib/mysql") {
+		t.Error("the image keeps MySQL's data in a volume of its own unless there is another file system")
+	}
+	if command := strings.Join(project.Services["temporal"].Command, " "); strings.Contains(command, "--db-filename") {
+		t.Errorf("Temporal keeps its state: %s", command)
+	}
+	for _, name := range []string{"worker", "starter"} {
+		s := project.Services[name]
+		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
+			t.Errorf("%s has rights that it does not need", name)
+		}
+	}
 	worker := project.Services["worker"]
+	if worker.HealthCheck == nil || !slices.Equal(worker.HealthCheck.Test, []string{"CMD", "worker", "health"}) {
+		t.Error("the worker has no health check")
+	}
+	if project.Services["starter"].DependsOn["worker"].Condition != types.ServiceConditionHealthy {
+		t.Error("the starter does not wait until the worker is healthy")
+	}
 	for _, name := range []string{"mysql", "temporal", "master-secret"} {
 		if _, ok := worker.DependsOn[name]; !ok {
 			t.Errorf("the worker does not wait for %s", name)

@@ -49,9 +49,18 @@ func (c *config) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.tlsCAFile, "tls-ca-file", "", "PEM file with certificate authorities to trust for MySQL, beside the system's")
 	flags.StringVar(&c.tlsCertFile, "tls-cert-file", "", "PEM file with the client certificate shown to MySQL, for accounts with REQUIRE X509 and the like")
 	flags.StringVar(&c.tlsKeyFile, "tls-key-file", "", "PEM file with the key of that certificate")
-	flags.StringVar(&c.metricsAddress, "metrics-address", "127.0.0.1:9464", "address of /metrics (Prometheus) and /healthz; empty for none")
+	c.addMetricsAddress(flags)
 	flags.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&c.logFormat, "log-format", "text", "text or json")
+	nameVariables(flags)
+}
+
+func (c *config) addMetricsAddress(flags *pflag.FlagSet) {
+	flags.StringVar(&c.metricsAddress, "metrics-address", "127.0.0.1:9464", "address of /metrics (Prometheus) and /healthz; empty for none")
+}
+
+// nameVariables adds to the usage of each flag the environment variable that stands for it.
+func nameVariables(flags *pflag.FlagSet) {
 	flags.VisitAll(func(f *pflag.Flag) { f.Usage += " [" + variable(f.Name) + "]" })
 }
 

@@ -4,8 +4,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -37,6 +42,8 @@ before it is killed.`,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		PreRunE: func(cmd *cobra.Command, _ []string) error {
 			if err := setFromEnvironment(cmd.Flags(), lookup); err != nil {
 				return err
@@ -47,5 +54,48 @@ before it is killed.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), c, cmd.ErrOrStderr()) },
 	}
 	c.addFlags(cmd.Flags())
+	cmd.AddCommand(newHealthCommand(lookup))
 	return cmd
+}
+
+// newHealthCommand is for the health check of a container, whose image has no other program to ask with.
+func newHealthCommand(lookup func(string) (string, bool)) *cobra.Command {
+	var c config
+	cmd := &cobra.Command{
+		Use:     "health",
+		Short:   "Report whether the worker of this container is healthy",
+		Long:    "Ask the worker at --metrics-address for /healthz, and exit with 0 if it is healthy.",
+		Args:    cobra.NoArgs,
+		PreRunE: func(cmd *cobra.Command, _ []string) error { return setFromEnvironment(cmd.Flags(), lookup) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return health(cmd.Context(), c.metricsAddress) },
+	}
+	c.addMetricsAddress(cmd.Flags())
+	nameVariables(cmd.Flags())
+	return cmd
+}
+
+func health(ctx context.Context, address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("--metrics-address: %w", err)
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*healthTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/healthz", nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<10))
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = errors.New(strings.TrimSpace(string(text)))
+	}
+	return err
 }

@@ -83,12 +83,31 @@ func TestMetricsAndHealth(t *testing.T) {
 	if code, body := get("/healthz"); code != http.StatusOK || body != "ok\n" {
 		t.Errorf("%d %s", code, body)
 	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As in a container, where the address is that of every interface.
+	health := func() error {
+		cmd := newCommand(func(name string) (string, bool) { return ":" + port, name == "ROTATE_USER_METRICS_ADDRESS" })
+		cmd.SetArgs([]string{"health"})
+		return cmd.ExecuteContext(t.Context())
+	}
+	if err := health(); err != nil {
+		t.Errorf("worker health: %v", err)
+	}
 	temporal = errors.New("no connection")
 	if code, body := get("/healthz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "no connection") {
 		t.Errorf("%d %s", code, body)
 	}
+	if err := health(); err == nil || !strings.Contains(err.Error(), "no connection") {
+		t.Errorf("worker health: %v", err)
+	}
 	if err := stop(); err != nil {
 		t.Error(err)
+	}
+	if err := health(); err == nil {
+		t.Error("worker health: a worker that has stopped is healthy")
 	}
 	if code, body := get("/healthz"); code != 0 {
 		t.Errorf("it answers after it was stopped: %d %s", code, body)
