@@ -50,8 +50,10 @@ type Rotation struct {
 	Standby account.Name `json:"Standby"`
 	// Server is the database's host:port.
 	Server string `json:"Server"`
-	// StandbyStored is the standby's account.Stored.Digest before SetPassword.
-	StandbyStored string `json:"StandbyStored,omitempty"`
+	// StandbyStored is the standby's account.Stored.Digest before SetPassword, and
+	// PasswordStored after it.
+	StandbyStored  string `json:"StandbyStored,omitempty"`
+	PasswordStored string `json:"PasswordStored,omitempty"`
 	// Policy is what the server asks of a password of the standby.
 	Policy password.Policy `json:"Policy,omitzero"`
 }

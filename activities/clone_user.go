@@ -29,7 +29,9 @@ type CloneUserInput struct {
 	// names elsewhere are strangers'.
 	Pair   []string `json:"Pair,omitempty"`
 	Server string   `json:"Server,omitempty"`
-	// Stored are CloneUserResult.SourceStored of earlier rotations, by user.
+	// Stored are Rotation.PasswordStored of the rotations that promoted them last, by
+	// user: what is stored for an account is recognised by it, without a look at its
+	// version.
 	Stored map[string]string `json:"Stored,omitempty"`
 	// ReissuedVersionID is AWSCURRENT as an earlier CloneUser of this workflow has
 	// reissued it, and TakenOver the version that was under AWSPENDING then. Once is
@@ -80,10 +82,6 @@ type CloneUserResult struct {
 	// PasswordExpires is when the password that the rotation sets expires by the
 	// server's rules; zero for never.
 	PasswordExpires time.Time `json:"PasswordExpires,omitzero"`
-	// SourceStored stands for the password of the account in use as the server
-	// stores it, where this workflow has generated it: it is recognised by that
-	// when its turn comes, without another look at its version.
-	SourceStored string `json:"SourceStored,omitempty"`
 	// Reissued says that AWSCURRENT is the same credential under another version
 	// id, Rotation.CurrentVersionID: see reissue.
 	Reissued bool `json:"Reissued,omitempty"`
@@ -121,9 +119,6 @@ func (a *Activities) CloneUser(ctx context.Context, in CloneUserInput) (result C
 	s.Source, s.Standby, s.StandbyStored, s.Policy = plan.Source, plan.Standby, plan.StandbyStored, plan.Policy
 	if login, err := s.login(); err == nil { // or a limit of the account stopped it behind its password
 		s.Source = login.Account
-	}
-	if s.current.ID == in.PromotedVersionID {
-		result.SourceStored = plan.SourceStored
 	}
 	if s.takeover {
 		if err := t.reissue(ctx, admin, s); err != nil {

@@ -76,7 +76,7 @@ func (a *Activities) StoreSecret(ctx context.Context, in CreateUserInput) (err e
 	if err != nil {
 		return err
 	}
-	if err := admin.SetPassword(ctx, in.Account, in.Account, stored.Password, func(_ context.Context, now account.Stored) error {
+	if _, err := admin.SetPassword(ctx, in.Account, in.Account, stored.Password, func(_ context.Context, now account.Stored) error {
 		if set, err := now.Matches(stored.Password); err == nil && set {
 			return nil
 		}

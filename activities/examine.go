@@ -128,7 +128,7 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput) (*subject, err
 		Source: account.Name{User: current.Username}, Standby: standby,
 		Owned: owned,
 		Mark:  "secret " + d.ARN, EarlierMark: in.Mark, Digest: in.Digest, Next: in.NextRotationDate,
-		Password: current.Password,
+		Password: current.Password, SourceStored: in.promotedStored(current),
 		Known: func(ctx context.Context, stored account.Stored) (bool, error) {
 			labelled, known, err := t.recognise(ctx, in, d, stored, owned)
 			s.takeover = s.takeover || !reissued && known && !labelled
@@ -178,6 +178,15 @@ func (in CloneUserInput) showsPromotion(d secret.Description) bool {
 	p := in.PromotedVersionID
 	return p == "" || p == d.Stages[secret.Current] || p == d.Stages[secret.Previous] || !d.DeletedDate.IsZero() ||
 		time.Since(in.PromotedAt) > time.Minute
+}
+
+// promotedStored stands for what the server stores for the current credential,
+// where this workflow has promoted it.
+func (in CloneUserInput) promotedStored(current secret.Version) string {
+	if current.ID != in.PromotedVersionID {
+		return ""
+	}
+	return in.Stored[current.Username]
 }
 
 // currentSince is from when on clients may have had the current version. For one

@@ -71,9 +71,11 @@ func (t *attempt) moveCurrent(ctx context.Context, admin *account.Admin, r Rotat
 		if s.Account != r.Standby {
 			continue
 		}
-		ok, err := s.Matches(pending.Password)
-		if err != nil {
-			return err
+		ok := s.Digest() == r.PasswordStored // as set by this rotation, or by another try of it
+		if !ok {
+			if ok, err = s.Matches(pending.Password); err != nil {
+				return err
+			}
 		}
 		if ok {
 			return t.Secrets.MoveCurrent(ctx, r.SecretID, r.CurrentVersionID, r.VersionID)

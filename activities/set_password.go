@@ -13,6 +13,8 @@ import (
 type SetPasswordResult struct {
 	Account   string `json:"Account"`
 	VersionID string `json:"VersionId"`
+	// PasswordStored is Rotation.PasswordStored for the steps that follow.
+	PasswordStored string `json:"PasswordStored,omitempty"`
 }
 
 // SetPassword gives the standby the staged password and unlocks it. From here
@@ -39,14 +41,18 @@ func (a *Activities) SetPassword(ctx context.Context, r Rotation) (result SetPas
 		if err := cmp.Or(notDeleted(d), err); err != nil {
 			return err
 		}
-		if set, err := stored.Matches(pending.Password); stored.Digest() == r.StandbyStored || err == nil && set {
+		if stored.Digest() == r.StandbyStored {
+			return nil
+		}
+		if set, err := stored.Matches(pending.Password); err == nil && set { // by an earlier try
 			return nil
 		}
 		return refuse(ErrorEdited, "the password of %s was set by something else since this rotation of secret %s began, which may be about to promote it: rotate again", r.Standby, r.SecretID)
 	}
-	if err := admin.SetPassword(ctx, r.Standby, r.Source, pending.Password, stillStaged); err != nil {
+	set, err := admin.SetPassword(ctx, r.Standby, r.Source, pending.Password, stillStaged)
+	if err != nil {
 		return SetPasswordResult{}, err
 	}
 	activity.GetLogger(ctx).Info("password set", "secret", r.SecretID, "version", r.VersionID, "account", r.Standby.String())
-	return SetPasswordResult{Account: r.Standby.String(), VersionID: r.VersionID}, nil
+	return SetPasswordResult{Account: r.Standby.String(), VersionID: r.VersionID, PasswordStored: set.Digest()}, nil
 }

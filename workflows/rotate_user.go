@@ -33,7 +33,10 @@ func (r *rotator) rotate(ctx workflow.Context) error {
 		if err := r.stagePassword(ctx, &rotation); err != nil {
 			return err
 		}
-		steps = []string{SetPassword, TestPassword, PromotePassword}
+		if err := r.setPassword(ctx, &rotation); err != nil {
+			return err
+		}
+		steps = []string{TestPassword, PromotePassword}
 	}
 	for _, name := range steps {
 		if err := r.step(ctx, name, rotation, nil); err != nil {

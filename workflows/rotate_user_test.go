@@ -94,13 +94,16 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 		w.staged = append(w.staged, r.VersionID)
 		return activities.StagePasswordResult{VersionID: r.VersionID, ValueSHA256: "digest of " + r.VersionID}, w.step("StagePassword")
 	}, activity.RegisterOptions{Name: "StagePassword"})
-	for _, name := range []string{"SetPassword", "TestPassword", "PromotePassword", "RevokePrevious"} {
+	env.RegisterActivityWithOptions(func(_ context.Context, r activities.Rotation) (activities.SetPasswordResult, error) {
+		return activities.SetPasswordResult{PasswordStored: "stored with " + r.VersionID}, w.step("SetPassword")
+	}, activity.RegisterOptions{Name: "SetPassword"})
+	for _, name := range []string{"TestPassword", "PromotePassword", "RevokePrevious"} {
 		env.RegisterActivityWithOptions(func(_ context.Context, r activities.Rotation) error {
 			if err := w.step(name); err != nil {
 				return err
 			}
-			if want := "digest of " + r.VersionID; r.ValueSHA256 != want && !w.promotedAlready {
-				return fmt.Errorf("the value is %q: want %q", r.ValueSHA256, want)
+			if !w.promotedAlready && (r.ValueSHA256 != "digest of "+r.VersionID || r.PasswordStored != "stored with "+r.VersionID) {
+				return fmt.Errorf("version %s has the value %q, and its password is %q", r.VersionID, r.ValueSHA256, r.PasswordStored)
 			}
 			if name == "PromotePassword" {
 				w.inUse, w.standby = w.standby, w.inUse
@@ -431,6 +434,21 @@ func TestAnIDThatIsTakenIsGivenUp(t *testing.T) {
 		if slices.Index(w.staged, last) != len(w.staged)-1 || rotation.VersionID != last {
 			t.Errorf("ids %v, recorded %s: want another each time, and the last one recorded", w.staged, rotation.VersionID)
 		}
+	}
+}
+
+func TestTheNextRotationIsToldWhatIsStored(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	r := execute(t, w, start, input(nil), nil, nil)
+	first := r.state.Rotations[0]
+	r = execute(t, w, r.env.Now(), r.input, r.state, nil)
+	got := w.inputs[1]
+	if got.PromotedVersionID != first.VersionID || !got.PromotedAt.Equal(r.state.Rotations[1].EndedAt) || got.Server != "db:3306" || got.Stored[first.Username] != "stored with "+first.VersionID {
+		t.Errorf("the second rotation was told of %+v: want version %s of %s", got, first.VersionID, first.Username)
+	}
+	if len(r.state.Stored) != 2 {
+		t.Errorf("stored are %v: want both accounts", r.state.Stored)
 	}
 }
 

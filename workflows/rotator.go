@@ -105,6 +105,7 @@ type rotator struct {
 	revokes time.Time // when a grace ends that has begun
 	refused error     // why this workflow has no place beside another one
 	staged  string    // the digest of the value that this run's rotation has staged
+	stored  string    // the digest of what it has set for the standby
 }
 
 func (w Workflows) begin(ctx workflow.Context, input RotateUserInput, carried *State) (*rotator, error) {
@@ -304,15 +305,11 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 
 // remember keeps what tells the next rotation whose the password is that the server stores for its standby.
 func (r *rotator) remember(clone activities.CloneUserResult) {
-	source := clone.Rotation.Source.User
 	stored := map[string]string{}
 	for _, user := range r.Usernames {
 		if digest := r.Stored[user]; digest != "" {
 			stored[user] = digest
 		}
-	}
-	if clone.SourceStored != "" {
-		stored[source] = clone.SourceStored
 	}
 	r.Stored = stored
 	if clone.Reissued {
@@ -338,6 +335,14 @@ func (r *rotator) stagePassword(ctx workflow.Context, rotation *activities.Rotat
 		rotation.ValueSHA256, r.staged = staged.ValueSHA256, staged.ValueSHA256
 		return err
 	}
+}
+
+// setPassword takes the third step.
+func (r *rotator) setPassword(ctx workflow.Context, rotation *activities.Rotation) error {
+	var set activities.SetPasswordResult
+	err := r.step(ctx, SetPassword, *rotation, &set)
+	rotation.PasswordStored, r.stored = set.PasswordStored, set.PasswordStored
+	return err
 }
 
 // stageTries are the ids under which a version is stored, at most: each one that
@@ -464,6 +469,9 @@ func (r *rotator) record(ctx workflow.Context, err error) {
 	promoted := slices.ContainsFunc(end.Steps, func(s Step) bool { return s.Name == PromotePassword && !s.EndedAt.IsZero() })
 	if promoted {
 		r.LastRotatedDate, r.PromotedVersionID = now, end.VersionID
+		if r.Stored != nil && r.stored != "" {
+			r.Stored[end.Username] = r.stored
+		}
 		if len(r.Usernames) == 2 && r.Usernames[0] != end.Username {
 			r.Usernames = []string{end.Username, r.Usernames[0]}
 		}

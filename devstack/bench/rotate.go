@@ -151,6 +151,13 @@ func (d *direct) rotate(s *subject) error {
 			}
 			clone.Rotation.ValueSHA256 = staged.ValueSHA256
 		}
+		if name == "SetPassword" {
+			var set activities.SetPasswordResult
+			if err := value.Get(&set); err != nil {
+				return err
+			}
+			clone.Rotation.PasswordStored = set.PasswordStored
+		}
 	}
 	s.pair = []string{clone.Rotation.Source.User, clone.Rotation.Standby.User}
 	s.digest, s.server = clone.Digest, clone.Rotation.Server
@@ -158,9 +165,7 @@ func (d *direct) rotate(s *subject) error {
 	if s.stored == nil {
 		s.stored = map[string]string{}
 	}
-	if clone.SourceStored != "" {
-		s.stored[clone.Rotation.Source.User] = clone.SourceStored
-	}
+	s.stored[clone.Rotation.Standby.User] = clone.Rotation.PasswordStored
 	return nil
 }
 

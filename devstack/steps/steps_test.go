@@ -191,14 +191,23 @@ func (l *lab) clone() (activities.CloneUserResult, error) {
 // step takes one step of a rotation, and tells r what the next ones have to know.
 func (l *lab) step(name string, r *activities.Rotation) error {
 	value, err := l.env.ExecuteActivity(name, *r)
-	if err != nil || name != "StagePassword" {
+	if err != nil {
 		return err
 	}
 	var staged activities.StagePasswordResult
-	if err := value.Get(&staged); err != nil {
-		l.Fatal(err)
+	var set activities.SetPasswordResult
+	switch name {
+	case "StagePassword":
+		if err := value.Get(&staged); err != nil {
+			l.Fatal(err)
+		}
+		r.ValueSHA256 = staged.ValueSHA256
+	case "SetPassword":
+		if err := value.Get(&set); err != nil {
+			l.Fatal(err)
+		}
+		r.PasswordStored = set.PasswordStored
 	}
-	r.ValueSHA256 = staged.ValueSHA256
 	return nil
 }
 
@@ -224,9 +233,10 @@ func (l *lab) rotate() activities.Rotation {
 func (l *lab) remember(r activities.CloneUserResult) {
 	l.input.Force = true
 	l.input.PromotedVersionID, l.input.PromotedAt = r.Rotation.VersionID, time.Now()
-	if r.SourceStored != "" {
-		l.input.Stored = map[string]string{r.Rotation.Source.User: r.SourceStored}
+	if l.input.Stored == nil {
+		l.input.Stored = map[string]string{}
 	}
+	l.input.Stored[r.Rotation.Standby.User] = r.Rotation.PasswordStored
 }
 
 // mustLogIn logs in with what a label of the secret holds.

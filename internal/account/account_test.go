@@ -183,7 +183,7 @@ func (b *bench) rotate(p Pair) *Plan {
 	if err != nil {
 		b.Fatalf("sync: %v", err)
 	}
-	if err := b.admin.SetPassword(ctx, plan.Standby, plan.Source, secret, nil); err != nil {
+	if _, err := b.admin.SetPassword(ctx, plan.Standby, plan.Source, secret, nil); err != nil {
 		b.Fatalf("set password: %v", err)
 	}
 	lines, err := b.admin.Differences(ctx, plan.Source, plan.Standby)

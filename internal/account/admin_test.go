@@ -254,7 +254,8 @@ func TestFewStatements(t *testing.T) {
 				return err
 			}
 			defer admin.Close()
-			return admin.SetPassword(ctx, Name{"app_clone", "%"}, Name{"app", "%"}, secret, nil)
+			_, err := admin.SetPassword(ctx, Name{"app_clone", "%"}, Name{"app", "%"}, secret, nil)
+			return err
 		})
 		step("test", 7, func() error {
 			if err := login(); err != nil {

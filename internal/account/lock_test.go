@@ -20,10 +20,12 @@ func changing(a *Admin) map[string]func(context.Context, func(context.Context) e
 	app, clone := Name{"app", "%"}, Name{"app_clone", "%"}
 	return map[string]func(context.Context, func(context.Context) error) error{
 		"set password": func(ctx context.Context, f func(context.Context) error) error {
-			return a.SetPassword(ctx, clone, app, "Next-1", func(ctx context.Context, _ Stored) error { return mayPass(ctx, f) })
+			_, err := a.SetPassword(ctx, clone, app, "Next-1", func(ctx context.Context, _ Stored) error { return mayPass(ctx, f) })
+			return err
 		},
 		"set first password": func(ctx context.Context, f func(context.Context) error) error {
-			return a.SetPassword(ctx, app, app, "Next-1", func(ctx context.Context, _ Stored) error { return mayPass(ctx, f) })
+			_, err := a.SetPassword(ctx, app, app, "Next-1", func(ctx context.Context, _ Stored) error { return mayPass(ctx, f) })
+			return err
 		},
 		"lock":             func(ctx context.Context, f func(context.Context) error) error { return a.Lock(ctx, app, f) },
 		"lock the standby": func(ctx context.Context, f func(context.Context) error) error { return a.Lock(ctx, clone, f) },
@@ -135,7 +137,7 @@ func TestLockedSessionChangesItsAccounts(t *testing.T) {
 			if _, err := b.admin.Sync(ctx, pair); err != nil {
 				return err
 			}
-			if err := b.admin.SetPassword(ctx, Name{"app_clone", "%"}, Name{"app", "%"}, "Next-1", nil); err != nil {
+			if _, err := b.admin.SetPassword(ctx, Name{"app_clone", "%"}, Name{"app", "%"}, "Next-1", nil); err != nil {
 				return err
 			}
 			if err := free(ctx); !refused(err, Busy) {
@@ -213,7 +215,7 @@ func TestOnlyAdministratorsKnowTheLock(t *testing.T) {
 			b.Error("an account without rights computes the name")
 		}
 		b.admin.patience = 0
-		if err := b.admin.SetPassword(t.Context(), app, app, "Next-1", nil); err != nil {
+		if _, err := b.admin.SetPassword(t.Context(), app, app, "Next-1", nil); err != nil {
 			b.Error(err)
 		}
 	})
@@ -241,7 +243,7 @@ func TestForceEndsAForeignHolder(t *testing.T) {
 			}
 			return conn
 		}
-		set := func(a *Admin) error { return a.SetPassword(t.Context(), app, app, "Next-1", nil) }
+		set := func(a *Admin) error { _, err := a.SetPassword(t.Context(), app, app, "Next-1", nil); return err }
 
 		conn := hold()
 		b.admin.patience = 0

@@ -39,14 +39,14 @@ func TestPassword(t *testing.T) {
 		}
 		stop := errors.New("fenced")
 		before := b.everything()
-		if err := b.admin.SetPassword(ctx, plan.Standby, plan.Source, "Next-1", func(context.Context, Stored) error { return stop }); !errors.Is(err, stop) {
+		if _, err := b.admin.SetPassword(ctx, plan.Standby, plan.Source, "Next-1", func(context.Context, Stored) error { return stop }); !errors.Is(err, stop) {
 			b.Errorf("a fence is answered by %v", err)
 		}
 		if diff := cmp.Diff(before, b.everything()); diff != "" {
 			b.Errorf("a fenced call wrote (-before +after):\n%s", diff)
 		}
 		for range 2 { // as a retry does
-			if err := b.admin.SetPassword(ctx, plan.Standby, plan.Source, "Next-1", nil); err != nil {
+			if _, err := b.admin.SetPassword(ctx, plan.Standby, plan.Source, "Next-1", nil); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -108,16 +108,17 @@ func TestPasswordBusy(t *testing.T) {
 		held, release := make(chan struct{}), make(chan struct{})
 		done := make(chan error)
 		go func() {
-			done <- other.SetPassword(ctx, app, app, "First-1", func(context.Context, Stored) error {
+			_, err := other.SetPassword(ctx, app, app, "First-1", func(context.Context, Stored) error {
 				close(held)
 				<-release
 				return nil
 			})
+			done <- err
 		}()
 		<-held
 		second := make(chan error)
 		go func() {
-			second <- b.admin.SetPassword(ctx, app, app, "Second-2", func(context.Context, Stored) error {
+			_, err := b.admin.SetPassword(ctx, app, app, "Second-2", func(context.Context, Stored) error {
 				select {
 				case <-release:
 					return nil
@@ -125,6 +126,7 @@ func TestPasswordBusy(t *testing.T) {
 					return errors.New("two sessions at once")
 				}
 			})
+			second <- err
 		}()
 		close(release)
 		if err := errors.Join(<-done, <-second); err != nil {

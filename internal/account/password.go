@@ -99,9 +99,9 @@ func (a *Admin) unmatchable(plugin, mark string, instead ...*state) (string, err
 // SetPassword gives the account n a new password for the authentication plugin of the account like, which may be n
 // itself, discards a second password and unlocks the account. The server gets a hash. The session that alters holds the lock
 // on both accounts; fence, which may be nil, is called right before the change with what is stored for n until then, and stops it by an error.
-func (a *Admin) SetPassword(ctx context.Context, n, like Name, pw string, fence func(context.Context, Stored) error) error {
+func (a *Admin) SetPassword(ctx context.Context, n, like Name, pw string, fence func(context.Context, Stored) error) (set Stored, err error) {
 	if err := a.checkWritable(); err != nil {
-		return err
+		return Stored{}, err
 	}
 	// A hash takes as long as the round trips before it is needed; which one is needed is known only after them.
 	likely, storage := a.usualPlugin(), a.storage()
@@ -113,7 +113,7 @@ func (a *Admin) SetPassword(ctx context.Context, n, like Name, pw string, fence 
 		hash, hashErr = storage.Hash(likely, pw)
 	})
 	defer hashing.Wait()
-	return a.locked(ctx, []string{n.User, like.User}, func(ctx context.Context) error {
+	err = a.locked(ctx, []string{n.User, like.User}, func(ctx context.Context) error {
 		s, model, err := a.readPair(ctx, n, like)
 		if err != nil {
 			return err
@@ -132,8 +132,10 @@ func (a *Admin) SetPassword(ctx context.Context, n, like Name, pw string, fence 
 				return err
 			}
 		}
+		set = Stored{Account: n, plugin: model.plugin, hash: string(hash)}
 		return a.setHash(ctx, s, model.plugin, string(hash), " ACCOUNT UNLOCK")
 	})
+	return set, err
 }
 
 // setHash replaces the password. A second one, which survives every other statement, goes first.

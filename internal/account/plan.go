@@ -24,6 +24,8 @@ type Pair struct {
 	Mark, EarlierMark string
 	// Password is what the secret says is the source's. It must be what the server stores, or no login is tried. Empty: any is.
 	Password string
+	// SourceStored is Stored.Digest of the source where that is known to be of Password, which then need not be compared.
+	SourceStored string
 	// Known reports whether what the server stores for an existing standby is a password of the secret's. nil: Owned says so.
 	Known func(context.Context, Stored) (bool, error)
 	// Force takes an Owned standby whose password is not Known.
@@ -53,8 +55,7 @@ type Plan struct {
 	Expires       time.Time       // when the password in use expires: in a plan the source's, after a rotation the standby's; zero for never
 	Digest        string          // SHA-256 of the source's properties and rights, for Pair.Digest
 	Policy        password.Policy // what the server asks of a password of the standby
-	// Stored.Digest of both accounts, as last read.
-	SourceStored, StandbyStored string
+	StandbyStored string          // Stored.Digest of the standby, as last read; empty for none
 
 	steps  []step
 	powers *powers
@@ -160,8 +161,6 @@ func (a *Admin) plan(ctx context.Context, p Pair, ps *pairState) (*Plan, error) 
 		Standby: Name{p.Standby, ps.source.name.Host},
 		Create:  ps.standby == nil,
 		Digest:  ps.source.digest(),
-
-		SourceStored: ps.source.stored().Digest(),
 	}
 	ps.revoke = p.Revoke
 	fresh, err := a.check(p, ps)

@@ -185,7 +185,7 @@ func TestEnforcedStorageFormat(t *testing.T) {
 		if err := b.admin.Create(ctx, made, "made_clone", []string{"SELECT ON shop.*"}, "a mark"); err != nil {
 			b.Errorf("its own account is not recognised: %v", err)
 		}
-		if err := b.admin.SetPassword(ctx, made, made, secret, nil); err != nil {
+		if _, err := b.admin.SetPassword(ctx, made, made, secret, nil); err != nil {
 			b.Fatal(err)
 		}
 		if _, err := b.dialer.Login(ctx, b.endpoint(), "made", secret); err != nil {

@@ -213,7 +213,7 @@ func (r *rotator) rotate(t tester, source, standby name, owned bool) *account.Pl
 	fenced := 0
 	fence := func(context.Context, account.Stored) error { fenced++; return nil }
 	for range 2 { // a retry does it again
-		if err := a.SetPassword(ctx, target, pair.Source, pass, fence); err != nil {
+		if _, err := a.SetPassword(ctx, target, pair.Source, pass, fence); err != nil {
 			t.Fatalf("set the password: %v", err)
 		}
 	}
