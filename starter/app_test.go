@@ -283,6 +283,13 @@ func failedRotation() workflows.Rotation {
 	}
 }
 
+// stopping is a rotation that was stopped while it was under way.
+func stopping() workflows.Status {
+	s := status(workflows.Rotating)
+	s.Stopping = true
+	return s
+}
+
 func status(s workflows.RotationStatus, rotations ...workflows.Rotation) workflows.Status {
 	return workflows.Status{
 		SecretID: "shop/app", MasterSecretID: "shop/admin", RotationStatus: s, RotationRules: days30, DatabaseHost: "db.example.com:3306",
@@ -391,6 +398,7 @@ func TestCommands(t *testing.T) {
 		{"start-later", "start --secret-id shop/app --rotate-immediately=false", fake{statuses: known(status(workflows.Scheduled)), busy: 1}},
 		{"start-later-refused", "start --secret-id shop/app --rotate-immediately=false", fake{statuses: known(status(workflows.Failed, failedRotation()))}},
 		{"start-again", "start --secret-id shop/app --automatically-after-days 30 --master-secret-id shop/admin", fake{running: true, statuses: known(status(workflows.Scheduled))}},
+		{"start-stopping", "start --secret-id shop/app", fake{running: true, statuses: known(stopping()), updated: status(workflows.Rotating)}},
 		{"start-other-rules", "start --secret-id shop/app --automatically-after-days 7", fake{running: true, statuses: known(status(workflows.Scheduled))}},
 		{"start-other-duration", "start --secret-id shop/app --duration 3h", fake{running: true, statuses: known(status(workflows.Scheduled))}},
 		{"start-other-options", "start --secret-id shop/app --clone-username app2 --minimum-overlap 2h --drain 1h --require-drained --activity-task-queue inside --duration 3h",

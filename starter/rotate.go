@@ -153,6 +153,12 @@ func (a *app) alreadyStarted(ctx context.Context, f *inputFlags) error {
 		}
 		return advise(advice, "secret %s is rotated already, with other options; nothing was changed:\n  %s", id, strings.Join(different, "\n  "))
 	}
+	if view.status.Stopping {
+		if a.output == table {
+			fmt.Fprintf(a.out, "Secret %s was about to stop after the rotation under way; it goes on.\n\n", id)
+		}
+		return a.update(ctx, id, workflows.ResumeUpdate, workflows.Sender{SentAt: a.now()})
+	}
 	if a.output == table {
 		fmt.Fprintf(a.out, "Secret %s is rotated already; nothing was changed. To rotate it now: starter rotate --secret-id %[1]s\n\n", id)
 	}
