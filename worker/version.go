@@ -61,11 +61,11 @@ func (v *versionWatch) watch(ctx context.Context) {
 
 // look reports whether Temporal knows the deployment. If it does not, patient keeps that from being logged.
 func (v *versionWatch) look(ctx context.Context, patient bool) (known bool) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ask, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	answer, err := v.deployment.Describe(ctx, client.WorkerDeploymentDescribeOptions{})
+	answer, err := v.deployment.Describe(ask, client.WorkerDeploymentDescribeOptions{})
 	var missing *serviceerror.NotFound
-	if errors.As(err, &missing) && patient || ctx.Err() != nil && errors.Is(err, context.Canceled) {
+	if ctx.Err() != nil || errors.As(err, &missing) && patient {
 		return false
 	}
 	if err != nil {

@@ -83,8 +83,12 @@ func TestVersionWatch(t *testing.T) {
 		expect(versionPause, 1, "level=INFO", "the worker's version is current")
 		d.current = "v8"
 		expect(versionPause, 0, "level=WARN", "current=v8")
+		d.err = serviceerror.NewCanceled("the worker stops")
 		cancel()
 		<-ended
+		if v.look(ctx, false); logs.Len() > 0 {
+			t.Errorf("logs at its end: %s", &logs)
+		}
 	})
 }
 
