@@ -1,23 +1,16 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"path/filepath"
-	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"go.temporal.io/sdk/client"
-	sdktemporal "go.temporal.io/sdk/temporal"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/devstack/chaos"
-	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/workflows"
 )
@@ -59,88 +52,8 @@ func TestMishaps(t *testing.T) {
 	for _, p := range mysqldtest.Programs(t) {
 		t.Run(p.Engine, func(t *testing.T) {
 			e := startE2E(t, p)
-			t.Run("two workflows", e.testTwoWorkflows)
 			t.Run("sixty days", e.testSixtyDays) // last: it replaces the worker
 		})
-	}
-}
-
-// testTwoWorkflows has one secret rotated by two workflows at once, one by its name and one by its ARN.
-func (e *e2e) testTwoWorkflows(t *testing.T) {
-	const secretID, user = "two/workflows", "two"
-	e.create(t, secretID, user, "SELECT ON *.*")
-	described, err := e.Client.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: ptr(secretID)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	names := []string{secretID, *described.ARN}
-	for _, name := range names {
-		e.startRaw(t, workflows.RotateUserWorkflowID(name), fmt.Sprintf(`{"SecretId":%q,"RotateImmediately":false,"MinimumOverlap":"0s"}`, name))
-	}
-	promoted := 0
-	for range 8 {
-		var wg sync.WaitGroup
-		errs := make([]error, len(names))
-		for i, name := range names {
-			wg.Go(func() { errs[i] = e.rotate(t.Context(), workflows.RotateUserWorkflowID(name)) })
-		}
-		wg.Wait()
-		for _, err := range errs {
-			var refused *sdktemporal.ApplicationError
-			switch {
-			case err == nil:
-				promoted++
-			case !errors.As(err, &refused) || !slices.Contains([]string{activities.ErrorOtherRotator, activities.ErrorEdited, string(account.NotOurs)}, refused.Type()):
-				t.Errorf("neither rotated nor refused for the other one's sake: %v", err)
-			}
-		}
-		if errs[0] != nil && errs[1] != nil {
-			t.Logf("both gave way: %v; %v", errs[0], errs[1])
-		}
-		_, c, err := e.Read(t.Context(), secretID, "AWSCURRENT")
-		if err != nil {
-			t.Fatal(err)
-		}
-		db, err := e.Open(c.Username, c.Password)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := db.PingContext(t.Context()); err != nil {
-			t.Errorf("AWSCURRENT does not log in: %v", err)
-		}
-		db.Close()
-	}
-	if promoted == 0 {
-		t.Error("none of the two ever rotated")
-	}
-	if _, err := e.temporal.UpdateWorkflow(t.Context(), client.UpdateWorkflowOptions{
-		WorkflowID: workflows.RotateUserWorkflowID(names[1]), UpdateName: workflows.StopUpdate, WaitForStage: client.WorkflowUpdateStageCompleted,
-	}); err != nil {
-		t.Fatal(err)
-	}
-	e.starter(t, "rotate", "--secret-id", secretID, "--force")
-	if described, err = e.Client.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: ptr(secretID)}); err != nil {
-		t.Fatal(err)
-	}
-	if len(described.VersionIdsToStages) != 2 {
-		t.Errorf("labels are left over: %v", described.VersionIdsToStages)
-	}
-}
-
-// rotate asks for a rotation and waits for its end.
-func (e *e2e) rotate(ctx context.Context, workflowID string) error {
-	for {
-		h, err := e.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-			WorkflowID: workflowID, UpdateName: workflows.RotateUpdate, Args: []any{workflows.RotateRequest{}}, WaitForStage: client.WorkflowUpdateStageCompleted,
-		})
-		if err == nil {
-			err = h.Get(ctx, nil)
-		}
-		var app *sdktemporal.ApplicationError
-		if errors.As(err, &app) && app.Type() == workflows.ErrorJustRotated {
-			continue
-		}
-		return err
 	}
 }
 

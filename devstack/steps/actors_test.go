@@ -318,6 +318,72 @@ func TestALateMoveOfAnOvertakenRotationPromotesNothing(t *testing.T) {
 	})
 }
 
+// Two workers rotate one secret at once, each by force, again and again.
+func TestTwoRotatorsAtOnce(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.input.Pair = []string{l.user, l.user + "_clone"}
+		l.rotate()
+		second := l.another()
+		second.input.Stored = maps.Clone(l.input.Stored)
+		promoted := 0
+		for range 6 {
+			var both sync.WaitGroup
+			errs := make([]error, 2)
+			for i, worker := range []*lab{l, second} {
+				both.Go(func() {
+					r, err := worker.clone()
+					for _, name := range steps {
+						if err == nil {
+							err = worker.step(name, &r.Rotation)
+						}
+					}
+					if errs[i] = err; err == nil {
+						worker.remember(r)
+					}
+				})
+			}
+			both.Wait()
+			for _, err := range errs {
+				var refused *temporal.ApplicationError
+				switch {
+				case err == nil:
+					promoted++
+				case !errors.As(err, &refused) || !slices.Contains([]string{activities.ErrorEdited, activities.ErrorDifferent, account.ForeignPassword, account.Busy}, refused.Type()):
+					t.Errorf("neither rotated nor refused for the other one's sake: %v", err)
+				}
+			}
+			if !l.logsIn(secret.Current) {
+				t.Fatalf("AWSCURRENT does not log in after %v", errs)
+			}
+		}
+		if promoted == 0 {
+			t.Error("neither of them ever rotated")
+		}
+		l.rotate()
+	})
+}
+
+// logsIn reports whether what a label of the secret holds runs a statement.
+func (l *lab) logsIn(label string) bool {
+	l.Helper()
+	out, err := l.client.GetSecretValue(l.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("app"), VersionStage: &label})
+	if err != nil {
+		l.Fatal(err)
+	}
+	c, err := secret.Parse([]byte(*out.SecretString))
+	if err != nil {
+		l.Fatal(err)
+	}
+	db, err := l.server.Open(c.Username, c.Password)
+	if err != nil {
+		l.Fatal(err)
+	}
+	defer db.Close()
+	_, err = db.ExecContext(l.Context(), "SELECT 1")
+	return err == nil
+}
+
 // The standby's password is changed between the test and the promotion, by hand or for another secret.
 func TestAPasswordThatWasChangedAfterTheTestIsNotPromoted(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {

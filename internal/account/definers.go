@@ -8,9 +8,13 @@ import (
 )
 
 // lookAround adds to a plan who is logged in as the standby, and warnings of what goes by the accounts' names: objects whose
-// definer is one of them, and rules that name one of them. It takes one statement.
-func (a *Admin) lookAround(ctx context.Context, plan *Plan) error {
-	parts := a.definersQuery("COUNT(*)", plan.Source, plan.Standby)
+// definer is one of them, and rules that name one of them. It takes one statement. Without definers it leaves out the objects:
+// the server goes through all of its views and triggers for them, which on MariaDB are files.
+func (a *Admin) lookAround(ctx context.Context, plan *Plan, definers bool) error {
+	var parts []string
+	if definers {
+		parts = a.definersQuery("COUNT(*)", plan.Source, plan.Standby)
+	}
 	if plan.SessionsKnown = true; !plan.Create {
 		view, err := a.sessionsView(ctx, plan.powers)
 		if err != nil {
@@ -21,6 +25,9 @@ func (a *Admin) lookAround(ctx context.Context, plan *Plan) error {
 		}
 	}
 	parts = append(parts, a.rulesQuery(plan)...)
+	if len(parts) == 0 {
+		return nil
+	}
 	rows, err := a.query(ctx, strings.Join(parts, " UNION ALL ")+" ORDER BY 1, 2, 3")
 	if err != nil {
 		return fmt.Errorf("look for sessions of %s and for objects by their definer: %w", plan.Standby, err)

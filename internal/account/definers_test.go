@@ -25,8 +25,8 @@ func TestDefiners(t *testing.T) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			if diff := cmp.Diff(plan.Warnings, synced.Warnings); diff != "" {
-				b.Errorf("a plan and a rotation warn differently (-plan +sync):\n%s", diff)
+			if named := strings.Contains(strings.Join(synced.Warnings, " "), "is the definer of"); named && !synced.Create {
+				b.Errorf("a rotation of a standby that exists goes through all objects: %q", synced.Warnings)
 			}
 			for _, w := range plan.Warnings {
 				if strings.Contains(w, "is the definer of") {

@@ -77,7 +77,7 @@ func (a *Admin) Plan(ctx context.Context, p Pair) (plan *Plan, err error) {
 		if err := a.warnRevoke(ctx, plan); err != nil {
 			return err
 		}
-		return a.lookAround(ctx, plan)
+		return a.lookAround(ctx, plan, true)
 	})
 	if err != nil {
 		return nil, err

@@ -54,10 +54,15 @@ type knowledge struct {
 	name    Name
 	roles   []Name
 	learned time.Time
+	read    time.Time // when its variables were read last
 }
 
 // knownFor bounds how long a new grant table, or a new setting of a plugin, may stay unseen.
 const knownFor = time.Minute
+
+// justRead bounds how long a setting such as read_only may stay unseen by the next step of a rotation. The server itself refuses
+// what it forbids.
+const justRead = time.Second
 
 // ofPlugin says whether a setting can come and go while the server runs.
 func (s *server) ofPlugin(variable string) bool {
@@ -72,6 +77,10 @@ func (a *Admin) remember(ctx context.Context) (bool, error) {
 	k := a.pool.known.Load()
 	if k == nil || time.Since(k.learned) > knownFor {
 		return false, nil
+	}
+	if !a.fresh && time.Since(k.read) < justRead { // the same connection, so the same server
+		a.server, a.name, a.roles = k.server, k.name, k.roles
+		return true, nil
 	}
 	var columns []string
 	// In order: a server keeps figures of its own for each statement that reads differently.
@@ -93,6 +102,7 @@ func (a *Admin) remember(ctx context.Context) (bool, error) {
 	}
 	a.server, a.name, a.roles = k.server, k.name, k.roles
 	a.server.variables = now
+	a.pool.known.Store(&knowledge{a.server, a.name, a.roles, k.learned, time.Now()})
 	return true, nil
 }
 
@@ -195,7 +205,8 @@ func (a *Admin) survey(ctx context.Context) error {
 		a.worn = true
 		return a.cannotRead(ctx)
 	}
-	a.pool.known.Store(&knowledge{a.server, a.name, a.roles, time.Now()})
+	now := time.Now()
+	a.pool.known.Store(&knowledge{a.server, a.name, a.roles, now, now})
 	return nil
 }
 

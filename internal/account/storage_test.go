@@ -28,6 +28,9 @@ func (b *bench) setStorage(format string, rounds int) bool {
 func (b *bench) reopen() {
 	b.Helper()
 	b.admin.Close()
+	if err := b.dialer.Close(); err != nil { // a session that was used a moment ago may not see a new setting
+		b.Fatal(err)
+	}
 	a, err := b.dialer.Admin(context.Background(), b.endpoint(), b.server.AdminUser, b.server.AdminPassword)
 	if err != nil {
 		b.Fatal(err)

@@ -50,7 +50,7 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 					return nil, err
 				}
 			}
-			if err := a.lookAround(ctx, done); err != nil {
+			if err := a.lookAround(ctx, done, done.Create); err != nil {
 				return nil, err
 			}
 		} else {
