@@ -39,6 +39,7 @@ var variables = []string{
 	"simple_password_check_other_characters", "max_password_errors",
 	"server_audit_incl_users", "server_audit_excl_users", "audit_log_include_accounts", "audit_log_exclude_accounts",
 	storageFormat, "caching_sha2_password_digest_rounds",
+	groupName,
 }
 
 // storageFormat is how caching_sha2_password stores new passwords, from MySQL 9 on.
@@ -67,7 +68,7 @@ const justRead = time.Second
 // ofPlugin says whether a setting can come and go while the server runs.
 func (s *server) ofPlugin(variable string) bool {
 	return strings.HasPrefix(variable, "validate_password") || strings.HasPrefix(variable, "simple_password_check") ||
-		strings.HasPrefix(variable, "server_audit") || strings.HasPrefix(variable, "audit_log") ||
+		strings.HasPrefix(variable, "server_audit") || strings.HasPrefix(variable, "audit_log") || variable == groupName ||
 		s.mariadb && strings.HasPrefix(variable, "caching_sha2_password") // a part of MySQL
 }
 

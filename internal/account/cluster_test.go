@@ -1,0 +1,168 @@
+package account
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rotate-user/rotate-user/internal/mysqld"
+	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+)
+
+// member is one server of a group.
+type member struct {
+	*mysqld.Server
+	db *sql.DB
+}
+
+func (m member) exec(t *testing.T, statements ...string) {
+	t.Helper()
+	for _, s := range statements {
+		if _, err := m.db.ExecContext(t.Context(), s); err != nil {
+			t.Fatalf("%s: %s: %v", m.Server, s, err)
+		}
+	}
+}
+
+// until waits for a query of one number that is not zero.
+func (m member) until(ctx context.Context, query string) error {
+	for {
+		var n int
+		if err := m.db.QueryRowContext(ctx, query).Scan(&n); err != nil {
+			return fmt.Errorf("%s: %w", query, err)
+		}
+		if n > 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w", query, ctx.Err())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// startGroup starts members of a group with one primary, which is the first.
+func startGroup(t *testing.T, size int) []member {
+	t.Helper()
+	var program *mysqld.Program
+	for _, p := range mysqldtest.Programs(t) {
+		if p.Engine == mysqld.MySQL {
+			program = &p
+		}
+	}
+	if program == nil {
+		t.Skip("no MySQL")
+	}
+	seeds := make([]string, size)
+	for i := range seeds {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		seeds[i] = l.Addr().String()
+		l.Close()
+	}
+	var group []member
+	for i, address := range seeds {
+		s, err := program.Start(t.Context(), mysqld.Options{Args: []string{
+			"--log-bin=binlog", fmt.Sprint("--server-id=", i+1), "--gtid-mode=ON", "--enforce-gtid-consistency=ON",
+			"--report-host=127.0.0.1", "--plugin-load-add=group_replication.so",
+			"--loose-group-replication-group-name=6d0b7f0e-2f65-4b3c-9d5a-0d3c6f2f4a11",
+			"--loose-group-replication-start-on-boot=OFF",
+			"--loose-group-replication-local-address=" + address,
+			"--loose-group-replication-group-seeds=" + strings.Join(seeds, ","),
+			"--loose-group-replication-ip-allowlist=127.0.0.1",
+			"--loose-group-replication-recovery-get-public-key=ON",
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Stop() })
+		db, err := s.Open(s.AdminUser, s.AdminPassword)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { db.Close() })
+		m := member{s, db}
+		m.exec(t, "RESET BINARY LOGS AND GTIDS")
+		if i == 0 {
+			m.exec(t, "SET GLOBAL group_replication_bootstrap_group = ON", "START GROUP_REPLICATION", "SET GLOBAL group_replication_bootstrap_group = OFF",
+				"CREATE USER recovery@'%' IDENTIFIED BY 'recovery'", "GRANT REPLICATION SLAVE, BACKUP_ADMIN ON *.* TO recovery@'%'")
+		} else {
+			m.exec(t, "CHANGE REPLICATION SOURCE TO SOURCE_USER = 'recovery', SOURCE_PASSWORD = 'recovery' FOR CHANNEL 'group_replication_recovery'", "START GROUP_REPLICATION")
+		}
+		group = append(group, m)
+		online := fmt.Sprintf("SELECT COUNT(*) = %d FROM performance_schema.replication_group_members WHERE MEMBER_STATE = 'ONLINE'", len(group))
+		if err := m.until(t.Context(), online); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return group
+}
+
+func TestPasswordIsSetOnAllMembersOfAGroup(t *testing.T) {
+	group := startGroup(t, 3)
+	primary, behind := group[0], group[1]
+	primary.exec(t, "CREATE USER app@'%' IDENTIFIED BY 'old', app_2@'%' IDENTIFIED BY 'old'")
+	if err := behind.until(t.Context(), "SELECT COUNT(*) FROM mysql.user WHERE User = 'app_2'"); err != nil {
+		t.Fatal(err)
+	}
+	roots, err := primary.RootCAs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dialer := &Dialer{RootCAs: roots}
+	defer dialer.Close()
+	admin, err := dialer.Admin(t.Context(), Endpoint{Host: primary.Host, Port: primary.Port, TLS: true}, primary.AdminUser, primary.AdminPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+
+	// A backup holds one member's applier.
+	holder, err := behind.db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close()
+	if _, err := holder.ExecContext(t.Context(), "FLUSH TABLES WITH READ LOCK"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, done := context.WithCancelCause(t.Context())
+	set := make(chan error, 1)
+	const password = "a new password of the account, 1"
+	go func() {
+		n := Name{"app_2", "%"}
+		_, err := admin.SetPassword(t.Context(), n, n, password, nil)
+		set <- err
+		done(fmt.Errorf("the password is set while a member is held: %v", err))
+	}()
+	if err := behind.until(ctx, "SELECT COUNT_TRANSACTIONS_REMOTE_IN_APPLIER_QUEUE FROM performance_schema.replication_group_member_stats WHERE MEMBER_ID = @@server_uuid"); err != nil {
+		t.Error(err)
+	}
+	if err := primary.until(ctx, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'ALTER USER%' AND TIME >= 1"); err != nil {
+		t.Error(context.Cause(ctx))
+	}
+	if _, err := holder.ExecContext(t.Context(), "UNLOCK TABLES"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-set; err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range group {
+		roots, err := m.RootCAs()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &Dialer{RootCAs: roots}
+		if _, err := d.Login(t.Context(), Endpoint{Host: m.Host, Port: m.Port, TLS: true}, "app_2", password); err != nil {
+			t.Errorf("%s: %v", m.Server, err)
+		}
+	}
+}
