@@ -50,8 +50,9 @@ type Rotation struct {
 	Standby account.Name `json:"Standby"`
 	// Server is the database's host:port.
 	Server string `json:"Server"`
-	// StandbyStored is the standby's account.Stored.Digest before SetPassword, and
-	// PasswordStored after it.
+	// StandbyStored is the standby's account.Stored before SetPassword, keyed with the
+	// administrator's password, since a person may have chosen what is there.
+	// PasswordStored is the Digest of what SetPassword has set, a generated password.
 	StandbyStored  string `json:"StandbyStored,omitempty"`
 	PasswordStored string `json:"PasswordStored,omitempty"`
 	// Policy is what the server asks of a password of the standby.

@@ -3,6 +3,7 @@ package activities
 import (
 	"cmp"
 	"context"
+	"fmt"
 
 	"go.temporal.io/sdk/activity"
 
@@ -30,6 +31,10 @@ func (a *Activities) SetPassword(ctx context.Context, r Rotation) (result SetPas
 	if err != nil {
 		return SetPasswordResult{}, err
 	}
+	master, err := t.version(ctx, r.MasterSecretID, r.MasterVersionID)
+	if err != nil {
+		return SetPasswordResult{}, fmt.Errorf("master secret: %w", err)
+	}
 	admin, err := t.administer(ctx, r)
 	if err != nil {
 		return SetPasswordResult{}, err
@@ -41,7 +46,7 @@ func (a *Activities) SetPassword(ctx context.Context, r Rotation) (result SetPas
 		if err := cmp.Or(notDeleted(d), err); err != nil {
 			return err
 		}
-		if stored.Digest() == r.StandbyStored {
+		if stored.Keyed(master.Password) == r.StandbyStored {
 			return nil
 		}
 		if set, err := stored.Matches(pending.Password); err == nil && set { // by an earlier try

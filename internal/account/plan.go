@@ -55,7 +55,7 @@ type Plan struct {
 	Expires       time.Time       // when the password in use expires: in a plan the source's, after a rotation the standby's; zero for never
 	Digest        string          // SHA-256 of the source's properties and rights, for Pair.Digest
 	Policy        password.Policy // what the server asks of a password of the standby
-	StandbyStored string          // Stored.Digest of the standby, as last read; empty for none
+	StandbyStored Stored          // of the standby, as last read; empty for none
 
 	steps  []step
 	powers *powers
@@ -168,7 +168,7 @@ func (a *Admin) plan(ctx context.Context, p Pair, ps *pairState) (*Plan, error) 
 		return nil, err
 	}
 	if ps.standby != nil {
-		plan.StandbyStored = ps.standby.stored().Digest()
+		plan.StandbyStored = ps.standby.stored()
 	}
 	if plan.Policy, err = a.PasswordPolicy(ctx, plan.Standby); err != nil {
 		return nil, err

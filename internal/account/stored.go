@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -32,10 +33,18 @@ func (s Stored) Matches(pw string) (bool, error) {
 // Bears reports whether there is no password, but the mark with which this package created the account.
 func (s Stored) Bears(mark string) bool { return password.IsUnmatchable(s.plugin, s.hash, mark) }
 
-// Digest stands for what is stored. It changes whenever a password is set that has a salt, to the same one too.
+// Digest stands for what is stored. It changes whenever a password is set that has a salt, to the same one too. Without a salt,
+// as in mysql_native_password, guesses can be tried on it: it is for passwords that cannot be guessed.
 func (s Stored) Digest() string {
 	sum := sha256.Sum256([]byte(s.plugin + "\x00" + s.hash))
 	return hex.EncodeToString(sum[:16])
+}
+
+// Keyed is a Digest of any password: only who has the key can try guesses on it.
+func (s Stored) Keyed(key string) string {
+	mac := hmac.New(sha256.New, []byte(key))
+	mac.Write([]byte(s.plugin + "\x00" + s.hash))
+	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
 func (s *state) stored() Stored {
