@@ -254,14 +254,25 @@ func (s *Store) MayWrite(ctx context.Context, id string, current Version, d Desc
 }
 
 // Unmoved makes sure that no label that a rotation goes by has moved since an
-// earlier description. The error is a *MovedError when one has.
+// earlier description. The error is a *MovedError when one has. AWSPENDING beside
+// AWSCURRENT on one version is what a promotion leaves until it is tidied away.
 func (d Description) Unmoved(was Description) error {
-	for _, label := range []string{Current, Pending} {
-		if d.Stages[label] != was.Stages[label] {
-			return fmt.Errorf("secret %s: %w", d.Name, &MovedError{Label: label, Want: was.Stages[label], Have: d.Stages[label]})
+	for label, of := range map[string]func(Description) string{Current: Description.current, Pending: Description.underWay} {
+		if of(d) != of(was) {
+			return fmt.Errorf("secret %s: %w", d.Name, &MovedError{Label: label, Want: of(was), Have: of(d)})
 		}
 	}
 	return nil
+}
+
+func (d Description) current() string { return d.Stages[Current] }
+
+// underWay is the version that is staged and not promoted.
+func (d Description) underWay() string {
+	if d.Stages[Pending] == d.Stages[Current] {
+		return ""
+	}
+	return d.Stages[Pending]
 }
 
 // Stage puts a value under AWSPENDING, and under further labels, with the given

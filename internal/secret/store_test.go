@@ -228,3 +228,29 @@ func TestAStagedVersionHasTheNameThatSecretsManagerGives(t *testing.T) {
 		t.Errorf("%q %q, %v", v.Name, v.ARN, err)
 	}
 }
+
+func TestUnmoved(t *testing.T) {
+	t.Parallel()
+	labels := func(current, pending string) Description {
+		return Description{Stages: map[string]string{Current: current, Pending: pending}}
+	}
+	for name, c := range map[string]struct {
+		was, now Description
+		moved    string // the label
+	}{
+		"nothing":                {labels("one", ""), labels("one", ""), ""},
+		"staged all the time":    {labels("one", "two"), labels("one", "two"), ""},
+		"tidied":                 {labels("one", "one"), labels("one", ""), ""},
+		"not tidied yet":         {labels("one", ""), labels("one", "one"), ""},
+		"staged meanwhile":       {labels("one", ""), labels("one", "two"), Pending},
+		"another one was staged": {labels("one", "two"), labels("one", "three"), Pending},
+		"no longer staged":       {labels("one", "two"), labels("one", ""), Pending},
+		"promoted":               {labels("one", ""), labels("two", ""), Current},
+	} {
+		err := c.now.Unmoved(c.was)
+		moved, ok := errors.AsType[*MovedError](err)
+		if ok != (c.moved != "") || ok && moved.Label != c.moved {
+			t.Errorf("%s: %v, want that %q has moved", name, err, c.moved)
+		}
+	}
+}
