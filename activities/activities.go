@@ -34,8 +34,8 @@ type Activities struct {
 type Rotation struct {
 	SecretID       string `json:"SecretId"`
 	MasterSecretID string `json:"MasterSecretId"`
-	// VersionID is the id of the version that the rotation makes. It is drawn when the rotation begins, so that nobody
-	// who may put versions, but not read the secret, can put one of that id first.
+	// VersionID is the id of the version that the rotation makes. It is drawn when the rotation begins, so that an
+	// editor who may put versions, but not read the secret, cannot put one of that id first.
 	VersionID string `json:"VersionId"`
 	// ValueSHA256 is the digest of that version's value, once it is staged. What is promoted is exactly what this rotation
 	// staged. The value holds a generated password, so the digest gives nothing away.

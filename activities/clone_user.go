@@ -133,7 +133,7 @@ func (a *Activities) CloneUser(ctx context.Context, in CloneUserInput) (result C
 
 // mend goes on where the server stores another password for the account in use
 // than AWSCURRENT holds. Where that password is known to have leaked, its holder
-// has changed it: nobody can prove it any more, and nobody else should use it.
+// has changed it: it can no longer be proved, and no one else should use it.
 // Otherwise AWSCURRENT goes to the newest version that holds a password of the
 // pair, if there is one: what logs in is better than what does not.
 func (t *attempt) mend(ctx context.Context, admin *account.Admin, in CloneUserInput, s *subject, refused error) (*subject, *account.Plan, error) {
@@ -180,7 +180,7 @@ func (t *attempt) scramble(ctx context.Context, admin *account.Admin, s *subject
 }
 
 // restore moves AWSCURRENT to the newest version that holds a password of the
-// pair, and answers its id; empty where there is none. Nobody gains a right by
+// pair, and answers its id; empty where there is none. No one gains a right by
 // it: the version is for the same address and differs in the credential only.
 func (t *attempt) restore(ctx context.Context, admin *account.Admin, s *subject) (restored string, err error) {
 	err = admin.Locked(ctx, s.current.Username, s.accounts.Standby, func(ctx context.Context) error {

@@ -247,7 +247,7 @@ func (t *attempt) holds(ctx context.Context, id, versionID string, stored ...acc
 		if s.Account.User != v.Username {
 			continue
 		}
-		if ok, err := s.Matches(v.Password); err == nil && ok { // one without a password is nobody's here
+		if ok, err := s.Matches(v.Password); err == nil && ok { // one without a password is not known here
 			return true, nil
 		}
 	}

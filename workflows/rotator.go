@@ -346,7 +346,7 @@ func (r *rotator) setPassword(ctx workflow.Context, rotation *activities.Rotatio
 }
 
 // stageTries are the ids under which a version is stored, at most: each one that
-// is in use was stored by a worker that died, or by somebody who knew it.
+// is in use was stored by a worker that died, or by an editor who knew it.
 const stageTries = 3
 
 func atMost(n int, lines []string) []string { return lines[:min(len(lines), n)] }

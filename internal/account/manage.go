@@ -140,7 +140,7 @@ func (a *Admin) Revoke(ctx context.Context, n Name, fence func(context.Context) 
 	return a.scramble(ctx, n, true, fence)
 }
 
-// Scramble is Revoke without the lock: nobody logs in to the account any more, and another password makes it usable again.
+// Scramble is Revoke without the lock: the account no longer lets anyone log in, and another password makes it usable again.
 func (a *Admin) Scramble(ctx context.Context, n Name, fence func(context.Context) error) (Ended, error) {
 	return a.scramble(ctx, n, false, fence)
 }
@@ -166,7 +166,7 @@ func (a *Admin) scrambleLocked(ctx context.Context, n Name, lock bool, fence fun
 		if err := mayPass(ctx, fence); err != nil {
 			return err
 		}
-		if lock { // first, by itself: should the rest fail, nobody logs in any more
+		if lock { // first, by itself: should the rest fail, no one can log in
 			if err := a.exec(ctx, "ALTER USER "+n.String()+" ACCOUNT LOCK"); err != nil {
 				return fmt.Errorf("lock %s: %w", n, err)
 			}

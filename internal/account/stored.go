@@ -15,12 +15,12 @@ import (
 // Stored is an account's password as its server stores it.
 type Stored struct {
 	Account Name
-	Locked  bool // nobody logs in, whatever the password
+	Locked  bool // no login succeeds, whatever the password
 
 	plugin, hash string
 }
 
-// Matches reports whether pw is the account's password. It asks nobody: no failed login is counted, and nothing between
+// Matches reports whether pw is the account's password. It asks no server: no failed login is counted, and nothing between
 // here and the server can answer for it. Its error is that the account does not log in by a password that is known here.
 func (s Stored) Matches(pw string) (bool, error) {
 	ok, err := password.Matches(s.plugin, s.hash, pw)

@@ -304,7 +304,7 @@ func (s *Store) Stage(ctx context.Context, id, versionID string, value []byte, l
 
 // TakenError says that a version id is in use for a value that this process has
 // not put: that of another worker, which died before it could say so, or of
-// somebody who has seen the id.
+// an editor who has seen the id.
 type TakenError struct{ SecretID, VersionID string }
 
 func (e *TakenError) Error() string {
