@@ -30,7 +30,9 @@ type keeper struct {
 const accountARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"
 
 func (k *keeper) Do(r *http.Request) (*http.Response, error) {
-	var in struct{ SecretId string }
+	var in struct {
+		SecretID string `json:"SecretId"`
+	}
 	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
 		return nil, err
 	}
@@ -39,7 +41,7 @@ func (k *keeper) Do(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	name := "app"
-	if strings.Contains(in.SecretId, "admin") {
+	if strings.Contains(in.SecretID, "admin") {
 		name = "prod/admin"
 	}
 	answer := map[string]any{"Name": name, "ARN": accountARN + name + "-AbCdEf", "VersionId": name + "-1"}

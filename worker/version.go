@@ -99,7 +99,7 @@ func (v *versionWatch) say(level slog.Level, text string, args ...any) {
 	args = append([]any{"deployment", v.version.DeploymentName, "version", v.version.BuildID}, args...)
 	if all := fmt.Sprint(append(args, text)...); all != v.said {
 		v.said = all
-		v.logger.Log(context.Background(), level, text, args...)
+		v.logger.Log(context.Background(), level, "Worker Versioning", append([]any{"state", text}, args...)...)
 	}
 }
 

@@ -51,7 +51,7 @@ func TestVersionWatch(t *testing.T) {
 		go func() { defer close(ended); v.watch(ctx) }()
 		expect := func(after time.Duration, gauge gauge, says ...string) {
 			t.Helper()
-			time.Sleep(after)
+			<-time.After(after)
 			synctest.Wait()
 			if current != gauge {
 				t.Errorf("the metric is %v: want %v", current, gauge)

@@ -425,7 +425,7 @@ func TestARotationThatNoWorkerTookStaysDue(t *testing.T) {
 		}
 		away = false
 		back := r.env.Now()
-		r = execute(t, w, back, r.input, r.state, nil)
+		execute(t, w, back, r.input, r.state, nil)
 		if len(w.promoted) != 1 || w.promoted[0].Sub(back) > 15*time.Minute {
 			t.Errorf("%s: rotations at %v: want one soon after %s", c.name, w.promoted, back)
 		}

@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -141,7 +142,7 @@ func TestPasswordIsSetOnAllMembersOfAGroup(t *testing.T) {
 		n := Name{"app_2", "%"}
 		_, err := admin.SetPassword(t.Context(), n, n, password, nil)
 		set <- err
-		done(fmt.Errorf("the password is set while a member is held: %v", err))
+		done(errors.Join(errors.New("the password is set while a member is held"), err))
 	}()
 	if err := behind.until(ctx, "SELECT COUNT_TRANSACTIONS_REMOTE_IN_APPLIER_QUEUE FROM performance_schema.replication_group_member_stats WHERE MEMBER_ID = @@server_uuid"); err != nil {
 		t.Error(err)
