@@ -327,7 +327,7 @@ func TestTwoRotatorsAtOnce(t *testing.T) {
 		second := l.another()
 		second.input.Stored = maps.Clone(l.input.Stored)
 		promoted := 0
-		for range 6 {
+		for range 2 {
 			var both sync.WaitGroup
 			errs := make([]error, 2)
 			for i, worker := range []*lab{l, second} {
