@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/secret"
 )
 
 // CloneUserInput says which secret to rotate, and what the workflow knows of it.
@@ -98,15 +100,25 @@ func (a *Activities) CloneUser(ctx context.Context, in CloneUserInput) (result C
 	if err != nil {
 		return CloneUserResult{}, err
 	}
-	if s.promoted {
-		return CloneUserResult{Rotation: s.Rotation, Promoted: true}, nil
-	}
 	admin, err := t.admin(ctx, s.master)
 	if err != nil {
 		return CloneUserResult{}, err
 	}
 	defer closeInto(&err, admin)
 	admin.Force = in.Force
+	if s.promoted {
+		set, err := t.isSet(ctx, admin, s.current)
+		if err != nil {
+			return CloneUserResult{}, err
+		}
+		if set {
+			return CloneUserResult{Rotation: s.Rotation, Promoted: true}, nil
+		}
+		in.EarlierSHA256 = "" // another actor has moved the label to what was only staged
+		if s, err = t.examine(ctx, in); err != nil {
+			return CloneUserResult{}, err
+		}
+	}
 	plan, err := admin.Sync(ctx, s.accounts)
 	if wrongPassword(err) {
 		s, plan, err = t.mend(ctx, admin, in, s, err)
@@ -141,6 +153,9 @@ func (t *attempt) mend(ctx context.Context, admin *account.Admin, in CloneUserIn
 	if in.Force && in.RevokePrevious && s.current.ID == in.PromotedVersionID {
 		s.warnings = append(s.warnings, "AWSCURRENT did not log in, and was taken for the credential that leaked: "+refused.Error())
 		s.accounts.Password, s.accounts.Proof = "", nil
+		if _, err := admin.Plan(ctx, s.accounts); err != nil { // what refuses the rotation does so before anything is taken away
+			return s, nil, err
+		}
 		s.login = func() (account.Login, error) { return account.Login{}, refused }
 		if in.GraceSeconds == 0 {
 			if err := t.scramble(ctx, admin, s); err != nil {
@@ -159,6 +174,7 @@ func (t *attempt) mend(ctx context.Context, admin *account.Admin, in CloneUserIn
 	}
 	said := fmt.Sprintf("AWSCURRENT of secret %s was version %s, which the server refuses; it is version %s now, which logs in", s.SecretID, s.current.ID, restored)
 	activity.GetLogger(ctx).Warn(said)
+	in.EarlierSHA256 = "" // whichever version it is, it is the current one that this rotation begins from
 	s, err = t.examine(ctx, in)
 	if err != nil {
 		return s, nil, fmt.Errorf("%s; %w", said, err)
@@ -173,10 +189,26 @@ func (t *attempt) mend(ctx context.Context, admin *account.Admin, in CloneUserIn
 // rotation will be refused.
 func (t *attempt) scramble(ctx context.Context, admin *account.Admin, s *subject) error {
 	names, err := admin.Exists(ctx, s.current.Username)
-	if err == nil && len(names) == 1 {
-		_, err = admin.Scramble(ctx, names[0], s.unmoved)
+	if err != nil || len(names) != 1 {
+		return err
 	}
+	_, err = admin.Scramble(ctx, names[0], func(ctx context.Context) error {
+		if set, err := t.isSet(ctx, admin, s.current); err != nil || set {
+			return cmp.Or(err, refuse(ErrorEdited, "the password of %s is that of secret %s again: rotate again", names[0], s.SecretID))
+		}
+		return s.unmoved(ctx)
+	})
 	return err
+}
+
+// isSet reports whether the server stores the password of a version for one of its
+// user's accounts.
+func (t *attempt) isSet(ctx context.Context, admin *account.Admin, v secret.Version) (bool, error) {
+	stored, err := admin.Stored(ctx, v.Username)
+	if err != nil {
+		return false, err
+	}
+	return holds(v, stored...), nil
 }
 
 // restore moves AWSCURRENT to the newest version that holds a password of the

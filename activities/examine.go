@@ -243,15 +243,19 @@ func (t *attempt) holds(ctx context.Context, id, versionID string, stored ...acc
 	if err != nil {
 		return false, err
 	}
+	return holds(v, stored...), nil
+}
+
+func holds(v secret.Version, stored ...account.Stored) bool {
 	for _, s := range stored {
 		if s.Account.User != v.Username {
 			continue
 		}
 		if ok, err := s.Matches(v.Password); err == nil && ok { // one without a password is not known here
-			return true, nil
+			return true
 		}
 	}
-	return false, nil
+	return false
 }
 
 // history is how many versions are tried, the newest first.

@@ -49,6 +49,7 @@ func (a *Activities) PlanRotation(ctx context.Context, in PlanRotationInput) (re
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
+	in.EarlierSHA256 = "" // what the attempt before left to do is not what is planned
 	subject, err := t.examine(ctx, in.CloneUserInput)
 	if err != nil {
 		return PlanRotationResult{}, err

@@ -875,3 +875,96 @@ func TestWhatAnotherActorDoesBeforeTheLastLookCounts(t *testing.T) {
 		})
 	})
 }
+
+// A worker stops as it stores the current credential again to take over, dies, and its put arrives after later rotations.
+func TestALateReissueTakesNothingBack(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.rotator()
+		l.put(map[string]any{"username": l.user + "_clone", "password": "Half.Done1", "masterarn": "r" + l.user}, secret.Pending)
+		l.input.Force = true
+		next := l.another()
+		late := l.stopAt(func(c endpoint.Call) bool {
+			return c.Operation == "PutSecretValue" && !slices.Contains(c.Stages, secret.Pending)
+		})
+		ended := make(chan error, 1)
+		go func() { _, err := l.clone(); ended <- err }()
+		select {
+		case <-late.reached:
+		case err := <-ended:
+			t.Fatalf("CloneUser took over without a put: %v", err)
+		}
+		for _, id := range l.sessionsOf("r" + l.user) {
+			l.sql("KILL " + id)
+		}
+		next.rotate()
+		next.rotate()
+		late.open()
+		<-ended
+		l.mustLogIn(secret.Current, l.user)
+	})
+}
+
+// The label was moved by hand to a version that an attempt has staged and never set.
+func TestAVersionThatWasNeverSetIsNotPromotedAlready(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.input.Pair = []string{l.user, l.user + "_clone"}
+		l.rotate()
+		r, err := l.clone()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.step("StagePassword", &r.Rotation); err != nil {
+			t.Fatal(err)
+		}
+		l.input.EarlierVersionID, l.input.EarlierSHA256 = r.Rotation.VersionID, r.Rotation.ValueSHA256
+		l.move(secret.Current, r.Rotation.CurrentVersionID, r.Rotation.VersionID)
+		if again, err := l.clone(); again.Promoted {
+			t.Errorf("CloneUser answered %+v, %v: want that this version was not promoted by a rotation", again, err)
+		}
+		if !l.logsIn(secret.Current) {
+			t.Error("AWSCURRENT does not log in")
+		}
+	})
+}
+
+// AWSCURRENT was edited to a wrong password after an attempt had set what it staged.
+func TestARestoredVersionOfTheAttemptBeforeIsRotated(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.input.Pair = []string{l.user, l.user + "_clone"}
+		l.rotate()
+		r := l.prepared()
+		l.input.EarlierVersionID, l.input.EarlierSHA256 = r.VersionID, r.ValueSHA256
+		l.put(map[string]any{"username": l.user + "_clone", "password": "Wrong.Passw0rd1", "masterarn": "master"})
+		again, err := l.clone()
+		if err != nil || !again.Promoted && again.Rotation.Source.User == "" {
+			t.Errorf("CloneUser answered %+v, %v: want a rotation from what logs in", again, err)
+		}
+		if !l.logsIn(secret.Current) {
+			t.Error("AWSCURRENT does not log in")
+		}
+	})
+}
+
+// What refuses the rotation of a leaked credential is known before anything is taken from its account.
+func TestARefusedRotationScramblesNothing(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.input.Pair = []string{l.user, l.user + "_clone"}
+		l.rotate()
+		l.sql("ALTER USER " + l.user + "_clone@'%' IDENTIFIED BY 'Changed-1'")
+		l.sql("ALTER USER " + l.user + "@'%' ACCOUNT LOCK")
+		l.input.RevokePrevious = true
+		before := l.snapshot()
+		_, err := l.clone()
+		var app *temporal.ApplicationError
+		if !errors.As(err, &app) || app.Type() != account.StandbyLocked {
+			t.Errorf("CloneUser answered %v: want that the standby is locked", err)
+		}
+		if diff := cmp.Diff(before, l.snapshot()); diff != "" {
+			t.Errorf("the refused rotation changed something:\n%s", diff)
+		}
+	})
+}

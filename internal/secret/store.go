@@ -345,15 +345,24 @@ func (s *Store) Tidy(ctx context.Context, id, versionID string) error {
 	return err
 }
 
-// Reissue stores the value of a version again, under an id of its own, as
-// AWSCURRENT.
+// reissuedLabel is the staging label of a version until AWSCURRENT moves to it: a put must name one.
+const reissuedLabel = "rotate-user:reissued"
+
+// Reissue stores the value of a version again, under an id of its own, and moves
+// AWSCURRENT from the version to it, or not at all. However late the put or the
+// move arrives, it takes back nothing that was promoted since. The error is a
+// *MovedError when AWSCURRENT is no longer on the version.
 func (s *Store) Reissue(ctx context.Context, id string, v Version) (Version, error) {
+	from := v.ID
 	v.ID = uuid.NewString()
 	_, err := s.client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
-		SecretId: &id, ClientRequestToken: &v.ID, SecretString: aws.String(string(v.raw)), VersionStages: []string{Current},
+		SecretId: &id, ClientRequestToken: &v.ID, SecretString: aws.String(string(v.raw)), VersionStages: []string{reissuedLabel},
 	})
 	if err != nil {
 		return Version{}, fmt.Errorf("put version %s of secret %s: %w", v.ID, id, err)
+	}
+	if err := s.MoveCurrent(ctx, id, from, v.ID); err != nil {
+		return Version{}, err
 	}
 	s.keep(versionKey{id, v.ID}, v)
 	return v, nil
