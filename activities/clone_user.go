@@ -96,7 +96,7 @@ func (a *Activities) CloneUser(ctx context.Context, in CloneUserInput) (result C
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
-	s, err := t.examine(ctx, in)
+	s, err := t.examine(ctx, in, in.showsPromotion)
 	if err != nil {
 		return CloneUserResult{}, err
 	}
@@ -115,7 +115,7 @@ func (a *Activities) CloneUser(ctx context.Context, in CloneUserInput) (result C
 			return CloneUserResult{Rotation: s.Rotation, Promoted: true}, nil
 		}
 		in.EarlierSHA256 = "" // another actor has moved the label to what was only staged
-		if s, err = t.examine(ctx, in); err != nil {
+		if s, err = t.examine(ctx, in, in.showsPromotion); err != nil {
 			return CloneUserResult{}, err
 		}
 	}
@@ -175,7 +175,7 @@ func (t *attempt) mend(ctx context.Context, admin *account.Admin, in CloneUserIn
 	said := fmt.Sprintf("AWSCURRENT of secret %s was version %s, which the server refuses; it is version %s now, which logs in", s.SecretID, s.current.ID, restored)
 	activity.GetLogger(ctx).Warn(said)
 	in.EarlierSHA256 = "" // whichever version it is, it is the current one that this rotation begins from
-	s, err = t.examine(ctx, in)
+	s, err = t.examine(ctx, in, func(d secret.Description) bool { return d.Stages[secret.Current] == restored })
 	if err != nil {
 		return s, nil, fmt.Errorf("%s; %w", said, err)
 	}

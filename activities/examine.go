@@ -35,14 +35,15 @@ type subject struct {
 }
 
 // examine reads what the rotation begins from and applies every refusal that
-// needs neither the administrator nor the database.
-func (t *attempt) examine(ctx context.Context, in CloneUserInput) (*subject, error) {
+// needs neither the administrator nor the database. A description that is not
+// recent is asked for again.
+func (t *attempt) examine(ctx context.Context, in CloneUserInput, recent func(secret.Description) bool) (*subject, error) {
 	var d secret.Description
 	var describeErr error
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer panics.Into(&describeErr)
-		d, describeErr = t.Secrets.DescribeUntil(ctx, in.SecretID, in.showsPromotion)
+		d, describeErr = t.Secrets.DescribeUntil(ctx, in.SecretID, recent)
 	})
 	current, err := t.labelled(ctx, in.SecretID, secret.Current)
 	wg.Wait()

@@ -50,7 +50,7 @@ func (a *Activities) PlanRotation(ctx context.Context, in PlanRotationInput) (re
 	defer t.edge(ctx, &err)
 
 	in.EarlierSHA256 = "" // what the attempt before left to do is not what is planned
-	subject, err := t.examine(ctx, in.CloneUserInput)
+	subject, err := t.examine(ctx, in.CloneUserInput, in.showsPromotion)
 	if err != nil {
 		return PlanRotationResult{}, err
 	}
