@@ -290,6 +290,16 @@ func stopping() workflows.Status {
 	return s
 }
 
+// gaveWay is the only rotation of a workflow that met another one of its secret.
+func gaveWay() workflows.Status {
+	r := failedRotation()
+	r.Steps, r.ErrorType = steps(1, false), activities.ErrorRotatedElsewhere
+	r.Error = "secret shop/app is rotated by the workflow rotate-user/shop/app only: run `starter start --secret-id shop/app`"
+	s := status(workflows.Failed, r)
+	s.Username, s.StandbyUsername, s.LastRotatedDate = "", "", time.Time{}
+	return s
+}
+
 func status(s workflows.RotationStatus, rotations ...workflows.Rotation) workflows.Status {
 	return workflows.Status{
 		SecretID: "shop/app", MasterSecretID: "shop/admin", RotationStatus: s, RotationRules: days30, DatabaseHost: "db.example.com:3306",
@@ -440,6 +450,11 @@ func TestCommands(t *testing.T) {
 			rotated:  []any{refusal("Locked", failedRotation().Error)},
 			statuses: known(status(workflows.Failed, failedRotation())),
 		}},
+		{"start-gave-way", "start --secret-id shop/app", fake{
+			rotated:  []any{refusal(activities.ErrorRotatedElsewhere, gaveWay().Rotations[0].Error)},
+			statuses: known(gaveWay()),
+		}},
+		{"status-gave-way", "status --secret-id shop/app", fake{statuses: known(gaveWay()), described: ended(enums.WORKFLOW_EXECUTION_STATUS_FAILED)}},
 		{"rotate-just-rotated", "rotate --secret-id shop/app --force", fake{
 			rotated:  []any{refusal(workflows.ErrorJustRotated, "a rotation has just ended"), rotation()},
 			statuses: known(status(workflows.Scheduled)),

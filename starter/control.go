@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,7 +31,11 @@ func (a *app) statusCommand() *cobra.Command {
 			}
 		}
 		if e := view.ending; e != nil && (e.status != enums.WORKFLOW_EXECUTION_STATUS_COMPLETED || view.status.SecretID == "") {
-			return advise("Start it again with: "+restart(id, view.status.Input), "the rotation of secret %s %s", id, e.text(a.now()))
+			ended := fmt.Errorf("the rotation of secret %s %s", id, e.text(a.now()))
+			if view.status.GaveWay() {
+				return ended
+			}
+			return advised{ended, "Start it again with: " + restart(id, view.status.Input)}
 		}
 		return nil
 	})

@@ -259,7 +259,7 @@ func (a *app) rotationFailed(ctx context.Context, p *progress, secretID string, 
 		return failure
 	}
 	p.fail(status.Rotations[0].Steps)
-	if status.NextRotationDate.IsZero() {
+	if status.NextRotationDate.IsZero() || status.GaveWay() {
 		return failure
 	}
 	return advised{failure, "The next attempt is at " + date(status.NextRotationDate, a.now())}

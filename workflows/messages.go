@@ -160,6 +160,11 @@ type Status struct {
 	Rotations []Rotation `json:"Rotations,omitempty"`
 }
 
+// GaveWay reports whether the workflow ends without a rotation, since another one rotates its secret.
+func (s Status) GaveWay() bool {
+	return s.LastRotatedDate.IsZero() && len(s.Rotations) > 0 && s.Rotations[0].ErrorType == activities.ErrorRotatedElsewhere
+}
+
 // Outcome is what became of a message. It is the label of the metric rotate_user_requests.
 type Outcome string
 
