@@ -91,7 +91,11 @@ func (a *app) notStarted(ctx context.Context, err error, secretID string) error 
 		return fmt.Errorf("the rotation of secret %s was not started: %s", secretID, e.reason)
 	}
 	next := "goes on"
-	if status, err := a.query(ctx, secretID); err == nil && !status.NextRotationDate.IsZero() {
+	status, queryErr := a.query(ctx, secretID)
+	if queryErr == nil && status.GaveWay() {
+		return err
+	}
+	if queryErr == nil && !status.NextRotationDate.IsZero() {
 		next = "tries again at " + date(status.NextRotationDate, a.now())
 	}
 	var advice advised
