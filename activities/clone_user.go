@@ -192,7 +192,7 @@ func (t *attempt) scramble(ctx context.Context, admin *account.Admin, s *subject
 	if err != nil || len(names) != 1 {
 		return err
 	}
-	_, err = admin.Scramble(ctx, names[0], func(ctx context.Context) error {
+	_, err = admin.Scramble(ctx, names[0], s.accounts.Mark, func(ctx context.Context) error {
 		if set, err := t.isSet(ctx, admin, s.current); err != nil || set {
 			return cmp.Or(err, refuse(ErrorEdited, "the password of %s is that of secret %s again: rotate again", names[0], s.SecretID))
 		}

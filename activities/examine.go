@@ -128,7 +128,7 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput, recent func(se
 	s.accounts = account.Pair{
 		Source: account.Name{User: current.Username}, Standby: standby,
 		Owned: owned,
-		Mark:  "secret " + d.ARN, EarlierMark: in.Mark, Digest: in.Digest, Next: in.NextRotationDate,
+		Mark:  pairMark(d.ARN), EarlierMark: in.Mark, Digest: in.Digest, Next: in.NextRotationDate,
 		Password: current.Password, SourceStored: in.promotedStored(current),
 		Known: func(ctx context.Context, stored account.Stored) (bool, error) {
 			labelled, known, err := t.recognise(ctx, in, d, stored, owned)
@@ -146,6 +146,9 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput, recent func(se
 	}
 	return s, nil
 }
+
+// pairMark is account.Pair.Mark of the accounts of a secret.
+func pairMark(arn string) string { return "secret " + arn }
 
 // writable refuses a secret of which Secrets Manager is known to refuse every change.
 func writable(d secret.Description) error {

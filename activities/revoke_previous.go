@@ -40,7 +40,11 @@ func (a *Activities) RevokePrevious(ctx context.Context, r Rotation) (result Rev
 		}
 		return err
 	}
-	ended, err := admin.Revoke(ctx, r.Source, notInUse)
+	promoted, err := t.version(ctx, r.SecretID, r.VersionID)
+	if err != nil {
+		return RevokePreviousResult{}, err
+	}
+	ended, err := admin.Revoke(ctx, r.Source, pairMark(promoted.ARN), notInUse)
 	if err != nil {
 		return RevokePreviousResult{}, err
 	}

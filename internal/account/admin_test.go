@@ -41,7 +41,7 @@ func TestLeastAdministrator(t *testing.T) {
 		b.rotate(owned(pair))
 		b.rotate(back(pair))
 		b.same(owned(pair))
-		if _, err := b.admin.Revoke(context.Background(), Name{"app_clone", "%"}, nil); err != nil {
+		if _, err := b.admin.Revoke(context.Background(), Name{"app_clone", "%"}, pair.Mark, nil); err != nil {
 			b.Error(err)
 		}
 	})

@@ -147,13 +147,13 @@ func TestRevokeReportsSessionsThatGoOn(t *testing.T) {
 		}
 		a := b.ops(least...)
 		app := Name{"app", "%"}
-		_, err := a.Revoke(ctx, app, nil)
+		_, err := a.Revoke(ctx, app, pair.Mark, nil)
 		if !refused(err, MissingRight) || !strings.Contains(err.Error(), "is locked and its password is gone") || !strings.Contains(err.Error(), "GRANT PROCESS ON *.* TO 'ops'@'%'") {
 			b.Errorf("without PROCESS: %v", err)
 		}
 		b.exec("GRANT PROCESS ON *.* TO ops")
 		a = b.again(a)
-		ended, err := a.Revoke(ctx, app, nil)
+		ended, err := a.Revoke(ctx, app, pair.Mark, nil)
 		if !refused(err, MissingRight) || ended.Left != 2 || !strings.Contains(err.Error(), "0 sessions of 'app' were ended and 2 go on") || !strings.Contains(err.Error(), "GRANT CONNECTION") {
 			b.Errorf("without the right to end them: %+v, %v", ended, err)
 		}
@@ -163,7 +163,7 @@ func TestRevokeReportsSessionsThatGoOn(t *testing.T) {
 		}
 		b.exec("GRANT " + right + " ON *.* TO ops")
 		a = b.again(a)
-		ended, err = a.Revoke(ctx, app, nil)
+		ended, err = a.Revoke(ctx, app, pair.Mark, nil)
 		if want := (Ended{Ended: 2}); err != nil || ended != want {
 			b.Errorf("%+v, %v; want %+v", ended, err, want)
 		}

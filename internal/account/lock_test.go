@@ -31,7 +31,7 @@ func changing(a *Admin) map[string]func(context.Context, func(context.Context) e
 		"lock the standby": func(ctx context.Context, f func(context.Context) error) error { return a.Lock(ctx, clone, f) },
 		"unlock":           func(ctx context.Context, f func(context.Context) error) error { return a.Unlock(ctx, clone, f) },
 		"revoke": func(ctx context.Context, f func(context.Context) error) error {
-			_, err := a.Revoke(ctx, app, f)
+			_, err := a.Revoke(ctx, app, pair.Mark, f)
 			return err
 		},
 		"drop": func(ctx context.Context, f func(context.Context) error) error { return a.Drop(ctx, clone, f) },

@@ -135,47 +135,51 @@ func (a *Admin) DropLocked(ctx context.Context, n Name, fence func(context.Conte
 }
 
 // Revoke makes an account useless at once: it is locked, its password and second password are replaced by one that does
-// not exist, and its sessions are ended. Rights and properties stay.
-func (a *Admin) Revoke(ctx context.Context, n Name, fence func(context.Context) error) (Ended, error) {
-	return a.scramble(ctx, n, true, fence)
+// not exist, and its sessions are ended. Rights and properties stay. The mark is that of the account's Pair, which it is
+// known to belong to from then on.
+func (a *Admin) Revoke(ctx context.Context, n Name, mark string, fence func(context.Context) error) (Ended, error) {
+	return a.scramble(ctx, n, mark, " ACCOUNT LOCK", fence)
 }
 
 // Scramble is Revoke without the lock: the account no longer lets anyone log in, and another password makes it usable again.
-func (a *Admin) Scramble(ctx context.Context, n Name, fence func(context.Context) error) (Ended, error) {
-	return a.scramble(ctx, n, false, fence)
+func (a *Admin) Scramble(ctx context.Context, n Name, mark string, fence func(context.Context) error) (Ended, error) {
+	return a.scramble(ctx, n, mark, "", fence)
 }
 
-func (a *Admin) scramble(ctx context.Context, n Name, lock bool, fence func(context.Context) error) (ended Ended, err error) {
+func (a *Admin) scramble(ctx context.Context, n Name, mark, lock string, fence func(context.Context) error) (ended Ended, err error) {
 	err = a.inForce(ctx, func() error {
-		ended, err = a.scrambleLocked(ctx, n, lock, fence)
+		ended, err = a.scrambleLocked(ctx, n, mark, lock, fence)
 		return err
 	})
 	return ended, err
 }
 
-func (a *Admin) scrambleLocked(ctx context.Context, n Name, lock bool, fence func(context.Context) error) (ended Ended, err error) {
+func (a *Admin) scrambleLocked(ctx context.Context, n Name, mark, lock string, fence func(context.Context) error) (ended Ended, err error) {
 	err = a.locked(ctx, []string{n.User}, func(ctx context.Context) error {
 		s, _, err := a.readPair(ctx, n, n)
 		if err != nil {
 			return err
 		}
-		hash, err := a.unmatchable(s.plugin, revokedMark(s.name), s)
+		hash, err := a.unmatchable(s.plugin, revokedMark(mark), s)
 		if err != nil {
 			return fmt.Errorf("scramble the password of %s: %w", n, err)
 		}
 		if err := mayPass(ctx, fence); err != nil {
 			return err
 		}
-		if lock { // first, by itself: should the rest fail, no one can log in
-			if err := a.exec(ctx, "ALTER USER "+n.String()+" ACCOUNT LOCK"); err != nil {
-				return fmt.Errorf("lock %s: %w", n, err)
-			}
+		// One statement: an account that is only locked could be unlocked again with the password that leaked.
+		if err := a.exec(ctx, "ALTER USER "+n.String()+a.identified(s.plugin, hash)+lock); err != nil {
+			return fmt.Errorf("take the password of %s away: %w", n, err)
 		}
-		if err := a.setHash(ctx, s, s.plugin, hash, ""); err != nil {
+		if err := a.discardSecond(ctx, s); err != nil {
 			return err
 		}
 		if ended, err = a.endSessions(ctx, n.User); err != nil {
-			return fmt.Errorf("%s is locked and its password is gone, but its sessions may go on: %w", n, err)
+			gone := "the password of " + n.String() + " is gone"
+			if lock != "" {
+				gone = n.String() + " is locked and its password is gone"
+			}
+			return fmt.Errorf("%s, but its sessions may go on: %w", gone, err)
 		}
 		return nil
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -159,7 +160,7 @@ func TestRevoke(t *testing.T) {
 		if ids, err := b.admin.sessionIDs(ctx, "app", view); err != nil || len(ids) != 1 {
 			b.Fatalf("sessions %q, %v", ids, err)
 		}
-		ended, err := b.admin.Revoke(ctx, app, nil)
+		ended, err := b.admin.Revoke(ctx, app, pair.Mark, nil)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -323,6 +324,69 @@ func TestCreate(t *testing.T) {
 		}
 		if diff := cmp.Diff(before, b.everything()); diff != "" {
 			b.Errorf("a refusal wrote (-before +after):\n%s", diff)
+		}
+	})
+}
+
+// An account that was only locked could be given back with the password that leaked: no cut leaves one.
+func TestRevokeTakesPasswordWithTheLock(t *testing.T) {
+	each(t, func(b *bench) {
+		ctx := context.Background()
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
+		want := 1
+		if !b.admin.server.mariadb {
+			b.exec("ALTER USER app IDENTIFIED BY 'Aa1-second' RETAIN CURRENT PASSWORD")
+			want = 2 // the second password goes when no one can log in by it
+		}
+		var before Stored
+		statements := b.alterations()
+		if _, err := b.admin.Revoke(ctx, Name{"app", "%"}, pair.Mark, func(ctx context.Context) error {
+			all, err := b.admin.Stored(ctx, "app")
+			before = all[0]
+			return err
+		}); err != nil {
+			b.Fatal(err)
+		}
+		if got := b.alterations() - statements; got != want {
+			b.Errorf("the revocation took %d statements, want %d", got, want)
+		}
+		after, err := b.admin.Stored(ctx, "app")
+		if err != nil || !after[0].Locked || after[0].Digest() == before.Digest() {
+			b.Errorf("after the revocation the account is %+v, %v", after, err)
+		}
+	})
+}
+
+// alterations counts the ALTER USER statements of the administrator's session.
+func (b *bench) alterations() int {
+	b.Helper()
+	rows, err := b.admin.query(context.Background(), "SHOW SESSION STATUS LIKE 'Com_alter_user'")
+	if err != nil || len(rows) != 1 {
+		b.Fatalf("count statements: %v, %v", rows, err)
+	}
+	n, err := strconv.Atoi(rows[0].text("value"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return n
+}
+
+// What another secret's rotation revoked is no standby of this one's.
+func TestRevokedForAnotherSecret(t *testing.T) {
+	each(t, func(b *bench) {
+		ctx := context.Background()
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE USER app_clone IDENTIFIED BY 'Aa1-other'")
+		if _, err := b.admin.Revoke(ctx, Name{"app_clone", "%"}, "another mark", nil); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := b.admin.Plan(ctx, pair); !refused(err, NotOurs) {
+			b.Errorf("an account that another secret's rotation revoked gives %v", err)
+		}
+		if _, err := b.admin.Revoke(ctx, Name{"app_clone", "%"}, pair.Mark, nil); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := b.admin.Plan(ctx, pair); err != nil {
+			b.Errorf("an account that this secret's rotation revoked gives %v", err)
 		}
 	})
 }

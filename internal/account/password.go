@@ -140,13 +140,21 @@ func (a *Admin) SetPassword(ctx context.Context, n, like Name, pw string, fence 
 
 // setHash replaces the password. A second one, which survives every other statement, goes first.
 func (a *Admin) setHash(ctx context.Context, s *state, plugin, hash, lock string) error {
-	if s.second {
-		if err := a.exec(ctx, "ALTER USER "+s.name.String()+" DISCARD OLD PASSWORD"); err != nil {
-			return fmt.Errorf("discard the second password of %s: %w", s.name, err)
-		}
+	if err := a.discardSecond(ctx, s); err != nil {
+		return err
 	}
 	if err := a.exec(ctx, "ALTER USER "+s.name.String()+a.identified(plugin, hash)+lock); err != nil {
 		return fmt.Errorf("set the password of %s: %w", s.name, err)
+	}
+	return nil
+}
+
+func (a *Admin) discardSecond(ctx context.Context, s *state) error {
+	if !s.second {
+		return nil
+	}
+	if err := a.exec(ctx, "ALTER USER "+s.name.String()+" DISCARD OLD PASSWORD"); err != nil {
+		return fmt.Errorf("discard the second password of %s: %w", s.name, err)
 	}
 	return nil
 }

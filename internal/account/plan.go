@@ -20,7 +20,7 @@ type Pair struct {
 	// Owned says that there is evidence that an existing standby is the other half of this pair.
 	Owned bool
 	// Mark identifies who makes the standby: a standby that this package created with the mark is known by it, and one with
-	// EarlierMark too.
+	// EarlierMark too. One that Revoke or Scramble took the password of is known by Mark.
 	Mark, EarlierMark string
 	// Password is what the secret says is the source's. It must be what the server stores, or no login is tried. Empty: any is.
 	Password string
@@ -507,9 +507,11 @@ func (plan *Plan) warn(ps *pairState, server *server) {
 	plan.warnBlocks(ps, server)
 }
 
-// revoked says that Revoke locked an account, so that its lock is no wish of somebody else's: its hash tells.
-func (a *Admin) revoked(s *state) bool {
-	return password.IsUnmatchable(s.plugin, s.hash, revokedMark(s.name))
+// revoked says that Revoke locked an account of the pair, so that its lock is no wish of somebody else's: its hash tells.
+// The mark of earlier releases names no secret, and is taken for an account only that is known to be of the pair.
+func (a *Admin) revoked(p Pair, s *state) bool {
+	return password.IsUnmatchable(s.plugin, s.hash, revokedMark(p.Mark)) ||
+		p.Owned && password.IsUnmatchable(s.plugin, s.hash, revokedMark(s.name.String()))
 }
 
-func revokedMark(n Name) string { return "revoked " + n.String() }
+func revokedMark(mark string) string { return "revoked " + mark }

@@ -173,7 +173,7 @@ func TestResume(t *testing.T) {
 		if _, err := b.admin.Sync(ctx, owned(pair)); !refused(err, StandbyLocked) {
 			b.Errorf("a locked standby gives %v", err)
 		}
-		if _, err := b.admin.Revoke(ctx, plan.Standby, nil); err != nil {
+		if _, err := b.admin.Revoke(ctx, plan.Standby, pair.Mark, nil); err != nil {
 			b.Fatal(err)
 		}
 		b.rotate(owned(pair))

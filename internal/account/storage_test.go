@@ -99,7 +99,7 @@ func TestHashesAreStoredAsTheServerAsks(t *testing.T) {
 				if _, err := b.dialer.Login(context.Background(), b.endpoint(), "app_clone", secret); err != nil {
 					b.Error(err)
 				}
-				if _, err := b.admin.Revoke(context.Background(), plan.Standby, nil); err != nil {
+				if _, err := b.admin.Revoke(context.Background(), plan.Standby, pair.Mark, nil); err != nil {
 					b.Fatal(err)
 				}
 				if got := b.stored("app_clone"); got != c.want {

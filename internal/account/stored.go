@@ -85,7 +85,7 @@ func (a *Admin) prove(ctx context.Context, p Pair, ps *pairState) (wait func() e
 		})
 		go func() { _ = login() }() // its error is that of the call below
 		// The login is waited for in any case.
-		if err := p.checkStandby(ctx, ps, fresh || ps.standby != nil && a.revoked(ps.standby)); err != nil {
+		if err := p.checkStandby(ctx, ps, fresh || ps.standby != nil && a.revoked(p, ps.standby)); err != nil {
 			_ = login()
 			return err
 		}
