@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,19 +34,39 @@ func (a *Activities) CreateAccount(ctx context.Context, in CreateUserInput) (err
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
-	if _, made, err := t.made(ctx, in); err != nil || made {
-		return err
+	_, made, exists := t.made(ctx, in)
+	if r, ok := errors.AsType[*refusal](exists); made || exists != nil && (!ok || r.reason != ErrorSecretExists) {
+		return exists
 	}
 	admin, _, err := t.adminOf(ctx, in.MasterSecretID)
 	if err != nil {
-		return err
+		return cmp.Or(exists, err)
 	}
 	defer closeInto(&err, admin)
+	if exists != nil {
+		return in.cutOff(ctx, admin, exists)
+	}
 	if err := admin.Create(ctx, in.Account, in.Account.User+cloneSuffix, in.Grants, in.mark()); err != nil {
 		return err
 	}
 	activity.GetLogger(ctx).Info("account made", "secret", in.SecretID, "account", in.Account.String())
 	return nil
+}
+
+// cutOff says more of a secret that exists where an earlier creation ended before its account got the password. Its value may
+// have been edited since, so it is not completed here.
+func (in CreateUserInput) cutOff(ctx context.Context, admin *account.Admin, exists error) error {
+	stored, err := admin.Stored(ctx, in.Account.User)
+	if err != nil {
+		return exists
+	}
+	for _, s := range stored {
+		if s.Account == in.Account && in.unused(s) == nil {
+			return refuse(ErrorSecretExists, "secret %s exists already, and %s was made for it and has not got its password: the creation was cut off;"+
+				" run `aws secretsmanager delete-secret --secret-id %[1]s --force-delete-without-recovery`, and create both again", in.SecretID, in.Account)
+		}
+	}
+	return exists
 }
 
 // StoreSecret makes the secret of the account that CreateAccount made, gives the

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
@@ -19,10 +20,12 @@ import (
 // the put and costs no call. Secrets Manager moves it from version to version.
 const rotatorLabel = "rotate-user:"
 
-// rotateUserWorkflow is the type of the workflows that rotate a secret, one for each, and idPrefix what their ids begin with.
+// rotateUserWorkflow is the type of the workflows that rotate a secret, one for each, idPrefix what their ids begin with, and
+// statusQuery what they answer.
 const (
 	rotateUserWorkflow = "RotateUserWorkflow"
 	idPrefix           = "rotate-user/"
+	statusQuery        = "status"
 )
 
 // rotator is the workflow that an activity works for.
@@ -79,15 +82,15 @@ func (t *attempt) onlyRotator(ctx context.Context, in CloneUserInput, d secret.D
 	}
 	for label, version := range d.Stages {
 		other, ok := parseRotator(label)
-		if !ok || label == me.label() || version != d.Stages[secret.Current] && version != d.Stages[secret.Pending] {
+		if !ok || label == me.label() || !lastPut(d, version) {
 			continue
 		}
 		if other.namespace == me.namespace {
-			running, err := isRunning(ctx, other.workflowID)
+			running, sure, err := rotates(ctx, other.workflowID, d)
 			if err != nil {
 				return err
 			}
-			if running {
+			if running && (sure || !in.Force) {
 				return refuse(ErrorRotatedElsewhere, "secret %s is rotated by the workflow %s already: use that one, or stop it first", d.Name, other.workflowID)
 			}
 			continue
@@ -97,6 +100,20 @@ func (t *attempt) onlyRotator(ctx context.Context, in CloneUserInput, d secret.D
 		}
 	}
 	return nil
+}
+
+// lastPut reports whether a version is the one that was staged or promoted last. An edit takes AWSCURRENT to a version without
+// the label of a rotator; then the one before it counts.
+func lastPut(d secret.Description, version string) bool {
+	if version == d.Stages[secret.Current] || version == d.Stages[secret.Pending] {
+		return true
+	}
+	for label, labelled := range d.Stages {
+		if _, ok := parseRotator(label); ok && labelled == d.Stages[secret.Current] {
+			return false
+		}
+	}
+	return version == d.Stages[secret.Previous]
 }
 
 // canonicalID is the one spelling of a secret that workflows go by: its name where that is enough to find it from here, and
@@ -118,15 +135,36 @@ func (t *attempt) canonicalID(ctx context.Context, id string, d secret.Descripti
 	return d.Name, nil
 }
 
-// isRunning asks Temporal whether a workflow of this namespace runs.
-func isRunning(ctx context.Context, workflowID string) (bool, error) {
-	answer, err := activity.GetClient(ctx).DescribeWorkflowExecution(ctx, workflowID, "")
+// answersSoon is how long a running rotation may take to say which secret it rotates.
+const answersSoon = 10 * time.Second
+
+// rotates asks Temporal whether a workflow of this namespace runs and rotates the secret: whoever may edit a secret can give it
+// the label of any workflow. One that does not answer is not surely a rotation of it.
+func rotates(ctx context.Context, workflowID string, d secret.Description) (running, sure bool, err error) {
+	temporal := activity.GetClient(ctx)
+	answer, err := temporal.DescribeWorkflowExecution(ctx, workflowID, "")
 	var missing *serviceerror.NotFound
 	if errors.As(err, &missing) {
-		return false, nil
+		return false, false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look whether the workflow %s runs: %w", workflowID, err)
+		return false, false, fmt.Errorf("look whether the workflow %s runs: %w", workflowID, err)
 	}
-	return answer.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING, nil
+	info := answer.GetWorkflowExecutionInfo()
+	if info.GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING || info.GetType().GetName() != rotateUserWorkflow {
+		return false, false, nil
+	}
+	asked, cancel := context.WithTimeout(ctx, answersSoon)
+	defer cancel()
+	var status struct {
+		SecretID string `json:"SecretId"`
+	}
+	value, err := temporal.QueryWorkflow(asked, workflowID, "", statusQuery)
+	if err == nil {
+		err = value.Get(&status)
+	}
+	if err != nil {
+		return true, false, ctx.Err() // it runs, and no worker of it answers
+	}
+	return d.Is(status.SecretID), true, nil
 }

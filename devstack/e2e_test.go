@@ -626,12 +626,37 @@ func (e *e2e) testSecondRotator(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	// One of this namespace that no longer runs is no obstacle.
-	if _, err := e.Client.UpdateSecretVersionStage(t.Context(), &secretsmanager.UpdateSecretVersionStageInput{
-		SecretId: aws.String(id), VersionStage: aws.String("rotate-user:default/my-own-id"), MoveToVersionId: &current,
-	}); err != nil {
-		t.Fatal(err)
+	// One of this namespace under another id, whose steps nobody carries out.
+	label := func(workflowID string) {
+		t.Helper()
+		if _, err := e.Client.UpdateSecretVersionStage(t.Context(), &secretsmanager.UpdateSecretVersionStageInput{
+			SecretId: aws.String(id), VersionStage: aws.String("rotate-user:default/" + workflowID), MoveToVersionId: &current,
+		}); err != nil {
+			t.Fatal(err)
+		}
 	}
+	run := func(secretID string) client.WorkflowRun {
+		t.Helper()
+		run, err := e.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "my-own-id", TaskQueue: workflows.TaskQueue},
+			"RotateUserWorkflow", workflows.RotateUserInput{SecretID: secretID, ActivityTaskQueue: "nobody"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return run
+	}
+	end := func(run client.WorkflowRun) {
+		t.Helper()
+		if err := e.temporal.TerminateWorkflow(t.Context(), run.GetID(), run.GetRunID(), "the test ends it"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	label("my-own-id")
+	second := run(*d.ARN)
+	refused(own, id, "my-own-id already")
+	end(second)
+	// One that no longer runs is no obstacle, nor one of another secret, which only an editor can have named.
+	second = run("another/secret")
+	defer end(second)
 	e.starter(t, "start", id)
 	if d, err = e.Client.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String(id)}); err != nil {
 		t.Fatal(err)

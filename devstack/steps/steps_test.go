@@ -1027,3 +1027,33 @@ func TestCreateLeavesNothingBehindWhereTheSecretMayNotBeMade(t *testing.T) {
 		}
 	})
 }
+
+// A creation that was cut off between the secret and the account's password, and is begun again by another workflow.
+func TestACreationThatWasCutOffNamesTheWayOut(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		name := account.Name{User: l.user + "_clone", Host: "%"} // a name that the lab cleans up
+		in := activities.CreateUserInput{SecretID: "new", MasterSecretID: "master", Account: name, Grants: []string{"SELECT ON *.*"}, VersionID: uuid.NewString()}
+		l.activity("CreateAccount", in)
+		if _, err := l.client.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("new"), ClientRequestToken: &in.VersionID, SecretString: aws.String("{}")}); err != nil {
+			t.Fatal(err)
+		}
+		in.VersionID = uuid.NewString()
+		_, err := l.env.ExecuteActivity("CreateAccount", in)
+		var app *temporal.ApplicationError
+		if !errors.As(err, &app) || app.Type() != activities.ErrorSecretExists || !strings.Contains(app.Message(), "--force-delete-without-recovery") {
+			t.Fatalf("CreateAccount answered %v: want the way out", err)
+		}
+		if _, err := l.client.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("new"), ForceDeleteWithoutRecovery: aws.Bool(true)}); err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []string{"CreateAccount", "StoreSecret"} {
+			if _, err := l.env.ExecuteActivity(step, in); err != nil {
+				t.Fatalf("%s: %v", step, err)
+			}
+		}
+		if _, err := l.env.ExecuteActivity("ValidateSecret", activities.ValidateSecretInput{SecretID: "new"}); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -76,6 +76,9 @@ func (v Version) Is(id string) bool {
 	return id == v.Name || id == v.ARN || len(v.ARN) > 7 && id == v.ARN[:len(v.ARN)-7]
 }
 
+// Is says whether id names the described secret; see Version.Is.
+func (d Description) Is(id string) bool { return Version{ARN: d.ARN, Name: d.Name}.Is(id) }
+
 // MovedError says that another hand than this rotation's has moved a label.
 type MovedError struct {
 	Label string
