@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -229,18 +230,16 @@ func (t *attempt) restore(ctx context.Context, admin *account.Admin, s *subject)
 	return restored, err
 }
 
-// working finds the newest version that holds a password of the pair and is the
-// current one but for that.
+// working finds the newest version that logs in as one of the pair and is the
+// current one but for the credential.
 func (t *attempt) working(ctx context.Context, admin *account.Admin, s *subject) (versionID string, err error) {
 	stored, err := admin.Stored(ctx, s.current.Username, s.accounts.Standby)
 	if err != nil {
 		return "", err
 	}
-	v, err := t.newest(ctx, s.SecretID, stored)
-	if err != nil || v.ID == "" || !s.current.SameBut(v.Credential) {
-		return "", err
-	}
-	return v.ID, nil
+	stored = slices.DeleteFunc(stored, func(s account.Stored) bool { return s.Locked })
+	v, err := t.newest(ctx, s.SecretID, stored, func(v secret.Version) bool { return s.current.SameBut(v.Credential) })
+	return v.ID, err
 }
 
 // wrongPassword reports whether the server stores another password for the

@@ -230,7 +230,7 @@ func (t *attempt) recognise(ctx context.Context, in CloneUserInput, d secret.Des
 	if !owned { // for a stranger's account an old version is no evidence
 		return false, false, nil
 	}
-	v, err := t.newest(ctx, in.SecretID, []account.Stored{stored})
+	v, err := t.newest(ctx, in.SecretID, []account.Stored{stored}, func(secret.Version) bool { return true })
 	return false, v.ID != "", err
 }
 
@@ -266,8 +266,8 @@ func holds(v secret.Version, stored ...account.Stored) bool {
 const history = 20
 
 // newest finds the newest version of a secret, with a label or without, that
-// holds the password of one of these accounts. It is empty where there is none.
-func (t *attempt) newest(ctx context.Context, id string, stored []account.Stored) (secret.Version, error) {
+// holds the password of one of these accounts and fits. It is empty where there is none.
+func (t *attempt) newest(ctx context.Context, id string, stored []account.Stored, fits func(secret.Version) bool) (secret.Version, error) {
 	ids, err := t.Secrets.History(ctx, id)
 	if err != nil {
 		return secret.Version{}, err
@@ -277,8 +277,11 @@ func (t *attempt) newest(ctx context.Context, id string, stored []account.Stored
 		if err != nil {
 			return secret.Version{}, err
 		}
-		if ok {
-			return t.version(ctx, id, versionID)
+		if !ok {
+			continue
+		}
+		if v, err := t.version(ctx, id, versionID); err != nil || fits(v) {
+			return v, err
 		}
 	}
 	return secret.Version{}, nil

@@ -968,3 +968,41 @@ func TestARefusedRotationScramblesNothing(t *testing.T) {
 		}
 	})
 }
+
+// What goes back to AWSCURRENT logs in, and says the same of everything but the credential.
+func TestARepairLooksPastVersionsThatDoNotFit(t *testing.T) {
+	good := func(l *lab) map[string]any {
+		return map[string]any{"username": l.user, "password": "Good.Passw0rd1", "masterarn": "master"}
+	}
+	for name, arrange := range map[string]func(l *lab){
+		"another dbname": func(l *lab) {
+			other := good(l)
+			other["dbname"] = "other"
+			l.put(other)
+		},
+		"a locked account": func(l *lab) {
+			l.sql("CREATE USER " + l.user + "_clone@'%' IDENTIFIED BY 'Locked-1' ACCOUNT LOCK")
+			l.put(map[string]any{"username": l.user + "_clone", "password": "Locked-1", "masterarn": "master"})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+				l := newLab(t, s)
+				l.sql("ALTER USER " + l.user + "@'%' IDENTIFIED BY 'Good.Passw0rd1'")
+				l.put(good(l))
+				arrange(l)
+				wrong := good(l)
+				wrong["password"] = "Wrong.Passw0rd1"
+				l.put(wrong)
+				if _, err := l.clone(); err == nil && !l.logsIn(secret.Current) {
+					t.Error("the rotation began, and AWSCURRENT does not log in")
+				}
+				l.mustLogIn(secret.Current, l.user)
+				out, err := l.client.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("app")})
+				if err != nil || strings.Contains(*out.SecretString, "dbname") {
+					t.Errorf("AWSCURRENT has got a dbname, or %v", err)
+				}
+			})
+		})
+	}
+}
