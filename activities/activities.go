@@ -55,6 +55,8 @@ type Rotation struct {
 	// PasswordStored is the Digest of what SetPassword has set, a generated password.
 	StandbyStored  string `json:"StandbyStored,omitempty"`
 	PasswordStored string `json:"PasswordStored,omitempty"`
+	// EndSessions says that the standby's sessions end along with its old password.
+	EndSessions bool `json:"EndSessions,omitempty"`
 	// Policy is what the server asks of a password of the standby.
 	Policy password.Policy `json:"Policy,omitzero"`
 }

@@ -14,6 +14,8 @@ import (
 type SetPasswordResult struct {
 	Account   string `json:"Account"`
 	VersionID string `json:"VersionId"`
+	// SessionsEnded are those that were older than the password, and ended where Rotation.EndSessions says so.
+	SessionsEnded int `json:"SessionsEnded,omitempty"`
 	// PasswordStored is Rotation.PasswordStored for the steps that follow.
 	PasswordStored string `json:"PasswordStored,omitempty"`
 }
@@ -54,10 +56,16 @@ func (a *Activities) SetPassword(ctx context.Context, r Rotation) (result SetPas
 		}
 		return refuse(ErrorEdited, "the password of %s was set by something else since this rotation of secret %s began, which may be about to promote it: rotate again", r.Standby, r.SecretID)
 	}
-	set, err := admin.SetPassword(ctx, r.Standby, r.Source, pending.Password, stillStaged)
+	var set account.Stored
+	var ended account.Ended
+	if r.EndSessions {
+		set, ended, err = admin.ReplacePassword(ctx, r.Standby, r.Source, pending.Password, stillStaged)
+	} else {
+		set, err = admin.SetPassword(ctx, r.Standby, r.Source, pending.Password, stillStaged)
+	}
 	if err != nil {
 		return SetPasswordResult{}, err
 	}
-	activity.GetLogger(ctx).Info("password set", "secret", r.SecretID, "version", r.VersionID, "account", r.Standby.String())
-	return SetPasswordResult{Account: r.Standby.String(), VersionID: r.VersionID, PasswordStored: set.Digest()}, nil
+	activity.GetLogger(ctx).Info("password set", "secret", r.SecretID, "version", r.VersionID, "account", r.Standby.String(), "sessionsEnded", ended.Ended)
+	return SetPasswordResult{Account: r.Standby.String(), VersionID: r.VersionID, SessionsEnded: ended.Ended, PasswordStored: set.Digest()}, nil
 }

@@ -279,12 +279,15 @@ func (v rotationView) text(w io.Writer) {
 	r := v.rotation
 	previous := r.PreviousUsername + " still logs in, as AWSPREVIOUS"
 	if r.Revoked {
-		previous = r.PreviousUsername + " is locked: AWSPREVIOUS logs in no more"
+		previous = r.PreviousUsername + " is locked: AWSPREVIOUS no longer logs in"
 	}
 	fmt.Fprintf(w, "\nRotated in %s.\n\n", took(r.StartedAt, r.EndedAt))
 	rows := []string{"Secret", v.secretID, "User", r.Username, "Version", r.VersionID}
 	if r.PreviousUsername != "" {
 		rows = append(rows, "Previous", previous)
+	}
+	if r.SessionsEnded > 0 {
+		rows = append(rows, "Sessions", fmt.Sprintf("%d ended, none left", r.SessionsEnded))
 	}
 	if !v.next.NextRotationDate.IsZero() {
 		rows = append(rows, "Next", date(v.next.NextRotationDate, v.now))

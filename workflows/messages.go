@@ -217,6 +217,9 @@ type Rotation struct {
 	InUse []string `json:"InUse,omitempty"`
 	// Revoked says that the previous account was locked after the promotion.
 	Revoked bool `json:"Revoked,omitempty"`
+	// SessionsEnded is how many sessions were ended: those of the previous account, and those of
+	// the account now in use that were older than its password.
+	SessionsEnded int `json:"SessionsEnded,omitempty"`
 	// Error and ErrorType are set when the rotation failed: the text says what to do.
 	Error     string `json:"Error,omitempty"`
 	ErrorType string `json:"ErrorType,omitempty"`

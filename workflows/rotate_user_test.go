@@ -20,6 +20,7 @@ import (
 
 	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/schedule"
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
@@ -39,6 +40,7 @@ type world struct {
 	sessions func() []string
 	changes  func() []string // that CloneUser makes, all of them drift
 	unseen   bool            // nobody may look who is logged in
+	ends     bool            // the standby's sessions end along with its password
 	host     string          // of the server, db:3306 if it is empty
 
 	promotedAlready bool // AWSCURRENT is the version of an attempt that was recorded as failed
@@ -88,6 +90,7 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 			r.Changed, r.Drift = len(r.Changes), r.Changes
 		}
 		r.InUseUnknown = w.unseen
+		r.Rotation.EndSessions = w.ends || in.RevokePrevious
 		return r, nil
 	}, activity.RegisterOptions{Name: "CloneUser"})
 	env.RegisterActivityWithOptions(func(_ context.Context, r activities.Rotation) (activities.StagePasswordResult, error) {
@@ -95,9 +98,16 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 		return activities.StagePasswordResult{VersionID: r.VersionID, ValueSHA256: "digest of " + r.VersionID}, w.step("StagePassword")
 	}, activity.RegisterOptions{Name: "StagePassword"})
 	env.RegisterActivityWithOptions(func(_ context.Context, r activities.Rotation) (activities.SetPasswordResult, error) {
-		return activities.SetPasswordResult{PasswordStored: "stored with " + r.VersionID}, w.step("SetPassword")
+		set := activities.SetPasswordResult{PasswordStored: "stored with " + r.VersionID}
+		if r.EndSessions {
+			set.SessionsEnded = 1
+		}
+		return set, w.step("SetPassword")
 	}, activity.RegisterOptions{Name: "SetPassword"})
-	for _, name := range []string{"TestPassword", "PromotePassword", "RevokePrevious"} {
+	env.RegisterActivityWithOptions(func(_ context.Context, r activities.Rotation) (activities.RevokePreviousResult, error) {
+		return activities.RevokePreviousResult{Account: r.Source.String(), SessionsEnded: 2}, w.step("RevokePrevious")
+	}, activity.RegisterOptions{Name: "RevokePrevious"})
+	for _, name := range []string{"TestPassword", "PromotePassword"} {
 		env.RegisterActivityWithOptions(func(_ context.Context, r activities.Rotation) error {
 			if err := w.step(name); err != nil {
 				return err
@@ -761,6 +771,12 @@ func TestRevokePreviousFollowsThePromotion(t *testing.T) {
 	if a.err != nil || !a.result.Revoked || w.calls[len(w.calls)-1] != "RevokePrevious" {
 		t.Fatalf("answer %+v, steps %v", a, w.calls)
 	}
+	if a.result.SessionsEnded != 3 {
+		t.Errorf("%d sessions were ended: want the 1 of the standby and the 2 of the previous account", a.result.SessionsEnded)
+	}
+	if got, want := a.result.Steps[len(a.result.Steps)-1].Text, "'app'@'%' is locked, its password is gone, 2 of its sessions were ended and none is left"; got != want {
+		t.Errorf("the revocation says %q, want %q", got, want)
+	}
 	if wait := r.env.Now().Sub(w.promoted[0]); wait < 10*time.Minute {
 		t.Errorf("revoked %s after the promotion: want the grace of 10m", wait)
 	}
@@ -786,6 +802,26 @@ func TestDrainWaitsForSessionsToEnd(t *testing.T) {
 	r := execute(t, w, start, in, nil, nil)
 	if len(w.promoted) != 0 || r.state.Rotations[0].ErrorType != workflows.ErrorStillInUse {
 		t.Errorf("recorded %+v: want a refusal after the drain", r.state.Rotations[0])
+	}
+}
+
+// A session of whoever holds a leaked credential must not keep the revocation off: the rotation ends it.
+func TestARevocationWaitsForNoSession(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.sessions = func() []string { return []string{"2 from 10.0.0.7"} }
+	in := input(func(in *workflows.RotateUserInput) {
+		in.Drain, in.RequireDrained = schedule.Duration(30*time.Minute), true
+	})
+	var a *answer
+	execute(t, w, start, in, asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
+		a = update(env, time.Hour, workflows.RotateUpdate, raw(`{"RevokePrevious":true}`))
+	})
+	if a.err != nil || !a.result.Revoked || len(w.promoted) != 1 || w.promoted[0].Sub(start) > time.Hour+time.Minute {
+		t.Errorf("answer %+v, rotations at %v", a, w.promoted)
+	}
+	if got := w.calls; len(got) != 6 {
+		t.Errorf("steps %v: want each of them once", got)
 	}
 }
 

@@ -272,7 +272,7 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 		r.current.Changes = atMost(shown, append(r.current.Changes, clone.Changes...))
 		r.current.Drift = atMost(shown, append(r.current.Drift, clone.Drift...))
 		wait := min(deadline.Sub(workflow.Now(ctx)), time.Minute)
-		if len(clone.InUse) == 0 || clone.Promoted || wait <= 0 {
+		if len(clone.InUse) == 0 || clone.Promoted || clone.Rotation.EndSessions || wait <= 0 {
 			break
 		}
 		if err := workflow.NewTimerWithOptions(ctx, wait, workflow.TimerOptions{
@@ -291,6 +291,9 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 		r.Digest = clone.Digest
 		r.Usernames = []string{rotation.Source.User, rotation.Standby.User}
 		r.remember(clone)
+	}
+	if rotation.EndSessions { // those of the standby are not waited for
+		return rotation, clone.Promoted, nil
 	}
 	if r.input.RequireDrained && len(clone.InUse) > 0 {
 		return activities.Rotation{}, false, temporal.NewNonRetryableApplicationError(
@@ -342,6 +345,7 @@ func (r *rotator) setPassword(ctx workflow.Context, rotation *activities.Rotatio
 	var set activities.SetPasswordResult
 	err := r.step(ctx, SetPassword, *rotation, &set)
 	rotation.PasswordStored, r.stored = set.PasswordStored, set.PasswordStored
+	r.current.SessionsEnded += set.SessionsEnded
 	return err
 }
 
@@ -433,10 +437,12 @@ func (r *rotator) revokePrevious(ctx workflow.Context, rotation activities.Rotat
 	if err := r.waitForGrace(ctx, rotation.Source.String()); err != nil {
 		return err
 	}
-	if err := r.step(ctx, RevokePrevious, rotation, nil); err != nil {
+	var revoked activities.RevokePreviousResult
+	if err := r.step(ctx, RevokePrevious, rotation, &revoked); err != nil {
 		return err
 	}
 	r.current.Revoked = true
+	r.current.SessionsEnded += revoked.SessionsEnded
 	return nil
 }
 

@@ -255,6 +255,14 @@ func did(name string, input, result any) string {
 		}
 	}
 	rotation, _ := input.(activities.Rotation)
+	switch result := result.(type) {
+	case *activities.SetPasswordResult:
+		if result.SessionsEnded > 0 {
+			return fmt.Sprintf("password of %s set, %d sessions that were older ended", rotation.Standby, result.SessionsEnded)
+		}
+	case *activities.RevokePreviousResult:
+		return fmt.Sprintf("%s is locked, its password is gone, %d of its sessions were ended and none is left", rotation.Source, result.SessionsEnded)
+	}
 	switch name {
 	case StagePassword:
 		return "AWSPENDING is version " + rotation.VersionID
@@ -264,8 +272,6 @@ func did(name string, input, result any) string {
 		return "version " + rotation.VersionID + " logs in as " + rotation.Standby.String()
 	case PromotePassword:
 		return "AWSCURRENT is version " + rotation.VersionID + ", user " + rotation.Standby.User
-	case RevokePrevious:
-		return rotation.Source.String() + " locked, its sessions ended"
 	}
 	return ""
 }

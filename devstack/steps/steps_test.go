@@ -382,8 +382,9 @@ func TestARefusedRotationLeavesEverythingAsItWas(t *testing.T) {
 		}, activities.ErrorMinimumOverlap, "safe from"},
 		{"somebody locked the standby", func(l *lab) {
 			l.rotate()
+			l.input.Force = false
 			l.sql("ALTER USER " + l.user + "@'%' ACCOUNT LOCK")
-		}, "StandbyLocked", "UNLOCK"},
+		}, "StandbyLocked", "rotate with Force"},
 	}
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		for _, c := range cases {

@@ -167,19 +167,17 @@ func (a *Admin) scrambleLocked(ctx context.Context, n Name, mark, lock string, f
 		if err := mayPass(ctx, fence); err != nil {
 			return err
 		}
-		// One statement: an account that is only locked could be unlocked again with the password that leaked.
-		if err := a.exec(ctx, "ALTER USER "+n.String()+a.identified(s.plugin, hash)+lock); err != nil {
-			return fmt.Errorf("take the password of %s away: %w", n, err)
-		}
-		if err := a.discardSecond(ctx, s); err != nil {
+		// One statement, and the second password before it: an account that is locked and stores a password could be
+		// unlocked by hand, because this was cut off, with the password that leaked.
+		if err := a.setHash(ctx, s, s.plugin, hash, lock); err != nil {
 			return err
 		}
 		if ended, err = a.endSessions(ctx, n.User); err != nil {
-			gone := "the password of " + n.String() + " is gone"
+			state := "the password of " + n.String() + " is gone"
 			if lock != "" {
-				gone = n.String() + " is locked and its password is gone"
+				state = n.String() + " is locked and its password is gone"
 			}
-			return fmt.Errorf("%s, but its sessions may go on: %w", gone, err)
+			return fmt.Errorf("%s, but its sessions may go on: %w", state, err)
 		}
 		return nil
 	})

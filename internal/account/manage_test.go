@@ -336,7 +336,7 @@ func TestRevokeTakesPasswordWithTheLock(t *testing.T) {
 		want := 1
 		if !b.admin.server.mariadb {
 			b.exec("ALTER USER app IDENTIFIED BY 'Aa1-second' RETAIN CURRENT PASSWORD")
-			want = 2 // the second password goes when no one can log in by it
+			want = 2 // the second password goes first
 		}
 		var before Stored
 		statements := b.alterations()

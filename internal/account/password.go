@@ -99,9 +99,24 @@ func (a *Admin) unmatchable(plugin, mark string, instead ...*state) (string, err
 // SetPassword gives the account n a new password for the authentication plugin of the account like, which may be n
 // itself, discards a second password and unlocks the account. The server gets a hash. The session that alters holds the lock
 // on both accounts; fence, which may be nil, is called right before the change with what is stored for n until then, and stops it by an error.
-func (a *Admin) SetPassword(ctx context.Context, n, like Name, pw string, fence func(context.Context, Stored) error) (set Stored, err error) {
+func (a *Admin) SetPassword(ctx context.Context, n, like Name, pw string, fence func(context.Context, Stored) error) (Stored, error) {
+	set, _, err := a.setPassword(ctx, n, like, pw, false, fence)
+	return set, err
+}
+
+// ReplacePassword is SetPassword for an account whose sessions must not outlive its password. If it is locked they end before
+// it is unlocked, and what cannot be ended stops the change.
+func (a *Admin) ReplacePassword(ctx context.Context, n, like Name, pw string, fence func(context.Context, Stored) error) (set Stored, ended Ended, err error) {
+	err = a.inForce(ctx, func() error {
+		set, ended, err = a.setPassword(ctx, n, like, pw, true, fence)
+		return err
+	})
+	return set, ended, err
+}
+
+func (a *Admin) setPassword(ctx context.Context, n, like Name, pw string, end bool, fence func(context.Context, Stored) error) (set Stored, ended Ended, err error) {
 	if err := a.checkWritable(); err != nil {
-		return Stored{}, err
+		return Stored{}, Ended{}, err
 	}
 	// A hash takes as long as the round trips before it is needed; which one is needed is known only after them.
 	likely, storage := a.usualPlugin(), a.storage()
@@ -127,34 +142,48 @@ func (a *Admin) SetPassword(ctx context.Context, n, like Name, pw string, fence 
 		} else if hashErr != nil {
 			return fmt.Errorf("password of %s: %w", n, hashErr)
 		}
-		if fence != nil {
-			if err := fence(ctx, s.stored()); err != nil {
-				return err
+		pass := func() error {
+			if fence == nil {
+				return nil
+			}
+			return fence(ctx, s.stored())
+		}
+		if err := pass(); err != nil {
+			return err
+		}
+		if end && s.locked { // no session can come after these
+			if ended, err = a.endSessions(ctx, n.User); err != nil {
+				return fmt.Errorf("%s stays locked: %w", n, err)
+			}
+			if ended.Ended > 0 { // which may have taken long
+				if err := pass(); err != nil {
+					return err
+				}
 			}
 		}
 		set = Stored{Account: n, plugin: model.plugin, hash: string(hash)}
-		return a.setHash(ctx, s, model.plugin, string(hash), " ACCOUNT UNLOCK")
+		if err := a.setHash(ctx, s, model.plugin, string(hash), " ACCOUNT UNLOCK"); err != nil || !end {
+			return err
+		}
+		more, err := a.endSessions(ctx, n.User)
+		ended.Ended, ended.Left = ended.Ended+more.Ended, more.Left
+		if err != nil {
+			return fmt.Errorf("the password of %s is set, but its sessions of before may go on: %w", n, err)
+		}
+		return nil
 	})
-	return set, err
+	return set, ended, err
 }
 
 // setHash replaces the password. A second one, which survives every other statement, goes first.
 func (a *Admin) setHash(ctx context.Context, s *state, plugin, hash, lock string) error {
-	if err := a.discardSecond(ctx, s); err != nil {
-		return err
+	if s.second {
+		if err := a.exec(ctx, "ALTER USER "+s.name.String()+" DISCARD OLD PASSWORD"); err != nil {
+			return fmt.Errorf("discard the second password of %s: %w", s.name, err)
+		}
 	}
 	if err := a.exec(ctx, "ALTER USER "+s.name.String()+a.identified(plugin, hash)+lock); err != nil {
 		return fmt.Errorf("set the password of %s: %w", s.name, err)
-	}
-	return nil
-}
-
-func (a *Admin) discardSecond(ctx context.Context, s *state) error {
-	if !s.second {
-		return nil
-	}
-	if err := a.exec(ctx, "ALTER USER "+s.name.String()+" DISCARD OLD PASSWORD"); err != nil {
-		return fmt.Errorf("discard the second password of %s: %w", s.name, err)
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ type Pair struct {
 	SourceStored string
 	// Known reports whether what the server stores for an existing standby is a password of the secret's. nil: Owned says so.
 	Known func(context.Context, Stored) (bool, error)
-	// Force takes an Owned standby whose password is not Known.
+	// Force takes an Owned standby whose password is not Known, or that is locked by hand.
 	Force bool
 	// Digest is Plan.Digest of the last rotation, empty for none. With it Change.Drift is exact; without it, what the
 	// standby has and the source has not counts as drift, and nothing else.
@@ -51,6 +51,9 @@ type Plan struct {
 	// Sessions are those logged in as the standby's user; where SessionsKnown is false the administrator may not look.
 	Sessions      []Session
 	SessionsKnown bool
+	// EndSessions says that the standby's sessions must end along with its password, by ReplacePassword: they may be those of
+	// who holds a credential that leaked.
+	EndSessions   bool
 	Warnings      []string        // what belongs to a name and cannot be copied, and what may surprise
 	Expires       time.Time       // when the password in use expires: in a plan the source's, after a rotation the standby's; zero for never
 	Digest        string          // SHA-256 of the source's properties and rights, for Pair.Digest
@@ -77,7 +80,10 @@ func (a *Admin) Plan(ctx context.Context, p Pair) (plan *Plan, err error) {
 		if err := a.warnRevoke(ctx, plan); err != nil {
 			return err
 		}
-		return a.lookAround(ctx, plan, true)
+		if err := a.lookAround(ctx, plan, true); err != nil {
+			return err
+		}
+		return a.endOld(ctx, p, source, plan)
 	})
 	if err != nil {
 		return nil, err

@@ -111,6 +111,38 @@ func (a *Admin) warnRevoke(ctx context.Context, plan *Plan) error {
 	return err
 }
 
+// endOld decides whether the standby's sessions end along with its password: those of one that was locked while it had a
+// password may be those that a revocation was for, and in the account in use nothing would end them. Once ps is checked, a
+// standby that is locked is one that was revoked, or is taken by force.
+func (a *Admin) endOld(ctx context.Context, p Pair, ps *pairState, plan *Plan) error {
+	if p.Revoke { // the rights that it takes were checked
+		plan.EndSessions = true
+		return nil
+	}
+	if ps.standby == nil || !ps.standby.locked || a.bearsMark(p, ps.standby) {
+		return nil
+	}
+	lacking, err := a.lackingToEnd(ctx, plan.powers)
+	if err != nil {
+		return err
+	}
+	sessions := 0
+	for _, s := range plan.Sessions {
+		sessions += s.Count
+	}
+	switch {
+	case lacking == nil:
+		plan.EndSessions = true
+	case sessions > 0:
+		return refuse(MissingRight, "%d sessions of %s from before it was locked go on, and would be sessions of the account in use: administrator %s lacks %s",
+			sessions, plan.Standby, a.name, strings.Join(lacking, "; "))
+	case !plan.SessionsKnown:
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("whether sessions of %s from before it was locked go on is unknown, as administrator %s lacks %s",
+			plan.Standby, a.name, strings.Join(lacking, "; ")))
+	}
+	return nil
+}
+
 // killRight is the right to end the sessions of others.
 func (a *Admin) killRight() string {
 	if a.server.mariadb {

@@ -124,9 +124,13 @@ func (p Pair) checkStandby(ctx context.Context, ps *pairState, unset bool) error
 		}
 	}
 	switch {
+	case (known || p.Owned) && p.Force:
+		return nil
 	case (known || p.Owned) && s.locked:
-		return refuse(StandbyLocked, "%s was locked by hand: ALTER USER %s ACCOUNT UNLOCK, if it may be used again", s.name, s.name)
-	case known, p.Owned && p.Force:
+		// To unlock it by hand is not advised: its password may be one that leaked, and whose revocation was cut off.
+		return refuse(StandbyLocked, "%s was locked by hand, or by a revocation that was cut off: if it may be used again, rotate with Force,"+
+			" which ends its sessions and replaces its password before it lets the account log in", s.name)
+	case known:
 		return nil
 	case p.Owned:
 		return refuse(ForeignPassword, "the password of %s is none that this secret ever had: it was set by hand, or by the rotation of another secret, and whoever uses it would be refused;"+

@@ -45,12 +45,15 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 		if done == nil {
 			done = plan
 			done.expire(ps.source, &a.server, done.Standby, time.Now(), p.Next)
-			if done.Create { // later it has been said
+			if done.Create || p.Digest == "" { // later it has been said
 				if err := a.warnRevoke(ctx, done); err != nil {
 					return nil, err
 				}
 			}
 			if err := a.lookAround(ctx, done, done.Create); err != nil {
+				return nil, err
+			}
+			if err := a.endOld(ctx, p, ps, done); err != nil {
 				return nil, err
 			}
 		} else {

@@ -1,0 +1,91 @@
+package steps
+
+import (
+	"context"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/internal/mysqld"
+	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+	"github.com/rotate-user/rotate-user/internal/secret"
+)
+
+// logIn opens a session with what a label of the secret holds, which stays open. The answer reports whether it lives.
+func (l *lab) logIn(label string) (lives func() bool) {
+	l.Helper()
+	out, err := l.client.GetSecretValue(l.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("app"), VersionStage: &label})
+	if err != nil {
+		l.Fatal(err)
+	}
+	c, err := secret.Parse([]byte(*out.SecretString))
+	if err != nil {
+		l.Fatal(err)
+	}
+	db, err := l.server.Open(c.Username, c.Password)
+	if err != nil {
+		l.Fatal(err)
+	}
+	l.Cleanup(func() { db.Close() })
+	conn, err := db.Conn(l.Context())
+	if err != nil {
+		l.Fatal(err)
+	}
+	return func() bool { return conn.PingContext(context.Background()) == nil }
+}
+
+// Which of the two credentials leaked is not known: neither of them has a session after the revocation.
+func TestNoSessionOfALeakedCredentialOutlivesARevocation(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.input.Pair = []string{l.user, l.user + "_clone"}
+		l.rotate()
+		current, previous := l.logIn(secret.Current), l.logIn(secret.Previous)
+		l.input.RevokePrevious = true
+		r, err := l.clone()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range steps[:3] {
+			if err := l.step(name, &r.Rotation); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		if previous() {
+			t.Error("before the promotion, a session of AWSPREVIOUS lives: it is one of the account that will be in use")
+		}
+		if !current() {
+			t.Error("a session of AWSCURRENT was ended before the promotion")
+		}
+		for _, name := range []string{"PromotePassword", "RevokePrevious"} {
+			if err := l.step(name, &r.Rotation); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		if current() {
+			t.Error("a session of the revoked account lives")
+		}
+		l.mustLogIn(secret.Current, l.user)
+		// The next rotation takes the revoked account into use again.
+		l.remember(r)
+		l.input.RevokePrevious = false
+		l.rotate()
+		l.mustLogIn(secret.Current, l.user+"_clone")
+	})
+}
+
+// A workflow that was reset, or ended and was started again, knows nothing of the revocation before it.
+func TestTheNextWorkflowKnowsARevokedAccount(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		r := l.rotate()
+		if err := l.step("RevokePrevious", &r); err != nil {
+			t.Fatal(err)
+		}
+		l.input = activities.CloneUserInput{SecretID: "app", Mark: "another workflow"}
+		l.rotate()
+		l.mustLogIn(secret.Current, l.user)
+	})
+}
