@@ -120,6 +120,9 @@ func (a *Activities) CloneUser(ctx context.Context, in CloneUserInput) (result C
 			return CloneUserResult{}, err
 		}
 	}
+	if err := t.notPairedOtherwise(ctx, admin, s); err != nil {
+		return CloneUserResult{}, err
+	}
 	plan, err := admin.Sync(ctx, s.accounts)
 	if wrongPassword(err) {
 		s, plan, err = t.mend(ctx, admin, in, s, err)

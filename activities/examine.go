@@ -28,6 +28,9 @@ type subject struct {
 	// takeover says that another rotation may still be about to promote what it has staged.
 	takeover bool
 	warnings []string
+	// paired is the user of AWSPREVIOUS where nothing but that version says which
+	// account is the other one of the pair, and the derived name is not its.
+	paired, previousVersionID string
 	// login is the login with the credential in use. Calls wait for its one end.
 	login func() (account.Login, error)
 	// unmoved makes sure that the secret is as it was found, but for its values.
@@ -97,6 +100,9 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput, recent func(se
 	standby, owned, err := p.standby(d.Name)
 	if err != nil {
 		return nil, err
+	}
+	if !owned && len(in.Pair) == 0 && p.Previous != "" && p.Previous != current.Username {
+		s.paired, s.previousVersionID = p.Previous, previous
 	}
 	if err := fits(current, standby); err != nil {
 		return nil, err
@@ -334,6 +340,24 @@ func (t *attempt) notOthers(ctx context.Context, in CloneUserInput, d secret.Des
 		return refuseUntil(free, ErrorOtherRotator, "another rotation of secret %s has staged version %s and may be at work: it is taken over from %s, or with Force", d.Name, pending, free.UTC().Format(time.RFC3339))
 	}
 	return nil
+}
+
+// notPairedOtherwise refuses to make a standby of the derived name where AWSPREVIOUS logs in as another user: a pair of that
+// name was made before, by a workflow that has ended or elsewhere, and its other account would be left with its last password.
+func (t *attempt) notPairedOtherwise(ctx context.Context, admin *account.Admin, s *subject) error {
+	if s.paired == "" {
+		return nil
+	}
+	stored, err := admin.Stored(ctx, s.paired)
+	if err != nil {
+		return err
+	}
+	made, err := t.holds(ctx, s.SecretID, s.previousVersionID, stored...)
+	if err != nil || !made {
+		return err
+	}
+	return refuse(ErrorUnknownPair, "AWSPREVIOUS of secret %s logs in as user %s, which seems to be the other account of the pair: start with CloneUsername %q (--clone-username) to rotate between %s and it, or with %q to leave it as it is and use that one",
+		s.current.Name, s.paired, s.paired, s.current.Username, s.accounts.Standby)
 }
 
 // limited reports whether a login was refused for a limit of the account, which

@@ -59,6 +59,9 @@ func (a *Activities) PlanRotation(ctx context.Context, in PlanRotationInput) (re
 		return PlanRotationResult{}, err
 	}
 	defer closeInto(&err, admin)
+	if err := t.notPairedOtherwise(ctx, admin, subject); err != nil {
+		return PlanRotationResult{}, err
+	}
 	plan, err := admin.Plan(ctx, subject.accounts)
 	if wrongPassword(err) {
 		err = fmt.Errorf("version %s of secret %s: %w", subject.current.ID, subject.SecretID, err)

@@ -1006,3 +1006,39 @@ func TestARepairLooksPastVersionsThatDoNotFit(t *testing.T) {
 		})
 	}
 }
+
+// The workflow that made a pair of another name has ended, and with it what it knew: no third account is made beside the two.
+func TestAPairOfAnotherNameIsAskedFor(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		unknown := l.input
+		other := l.user + "_b"
+		t.Cleanup(func() { l.sql("DROP USER " + other) })
+		l.input.CloneUsername, l.input.Force = other, true
+		for _, user := range []string{l.user, other} { // AWSPREVIOUS after the rotation
+			l.rotate()
+			l.settle()
+			known := l.input
+			known.Pair = []string{l.user, other}
+			l.input = unknown
+			before := l.snapshot()
+			_, err := l.clone()
+			var app *temporal.ApplicationError
+			if !errors.As(err, &app) || app.Type() != activities.ErrorUnknownPair || !app.NonRetryable() || !strings.Contains(app.Message(), "CloneUsername \""+user+"\"") {
+				t.Errorf("CloneUser answered %v: want that it asks whether %s is the other account", err, user)
+			}
+			if _, err := l.env.ExecuteActivity("PlanRotation", activities.PlanRotationInput{CloneUserInput: l.input}); err == nil {
+				t.Error("a plan promises what the rotation refuses")
+			}
+			if diff := cmp.Diff(before, l.snapshot()); diff != "" {
+				t.Errorf("the refused rotation changed something:\n%s", diff)
+			}
+			l.input = known
+		}
+		l.input = unknown
+		l.input.CloneUsername = l.user + "_clone"
+		if r, err := l.clone(); err != nil || !r.Created {
+			t.Errorf("with the derived name CloneUser answered %+v, %v: want a new account", r, err)
+		}
+	})
+}
