@@ -376,6 +376,8 @@ func TestCommands(t *testing.T) {
 	page := func(token string, all ...*workflow.WorkflowExecutionInfo) *workflowservice.ListWorkflowExecutionsResponse {
 		return &workflowservice.ListWorkflowExecutionsResponse{Executions: all, NextPageToken: []byte(token)}
 	}
+	expires := status(workflows.Scheduled)
+	expires.PasswordExpires = now.Add(60 * 24 * time.Hour)
 	known := func(s workflows.Status) map[string]workflows.Status {
 		return map[string]workflows.Status{"shop/app": s}
 	}
@@ -460,6 +462,7 @@ func TestCommands(t *testing.T) {
 			statuses: known(status(workflows.Scheduled)),
 		}},
 		{"status", "status --secret-id shop/app", fake{statuses: known(status(workflows.Scheduled, rotation(), revoked))}},
+		{"status-expires", "status --secret-id shop/app", fake{statuses: known(expires)}},
 		{"status-json", "status --secret-id shop/app -o json", fake{statuses: known(status(workflows.Scheduled))}},
 		{"status-failed", "status --secret-id shop/app", fake{statuses: known(status(workflows.Failed, failedRotation(), rotation()))}},
 		{"status-rotating", "status --secret-id shop/app", fake{statuses: known(current)}},

@@ -224,6 +224,7 @@ func (v statusView) text(w io.Writer) {
 		"Other user", s.StandbyUsername,
 		"Last rotated", date(s.LastRotatedDate, v.now),
 		"Next rotation", next,
+		"Password expires", date(s.PasswordExpires, v.now),
 	)
 	if s.Current != nil {
 		title := "Rotating since"

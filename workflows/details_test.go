@@ -5,9 +5,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
-	"go.temporal.io/api/sdk/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
@@ -32,22 +32,14 @@ func TestDetailsShowNamesAsCode(t *testing.T) {
 		}
 		return nil
 	}
-	details := func(env *testsuite.TestWorkflowEnvironment) string {
-		v, err := env.QueryWorkflow("__temporal_workflow_metadata")
-		var metadata sdk.WorkflowMetadata
-		if err != nil || v.Get(&metadata) != nil {
-			t.Fatalf("metadata: %v", err)
-		}
-		return metadata.CurrentDetails
-	}
 	var during, after string
 	r := execute(t, w, start, raw(`{"SecretId":"s"}`), nil, func(env *testsuite.TestWorkflowEnvironment) {
 		env.RegisterActivityWithOptions(func(context.Context, activities.Rotation) error {
-			during = details(env)
+			during = details(t, env)
 			return w.step("SetPassword")
 		}, activity.RegisterOptions{Name: "SetPassword", DisableAlreadyRegisteredCheck: true})
 	})
-	after = details(r.env)
+	after = details(t, r.env)
 
 	for when, text := range map[string]string{"during": during, "after": after} {
 		if strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsGraphic(r) }) || strings.Contains(text, "\n#") {
@@ -65,5 +57,28 @@ func TestDetailsShowNamesAsCode(t *testing.T) {
 	}
 	if got := r.state.Rotations[0].Error; strings.ContainsAny(got, "\n\x1b\u202e") {
 		t.Errorf("the error is kept as it came: %q", got)
+	}
+}
+
+// A password that the server will refuse one day: the date is kept from one run to the next, until another password is promoted.
+func TestTheExpiryOfAPasswordIsShown(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.expires = start.Add(90 * 24 * time.Hour)
+	r := execute(t, w, start, raw(`{"SecretId":"s"}`), nil, nil)
+	if !r.state.PasswordExpires.Equal(w.expires) {
+		t.Errorf("the state says %s: want %s", r.state.PasswordExpires, w.expires)
+	}
+	if text := details(t, r.env); !strings.Contains(text, "expires by the server's rules: 2026-05-01") {
+		t.Errorf("the UI shows %q: want the date", text)
+	}
+	w.fail = func(string, int) error { return temporal.NewNonRetryableApplicationError("no", "Locked", nil) }
+	failed := execute(t, w, r.state.NextRotationDate, r.input, r.state, nil)
+	if !failed.state.PasswordExpires.Equal(r.state.PasswordExpires) {
+		t.Errorf("after a rotation that failed the state says %s", failed.state.PasswordExpires)
+	}
+	w.fail, w.expires = nil, time.Time{}
+	if again := execute(t, w, failed.state.NextRotationDate, failed.input, failed.state, nil); !again.state.PasswordExpires.IsZero() {
+		t.Errorf("a password that never expires is said to at %s", again.state.PasswordExpires)
 	}
 }

@@ -144,6 +144,9 @@ type Status struct {
 	// pair. Both are empty before the first rotation has looked.
 	Username        string `json:"Username,omitempty"`
 	StandbyUsername string `json:"StandbyUsername,omitempty"`
+	// PasswordExpires is when the server will refuse AWSCURRENT by its own rules, as
+	// of the last rotation; zero for never.
+	PasswordExpires time.Time `json:"PasswordExpires,omitzero"`
 	// Digest stands for the rights that both had after the last rotation.
 	Digest string `json:"Digest,omitempty"`
 	// Stopping says that the workflow ends after the rotation under way, unless it is resumed.

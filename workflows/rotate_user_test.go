@@ -42,6 +42,7 @@ type world struct {
 	unseen   bool            // nobody may look who is logged in
 	ends     bool            // the standby's sessions end along with its password
 	host     string          // of the server, db:3306 if it is empty
+	expires  time.Time       // when the server will refuse the new password
 
 	promotedAlready bool // AWSCURRENT is the version of an attempt that was recorded as failed
 	rotation        int
@@ -89,7 +90,7 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 			r.Changes = w.changes()
 			r.Changed, r.Drift = len(r.Changes), r.Changes
 		}
-		r.InUseUnknown = w.unseen
+		r.InUseUnknown, r.PasswordExpires = w.unseen, w.expires
 		r.Rotation.EndSessions = w.ends || in.RevokePrevious
 		return r, nil
 	}, activity.RegisterOptions{Name: "CloneUser"})

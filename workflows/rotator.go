@@ -57,6 +57,9 @@ type State struct {
 	// Digest stands for the rights that both accounts had after the last
 	// rotation, so that the next can tell which of them was changed.
 	Digest string `json:"Digest,omitempty"`
+	// PasswordExpires is when the server will refuse AWSCURRENT by its own rules, as of the
+	// last rotation; zero for never.
+	PasswordExpires time.Time `json:"PasswordExpires,omitzero"`
 	// EarlierVersionID is the version of the attempt that failed last, EarlierSHA256
 	// the digest of its value.
 	EarlierVersionID string `json:"EarlierVersionId,omitempty"`
@@ -106,6 +109,7 @@ type rotator struct {
 	refused error     // why this workflow has no place beside another one
 	staged  string    // the digest of the value that this run's rotation has staged
 	stored  string    // the digest of what it has set for the standby
+	expires time.Time // when the server will refuse that; zero for never
 }
 
 func (w Workflows) begin(ctx workflow.Context, input RotateUserInput, carried *State) (*rotator, error) {
@@ -287,6 +291,7 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 	r.current.Username = rotation.Standby.User
 	r.current.PreviousUsername = rotation.Source.User
 	r.current.Warnings, r.current.InUse = clone.Warnings, clone.InUse
+	r.expires = clone.PasswordExpires
 	if !clone.Promoted {
 		r.Digest = clone.Digest
 		r.Usernames = []string{rotation.Source.User, rotation.Standby.User}
@@ -474,7 +479,7 @@ func (r *rotator) record(ctx workflow.Context, err error) {
 	end.EndedAt = now
 	promoted := slices.ContainsFunc(end.Steps, func(s Step) bool { return s.Name == PromotePassword && !s.EndedAt.IsZero() })
 	if promoted {
-		r.LastRotatedDate, r.PromotedVersionID = now, end.VersionID
+		r.LastRotatedDate, r.PromotedVersionID, r.PasswordExpires = now, end.VersionID, r.expires
 		if r.Stored != nil && r.stored != "" {
 			r.Stored[end.Username] = r.stored
 		}

@@ -49,6 +49,7 @@ func (r *rotator) status() Status {
 		RotationRules:   r.input.rules(),
 		LastRotatedDate: r.LastRotatedDate,
 		DatabaseHost:    r.DatabaseHost,
+		PasswordExpires: r.PasswordExpires,
 		Input:           r.input.complete(),
 		Digest:          r.Digest,
 		Stopping:        r.stopped && r.current != nil,
@@ -144,6 +145,9 @@ func (r *rotator) describe(ctx workflow.Context) {
 	}
 	if !s.LastRotatedDate.IsZero() {
 		say("last rotated: %s", clock(s.LastRotatedDate))
+	}
+	if !s.PasswordExpires.IsZero() {
+		say("the password in use expires by the server's rules: %s", clock(s.PasswordExpires))
 	}
 	switch {
 	case s.Current != nil:
