@@ -19,7 +19,9 @@ type Deletion struct {
 	SecretID string `json:"SecretId"`
 	// SecretARN tells the secret from a later one of its name. Deletions that an
 	// earlier release began have none.
-	SecretARN      string `json:"SecretARN,omitempty"`
+	SecretARN string `json:"SecretARN,omitempty"`
+	// RotatedAs is how the workflow that rotates the secret spells it, if that is not SecretID.
+	RotatedAs      string `json:"RotatedAs,omitempty"`
 	MasterSecretID string `json:"MasterSecretId"`
 	Server         string `json:"Server"`
 	// Accounts are those that the secret has evidence for: the account in use,
@@ -30,11 +32,15 @@ type Deletion struct {
 	// administrator sees them. Their accounts stay locked, unless Force drops them.
 	Definers []string `json:"Definers,omitempty"`
 	Force    bool     `json:"Force,omitempty"`
-	// CurrentVersionID is AWSCURRENT as it was found, and Users are the names of the
-	// pair, of which one may have no account. Deletions that an earlier release
-	// began have neither.
+	// CurrentVersionID and PendingVersionID are AWSCURRENT and AWSPENDING as they were
+	// found, and Users are the names of the pair, of which one may have no account.
+	// Deletions that an earlier release began have none of them.
 	CurrentVersionID string   `json:"CurrentVersionId,omitempty"`
+	PendingVersionID string   `json:"PendingVersionId,omitempty"`
 	Users            []string `json:"Users,omitempty"`
+	// Others are accounts of these names that nothing shows to be the secret's. They
+	// are left alone.
+	Others []account.Name `json:"Others,omitempty"`
 	// Locked says that the accounts have been locked for this deletion.
 	Locked bool `json:"Locked,omitempty"`
 }
@@ -55,7 +61,7 @@ func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (resul
 		return Deletion{}, err
 	}
 	if !d.DeletedDate.IsZero() {
-		return Deletion{}, refuse(ErrorDeleted, "secret %s is scheduled for deletion on %s already", d.Name, d.DeletedDate.UTC().Format(time.RFC3339))
+		return Deletion{}, refuse(ErrorDeleted, "secret %s is scheduled for deletion on %s already: to have its accounts dropped with it, run `aws secretsmanager restore-secret --secret-id %[1]s`, and delete it again", d.Name, d.DeletedDate.UTC().Format(time.RFC3339))
 	}
 	if err := writable(d); err != nil {
 		return Deletion{}, err
@@ -75,18 +81,19 @@ func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (resul
 	if err != nil {
 		return Deletion{}, err
 	}
-	result = Deletion{SecretID: in.SecretID, SecretARN: d.ARN, MasterSecretID: master.ARN, Server: master.Address(), Accounts: []account.Name{login.Account}, CurrentVersionID: current.ID}
+	result = Deletion{SecretID: in.SecretID, SecretARN: d.ARN, MasterSecretID: master.ARN, Server: master.Address(), Accounts: []account.Name{login.Account},
+		CurrentVersionID: current.ID, PendingVersionID: d.Stages[secret.Pending]}
 	p := pair{Current: current.Username, CloneUsername: in.CloneUsername, Known: in.Pair}
 	if previous := d.Stages[secret.Previous]; previous != "" {
 		if p.Previous, err = t.user(ctx, in.SecretID, previous); err != nil {
 			return Deletion{}, err
 		}
 	}
-	other, owned, err := p.standby(d.Name)
+	other, named, err := p.standby(d.Name)
 	if err != nil {
 		return Deletion{}, err
 	}
-	if !owned && p.Previous != "" && p.Previous != p.Current {
+	if !named && p.Previous != "" && p.Previous != p.Current {
 		return Deletion{}, refuse(ErrorUnknownPair, "AWSPREVIOUS of secret %s is for user %s: give it as CloneUsername if it goes with the secret, or take the label off", d.Name, p.Previous)
 	}
 	result.Users = []string{p.Current, other}
@@ -95,13 +102,27 @@ func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (resul
 		return Deletion{}, err
 	}
 	defer closeInto(&err, admin)
-	if owned {
-		names, err := admin.Exists(ctx, other)
+	if id, err := t.canonicalID(ctx, in.SecretID, d); err != nil {
+		return Deletion{}, err
+	} else if id != in.SecretID {
+		result.RotatedAs = id
+	}
+	stored, err := admin.Stored(ctx, other)
+	if err != nil {
+		return Deletion{}, err
+	}
+	for _, s := range stored {
+		if s.Account.Host != login.Account.Host {
+			continue
+		}
+		ours, err := t.ofPair(ctx, in, d, p, s)
 		if err != nil {
 			return Deletion{}, err
 		}
-		if standby := (account.Name{User: other, Host: login.Account.Host}); slices.Contains(names, standby) {
-			result.Accounts = append(result.Accounts, standby)
+		if ours {
+			result.Accounts = append(result.Accounts, s.Account)
+		} else {
+			result.Others = append(result.Others, s.Account)
 		}
 	}
 	for _, name := range result.Accounts { // what is refused later finds the secret scheduled for deletion already
@@ -115,6 +136,23 @@ func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (resul
 	}
 	result.Definers = lines(definers)
 	return result, nil
+}
+
+// ofPair reports whether there is evidence that an account is the other one of the
+// pair: the same that a rotation goes by. One that may be is refused.
+func (t *attempt) ofPair(ctx context.Context, in CloneUserInput, d secret.Description, p pair, other account.Stored) (bool, error) {
+	if p.ownedByWorkflow(other.Account.User) || other.Unset(pairMark(d.ARN)) {
+		return true, nil
+	}
+	labelled, known, err := t.recognise(ctx, in, d, other, true)
+	if err != nil || known && labelled {
+		return err == nil, err
+	}
+	if known || p.Previous == other.Account.User {
+		return false, refuse(ErrorUnknownPair, "secret %s has or had a version for %s, which alone does not show that this account goes with the secret: give CloneUsername %q if it does;"+
+			" if it does not, change its password and take AWSPREVIOUS off the version that names it", d.Name, other.Account, other.Account.User)
+	}
+	return false, nil
 }
 
 // DeleteSecret schedules the secret for deletion and answers when it will be
@@ -164,11 +202,12 @@ func (t *attempt) asFound(ctx context.Context, admin *account.Admin, in Deletion
 		return err
 	}
 	for _, s := range stored {
-		if !slices.Contains(in.Accounts, s.Account) && s.Account.Host == in.Accounts[0].Host {
+		if !slices.Contains(slices.Concat(in.Accounts, in.Others), s.Account) && s.Account.Host == in.Accounts[0].Host {
 			return refuse(ErrorEdited, "account %s was made after the accounts of secret %s were found: delete it again", s.Account, in.SecretID)
 		}
 	}
-	if pending := d.Stages[secret.Pending]; d.Stages[secret.Current] != in.CurrentVersionID || pending != "" && pending != in.CurrentVersionID {
+	pending := d.Stages[secret.Pending]
+	if d.Stages[secret.Current] != in.CurrentVersionID || !slices.Contains([]string{"", in.CurrentVersionID, in.PendingVersionID}, pending) {
 		return refuse(ErrorEdited, "secret %s was rotated or edited after its accounts were found: delete it again", in.SecretID)
 	}
 	return nil

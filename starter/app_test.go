@@ -535,6 +535,11 @@ func TestCommands(t *testing.T) {
 			Deletion: activities.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}},
 				Definers: []string{"view shop.v of 'app'@'%'"}},
 		}}},
+		{"delete-others", "delete --secret-id shop/app", fake{deletion: workflows.DeletionState{
+			DeletionDate: now.AddDate(0, 0, 30),
+			Deletion: activities.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}},
+				Others: []account.Name{{User: "app_clone", Host: "%"}}},
+		}}},
 		{"delete-failed", "delete --secret-id shop/app", fake{results: map[string]any{"DeleteUserWorkflow": refusal("SecretsManager", "no such secret")}}},
 		{"delete-not-locked", "delete --secret-id shop/app", fake{deletion: workflows.DeletionState{Error: "db:3306 does not answer"}}},
 		{"delete-again", "delete --secret-id shop/app", fake{running: true}},

@@ -96,6 +96,9 @@ func (v deletionView) text(w io.Writer) {
 	for _, n := range v.state.Deletion.Accounts {
 		fmt.Fprintf(w, "  %s on %s is locked\n", plaintext.Line(n.String()), v.state.Deletion.Server)
 	}
+	for _, n := range v.state.Deletion.Others {
+		fmt.Fprintf(w, "  %s is left alone: nothing shows that it goes with the secret\n", plaintext.Line(n.String()))
+	}
 	if definers := v.state.Deletion.Definers; len(definers) > 0 {
 		if v.state.Deletion.Force {
 			fmt.Fprint(w, "\nThese break when their definer is dropped:\n")

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 )
 
@@ -139,6 +141,9 @@ func (s *DeletionState) describe(ctx workflow.Context, fate activities.SecretFat
 		}
 		text += fmt.Sprintf("\n\n%s: %s", verb, plaintext.Code(strings.Join(s.Deletion.Definers, ", ")))
 	}
+	if len(s.Deletion.Others) > 0 {
+		text += fmt.Sprintf("\n\nLeft alone, as nothing shows that they go with the secret: %s", plaintext.Code(strings.Join(spell(s.Deletion.Others), ", ")))
+	}
 	if s.Error != "" {
 		text += fmt.Sprintf("\n\n**failed**, and tried again every five minutes: %s", plaintext.Code(s.Error))
 	}
@@ -192,14 +197,16 @@ func tell(ctx workflow.Context, secretID, message string, d activities.Deletion)
 	if d.SecretARN != "" { // one that an earlier release began has paused the rotation as a person does
 		sender = Sender{Deletion: true, SentAt: workflow.Now(ctx)}
 	}
-	if err := workflow.SignalExternalWorkflow(ctx, RotateUserWorkflowID(secretID), "", message, sender).Get(ctx, nil); err != nil {
+	if err := workflow.SignalExternalWorkflow(ctx, RotateUserWorkflowID(cmp.Or(d.RotatedAs, secretID)), "", message, sender).Get(ctx, nil); err != nil {
 		workflow.GetLogger(ctx).Info("no rotation to tell", "secret", secretID, "signal", message)
 	}
 }
 
-func names(d activities.Deletion) []string {
+func names(d activities.Deletion) []string { return spell(d.Accounts) }
+
+func spell(accounts []account.Name) []string {
 	var all []string
-	for _, n := range d.Accounts {
+	for _, n := range accounts {
 		all = append(all, n.String())
 	}
 	return all

@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -228,22 +229,24 @@ func TestADeletionHoldsTheRotationAsADeletion(t *testing.T) {
 	denied := temporal.NewNonRetryableApplicationError("denied", "AccessDenied", nil)
 	for _, c := range []struct {
 		name     string
-		arn      string
+		found    activities.Deletion
 		deletion error
 		fate     activities.SecretFate
 		want     []string
 	}{
-		{"restored", "arn", nil, activities.SecretRestored, []string{"pause of a deletion", "resume of a deletion"}},
-		{"gone", "arn", nil, activities.SecretGone, []string{"pause of a deletion", "stop of a deletion"}},
-		{"failed", "arn", denied, "", []string{"pause of a deletion", "resume of a deletion"}},
+		{"restored", activities.Deletion{SecretARN: "arn"}, nil, activities.SecretRestored, []string{"pause of a deletion", "resume of a deletion"}},
+		{"gone", activities.Deletion{SecretARN: "arn"}, nil, activities.SecretGone, []string{"pause of a deletion", "stop of a deletion"}},
+		{"failed", activities.Deletion{SecretARN: "arn"}, denied, "", []string{"pause of a deletion", "resume of a deletion"}},
 		// Its pause was a person's to the rotation, and so must be its resume.
-		{"begun by an earlier release", "", nil, activities.SecretRestored, []string{"pause", "resume"}},
+		{"begun by an earlier release", activities.Deletion{}, nil, activities.SecretRestored, []string{"pause", "resume"}},
+		{"spelled otherwise", activities.Deletion{SecretARN: "arn", RotatedAs: "name"}, nil, activities.SecretGone, []string{"pause of a deletion", "stop of a deletion"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			env := environment()
 			env.RegisterActivityWithOptions(func(context.Context, activities.CloneUserInput) (activities.Deletion, error) {
-				return activities.Deletion{SecretID: "s", SecretARN: c.arn}, nil
+				c.found.SecretID = "s"
+				return c.found, nil
 			}, activity.RegisterOptions{Name: "FindAccounts"})
 			env.RegisterActivityWithOptions(func(context.Context, activities.Deletion) (time.Time, error) {
 				return start.AddDate(0, 0, 7), c.deletion
@@ -255,7 +258,7 @@ func TestADeletionHoldsTheRotationAsADeletion(t *testing.T) {
 				env.RegisterActivityWithOptions(func(context.Context, activities.Deletion) error { return nil }, activity.RegisterOptions{Name: name})
 			}
 			var sent []string
-			env.OnSignalExternalWorkflow(mock.Anything, "rotate-user/s", mock.Anything, mock.Anything, mock.Anything).Return(
+			env.OnSignalExternalWorkflow(mock.Anything, "rotate-user/"+cmp.Or(c.found.RotatedAs, "s"), mock.Anything, mock.Anything, mock.Anything).Return(
 				func(_, _, _, signal string, arg any) error {
 					if sender, ok := arg.(workflows.Sender); ok && sender.Deletion {
 						signal += " of a deletion"

@@ -55,7 +55,19 @@ type lab struct {
 
 func newLab(t *testing.T, s *mysqld.Server) *lab {
 	t.Helper()
-	sm, err := endpoint.New(endpoint.Options{Region: "eu-west-1", AccountID: "123456789012", Lag: *lag})
+	return newLabOf(t, s, endpoint.Options{Lag: *lag})
+}
+
+// newOldLab is a lab in which everything was written an hour ago.
+func newOldLab(t *testing.T, s *mysqld.Server) *lab {
+	t.Helper()
+	return newLabOf(t, s, endpoint.Options{Lag: *lag, Now: func() time.Time { return time.Now().Add(-time.Hour) }})
+}
+
+func newLabOf(t *testing.T, s *mysqld.Server, o endpoint.Options) *lab {
+	t.Helper()
+	o.Region, o.AccountID = "eu-west-1", "123456789012"
+	sm, err := endpoint.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,6 +33,9 @@ func (s Stored) Matches(pw string) (bool, error) {
 // Bears reports whether there is no password, but the mark with which this package created the account.
 func (s Stored) Bears(mark string) bool { return password.IsUnmatchable(s.plugin, s.hash, mark) }
 
+// Unset reports whether there is no password, but the mark with which this package created or revoked the account.
+func (s Stored) Unset(mark string) bool { return s.Bears(mark) || s.Bears(revokedMark(mark)) }
+
 // Digest stands for what is stored. It changes whenever a password is set that has a salt, to the same one too. Without a salt,
 // as in mysql_native_password, guesses can be tried on it: it is for passwords that cannot be guessed.
 func (s Stored) Digest() string {

@@ -484,7 +484,9 @@ func (s *Store) Delete(ctx context.Context, id string, days int) (time.Time, err
 		_, err = s.DescribeUntil(ctx, id, func(d Description) bool { return !d.DeletedDate.IsZero() })
 		return aws.ToTime(out.DeletionDate), err
 	}
-	if d, describeErr := s.Describe(ctx, id); describeErr == nil && !d.DeletedDate.IsZero() {
+	// An earlier try may have scheduled it, and its answer have been lost.
+	d, describeErr := s.DescribeUntil(ctx, id, func(d Description) bool { return !disputed(err) || !d.DeletedDate.IsZero() })
+	if describeErr == nil && !d.DeletedDate.IsZero() {
 		return d.DeletedDate, nil
 	}
 	return time.Time{}, fmt.Errorf("delete secret %s: %w", id, err)
