@@ -113,6 +113,10 @@ func TestAMasterSecretThatIsNotListedIsNotUsed(t *testing.T) {
 				_, err := a.PlanRotation(ctx, PlanRotationInput{CloneUserInput: CloneUserInput{SecretID: "app", MasterSecretID: master}})
 				return err
 			},
+			"RecoverSecret": func(ctx context.Context) error {
+				_, err := a.RecoverSecret(ctx, CloneUserInput{SecretID: "app", MasterSecretID: master})
+				return err
+			},
 			"SetPassword":     func(ctx context.Context) error { _, err := a.SetPassword(ctx, r); return err },
 			"PromotePassword": func(ctx context.Context) error { _, err := a.PromotePassword(ctx, r); return err },
 			"RevokePrevious":  func(ctx context.Context) error { _, err := a.RevokePrevious(ctx, r); return err },

@@ -67,7 +67,7 @@ func (a *Activities) PlanRotation(ctx context.Context, in PlanRotationInput) (re
 		err = fmt.Errorf("version %s of secret %s: %w", subject.current.ID, subject.SecretID, err)
 		works, lookErr := t.working(ctx, admin, subject)
 		if lookErr == nil && works != "" {
-			err = fmt.Errorf("%w; version %s logs in, and the next rotation moves AWSCURRENT to it", err, works)
+			err = fmt.Errorf("%w; version %s logs in, and `starter recover` or the next rotation moves AWSCURRENT to it", err, works)
 		}
 	}
 	if err != nil {

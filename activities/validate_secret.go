@@ -31,12 +31,16 @@ func (a *Activities) ValidateSecret(ctx context.Context, in ValidateSecretInput)
 	if err != nil {
 		return ValidateSecretResult{}, err
 	}
-	login, err := t.login(ctx, current)
+	return t.validate(ctx, current)
+}
+
+func (t *attempt) validate(ctx context.Context, v secret.Version) (ValidateSecretResult, error) {
+	login, err := t.login(ctx, v)
 	if err != nil {
 		return ValidateSecretResult{}, err
 	}
 	return ValidateSecretResult{
-		VersionID: current.ID, Username: current.Username, Account: login.Account.String(),
-		Server: current.Address(), ServerVersion: login.Version, TLS: login.TLS,
+		VersionID: v.ID, Username: v.Username, Account: login.Account.String(),
+		Server: v.Address(), ServerVersion: login.Version, TLS: login.TLS,
 	}, nil
 }

@@ -128,7 +128,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage. plan has one more.`,
 	root.PersistentFlags().VarP(&a.output, "output", "o", "how to print results")
 	cobra.EnableCommandSorting = false
 	root.AddCommand(
-		a.createCommand(), a.validateCommand(), a.planCommand(), a.startCommand(), a.rotateCommand(), a.statusCommand(), a.listCommand(),
+		a.createCommand(), a.validateCommand(), a.recoverCommand(), a.planCommand(), a.startCommand(), a.rotateCommand(), a.statusCommand(), a.listCommand(),
 		a.pauseCommand(), a.resumeCommand(), a.rescheduleCommand(), a.stopCommand(), a.deleteCommand(),
 	)
 	return root

@@ -118,7 +118,7 @@ func (f *fake) Close() {}
 
 func (f *fake) ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, name any, args ...any) (client.WorkflowRun, error) {
 	id := o.ID
-	if prefix, _, ok := strings.Cut(id, "/"); ok && (prefix == "plan-rotation" || prefix == "validate-secret") {
+	if prefix, _, ok := strings.Cut(id, "/"); ok && (prefix == "plan-rotation" || prefix == "validate-secret" || prefix == "recover-secret") {
 		id = id[:strings.LastIndex(id, "/")] + "/UUID"
 	}
 	f.note("execute %s %s on %s %s", name, id, o.TaskQueue, text(args))
@@ -393,6 +393,10 @@ func TestCommands(t *testing.T) {
 			fake{results: map[string]any{"CreateUserWorkflow": refusal("NotOurs", "'app'@'%' exists: choose another name")}}},
 		{"validate", "validate --secret-id shop/app --task-queue other", fake{results: map[string]any{"ValidateSecretWorkflow": credential()}}},
 		{"validate-json", "validate --secret-id shop/app -o json", fake{results: map[string]any{"ValidateSecretWorkflow": credential()}}},
+		{"recover", "recover shop/app --clone-username app2", fake{results: map[string]any{"RecoverSecretWorkflow": activities.RecoverSecretResult{
+			ValidateSecretResult: credential(), RefusedVersionID: "e18a4b4f-2f1a-4b0e-8a9d-3c3b0c0a1a11"}}, statuses: known(status(workflows.Scheduled))}},
+		{"recover-nothing", "recover --secret-id shop/app", fake{results: map[string]any{"RecoverSecretWorkflow": activities.RecoverSecretResult{ValidateSecretResult: credential()}}}},
+		{"recover-json", "recover --secret-id shop/app -o json", fake{results: map[string]any{"RecoverSecretWorkflow": activities.RecoverSecretResult{ValidateSecretResult: credential()}}}},
 		{"plan-clean", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": plan}}},
 		{"plan-change", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": changes}, statuses: known(status(workflows.Scheduled))}},
 		{"plan-create", "plan --secret-id shop/app --master-secret-id m", fake{results: map[string]any{"PlanRotationWorkflow": create}}},

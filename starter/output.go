@@ -136,6 +136,23 @@ func (v credentialView) text(w io.Writer) {
 	)
 }
 
+// recoveryView is a credential that logs in again, or still.
+type recoveryView struct {
+	credentialView
+
+	recovered activities.RecoverSecretResult
+}
+
+func (v recoveryView) value() any { return v.recovered }
+func (v recoveryView) text(w io.Writer) {
+	refused := v.recovered.RefusedVersionID
+	v.title = "Nothing to recover: AWSCURRENT logs in"
+	if refused != "" {
+		v.title = "Recovered: AWSCURRENT logs in again; it was version " + refused + ", which the server refuses"
+	}
+	v.credentialView.text(w)
+}
+
 // planView is what the next rotation would do.
 type planView struct {
 	secretID string

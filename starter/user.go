@@ -76,23 +76,13 @@ account would be made; 1 the rotation would be refused, or the plan failed; 2 wr
 		Example: `  starter plan --secret-id MyTestDatabaseUserSecret`,
 	}
 	secretFlag(cmd, &f.input.SecretID)
-	flags := cmd.Flags()
-	flags.StringVar(&f.input.MasterSecretID, "master-secret-id", "", "name or ARN of the administrator's secret (default that of the running rotation, or \"masterarn\")")
-	flags.StringVar(&f.input.CloneUsername, "clone-username", "", "the other account of the pair (default <user>_clone)")
-	flags.BoolVar(&all, "all", false, "show every change, also of an account with thousands of grants")
+	pairFlags(cmd, &f.input)
+	cmd.Flags().BoolVar(&all, "all", false, "show every change, also of an account with thousands of grants")
 	activityQueueFlag(cmd, &f.input.ActivityTaskQueue)
 	return a.does(cmd, func() error { return f.input.Validate() }, func(ctx context.Context) error {
-		input := f.input
-		var known *workflows.State
-		status, err := a.known(ctx, input.SecretID)
+		input, known, err := a.asKnown(ctx, f.input)
 		if err != nil {
 			return err
-		}
-		if status.SecretID != "" {
-			input.MasterSecretID = cmp.Or(input.MasterSecretID, status.MasterSecretID)
-			if status.Username != "" {
-				known = &workflows.State{Usernames: []string{status.Username, status.StandbyUsername}, Digest: status.Digest}
-			}
 		}
 		plan, err := a.plan(ctx, input, known, 1)
 		if err != nil {
@@ -118,6 +108,53 @@ account would be made; 1 the rotation would be refused, or the plan failed; 2 wr
 		}
 		return nil
 	})
+}
+
+func (a *app) recoverCommand() *cobra.Command {
+	var input workflows.RotateUserInput
+	cmd := &cobra.Command{
+		Use:   "recover",
+		Short: "Move AWSCURRENT to a version that logs in, where it does not",
+		Long: `Move AWSCURRENT to the newest version of the secret whose password the database has, where that of AWSCURRENT is another one: the
+database was restored from a backup, or the secret was edited. Of the newest 20 versions those count that differ from AWSCURRENT in user
+name and password only. No account is changed.`,
+		Example: `  starter recover --secret-id MyTestDatabaseUserSecret`,
+	}
+	secretFlag(cmd, &input.SecretID)
+	pairFlags(cmd, &input)
+	activityQueueFlag(cmd, &input.ActivityTaskQueue)
+	return a.does(cmd, func() error { return input.Validate() }, func(ctx context.Context) error {
+		input, known, err := a.asKnown(ctx, input)
+		if err != nil {
+			return err
+		}
+		var result activities.RecoverSecretResult
+		id := "recover-secret/" + input.SecretID + "/" + uuid.NewString()
+		if err := a.execute(ctx, id, "RecoverSecretWorkflow", &result, input, known); err != nil {
+			return err
+		}
+		return a.print(recoveryView{credentialView{secretID: input.SecretID, result: result.ValidateSecretResult}, result})
+	})
+}
+
+// pairFlags add the flags of a command that looks at both accounts of a pair.
+func pairFlags(cmd *cobra.Command, input *workflows.RotateUserInput) {
+	flags := cmd.Flags()
+	flags.StringVar(&input.MasterSecretID, "master-secret-id", "", "name or ARN of the administrator's secret (default that of the running rotation, or \"masterarn\")")
+	flags.StringVar(&input.CloneUsername, "clone-username", "", "the other account of the pair (default <user>_clone)")
+}
+
+// asKnown adds what the workflow that rotates the secret knows, where there is one.
+func (a *app) asKnown(ctx context.Context, input workflows.RotateUserInput) (workflows.RotateUserInput, *workflows.State, error) {
+	status, err := a.known(ctx, input.SecretID)
+	if err != nil || status.SecretID == "" {
+		return input, nil, err
+	}
+	input.MasterSecretID = cmp.Or(input.MasterSecretID, status.MasterSecretID)
+	if status.Username == "" {
+		return input, nil, nil
+	}
+	return input, &workflows.State{Usernames: []string{status.Username, status.StandbyUsername}, Digest: status.Digest}, nil
 }
 
 // plan asks for one page of the plan of a rotation.

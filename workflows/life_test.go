@@ -105,6 +105,7 @@ func TestTheOtherWorkflowsRefuseWrongInput(t *testing.T) {
 		{"ValidateSecretWorkflow", `{}`, "SecretId"},
 		{"ValidateSecretWorkflow", `{"SecretId":"s","x":1}`, "x"},
 		{"PlanRotationWorkflow", `{"SecretId":"s","Drain":5}`, "Drain"},
+		{"RecoverSecretWorkflow", `{"MasterSecretId":"m"}`, "SecretId"},
 		{"DeleteUserWorkflow", `{"SecretId":"s","MasterSecretId":"s"}`, "MasterSecretId"},
 		{"DeleteUserWorkflow", `{"SecretId":"s","RecoveryWindowInDays":6}`, "RecoveryWindowInDays"},
 		{"DeleteUserWorkflow", `{"SecretId":"s","RecoveryWindowInDays":0}`, "RecoveryWindowInDays"},

@@ -16,10 +16,16 @@ func (Workflows) PlanRotationWorkflow(ctx workflow.Context, input RotateUserInpu
 		return plan, invalidInput(err)
 	}
 	ctx = workflow.WithActivityOptions(ctx, stepOptions(input.ActivityTaskQueue, input.SecretID))
+	in := activities.PlanRotationInput{CloneUserInput: asKnown(ctx, input, known), Page: page}
+	err = workflow.ExecuteActivity(ctx, "PlanRotation", in).Get(ctx, &plan)
+	return plan, err
+}
+
+// asKnown is the input of the first step for who looks at a pair and rotates nothing.
+func asKnown(ctx workflow.Context, input RotateUserInput, known *State) activities.CloneUserInput {
 	r := &rotator{input: input, request: &RotateRequest{Force: true}}
 	if known != nil {
 		r.State = *known
 	}
-	err = workflow.ExecuteActivity(ctx, "PlanRotation", activities.PlanRotationInput{CloneUserInput: r.cloneUserInput(ctx), Page: page}).Get(ctx, &plan)
-	return plan, err
+	return r.cloneUserInput(ctx)
 }
