@@ -1,0 +1,125 @@
+package steps
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/rotate-user/rotate-user/activities"
+	endpoint "github.com/rotate-user/rotate-user/devstack/secretsmanager"
+	"github.com/rotate-user/rotate-user/internal/mysqld"
+	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+	"github.com/rotate-user/rotate-user/internal/secret"
+)
+
+// cut is where a worker dies: after its nth write to Secrets Manager, or after its nth statement that writes to the database. It
+// does not if n is 0.
+type cut struct {
+	n        int
+	database bool
+}
+
+func (c cut) String() string {
+	if c.database {
+		return fmt.Sprintf("after statement %d", c.n)
+	}
+	return fmt.Sprintf("after call %d", c.n)
+}
+
+// lost is a rotation by a workflow that knows nothing of those before, and of which nothing is known later. Its worker dies at the
+// cut. The error is that of the step in which it did.
+func (l *lab) lost(at cut, cloneUsername string) error {
+	l.Helper()
+	l.settle()
+	worker := l.another()
+	worker.input = activities.CloneUserInput{SecretID: "app", Mark: "a workflow that was lost", CloneUsername: cloneUsername}
+	var calls atomic.Int32
+	var dead atomic.Bool
+	switch {
+	case at.n == 0:
+	case at.database: // the administrator of this lab may make so many changes, and no more
+		l.sql(fmt.Sprintf("ALTER USER r%s@'%%' WITH MAX_UPDATES_PER_HOUR %d", l.user, at.n))
+		defer l.sql("ALTER USER r" + l.user + "@'%' WITH MAX_UPDATES_PER_HOUR 0")
+	default:
+		l.sm.Intercept(func(c endpoint.Call) endpoint.Fault {
+			write := slices.Contains([]string{"PutSecretValue", "UpdateSecretVersionStage"}, c.Operation)
+			if dead.Load() || write && c.Done && calls.Add(1) == int32(at.n) {
+				dead.Store(true)
+				return endpoint.Denied(c)
+			}
+			return endpoint.Fault{}
+		})
+		defer l.sm.Intercept(nil)
+	}
+	r, err := worker.clone()
+	for _, name := range steps {
+		if err == nil {
+			err = worker.step(name, &r.Rotation)
+		}
+	}
+	return err
+}
+
+// A rotation is cut off anywhere, and with it all that its workflow knew. The next workflow goes on from what it finds, or is
+// refused for want of evidence of the pair, with the name of the field that gives it.
+func TestARotationThatWasCutOffAndForgottenIsGoneOnWith(t *testing.T) {
+	scenarios := []struct {
+		name    string
+		arrange func(*lab)
+	}{
+		{"the first", func(*lab) {}},
+		{"the second", func(l *lab) { l.rotate() }},
+		{"the third", func(l *lab) { l.rotate(); l.rotate() }},
+		{"after a revocation", func(l *lab) {
+			r := l.rotate()
+			if err := l.step("RevokePrevious", &r); err != nil {
+				l.Fatal(err)
+			}
+		}},
+		{"over another one", func(l *lab) {
+			l.rotate()
+			l.put(map[string]any{"username": l.user, "password": "Half.Done1", "masterarn": "r" + l.user}, secret.Pending)
+		}},
+	}
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		for _, c := range scenarios {
+			for _, database := range []bool{false, true} {
+				t.Run(c.name+map[bool]string{false: ", calls", true: ", statements"}[database], func(t *testing.T) {
+					t.Parallel()
+					for at := (cut{1, database}); ; at.n++ {
+						l := newOldLab(t, s)
+						l.rotator()
+						c.arrange(l)
+						if database { // so that there is more to do than to set a password
+							l.sql("GRANT DELETE ON *.* TO " + l.user + "@'%'")
+						}
+						if l.lost(at, "") == nil {
+							if at.n < 2 {
+								t.Errorf("a rotation was not cut %s", at)
+							}
+							return
+						}
+						if !l.logsIn(secret.Current) {
+							t.Errorf("cut %s: AWSCURRENT does not log in", at)
+						}
+						err := l.lost(cut{}, "")
+						var app *temporal.ApplicationError
+						if errors.As(err, &app) && app.Type() == activities.ErrorUnknownPair {
+							err = l.lost(cut{}, l.user+"_clone")
+						}
+						if err != nil {
+							t.Errorf("cut %s: the next rotation was refused: %v", at, err)
+						}
+						if !l.logsIn(secret.Current) || !l.logsIn(secret.Previous) {
+							t.Errorf("cut %s: AWSCURRENT or AWSPREVIOUS does not log in after the next rotation", at)
+						}
+					}
+				})
+			}
+		}
+	})
+}
