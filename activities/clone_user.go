@@ -1,7 +1,6 @@
 package activities
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -177,7 +176,7 @@ func (t *attempt) mend(ctx context.Context, admin *account.Admin, in CloneUserIn
 	if restored == "" {
 		return s, nil, refused
 	}
-	said := fmt.Sprintf("AWSCURRENT of secret %s was version %s, which the server refuses; it is version %s now, which logs in", s.SecretID, s.current.ID, restored)
+	said := fmt.Sprintf("AWSCURRENT of secret %s was version %s, which the server refused; it is version %s now, which logs in", s.SecretID, s.current.ID, restored)
 	activity.GetLogger(ctx).Warn(said)
 	in.EarlierSHA256 = "" // whichever version it is, it is the current one that this rotation begins from
 	s, err = t.examine(ctx, in, func(d secret.Description) bool { return d.Stages[secret.Current] == restored })
@@ -198,10 +197,14 @@ func (t *attempt) scramble(ctx context.Context, admin *account.Admin, s *subject
 		return err
 	}
 	_, err = admin.Scramble(ctx, names[0], s.accounts.Mark, func(ctx context.Context) error {
-		if set, err := t.isSet(ctx, admin, s.current); err != nil || set {
-			return cmp.Or(err, refuse(ErrorEdited, "the password of %s is that of secret %s again: rotate again", names[0], s.SecretID))
+		if err := s.unmoved(ctx); err != nil {
+			return err
 		}
-		return s.unmoved(ctx)
+		set, err := t.isSet(ctx, admin, s.current) // last: a person who sets it holds no lock
+		if err == nil && set {
+			err = refuse(ErrorEdited, "the password of %s is that of secret %s again: rotate again", names[0], s.SecretID)
+		}
+		return err
 	})
 	return err
 }
@@ -217,19 +220,25 @@ func (t *attempt) isSet(ctx context.Context, admin *account.Admin, v secret.Vers
 }
 
 // restore moves AWSCURRENT to the newest version that holds a password of the
-// pair, and answers its id; empty where there is none. No one gains a right by
+// pair, if it is not there by now, and answers its id; empty where there is none. No one gains a right by
 // it: the version is for the same address and differs in the credential only.
 func (t *attempt) restore(ctx context.Context, admin *account.Admin, s *subject) (restored string, err error) {
 	err = admin.Locked(ctx, s.current.Username, s.accounts.Standby, func(ctx context.Context) error {
 		if err := s.unmoved(ctx); err != nil {
 			return err
 		}
-		v, err := t.working(ctx, admin, s)
-		if err != nil || v == "" {
-			return err
+		for from := s.current.ID; ; from = restored { // a person may mend the password by hand meanwhile
+			v, err := t.working(ctx, admin, s)
+			if err != nil || v == "" {
+				return err
+			}
+			if restored = v; v == from {
+				return nil
+			}
+			if err := t.Secrets.MoveCurrent(ctx, s.SecretID, from, v); err != nil {
+				return err
+			}
 		}
-		restored = v
-		return t.Secrets.MoveCurrent(ctx, s.SecretID, s.current.ID, v)
 	})
 	return restored, err
 }

@@ -16,19 +16,19 @@ import (
 	"github.com/rotate-user/rotate-user/internal/secret"
 )
 
-// cut is where a worker dies: after its nth write to Secrets Manager, or after its nth statement that writes to the database. It
-// does not if n is 0.
+// cut is where a worker dies: at its nth write to Secrets Manager or to the database. It does not if n is 0.
 type cut struct {
-	n        int
-	database bool
+	where string
+	n     int
 }
 
-func (c cut) String() string {
-	if c.database {
-		return fmt.Sprintf("after statement %d", c.n)
-	}
-	return fmt.Sprintf("after call %d", c.n)
-}
+const (
+	beforeCall     = "before call"
+	afterCall      = "after call" // it has taken effect, and its answer is lost
+	afterStatement = "after statement"
+)
+
+func (c cut) String() string { return fmt.Sprint(c.where, " ", c.n) }
 
 // lost is a rotation by a workflow that knows nothing of those before, and of which nothing is known later. Its worker dies at the
 // cut. The error is that of the step in which it did.
@@ -41,13 +41,13 @@ func (l *lab) lost(at cut, cloneUsername string) error {
 	var dead atomic.Bool
 	switch {
 	case at.n == 0:
-	case at.database: // the administrator of this lab may make so many changes, and no more
+	case at.where == afterStatement: // the administrator of this lab may make so many changes, and no more
 		l.sql(fmt.Sprintf("ALTER USER r%s@'%%' WITH MAX_UPDATES_PER_HOUR %d", l.user, at.n))
 		defer l.sql("ALTER USER r" + l.user + "@'%' WITH MAX_UPDATES_PER_HOUR 0")
 	default:
 		l.sm.Intercept(func(c endpoint.Call) endpoint.Fault {
 			write := slices.Contains([]string{"PutSecretValue", "UpdateSecretVersionStage"}, c.Operation)
-			if dead.Load() || write && c.Done && calls.Add(1) == int32(at.n) {
+			if dead.Load() || write && c.Done == (at.where == afterCall) && calls.Add(1) == int32(at.n) {
 				dead.Store(true)
 				return endpoint.Denied(c)
 			}
@@ -87,14 +87,14 @@ func TestARotationThatWasCutOffAndForgottenIsGoneOnWith(t *testing.T) {
 	}
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		for _, c := range scenarios {
-			for _, database := range []bool{false, true} {
-				t.Run(c.name+map[bool]string{false: ", calls", true: ", statements"}[database], func(t *testing.T) {
+			for _, where := range []string{beforeCall, afterCall, afterStatement} {
+				t.Run(c.name+", "+where, func(t *testing.T) {
 					t.Parallel()
-					for at := (cut{1, database}); ; at.n++ {
+					for at := (cut{where, 1}); ; at.n++ {
 						l := newOldLab(t, s)
 						l.rotator()
 						c.arrange(l)
-						if database { // so that there is more to do than to set a password
+						if where == afterStatement { // so that there is more to do than to set a password
 							l.sql("GRANT DELETE ON *.* TO " + l.user + "@'%'")
 						}
 						if l.lost(at, "") == nil {

@@ -1,0 +1,145 @@
+package steps
+
+import (
+	"sync/atomic"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	endpoint "github.com/rotate-user/rotate-user/devstack/secretsmanager"
+	"github.com/rotate-user/rotate-user/internal/mysqld"
+	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+	"github.com/rotate-user/rotate-user/internal/secret"
+)
+
+// during has another actor act right before the nth call of an operation.
+func (l *lab) during(operation string, n int32, act func()) {
+	var calls atomic.Int32
+	l.sm.Intercept(func(c endpoint.Call) endpoint.Fault {
+		if c.Operation == operation && !c.Done && calls.Add(1) == n {
+			act()
+		}
+		return endpoint.Fault{}
+	})
+}
+
+// password is that of a version.
+func (l *lab) password(versionID string) string {
+	l.Helper()
+	out, err := l.client.GetSecretValue(l.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("app"), VersionId: &versionID})
+	if err != nil {
+		l.Fatal(err)
+	}
+	c, err := secret.Parse([]byte(*out.SecretString))
+	if err != nil {
+		l.Fatal(err)
+	}
+	return c.Password
+}
+
+// broken is a lab whose AWSCURRENT names the clone with another password than the server stores, which an earlier version holds.
+func broken(t *testing.T, s *mysqld.Server) *lab {
+	t.Helper()
+	l := newLab(t, s)
+	l.input.Pair = []string{l.user, l.user + "_clone"}
+	l.rotate()
+	l.input.PromotedVersionID = "" // or an edit is taken for an old answer, for some seconds
+	l.put(map[string]any{"username": l.user + "_clone", "password": "Wrong.Passw0rd1", "masterarn": "master"})
+	l.settle()
+	if l.logsIn(secret.Current) {
+		t.Fatal("AWSCURRENT logs in")
+	}
+	return l
+}
+
+// While a worker is about to move AWSCURRENT to a version that logs in, a person mends what was wrong.
+func TestARepairGivesWayToAPersons(t *testing.T) {
+	right := func(l *lab) { // to what AWSCURRENT says
+		l.sql("ALTER USER " + l.user + "_clone@'%' IDENTIFIED BY 'Wrong.Passw0rd1'")
+	}
+	put := func(l *lab) { // to a third password
+		l.sql("ALTER USER " + l.user + "_clone@'%' IDENTIFIED BY 'Third.Passw0rd1'")
+		l.put(map[string]any{"username": l.user + "_clone", "password": "Third.Passw0rd1", "masterarn": "master"})
+	}
+	cases := []struct {
+		name      string
+		operation string
+		n         int32
+		act       func(*lab)
+	}{
+		{"the password, before the last look", "DescribeSecret", 2, right},
+		{"the password, before the move", "UpdateSecretVersionStage", 1, right},
+		{"the secret, before the move", "UpdateSecretVersionStage", 1, put},
+	}
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		for _, c := range cases {
+			t.Run(c.name, func(t *testing.T) {
+				t.Parallel()
+				l := broken(t, s)
+				l.during(c.operation, c.n, func() { c.act(l) })
+				_, err := l.clone()
+				l.sm.Intercept(nil)
+				if !l.logsIn(secret.Current) {
+					t.Errorf("AWSCURRENT does not log in after CloneUser answered %v", err)
+				}
+				l.settle()
+				l.rotate()
+				l.mustLogIn(secret.Current, l.user)
+			})
+		}
+	})
+}
+
+// The answers of a repair are lost again and again, with all that the worker did.
+func TestARepairMayBeRepeated(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := broken(t, s)
+		for range 3 {
+			if _, err := l.another().clone(); err != nil {
+				t.Errorf("CloneUser answered %v", err)
+			}
+			if !l.logsIn(secret.Current) {
+				t.Error("AWSCURRENT does not log in")
+			}
+		}
+		l.rotate()
+		l.mustLogIn(secret.Current, l.user)
+	})
+}
+
+// The credential is known to have leaked and its password was changed, and right before the worker takes it away a person has set
+// what AWSCURRENT says.
+func TestAPasswordThatIsRightAgainIsNotTakenAway(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.input.Pair = []string{l.user, l.user + "_clone"}
+		r := l.rotate()
+		l.settle()
+		value := l.password(r.VersionID)
+		l.sql("ALTER USER " + l.user + "_clone@'%' IDENTIFIED BY 'Mine.Now-1'")
+		l.input.RevokePrevious = true
+		l.during("DescribeSecret", 2, func() { l.sql("ALTER USER " + l.user + "_clone@'%' IDENTIFIED BY '" + value + "'") })
+		_, err := l.clone()
+		l.sm.Intercept(nil)
+		wantEdited(t, "CloneUser", err)
+		l.mustLogIn(secret.Current, l.user+"_clone")
+	})
+}
+
+// Another rotation is taken over, and the secret edited right before the current credential is stored again.
+func TestAnEditBeforeATakeoverStays(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.input.Pair = []string{l.user, l.user + "_clone"}
+		l.rotate()
+		l.put(map[string]any{"username": l.user, "password": "Half.Done1", "masterarn": "master"}, secret.Pending)
+		l.settle()
+		edited := map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master", "edited": true}
+		l.during("PutSecretValue", 1, func() { l.put(edited) })
+		_, err := l.clone()
+		l.sm.Intercept(nil)
+		wantEdited(t, "CloneUser", err)
+		l.mustLogIn(secret.Current, l.user)
+	})
+}
