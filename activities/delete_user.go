@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
@@ -41,6 +42,9 @@ type Deletion struct {
 	// Others are accounts of these names that nothing shows to be the secret's. They
 	// are left alone.
 	Others []account.Name `json:"Others,omitempty"`
+	// LockedBefore are those of Accounts that were locked when they were found. A
+	// restore of the secret does not unlock them.
+	LockedBefore []account.Name `json:"LockedBefore,omitempty"`
 	// Locked says that the accounts have been locked for this deletion.
 	Locked bool `json:"Locked,omitempty"`
 }
@@ -121,6 +125,9 @@ func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (resul
 		}
 		if ours {
 			result.Accounts = append(result.Accounts, s.Account)
+			if s.Locked {
+				result.LockedBefore = append(result.LockedBefore, s.Account)
+			}
 		} else {
 			result.Others = append(result.Others, s.Account)
 		}
@@ -288,8 +295,10 @@ func (a *Activities) LockAccounts(ctx context.Context, in Deletion) error {
 }
 
 // UnlockAccounts unlocks them again, as many as it can, while the secret is not
-// scheduled for deletion.
+// scheduled for deletion. One that was locked before stays so: its password may
+// have leaked.
 func (a *Activities) UnlockAccounts(ctx context.Context, in Deletion) error {
+	in.Accounts = slices.DeleteFunc(slices.Clone(in.Accounts), func(n account.Name) bool { return slices.Contains(in.LockedBefore, n) })
 	return a.each(ctx, in, "unlocked", (*account.Admin).Unlock, SecretRestored)
 }
 
@@ -338,12 +347,19 @@ func (a *Activities) each(ctx context.Context, in Deletion, done string, do func
 func (t *attempt) onServer(ctx context.Context, in Deletion, do func(*account.Admin) error) (err error) {
 	defer t.Secrets.Forget(in.MasterSecretID)
 	admin, master, err := t.adminOf(ctx, in.MasterSecretID)
+	var missing *types.ResourceNotFoundException
+	if n := len(in.MasterSecretID) - len("-xxxxxx"); errors.As(err, &missing) && n > 0 && strings.HasPrefix(in.MasterSecretID, "arn:") {
+		again := in.MasterSecretID[:n] // one that was made since under the same name has another suffix
+		defer t.Secrets.Forget(again)
+		admin, master, err = t.adminOf(ctx, again)
+	}
 	if err != nil {
 		return err
 	}
 	defer closeInto(&err, admin)
 	if master.Address() != in.Server {
-		return refuse(ErrorOtherServer, "master secret %s is for %s now, and the accounts of secret %s are on %s", master.Name, master.Address(), in.SecretID, in.Server)
+		return refuse(ErrorOtherServer, "master secret %s is for %s now, and the accounts of secret %s are on %s: let it name that server until this deletion has ended, or cancel the deletion and drop them by hand",
+			master.Name, master.Address(), in.SecretID, in.Server)
 	}
 	return do(admin)
 }

@@ -16,6 +16,7 @@ import (
 	endpoint "github.com/rotate-user/rotate-user/devstack/secretsmanager"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+	"github.com/rotate-user/rotate-user/internal/secret"
 )
 
 // leave begins a rotation and leaves it after some of the steps that follow CloneUser.
@@ -110,6 +111,44 @@ func TestADeletionByARNKnowsHowTheRotationSpellsTheSecret(t *testing.T) {
 		l.input.SecretID = l.deletion().SecretARN
 		if d := l.deletion(); d.RotatedAs != "app" {
 			t.Errorf("by ARN it is rotated as %q: want app", d.RotatedAs)
+		}
+	})
+}
+
+// An account that was locked before the deletion was locked for another reason: what it had may have leaked.
+func TestARestoreUnlocksOnlyWhatTheDeletionLocked(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.rotate()
+		l.sql("ALTER USER " + l.user + "@'%' ACCOUNT LOCK")
+		d := l.deletion()
+		l.activity("DeleteSecret", d)
+		l.activity("LockAccounts", d)
+		l.restore()
+		l.settle()
+		l.activity("UnlockAccounts", d)
+		if locked := l.locked(); len(locked) != 1 || locked[0] != l.user {
+			t.Errorf("locked are %v: want what was locked before", locked)
+		}
+		l.mustLogIn(secret.Current, l.user+"_clone")
+	})
+}
+
+// The master secret was deleted and made again, under another ARN: a deletion under way cannot be told of it.
+func TestADeletionFindsAMasterSecretThatWasMadeAgain(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		d := l.deletion()
+		l.activity("DeleteSecret", d)
+		if _, err := l.client.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{
+			SecretId: aws.String("master"), ForceDeleteWithoutRecovery: aws.Bool(true),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		l.create("master", map[string]any{"username": s.AdminUser, "password": s.AdminPassword})
+		l.activity("LockAccounts", d)
+		if len(l.locked()) != 1 {
+			t.Error("the account is not locked")
 		}
 	})
 }
