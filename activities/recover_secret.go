@@ -60,6 +60,8 @@ func (a *Activities) RecoverSecret(ctx context.Context, in CloneUserInput) (resu
 	if err != nil {
 		return RecoverSecretResult{}, fmt.Errorf("AWSCURRENT of secret %s is version %s now, whose password the server stores: %w", s.SecretID, restored, err)
 	}
-	result.RefusedVersionID = s.current.ID
+	if restored != s.current.ID { // or its password was set by hand a moment ago
+		result.RefusedVersionID = s.current.ID
+	}
 	return result, nil
 }

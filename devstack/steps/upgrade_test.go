@@ -1,0 +1,71 @@
+package steps
+
+import (
+	"errors"
+	"testing"
+
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/internal/mysqld"
+	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+	"github.com/rotate-user/rotate-user/internal/secret"
+)
+
+// A rotation that an earlier release began lacks what that release did not know. It goes on, or is refused as edited and begun again.
+func TestARotationOfAnEarlierReleaseGoesOnOrIsBegunAgain(t *testing.T) {
+	cases := []struct {
+		name   string
+		before string // the step that a new worker is the first to take
+		forget func(*activities.Rotation)
+	}{
+		{"what the standby stores", "SetPassword", func(r *activities.Rotation) { r.StandbyStored = "" }},
+		{"the digest of the value", "StagePassword", func(r *activities.Rotation) { r.StandbyStored, r.ValueSHA256 = "", "" }},
+		{"the digest of the staged value", "SetPassword", func(r *activities.Rotation) { r.StandbyStored, r.ValueSHA256 = "", "" }},
+		{"the digest of the tested value", "TestPassword", func(r *activities.Rotation) { r.ValueSHA256, r.PasswordStored = "", "" }},
+		{"what was set", "PromotePassword", func(r *activities.Rotation) { r.PasswordStored = "" }},
+		{"all of it", "PromotePassword", func(r *activities.Rotation) {
+			r.StandbyStored, r.ValueSHA256, r.PasswordStored, r.PendingVersionID = "", "", "", ""
+		}},
+	}
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		for _, c := range cases {
+			for _, first := range []bool{true, false} {
+				t.Run(c.name, func(t *testing.T) {
+					t.Parallel()
+					l := newOldLab(t, s)
+					if !first {
+						l.rotate()
+						l.input.Pair = []string{l.user, l.user + "_clone"}
+					}
+					l.input.Force, l.input.Stored, l.input.PromotedVersionID = false, nil, ""
+					clone, err := l.clone()
+					r := clone.Rotation
+					for _, name := range steps {
+						if err != nil {
+							break
+						}
+						if name == c.before {
+							c.forget(&r)
+						}
+						err = l.step(name, &r)
+					}
+					var app *temporal.ApplicationError
+					if err != nil && (!errors.As(err, &app) || app.Type() != activities.ErrorEdited) {
+						t.Errorf("the rotation ended with %v", err)
+					}
+					if !l.logsIn(secret.Current) {
+						t.Error("AWSCURRENT does not log in")
+					}
+					l.settle()
+					l.input.EarlierVersionID = r.VersionID // of which that release knew no digest
+					l.input.Pair = []string{l.user, l.user + "_clone"}
+					l.rotate()
+					if !l.logsIn(secret.Current) || !l.logsIn(secret.Previous) {
+						t.Error("AWSCURRENT or AWSPREVIOUS does not log in after the next rotation")
+					}
+				})
+			}
+		}
+	})
+}
