@@ -271,7 +271,7 @@ func (t *attempt) reissue(ctx context.Context, admin *account.Admin, s *subject)
 		if err := s.unmoved(ctx); err != nil {
 			return err
 		}
-		v, err := t.Secrets.Reissue(ctx, s.SecretID, s.current)
+		v, err := t.Secrets.Reissue(ctx, s.SecretID, s.current, s.previousVersionID)
 		if err != nil {
 			return err
 		}

@@ -26,11 +26,12 @@ type subject struct {
 	accounts        account.Pair
 	promoted        bool
 	// takeover says that another rotation may still be about to promote what it has staged.
-	takeover bool
-	warnings []string
+	takeover          bool
+	warnings          []string
+	previousVersionID string
 	// paired is the user of AWSPREVIOUS where nothing but that version says which
 	// account is the other one of the pair, and the derived name is not its.
-	paired, previousVersionID string
+	paired string
 	// login is the login with the credential in use. Calls wait for its one end.
 	login func() (account.Login, error)
 	// unmoved makes sure that the secret is as it was found, but for its values.
@@ -92,6 +93,7 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput, recent func(se
 	}
 	p := pair{Current: current.Username, CloneUsername: in.CloneUsername, Known: in.Pair}
 	previous := d.Stages[secret.Previous]
+	s.previousVersionID = previous
 	if previous != "" && !slices.Contains(in.Pair, current.Username) {
 		if p.Previous, err = t.user(ctx, in.SecretID, previous); err != nil {
 			return nil, err
@@ -102,7 +104,7 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput, recent func(se
 		return nil, err
 	}
 	if !owned && len(in.Pair) == 0 && p.Previous != "" && p.Previous != current.Username {
-		s.paired, s.previousVersionID = p.Previous, previous
+		s.paired = p.Previous
 	}
 	if err := fits(current, standby); err != nil {
 		return nil, err

@@ -355,7 +355,10 @@ const reissuedLabel = "rotate-user:reissued"
 // AWSCURRENT from the version to it, or not at all. However late the put or the
 // move arrives, it takes back nothing that was promoted since. The error is a
 // *MovedError when AWSCURRENT is no longer on the version.
-func (s *Store) Reissue(ctx context.Context, id string, v Version) (Version, error) {
+//
+// AWSPREVIOUS follows AWSCURRENT and is put back on previous, if there is one: it
+// is by that version that the other account of the pair is known.
+func (s *Store) Reissue(ctx context.Context, id string, v Version, previous string) (Version, error) {
 	from := v.ID
 	v.ID = uuid.NewString()
 	_, err := s.client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
@@ -366,6 +369,9 @@ func (s *Store) Reissue(ctx context.Context, id string, v Version) (Version, err
 	}
 	if err := s.MoveCurrent(ctx, id, from, v.ID); err != nil {
 		return Version{}, err
+	}
+	if previous != "" {
+		_ = s.move(ctx, id, Previous, from, previous) // a try that ended here would take over again, and find less
 	}
 	s.keep(versionKey{id, v.ID}, v)
 	return v, nil
