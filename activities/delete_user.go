@@ -97,10 +97,20 @@ func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (resul
 	if err != nil {
 		return Deletion{}, err
 	}
-	if !named && p.Previous != "" && p.Previous != p.Current {
-		return Deletion{}, refuse(ErrorUnknownPair, "AWSPREVIOUS of secret %s is for user %s: give it as CloneUsername if it goes with the secret, or take the label off", d.Name, p.Previous)
-	}
 	result.Users = []string{p.Current, other}
+	for _, label := range []string{secret.Previous, secret.Pending} {
+		id := d.Stages[label]
+		if id == "" || named {
+			continue
+		}
+		user, err := t.user(ctx, in.SecretID, id)
+		if err != nil {
+			return Deletion{}, err
+		}
+		if user != "" && !slices.Contains(result.Users, user) {
+			return Deletion{}, refuse(ErrorUnknownPair, "%s of secret %s is for user %s: give it as CloneUsername if it goes with the secret, or take the label off", label, d.Name, user)
+		}
+	}
 	admin, err := t.admin(ctx, master)
 	if err != nil {
 		return Deletion{}, err

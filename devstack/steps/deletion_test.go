@@ -115,6 +115,28 @@ func TestADeletionByARNKnowsHowTheRotationSpellsTheSecret(t *testing.T) {
 	})
 }
 
+// A first rotation to an account that CloneUsername named was cut off, and the deletion is not told its name.
+func TestADeletionAsksForAStandbyThatAWSPENDINGNames(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newOldLab(t, s)
+		other := l.user + "_b"
+		l.Cleanup(func() { l.sql("DROP USER IF EXISTS " + other + "@'%'") })
+		l.input.CloneUsername = other
+		l.leave(2)
+		l.settle()
+		l.input = activities.CloneUserInput{SecretID: "app"}
+		_, err := l.env.ExecuteActivity("FindAccounts", l.input)
+		var app *temporal.ApplicationError
+		if !errors.As(err, &app) || app.Type() != activities.ErrorUnknownPair || !strings.Contains(app.Message(), other) {
+			t.Errorf("FindAccounts answered %v: want that it asks for %s", err, other)
+		}
+		l.input.CloneUsername = other
+		if d := l.deletion(); len(d.Accounts) != 2 {
+			t.Errorf("with CloneUsername the accounts are %v", d.Accounts)
+		}
+	})
+}
+
 // An account that was locked before the deletion was locked for another reason: what it had may have leaked.
 func TestARestoreUnlocksOnlyWhatTheDeletionLocked(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
