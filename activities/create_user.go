@@ -98,7 +98,7 @@ func (a *Activities) StoreSecret(ctx context.Context, in CreateUserInput) (err e
 		return err
 	}
 	if _, err := admin.SetPassword(ctx, in.Account, in.Account, stored.Password, func(_ context.Context, now account.Stored) error {
-		if set, err := now.Matches(stored.Password); err == nil && set {
+		if set, err := now.Matches(stored.Password); err == nil && set && !now.Locked {
 			return nil
 		}
 		return in.unused(now)

@@ -10,10 +10,12 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/google/uuid"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/rotate-user/rotate-user/activities"
 	endpoint "github.com/rotate-user/rotate-user/devstack/secretsmanager"
+	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/internal/secret"
@@ -133,6 +135,25 @@ func TestADeletionAsksForAStandbyThatAWSPENDINGNames(t *testing.T) {
 		l.input.CloneUsername = other
 		if d := l.deletion(); len(d.Accounts) != 2 {
 			t.Errorf("with CloneUsername the accounts are %v", d.Accounts)
+		}
+	})
+}
+
+// A step of the creation is repeated late, when a deletion has locked the account.
+func TestALateStoreSecretUnlocksNoAccount(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		name := account.Name{User: l.user + "_clone", Host: "%"}
+		in := activities.CreateUserInput{SecretID: "new", MasterSecretID: "master", Account: name, Grants: []string{"SELECT ON *.*"}, VersionID: uuid.NewString()}
+		l.activity("CreateAccount", in)
+		l.activity("StoreSecret", in)
+		l.settle()
+		l.activity("StoreSecret", in)
+		l.sql("ALTER USER " + name.String() + " ACCOUNT LOCK")
+		_, err := l.env.ExecuteActivity("StoreSecret", in)
+		var app *temporal.ApplicationError
+		if !errors.As(err, &app) || app.Type() != account.NotOurs || len(l.locked()) != 1 {
+			t.Errorf("StoreSecret answered %v, and locked are %v: want that it refuses and unlocks nothing", err, l.locked())
 		}
 	})
 }
