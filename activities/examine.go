@@ -111,8 +111,12 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput, recent func(se
 	}
 	since := in.currentSince(current, d)
 	overlap := time.Duration(in.MinimumOverlapSeconds) * time.Second
-	if safe := since.Add(overlap); previous != "" && owned && !in.Force && time.Now().Before(safe) {
-		return nil, refuseUntil(safe, ErrorMinimumOverlap, "secret %s was given its current version at %s, and clients may still use the one before: rotating is safe from %s, or with Force", d.Name, since.UTC().Format(time.RFC3339), safe.UTC().Format(time.RFC3339))
+	if safe := since.Add(overlap); previous != "" && owned && time.Now().Before(safe) {
+		if in.Force {
+			s.warnings = append(s.warnings, fmt.Sprintf("forced within the minimum overlap: clients that read the secret before %s and cache it are refused until they read it again, which AWS's caching clients do within 60 minutes", since.UTC().Format(time.RFC3339)))
+		} else {
+			return nil, refuseUntil(safe, ErrorMinimumOverlap, "secret %s was given its current version at %s, and clients may still use the one before: rotating is safe from %s, or with Force", d.Name, since.UTC().Format(time.RFC3339), safe.UTC().Format(time.RFC3339))
+		}
 	}
 	if err := t.adopt(ctx, in, d, current, standby, &s.Rotation); err != nil {
 		return nil, err

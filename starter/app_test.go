@@ -308,6 +308,11 @@ func status(s workflows.RotationStatus, rotations ...workflows.Rotation) workflo
 	}
 }
 
+func warned(s workflows.Status) workflows.Status {
+	s.Warnings = []string{"a rotation that revokes the previous credential would be refused: administrator 'ops'@'%' lacks PROCESS on *.*, to see sessions"}
+	return s
+}
+
 func withInput(in workflows.RotateUserInput) workflows.Status {
 	overlap, immediately := schedule.Duration(time.Hour), true
 	in.MinimumOverlap, in.RotateImmediately = &overlap, &immediately
@@ -411,6 +416,7 @@ func TestCommands(t *testing.T) {
 			fake{rotated: []any{rotation()}, statuses: known(status(workflows.Scheduled, rotation()))}},
 		{"start-json", "start --secret-id shop/app -o json", fake{rotated: []any{rotation()}, statuses: known(status(workflows.Scheduled))}},
 		{"start-no-wait", "start --secret-id shop/app --no-wait", fake{}},
+		{"start-later-warned", "start --secret-id shop/app --rotate-immediately=false", fake{statuses: known(warned(status(workflows.Scheduled))), busy: 1}},
 		{"start-later", "start --secret-id shop/app --rotate-immediately=false", fake{statuses: known(status(workflows.Scheduled)), busy: 1}},
 		{"start-later-refused", "start --secret-id shop/app --rotate-immediately=false", fake{statuses: known(status(workflows.Failed, failedRotation()))}},
 		{"start-again", "start --secret-id shop/app --automatically-after-days 30 --master-secret-id shop/admin", fake{running: true, statuses: known(status(workflows.Scheduled))}},

@@ -109,7 +109,8 @@ func (v deletionView) text(w io.Writer) {
 			fmt.Fprintf(w, "  %s\n", plaintext.Line(d))
 		}
 	}
-	fmt.Fprintf(w, "\nThe accounts are dropped when the recovery window has passed, %s.\nTo keep the secret, run: aws secretsmanager restore-secret --secret-id %s\n",
+	fmt.Fprint(w, "\nNo client of the secret can log in any more. Sessions that are open go on.\n")
+	fmt.Fprintf(w, "The accounts are dropped when the recovery window has passed, %s.\nTo keep the secret, run: aws secretsmanager restore-secret --secret-id %s\n",
 		date(v.state.DeletionDate, v.now), v.secretID)
 }
 
@@ -259,6 +260,7 @@ func (v statusView) text(w io.Writer) {
 	for _, r := range v.retrying {
 		fmt.Fprintln(w, "\n"+r.text(v.now))
 	}
+	section(w, "Warnings", s.Warnings)
 	if len(s.Rotations) == 0 {
 		return
 	}
@@ -314,6 +316,9 @@ func (v rotationView) text(w io.Writer) {
 		rows = append(rows, "Next", date(v.next.NextRotationDate, v.now))
 	}
 	pairs(w, rows...)
+	if r.Revoked {
+		fmt.Fprintln(w, "\nClients that cache the secret are refused until they read it again; AWS's caching clients do so within 60 minutes.")
+	}
 	section(w, "Changed on "+plaintext.Line(r.Username)+some(len(r.Changes), max(r.Changed, len(r.Changes))), r.Changes)
 	section(w, "Of these, changed on it alone"+some(len(r.Drift), max(r.Drifted, len(r.Drift))), r.Drift)
 	section(w, "Was still logged in as "+plaintext.Line(r.Username), r.InUse)

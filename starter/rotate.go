@@ -178,14 +178,19 @@ func (a *app) rotateCommand() *cobra.Command {
 		Long: `Rotate a secret now, and show each step as it happens. The rotation of the secret must have been started, with starter start.
 
 A credential that is younger than the minimum overlap is not rotated without --force, because clients may still use the one
-before. For a credential that has leaked, --revoke-previous locks the account that was in use once the new one is promoted,
-and ends its sessions.`,
+before. With --force, clients that cache the secret can be refused, now or after the next rotation, until they read it again.
+AWS's caching clients do so within 60 minutes.
+
+For a credential that has leaked, --revoke-previous locks the account that was in use once the new one is promoted, and ends
+its sessions and the older ones of the other account. So every client of the secret loses its connections, and one that caches
+the secret is refused until it reads it again. --grace gives those that use the current credential time to do so; whoever has
+the leaked one has the same time.`,
 		Example: `  starter rotate --secret-id MyTestDatabaseUserSecret
   starter rotate --secret-id MyTestDatabaseUserSecret --force --revoke-previous --grace 10m`,
 	}
 	secretFlag(cmd, &id)
-	cmd.Flags().BoolVar(&request.Force, "force", false, "rotate even within the minimum overlap of the last rotation")
-	cmd.Flags().BoolVar(&request.RevokePrevious, "revoke-previous", false, "lock the account in use until now, end its sessions, scramble its password")
+	cmd.Flags().BoolVar(&request.Force, "force", false, "rotate even within the minimum overlap of the last rotation; clients that cache the secret may be refused")
+	cmd.Flags().BoolVar(&request.RevokePrevious, "revoke-previous", false, "lock the account in use until now, scramble its password, end the sessions of both accounts; clients that cache the secret are refused until they read it again")
 	cmd.Flags().TextVar(&request.Grace, "grace", schedule.Duration(0), "`duration` for which --revoke-previous waits after the promotion, 24h at most")
 	check := func() error {
 		if request.Grace > 0 && !request.RevokePrevious {

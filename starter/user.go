@@ -184,7 +184,8 @@ func (a *app) deleteCommand() *cobra.Command {
 		Use:   "delete",
 		Short: "Delete a secret and its users, with a recovery window",
 		Long: `Schedule a secret for deletion and lock its accounts. When the recovery window has passed the accounts are dropped; when the secret is
-restored before, they are unlocked and its rotation goes on. The command ends when the accounts are locked; where they cannot be
+restored before, they are unlocked and its rotation goes on. From the lock on no client of the secret can log in, whether or not it
+caches the secret; sessions that are open go on. The command ends when the accounts are locked; where they cannot be
 locked yet it fails and says why, and the worker tries again every five minutes.`,
 		Example: `  starter delete --secret-id MyTestDatabaseUserSecret --recovery-window-in-days 7`,
 	}

@@ -157,6 +157,8 @@ type Status struct {
 	RequestDue time.Time      `json:"RequestDue,omitzero"`
 	// Requests are the last five messages that were not carried out as they came, the newest first.
 	Requests []Request `json:"Requests,omitempty"`
+	// Warnings are what a look at the start, instead of a rotation, found worth knowing.
+	Warnings []string `json:"Warnings,omitempty"`
 	// Current is the rotation under way, nil when there is none.
 	Current *Rotation `json:"Current,omitempty"`
 	// Rotations are the last ten that ended, the newest first.

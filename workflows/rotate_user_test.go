@@ -125,7 +125,7 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 		}, activity.RegisterOptions{Name: name})
 	}
 	env.RegisterActivityWithOptions(func(context.Context, activities.CloneUserInput) (activities.PlanRotationResult, error) {
-		return activities.PlanRotationResult{}, w.step("PlanRotation")
+		return activities.PlanRotationResult{Warnings: []string{"a revocation would be refused"}}, w.step("PlanRotation")
 	}, activity.RegisterOptions{Name: "PlanRotation"})
 }
 
@@ -313,9 +313,15 @@ func TestRotateImmediatelyFalseLooksAndWaits(t *testing.T) {
 	t.Parallel()
 	no := false
 	w := newWorld()
-	r := execute(t, w, start, input(func(in *workflows.RotateUserInput) { in.RotateImmediately = &no }), nil, nil)
+	var warnings []string
+	r := execute(t, w, start, input(func(in *workflows.RotateUserInput) { in.RotateImmediately = &no }), nil, func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() { warnings = status(t, env).Warnings }, time.Hour)
+	})
 	if r.err != nil {
 		t.Fatal(r.err)
+	}
+	if !slices.Equal(warnings, []string{"a revocation would be refused"}) {
+		t.Errorf("the status warns %q: want what the look found", warnings)
 	}
 	if w.calls[0] != "PlanRotation" || w.calls[1] != "CloneUser" {
 		t.Errorf("steps %v: want a look first", w.calls)

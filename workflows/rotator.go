@@ -110,6 +110,7 @@ type rotator struct {
 	staged  string    // the digest of the value that this run's rotation has staged
 	stored  string    // the digest of what it has set for the standby
 	expires time.Time // when the server will refuse that; zero for never
+	looked  []string  // the warnings of the look at the start
 }
 
 func (w Workflows) begin(ctx workflow.Context, input RotateUserInput, carried *State) (*rotator, error) {
@@ -635,9 +636,11 @@ func (r *rotator) schedule(after time.Time) {
 // look asks whether a rotation would work, without one.
 func (r *rotator) look(ctx workflow.Context) {
 	started := workflow.Now(ctx)
-	err := workflow.ExecuteActivity(r.options(ctx, "PlanRotation", 0), "PlanRotation", activities.PlanRotationInput{CloneUserInput: r.cloneUserInput(ctx)}).Get(ctx, nil)
+	var plan activities.PlanRotationResult
+	err := workflow.ExecuteActivity(r.options(ctx, "PlanRotation", 0), "PlanRotation", activities.PlanRotationInput{CloneUserInput: r.cloneUserInput(ctx)}).Get(ctx, &plan)
 	end := Rotation{StartedAt: started, EndedAt: workflow.Now(ctx)}
 	if err == nil {
+		r.looked = plan.Warnings
 		return
 	}
 	if end.Error, end.ErrorType = explain(err); end.ErrorType == ErrorMinimumOverlap {

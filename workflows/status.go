@@ -56,6 +56,7 @@ func (r *rotator) status() Status {
 		Requested:       r.Requested,
 		RequestDue:      r.RequestDue,
 		Requests:        r.Requests,
+		Warnings:        r.looked,
 		Current:         r.current,
 		Rotations:       r.Rotations,
 	}

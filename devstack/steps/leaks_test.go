@@ -2,6 +2,8 @@ package steps
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -73,6 +75,25 @@ func TestNoSessionOfALeakedCredentialOutlivesARevocation(t *testing.T) {
 		l.input.RevokePrevious = false
 		l.rotate()
 		l.mustLogIn(secret.Current, l.user+"_clone")
+	})
+}
+
+// Within the minimum overlap, clients may cache what a forced rotation takes away.
+func TestAForcedRotationSaysWhatItMeansForClients(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.rotate()
+		for overlap, want := range map[int64]bool{0: false, 3600: true} {
+			l.input.MinimumOverlapSeconds = overlap
+			r, err := l.clone()
+			if err != nil {
+				t.Fatal(err)
+			}
+			said := slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.HasPrefix(w, "forced within the minimum overlap: ") })
+			if said != want {
+				t.Errorf("with an overlap of %d s: %q", overlap, r.Warnings)
+			}
+		}
 	})
 }
 
