@@ -713,7 +713,7 @@ func TestThePasswordPolicyOfTheServer(t *testing.T) {
 		}
 		special := 0
 		for _, r := range c.Password {
-			if strings.ContainsRune("-._~", r) {
+			if strings.ContainsRune("-._", r) {
 				special++
 			}
 		}

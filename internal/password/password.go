@@ -28,12 +28,13 @@ type Policy struct {
 }
 
 // The classes. The special characters are those that mean nothing in a URL (RFC 3986, "unreserved"), in a data source
-// name, a configuration file, SQL or, past a word's beginning, a shell.
+// name, a configuration file, SQL or, past a word's beginning, a shell. "~", which is unreserved too, is an operator in a value
+// without quotes of PHP's .ini files (parse_ini_file).
 const (
 	lower   = "abcdefghijklmnopqrstuvwxyz"
 	upper   = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	digits  = "0123456789"
-	special = "-._~"
+	special = "-._"
 
 	alphabet = lower + upper + digits + special
 )
@@ -45,8 +46,8 @@ const (
 	wordLength  = 4 // of the shortest word in a dictionary
 )
 
-// Generate makes a password that meets the policy, of ASCII letters, digits and "-._~", a letter first. By the zero
-// policy no password has a chance above 2^-170, with NoWords 2^-145. The error says why none can meet the policy.
+// Generate makes a password that meets the policy, of ASCII letters, digits and "-._", a letter first. By the zero
+// policy no password has a chance above 2^-165, with NoWords 2^-140. The error says why none can meet the policy.
 func Generate(p Policy) (string, error) {
 	length := max(p.Length, minLength)
 	if length > maxLength {
