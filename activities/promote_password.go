@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -28,13 +29,20 @@ func (a *Activities) PromotePassword(ctx context.Context, r Rotation) (result Pr
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
-	if r.CurrentVersionID != r.VersionID { // or it is promoted already
-		if err := t.promote(ctx, r); err != nil {
+	already := r.CurrentVersionID == r.VersionID
+	if !already {
+		if already, err = t.promote(ctx, r); err != nil {
+			t.withdraw(ctx, r, err)
 			return PromotePasswordResult{}, err
 		}
 	}
 	if err := t.Secrets.Tidy(ctx, r.SecretID, r.VersionID); err != nil {
 		return PromotePasswordResult{}, err
+	}
+	if already {
+		if err := t.tidyOwn(ctx, r); err != nil {
+			return PromotePasswordResult{}, err
+		}
 	}
 	t.Secrets.Forget(r.SecretID)
 	t.Secrets.Forget(r.MasterSecretID)
@@ -42,30 +50,60 @@ func (a *Activities) PromotePassword(ctx context.Context, r Rotation) (result Pr
 	return PromotePasswordResult{VersionID: r.VersionID, PreviousVersionID: r.CurrentVersionID, PromotedAt: time.Now().UTC()}, nil
 }
 
-func (t *attempt) promote(ctx context.Context, r Rotation) (err error) {
-	admin, err := t.administer(ctx, r)
+// tidyOwn takes AWSPENDING off a version that this workflow has staged in a run that a reset has ended.
+func (t *attempt) tidyOwn(ctx context.Context, r Rotation) error {
+	me := rotatorOf(ctx)
+	d, err := t.Secrets.Describe(ctx, r.SecretID)
 	if err != nil {
 		return err
 	}
-	defer closeInto(&err, admin)
-	return admin.Locked(ctx, r.Source.User, r.Standby.User, func(ctx context.Context) error { return t.moveCurrent(ctx, admin, r) })
-}
-
-func (t *attempt) moveCurrent(ctx context.Context, admin *account.Admin, r Rotation) error {
-	d, err := t.Secrets.StillStaged(ctx, r.SecretID, r.labels())
-	if d.Stages[secret.Current] == r.VersionID { // by an earlier try, whose answer was lost
+	pending := d.Stages[secret.Pending]
+	if me == (rotator{}) || pending == "" || d.Stages[me.label()] != pending || d.Stages[secret.Current] != r.VersionID {
 		return nil
 	}
+	return t.Secrets.Tidy(ctx, r.SecretID, pending)
+}
+
+// withdraw takes AWSPENDING off what a rotation has staged that turned out to be overtaken: nobody else would for as long as
+// the next rotation is away.
+func (t *attempt) withdraw(ctx context.Context, r Rotation, overtaken error) {
+	if moved, ok := errors.AsType[*secret.MovedError](overtaken); !ok || moved.Label != secret.Current {
+		return
+	}
+	if err := t.Secrets.Tidy(ctx, r.SecretID, r.VersionID); err != nil {
+		activity.GetLogger(ctx).Warn("AWSPENDING stays behind", "secret", r.SecretID, "version", r.VersionID, "error", t.scrub(err))
+	}
+}
+
+// promote reports whether the version was promoted already, by an earlier try whose answer was lost.
+func (t *attempt) promote(ctx context.Context, r Rotation) (already bool, err error) {
+	admin, err := t.administer(ctx, r)
 	if err != nil {
+		return false, err
+	}
+	defer closeInto(&err, admin)
+	err = admin.Locked(ctx, r.Source.User, r.Standby.User, func(ctx context.Context) error {
+		already, err = t.moveCurrent(ctx, admin, r)
 		return err
+	})
+	return already, err
+}
+
+func (t *attempt) moveCurrent(ctx context.Context, admin *account.Admin, r Rotation) (already bool, err error) {
+	d, err := t.Secrets.StillStaged(ctx, r.SecretID, r.labels())
+	if d.Stages[secret.Current] == r.VersionID {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
 	}
 	pending, err := t.staged(ctx, r)
 	if err != nil {
-		return err
+		return false, err
 	}
 	stored, err := admin.Stored(ctx, r.Standby.User)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, s := range stored {
 		if s.Account != r.Standby {
@@ -74,12 +112,12 @@ func (t *attempt) moveCurrent(ctx context.Context, admin *account.Admin, r Rotat
 		ok := s.Digest() == r.PasswordStored // as set by this rotation, or by another try of it
 		if !ok {
 			if ok, err = s.Matches(pending.Password); err != nil {
-				return err
+				return false, err
 			}
 		}
 		if ok {
-			return t.Secrets.MoveCurrent(ctx, r.SecretID, r.CurrentVersionID, r.VersionID)
+			return false, t.Secrets.MoveCurrent(ctx, r.SecretID, r.CurrentVersionID, r.VersionID)
 		}
 	}
-	return refuse(ErrorEdited, "the server no longer stores the password of version %s of secret %s for %s: it was changed after the test; rotate again, and find out who changed it", r.VersionID, r.SecretID, r.Standby)
+	return false, refuse(ErrorEdited, "the server no longer stores the password of version %s of secret %s for %s: it was changed after the test; rotate again, and find out who changed it", r.VersionID, r.SecretID, r.Standby)
 }

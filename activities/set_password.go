@@ -64,6 +64,7 @@ func (a *Activities) SetPassword(ctx context.Context, r Rotation) (result SetPas
 		set, err = admin.SetPassword(ctx, r.Standby, r.Source, pending.Password, stillStaged)
 	}
 	if err != nil {
+		t.withdraw(ctx, r, err)
 		return SetPasswordResult{}, err
 	}
 	activity.GetLogger(ctx).Info("password set", "secret", r.SecretID, "version", r.VersionID, "account", r.Standby.String(), "sessionsEnded", ended.Ended)

@@ -43,14 +43,15 @@ var lag = flag.Duration("lag", 0, "let Secrets Manager lag behind by this time, 
 type lab struct {
 	*testing.T
 
-	server *mysqld.Server
-	admin  *sql.DB
-	dialer *account.Dialer
-	sm     *endpoint.Server
-	client *secretsmanager.Client // for what the test arranges and checks: it knows no lag
-	env    *testsuite.TestActivityEnvironment
-	user   string
-	input  activities.CloneUserInput
+	server     *mysqld.Server
+	admin      *sql.DB
+	dialer     *account.Dialer
+	sm         *endpoint.Server
+	activities *activities.Activities
+	client     *secretsmanager.Client // for what the test arranges and checks: it knows no lag
+	env        *testsuite.TestActivityEnvironment
+	user       string
+	input      activities.CloneUserInput
 }
 
 func newLab(t *testing.T, s *mysqld.Server) *lab {
@@ -92,7 +93,8 @@ func newLabOf(t *testing.T, s *mysqld.Server, o endpoint.Options) *lab {
 	l := &lab{dialer: dialer, T: t, server: s, admin: admin, sm: sm, client: serve(sm.WithoutLag()), user: "u" + strings.ReplaceAll(uuid.NewString(), "-", "")[:12]}
 	var suite testsuite.WorkflowTestSuite
 	l.env = suite.NewTestActivityEnvironment()
-	l.env.RegisterActivity(&activities.Activities{Secrets: secret.NewStore(serve(sm)), Accounts: dialer})
+	l.activities = &activities.Activities{Secrets: secret.NewStore(serve(sm)), Accounts: dialer}
+	l.env.RegisterActivity(l.activities)
 	l.input = activities.CloneUserInput{SecretID: "app", Mark: "workflow-" + l.user}
 
 	l.sql("CREATE USER " + l.user + "@'%' IDENTIFIED BY 'First.Passw0rd'")
