@@ -147,7 +147,7 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput, recent func(se
 			s.takeover = s.takeover || !reissued && known && !labelled
 			return known, err
 		},
-		Force: in.Force, Revoke: in.RevokePrevious,
+		Force: in.Force, Revoke: in.RevokePrevious, Plain: !current.TLS,
 		Proof: func() error {
 			if _, err := s.login(); err != nil && !limited(err) {
 				return err

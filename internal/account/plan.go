@@ -35,6 +35,8 @@ type Pair struct {
 	Digest string
 	// Revoke says that the source will be revoked after the rotation: the administrator must be able to end its sessions.
 	Revoke bool
+	// Plain says that clients log in without TLS.
+	Plain bool
 	// Next is when the next rotation is due: in a plan the one that it is of, in a rotation the one after it. Zero: not known.
 	Next time.Time
 	// Proof, where there is one, is called once both accounts are checked and before the first change. Its error is returned as it is.
@@ -110,7 +112,7 @@ type pairState struct {
 	source, standby *state // standby is nil where it does not exist
 	others          []*state
 	memory          *memory // of the source; nil before it is read
-	revoke          bool    // Pair.Revoke
+	revoke, plain   bool    // Pair.Revoke, Pair.Plain
 }
 
 func (a *Admin) source(ctx context.Context, p Pair) (*pairState, error) {
@@ -168,7 +170,7 @@ func (a *Admin) plan(ctx context.Context, p Pair, ps *pairState) (*Plan, error) 
 		Create:  ps.standby == nil,
 		Digest:  ps.source.digest(),
 	}
-	ps.revoke = p.Revoke
+	ps.revoke, ps.plain = p.Revoke, p.Plain
 	fresh, err := a.check(p, ps)
 	if err != nil {
 		return nil, err
@@ -511,6 +513,11 @@ func (plan *Plan) warn(ps *pairState, server *server) {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s, and %s is not the same to it", use, plan.Standby))
 	}
 	plan.warnBlocks(ps, server)
+	if ps.plain && ps.source.plugin == password.CachingSHA2 {
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("the secret says \"ssl\": false, and %s refuses a login without TLS until someone has logged in as the account with TLS or the server's key:"+
+			" on a replica after each rotation, here after FLUSH PRIVILEGES or a restart. Clients that do not ask for the key (MariaDB Connector/J, npm mariadb, libmysqlclient)"+
+			" then get S1009, 45044 or 2061: use TLS, or have them ask for it (allowPublicKeyRetrieval, --get-server-public-key)", ps.source.plugin))
+	}
 }
 
 // revoked says that Revoke locked an account of the pair, so that its lock is no wish of somebody else's: its hash tells.

@@ -137,3 +137,22 @@ func TestExpiry(t *testing.T) {
 		}
 	})
 }
+
+// Whoever logs in without TLS may be refused by a hash that the server keeps in a cache.
+func TestPlainLoginsAreWarnedOf(t *testing.T) {
+	each(t, func(b *bench) {
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
+		for _, plain := range []bool{false, true} {
+			p := pair
+			p.Plain = plain
+			plan, err := b.admin.Plan(context.Background(), p)
+			if err != nil {
+				b.Fatal(err)
+			}
+			warned := slices.ContainsFunc(plan.Warnings, func(w string) bool { return strings.Contains(w, "FLUSH PRIVILEGES") && strings.Contains(w, "45044") })
+			if want := plain && !b.admin.server.mariadb; warned != want {
+				b.Errorf("plain %t: warnings %q", plain, plan.Warnings)
+			}
+		}
+	})
+}
