@@ -53,7 +53,8 @@ type Server struct {
 
 	program Program
 	options Options
-	home    string // DataDir's parent
+	home    string   // DataDir's parent
+	env     []string // of the process; nil: this program's
 
 	mu      sync.Mutex
 	process *process
@@ -195,7 +196,9 @@ func (s *Server) run(ctx context.Context) error {
 				return err
 			}
 		}
-		p, err := start(s.program.command(s.arguments(script)...), s.options.Log)
+		cmd := s.program.command(s.arguments(script)...)
+		cmd.Env = s.env
+		p, err := start(cmd, s.options.Log)
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ package mysqldtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -105,4 +106,31 @@ func startAll() ([]*mysqld.Server, error) {
 		}
 	}
 	return running, nil
+}
+
+// Galera starts a cluster of MariaDB for one test, under the rules of Servers.
+func Galera(t testing.TB, size int) []*mysqld.Server {
+	t.Helper()
+	programs := Programs(t)
+	i := slices.IndexFunc(programs, func(p mysqld.Program) bool { return p.Engine == mysqld.MariaDB })
+	if i < 0 {
+		t.Skip("no MariaDB")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	nodes, err := programs[i].StartGalera(ctx, size, mysqld.Options{})
+	if errors.Is(err, mysqld.ErrNoGalera) && os.Getenv("CI") != "true" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, s := range nodes {
+			if err := s.Stop(); err != nil {
+				t.Errorf("stop %s: %v", s, err)
+			}
+		}
+	})
+	return nodes
 }
