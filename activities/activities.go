@@ -57,6 +57,8 @@ type Rotation struct {
 	PasswordStored string `json:"PasswordStored,omitempty"`
 	// EndSessions says that the standby's sessions end along with its old password.
 	EndSessions bool `json:"EndSessions,omitempty"`
+	// RequireAllNodes is that of the workflow's input.
+	RequireAllNodes bool `json:"RequireAllNodes,omitempty"`
 	// Policy is what the server asks of a password of the standby.
 	Policy password.Policy `json:"Policy,omitzero"`
 }
@@ -204,7 +206,13 @@ func endpoint(c secret.Credential, database string) account.Endpoint {
 
 // login logs in with a version's credential, as the application would.
 func (t *attempt) login(ctx context.Context, v secret.Version) (account.Login, error) {
-	l, err := t.Accounts.Login(ctx, endpoint(v.Credential, v.DBName), v.Username, v.Password)
+	return t.loginBy(ctx, v, t.Accounts.Login)
+}
+
+func (t *attempt) loginBy(ctx context.Context, v secret.Version,
+	login func(ctx context.Context, at account.Endpoint, user, password string) (account.Login, error),
+) (account.Login, error) {
+	l, err := login(ctx, endpoint(v.Credential, v.DBName), v.Username, v.Password)
 	if err != nil {
 		return account.Login{}, fmt.Errorf("log in as %s with version %s of secret %s: %w", v.Credential, v.ID, v.Name, err)
 	}

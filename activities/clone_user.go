@@ -53,6 +53,8 @@ type CloneUserInput struct {
 	// NextRotationDate is when the rotation after this one is due, or the one that
 	// is planned.
 	NextRotationDate time.Time `json:"NextRotationDate,omitzero"`
+	// RequireAllNodes is that of the workflow's input.
+	RequireAllNodes bool `json:"RequireAllNodes,omitempty"`
 	// RevokePrevious and Grace are those of the request: what leaked is the
 	// credential in use.
 	RevokePrevious bool  `json:"RevokePrevious,omitempty"`
@@ -125,6 +127,9 @@ func (a *Activities) CloneUser(ctx context.Context, in CloneUserInput) (result C
 	plan, err := admin.Sync(ctx, s.accounts)
 	if wrongPassword(err) {
 		s, plan, err = t.mend(ctx, admin, in, s, err)
+	}
+	if admin.InGalera() && lags(err) { // what the administrator's node stores is the secret's
+		err = behind(s.Server, err)
 	}
 	if err != nil {
 		return CloneUserResult{}, err

@@ -79,6 +79,7 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput, recent func(se
 	s := &subject{master: master, current: current, Rotation: Rotation{
 		SecretID: in.SecretID, MasterSecretID: cmp.Or(in.MasterSecretID, current.MasterARN), MasterVersionID: master.ID,
 		VersionID: uuid.NewString(), CurrentVersionID: current.ID, PendingVersionID: d.Stages[secret.Pending], Server: current.Address(),
+		RequireAllNodes: in.RequireAllNodes,
 	}}
 	if current.ID == in.EarlierVersionID && current.SHA256() == in.EarlierSHA256 {
 		s.VersionID, s.ValueSHA256, s.promoted = current.ID, in.EarlierSHA256, true

@@ -1,11 +1,15 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
+	"github.com/go-sql-driver/mysql"
 	"go.temporal.io/sdk/activity"
 
 	"github.com/rotate-user/rotate-user/internal/account"
@@ -18,6 +22,8 @@ type TestPasswordResult struct {
 	Account       string `json:"Account"`
 	ServerVersion string `json:"ServerVersion"`
 	TLS           bool   `json:"TLS"`
+	// Warnings are things to know of a cluster that stop nothing.
+	Warnings []string `json:"Warnings,omitempty"`
 }
 
 // TestPassword logs in with the staged credential as the application would, and
@@ -38,8 +44,16 @@ func (a *Activities) TestPassword(ctx context.Context, r Rotation) (result TestP
 		defer panics.Into(&loginErr)
 		login, loginErr = t.login(ctx, pending)
 	})
-	different, err := t.differences(ctx, r)
+	stand, err := t.compare(ctx, r, pending)
 	wg.Wait()
+	if stand.cluster && lags(loginErr) { // the node that it met may have the password only since then
+		if err == nil {
+			login, loginErr = t.login(ctx, pending)
+		}
+		if lags(loginErr) && (err != nil || len(stand.unasked) > 0) {
+			loginErr = cmp.Or(err, behind(r.Server, loginErr))
+		}
+	}
 	if limited(loginErr) {
 		login, loginErr = account.Login{Account: r.Standby}, nil
 	}
@@ -57,18 +71,49 @@ func (a *Activities) TestPassword(ctx context.Context, r Rotation) (result TestP
 	if err != nil {
 		return TestPasswordResult{}, err
 	}
-	if len(different) > 0 {
-		return TestPasswordResult{}, refuse(ErrorDifferent, "%s is not equal to %s any more, somebody changed one of them during the rotation: %s; rotate again", r.Standby, r.Source, strings.Join(lines(different), "; "))
+	if len(stand.different) > 0 {
+		return TestPasswordResult{}, refuse(ErrorDifferent, "%s is not equal to %s any more, somebody changed one of them during the rotation: %s; rotate again", r.Standby, r.Source, strings.Join(lines(stand.different), "; "))
+	}
+	if len(stand.unasked) > 0 && r.RequireAllNodes {
+		return TestPasswordResult{}, &account.Refusal{Reason: account.NodeNotAsked, Retry: true, Message: strings.Join(lines(stand.unasked), "; ") +
+			": let the address lead to every node, or start the rotation without RequireAllNodes"}
 	}
 	activity.GetLogger(ctx).Info("credential works", "secret", r.SecretID, "version", r.VersionID, "account", login.Account.String())
-	return TestPasswordResult{Account: login.Account.String(), ServerVersion: login.Version, TLS: login.TLS}, nil
+	return TestPasswordResult{Account: login.Account.String(), ServerVersion: login.Version, TLS: login.TLS, Warnings: lines(stand.unasked)}, nil
 }
 
-func (t *attempt) differences(ctx context.Context, r Rotation) (lines []string, err error) {
+// standing is how the new credential stands with the server, or with all nodes of its cluster.
+type standing struct {
+	different []string // in what the two accounts differ
+	cluster   bool     // nodes learn of a change one by one
+	unasked   []string // why nodes of the cluster could not be asked, a line each
+}
+
+func (t *attempt) compare(ctx context.Context, r Rotation, pending secret.Version) (s standing, err error) {
 	admin, err := t.administer(ctx, r)
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	defer closeInto(&err, admin)
-	return admin.Differences(ctx, r.Source, r.Standby)
+	s.cluster = admin.InGalera()
+	if s.different, err = admin.Differences(ctx, r.Source, r.Standby); err != nil {
+		return s, err
+	}
+	s.unasked, err = admin.AwaitNodes(ctx, r.Standby, pending.Password)
+	return s, err
+}
+
+// lagging are the errors of a login on a node that does not know yet that an account has a new password, or is unlocked, or
+// there at all, or may enter a database.
+var lagging = []uint16{1044, 1045, 1049, 1698, 3118, 4151}
+
+func lags(err error) bool {
+	server, ok := errors.AsType[*mysql.MySQLError](err)
+	return ok && slices.Contains(lagging, server.Number)
+}
+
+// behind is the error of a login that one node of a cluster refuses, while another stores the password that it was tried with.
+func behind(server string, err error) error {
+	return &account.Refusal{Reason: account.NodeBehind, Retry: true, Message: fmt.Sprintf("a node of the cluster at %s refuses what another node"+
+		" has already; it may be behind the others: %v", server, err)}
 }

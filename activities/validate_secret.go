@@ -35,7 +35,7 @@ func (a *Activities) ValidateSecret(ctx context.Context, in ValidateSecretInput)
 }
 
 func (t *attempt) validate(ctx context.Context, v secret.Version) (ValidateSecretResult, error) {
-	login, err := t.login(ctx, v)
+	login, err := t.loginBy(ctx, v, t.Accounts.LoginReady)
 	if err != nil {
 		return ValidateSecretResult{}, err
 	}

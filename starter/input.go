@@ -65,6 +65,7 @@ func (f *inputFlags) add(cmd *cobra.Command) {
 	flags.TextVar(&f.minimumOverlap, "minimum-overlap", schedule.Duration(0), "`duration` for which a new credential is left alone before the other one may change (default 1h)")
 	flags.TextVar(&f.input.Drain, "drain", schedule.Duration(0), "`duration` for which a rotation waits for the standby's sessions to end")
 	flags.BoolVar(&f.input.RequireDrained, "require-drained", false, "fail the rotation when they have not")
+	flags.BoolVar(&f.input.RequireAllNodes, "require-all-nodes", false, "do not promote while a node of the cluster cannot be asked whether it has the new password")
 	activityQueueFlag(cmd, &f.input.ActivityTaskQueue)
 	for _, name := range []string{"minimum-overlap", "drain"} {
 		flags.Lookup(name).DefValue = "" // 0s is not what happens without the flag
@@ -132,6 +133,9 @@ func (f *inputFlags) compare(status workflows.Status) (different []string, want 
 		if option("require-drained", fmt.Sprint(have.RequireDrained), fmt.Sprint(in.RequireDrained), in.RequireDrained == have.RequireDrained) {
 			want.RequireDrained = in.RequireDrained
 		}
+		if option("require-all-nodes", fmt.Sprint(have.RequireAllNodes), fmt.Sprint(in.RequireAllNodes), in.RequireAllNodes == have.RequireAllNodes) {
+			want.RequireAllNodes = in.RequireAllNodes
+		}
 		if option("activity-task-queue", have.ActivityTaskQueue, in.ActivityTaskQueue, in.ActivityTaskQueue == have.ActivityTaskQueue) {
 			want.ActivityTaskQueue = in.ActivityTaskQueue
 		}
@@ -182,6 +186,9 @@ func restart(secretID string, in *workflows.RotateUserInput) string {
 	}
 	if in.RequireDrained {
 		command += " --require-drained"
+	}
+	if in.RequireAllNodes {
+		command += " --require-all-nodes"
 	}
 	add("activity-task-queue", quoted(in.ActivityTaskQueue))
 	return command

@@ -39,6 +39,9 @@ type RotateUserInput struct {
 	// have not.
 	Drain          schedule.Duration `json:"Drain,omitzero"`
 	RequireDrained bool              `json:"RequireDrained,omitempty"`
+	// RequireAllNodes does not promote while a node of the cluster cannot be asked whether it
+	// has the new password; by default the result names such a node.
+	RequireAllNodes bool `json:"RequireAllNodes,omitempty"`
 	// ActivityTaskQueue is where the activities run, for workers inside another
 	// network; the workflow's own task queue by default.
 	ActivityTaskQueue string `json:"ActivityTaskQueue,omitempty"`

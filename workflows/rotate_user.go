@@ -2,6 +2,8 @@ package workflows
 
 import (
 	"go.temporal.io/sdk/workflow"
+
+	"github.com/rotate-user/rotate-user/activities"
 )
 
 // RotateUserWorkflow rotates the credential of one MySQL user for as long as
@@ -28,7 +30,6 @@ func (r *rotator) rotate(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	steps := []string{PromotePassword}
 	if !promoted {
 		if err := r.stagePassword(ctx, &rotation); err != nil {
 			return err
@@ -36,12 +37,14 @@ func (r *rotator) rotate(ctx workflow.Context) error {
 		if err := r.setPassword(ctx, &rotation); err != nil {
 			return err
 		}
-		steps = []string{TestPassword, PromotePassword}
-	}
-	for _, name := range steps {
-		if err := r.step(ctx, name, rotation, nil); err != nil {
+		var tested activities.TestPasswordResult
+		if err := r.step(ctx, TestPassword, rotation, &tested); err != nil {
 			return err
 		}
+		r.current.Warnings = atMost(shown, append(r.current.Warnings, tested.Warnings...))
+	}
+	if err := r.step(ctx, PromotePassword, rotation, nil); err != nil {
+		return err
 	}
 	return r.revokePrevious(ctx, rotation)
 }

@@ -43,6 +43,7 @@ type world struct {
 	ends     bool            // the standby's sessions end along with its password
 	host     string          // of the server, db:3306 if it is empty
 	expires  time.Time       // when the server will refuse the new password
+	unasked  []string        // warnings of TestPassword
 
 	promotedAlready bool // AWSCURRENT is the version of an attempt that was recorded as failed
 	rotation        int
@@ -109,19 +110,21 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 		return activities.RevokePreviousResult{Account: r.Source.String(), SessionsEnded: 2}, w.step("RevokePrevious")
 	}, activity.RegisterOptions{Name: "RevokePrevious"})
 	for _, name := range []string{"TestPassword", "PromotePassword"} {
-		env.RegisterActivityWithOptions(func(_ context.Context, r activities.Rotation) error {
+		env.RegisterActivityWithOptions(func(_ context.Context, r activities.Rotation) (tested activities.TestPasswordResult, err error) {
 			if err := w.step(name); err != nil {
-				return err
+				return tested, err
 			}
 			if !w.promotedAlready && (r.ValueSHA256 != "digest of "+r.VersionID || r.PasswordStored != "stored with "+r.VersionID) {
-				return fmt.Errorf("version %s has the value %q, and its password is %q", r.VersionID, r.ValueSHA256, r.PasswordStored)
+				return tested, fmt.Errorf("version %s has the value %q, and its password is %q", r.VersionID, r.ValueSHA256, r.PasswordStored)
 			}
 			if name == "PromotePassword" {
 				w.inUse, w.standby = w.standby, w.inUse
 				w.promoted = append(w.promoted, w.now())
 				w.rotation++
+			} else {
+				tested.Warnings = w.unasked
 			}
-			return nil
+			return tested, nil
 		}, activity.RegisterOptions{Name: name})
 	}
 	env.RegisterActivityWithOptions(func(context.Context, activities.CloneUserInput) (activities.PlanRotationResult, error) {
@@ -241,6 +244,19 @@ func TestOneRotationCallsTheFiveStepsInOrder(t *testing.T) {
 	}
 	if got := r.state.Usernames; !slices.Equal(got, []string{"app_clone", "app"}) {
 		t.Errorf("users %v: want the promoted one first", got)
+	}
+}
+
+func TestNodesThatCouldNotBeAskedAreInTheResult(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.unasked = []string{"node db3 was not asked"}
+	r := execute(t, w, start, raw(`{"SecretId":"s","RequireAllNodes":true}`), nil, nil)
+	if !w.inputs[0].RequireAllNodes {
+		t.Error("the steps do not know of RequireAllNodes")
+	}
+	if got := r.state.Rotations; len(got) == 0 || !slices.Equal(got[0].Warnings, w.unasked) {
+		t.Errorf("rotations are %+v: want the warnings %q", got, w.unasked)
 	}
 }
 

@@ -249,6 +249,7 @@ func (r *rotator) cloneUserInput(ctx workflow.Context) activities.CloneUserInput
 		TakenOver:             r.TakenOver,
 		PromotedVersionID:     r.PromotedVersionID,
 		PromotedAt:            r.LastRotatedDate,
+		RequireAllNodes:       r.input.RequireAllNodes,
 	}
 	if r.request != nil {
 		in.Force, in.RevokePrevious = r.request.Force, r.request.RevokePrevious

@@ -101,6 +101,22 @@ type Login struct {
 
 // Login logs in once as an application would, and closes the connection.
 func (d *Dialer) Login(ctx context.Context, ep Endpoint, user, password string) (Login, error) {
+	return d.logIn(ctx, ep, user, password, func(*sql.Conn) error { return nil })
+}
+
+// LoginReady is Login where nothing else asks the server: it refuses a node that is cut off from its cluster, which answers
+// logins with what it knew before.
+func (d *Dialer) LoginReady(ctx context.Context, ep Endpoint, user, password string) (Login, error) {
+	return d.logIn(ctx, ep, user, password, func(conn *sql.Conn) error {
+		n, err := askState(ctx, conn, ep)
+		if err != nil || n.id == "" { // not a node
+			return err
+		}
+		return n.check()
+	})
+}
+
+func (d *Dialer) logIn(ctx context.Context, ep Endpoint, user, password string, check func(*sql.Conn) error) (Login, error) {
 	c, _ := d.config(ep, user, password)
 	db, err := d.servers.Open(c)
 	if err != nil {
@@ -109,7 +125,15 @@ func (d *Dialer) Login(ctx context.Context, ep Endpoint, user, password string) 
 	defer db.Close()
 	l := Login{TLS: ep.TLS}
 	var current string
-	if err := db.QueryRowContext(ctx, "SELECT CURRENT_USER(), VERSION()").Scan(&current, &l.Version); err != nil {
+	conn, err := db.Conn(ctx)
+	if err == nil {
+		defer conn.Close()
+		err = conn.QueryRowContext(ctx, "SELECT CURRENT_USER(), VERSION()").Scan(&current, &l.Version)
+	}
+	if err == nil {
+		err = check(conn)
+	}
+	if err != nil {
 		return Login{}, fmt.Errorf("log in as %s on %s: %w", quoteUser(user), ep, cause(ctx, err))
 	}
 	l.Account = parseName(current)
@@ -154,6 +178,8 @@ type poolKey struct {
 // pool is one administrator's connections to one server. used is when and inUse how often it was handed out.
 type pool struct {
 	db    *sql.DB
+	at    Endpoint
+	login *mysql.Config
 	inUse int
 	used  time.Time
 	known atomic.Pointer[knowledge] // nil before the first survey
@@ -230,7 +256,7 @@ func (d *Dialer) pool(ep Endpoint, user, password string) (*pool, func(), error)
 		if err != nil {
 			return nil, nil, err
 		}
-		p = &pool{db: db}
+		p = &pool{db: db, at: ep, login: c}
 		p.db.SetMaxOpenConns(poolSize)
 		p.db.SetMaxIdleConns(poolSize)
 		p.db.SetConnMaxIdleTime(idleTime)

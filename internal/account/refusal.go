@@ -1,6 +1,9 @@
 package account
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Refusal is the error of a check made before anything was written, or of a comparison after it. Its text names the account
 // and says what to do.
@@ -41,8 +44,15 @@ const (
 	Definer          = "Definer"          // objects need the account to exist
 	Leftovers        = "Leftovers"        // rows of an account that was deleted from the table of accounts
 	Stale            = "Stale"            // the server's memory does not hold what its grant tables say
+	NoQuorum         = "NoQuorum"         // a node of a cluster that is cut off from the others, or is joining them
+	NodeBehind       = "NodeBehind"       // a node of a cluster does not have yet what the others have
+	NodeDiffers      = "NodeDiffers"      // a node of a cluster stores something else than the others
+	NodeNotAsked     = "NodeNotAsked"     // a node of a cluster cannot be asked, and has to be
 )
 
+// passing are the reasons that waiting may mend.
+var passing = []string{ReadOnly, Busy, NoQuorum, NodeBehind, NodeNotAsked}
+
 func refuse(reason, format string, args ...any) error {
-	return &Refusal{Reason: reason, Message: fmt.Sprintf(format, args...), Retry: reason == ReadOnly || reason == Busy}
+	return &Refusal{Reason: reason, Message: fmt.Sprintf(format, args...), Retry: slices.Contains(passing, reason)}
 }

@@ -39,7 +39,7 @@ var variables = []string{
 	"simple_password_check_other_characters", "max_password_errors",
 	"server_audit_incl_users", "server_audit_excl_users", "audit_log_include_accounts", "audit_log_exclude_accounts",
 	storageFormat, "caching_sha2_password_digest_rounds",
-	groupName,
+	groupName, "wsrep_on",
 }
 
 // storageFormat is how caching_sha2_password stores new passwords, from MySQL 9 on.
@@ -108,6 +108,13 @@ func (a *Admin) remember(ctx context.Context) (bool, error) {
 }
 
 func (a *Admin) meetServer(ctx context.Context) error {
+	if err := a.recognise(ctx); err != nil {
+		return err
+	}
+	return a.readBehindOthers(ctx)
+}
+
+func (a *Admin) recognise(ctx context.Context) error {
 	if known, err := a.remember(ctx); known || err != nil {
 		return err
 	}
@@ -221,7 +228,7 @@ func (a *Admin) query(ctx context.Context, statement string) ([]row, error) {
 	rows, err := a.conn.QueryContext(ctx, statement)
 	if err != nil {
 		a.note(err)
-		return nil, cause(ctx, err)
+		return nil, a.ofNode(ctx, cause(ctx, err))
 	}
 	defer rows.Close()
 	names, err := rows.Columns()
@@ -245,7 +252,11 @@ func (a *Admin) query(ctx context.Context, statement string) ([]row, error) {
 		}
 		all = append(all, r)
 	}
-	return all, cause(ctx, rows.Err())
+	if err := rows.Err(); err != nil {
+		a.note(err)
+		return all, a.ofNode(ctx, cause(ctx, err))
+	}
+	return all, nil
 }
 
 // exec sends one statement without an answer. A syntax error loses its text, in which the server repeats the statement,
@@ -256,11 +267,12 @@ func (a *Admin) exec(ctx context.Context, statement string) error {
 	if e := serverError(err); e != nil && e.Number == errSyntax {
 		return &mysql.MySQLError{Number: e.Number, SQLState: e.SQLState, Message: "the server does not understand the statement"}
 	}
-	return cause(ctx, err)
+	return a.ofNode(ctx, cause(ctx, err))
 }
 
 // Error numbers, the same on MySQL and MariaDB.
 const (
+	errUnknownCommand   = 1047
 	errSyntax           = 1064
 	errTableDenied      = 1142
 	errColumnDenied     = 1143
@@ -271,6 +283,7 @@ const (
 	errNoSuchGrant      = 1141
 	errUserFailed       = 1396
 	errAccessDeniedToDB = 1044
+	errLockWait         = 1205
 )
 
 // serverError returns what the server answered, nil for an error of another kind.

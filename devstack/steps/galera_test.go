@@ -1,0 +1,250 @@
+package steps
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/mysqld"
+	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+)
+
+// galera is a cluster of three nodes, and one address in front of them.
+type galera struct {
+	*testing.T
+	nodes   []*mysqld.Server
+	front   *mysqld.Forwarder
+	admins  []*sql.DB // one connection to each
+	address *mysqld.Server
+}
+
+func startGalera(t *testing.T) *galera {
+	t.Helper()
+	g := &galera{T: t, nodes: mysqldtest.Galera(t, 3)}
+	var err error
+	if g.front, err = mysqld.NewForwarder(g.nodes...); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { g.front.Close() })
+	g.address = g.front.As(g.nodes[0])
+	for _, s := range g.nodes {
+		db, err := s.Open(s.AdminUser, s.AdminPassword)
+		if err != nil {
+			t.Fatal(err)
+		}
+		db.SetMaxOpenConns(1)
+		t.Cleanup(func() { db.Close() })
+		g.admins = append(g.admins, db)
+	}
+	return g
+}
+
+// on runs a statement on the node with this index.
+func (g *galera) on(node int, statement string) {
+	g.Helper()
+	if _, err := g.admins[node].ExecContext(g.Context(), statement); err != nil {
+		g.Fatalf("node-%d: %s: %v", node+1, statement, err)
+	}
+}
+
+// until waits until a node's status has a value.
+func (g *galera) until(node int, status, value string) {
+	g.Helper()
+	for {
+		var name, now string
+		if err := g.admins[node].QueryRowContext(g.Context(), "SHOW STATUS LIKE '"+status+"'").Scan(&name, &now); err != nil {
+			g.Fatalf("node-%d: %s is %s: %v", node+1, status, now, err)
+		}
+		if now == value {
+			return
+		}
+		select {
+		case <-g.Context().Done():
+			g.Fatal(g.Context().Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// lab is a user on the cluster. Its own statements go to the first node.
+func (g *galera) lab(t *testing.T) *lab {
+	t.Helper()
+	g.front.LeadTo(g.nodes[0])
+	l := newLab(t, g.address)
+	l.admin.SetMaxOpenConns(1)
+	g.front.LeadTo(g.nodes...)
+	return l
+}
+
+// everywhere logs in with what a label of the secret holds, on every node, at once.
+func (l *lab) everywhere(g *galera, label, user string) {
+	l.Helper()
+	for _, s := range g.nodes {
+		l.server = s
+		l.mustLogIn(label, user)
+	}
+	l.server = g.address
+}
+
+// wants checks the type and the text of an error, and whether it is retried.
+func wants(t *testing.T, err error, kind string, retry bool, says ...string) {
+	t.Helper()
+	var app *temporal.ApplicationError
+	if !errors.As(err, &app) {
+		t.Fatalf("error is %v, want one of type %s", err, kind)
+	}
+	if app.Type() != kind || app.NonRetryable() == retry {
+		t.Errorf("error of type %s, final %t: want type %s, final %t: %v", app.Type(), app.NonRetryable(), kind, !retry, err)
+	}
+	for _, s := range says {
+		if !strings.Contains(app.Message(), s) {
+			t.Errorf("the error does not say %q: %v", s, err)
+		}
+	}
+}
+
+func TestGalera(t *testing.T) {
+	g := startGalera(t)
+
+	t.Run("every rotation works on all nodes at once", func(t *testing.T) {
+		l := g.lab(t)
+		for i := range 3 {
+			r := l.rotate()
+			l.everywhere(g, "AWSCURRENT", r.Standby.User)
+			if i > 0 {
+				l.everywhere(g, "AWSPREVIOUS", r.Source.User)
+			}
+		}
+	})
+
+	// set is a rotation whose password is set on the first node.
+	set := func(t *testing.T) (*lab, activities.Rotation) {
+		t.Helper()
+		l := g.lab(t)
+		c, err := l.clone()
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.front.LeadTo(g.nodes[0])
+		for _, name := range steps[:2] {
+			if err := l.step(name, &c.Rotation); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		g.front.LeadTo(g.nodes...)
+		return l, c.Rotation
+	}
+	// hold has a backup hold the second node while a password is set on the first.
+	hold := func(t *testing.T) (*lab, activities.Rotation) {
+		t.Helper()
+		l := g.lab(t)
+		c, err := l.clone()
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.front.LeadTo(g.nodes[0])
+		if err := l.step("StagePassword", &c.Rotation); err != nil {
+			t.Fatal(err)
+		}
+		g.on(1, "FLUSH TABLES WITH READ LOCK")
+		t.Cleanup(func() { g.on(1, "UNLOCK TABLES") })
+		if err := l.step("SetPassword", &c.Rotation); err != nil {
+			t.Fatal(err)
+		}
+		g.front.LeadTo(g.nodes...)
+		return l, c.Rotation
+	}
+
+	t.Run("a node that is held is waited for", func(t *testing.T) {
+		l, r := hold(t)
+		tested := make(chan error, 1)
+		go func() { tested <- l.step("TestPassword", &r) }()
+		for waiting := 0; waiting == 0; {
+			select {
+			case err := <-tested:
+				t.Fatalf("the test ended while a node was held: %v", err)
+			case <-time.After(20 * time.Millisecond):
+			}
+			if err := g.admins[1].QueryRowContext(t.Context(), "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND INFO LIKE '%global_priv%'").Scan(&waiting); err != nil {
+				t.Fatal(err)
+			}
+		}
+		g.on(1, "UNLOCK TABLES")
+		if err := <-tested; err != nil {
+			t.Fatal(err)
+		}
+		if err := l.step("PromotePassword", &r); err != nil {
+			t.Fatal(err)
+		}
+		l.everywhere(g, "AWSCURRENT", r.Standby.User)
+	})
+
+	t.Run("a node that stays held is named, and asked again", func(t *testing.T) {
+		g.on(1, "SET GLOBAL wsrep_provider_options = 'repl.causal_read_timeout=PT0.5S'")
+		defer g.on(1, "SET GLOBAL wsrep_provider_options = 'repl.causal_read_timeout=PT30S'")
+		l, r := hold(t)
+		wants(t, l.step("TestPassword", &r), account.NodeBehind, true, "node-2", "backup")
+	})
+
+	t.Run("an account that was changed on one node only", func(t *testing.T) {
+		l, r := set(t)
+		g.on(2, "SET SESSION wsrep_on = OFF")
+		g.on(2, fmt.Sprintf("ALTER USER %s IDENTIFIED BY 'Another.Passw0rd'", r.Standby))
+		g.on(2, "SET SESSION wsrep_on = ON")
+		wants(t, l.step("TestPassword", &r), account.NodeDiffers, false, "node-3", r.Standby.String())
+	})
+
+	t.Run("nodes that the address does not lead to", func(t *testing.T) {
+		l, r := set(t)
+		g.front.LeadTo(g.nodes[0])
+		value, err := l.env.ExecuteActivity("TestPassword", r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var result activities.TestPasswordResult
+		if err := value.Get(&result); err != nil {
+			t.Fatal(err)
+		}
+		if said := strings.Join(result.Warnings, "; "); len(result.Warnings) != 2 || !strings.Contains(said, "node-2") || !strings.Contains(said, "node-3") {
+			t.Errorf("warnings are %q, want one for node-2 and one for node-3", result.Warnings)
+		}
+		r.RequireAllNodes = true
+		wants(t, l.step("TestPassword", &r), account.NodeNotAsked, true, "node-2", "node-3")
+	})
+
+	t.Run("a node without quorum", func(t *testing.T) {
+		l, r := set(t)
+		g.on(2, "SET GLOBAL wsrep_provider_options = 'gmcast.isolate=1'")
+		defer func() {
+			g.on(2, "SET GLOBAL wsrep_provider_options = 'gmcast.isolate=0'")
+			g.until(2, "wsrep_local_state_comment", "Synced")
+			g.until(0, "wsrep_cluster_size", "3")
+		}()
+		g.until(2, "wsrep_cluster_status", "non-Primary")
+		g.until(0, "wsrep_cluster_size", "2")
+		wants(t, l.step("TestPassword", &r), account.NoQuorum, true, "node-3", "no quorum")
+		_, err := l.env.ExecuteActivity("ValidateSecret", activities.ValidateSecretInput{SecretID: "app"})
+		if err != nil {
+			t.Error("a node with quorum:", err)
+		}
+		g.front.LeadTo(g.nodes[2])
+		g.front.Cut()
+		_, err = l.env.ExecuteActivity("ValidateSecret", activities.ValidateSecretInput{SecretID: "app"})
+		wants(t, err, account.NoQuorum, true, "no quorum")
+		l.input.Force = true
+		_, err = l.clone()
+		wants(t, err, account.NoQuorum, true, "node-3", "no quorum")
+		g.front.LeadTo(g.nodes[:2]...)
+		g.front.Cut()
+		if err := l.step("TestPassword", &r); err != nil {
+			t.Error("nodes with quorum:", err)
+		}
+	})
+}
