@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# AWS SDK for Go v2: the retries that a storm of throttling has used up do not come back with time.
+#
+# Ran:       aws-sdk-go-v2 v1.48.0 with service/secretsmanager v1.51.0, against an HTTP server of this script's.
+# Guess:     the client's retry quota (500 tokens) fills up again within seconds, as a rate limit does.
+# Behaviour: GetSecretValue is tried three times while there are tokens. When throttled calls have used them up, each call gets
+#            one attempt. Half a minute without a call gives none back; a call that succeeds gives one token, and a retry takes
+#            five, so that some hundred successes pass before calls are retried as before.
+# Matters:   a rotator whose client lives for weeks has no retries left after one storm, and no hour of quiet mends it. Give the
+#            client a retryer of its own (retry.NewStandard with RateLimiter ratelimit.None), or retry above the SDK.
+set -euo pipefail
+
+temp=$(mktemp -d)
+trap 'chmod -R u+w "$temp"; rm -rf --one-file-system "$temp"' EXIT
+cd "$temp"
+cat >go.mod <<'MOD'
+module finding
+
+go 1.25
+
+require (
+	github.com/aws/aws-sdk-go-v2 v1.48.0
+	github.com/aws/aws-sdk-go-v2/service/secretsmanager v1.51.0
+)
+MOD
+cat >main.go <<'GO'
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+)
+
+type at struct{}
+
+func (at) BackoffDelay(int, error) (time.Duration, error) { return time.Millisecond, nil }
+
+func main() {
+	var attempts atomic.Int64
+	var throttled atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		attempts.Add(1)
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		if throttled.Load() {
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprint(w, `{"__type":"ThrottlingException","Message":"Rate exceeded"}`)
+			return
+		}
+		fmt.Fprint(w, `{"Name":"app","SecretString":"{}"}`)
+	}))
+	defer server.Close()
+	client := secretsmanager.New(secretsmanager.Options{
+		Region: "eu-west-1", BaseEndpoint: aws.String(server.URL),
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}, nil
+		}),
+		// All defaults but for the pauses between attempts.
+		Retryer: retry.NewStandard(func(o *retry.StandardOptions) { o.Backoff = at{} }),
+	})
+	call := func() int64 {
+		attempts.Store(0)
+		_, _ = client.GetSecretValue(context.Background(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("app")})
+		return attempts.Load()
+	}
+	ok := true
+	expect := func(when string, got, want int64) {
+		fmt.Printf("%-55s %d attempts\n", when, got)
+		ok = ok && got == want
+	}
+	throttled.Store(true)
+	expect("the first throttled call:", call(), 3)
+	calls := 1
+	for ; call() == 3 && calls < 1000; calls++ {
+	}
+	fmt.Printf("%-55s %d calls\n", "retried three times in the storm:", calls)
+	ok = ok && calls >= 40 && calls <= 60
+	for range 5 {
+		call()
+	}
+	expect("after the storm:", call(), 1)
+	time.Sleep(30 * time.Second)
+	expect("half a minute later:", call(), 1)
+	throttled.Store(false)
+	for range 4 {
+		call()
+	}
+	throttled.Store(true)
+	expect("after four calls that succeeded:", call(), 1)
+	throttled.Store(false)
+	for range 200 {
+		call()
+	}
+	throttled.Store(true)
+	expect("after two hundred more:", call(), 3)
+	if !ok {
+		fmt.Fprintln(os.Stderr, "the behaviour has changed")
+		os.Exit(1)
+	}
+	fmt.Println("as described")
+}
+GO
+GOWORK=off GOFLAGS=-mod=mod GOMODCACHE="$temp/modules" go mod tidy 2>/dev/null
+GOWORK=off GOFLAGS=-mod=mod GOMODCACHE="$temp/modules" go run .
