@@ -117,6 +117,21 @@ func TestADeletionByARNKnowsHowTheRotationSpellsTheSecret(t *testing.T) {
 	})
 }
 
+// What a rotation left behind does not refuse a deletion; one that is at work does.
+func TestADeletionIsRefusedForARotationSinceItsAccountsWereFound(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newOldLab(t, s)
+		l.rotate()
+		l.leave(2)
+		d := l.deletion()
+		l.another().leave(1) // it takes over
+		l.settle()
+		_, err := l.env.ExecuteActivity("DeleteSecret", d)
+		wantEdited(t, "DeleteSecret", err)
+		l.mustLogIn(secret.Current, l.user+"_clone")
+	})
+}
+
 // A first rotation to an account that CloneUsername named was cut off, and the deletion is not told its name.
 func TestADeletionAsksForAStandbyThatAWSPENDINGNames(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
