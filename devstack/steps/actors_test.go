@@ -476,6 +476,7 @@ func TestOneTakeoverIsEnough(t *testing.T) {
 			t.Fatalf("CloneUser answered %+v, %v: want that AWSCURRENT was stored again", first, err)
 		}
 		l.settle()
+		l.input.PromotedVersionID = first.Rotation.CurrentVersionID
 		l.input.ReissuedVersionID, l.input.TakenOver = first.Rotation.CurrentVersionID, first.Rotation.PendingVersionID
 		again, err := l.clone()
 		if err != nil || again.Reissued || again.Rotation.CurrentVersionID != first.Rotation.CurrentVersionID {

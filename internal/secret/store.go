@@ -182,9 +182,11 @@ func (l Labels) check(d Description) error {
 }
 
 // overtaken reports whether an answer shows a write of another actor: AWSCURRENT has moved on, so that AWSPREVIOUS is where it
-// was, or AWSPENDING is on a version that did not have it before the rotation staged its own.
+// was, or has moved though the answer shows what the rotation has staged, or AWSPENDING is on a version that did not have it
+// before the rotation staged its own.
 func (l Labels) overtaken(d Description) bool {
-	return d.Stages[Previous] == l.Current || !slices.Contains([]string{"", l.Before, l.Current, l.Pending}, d.Stages[Pending])
+	shown := l.Pending != l.Before && d.Stages[Pending] == l.Pending
+	return d.Stages[Previous] == l.Current || shown && d.Stages[Current] != l.Current || !slices.Contains([]string{"", l.Before, l.Current, l.Pending}, d.Stages[Pending])
 }
 
 const (

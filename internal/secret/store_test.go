@@ -67,6 +67,7 @@ func TestStillStagedWaitsForItsOwnWriteOnly(t *testing.T) {
 		{"before the promotion before", []string{Current, "zero", Pending, "one"}, true, Current},
 		{"another rotation has staged", []string{Current, "one", Pending, "three"}, false, Pending},
 		{"another rotation has promoted", []string{Current, "three", Previous, "one"}, false, Current},
+		{"taken over, with AWSPREVIOUS put back", []string{Current, "three", Previous, "zero", Pending, "two"}, false, Current},
 		{"edited", []string{Current, "three", Previous, "one", Pending, "two"}, false, Current},
 	} {
 		t.Run(c.name, func(t *testing.T) {
