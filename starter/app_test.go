@@ -355,6 +355,15 @@ func TestCommands(t *testing.T) {
 	revoked.Revoked, revoked.Created, revoked.Warnings = true, true, []string{"the definer of view `shop`.`v` is 'app'@'%'"}
 	tooSoon := refusal(workflows.ErrorMinimumOverlap, "secret shop/app was rotated at 2026-11-22 20:58 UTC: rotating again is safe from 2026-11-22 21:58 UTC, or with Force")
 	unreachable := refusal(activities.ErrorUnreachable, "db.example.com:3306 does not answer")
+	grace := status(workflows.Rotating)
+	grace.Current, grace.PreviousUntil = &workflows.Rotation{StartedAt: now.Add(-10 * time.Second), VersionID: version, Username: "app_clone", Steps: steps(5, true)}, now.Add(20*time.Hour)
+	setting := status(workflows.Rotating)
+	setting.Current = &workflows.Rotation{StartedAt: now.Add(-10 * time.Second), VersionID: version, Username: "app", Steps: steps(3, false)}
+	wasReset := status(workflows.Scheduled)
+	wasReset.Reset = true
+	terminated := &history.HistoryEvent{Attributes: &history.HistoryEvent_WorkflowExecutionTerminatedEventAttributes{
+		WorkflowExecutionTerminatedEventAttributes: &history.WorkflowExecutionTerminatedEventAttributes{Reason: "by mistake"}}}
+	cutOff := refusal(runEnded, "Workflow Update failed because the Workflow completed before the Update completed.")
 	plan := activities.PlanRotationResult{Source: "'app'@'%'", Standby: "'app_clone'@'%'", Server: "db.example.com:3306"}
 	changes := plan
 	changes.Changes = []string{"grant INSERT on `shop`.* to 'app_clone'@'%'", "revoke DROP on `shop`.* from 'app_clone'@'%'"}
@@ -471,6 +480,21 @@ func TestCommands(t *testing.T) {
 			rotated:  []any{refusal(workflows.ErrorJustRotated, "a rotation has just ended"), rotation()},
 			statuses: known(status(workflows.Scheduled)),
 		}},
+		{"rotate-reset", "rotate --secret-id shop/app", fake{rotated: []any{cutOff, rotation()}, statuses: known(status(workflows.Scheduled, rotation()))}},
+		{"rotate-terminated", "rotate --secret-id shop/app", fake{rotated: []any{cutOff}, statuses: known(setting),
+			described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED), closed: terminated}},
+		{"rotate-terminated-in-grace", "rotate --secret-id shop/app", fake{rotated: []any{cutOff}, statuses: known(grace),
+			described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED), closed: terminated}},
+		{"rotate-cancelled", "rotate --secret-id shop/app", fake{rotated: []any{sdk.NewCanceledError()}, statuses: known(status(workflows.Stopped, rotation())),
+			described: ended(enums.WORKFLOW_EXECUTION_STATUS_CANCELED)}},
+		{"start-after-grace", "start --secret-id shop/app", fake{rotated: []any{rotation()}, statuses: known(grace),
+			described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED), closed: terminated}},
+		{"status-grace", "status --secret-id shop/app", fake{statuses: known(grace)}},
+		{"status-terminated-in-grace", "status --secret-id shop/app", fake{statuses: known(grace), described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED), closed: terminated}},
+		{"status-reset", "status --secret-id shop/app", fake{statuses: known(wasReset)}},
+		{"list-grace", "list", fake{pages: []*workflowservice.ListWorkflowExecutionsResponse{page("", execution("rotate-user/shop/app", map[string]*common.Payload{
+			"RotationStatus": payload("Rotating"), "LastRotatedDate": payload(now.Add(-48 * time.Hour)),
+		}))}, statuses: known(grace)}},
 		{"status", "status --secret-id shop/app", fake{statuses: known(status(workflows.Scheduled, rotation(), revoked))}},
 		{"status-expires", "status --secret-id shop/app", fake{statuses: known(expires)}},
 		{"status-json", "status --secret-id shop/app -o json", fake{statuses: known(status(workflows.Scheduled))}},

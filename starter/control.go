@@ -32,6 +32,9 @@ func (a *app) statusCommand() *cobra.Command {
 		}
 		if e := view.ending; e != nil && (e.status != enums.WORKFLOW_EXECUTION_STATUS_COMPLETED || view.status.SecretID == "") {
 			ended := fmt.Errorf("the rotation of secret %s %s", id, e.text(a.now()))
+			if lost := a.lost(view.status); lost != "" {
+				ended = fmt.Errorf("%w. %s", ended, lost)
+			}
 			if view.status.GaveWay() {
 				return ended
 			}

@@ -253,7 +253,11 @@ func (a *app) noRotation(ctx context.Context, err error, secretID string) error 
 	}
 	advice := "Start one with: starter start --secret-id " + secretID
 	if e, ended := a.whetherEnded(ctx, secretID); ended {
-		return advise(advice, "the rotation of secret %s %s", secretID, e.text(a.now()))
+		text := fmt.Sprintf("the rotation of secret %s %s", secretID, e.text(a.now()))
+		if lost := a.lostRevocation(ctx, secretID); lost != "" {
+			text += ". " + lost
+		}
+		return advised{errors.New(text), advice}
 	}
 	if name := friendlyName(secretID); name != "" {
 		d, err := a.describe(ctx, workflows.RotateUserWorkflowID(name))

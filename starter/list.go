@@ -55,6 +55,10 @@ type listed struct {
 	NextRotationDate time.Time                `json:"NextRotationDate,omitzero"`
 	DatabaseHost     string                   `json:"DatabaseHost,omitempty"`
 	Retrying         []retry                  `json:"Retrying,omitempty"`
+	// Username is in use, and PreviousUsername until PreviousUntil, in the grace of a revocation; empty otherwise.
+	Username         string    `json:"Username,omitempty"`
+	PreviousUsername string    `json:"PreviousUsername,omitempty"`
+	PreviousUntil    time.Time `json:"PreviousUntil,omitzero"`
 }
 
 func (a *app) list(ctx context.Context, wanted workflows.RotationStatus) error {
@@ -139,10 +143,16 @@ func (a *app) ask(ctx context.Context, rows []listed) error {
 			continue
 		}
 		g.Go(func() error {
-			if unknown {
+			if unknown || row.RotationStatus == workflows.Rotating {
 				s, err := a.query(ctx, row.SecretID)
 				if err == nil { // else the row says that the status is unknown
-					*row = listed{row.SecretID, s.RotationStatus, s.LastRotatedDate, s.NextRotationDate, s.DatabaseHost, nil}
+					*row = listed{
+						SecretID: row.SecretID, RotationStatus: s.RotationStatus, LastRotatedDate: s.LastRotatedDate,
+						NextRotationDate: s.NextRotationDate, DatabaseHost: s.DatabaseHost,
+					}
+					if !s.PreviousUntil.IsZero() {
+						row.Username, row.PreviousUsername, row.PreviousUntil = s.Username, s.StandbyUsername, s.PreviousUntil
+					}
 				}
 			}
 			if d, err := a.describe(ctx, workflows.RotateUserWorkflowID(row.SecretID)); err == nil {
@@ -185,6 +195,10 @@ func (v listView) text(w io.Writer) {
 	}
 	columns(w, table)
 	for _, r := range v.rows {
+		if !r.PreviousUntil.IsZero() {
+			fmt.Fprintf(w, "\n%s: user %s is in use; %s still logs in, until it is revoked at %s\n",
+				plaintext.Line(r.SecretID), plaintext.Line(r.Username), plaintext.Line(r.PreviousUsername), date(r.PreviousUntil, v.now))
+		}
 		for _, step := range r.Retrying {
 			fmt.Fprintf(w, "\n%s: %s\n", plaintext.Line(r.SecretID), step.text(v.now))
 		}

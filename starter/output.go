@@ -234,6 +234,13 @@ func (v statusView) text(w io.Writer) {
 	inUse := s.Username
 	if inUse != "" && s.Current == nil { // the label may have been moved by hand since
 		inUse += ", as of the last rotation"
+		if s.Reset {
+			inUse += " that this run knows of: it was reset"
+		}
+	}
+	other := s.StandbyUsername
+	if !s.PreviousUntil.IsZero() && v.ending == nil {
+		other += ", AWSPREVIOUS, until it is revoked at " + date(s.PreviousUntil, v.now)
 	}
 	pairs(w,
 		"Secret", s.SecretID,
@@ -242,7 +249,7 @@ func (v statusView) text(w io.Writer) {
 		"Rules", s.RotationRules.String(),
 		"Database", s.DatabaseHost,
 		"User in use", inUse,
-		"Other user", s.StandbyUsername,
+		"Other user", other,
 		"Last rotated", date(s.LastRotatedDate, v.now),
 		"Next rotation", next,
 		"Password expires", date(s.PasswordExpires, v.now),

@@ -51,6 +51,9 @@ stop and another start, and its schedule also by reschedule.`,
 
 func (a *app) start(ctx context.Context, f *inputFlags, noWait bool) error {
 	id := f.input.SecretID
+	if lost := a.lostRevocation(ctx, id); lost != "" {
+		a.say(lost + ".")
+	}
 	if f.immediately && !noWait {
 		rotated, err := a.follow(ctx, id, func(ctx context.Context) (workflows.Rotation, error) { return a.askToStart(ctx, f.input) })
 		if isRunning(err) {
@@ -284,28 +287,27 @@ func isFailure(r workflows.Rotation, err error) bool {
 func (a *app) askToStart(ctx context.Context, input workflows.RotateUserInput) (rotation workflows.Rotation, err error) {
 	options := a.startOptions(workflows.RotateUserWorkflowID(input.SecretID))
 	options.WorkflowIDConflictPolicy = enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL
+	updateID := newUpdateID()
 	handle, err := a.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
 		StartWorkflowOperation: a.temporal.NewWithStartWorkflowOperation(options, rotateUserWorkflow, input),
 		UpdateOptions: client.UpdateWorkflowOptions{
-			UpdateName: workflows.RotateUpdate, Args: []any{workflows.RotateRequest{}}, WaitForStage: client.WorkflowUpdateStageAccepted,
+			UpdateID: updateID, UpdateName: workflows.RotateUpdate, Args: []any{workflows.RotateRequest{}}, WaitForStage: client.WorkflowUpdateStageAccepted,
 		},
 	})
 	if err != nil {
 		return rotation, err
 	}
-	return rotation, handle.Get(ctx, &rotation)
+	return a.settle(ctx, input.SecretID, workflows.RotateRequest{}, handle, updateID)
 }
 
 // askToRotate asks the workflow of a secret, which must run, for a rotation and waits for its end.
 func (a *app) askToRotate(ctx context.Context, secretID string, request workflows.RotateRequest) (workflows.Rotation, error) {
 	for try := 1; ; try++ {
 		var rotation workflows.Rotation
-		handle, err := a.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-			WorkflowID: workflows.RotateUserWorkflowID(secretID), UpdateName: workflows.RotateUpdate, Args: []any{request},
-			WaitForStage: client.WorkflowUpdateStageAccepted,
-		})
+		updateID := newUpdateID()
+		handle, err := a.askOnce(ctx, secretID, request, updateID)
 		if err == nil {
-			err = handle.Get(ctx, &rotation)
+			rotation, err = a.settle(ctx, secretID, request, handle, updateID)
 		}
 		if applicationType(err) != workflows.ErrorJustRotated || try == nextRunTries {
 			return rotation, err

@@ -202,8 +202,16 @@ func (r *rotator) onRotate(ctx workflow.Context, q RotateRequest) (Rotation, err
 	r.updates++
 	r.ask(q)
 	r.awaited = true
-	if err := workflow.Await(ctx, func() bool { return r.ended != nil || r.leaving }); err != nil {
-		return Rotation{}, err
+	ended := func() bool { return r.ended != nil || r.leaving }
+	if err := workflow.Await(ctx, ended); err != nil {
+		if workflow.GetVersion(ctx, "a cancelled rotation is answered", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+			return Rotation{}, err
+		}
+		// A cancellation ends the workflow, and not the rotation under way.
+		undisturbed, _ := workflow.NewDisconnectedContext(ctx)
+		if err := workflow.Await(undisturbed, ended); err != nil {
+			return Rotation{}, err
+		}
 	}
 	if r.ended == nil {
 		return Rotation{}, r.mayRotate(ctx, q)

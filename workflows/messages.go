@@ -149,6 +149,11 @@ type Status struct {
 	PasswordExpires time.Time `json:"PasswordExpires,omitzero"`
 	// Digest stands for the rights that both had after the last rotation.
 	Digest string `json:"Digest,omitempty"`
+	// PreviousUntil is when StandbyUsername is revoked, in the grace of a revocation: AWSPREVIOUS
+	// logs in until then.
+	PreviousUntil time.Time `json:"PreviousUntil,omitzero"`
+	// Reset says that the run was reset, and may know of fewer rotations than the secret.
+	Reset bool `json:"Reset,omitempty"`
 	// Stopping says that the workflow ends after the rotation under way, unless it is resumed.
 	Stopping bool `json:"Stopping,omitempty"`
 	// Requested is a rotation that was asked for, could not be made yet, and is tried again at

@@ -880,11 +880,26 @@ func TestAGraceEndsWithTheNextRequestToRevoke(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	var first, plain, now *answer
+	var during workflows.Status
+	var shown string
 	r := execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
 		first = update(env, time.Hour, workflows.RotateUpdate, raw(`{"RevokePrevious":true,"Grace":"20h"}`))
+		env.RegisterDelayedCallback(func() { during, shown = status(t, env), details(t, env) }, 2*time.Hour-time.Minute)
 		plain = update(env, 2*time.Hour, workflows.RotateUpdate, raw(`{"Force":true}`))
 		now = update(env, 3*time.Hour, workflows.RotateUpdate, raw(`{"Force":true,"RevokePrevious":true}`))
 	})
+	promoted := start.Add(time.Hour)
+	if during.Username != "app_clone" || during.StandbyUsername != "app" || !during.LastRotatedDate.Equal(promoted) || !during.PreviousUntil.Equal(promoted.Add(20*time.Hour)) {
+		t.Errorf("in the grace the status is %+v", during)
+	}
+	for _, line := range []string{"- in use: `app_clone`, the other one: `app`", "- **AWSPREVIOUS**, user `app`, logs in until it is revoked at 2026-02-01 06:30 UTC", "- PromotePassword: "} {
+		if !strings.Contains(shown, line) {
+			t.Errorf("in the grace the UI does not show %q:\n%s", line, shown)
+		}
+	}
+	if !r.status.PreviousUntil.IsZero() {
+		t.Errorf("after the revocation the status is %+v", r.status)
+	}
 	var app *temporal.ApplicationError
 	if !errors.As(plain.err, &app) || app.Type() != workflows.ErrorJustRotated {
 		t.Errorf("another rotation during the grace was answered %v: want a refusal", plain.err)
@@ -953,9 +968,16 @@ func TestACancellationNeverCutsARotation(t *testing.T) {
 		}
 		return nil
 	}
-	r := execute(t, w, start, input(nil), nil, func(env *testsuite.TestWorkflowEnvironment) { cancel = env.CancelWorkflow })
+	var waiting *answer
+	r := execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
+		cancel = env.CancelWorkflow
+		waiting = update(env, time.Hour, workflows.RotateUpdate, raw(`{}`))
+	})
 	if len(w.promoted) != 1 {
 		t.Errorf("steps %v: the rotation was cut", w.calls)
+	}
+	if waiting.err != nil || waiting.result.Username != "app_clone" {
+		t.Errorf("who waits for the rotation is answered %+v, %v", waiting.result, waiting.err)
 	}
 	if !temporal.IsCanceledError(r.err) {
 		t.Errorf("the workflow ended with %v: want canceled", r.err)

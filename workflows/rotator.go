@@ -110,11 +110,15 @@ type rotator struct {
 	staged  string    // the digest of the value that this run's rotation has staged
 	stored  string    // the digest of what it has set for the standby
 	expires time.Time // when the server will refuse that; zero for never
+	reset   bool      // this run is what became of another one by a reset
 	looked  []string  // the warnings of the look at the start
 }
 
 func (w Workflows) begin(ctx workflow.Context, input RotateUserInput, carried *State) (*rotator, error) {
 	r := &rotator{input: input, w: w}
+	if info := workflow.GetInfo(ctx); info.OriginalRunID != "" {
+		r.reset = info.OriginalRunID != info.WorkflowExecution.RunID
+	}
 	if carried != nil {
 		r.State = *carried
 		r.Requests = slices.Clone(r.Requests)
@@ -294,6 +298,9 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 	r.current.PreviousUsername = rotation.Source.User
 	r.current.Warnings, r.current.InUse = clone.Warnings, clone.InUse
 	r.expires = clone.PasswordExpires
+	if r.reset && !clone.Promoted && !clone.Reissued && r.PromotedVersionID != "" && r.PromotedVersionID != rotation.CurrentVersionID {
+		r.current.Warnings = append([]string{wasReset}, r.current.Warnings...)
+	}
 	if !clone.Promoted {
 		r.Digest = clone.Digest
 		r.Usernames = []string{rotation.Source.User, rotation.Standby.User}
@@ -459,6 +466,7 @@ func (r *rotator) waitForGrace(ctx workflow.Context, account string) error {
 	for {
 		grace := r.request.Grace
 		r.revokes = promoted.Add(time.Duration(grace))
+		r.describe(ctx)
 		left := r.revokes.Sub(workflow.Now(ctx))
 		if left <= 0 {
 			return nil
@@ -508,8 +516,11 @@ func (r *rotator) record(ctx workflow.Context, err error) {
 // fail decides when a rotation that failed is tried again: inside its window
 // with growing pauses, else when the schedule says.
 func (r *rotator) fail(ctx workflow.Context, end *Rotation, err error, promoted bool) {
-	now := workflow.Now(ctx)
 	end.Error, end.ErrorType = explain(err)
+	if r.reset && !promoted && r.catchUp(ctx) {
+		end.Error = wasReset + ": " + end.Error
+	}
+	now := workflow.Now(ctx)
 	r.giveWay(*end)
 	asked := r.request != nil && r.NextRotationDate.After(now)
 	staged := slices.ContainsFunc(end.Steps, func(s Step) bool { return s.Name == StagePassword })
@@ -534,6 +545,32 @@ func (r *rotator) fail(ctx workflow.Context, end *Rotation, err error, promoted 
 		}
 	}
 	workflow.GetLogger(ctx).Error("rotation failed", "secret", r.input.SecretID, "type", end.ErrorType, "error", end.Error, "next", r.NextRotationDate)
+}
+
+// wasReset is said where the secret shows more than the workflow knew.
+const wasReset = "this run was reset, and the secret has been rotated since the point that it was reset to"
+
+// catchUp takes the user in use and the date from the secret, if AWSCURRENT is another version than a
+// run that was reset knows of, and reports whether it is.
+func (r *rotator) catchUp(ctx workflow.Context) bool {
+	if workflow.GetVersion(ctx, "a run that was reset looks at the secret", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return false
+	}
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	var current activities.LookAtCurrentResult
+	in := activities.LookAtCurrentInput{SecretID: r.input.SecretID}
+	if err := workflow.ExecuteActivity(r.options(ctx, "LookAtCurrent", quickTries), "LookAtCurrent", in).Get(ctx, &current); err != nil {
+		workflow.GetLogger(ctx).Warn("a run that was reset could not look at its secret", "secret", r.input.SecretID, "error", err)
+		return false
+	}
+	if current.VersionID == r.PromotedVersionID {
+		return false
+	}
+	r.LastRotatedDate = current.Since
+	if len(r.Usernames) == 2 && r.Usernames[1] == current.Username {
+		r.Usernames = []string{r.Usernames[1], r.Usernames[0]}
+	}
+	return true
 }
 
 // giveWay ends a workflow that has not rotated anything where another one rotates the secret.

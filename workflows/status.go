@@ -41,6 +41,19 @@ func (r *rotator) failing() *Step {
 	return nil
 }
 
+// promotion is the step of the rotation under way that has promoted its version, or nil.
+func (r *rotator) promotion() *Step {
+	if r.current == nil {
+		return nil
+	}
+	for i := range r.current.Steps {
+		if s := &r.current.Steps[i]; s.Name == PromotePassword && !s.EndedAt.IsZero() {
+			return s
+		}
+	}
+	return nil
+}
+
 func (r *rotator) status() Status {
 	s := Status{
 		SecretID:        r.input.SecretID,
@@ -56,6 +69,7 @@ func (r *rotator) status() Status {
 		Requested:       r.Requested,
 		RequestDue:      r.RequestDue,
 		Requests:        r.Requests,
+		Reset:           r.reset,
 		Warnings:        r.looked,
 		Current:         r.current,
 		Rotations:       r.Rotations,
@@ -65,6 +79,15 @@ func (r *rotator) status() Status {
 	}
 	if len(r.Usernames) == 2 {
 		s.Username, s.StandbyUsername = r.Usernames[0], r.Usernames[1]
+	}
+	if promoted := r.promotion(); promoted != nil { // what remains to be done is the revocation, which may wait for long
+		s.LastRotatedDate = promoted.EndedAt
+		if s.StandbyUsername == r.current.Username {
+			s.Username, s.StandbyUsername = s.StandbyUsername, s.Username
+		}
+		if promoted == &r.current.Steps[len(r.current.Steps)-1] {
+			s.PreviousUntil = r.revokes
+		}
 	}
 	return s
 }
@@ -143,6 +166,12 @@ func (r *rotator) describe(ctx workflow.Context) {
 	say := func(format string, args ...any) { lines = append(lines, "- "+fmt.Sprintf(format, args...)) }
 	if s.Username != "" {
 		say("in use: %s, the other one: %s", plaintext.Code(s.Username), plaintext.Code(s.StandbyUsername))
+	}
+	if !s.PreviousUntil.IsZero() {
+		say("**AWSPREVIOUS**, user %s, logs in until it is revoked at %s", plaintext.Code(s.StandbyUsername), clock(s.PreviousUntil))
+	}
+	if s.Reset {
+		say("this run was reset: it may know of fewer rotations than the secret, until its next rotation")
 	}
 	if !s.LastRotatedDate.IsZero() {
 		say("last rotated: %s", clock(s.LastRotatedDate))

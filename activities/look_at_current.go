@@ -1,0 +1,37 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"github.com/rotate-user/rotate-user/internal/secret"
+)
+
+// LookAtCurrentInput names the secret to look at.
+type LookAtCurrentInput struct {
+	SecretID string `json:"SecretId"`
+}
+
+// LookAtCurrentResult says what AWSCURRENT is. Since is from when on clients may have had it.
+type LookAtCurrentResult struct {
+	VersionID string    `json:"VersionId"`
+	Username  string    `json:"Username"`
+	Since     time.Time `json:"Since"`
+}
+
+// LookAtCurrent tells a workflow that knows less than its secret, because it was reset, what the secret says.
+func (a *Activities) LookAtCurrent(ctx context.Context, in LookAtCurrentInput) (result LookAtCurrentResult, err error) {
+	t := a.begin(ctx)
+	defer t.edge(ctx, &err)
+	defer t.Secrets.Forget(in.SecretID)
+
+	d, err := t.Secrets.Describe(ctx, in.SecretID)
+	if err != nil {
+		return LookAtCurrentResult{}, err
+	}
+	current, err := t.version(ctx, in.SecretID, d.Stages[secret.Current])
+	if err != nil {
+		return LookAtCurrentResult{}, err
+	}
+	return LookAtCurrentResult{VersionID: current.ID, Username: current.Username, Since: CloneUserInput{}.currentSince(current, d).UTC()}, nil
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	sdk "go.temporal.io/sdk/temporal"
+
+	"github.com/rotate-user/rotate-user/internal/plaintext"
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// What follows is for those whose rotation was disturbed: its run was reset, terminated or cancelled.
+
+// runEnded is the type of Temporal's error for an update that was accepted by a run which then ended.
+const runEnded = "AcceptedUpdateCompletedWorkflow"
+
+// wasCutOff reports whether a rotation was asked for, and is not known to have ended.
+func wasCutOff(err error) bool {
+	var cancelled *sdk.CanceledError
+	var gone *serviceerror.NotFound
+	return applicationType(err) == runEnded || errors.As(err, &cancelled) || errors.As(err, &gone)
+}
+
+// settle waits for the end of a rotation that was accepted under an update id. A reset applies the update again, in another run.
+func (a *app) settle(ctx context.Context, secretID string, request workflows.RotateRequest, handle client.WorkflowUpdateHandle, updateID string) (rotation workflows.Rotation, err error) {
+	for {
+		err := handle.Get(ctx, &rotation)
+		if err == nil || ctx.Err() != nil || !wasCutOff(err) {
+			return rotation, err
+		}
+		d, describeErr := a.describe(ctx, workflows.RotateUserWorkflowID(secretID))
+		if describeErr != nil {
+			return rotation, err
+		}
+		if e := a.ending(ctx, d); e != nil {
+			return rotation, a.cutOff(ctx, secretID, e)
+		}
+		var cancelled *sdk.CanceledError
+		if !errors.As(err, &cancelled) {
+			a.say("The run that the rotation was asked of has ended, as after a reset. Waiting for the run in its place.")
+			again, updateErr := a.askOnce(ctx, secretID, request, updateID)
+			if updateErr != nil {
+				return rotation, updateErr
+			}
+			handle = again
+		}
+		select {
+		case <-ctx.Done():
+			return rotation, ctx.Err()
+		case <-time.After(pollInterval): // a worker of an earlier release answers a cancellation at once, and rotates to the end
+		}
+	}
+}
+
+// askOnce asks for a rotation, or finds the one that was asked for under the same id.
+func (a *app) askOnce(ctx context.Context, secretID string, request workflows.RotateRequest, updateID string) (client.WorkflowUpdateHandle, error) {
+	return a.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+		WorkflowID: workflows.RotateUserWorkflowID(secretID), UpdateID: updateID, UpdateName: workflows.RotateUpdate, Args: []any{request},
+		WaitForStage: client.WorkflowUpdateStageAccepted,
+	})
+}
+
+func newUpdateID() string { return uuid.NewString() }
+
+// cutOff says what became of a rotation whose workflow ended before it.
+func (a *app) cutOff(ctx context.Context, secretID string, e *ending) error {
+	said := fmt.Sprintf("the rotation of secret %s %s", secretID, e.text(a.now()))
+	status, err := a.query(ctx, secretID)
+	if err != nil {
+		return advise("See what the secret holds with: starter validate --secret-id "+secretID, "%s", said)
+	}
+	return advised{errors.New(said + ". " + a.became(status)), "Start it again with: " + restart(secretID, status.Input)}
+}
+
+// became is what a workflow that has ended knows of its last rotation.
+func (a *app) became(s workflows.Status) string {
+	r := s.Current
+	switch {
+	case r == nil && len(s.Rotations) > 0 && s.Rotations[0].Error == "":
+		last := s.Rotations[0]
+		return fmt.Sprintf("Its last rotation, at %s, promoted version %s, user %s", date(last.EndedAt, a.now()), last.VersionID, plaintext.Line(last.Username))
+	case r == nil:
+		return "No rotation was under way"
+	case promoted(r):
+		text := fmt.Sprintf("Version %s, user %s, was promoted before that", r.VersionID, plaintext.Line(r.Username))
+		if lost := a.lost(s); lost != "" {
+			text += ". " + lost
+		}
+		return text
+	case len(r.Steps) == 0:
+		return "The rotation had not begun"
+	default:
+		step := r.Steps[len(r.Steps)-1].Name
+		text := step + " was under way and may still take effect; AWSCURRENT logs in whether it does or not"
+		if i := slices.IndexFunc(r.Steps, func(s workflows.Step) bool { return s.Name == workflows.SetPassword }); i >= 0 {
+			text += fmt.Sprintf(". AWSPREVIOUS may no longer log in, as the password of %s was being replaced", plaintext.Line(r.Username))
+		}
+		return text
+	}
+}
+
+func promoted(r *workflows.Rotation) bool {
+	return slices.ContainsFunc(r.Steps, func(s workflows.Step) bool { return s.Name == workflows.PromotePassword && !s.EndedAt.IsZero() })
+}
+
+// lost says that a revocation was not carried out by a workflow that has ended; empty if there was none.
+func (a *app) lost(s workflows.Status) string {
+	r := s.Current
+	if r == nil || !promoted(r) {
+		return ""
+	}
+	last := r.Steps[len(r.Steps)-1]
+	var what string
+	switch {
+	case !s.PreviousUntil.IsZero():
+		what = fmt.Sprintf("The revocation of %s, due at %s, was lost with its run: %[1]s still logs in, as AWSPREVIOUS", s.StandbyUsername, date(s.PreviousUntil, a.now()))
+	case last.Name == workflows.RevokePrevious && last.EndedAt.IsZero():
+		what = fmt.Sprintf("The revocation of %s was under way: whether it still logs in, and its sessions go on, is unknown", s.StandbyUsername)
+	default:
+		return ""
+	}
+	return plaintext.Line(what + ". Once the rotation is started again, revoke it with: starter rotate --secret-id " + s.SecretID + " --force --revoke-previous")
+}
+
+// lostRevocation is lost for the last workflow of a secret, if that has ended.
+func (a *app) lostRevocation(ctx context.Context, secretID string) string {
+	if _, ended := a.whetherEnded(ctx, secretID); !ended {
+		return ""
+	}
+	status, err := a.query(ctx, secretID)
+	if err != nil {
+		return ""
+	}
+	return a.lost(status)
+}
