@@ -44,6 +44,9 @@ type State struct {
 	// Usernames are the user in use and the other one of the pair, once known:
 	// the evidence that both accounts are this workflow's.
 	Usernames []string `json:"Usernames,omitempty"`
+	// SeenUsername is the user of AWSCURRENT, as a run that was reset found it in the secret. It is
+	// for the status: a secret is no evidence of whose an account is.
+	SeenUsername string `json:"SeenUsername,omitempty"`
 	// Stored stands for the passwords that the server stores for them, by user, once
 	// they are of this workflow's making.
 	Stored map[string]string `json:"Stored,omitempty"`
@@ -487,9 +490,12 @@ func (r *rotator) record(ctx workflow.Context, err error) {
 	end := r.current
 	r.current = nil
 	end.EndedAt = now
-	promoted := slices.ContainsFunc(end.Steps, func(s Step) bool { return s.Name == PromotePassword && !s.EndedAt.IsZero() })
+	promotion := end.promotion()
+	promoted := promotion != nil
 	if promoted {
-		r.LastRotatedDate, r.PromotedVersionID, r.PasswordExpires = now, end.VersionID, r.expires
+		// A grace may have passed since.
+		r.LastRotatedDate, r.PromotedVersionID, r.PasswordExpires = promotion.EndedAt, end.VersionID, r.expires
+		r.SeenUsername = ""
 		if r.Stored != nil && r.stored != "" {
 			r.Stored[end.Username] = r.stored
 		}
@@ -566,7 +572,7 @@ func (r *rotator) catchUp(ctx workflow.Context) bool {
 	if current.VersionID == r.PromotedVersionID {
 		return false
 	}
-	r.LastRotatedDate = current.Since
+	r.LastRotatedDate, r.SeenUsername, r.PasswordExpires = current.Since, current.Username, time.Time{}
 	if len(r.Usernames) == 2 && r.Usernames[1] == current.Username {
 		r.Usernames = []string{r.Usernames[1], r.Usernames[0]}
 	}

@@ -41,13 +41,13 @@ func (r *rotator) failing() *Step {
 	return nil
 }
 
-// promotion is the step of the rotation under way that has promoted its version, or nil.
-func (r *rotator) promotion() *Step {
-	if r.current == nil {
+// promotion is the step of a rotation, which may be nil, that has promoted its version, or nil.
+func (r *Rotation) promotion() *Step {
+	if r == nil {
 		return nil
 	}
-	for i := range r.current.Steps {
-		if s := &r.current.Steps[i]; s.Name == PromotePassword && !s.EndedAt.IsZero() {
+	for i := range r.Steps {
+		if s := &r.Steps[i]; s.Name == PromotePassword && !s.EndedAt.IsZero() {
 			return s
 		}
 	}
@@ -80,8 +80,11 @@ func (r *rotator) status() Status {
 	if len(r.Usernames) == 2 {
 		s.Username, s.StandbyUsername = r.Usernames[0], r.Usernames[1]
 	}
-	if promoted := r.promotion(); promoted != nil { // what remains to be done is the revocation, which may wait for long
-		s.LastRotatedDate = promoted.EndedAt
+	if r.SeenUsername != "" && r.SeenUsername != s.Username {
+		s.Username, s.StandbyUsername = r.SeenUsername, ""
+	}
+	if promoted := r.current.promotion(); promoted != nil { // what remains to be done is the revocation, which may wait for long
+		s.LastRotatedDate, s.PasswordExpires = promoted.EndedAt, r.expires
 		if s.StandbyUsername == r.current.Username {
 			s.Username, s.StandbyUsername = s.StandbyUsername, s.Username
 		}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflowservice/v1"
+
+	"github.com/rotate-user/rotate-user/devstack/secretsmanager"
+	"github.com/rotate-user/rotate-user/devstack/temporal"
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// status asks the workflow of a secret.
+func (e *e2e) status(t *testing.T, id string) (status workflows.Status) {
+	t.Helper()
+	s := &sleeper{T: t, temporal: e.temporal, id: workflows.RotateUserWorkflowID(id)}
+	return s.status()
+}
+
+// begun is a starter that was started and has not ended.
+type begun struct {
+	out   strings.Builder
+	ended chan error
+}
+
+func (e *e2e) begin(t *testing.T, args ...string) *begun {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	b := &begun{ended: make(chan error, 1)}
+	cmd := exec.CommandContext(ctx, filepath.Join(e.bin, "starter"), args...)
+	cmd.Env = e.Environment()
+	cmd.Stdout, cmd.Stderr = &b.out, &b.out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { b.ended <- cmd.Wait() }()
+	return b
+}
+
+// heldUp lets the next rotation of a secret wait where it first stores something, until it is let go.
+func (e *e2e) heldUp(t *testing.T, id string) (reached chan struct{}, letGo func()) {
+	reached, released := make(chan struct{}), make(chan struct{})
+	arrive, letGo := sync.OnceFunc(func() { close(reached) }), sync.OnceFunc(func() { close(released) })
+	e.Secrets.Intercept(func(c secretsmanager.Call) secretsmanager.Fault {
+		if c.SecretID == id && c.Operation == "PutSecretValue" && !c.Done {
+			arrive()
+			<-released
+		}
+		return secretsmanager.Fault{}
+	})
+	t.Cleanup(func() { letGo(); e.Secrets.Intercept(nil) })
+	return reached, letGo
+}
+
+// reset lets a run begin again after its first workflow task.
+func (e *e2e) reset(t *testing.T, id, runID string) {
+	t.Helper()
+	var task int64
+	for _, event := range e.history(t, id, runID) {
+		if event.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
+			task = event.GetEventId()
+			break
+		}
+	}
+	if _, err := e.temporal.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
+		Namespace:                 temporal.Namespace,
+		WorkflowExecution:         &common.WorkflowExecution{WorkflowId: workflows.RotateUserWorkflowID(id), RunId: runID},
+		Reason:                    "test",
+		RequestId:                 "reset-" + runID,
+		WorkflowTaskFinishEventId: task,
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// testDisturbed disturbs rotations as operators do: whoever waits for one is told what became of it.
+func (e *e2e) testDisturbed(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		disturb func(t *testing.T, id string)
+		fails   bool
+		says    []string
+	}{
+		{"reset", func(t *testing.T, id string) { e.reset(t, id, e.currentRun(t, id)) }, false, []string{"Waiting for the run in its place", "Rotated in "}},
+		{"cancel", func(t *testing.T, id string) {
+			if err := e.temporal.CancelWorkflow(t.Context(), workflows.RotateUserWorkflowID(id), ""); err != nil {
+				t.Fatal(err)
+			}
+		}, false, []string{"Rotated in "}},
+		{"terminate", func(t *testing.T, id string) {
+			if err := e.temporal.TerminateWorkflow(t.Context(), workflows.RotateUserWorkflowID(id), "", "by mistake"); err != nil {
+				t.Fatal(err)
+			}
+		}, true, []string{"was terminated at ", "by mistake. CloneUser was under way", "starter start --secret-id"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			id := "disturbed/" + c.name
+			e.create(t, id, "disturbed_"+c.name, "SELECT ON *.*")
+			e.starter(t, "start", id, "--rotate-immediately=false", "--minimum-overlap", "0s")
+			reached, letGo := e.heldUp(t, id)
+			waiting := e.begin(t, "rotate", id)
+			<-reached
+			c.disturb(t, id)
+			if !c.fails {
+				letGo()
+			}
+			if err := <-waiting.ended; (err != nil) != c.fails {
+				t.Errorf("the starter ended with %v", err)
+			}
+			for _, text := range c.says {
+				if out := waiting.out.String(); !strings.Contains(out, text) {
+					t.Errorf("the starter does not say %q:\n%s", text, out)
+				}
+			}
+			letGo()
+		})
+	}
+	t.Run("reset of a run that has ended", func(t *testing.T) {
+		const id = "disturbed/old"
+		e.create(t, id, "disturbed_old", "SELECT ON *.*")
+		e.starter(t, "start", id)
+		d, err := e.temporal.DescribeWorkflowExecution(t.Context(), workflows.RotateUserWorkflowID(id), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := e.status(t, id)
+		e.reset(t, id, d.GetWorkflowExecutionInfo().GetFirstRunId())
+		var after workflows.Status
+		waitFor(t, time.Minute, func() bool {
+			after = e.status(t, id)
+			return after.Current == nil && len(after.Rotations) > 0
+		})
+		if last := after.Rotations[0]; last.ErrorType != workflows.ErrorMinimumOverlap || !strings.HasPrefix(last.Error, "this run was reset, and the secret has been rotated since") {
+			t.Errorf("the reset ended as %+v: want that the rotation is too soon", last)
+		}
+		if after.Username != before.Username || after.LastRotatedDate.Sub(before.LastRotatedDate).Abs() > time.Minute {
+			t.Errorf("user %s in use since %s: want %s since %s, as before", after.Username, after.LastRotatedDate, before.Username, before.LastRotatedDate)
+		}
+	})
+	t.Run("terminate in a grace", func(t *testing.T) {
+		const id = "disturbed/grace"
+		e.create(t, id, "disturbed_grace", "SELECT ON *.*")
+		e.starter(t, "start", id, "--rotate-immediately=false")
+		waiting := e.begin(t, "rotate", id, "--force", "--revoke-previous", "--grace", "20h")
+		waitFor(t, time.Minute, func() bool { return !e.status(t, id).PreviousUntil.IsZero() })
+		if s := e.status(t, id); s.Username != "disturbed_grace_clone" || s.StandbyUsername != "disturbed_grace" {
+			t.Errorf("in the grace %s is in use and %s is not", s.Username, s.StandbyUsername)
+		}
+		waitFor(t, time.Minute, func() bool {
+			return strings.Contains(e.starter(t, "list"), id+": user disturbed_grace_clone is in use; disturbed_grace still logs in, until it is revoked at ")
+		})
+		if err := e.temporal.TerminateWorkflow(t.Context(), workflows.RotateUserWorkflowID(id), "", "by mistake"); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-waiting.ended; err == nil {
+			t.Error("the starter waited for a revocation that was never made, and says nothing")
+		}
+		lost := "The revocation of disturbed_grace, due at "
+		for name, out := range map[string]string{
+			"who waited": waiting.out.String(), "status": e.starterExits(t, 1, "status", id), "rotate": e.starterExits(t, 1, "rotate", id),
+			"start": e.starter(t, "start", id, "--rotate-immediately=false"),
+		} {
+			if !strings.Contains(out, lost) {
+				t.Errorf("%s is not told that the revocation was lost:\n%s", name, out)
+			}
+		}
+		e.starter(t, "rotate", id, "--force", "--revoke-previous")
+	})
+}
