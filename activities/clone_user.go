@@ -135,7 +135,7 @@ func (a *Activities) CloneUser(ctx context.Context, in CloneUserInput) (result C
 		return CloneUserResult{}, err
 	}
 	result = describe(plan)
-	result.Warnings = append(s.warnings, result.Warnings...)
+	result.Warnings = slices.Concat(s.forced, s.warnings, result.Warnings)
 	s.Source, s.Standby, s.StandbyStored, s.Policy = plan.Source, plan.Standby, plan.StandbyStored.Keyed(s.master.Password), plan.Policy
 	s.EndSessions = plan.EndSessions
 	if login, err := s.login(); err == nil { // or a limit of the account stopped it behind its password

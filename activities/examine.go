@@ -29,6 +29,8 @@ type subject struct {
 	takeover          bool
 	warnings          []string
 	previousVersionID string
+	// forced is what Force means for clients; a plan, which is for any time, does not say it.
+	forced []string
 	// paired is the user of AWSPREVIOUS where nothing but that version says which
 	// account is the other one of the pair, and the derived name is not its.
 	paired string
@@ -114,7 +116,7 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput, recent func(se
 	overlap := time.Duration(in.MinimumOverlapSeconds) * time.Second
 	if safe := since.Add(overlap); previous != "" && owned && time.Now().Before(safe) {
 		if in.Force {
-			s.warnings = append(s.warnings, fmt.Sprintf("forced within the minimum overlap: clients that read the secret before %s and cache it are refused until they read it again, which AWS's caching clients do within 60 minutes", since.UTC().Format(time.RFC3339)))
+			s.forced = append(s.forced, fmt.Sprintf("forced within the minimum overlap: clients that read the secret before %s and cache it are refused until they read it again, which AWS's caching clients do within 60 minutes", since.UTC().Format(time.RFC3339)))
 		} else {
 			return nil, refuseUntil(safe, ErrorMinimumOverlap, "secret %s was given its current version at %s, and clients may still use the one before: rotating is safe from %s, or with Force", d.Name, since.UTC().Format(time.RFC3339), safe.UTC().Format(time.RFC3339))
 		}

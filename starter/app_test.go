@@ -361,6 +361,8 @@ func TestCommands(t *testing.T) {
 	setting.Current = &workflows.Rotation{StartedAt: now.Add(-10 * time.Second), VersionID: version, Username: "app", Steps: steps(3, false)}
 	wasReset := status(workflows.Scheduled)
 	wasReset.Reset = true
+	deferred := status(workflows.Failed, failedRotation())
+	deferred.Requested, deferred.RequestDue = &workflows.RotateRequest{Force: true, RevokePrevious: true}, now.Add(2*time.Minute)
 	terminated := &history.HistoryEvent{Attributes: &history.HistoryEvent_WorkflowExecutionTerminatedEventAttributes{
 		WorkflowExecutionTerminatedEventAttributes: &history.WorkflowExecutionTerminatedEventAttributes{Reason: "by mistake"}}}
 	cutOff := refusal(runEnded, "Workflow Update failed because the Workflow completed before the Update completed.")
@@ -481,6 +483,8 @@ func TestCommands(t *testing.T) {
 			statuses: known(status(workflows.Scheduled)),
 		}},
 		{"rotate-reset", "rotate --secret-id shop/app", fake{rotated: []any{cutOff, rotation()}, statuses: known(status(workflows.Scheduled, rotation()))}},
+		{"rotate-revoke-refused", "rotate --secret-id shop/app --force --revoke-previous", fake{rotated: []any{refusal("Locked", failedRotation().Error)}, statuses: known(deferred)}},
+		{"status-deferred", "status --secret-id shop/app", fake{statuses: known(deferred)}},
 		{"rotate-terminated", "rotate --secret-id shop/app", fake{rotated: []any{cutOff}, statuses: known(setting),
 			described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED), closed: terminated}},
 		{"rotate-terminated-in-grace", "rotate --secret-id shop/app", fake{rotated: []any{cutOff}, statuses: known(grace),

@@ -252,6 +252,7 @@ func (v statusView) text(w io.Writer) {
 		"Other user", other,
 		"Last rotated", date(s.LastRotatedDate, v.now),
 		"Next rotation", next,
+		"Requested", requested(s, v.now),
 		"Password expires", date(s.PasswordExpires, v.now),
 	)
 	if s.Current != nil {
@@ -294,6 +295,18 @@ func (v statusView) text(w io.Writer) {
 		rows = append(rows, []string{date(r.EndedAt, v.now), took(r.StartedAt, r.EndedAt), result, cmp.Or(r.Username, "-"), cmp.Or(r.VersionID, "-"), changes})
 	}
 	columns(w, rows)
+}
+
+// requested is a rotation that was asked for and could not be made yet, empty if there is none.
+func requested(s workflows.Status, now time.Time) string {
+	switch {
+	case s.Requested == nil:
+		return ""
+	case s.Requested.RevokePrevious:
+		return "a rotation that revokes the previous account, tried again at " + date(s.RequestDue, now)
+	default:
+		return "a rotation, tried again at " + date(s.RequestDue, now)
+	}
 }
 
 // rotationView is a rotation that has succeeded; next is the status after it, empty where it is unknown.

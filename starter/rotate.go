@@ -271,7 +271,12 @@ func (a *app) rotationFailed(ctx context.Context, p *progress, secretID string, 
 		return failure
 	}
 	p.fail(status.Rotations[0].Steps)
-	if status.NextRotationDate.IsZero() || status.GaveWay() {
+	switch {
+	case status.GaveWay():
+		return failure
+	case status.Requested != nil && !status.RequestDue.IsZero():
+		return advised{failure, "The request is kept, and tried again at " + date(status.RequestDue, a.now())}
+	case status.NextRotationDate.IsZero():
 		return failure
 	}
 	return advised{failure, "The next attempt is at " + date(status.NextRotationDate, a.now())}

@@ -93,6 +93,9 @@ func TestAForcedRotationSaysWhatItMeansForClients(t *testing.T) {
 			if said != want {
 				t.Errorf("with an overlap of %d s: %q", overlap, r.Warnings)
 			}
+			if plan := l.plan(1); slices.ContainsFunc(plan.Warnings, func(w string) bool { return strings.HasPrefix(w, "forced") }) {
+				t.Errorf("the plan warns %q", plan.Warnings)
+			}
 		}
 	})
 }
