@@ -12,11 +12,14 @@ type LookAtCurrentInput struct {
 	SecretID string `json:"SecretId"`
 }
 
-// LookAtCurrentResult says what AWSCURRENT is. Since is from when on clients may have had it.
+// LookAtCurrentResult says what AWSCURRENT is.
 type LookAtCurrentResult struct {
-	VersionID string    `json:"VersionId"`
-	Username  string    `json:"Username"`
-	Since     time.Time `json:"Since"`
+	VersionID string `json:"VersionId"`
+	Username  string `json:"Username"`
+	// Since is from when on clients may have had it.
+	Since time.Time `json:"Since"`
+	// Ours says that the workflow itself has staged it.
+	Ours bool `json:"Ours,omitempty"`
 }
 
 // LookAtCurrent tells a workflow that knows less than its secret, because it was reset, what the secret says.
@@ -33,5 +36,8 @@ func (a *Activities) LookAtCurrent(ctx context.Context, in LookAtCurrentInput) (
 	if err != nil {
 		return LookAtCurrentResult{}, err
 	}
-	return LookAtCurrentResult{VersionID: current.ID, Username: current.Username, Since: CloneUserInput{}.currentSince(current, d).UTC()}, nil
+	return LookAtCurrentResult{
+		VersionID: current.ID, Username: current.Username, Since: CloneUserInput{}.currentSince(current, d).UTC(),
+		Ours: d.Stages[rotatorOf(ctx).label()] == current.ID,
+	}, nil
 }

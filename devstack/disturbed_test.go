@@ -61,14 +61,15 @@ func (e *e2e) heldUp(t *testing.T, id string) (reached chan struct{}, letGo func
 	return reached, letGo
 }
 
-// reset lets a run begin again after its first workflow task.
-func (e *e2e) reset(t *testing.T, id, runID string) {
+// reset lets a run begin again with one of its workflow tasks.
+func (e *e2e) reset(t *testing.T, id, runID string, n int) {
 	t.Helper()
 	var task int64
 	for _, event := range e.history(t, id, runID) {
 		if event.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
-			task = event.GetEventId()
-			break
+			if n--; n == 0 {
+				task = event.GetEventId()
+			}
 		}
 	}
 	if _, err := e.temporal.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
@@ -90,7 +91,7 @@ func (e *e2e) testDisturbed(t *testing.T) {
 		fails   bool
 		says    []string
 	}{
-		{"reset", func(t *testing.T, id string) { e.reset(t, id, e.currentRun(t, id)) }, false, []string{"Waiting for the run in its place", "Rotated in "}},
+		{"reset", func(t *testing.T, id string) { e.reset(t, id, e.currentRun(t, id), 1) }, false, []string{"Waiting for the run in its place", "Rotated in "}},
 		{"cancel", func(t *testing.T, id string) {
 			if err := e.temporal.CancelWorkflow(t.Context(), workflows.RotateUserWorkflowID(id), ""); err != nil {
 				t.Fatal(err)
@@ -124,28 +125,39 @@ func (e *e2e) testDisturbed(t *testing.T) {
 			letGo()
 		})
 	}
-	t.Run("reset of a run that has ended", func(t *testing.T) {
-		const id = "disturbed/old"
-		e.create(t, id, "disturbed_old", "SELECT ON *.*")
-		e.starter(t, "start", id)
-		d, err := e.temporal.DescribeWorkflowExecution(t.Context(), workflows.RotateUserWorkflowID(id), "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		before := e.status(t, id)
-		e.reset(t, id, d.GetWorkflowExecutionInfo().GetFirstRunId())
-		var after workflows.Status
-		waitFor(t, time.Minute, func() bool {
-			after = e.status(t, id)
-			return after.Current == nil && len(after.Rotations) > 0
+	for name, task := range map[string]int{"old": 1, "late": 2} { // before its rotation, and within
+		t.Run("reset of a run that has ended, "+name, func(t *testing.T) {
+			id := "disturbed/" + name
+			e.create(t, id, "disturbed_"+name, "SELECT ON *.*")
+			e.starter(t, "start", id, "--no-wait")
+			waitFor(t, time.Minute, func() bool { return !e.status(t, id).LastRotatedDate.IsZero() && e.status(t, id).Current == nil })
+			d, err := e.temporal.DescribeWorkflowExecution(t.Context(), workflows.RotateUserWorkflowID(id), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := e.status(t, id)
+			e.reset(t, id, d.GetWorkflowExecutionInfo().GetFirstRunId(), task)
+			var after workflows.Status
+			waitFor(t, time.Minute, func() bool {
+				after = e.status(t, id)
+				return after.Current == nil && !after.LastRotatedDate.IsZero()
+			})
+			if after.Username != before.Username || after.LastRotatedDate.Sub(before.LastRotatedDate).Abs() > time.Minute {
+				t.Errorf("user %s in use since %s: want %s since %s, as before", after.Username, after.LastRotatedDate, before.Username, before.LastRotatedDate)
+			}
+			failed := len(after.Rotations) > 0 && strings.HasPrefix(after.Rotations[0].Error, "this run was reset, and AWSCURRENT is another version than it knew")
+			if within := task > 1; failed != within {
+				t.Errorf("the status is %+v: want that a rotation failed: %t", after, within)
+			}
+			if within := task > 1; within {
+				return // what it has staged is left, and its next attempt is due
+			}
+			if after.NextRotationDate.Before(time.Now()) {
+				t.Errorf("it rotates again at %s", after.NextRotationDate)
+			}
+			e.starter(t, "rotate", id, "--force")
 		})
-		if last := after.Rotations[0]; last.ErrorType != workflows.ErrorMinimumOverlap || !strings.HasPrefix(last.Error, "this run was reset, and the secret has been rotated since") {
-			t.Errorf("the reset ended as %+v: want that the rotation is too soon", last)
-		}
-		if after.Username != before.Username || after.LastRotatedDate.Sub(before.LastRotatedDate).Abs() > time.Minute {
-			t.Errorf("user %s in use since %s: want %s since %s, as before", after.Username, after.LastRotatedDate, before.Username, before.LastRotatedDate)
-		}
-	})
+	}
 	t.Run("terminate in a grace", func(t *testing.T) {
 		const id = "disturbed/grace"
 		e.create(t, id, "disturbed_grace", "SELECT ON *.*")

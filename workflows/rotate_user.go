@@ -14,6 +14,9 @@ func (w Workflows) RotateUserWorkflow(ctx workflow.Context, input RotateUserInpu
 	if err != nil {
 		return Status{}, err
 	}
+	if r.reset && r.catchUp(ctx, "at its start") {
+		r.schedule(r.LastRotatedDate)
+	}
 	r.sleep(ctx)
 	if r.due(ctx) {
 		r.record(ctx, r.rotate(ctx))

@@ -113,6 +113,7 @@ type rotator struct {
 	staged  string    // the digest of the value that this run's rotation has staged
 	stored  string    // the digest of what it has set for the standby
 	expires time.Time // when the server will refuse that; zero for never
+	began   string    // the version that was AWSCURRENT when this run's rotation began
 	reset   bool      // this run is what became of another one by a reset
 	looked  []string  // the warnings of the look at the start
 }
@@ -300,6 +301,7 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 	r.current.Username = rotation.Standby.User
 	r.current.PreviousUsername = rotation.Source.User
 	r.current.Warnings, r.current.InUse = clone.Warnings, clone.InUse
+	r.began = rotation.CurrentVersionID
 	r.expires = clone.PasswordExpires
 	if r.reset && !clone.Promoted && !clone.Reissued && r.PromotedVersionID != "" && r.PromotedVersionID != rotation.CurrentVersionID {
 		r.current.Warnings = append([]string{wasReset}, r.current.Warnings...)
@@ -523,7 +525,7 @@ func (r *rotator) record(ctx workflow.Context, err error) {
 // with growing pauses, else when the schedule says.
 func (r *rotator) fail(ctx workflow.Context, end *Rotation, err error, promoted bool) {
 	end.Error, end.ErrorType = explain(err)
-	if r.reset && !promoted && r.catchUp(ctx) {
+	if r.reset && !promoted && r.catchUp(ctx, "after a failure") {
 		end.Error = wasReset + ": " + end.Error
 	}
 	now := workflow.Now(ctx)
@@ -554,12 +556,13 @@ func (r *rotator) fail(ctx workflow.Context, end *Rotation, err error, promoted 
 }
 
 // wasReset is said where the secret shows more than the workflow knew.
-const wasReset = "this run was reset, and the secret has been rotated since the point that it was reset to"
+const wasReset = "this run was reset, and AWSCURRENT is another version than it knew"
 
 // catchUp takes the user in use and the date from the secret, if AWSCURRENT is another version than a
-// run that was reset knows of, and reports whether it is.
-func (r *rotator) catchUp(ctx workflow.Context) bool {
-	if workflow.GetVersion(ctx, "a run that was reset looks at the secret", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+// run that was reset knows of, and reports whether it is. When tells the places apart that call it:
+// what was recorded before the point that the run was reset to is replayed, and has no such look.
+func (r *rotator) catchUp(ctx workflow.Context, when string) bool {
+	if workflow.GetVersion(ctx, "a run that was reset looks at the secret "+when, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
 		return false
 	}
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
@@ -569,7 +572,9 @@ func (r *rotator) catchUp(ctx workflow.Context) bool {
 		workflow.GetLogger(ctx).Warn("a run that was reset could not look at its secret", "secret", r.input.SecretID, "error", err)
 		return false
 	}
-	if current.VersionID == r.PromotedVersionID {
+	// A run that never promoted anything knows of no version, but for the one that its rotation began from.
+	moved := r.began != "" && current.VersionID != r.began
+	if current.VersionID == r.PromotedVersionID || r.PromotedVersionID == "" && !current.Ours && !moved {
 		return false
 	}
 	r.LastRotatedDate, r.SeenUsername, r.PasswordExpires = current.Since, current.Username, time.Time{}
