@@ -396,7 +396,11 @@ func (a *Admin) checkPowers(ctx context.Context, p *powers, ps *pairState, steps
 		lacking = append(lacking, more...)
 	}
 	if len(lacking) > 0 {
-		return refuse(MissingRight, "administrator %s lacks what making the clone of %s takes: %s", a.name, ps.source.name, strings.Join(lacking, "; "))
+		what := "making the clone of " + ps.source.name.String()
+		if ps.revoke {
+			what += " and revoking it"
+		}
+		return refuse(MissingRight, "administrator %s lacks what %s takes: %s", a.name, what, strings.Join(lacking, "; "))
 	}
 	return nil
 }
