@@ -11,7 +11,9 @@ import (
 
 	"go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/worker"
 
 	"github.com/rotate-user/rotate-user/devstack/secretsmanager"
 	"github.com/rotate-user/rotate-user/devstack/temporal"
@@ -61,8 +63,8 @@ func (e *e2e) heldUp(t *testing.T, id string) (reached chan struct{}, letGo func
 	return reached, letGo
 }
 
-// reset lets a run begin again with one of its workflow tasks.
-func (e *e2e) reset(t *testing.T, id, runID string, n int) {
+// reset lets a run begin again with one of its workflow tasks, and returns the run that does.
+func (e *e2e) reset(t *testing.T, id, runID string, n int) string {
 	t.Helper()
 	var task int64
 	for _, event := range e.history(t, id, runID) {
@@ -72,15 +74,17 @@ func (e *e2e) reset(t *testing.T, id, runID string, n int) {
 			}
 		}
 	}
-	if _, err := e.temporal.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
+	answer, err := e.temporal.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
 		Namespace:                 temporal.Namespace,
 		WorkflowExecution:         &common.WorkflowExecution{WorkflowId: workflows.RotateUserWorkflowID(id), RunId: runID},
 		Reason:                    "test",
 		RequestId:                 "reset-" + runID,
 		WorkflowTaskFinishEventId: task,
-	}); err != nil {
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
+	return answer.GetRunId()
 }
 
 // testDisturbed disturbs rotations as operators do: whoever waits for one is told what became of it.
@@ -136,7 +140,7 @@ func (e *e2e) testDisturbed(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := e.status(t, id)
-			e.reset(t, id, d.GetWorkflowExecutionInfo().GetFirstRunId(), task)
+			run := e.reset(t, id, d.GetWorkflowExecutionInfo().GetFirstRunId(), task)
 			var after workflows.Status
 			waitFor(t, time.Minute, func() bool {
 				after = e.status(t, id)
@@ -144,6 +148,12 @@ func (e *e2e) testDisturbed(t *testing.T) {
 			})
 			if after.Username != before.Username || after.LastRotatedDate.Sub(before.LastRotatedDate).Abs() > time.Minute {
 				t.Errorf("user %s in use since %s: want %s since %s, as before", after.Username, after.LastRotatedDate, before.Username, before.LastRotatedDate)
+			}
+			replayer := worker.NewWorkflowReplayer()
+			workflows.Register(replayer, workflows.Workflows{})
+			// The replayer takes the run for the one that was reset.
+			if err := replayer.ReplayWorkflowHistory(nil, &historypb.History{Events: e.history(t, id, run)}); err != nil {
+				t.Errorf("its history does not replay: %v", err)
 			}
 			failed := len(after.Rotations) > 0 && strings.HasPrefix(after.Rotations[0].Error, "this run was reset, and AWSCURRENT is another version than it knew")
 			if within := task > 1; failed != within {

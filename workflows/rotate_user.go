@@ -14,7 +14,7 @@ func (w Workflows) RotateUserWorkflow(ctx workflow.Context, input RotateUserInpu
 	if err != nil {
 		return Status{}, err
 	}
-	if r.reset && r.catchUp(ctx, "at its start") {
+	if r.catchUp(ctx, "at its start") {
 		r.schedule(r.LastRotatedDate)
 	}
 	r.sleep(ctx)

@@ -525,7 +525,7 @@ func (r *rotator) record(ctx workflow.Context, err error) {
 // with growing pauses, else when the schedule says.
 func (r *rotator) fail(ctx workflow.Context, end *Rotation, err error, promoted bool) {
 	end.Error, end.ErrorType = explain(err)
-	if r.reset && !promoted && r.catchUp(ctx, "after a failure") {
+	if !promoted && r.catchUp(ctx, "after a failure") {
 		end.Error = wasReset + ": " + end.Error
 	}
 	now := workflow.Now(ctx)
@@ -562,6 +562,11 @@ const wasReset = "this run was reset, and AWSCURRENT is another version than it 
 // run that was reset knows of, and reports whether it is. When tells the places apart that call it:
 // what was recorded before the point that the run was reset to is replayed, and has no such look.
 func (r *rotator) catchUp(ctx workflow.Context, when string) bool {
+	// The SDK's replayer does not know a run that was reset from the one that it was reset from: in a
+	// replay, what is recorded decides.
+	if !r.reset && !workflow.IsReplaying(ctx) {
+		return false
+	}
 	if workflow.GetVersion(ctx, "a run that was reset looks at the secret "+when, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
 		return false
 	}
