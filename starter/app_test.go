@@ -493,6 +493,8 @@ func TestCommands(t *testing.T) {
 			described: ended(enums.WORKFLOW_EXECUTION_STATUS_CANCELED)}},
 		{"start-after-grace", "start --secret-id shop/app", fake{rotated: []any{rotation()}, statuses: known(grace),
 			described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED), closed: terminated}},
+		{"start-terminated", "start --secret-id shop/app", fake{rotated: []any{cutOff}, statuses: known(setting),
+			described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED), closed: terminated}},
 		{"status-grace", "status --secret-id shop/app", fake{statuses: known(grace)}},
 		{"status-terminated-in-grace", "status --secret-id shop/app", fake{statuses: known(grace), described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED), closed: terminated}},
 		{"status-reset", "status --secret-id shop/app", fake{statuses: known(wasReset)}},

@@ -88,7 +88,8 @@ func (a *app) notStarted(ctx context.Context, err error, secretID string) error 
 		return err
 	}
 	if e := a.ending(ctx, d); e != nil {
-		if applicationType(err) != "" || e.reason == "" {
+		var became advised
+		if applicationType(err) != "" || e.reason == "" || errors.As(err, &became) && e.status != enums.WORKFLOW_EXECUTION_STATUS_FAILED {
 			return err
 		}
 		return fmt.Errorf("the rotation of secret %s was not started: %s", secretID, e.reason)
