@@ -10,6 +10,9 @@ import (
 // LookAtCurrentInput names the secret to look at.
 type LookAtCurrentInput struct {
 	SecretID string `json:"SecretId"`
+	// PromotedVersionID is the version that the workflow knows to have promoted last: an answer from
+	// before that is asked for again.
+	PromotedVersionID string `json:"PromotedVersionId,omitempty"`
 }
 
 // LookAtCurrentResult says what AWSCURRENT is.
@@ -28,7 +31,10 @@ func (a *Activities) LookAtCurrent(ctx context.Context, in LookAtCurrentInput) (
 	defer t.edge(ctx, &err)
 	defer t.Secrets.Forget(in.SecretID)
 
-	d, err := t.Secrets.Describe(ctx, in.SecretID)
+	p := in.PromotedVersionID
+	d, err := t.Secrets.DescribeUntil(ctx, in.SecretID, func(d secret.Description) bool {
+		return p == "" || p == d.Stages[secret.Current] || p == d.Stages[secret.Previous] || !d.DeletedDate.IsZero()
+	})
 	if err != nil {
 		return LookAtCurrentResult{}, err
 	}

@@ -572,7 +572,7 @@ func (r *rotator) catchUp(ctx workflow.Context, when string) bool {
 	}
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	var current activities.LookAtCurrentResult
-	in := activities.LookAtCurrentInput{SecretID: r.input.SecretID}
+	in := activities.LookAtCurrentInput{SecretID: r.input.SecretID, PromotedVersionID: r.PromotedVersionID}
 	if err := workflow.ExecuteActivity(r.options(ctx, "LookAtCurrent", quickTries), "LookAtCurrent", in).Get(ctx, &current); err != nil {
 		workflow.GetLogger(ctx).Warn("a run that was reset could not look at its secret", "secret", r.input.SecretID, "error", err)
 		return false

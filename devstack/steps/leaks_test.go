@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -111,5 +112,25 @@ func TestTheNextWorkflowKnowsARevokedAccount(t *testing.T) {
 		l.input = activities.CloneUserInput{SecretID: "app", Mark: "another workflow"}
 		l.rotate()
 		l.mustLogIn(secret.Current, l.user)
+	})
+}
+
+// What a workflow that was reset is told of its secret.
+func TestALookAtCurrentTellsItsUserAndDate(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		before := time.Now().Add(-time.Second) // Secrets Manager's dates are cut
+		r := l.rotate()
+		value, err := l.env.ExecuteActivity("LookAtCurrent", activities.LookAtCurrentInput{SecretID: "app", PromotedVersionID: r.VersionID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got activities.LookAtCurrentResult
+		if err := value.Get(&got); err != nil {
+			t.Fatal(err)
+		}
+		if got.VersionID != r.VersionID || got.Username != l.user+"_clone" || got.Since.Before(before) || got.Since.After(time.Now()) {
+			t.Errorf("%+v: want version %s of user %s_clone, since %s at the earliest", got, r.VersionID, l.user, before)
+		}
 	})
 }
