@@ -82,6 +82,9 @@ func (a *Admin) Plan(ctx context.Context, p Pair) (plan *Plan, err error) {
 		if err := a.warnRevoke(ctx, plan); err != nil {
 			return err
 		}
+		if err := a.checkReplication(ctx, p, plan); err != nil {
+			return err
+		}
 		if err := a.lookAround(ctx, plan, true); err != nil {
 			return err
 		}

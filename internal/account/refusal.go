@@ -44,6 +44,7 @@ const (
 	Definer          = "Definer"          // objects need the account to exist
 	Leftovers        = "Leftovers"        // rows of an account that was deleted from the table of accounts
 	Stale            = "Stale"            // the server's memory does not hold what its grant tables say
+	Replica          = "Replica"          // the server replicates from another one
 	NoQuorum         = "NoQuorum"         // a node of a cluster that is cut off from the others, or is joining them
 	NodeBehind       = "NodeBehind"       // a node of a cluster does not have yet what the others have
 	NodeDiffers      = "NodeDiffers"      // a node of a cluster stores something else than the others

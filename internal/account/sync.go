@@ -49,6 +49,9 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 				if err := a.warnRevoke(ctx, done); err != nil {
 					return nil, err
 				}
+				if err := a.checkReplication(ctx, p, done); err != nil {
+					return nil, err
+				}
 			}
 			if err := a.lookAround(ctx, done, done.Create); err != nil {
 				return nil, err
