@@ -193,6 +193,22 @@ func TestGalera(t *testing.T) {
 		wants(t, l.step("TestPassword", &r), account.NodeBehind, true, "node-2", "backup")
 	})
 
+	t.Run("a password is set on a node that is held", func(t *testing.T) {
+		l := g.lab(t)
+		c, err := l.clone()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.step("StagePassword", &c.Rotation); err != nil {
+			t.Fatal(err)
+		}
+		g.front.LeadTo(g.nodes[0])
+		g.front.Cut()
+		g.on(0, "FLUSH TABLES WITH READ LOCK")
+		t.Cleanup(func() { g.on(0, "UNLOCK TABLES") })
+		wants(t, l.step("SetPassword", &c.Rotation), account.NodeBehind, true, "node-1", "backup", "Aborting TOI")
+	})
+
 	t.Run("an account that was changed on one node only", func(t *testing.T) {
 		l, r := set(t)
 		g.on(2, "SET SESSION wsrep_on = OFF")

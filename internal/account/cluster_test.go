@@ -126,6 +126,12 @@ func TestPasswordIsSetOnAllMembersOfAGroup(t *testing.T) {
 	}
 	defer admin.Close()
 
+	n := Name{"app_2", "%"}
+	_, err = adminOf(t, behind.Server, behind.AdminUser, behind.AdminPassword).SetPassword(t.Context(), n, n, "x", nil)
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("the writer only, so the secret's host must name that, which is 127.0.0.1:%d", primary.Port)) {
+		t.Errorf("a password is set on a secondary: %v", err)
+	}
+
 	// A backup holds one member's applier.
 	holder, err := behind.db.Conn(t.Context())
 	if err != nil {
@@ -139,7 +145,6 @@ func TestPasswordIsSetOnAllMembersOfAGroup(t *testing.T) {
 	set := make(chan error, 1)
 	const password = "a new password of the account, 1"
 	go func() {
-		n := Name{"app_2", "%"}
 		_, err := admin.SetPassword(t.Context(), n, n, password, nil)
 		set <- err
 		done(errors.Join(errors.New("the password is set while a member is held"), err))

@@ -48,7 +48,7 @@ func (a *Admin) mayDrop(ctx context.Context, n Name) error {
 
 // mayWrite refuses a server that takes no changes, and an account that is never changed.
 func (a *Admin) mayWrite(ctx context.Context, n Name) error {
-	if err := a.checkWritable(); err != nil {
+	if err := a.checkWritable(ctx); err != nil {
 		return err
 	}
 	if err := a.survey(ctx); err != nil {

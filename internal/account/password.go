@@ -115,7 +115,7 @@ func (a *Admin) ReplacePassword(ctx context.Context, n, like Name, pw string, fe
 }
 
 func (a *Admin) setPassword(ctx context.Context, n, like Name, pw string, end bool, fence func(context.Context, Stored) error) (set Stored, ended Ended, err error) {
-	if err := a.checkWritable(); err != nil {
+	if err := a.checkWritable(ctx); err != nil {
 		return Stored{}, Ended{}, err
 	}
 	// A hash takes as long as the round trips before it is needed; which one is needed is known only after them.

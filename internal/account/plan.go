@@ -119,7 +119,7 @@ type pairState struct {
 }
 
 func (a *Admin) source(ctx context.Context, p Pair) (*pairState, error) {
-	if err := a.checkWritable(); err != nil {
+	if err := a.checkWritable(ctx); err != nil {
 		return nil, err
 	}
 	if err := a.survey(ctx); err != nil {
@@ -269,12 +269,12 @@ func ownAccount(user string) bool {
 	return strings.HasPrefix(user, "mysql.") || strings.HasPrefix(user, "rds")
 }
 
-func (a *Admin) checkWritable() error {
+func (a *Admin) checkWritable(ctx context.Context) error {
 	for _, v := range []string{"innodb_read_only", "super_read_only", "read_only"} {
 		if a.server.on(v) {
 			a.worn = true
-			return refuse(ReadOnly, "the server %s has %s on, it is a replica or a reader endpoint: accounts change on the writer only, so the secret's host must name that",
-				a.server.variables["hostname"], v)
+			return refuse(ReadOnly, "the server %s has %s on, it is a replica or a reader endpoint: accounts change on the writer only, so the secret's host must name that%s",
+				a.server.variables["hostname"], v, a.writer(ctx))
 		}
 	}
 	return nil

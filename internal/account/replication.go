@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 )
 
@@ -10,14 +11,7 @@ import (
 // changed on that server only, and the next statement for it that comes from the other one stops the replication. A primary
 // whose binary log leaves account statements out gets a warning.
 func (a *Admin) checkReplication(ctx context.Context, p Pair, plan *Plan) error {
-	statement, host, port, channel, name := "SHOW ALL SLAVES STATUS", "master_host", "master_port", "connection_name", "slave"
-	switch {
-	case a.server.mariadb:
-	case a.server.since(8, 0, 22):
-		statement, host, port, channel, name = "SHOW REPLICA STATUS", "source_host", "source_port", "channel_name", "replica"
-	default:
-		statement, channel = "SHOW SLAVE STATUS", "channel_name"
-	}
+	statement, host, port, channel, threads := a.replicaStatus()
 	rows, err := a.askReplication(ctx, plan, statement, "whether the server replicates from another one", "REPLICATION CLIENT", "REPLICA MONITOR")
 	if err != nil {
 		return err
@@ -26,8 +20,8 @@ func (a *Admin) checkReplication(ctx context.Context, p Pair, plan *Plan) error 
 		if strings.HasPrefix(r.text(channel), "group_replication_") { // the other members of its own group
 			continue
 		}
-		from := r.text(host) + ":" + r.text(port)
-		if running := r.text(name+"_io_running") != "No" || r.text(name+"_sql_running") != "No"; !running || p.Force {
+		from := net.JoinHostPort(r.text(host), r.text(port))
+		if running := r.text(threads+"_io_running") != "No" || r.text(threads+"_sql_running") != "No"; !running || p.Force {
 			plan.Warnings = append(plan.Warnings, fmt.Sprintf("the server %s is a replica of %s, or was one (SHOW REPLICA STATUS): what is changed here does not reach that one",
 				a.server.variables["hostname"], from))
 			continue
@@ -49,6 +43,36 @@ func (a *Admin) checkReplication(ctx context.Context, p Pair, plan *Plan) error 
 		}
 	}
 	return nil
+}
+
+// replicaStatus is the statement that shows which servers this one replicates from, the columns that name one and the channel
+// that leads to it, and how the names of the columns begin that tell whether its threads run.
+func (a *Admin) replicaStatus() (statement, host, port, channel, threads string) {
+	switch {
+	case a.server.mariadb:
+		return "SHOW ALL SLAVES STATUS", "master_host", "master_port", "connection_name", "slave"
+	case a.server.since(8, 0, 22):
+		return "SHOW REPLICA STATUS", "source_host", "source_port", "channel_name", "replica"
+	}
+	return "SHOW SLAVE STATUS", "master_host", "master_port", "channel_name", "slave"
+}
+
+// writer says, for the end of a refusal, which server takes the writes that this one refuses, as far as it tells.
+func (a *Admin) writer(ctx context.Context) string {
+	statement, host, port, _, _ := a.replicaStatus()
+	if a.server.variables[groupName] != "" {
+		statement, host, port = "SELECT MEMBER_HOST AS h, MEMBER_PORT AS p FROM performance_schema.replication_group_members WHERE MEMBER_ROLE = 'PRIMARY'", "h", "p"
+	}
+	rows, err := a.query(ctx, statement)
+	if err != nil { // the refusal is what counts
+		return ""
+	}
+	for _, r := range rows {
+		if r.text(host) != "" {
+			return ", which is " + net.JoinHostPort(r.text(host), r.text(port)) + " to this server"
+		}
+	}
+	return ""
 }
 
 // askReplication warns if the administrator may not ask.

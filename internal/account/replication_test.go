@@ -104,6 +104,11 @@ func TestAReplicaIsRefused(t *testing.T) {
 			warned(adminOf(t, replica.Server, "limited", "limited"), p, "whether the server replicates from another one is unknown: GRANT REPLICA")
 			replica.exec(t, stop)
 			warned(admin, p, from)
+			replica.exec(t, "SET GLOBAL read_only = ON")
+			reader := adminOf(t, replica.Server, replica.AdminUser, replica.AdminPassword)
+			if _, err := reader.Plan(t.Context(), p); err == nil || !strings.Contains(err.Error(), "the writer only") || !strings.Contains(err.Error(), from) {
+				t.Errorf("plan of a server that takes no writes: %v; want it refused with the name of %s", err, from)
+			}
 
 			onPrimary := adminOf(t, primary.Server, primary.AdminUser, primary.AdminPassword)
 			plan, err := onPrimary.Plan(t.Context(), p)
