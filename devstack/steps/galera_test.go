@@ -211,6 +211,10 @@ func TestGalera(t *testing.T) {
 
 	t.Run("an account that was changed on one node only", func(t *testing.T) {
 		l, r := set(t)
+		// What comes late from the first node would undo the change.
+		g.on(2, "SET SESSION wsrep_sync_wait = 1")
+		g.on(2, "SELECT 1 FROM mysql.global_priv LIMIT 1")
+		g.on(2, "SET SESSION wsrep_sync_wait = 0")
 		g.on(2, "SET SESSION wsrep_on = OFF")
 		g.on(2, fmt.Sprintf("ALTER USER %s IDENTIFIED BY 'Another.Passw0rd'", r.Standby))
 		g.on(2, "SET SESSION wsrep_on = ON")
