@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	sdk "go.temporal.io/sdk/temporal"
@@ -67,8 +66,6 @@ func (a *app) askOnce(ctx context.Context, secretID string, request workflows.Ro
 	})
 }
 
-func newUpdateID() string { return uuid.NewString() }
-
 // cutOff says what became of a rotation whose workflow ended before it.
 func (a *app) cutOff(ctx context.Context, secretID string, e *ending) error {
 	said := fmt.Sprintf("the rotation of secret %s %s", secretID, e.text(a.now()))
@@ -88,7 +85,7 @@ func (a *app) became(s workflows.Status) string {
 		return fmt.Sprintf("Its last rotation, at %s, promoted version %s, user %s", date(last.EndedAt, a.now()), last.VersionID, plaintext.Line(last.Username))
 	case r == nil:
 		return "No rotation was under way"
-	case promoted(r):
+	case r.Promotion() != nil:
 		text := fmt.Sprintf("Version %s, user %s, was promoted before that", r.VersionID, plaintext.Line(r.Username))
 		if lost := a.lost(s); lost != "" {
 			text += ". " + lost
@@ -106,14 +103,10 @@ func (a *app) became(s workflows.Status) string {
 	}
 }
 
-func promoted(r *workflows.Rotation) bool {
-	return slices.ContainsFunc(r.Steps, func(s workflows.Step) bool { return s.Name == workflows.PromotePassword && !s.EndedAt.IsZero() })
-}
-
 // lost says that a revocation was not carried out by a workflow that has ended; empty if there was none.
 func (a *app) lost(s workflows.Status) string {
 	r := s.Current
-	if r == nil || !promoted(r) {
+	if r.Promotion() == nil {
 		return ""
 	}
 	last := r.Steps[len(r.Steps)-1]

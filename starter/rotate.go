@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
@@ -293,7 +294,7 @@ func isFailure(r workflows.Rotation, err error) bool {
 func (a *app) askToStart(ctx context.Context, input workflows.RotateUserInput) (rotation workflows.Rotation, err error) {
 	options := a.startOptions(workflows.RotateUserWorkflowID(input.SecretID))
 	options.WorkflowIDConflictPolicy = enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL
-	updateID := newUpdateID()
+	updateID := uuid.NewString()
 	handle, err := a.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
 		StartWorkflowOperation: a.temporal.NewWithStartWorkflowOperation(options, rotateUserWorkflow, input),
 		UpdateOptions: client.UpdateWorkflowOptions{
@@ -310,7 +311,7 @@ func (a *app) askToStart(ctx context.Context, input workflows.RotateUserInput) (
 func (a *app) askToRotate(ctx context.Context, secretID string, request workflows.RotateRequest) (workflows.Rotation, error) {
 	for try := 1; ; try++ {
 		var rotation workflows.Rotation
-		updateID := newUpdateID()
+		updateID := uuid.NewString()
 		handle, err := a.askOnce(ctx, secretID, request, updateID)
 		if err == nil {
 			rotation, err = a.settle(ctx, secretID, request, handle, updateID)

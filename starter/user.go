@@ -116,8 +116,8 @@ func (a *app) recoverCommand() *cobra.Command {
 		Use:   "recover",
 		Short: "Move AWSCURRENT to a version that logs in, where it does not",
 		Long: `Move AWSCURRENT to the newest version of the secret whose password the database has, where that of AWSCURRENT is another one: the
-database was restored from a backup, or the secret was edited. Of the newest 20 versions those count that differ from AWSCURRENT in user
-name and password only. No account is changed.`,
+database was restored from a backup, or the secret was edited. Only the newest 20 versions are considered, and only those that differ
+from AWSCURRENT in nothing but user name and password. No account is changed.`,
 		Example: `  starter recover --secret-id MyTestDatabaseUserSecret`,
 	}
 	secretFlag(cmd, &input.SecretID)

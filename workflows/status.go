@@ -41,8 +41,8 @@ func (r *rotator) failing() *Step {
 	return nil
 }
 
-// promotion is the step of a rotation, which may be nil, that has promoted its version, or nil.
-func (r *Rotation) promotion() *Step {
+// Promotion is the step that promoted the rotation's version; nil if none has, or there is no rotation.
+func (r *Rotation) Promotion() *Step {
 	if r == nil {
 		return nil
 	}
@@ -83,7 +83,7 @@ func (r *rotator) status() Status {
 	if r.SeenUsername != "" && r.SeenUsername != s.Username {
 		s.Username, s.StandbyUsername = r.SeenUsername, ""
 	}
-	if promoted := r.current.promotion(); promoted != nil { // what remains to be done is the revocation, which may wait for long
+	if promoted := r.current.Promotion(); promoted != nil { // what remains to be done is the revocation, which may wait for long
 		s.LastRotatedDate, s.PasswordExpires = promoted.EndedAt, r.expires
 		if s.StandbyUsername == r.current.Username {
 			s.Username, s.StandbyUsername = s.StandbyUsername, s.Username
