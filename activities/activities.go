@@ -59,6 +59,8 @@ type Rotation struct {
 	EndSessions bool `json:"EndSessions,omitempty"`
 	// RequireAllNodes is that of the workflow's input.
 	RequireAllNodes bool `json:"RequireAllNodes,omitempty"`
+	// Reset says that the workflow's run was reset, which ended the rotation that was under way then.
+	Reset bool `json:"Reset,omitempty"`
 	// Policy is what the server asks of a password of the standby.
 	Policy password.Policy `json:"Policy,omitzero"`
 }

@@ -39,7 +39,7 @@ func (a *Activities) PromotePassword(ctx context.Context, r Rotation) (result Pr
 	if err := t.Secrets.Tidy(ctx, r.SecretID, r.VersionID); err != nil {
 		return PromotePasswordResult{}, err
 	}
-	if already {
+	if already && r.Reset {
 		if err := t.tidyOwn(ctx, r); err != nil {
 			return PromotePasswordResult{}, err
 		}
@@ -50,7 +50,8 @@ func (a *Activities) PromotePassword(ctx context.Context, r Rotation) (result Pr
 	return PromotePasswordResult{VersionID: r.VersionID, PreviousVersionID: r.CurrentVersionID, PromotedAt: time.Now().UTC()}, nil
 }
 
-// tidyOwn takes AWSPENDING off a version that this workflow has staged in a run that a reset has ended.
+// tidyOwn removes AWSPENDING from a version that this workflow staged in the run that a reset ended. Without a reset such a
+// version is that of a newer rotation, and this is a late try of an older one.
 func (t *attempt) tidyOwn(ctx context.Context, r Rotation) error {
 	me := rotatorOf(ctx)
 	d, err := t.Secrets.Describe(ctx, r.SecretID)
@@ -64,8 +65,8 @@ func (t *attempt) tidyOwn(ctx context.Context, r Rotation) error {
 	return t.Secrets.Tidy(ctx, r.SecretID, pending)
 }
 
-// withdraw takes AWSPENDING off what a rotation has staged that turned out to be overtaken: nobody else would for as long as
-// the next rotation is away.
+// withdraw removes AWSPENDING from the version of a rotation that has been overtaken. Otherwise it would stay there until the
+// next rotation.
 func (t *attempt) withdraw(ctx context.Context, r Rotation, overtaken error) {
 	if moved, ok := errors.AsType[*secret.MovedError](overtaken); !ok || moved.Label != secret.Current {
 		return

@@ -296,6 +296,7 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 		}
 	}
 	rotation := clone.Rotation
+	rotation.Reset = r.reset
 	r.DatabaseHost = rotation.Server
 	r.current.VersionID = rotation.VersionID
 	r.current.Username = rotation.Standby.User
@@ -492,7 +493,7 @@ func (r *rotator) record(ctx workflow.Context, err error) {
 	end := r.current
 	r.current = nil
 	end.EndedAt = now
-	promotion := end.promotion()
+	promotion := end.Promotion()
 	promoted := promotion != nil
 	if promoted {
 		// A grace may have passed since.

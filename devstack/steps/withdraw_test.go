@@ -35,17 +35,9 @@ func TestAnOvertakenRotationTakesItsLabelOff(t *testing.T) {
 			}
 			t.Run(name, func(t *testing.T) {
 				l := newLab(t, s)
-				r, err := l.clone()
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, before := range steps[:taken] {
-					if err := l.step(before, &r.Rotation); err != nil {
-						t.Fatalf("%s: %v", before, err)
-					}
-				}
+				r := l.leave(taken)
 				l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master", "edited": true})
-				wantEdited(t, name, l.step(name, &r.Rotation))
+				wantEdited(t, name, l.step(name, &r))
 				if on := l.labels()[secret.Pending]; on != "" {
 					t.Errorf("AWSPENDING is left on version %s", on)
 				}
@@ -55,8 +47,9 @@ func TestAnOvertakenRotationTakesItsLabelOff(t *testing.T) {
 	})
 }
 
-// A reset takes the workflow back behind a rotation that had begun: the promotion before it is made already, and what the
-// later one had staged stays under AWSPENDING for nobody.
+// A reset takes the workflow back to before a rotation that had begun. The promotion that it repeats has been made already, and
+// the version that the later rotation staged is left under AWSPENDING. A late try of that promotion without a reset leaves the
+// newer rotation alone.
 func TestWhatAResetLeftIsTakenOff(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -74,11 +67,18 @@ func TestWhatAResetLeftIsTakenOff(t *testing.T) {
 		if err := l.asWorkflow("RotateUserWorkflow", "PromotePassword", first); err != nil {
 			t.Errorf("a promotion that was made is repeated with %v", err)
 		}
+		if on := l.labels()[secret.Pending]; on != r.Rotation.VersionID {
+			t.Errorf("a late try of an older promotion leaves AWSPENDING on %q, want the newer rotation's version", on)
+		}
+		first.Reset = true
+		if err := l.asWorkflow("RotateUserWorkflow", "PromotePassword", first); err != nil {
+			t.Errorf("a promotion that was made is repeated after a reset with %v", err)
+		}
 		if on := l.labels()[secret.Pending]; on != "" {
 			t.Errorf("AWSPENDING is left on version %s", on)
 		}
 
-		// What somebody else has staged is not touched.
+		// A version that another actor staged is left alone.
 		l.put(map[string]any{"username": l.user, "password": "Somebody.Else1", "masterarn": "master"}, secret.Pending)
 		l.settle()
 		if err := l.asWorkflow("RotateUserWorkflow", "PromotePassword", first); err != nil {
