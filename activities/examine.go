@@ -194,9 +194,12 @@ func fits(current secret.Version, standby string) error {
 
 // showsPromotion reports whether a description is not from before the last promotion of this workflow, which was a moment ago.
 func (in CloneUserInput) showsPromotion(d secret.Description) bool {
-	p := in.PromotedVersionID
-	return p == "" || p == d.Stages[secret.Current] || p == d.Stages[secret.Previous] || !d.DeletedDate.IsZero() ||
-		time.Since(in.PromotedAt) > time.Minute
+	return shows(d, in.PromotedVersionID) || time.Since(in.PromotedAt) > time.Minute
+}
+
+// shows reports whether a description can be from after the promotion of a version; any can if that is empty.
+func shows(d secret.Description, promoted string) bool {
+	return promoted == "" || promoted == d.Stages[secret.Current] || promoted == d.Stages[secret.Previous] || !d.DeletedDate.IsZero()
 }
 
 // promotedStored stands for what the server stores for the current credential,

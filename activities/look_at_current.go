@@ -31,9 +31,8 @@ func (a *Activities) LookAtCurrent(ctx context.Context, in LookAtCurrentInput) (
 	defer t.edge(ctx, &err)
 	defer t.Secrets.Forget(in.SecretID)
 
-	p := in.PromotedVersionID
 	d, err := t.Secrets.DescribeUntil(ctx, in.SecretID, func(d secret.Description) bool {
-		return p == "" || p == d.Stages[secret.Current] || p == d.Stages[secret.Previous] || !d.DeletedDate.IsZero()
+		return shows(d, in.PromotedVersionID)
 	})
 	if err != nil {
 		return LookAtCurrentResult{}, err

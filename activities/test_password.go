@@ -72,7 +72,7 @@ func (a *Activities) TestPassword(ctx context.Context, r Rotation) (result TestP
 		return TestPasswordResult{}, err
 	}
 	if len(stand.different) > 0 {
-		return TestPasswordResult{}, refuse(ErrorDifferent, "%s is not equal to %s any more, somebody changed one of them during the rotation: %s; rotate again", r.Standby, r.Source, strings.Join(lines(stand.different), "; "))
+		return TestPasswordResult{}, refuse(ErrorDifferent, "%s and %s no longer match, as one of them was changed during the rotation: %s; rotate again", r.Standby, r.Source, strings.Join(lines(stand.different), "; "))
 	}
 	if len(stand.unasked) > 0 && r.RequireAllNodes {
 		return TestPasswordResult{}, &account.Refusal{Reason: account.NodeNotAsked, Retry: true, Message: strings.Join(lines(stand.unasked), "; ") +

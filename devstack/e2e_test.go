@@ -627,7 +627,7 @@ func (e *e2e) testSecondRotator(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	// One of this namespace under another id, whose steps nobody carries out.
+	// A rotation in this namespace under another id, with no worker for its steps.
 	label := func(workflowID string) {
 		t.Helper()
 		if _, err := e.Client.UpdateSecretVersionStage(t.Context(), &secretsmanager.UpdateSecretVersionStageInput{

@@ -194,16 +194,7 @@ func (l *lab) another() *lab {
 // prepared is a rotation that only has to be promoted.
 func (l *lab) prepared() activities.Rotation {
 	l.Helper()
-	r, err := l.clone()
-	if err != nil {
-		l.Fatal(err)
-	}
-	for _, name := range steps[:3] {
-		if err := l.step(name, &r.Rotation); err != nil {
-			l.Fatalf("%s: %v", name, err)
-		}
-	}
-	return r.Rotation
+	return l.leave(3)
 }
 
 // sessionsOf are the connections of a user.
@@ -367,14 +358,7 @@ func TestTwoRotatorsAtOnce(t *testing.T) {
 // logsIn reports whether what a label of the secret holds runs a statement.
 func (l *lab) logsIn(label string) bool {
 	l.Helper()
-	out, err := l.client.GetSecretValue(l.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("app"), VersionStage: &label})
-	if err != nil {
-		l.Fatal(err)
-	}
-	c, err := secret.Parse([]byte(*out.SecretString))
-	if err != nil {
-		l.Fatal(err)
-	}
+	c := l.credential(label)
 	db, err := l.server.Open(c.Username, c.Password)
 	if err != nil {
 		l.Fatal(err)

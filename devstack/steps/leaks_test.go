@@ -7,9 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-
 	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
@@ -19,14 +16,7 @@ import (
 // logIn opens a session with what a label of the secret holds, which stays open. The answer reports whether it lives.
 func (l *lab) logIn(label string) (lives func() bool) {
 	l.Helper()
-	out, err := l.client.GetSecretValue(l.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("app"), VersionStage: &label})
-	if err != nil {
-		l.Fatal(err)
-	}
-	c, err := secret.Parse([]byte(*out.SecretString))
-	if err != nil {
-		l.Fatal(err)
-	}
+	c := l.credential(label)
 	db, err := l.server.Open(c.Username, c.Password)
 	if err != nil {
 		l.Fatal(err)

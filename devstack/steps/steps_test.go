@@ -254,7 +254,8 @@ func (l *lab) remember(r activities.CloneUserResult) {
 }
 
 // mustLogIn logs in with what a label of the secret holds.
-func (l *lab) mustLogIn(label, user string) {
+// credential is what a label of the secret holds.
+func (l *lab) credential(label string) secret.Credential {
 	l.Helper()
 	out, err := l.client.GetSecretValue(l.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("app"), VersionStage: &label})
 	if err != nil {
@@ -264,6 +265,12 @@ func (l *lab) mustLogIn(label, user string) {
 	if err != nil {
 		l.Fatal(err)
 	}
+	return c
+}
+
+func (l *lab) mustLogIn(label, user string) {
+	l.Helper()
+	c := l.credential(label)
 	if c.Username != user {
 		l.Errorf("%s is for user %s: want %s", label, c.Username, user)
 	}
