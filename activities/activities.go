@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
 
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/panics"
@@ -27,6 +28,8 @@ type Activities struct {
 	Accounts *account.Dialer
 	// Masters are the master secrets that may be used; if it is empty, all that the worker can read.
 	Masters []MasterPattern
+	// Temporal is asked which rotations run in the worker's namespace.
+	Temporal client.Client
 }
 
 // Rotation is what the steps of one rotation agree on. CloneUser answers it and

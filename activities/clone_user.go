@@ -128,6 +128,7 @@ func (a *Activities) CloneUser(ctx context.Context, in CloneUserInput) (result C
 	if wrongPassword(err) {
 		s, plan, err = t.mend(ctx, admin, in, s, err)
 	}
+	err = t.nameOther(ctx, s, err)
 	if admin.InGalera() && lags(err) { // what the administrator's node stores is the secret's
 		err = behind(s.Server, err)
 	}

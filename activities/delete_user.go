@@ -45,6 +45,11 @@ type Deletion struct {
 	// LockedBefore are those of Accounts that were locked when they were found. A
 	// restore of the secret does not unlock them.
 	LockedBefore []account.Name `json:"LockedBefore,omitempty"`
+	// InUse is who used the accounts when they were found, a readable line each: other rotations of this namespace, and who
+	// was logged in. Without Force that refuses the deletion. InUseUnknown says that the administrator may not look who is
+	// logged in.
+	InUse        []string `json:"InUse,omitempty"`
+	InUseUnknown bool     `json:"InUseUnknown,omitempty"`
 	// Locked says that the accounts have been locked for this deletion.
 	Locked bool `json:"Locked,omitempty"`
 }
@@ -53,8 +58,8 @@ type Deletion struct {
 func (d Deletion) id() string { return cmp.Or(d.SecretARN, d.SecretID) }
 
 // FindAccounts reads, before anything is changed, which accounts go with a
-// secret, and refuses those that could not be locked and dropped.
-// in.CloneUsername is the other one of the pair where the secret does not tell.
+// secret, and refuses those that could not be locked and dropped, and without
+// in.Force those that somebody else uses. in.CloneUsername is the other one of the pair where the secret does not tell.
 func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (result Deletion, err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
@@ -152,7 +157,24 @@ func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (resul
 		return Deletion{}, err
 	}
 	result.Definers = lines(definers)
+	by, known, err := t.inUse(ctx, admin, result, login.Connection, d.Is)
+	if err != nil && !in.Force {
+		return Deletion{}, err
+	}
+	if len(by) > 0 && !in.Force {
+		return Deletion{}, refuse(ErrorInUse, "the accounts of secret %s, %s, are in use: %s. Stop what uses them first, or delete with Force", d.Name, spell(result.Accounts), strings.Join(by, "; "))
+	}
+	result.InUse, result.InUseUnknown = by, !known
 	return result, nil
+}
+
+// spell names accounts for people.
+func spell(names []account.Name) string {
+	var all []string
+	for _, n := range names {
+		all = append(all, n.String())
+	}
+	return strings.Join(all, " and ")
 }
 
 // ofPair reports whether there is evidence that an account is the other one of the

@@ -50,6 +50,7 @@ const (
 	ErrorTaken            = "Taken"       // the version id is in use already; the rotation may go on under another
 	ErrorMalformed        = "MalformedSecret"
 	ErrorDeleted          = "SecretDeleted"
+	ErrorInUse            = "InUse"          // somebody else uses the accounts that are to be deleted
 	ErrorReadOnlySecret   = "ReadOnlySecret" // a replica, or managed by another AWS service
 	ErrorSecretExists     = "SecretExists"   // a secret of that name is there already
 	ErrorUnreachable      = "Unreachable"    // a network or server failure that passes

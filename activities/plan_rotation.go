@@ -70,7 +70,7 @@ func (a *Activities) PlanRotation(ctx context.Context, in PlanRotationInput) (re
 			err = fmt.Errorf("%w; version %s logs in, and `starter recover` or the next rotation moves AWSCURRENT to it", err, works)
 		}
 	}
-	if err != nil {
+	if err = t.nameOther(ctx, subject, err); err != nil {
 		return PlanRotationResult{}, err
 	}
 	d := describe(plan)

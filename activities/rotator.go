@@ -20,12 +20,13 @@ import (
 // the put and costs no call. Secrets Manager moves it from version to version.
 const rotatorLabel = "rotate-user:"
 
-// rotateUserWorkflow is the type of the workflows that rotate a secret, one for each, idPrefix what their ids begin with, and
-// statusQuery what they answer.
+// rotateUserWorkflow is the type of the workflows that rotate a secret, one for each, idPrefix what their ids begin with,
+// statusQuery what they answer, and databaseHost the search attribute that says on which server, where the cluster has it.
 const (
 	rotateUserWorkflow = "RotateUserWorkflow"
 	idPrefix           = "rotate-user/"
 	statusQuery        = "status"
+	databaseHost       = "DatabaseHost"
 )
 
 // rotator is the workflow that an activity works for.
@@ -86,7 +87,7 @@ func (t *attempt) onlyRotator(ctx context.Context, in CloneUserInput, d secret.D
 			continue
 		}
 		if other.namespace == me.namespace {
-			running, sure, err := rotates(ctx, other.workflowID, d)
+			running, sure, err := t.rotates(ctx, other.workflowID, d)
 			if err != nil {
 				return err
 			}
@@ -140,9 +141,8 @@ const answersSoon = 10 * time.Second
 
 // rotates asks Temporal whether a workflow of this namespace runs and rotates the secret: whoever may edit a secret can give it
 // the label of any workflow. One that does not answer is not surely a rotation of it.
-func rotates(ctx context.Context, workflowID string, d secret.Description) (running, sure bool, err error) {
-	temporal := activity.GetClient(ctx)
-	answer, err := temporal.DescribeWorkflowExecution(ctx, workflowID, "")
+func (t *attempt) rotates(ctx context.Context, workflowID string, d secret.Description) (running, sure bool, err error) {
+	answer, err := t.Temporal.DescribeWorkflowExecution(ctx, workflowID, "")
 	var missing *serviceerror.NotFound
 	if errors.As(err, &missing) {
 		return false, false, nil
@@ -154,15 +154,7 @@ func rotates(ctx context.Context, workflowID string, d secret.Description) (runn
 	if info.GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING || info.GetType().GetName() != rotateUserWorkflow {
 		return false, false, nil
 	}
-	asked, cancel := context.WithTimeout(ctx, answersSoon)
-	defer cancel()
-	var status struct {
-		SecretID string `json:"SecretId"`
-	}
-	value, err := temporal.QueryWorkflow(asked, workflowID, "", statusQuery)
-	if err == nil {
-		err = value.Get(&status)
-	}
+	status, err := t.statusOf(ctx, workflowID)
 	if err != nil {
 		return true, false, ctx.Err() // it runs, and no worker of it answers
 	}

@@ -7,13 +7,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	sdktemporal "go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/rotate-user/rotate-user/devstack/secretsmanager"
+	endpoint "github.com/rotate-user/rotate-user/devstack/secretsmanager"
 	"github.com/rotate-user/rotate-user/devstack/stack"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/workflows"
@@ -47,22 +49,22 @@ func (e *e2e) testOperator(t *testing.T) {
 		says(t, 1, "--drain: is 0s, asked for 1h", "start", id, "--drain", "1h")
 	})
 	t.Run("a step is retried", func(t *testing.T) {
-		e.Secrets.Intercept(func(c secretsmanager.Call) secretsmanager.Fault {
+		e.Secrets.Intercept(func(c endpoint.Call) endpoint.Fault {
 			if c.SecretID == id && c.Operation == "GetSecretValue" && !c.Done {
-				return secretsmanager.Denied(c)
+				return endpoint.Denied(c)
 			}
-			return secretsmanager.Fault{}
+			return endpoint.Fault{}
 		})
 		defer e.Secrets.Intercept(nil)
 		says(t, 1, "AccessDenied", "validate", id)
 		failed := 0
-		e.Secrets.Intercept(func(c secretsmanager.Call) secretsmanager.Fault {
+		e.Secrets.Intercept(func(c endpoint.Call) endpoint.Fault {
 			if c.SecretID == id && c.Operation == "GetSecretValue" && !c.Done {
 				if failed++; failed <= 9 { // three tries of three calls each
-					return secretsmanager.Failed()
+					return endpoint.Failed()
 				}
 			}
-			return secretsmanager.Fault{}
+			return endpoint.Fault{}
 		})
 		says(t, 0, "ValidateSecret has failed", "validate", id)
 	})
@@ -101,6 +103,40 @@ func (e *e2e) testOperator(t *testing.T) {
 	t.Run("an account that the worker cannot log in to", func(t *testing.T) {
 		says(t, 1, "account 'elsewhere'@'10.99.0.1' and secret operator/elsewhere were created", "create", "operator/elsewhere",
 			"--master-secret-id", stack.MasterSecret, "--username", "elsewhere", "--host", "10.99.0.1", "--grant", "SELECT ON *.*")
+	})
+	t.Run("two secrets of one user", func(t *testing.T) {
+		const first, second = "operator/shared", "operator/shared-too"
+		e.create(t, first, "shared", "SELECT ON *.*")
+		value, err := e.Client.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String(first)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Client.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String(second), SecretString: value.SecretString}); err != nil {
+			t.Fatal(err)
+		}
+		_, current, err := e.Read(t.Context(), first, "AWSCURRENT")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.starter(t, "start", first)
+		says(t, 1, "The workflow rotate-user/operator/shared rotates shared or shared_clone too", "plan", second)
+		says(t, 1, "The workflow rotate-user/operator/shared rotates shared or shared_clone too", "start", second)
+		says(t, 1, "the workflow rotate-user/operator/shared rotates them for another secret", "delete", second)
+		e.starter(t, "stop", first)
+		e.starter(t, "stop", second)
+		db, err := e.Open(current.Username, current.Password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.PingContext(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		says(t, 1, "logged in: 1 from", "delete", second)
+		e.starter(t, "validate", second)
+		says(t, 0, "they were in use: logged in: 1 from", "delete", second, "--force")
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
 	})
 	t.Run("a name without room for its clone", func(t *testing.T) {
 		limit := 128

@@ -99,6 +99,12 @@ func (v deletionView) text(w io.Writer) {
 	for _, n := range v.state.Deletion.Others {
 		fmt.Fprintf(w, "  %s is left alone: nothing shows that it goes with the secret\n", plaintext.Line(n.String()))
 	}
+	for _, by := range v.state.Deletion.InUse {
+		fmt.Fprintf(w, "  they were in use: %s\n", plaintext.Line(by))
+	}
+	if v.state.Deletion.InUseUnknown {
+		fmt.Fprint(w, "  who is logged in as them is unknown: the administrator may not look (GRANT PROCESS)\n")
+	}
 	if definers := v.state.Deletion.Definers; len(definers) > 0 {
 		if v.state.Deletion.Force {
 			fmt.Fprint(w, "\nThese break when their definer is dropped:\n")

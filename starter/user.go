@@ -195,7 +195,7 @@ locked yet it fails and says why, and the worker tries again every five minutes.
 	input.RecoveryWindowInDays = 30
 	flags.Var((*days)(&input.RecoveryWindowInDays), "recovery-window-in-days", "how long the secret can be restored, 7 to 30")
 	flags.StringVar(&input.CloneUsername, "clone-username", "", "the other account of the pair (default <user>_clone)")
-	flags.BoolVar(&input.Force, "force", false, "drop the accounts even if views, triggers, routines or events need them as their definer")
+	flags.BoolVar(&input.Force, "force", false, "lock the accounts even if another rotation has them too or somebody is logged in as them, and drop them even if views, triggers, routines or events need them as their definer")
 	activityQueueFlag(cmd, &input.ActivityTaskQueue)
 	check := func() error {
 		if input.RecoveryWindowInDays == 0 {

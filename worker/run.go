@@ -90,7 +90,7 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	w := worker.New(temporal, c.taskQueue, c.workerOptions())
 	workflows.Register(w, workflows.Workflows{SearchAttributes: attributes.usable})
 	paced := worker.New(temporal, workflows.PacedTaskQueue(c.taskQueue), c.pacedOptions())
-	steps := &activities.Activities{Secrets: secrets, Accounts: accounts, Masters: c.masters()}
+	steps := &activities.Activities{Secrets: secrets, Accounts: accounts, Masters: c.masters(), Temporal: temporal}
 	w.RegisterActivity(steps)
 	paced.RegisterActivity(steps)
 

@@ -21,9 +21,11 @@ type DeleteUserInput struct {
 	// 30 by default, as Secrets Manager.
 	RecoveryWindowInDays int    `json:"RecoveryWindowInDays,omitempty"`
 	CloneUsername        string `json:"CloneUsername,omitempty"`
-	// Force drops the accounts even if they are the definers of views, triggers,
-	// routines or events, which break without them. Otherwise such an account stays
-	// locked, and is dropped when its objects have another definer.
+	// Force locks the accounts even if another rotation of this namespace has them
+	// too, or somebody is logged in as them, and drops them even if they are the
+	// definers of views, triggers, routines or events, which break without them.
+	// Otherwise such an account stays locked, and is dropped when its objects have
+	// another definer.
 	Force             bool   `json:"Force,omitempty"`
 	ActivityTaskQueue string `json:"ActivityTaskQueue,omitempty"`
 
@@ -141,6 +143,12 @@ func (s *DeletionState) describe(ctx workflow.Context, fate activities.SecretFat
 		}
 		text += fmt.Sprintf("\n\n%s: %s", verb, plaintext.Code(strings.Join(s.Deletion.Definers, ", ")))
 	}
+	if n := len(s.Deletion.InUse); n > 0 && fate != activities.SecretRestored {
+		text += fmt.Sprintf("\n\nIn use when they were locked by force: %s", plaintext.Code(strings.Join(s.Deletion.InUse, "; ")))
+	}
+	if s.Deletion.InUseUnknown {
+		text += "\n\nWho was logged in as them is unknown: the administrator may not look."
+	}
 	if len(s.Deletion.Others) > 0 {
 		text += fmt.Sprintf("\n\nLeft alone, as nothing shows that they go with the secret: %s", plaintext.Code(strings.Join(spell(s.Deletion.Others), ", ")))
 	}
@@ -160,7 +168,7 @@ func deleteSecret(ctx workflow.Context, input DeleteUserInput) (*DeletionState, 
 	}
 	state := &DeletionState{}
 	err := workflow.ExecuteActivity(ctx, "FindAccounts", activities.CloneUserInput{
-		SecretID: input.SecretID, MasterSecretID: input.MasterSecretID, CloneUsername: input.CloneUsername,
+		SecretID: input.SecretID, MasterSecretID: input.MasterSecretID, CloneUsername: input.CloneUsername, Force: input.Force,
 	}).Get(ctx, &state.Deletion)
 	if err != nil && !pauseFirst {
 		return nil, err

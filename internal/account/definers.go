@@ -21,7 +21,7 @@ func (a *Admin) lookAround(ctx context.Context, plan *Plan, definers bool) error
 			return err
 		}
 		if plan.SessionsKnown = view != ""; plan.SessionsKnown {
-			parts = append(parts, sessionsQuery(plan.Standby.User, view))
+			parts = append(parts, sessionsQuery(plan.Standby.User, view, 0))
 		}
 	}
 	parts = append(parts, a.rulesQuery(plan)...)
@@ -36,7 +36,7 @@ func (a *Admin) lookAround(ctx context.Context, plan *Plan, definers bool) error
 	for _, r := range rows {
 		switch r.text("kind") {
 		case "session":
-			plan.addSession(r)
+			plan.Sessions = addSession(plan.Sessions, r)
 			continue
 		case "rule":
 			rules[r.text("a")] = append(rules[r.text("a")], r.text("b"))

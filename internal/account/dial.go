@@ -97,6 +97,8 @@ type Login struct {
 	Account Name // CURRENT_USER(): the account whose rights the login has
 	Version string
 	TLS     bool // the connection was encrypted and the server verified
+	// Connection is what CONNECTION_ID() was. The server may list it for a moment after it was closed.
+	Connection uint64
 }
 
 // Login logs in once as an application would, and closes the connection.
@@ -128,7 +130,7 @@ func (d *Dialer) logIn(ctx context.Context, ep Endpoint, user, password string, 
 	conn, err := db.Conn(ctx)
 	if err == nil {
 		defer conn.Close()
-		err = conn.QueryRowContext(ctx, "SELECT CURRENT_USER(), VERSION()").Scan(&current, &l.Version)
+		err = conn.QueryRowContext(ctx, "SELECT CURRENT_USER(), VERSION(), CONNECTION_ID()").Scan(&current, &l.Version, &l.Connection)
 	}
 	if err == nil {
 		err = check(conn)

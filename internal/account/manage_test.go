@@ -23,7 +23,7 @@ func TestPassword(t *testing.T) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if want := (Login{Account: plan.Standby, Version: login.Version, TLS: true}); login != want {
+		if want := (Login{Account: plan.Standby, Version: login.Version, TLS: true, Connection: login.Connection}); login != want {
 			b.Errorf("login %+v, want %+v", login, want)
 		}
 		if _, err := b.dialer.Login(ctx, ep, "app", "Aa1-first"); err != nil {

@@ -17,35 +17,54 @@ type Session struct {
 	Count   int
 }
 
-// sessionsQuery counts the connections that are logged in as a user, on this server alone, by host and program, which are
-// columns a and b of an answer of four columns.
-func sessionsQuery(user, view string) string {
+// sessionsQuery counts the connections that are logged in as a user, on this server alone and but for one, by host and
+// program, which are columns a and b of an answer of four columns.
+func sessionsQuery(user, view string, except uint64) string {
 	if view == threads {
 		return "SELECT 'session' AS kind, CAST(t.PROCESSLIST_HOST AS BINARY) AS a, CAST(p.ATTR_VALUE AS BINARY) AS b, COUNT(*) AS n" +
 			" FROM performance_schema.threads t LEFT JOIN performance_schema.session_connect_attrs p" +
 			" ON p.PROCESSLIST_ID = t.PROCESSLIST_ID AND p.ATTR_NAME = 'program_name'" +
 			" WHERE t.TYPE = 'FOREGROUND' AND t.PROCESSLIST_USER = " + quoteValue(user) +
-			" AND t.PROCESSLIST_ID <> CONNECTION_ID() GROUP BY 2, 3"
+			" AND t.PROCESSLIST_ID NOT IN (CONNECTION_ID(), " + strconv.FormatUint(except, 10) + ") GROUP BY 2, 3"
 	}
 	return "SELECT 'session' AS kind, CAST(HOST AS BINARY) AS a, NULL AS b, COUNT(*) AS n FROM information_schema.PROCESSLIST" +
-		" WHERE USER = " + quoteValue(user) + " AND ID <> CONNECTION_ID() GROUP BY 2"
+		" WHERE USER = " + quoteValue(user) + " AND ID NOT IN (CONNECTION_ID(), " + strconv.FormatUint(except, 10) + ") GROUP BY 2"
+}
+
+// Sessions counts who is logged in on this server as one of the users, by host and program, but for one connection. known is
+// false where the administrator may not look.
+func (a *Admin) Sessions(ctx context.Context, except uint64, users ...string) (sessions []Session, known bool, err error) {
+	view, err := a.sessionsView(ctx, nil)
+	if err != nil || view == "" {
+		return nil, false, err
+	}
+	for _, user := range users {
+		rows, err := a.query(ctx, sessionsQuery(user, view, except))
+		if err != nil {
+			return nil, false, fmt.Errorf("look who is logged in as %s: %w", quoteUser(user), err)
+		}
+		for _, r := range rows {
+			sessions = addSession(sessions, r)
+		}
+	}
+	return sessions, true, nil
 }
 
 // addSession counts a row of such an answer.
-func (p *Plan) addSession(r row) {
+func addSession(all []Session, r row) []Session {
 	s := Session{Host: r.text("a"), Program: r.text("b")}
 	if host, _, err := net.SplitHostPort(s.Host); err == nil {
 		s.Host = host
 	}
 	n, _ := strconv.Atoi(r.text("n")) // a count
-	for i := range p.Sessions {
-		if have := &p.Sessions[i]; have.Host == s.Host && have.Program == s.Program {
+	for i := range all {
+		if have := &all[i]; have.Host == s.Host && have.Program == s.Program {
 			have.Count += n
-			return
+			return all
 		}
 	}
 	s.Count = n
-	p.Sessions = append(p.Sessions, s)
+	return append(all, s)
 }
 
 // threads is the view of sessions that tells programs too, and asks for SELECT rather than for PROCESS.
