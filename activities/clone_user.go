@@ -46,6 +46,9 @@ type CloneUserInput struct {
 	PromotedAt        time.Time `json:"PromotedAt,omitzero"`
 	// Digest is CloneUserResult.Digest of the last rotation.
 	Digest string `json:"Digest,omitempty"`
+	// Rights is CloneUserResult.Rights of the last rotation. UndoDrift is that of the request.
+	Rights    string `json:"Rights,omitempty"`
+	UndoDrift bool   `json:"UndoDrift,omitempty"`
 	// MinimumOverlap is how old AWSCURRENT must be, in seconds, before the
 	// other account may change. Force overrides it.
 	MinimumOverlapSeconds int64 `json:"MinimumOverlapSeconds,omitempty"`
@@ -69,9 +72,10 @@ type CloneUserResult struct {
 	Promoted bool `json:"Promoted,omitempty"`
 	// Created says that the standby was made.
 	Created bool `json:"Created,omitempty"`
-	// Changes are what was changed on the standby, a readable line each, at most
-	// twenty of them; Changed is their number. Drift are those that somebody had
-	// changed on the standby alone; Drifted is their number.
+	// Changes are what was changed, a readable line each, at most twenty of them;
+	// Changed is their number. All are on the standby, but for rights that it had and
+	// the account in use was given. Drift are those that somebody had changed on the
+	// standby alone; Drifted is their number.
 	Changed  int      `json:"Changed"`
 	Drifted  int      `json:"Drifted,omitempty"`
 	Changes  []string `json:"Changes,omitempty"`
@@ -83,6 +87,8 @@ type CloneUserResult struct {
 	InUseUnknown bool     `json:"InUseUnknown,omitempty"`
 	// Digest stands for the rights and properties that both accounts have now.
 	Digest string `json:"Digest,omitempty"`
+	// Rights stands for each of these rights; empty if there are too many.
+	Rights string `json:"Rights,omitempty"`
 	// PasswordExpires is when the password that the rotation sets expires by the
 	// server's rules; zero for never.
 	PasswordExpires time.Time `json:"PasswordExpires,omitzero"`
@@ -162,7 +168,7 @@ func (t *attempt) mend(ctx context.Context, admin *account.Admin, in CloneUserIn
 	refused = fmt.Errorf("version %s of secret %s: %w", s.current.ID, s.SecretID, refused)
 	if in.Force && in.RevokePrevious && s.current.ID == in.PromotedVersionID {
 		s.warnings = append(s.warnings, "AWSCURRENT did not log in, and was taken for the credential that leaked: "+refused.Error())
-		s.accounts.Password, s.accounts.Proof = "", nil
+		s.accounts.Password, s.accounts.Proof, s.accounts.Base = "", nil, false
 		if _, err := admin.Plan(ctx, s.accounts); err != nil { // what refuses the rotation does so before anything is taken away
 			return s, nil, err
 		}
@@ -287,7 +293,7 @@ func (t *attempt) reissue(ctx context.Context, admin *account.Admin, s *subject)
 }
 
 func describe(plan *account.Plan) CloneUserResult {
-	r := CloneUserResult{Created: plan.Create, Changed: len(plan.Changes), Warnings: lines(plan.Warnings), InUse: lines(sessions(plan.Sessions)), Digest: plan.Digest, PasswordExpires: plan.Expires}
+	r := CloneUserResult{Created: plan.Create, Changed: len(plan.Changes), Warnings: lines(plan.Warnings), InUse: lines(sessions(plan.Sessions)), Digest: plan.Digest, Rights: plan.Rights, PasswordExpires: plan.Expires}
 	for _, c := range plan.Changes {
 		r.Changes = append(r.Changes, c.Text)
 		if c.Drift {

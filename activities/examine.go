@@ -133,6 +133,9 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput, recent func(se
 	reissued := current.ID == in.ReissuedVersionID && pending == in.TakenOver
 	s.takeover = !reissued && pending != "" && pending != current.ID && pending != s.VersionID
 	owned = p.ownedByWorkflow(standby) && (in.Server == "" || in.Server == s.Server)
+	if !slices.Contains(in.Pair, current.Username) || !slices.Contains(in.Pair, standby) { // what is remembered is of other accounts
+		in.Digest, in.Rights = "", ""
+	}
 	s.login = sync.OnceValues(func() (l account.Login, err error) {
 		defer panics.Into(&err)
 		return t.login(ctx, current)
@@ -143,7 +146,8 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput, recent func(se
 	s.accounts = account.Pair{
 		Source: account.Name{User: current.Username}, Standby: standby,
 		Owned: owned,
-		Mark:  pairMark(d.ARN), EarlierMark: in.Mark, Digest: in.Digest, Next: in.NextRotationDate,
+		Mark:  pairMark(d.ARN), EarlierMark: in.Mark, Digest: in.Digest, Rights: in.Rights, Next: in.NextRotationDate,
+		Base: p.isBase(standby), UndoDrift: in.UndoDrift,
 		Password: current.Password, SourceStored: in.promotedStored(current),
 		Known: func(ctx context.Context, stored account.Stored) (bool, error) {
 			labelled, known, err := t.recognise(ctx, in, d, stored, owned)

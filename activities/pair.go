@@ -27,6 +27,14 @@ func (p pair) ownedByWorkflow(standby string) bool {
 		p.CloneUsername == standby || p.CloneUsername == p.Current && p.Current == standby+cloneSuffix
 }
 
+// isBase reports whether an account has the name of the pair that people and their tools know: the current user is its clone.
+func (p pair) isBase(standby string) bool {
+	if standby == p.Current+cloneSuffix {
+		return false
+	}
+	return p.Current == standby+cloneSuffix || p.Current == p.CloneUsername && p.Current != standby
+}
+
 // standby finds the other user of the pair, and whether there is evidence that
 // an account of that name is it. Whoever may write a secret could name any
 // account in it, so a name alone counts only where it is the current user's own

@@ -34,3 +34,27 @@ func TestStandbyIsTakenOnlyOnEvidence(t *testing.T) {
 		}
 	}
 }
+
+func TestTheBaseNameOfAPair(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		pair
+
+		standby string
+		base    bool
+	}{
+		{pair{Current: "app"}, "app_clone", false},
+		{pair{Current: "app_clone"}, "app", true},
+		{pair{Current: "app_clone", CloneUsername: "app_clone"}, "app", true},
+		{pair{Current: "app_clone", CloneUsername: "app"}, "app", true}, // which says no more than that it is the other one
+		{pair{Current: "app", CloneUsername: "app"}, "app_clone", false},
+		{pair{Current: "red", CloneUsername: "blue"}, "blue", false},
+		{pair{Current: "blue", CloneUsername: "blue"}, "red", true},
+		{pair{Current: "blue", Known: []string{"blue", "red"}}, "red", false}, // nothing says which
+		{pair{Current: "app_clone"}, "app_clone", false},
+	} {
+		if got := c.isBase(c.standby); got != c.base {
+			t.Errorf("%+v: %q is the base name: %t", c.pair, c.standby, got)
+		}
+	}
+}

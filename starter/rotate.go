@@ -189,7 +189,11 @@ AWS's caching clients do so within 60 minutes.
 For a credential that has leaked, --revoke-previous locks the account that was in use once the new one is promoted, and ends
 its sessions and the older ones of the other account. So every client of the secret loses its connections, and one that caches
 the secret is refused until it reads it again. --grace gives those that use the current credential time to do so; whoever has
-the leaked one has the same time.`,
+the leaked one has the same time.
+
+While the clone is in use, a right that was granted to the account with the base name since the last rotation is given to both
+accounts. If one was revoked from it, the rotation is refused until you decide: revoke it from the clone too, or grant it back.
+--undo-drift grants it back, in this rotation only.`,
 		Example: `  starter rotate --secret-id MyTestDatabaseUserSecret
   starter rotate --secret-id MyTestDatabaseUserSecret --force --revoke-previous --grace 10m`,
 	}
@@ -197,6 +201,7 @@ the leaked one has the same time.`,
 	cmd.Flags().BoolVar(&request.Force, "force", false, "rotate even within the minimum overlap of the last rotation; clients that cache the secret may be refused")
 	cmd.Flags().BoolVar(&request.RevokePrevious, "revoke-previous", false, "lock the account in use until now, scramble its password, end the sessions of both accounts; clients that cache the secret are refused until they read it again")
 	cmd.Flags().TextVar(&request.Grace, "grace", schedule.Duration(0), "`duration` for which --revoke-previous waits after the promotion, 24h at most")
+	cmd.Flags().BoolVar(&request.UndoDrift, "undo-drift", false, "make the account with the base name equal to the one in use: grant back what was revoked from it, revoke what was granted to it")
 	check := func() error {
 		if request.Grace > 0 && !request.RevokePrevious {
 			return errors.New("--grace belongs to --revoke-previous")

@@ -154,7 +154,7 @@ func (a *app) asKnown(ctx context.Context, input workflows.RotateUserInput) (wor
 	if status.Username == "" {
 		return input, nil, nil
 	}
-	return input, &workflows.State{Usernames: []string{status.Username, status.StandbyUsername}, Digest: status.Digest}, nil
+	return input, &workflows.State{Usernames: []string{status.Username, status.StandbyUsername}, Digest: status.Digest, Rights: status.Rights}, nil
 }
 
 // plan asks for one page of the plan of a rotation.

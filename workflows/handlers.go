@@ -25,7 +25,11 @@ func (r *rotator) listen(ctx workflow.Context) error {
 		})
 	}
 	err := errors.Join(
-		workflow.SetQueryHandler(ctx, StatusQuery, func() (Status, error) { return r.status(), nil }),
+		workflow.SetQueryHandler(ctx, StatusQuery, func() (Status, error) {
+			s := r.status()
+			s.Rights = r.Rights // which is long, and an answer to an update is kept in the history
+			return s, nil
+		}),
 		workflow.SetUpdateHandlerWithOptions(ctx, RotateUpdate, r.onRotate, workflow.UpdateHandlerOptions{
 			Validator:   r.mayRotate,
 			Description: "rotate now and answer the rotation",
@@ -232,6 +236,7 @@ func joined(to *RotateRequest, q RotateRequest) *RotateRequest {
 		all = *to
 	}
 	all.Force = all.Force || q.Force
+	all.UndoDrift = all.UndoDrift || q.UndoDrift
 	if q.RevokePrevious && (!all.RevokePrevious || q.Grace < all.Grace) {
 		all.RevokePrevious, all.Grace = true, q.Grace // the sooner of the two
 	}

@@ -104,6 +104,10 @@ type RotateRequest struct {
 	// Grace is how long RevokePrevious waits after the promotion; none by
 	// default, 24 hours at most.
 	Grace schedule.Duration `json:"Grace,omitzero"`
+	// UndoDrift makes the account with the base name equal to the one in use, if it is the
+	// standby, instead of giving the rights that were granted to it to both accounts, and of
+	// refusing the rotation where one was revoked.
+	UndoDrift bool `json:"UndoDrift,omitempty"`
 
 	typed typed
 }
@@ -147,8 +151,10 @@ type Status struct {
 	// PasswordExpires is when the server will refuse AWSCURRENT by its own rules, as
 	// of the last rotation; zero for never.
 	PasswordExpires time.Time `json:"PasswordExpires,omitzero"`
-	// Digest stands for the rights that both had after the last rotation.
+	// Digest stands for the rights that both had after the last rotation. Rights stands for
+	// each of them; it is empty if there are too many, and in the answers of updates.
 	Digest string `json:"Digest,omitempty"`
+	Rights string `json:"Rights,omitempty"`
 	// PreviousUntil is when StandbyUsername is revoked, in the grace of a revocation: AWSPREVIOUS
 	// logs in until then.
 	PreviousUntil time.Time `json:"PreviousUntil,omitzero"`
@@ -212,9 +218,10 @@ type Rotation struct {
 	Steps []Step `json:"Steps,omitempty"`
 	// Created says that the standby did not exist and was made.
 	Created bool `json:"Created,omitempty"`
-	// Changes are the rights and properties that were changed on the standby, a
-	// readable line each, at most twenty; Drift those among them that somebody had changed
-	// on the standby alone. Changed and Drifted are how many there were of both; a
+	// Changes are the rights and properties that were changed, a readable line each, at
+	// most twenty: on the standby, and rights that the account in use was given because
+	// the standby had them. Drift are those among them that somebody had changed on the
+	// standby alone. Changed and Drifted are how many there were of both; a
 	// record of an earlier release has neither number. Warnings are things to know
 	// that stop nothing.
 	Changed  int      `json:"Changed,omitempty"`

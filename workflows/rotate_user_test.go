@@ -29,21 +29,22 @@ var start = time.Date(2026, 1, 31, 9, 30, 0, 0, time.UTC)
 // world stands for the activities: it keeps which user is in use, and which
 // step of which rotation fails.
 type world struct {
-	inUse    string
-	standby  string
-	calls    []string
-	inputs   []activities.CloneUserInput
-	staged   []string // the ids under which versions were to be staged
-	promoted []time.Time
-	now      func() time.Time
-	fail     func(step string, rotation int) error
-	sessions func() []string
-	changes  func() []string // that CloneUser makes, all of them drift
-	unseen   bool            // nobody may look who is logged in
-	ends     bool            // the standby's sessions end along with its password
-	host     string          // of the server, db:3306 if it is empty
-	expires  time.Time       // when the server will refuse the new password
-	unasked  []string        // warnings of TestPassword
+	inUse          string
+	standby        string
+	calls          []string
+	inputs         []activities.CloneUserInput
+	staged         []string // the ids under which versions were to be staged
+	promoted       []time.Time
+	now            func() time.Time
+	fail           func(step string, rotation int) error
+	sessions       func() []string
+	changes        func() []string // that CloneUser makes, all of them drift
+	digest, rights string          // that CloneUser answers
+	unseen         bool            // nobody may look who is logged in
+	ends           bool            // the standby's sessions end along with its password
+	host           string          // of the server, db:3306 if it is empty
+	expires        time.Time       // when the server will refuse the new password
+	unasked        []string        // warnings of TestPassword
 
 	promotedAlready bool // AWSCURRENT is the version of an attempt that was recorded as failed
 	rotation        int
@@ -92,6 +93,7 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 			r.Changed, r.Drift = len(r.Changes), r.Changes
 		}
 		r.InUseUnknown, r.PasswordExpires = w.unseen, w.expires
+		r.Digest, r.Rights = w.digest, w.rights
 		r.Rotation.EndSessions = w.ends || in.RevokePrevious
 		return r, nil
 	}, activity.RegisterOptions{Name: "CloneUser"})
@@ -863,6 +865,73 @@ func TestChangesBeforeADrainAreReported(t *testing.T) {
 	r := execute(t, w, start, raw(`{"SecretId":"s","Drain":"30m"}`), nil, nil)
 	if got := r.state.Rotations[0]; looks < 2 || !slices.Equal(got.Changes, []string{"take DELETE on *.* away"}) || !slices.Equal(got.Drift, got.Changes) {
 		t.Errorf("after %d looks: %+v", looks, got)
+	}
+}
+
+// The next rotation is told what rights the pair had after the last one, and nothing of an earlier one's: a worker of an
+// earlier release answers a digest only.
+func TestTheNextRotationIsToldOfTheRightsAfterTheLast(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.digest, w.rights = "d1", "r1"
+	first := execute(t, w, start, input(nil), nil, nil)
+	w.digest, w.rights = "d2", ""
+	second := execute(t, w, first.state.NextRotationDate, first.input, first.state, nil)
+	third := execute(t, w, second.state.NextRotationDate, second.input, second.state, nil)
+	if third.err != nil || len(w.inputs) != 3 {
+		t.Fatalf("%d rotations, %v", len(w.inputs), third.err)
+	}
+	for i, want := range [][2]string{{"", ""}, {"d1", "r1"}, {"d2", ""}} {
+		if got := [2]string{w.inputs[i].Digest, w.inputs[i].Rights}; got != want {
+			t.Errorf("rotation %d is told %q: want %q", i+1, got, want)
+		}
+	}
+}
+
+// The rights are in the answer to the query, and not in the history as part of the answers to updates.
+func TestTheRightsAreAnsweredToTheQueryOnly(t *testing.T) {
+	t.Parallel()
+	state := asleep(start)
+	state.Rights = "r1"
+	var paused *answer
+	execute(t, newWorld(), start, input(nil), state, func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() {
+			var s workflows.Status
+			value, err := env.QueryWorkflow(workflows.StatusQuery)
+			if err != nil || value.Get(&s) != nil || s.Rights != "r1" {
+				t.Errorf("the query answers %+v, %v", s, err)
+			}
+		}, time.Minute)
+		paused = update(env, 2*time.Minute, workflows.PauseUpdate, nil)
+	})
+	if paused.err != nil || paused.status.Rights != "" || paused.status.SecretID == "" {
+		t.Errorf("the update answers %+v, %v", paused.status, paused.err)
+	}
+}
+
+// UndoDrift is for the rotation that was asked for, and no other.
+func TestUndoDriftIsOfOneRotation(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	sessions := 1 // while they are waited for, a second request joins the first
+	w.sessions = func() []string { return []string{"1 from 10.0.0.7"}[:sessions] }
+	var a, b *answer
+	first := execute(t, w, start, raw(`{"SecretId":"s","Drain":"30m"}`), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
+		a = update(env, time.Hour, workflows.RotateUpdate, raw(`{"UndoDrift":true}`))
+		b = update(env, time.Hour+30*time.Second, workflows.RotateUpdate, raw(`{"Force":true}`))
+		env.RegisterDelayedCallback(func() { sessions = 0 }, time.Hour+40*time.Second)
+	})
+	if a.err != nil || b.err != nil || len(w.inputs) != 2 {
+		t.Fatalf("answers %v, %v; steps %+v", a.err, b.err, w.inputs)
+	}
+	for i, in := range w.inputs {
+		if !in.UndoDrift || in.Force != (i == 1) {
+			t.Errorf("step %d is told %+v", i+1, in)
+		}
+	}
+	execute(t, w, first.state.NextRotationDate, first.input, first.state, nil)
+	if len(w.inputs) != 3 || w.inputs[2].UndoDrift {
+		t.Errorf("steps %+v", w.inputs)
 	}
 }
 

@@ -60,6 +60,8 @@ type State struct {
 	// Digest stands for the rights that both accounts had after the last
 	// rotation, so that the next can tell which of them was changed.
 	Digest string `json:"Digest,omitempty"`
+	// Rights stands for each of these rights; empty if there are too many.
+	Rights string `json:"Rights,omitempty"`
 	// PasswordExpires is when the server will refuse AWSCURRENT by its own rules, as of the
 	// last rotation; zero for never.
 	PasswordExpires time.Time `json:"PasswordExpires,omitzero"`
@@ -126,6 +128,9 @@ func (w Workflows) begin(ctx workflow.Context, input RotateUserInput, carried *S
 	if carried != nil {
 		r.State = *carried
 		r.Requests = slices.Clone(r.Requests)
+		if r.reset { // rotations that this run has forgotten may have changed rights since
+			r.Digest, r.Rights = "", ""
+		}
 		r.takeUp(ctx)
 		return r, r.listen(ctx)
 	}
@@ -249,6 +254,7 @@ func (r *rotator) cloneUserInput(ctx workflow.Context) activities.CloneUserInput
 		Mark:                  info.FirstRunID,
 		Pair:                  r.Usernames,
 		Digest:                r.Digest,
+		Rights:                r.Rights,
 		MinimumOverlapSeconds: int64(r.input.overlap().Seconds()),
 		NextRotationDate:      r.input.rules().Next(workflow.Now(ctx), r.input.SecretID).At,
 		Server:                r.DatabaseHost,
@@ -261,6 +267,7 @@ func (r *rotator) cloneUserInput(ctx workflow.Context) activities.CloneUserInput
 	}
 	if r.request != nil {
 		in.Force, in.RevokePrevious = r.request.Force, r.request.RevokePrevious
+		in.UndoDrift = r.request.UndoDrift
 		in.GraceSeconds = int64(time.Duration(r.request.Grace).Seconds())
 	}
 	return in
@@ -308,7 +315,7 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 		r.current.Warnings = append([]string{wasReset}, r.current.Warnings...)
 	}
 	if !clone.Promoted {
-		r.Digest = clone.Digest
+		r.Digest, r.Rights = clone.Digest, clone.Rights
 		r.Usernames = []string{rotation.Source.User, rotation.Standby.User}
 		r.remember(clone)
 	}
@@ -584,6 +591,7 @@ func (r *rotator) catchUp(ctx workflow.Context, when string) bool {
 		return false
 	}
 	r.LastRotatedDate, r.SeenUsername, r.PasswordExpires = current.Since, current.Username, time.Time{}
+	r.Digest, r.Rights = "", ""
 	if len(r.Usernames) == 2 && r.Usernames[1] == current.Username {
 		r.Usernames = []string{r.Usernames[1], r.Usernames[0]}
 	}

@@ -22,8 +22,13 @@ type step struct {
 	oracle bool
 	// hashed is the statement with the hash in it, where Statement leaves one out.
 	hashed string
-	// shared says that the step adds to the source what the server gave to the standby.
+	// shared says that the step adds to the source what the standby has.
 	shared bool
+}
+
+// ofRights reports whether the step grants or revokes.
+func (s step) ofRights() bool {
+	return strings.HasPrefix(s.Statement, "GRANT ") || strings.HasPrefix(s.Statement, "REVOKE ")
 }
 
 type goneTable struct{ grant, revoke string }

@@ -33,6 +33,12 @@ type Pair struct {
 	// Digest is Plan.Digest of the last rotation, empty for none. With it Change.Drift is exact; without it, what the
 	// standby has and the source has not counts as drift, and nothing else.
 	Digest string
+	// Base says that the standby has the name that people and their tools know the pair by: a right given to it since the last
+	// rotation is given to both accounts, and one taken from it holds the rotation. It takes Digest, and Rights if there are
+	// any, to know. UndoDrift and Revoke take the source for the reference in everything.
+	Base, UndoDrift bool
+	// Rights is Plan.Rights of the last rotation.
+	Rights string
 	// Revoke says that the source will be revoked after the rotation: the administrator must be able to end its sessions.
 	Revoke bool
 	// Plain says that clients log in without TLS.
@@ -59,12 +65,14 @@ type Plan struct {
 	Warnings      []string        // what belongs to a name and cannot be copied, and what may surprise
 	Expires       time.Time       // when the password in use expires: in a plan the source's, after a rotation the standby's; zero for never
 	Digest        string          // SHA-256 of the source's properties and rights, for Pair.Digest
+	Rights        string          // a digest of each of the rights that both will have, for Pair.Rights; empty for too many
 	Policy        password.Policy // what the server asks of a password of the standby
 	StandbyStored Stored          // of the standby, as last read; empty for none
 
 	steps  []step
 	powers *powers
 	memory *memory // of the standby; nil for none
+	meant  *meant  // nil if nothing of the standby is meant for both
 }
 
 // Plan makes every check that may refuse and computes what Sync would change. It writes nothing. A *Refusal is its error
@@ -107,6 +115,10 @@ func (a *Admin) proved(ctx context.Context, p Pair, ps *pairState) (*Plan, error
 	if refused := wait(); refused != nil {
 		return nil, refused
 	}
+	if err == nil && ps.foreign && plan.meant != nil && len(plan.meant.given) > 0 {
+		return nil, plan.meant.undecided(fmt.Sprintf("%s was given a right, and also a password that is none of this secret's: %s",
+			plan.Standby, someOf(plan.meant.given)), plan.meant.given)
+	}
 	return plan, err
 }
 
@@ -116,6 +128,7 @@ type pairState struct {
 	others          []*state
 	memory          *memory // of the source; nil before it is read
 	revoke, plain   bool    // Pair.Revoke, Pair.Plain
+	foreign         bool    // the standby's password is none of the secret's, and Force takes it all the same
 }
 
 func (a *Admin) source(ctx context.Context, p Pair) (*pairState, error) {
@@ -193,6 +206,16 @@ func (a *Admin) plan(ctx context.Context, p Pair, ps *pairState) (*Plan, error) 
 		source, plan.steps = shared(source, target, plan.powers)
 		plan.Digest = source.digest()
 	}
+	if target != nil && !fresh && p.Base && p.Owned && p.Digest != "" && !p.UndoDrift && !p.Revoke {
+		plan.meant = meantFor(source, target, p.last(ps.source, target), plan.powers)
+		if err := plan.meant.held(); err != nil {
+			return nil, err
+		}
+		source = plan.meant.source
+		plan.steps = append(plan.steps, plan.meant.steps...)
+		plan.Digest = source.digest()
+	}
+	plan.Rights = source.rightsDigest()
 	if target == nil {
 		uses, err := a.checkLeftovers(ctx, plan.Standby)
 		if err != nil {
@@ -236,6 +259,10 @@ func (a *Admin) plan(ctx context.Context, p Pair, ps *pairState) (*Plan, error) 
 	}
 	for _, st := range plan.steps {
 		plan.Changes = append(plan.Changes, st.Change)
+	}
+	if p.Base && p.Digest == "" && !plan.Create && !fresh && slices.ContainsFunc(plan.steps, step.ofRights) {
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("what rights the pair had after the last rotation is not known, so %s is made equal to %s, which is in use:"+
+			" if %s was granted something for both, grant it to %s too", plan.Standby, plan.Source, plan.Standby, plan.Source))
 	}
 	plan.warn(ps, &a.server)
 	return plan, nil
@@ -455,10 +482,13 @@ func (a *Admin) checkRoles(ctx context.Context, ps *pairState, plan *Plan) error
 
 // checkObjects refuses rights on columns and routines that no longer exist: no statement grants them.
 func (a *Admin) checkObjects(ctx context.Context, ps *pairState, plan *Plan) error {
-	var columns, routines, libraries []right
+	var tables, columns, routines, libraries []right
 	for _, st := range plan.steps {
 		if !strings.HasPrefix(st.Statement, "GRANT") {
 			continue
+		}
+		if st.shared && st.gone != nil && st.gone.revoke != "" { // which would take CREATE from the account in use again
+			tables = append(tables, right{kind: table, privilege: st.needs[0].privilege, a: st.needs[0].a, b: st.needs[0].b})
 		}
 		for _, r := range st.needs {
 			switch {
@@ -470,6 +500,9 @@ func (a *Admin) checkObjects(ctx context.Context, ps *pairState, plan *Plan) err
 				routines = append(routines, r)
 			}
 		}
+	}
+	if err := a.checkExist(ctx, ps, tables, "information_schema.TABLES", "TABLE_SCHEMA", "TABLE_NAME", "''"); err != nil {
+		return err
 	}
 	if err := a.checkExist(ctx, ps, columns, "information_schema.COLUMNS", "TABLE_SCHEMA", "TABLE_NAME", "COLUMN_NAME"); err != nil {
 		return err
@@ -501,8 +534,12 @@ func (a *Admin) checkExist(ctx context.Context, ps *pairState, rights []right, v
 	}
 	for _, r := range rights {
 		if !exist[key(r.a, r.b, r.c)] {
+			holder := ps.source
+			if _, ok := holder.rights[r]; !ok && ps.standby != nil {
+				holder = ps.standby
+			}
 			return refuse(ObjectGone, "%s holds %s, which no longer exists or which the administrator cannot see: REVOKE that right from it",
-				ps.source.name, r)
+				holder.name, r)
 		}
 	}
 	return nil

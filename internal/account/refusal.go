@@ -43,6 +43,7 @@ const (
 	Busy             = "Busy"             // another session is changing the account
 	Definer          = "Definer"          // objects need the account to exist
 	Leftovers        = "Leftovers"        // rows of an account that was deleted from the table of accounts
+	Undecided        = "Undecided"        // the account with the base name was changed, and what is meant for both must be said
 	Stale            = "Stale"            // the server's memory does not hold what its grant tables say
 	Replica          = "Replica"          // the server replicates from another one
 	NoQuorum         = "NoQuorum"         // a node of a cluster that is cut off from the others, or is joining them

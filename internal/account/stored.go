@@ -128,6 +128,7 @@ func (p Pair) checkStandby(ctx context.Context, ps *pairState, unset bool) error
 	}
 	switch {
 	case (known || p.Owned) && p.Force:
+		ps.foreign = !known
 		return nil
 	case (known || p.Owned) && s.locked:
 		// To unlock it by hand is not advised: its password may be one that leaked, and whose revocation was cut off.

@@ -60,7 +60,7 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 				return nil, err
 			}
 		} else {
-			done.Digest, done.StandbyStored = plan.Digest, plan.StandbyStored
+			done.Digest, done.Rights, done.StandbyStored = plan.Digest, plan.Rights, plan.StandbyStored
 			done.Changes = append(done.Changes, plan.immediate()...)
 		}
 		var left []string
@@ -82,6 +82,7 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 			if err := mayPass(ctx, p.Fence); err != nil {
 				return nil, err
 			}
+			p.Base = false // what is left to do may be what the statements did besides, which was meant for nobody
 		}
 		for i, st := range plan.steps {
 			if st.Statement == "" {

@@ -1,0 +1,311 @@
+package account
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// People and their tools know a pair by one of its names, the base name. While the other account is in use, a GRANT or REVOKE
+// on the base name reaches the standby only, though it was meant for both. What was changed there is told from what was changed
+// on the account in use by the rights that both had after the last rotation.
+
+// rememberedRights is the most rights of which Plan.Rights holds each.
+const rememberedRights = 1000
+
+const (
+	rightsVersion = "1:" // begins Plan.Rights
+	rightDigest   = 6    // bytes of a right's digest
+)
+
+// trait is a right or, with option, that it may be passed on. The grant option of a static right is a right of its own.
+type trait struct {
+	right
+	option bool
+}
+
+func (s *state) has(t trait) bool {
+	passOn, ok := s.rights[t.right]
+	return ok && (passOn || !t.option)
+}
+
+// set gives or takes a trait.
+func (s *state) set(t trait, on bool) {
+	switch {
+	case !on && t.option:
+		if s.has(t) {
+			s.rights[t.right] = false
+		}
+	case !on:
+		delete(s.rights, t.right)
+	case t.option:
+		s.rights[t.right] = true
+	default:
+		s.rights[t.right] = s.rights[t.right]
+	}
+}
+
+// widens reports whether an account that has the trait may do more than one without it.
+func (t trait) widens() bool { return t.kind != restriction }
+
+// digest does not tell the same of two rights, unless by a chance of one in 2^48.
+func (t trait) digest() string {
+	// The parts of a name may hold any character, so each is quoted.
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %q %q %q %q %t", t.kind, t.privilege, t.a, t.b, t.c, t.option))
+	return string(sum[:rightDigest])
+}
+
+// rightsDigest stands for each right of the account, for Pair.Rights; empty if there are too many.
+func (s *state) rightsDigest() string {
+	if len(s.rights) > rememberedRights {
+		return ""
+	}
+	var digests []string
+	for r, passOn := range s.rights {
+		digests = append(digests, trait{r, false}.digest())
+		if passOn {
+			digests = append(digests, trait{r, true}.digest())
+		}
+	}
+	slices.Sort(digests)
+	return rightsVersion + base64.RawStdEncoding.EncodeToString([]byte(strings.Join(digests, "")))
+}
+
+// last returns what reports whether both accounts had a trait after the last rotation; nil if that is not known. Without each
+// of the rights it is known as long as only one of the two accounts was changed.
+func (p Pair) last(source, standby *state) func(trait) bool {
+	if text, ok := strings.CutPrefix(p.Rights, rightsVersion); ok {
+		if all, err := base64.RawStdEncoding.DecodeString(text); err == nil {
+			had := map[string]bool{}
+			for d := range slices.Chunk(all, rightDigest) {
+				had[string(d)] = true
+			}
+			return func(t trait) bool { return had[t.digest()] }
+		}
+	}
+	switch p.Digest {
+	case source.digest():
+		return source.has
+	case standby.digest():
+		return standby.has
+	}
+	return nil
+}
+
+// meant is what was changed on a standby with the base name.
+type meant struct {
+	source *state // the account in use as it will be: nothing was taken from it
+	steps  []step // that make it so
+
+	standby *state
+	in      *state // the account in use as it is
+	powers  *powers
+	given   []trait // that the account in use gets
+	removed []trait // that it still has, or was not restricted to
+	unsafe  []trait // that cannot be given to it by adding alone
+	unknown []trait // that one of the two has, while both were changed since
+}
+
+// meantFor compares the account in use with a standby that has the base name. last is that of Pair.
+func meantFor(source, standby *state, last func(trait) bool, p *powers) *meant {
+	m := &meant{source: source.clone(), in: source, standby: standby, powers: p}
+	both := map[right]bool{}
+	for _, s := range []*state{source, standby} {
+		for r := range s.rights {
+			both[r] = true
+		}
+	}
+	for _, r := range sorted(both) {
+		own := r.kind == role && (source.name.same(Name{r.a, r.b}) || standby.name.same(Name{r.a, r.b}))
+		if r.kind == defaultRole || own {
+			continue // as other properties
+		}
+		for _, t := range []trait{{r, false}, {r, true}} {
+			has := standby.has(t)
+			switch {
+			case has == source.has(t):
+			case last == nil:
+				m.unknown = append(m.unknown, t)
+			case has == last(t): // the account in use was changed
+			case has != t.widens():
+				m.removed = append(m.removed, t)
+			case r.kind == proxy || m.shadows(r):
+				m.unsafe = append(m.unsafe, t)
+			default:
+				m.given = append(m.given, t)
+			}
+		}
+	}
+	m.limits()
+	for _, t := range m.given {
+		m.source.set(t, standby.has(t))
+	}
+	m.steps = difference(m.source, source, nil, p)
+	if slices.ContainsFunc(m.steps, func(s step) bool { return !strings.HasPrefix(s.Statement, "GRANT ") }) {
+		m.unsafe, m.given = append(m.unsafe, m.given...), nil
+	}
+	for i := range m.steps {
+		m.steps[i].shared, m.steps[i].Drift = true, true
+		m.steps[i].Text += ", as " + standby.name.String() + " was given it since the last rotation"
+	}
+	return m
+}
+
+// limits takes a restriction that came along with a global right for a part of that gift: it is no removal, and cannot be added.
+func (m *meant) limits() {
+	given, limited := map[string]bool{}, map[string]bool{}
+	for _, t := range m.given {
+		if t.kind == global {
+			given[t.privilege] = true
+		}
+	}
+	m.removed = slices.DeleteFunc(m.removed, func(t trait) bool {
+		limits := t.kind == restriction && given[t.privilege]
+		if limits {
+			limited[t.privilege] = true
+			m.unsafe = append(m.unsafe, t)
+		}
+		return limits
+	})
+	m.given = slices.DeleteFunc(m.given, func(t trait) bool {
+		limits := t.kind == global && limited[t.privilege]
+		if limits {
+			m.unsafe = append(m.unsafe, t)
+		}
+		return limits
+	})
+}
+
+// shadows reports whether a right on a database would take others from the account in use: of all patterns that a database
+// matches, the servers go by the rights on one of them only.
+func (m *meant) shadows(r right) bool {
+	if r.kind != database {
+		return false
+	}
+	for have := range m.in.rights {
+		if have.kind == database && have.a == r.a {
+			return false
+		}
+	}
+	for have := range m.in.rights {
+		if have.kind == database && wild(have.a) && overlap(have.a, r.a) {
+			return true
+		}
+	}
+	return false
+}
+
+// held is why the rotation must wait for a decision; nil if it need not.
+func (m *meant) held() error {
+	var reasons []string
+	because := func(traits []trait, before, after string) {
+		if len(traits) > 0 {
+			reasons = append(reasons, before+someOf(traits)+after)
+		}
+	}
+	because(m.removed, "it lost ", "")
+	because(m.unsafe, "it was given ", ", which "+m.in.name.String()+" cannot be given by adding alone")
+	because(m.unknown, "the two differ in ", ", both were changed, and which change was on which account is not known")
+	if reasons == nil {
+		return nil
+	}
+	return m.undecided(strings.Join(reasons, "; "), slices.Concat(m.removed, m.unsafe, m.unknown))
+}
+
+// undecided is a refusal with the statements that decide.
+func (m *meant) undecided(reason string, traits []trait) error {
+	alike := func(from, to *state) string {
+		wanted := to.clone()
+		for _, t := range traits {
+			wanted.set(t, from.has(t))
+		}
+		var statements []string
+		for _, s := range difference(wanted, to, nil, m.powers) {
+			statements = append(statements, s.Statement)
+		}
+		return some(slices.Compact(statements), "; ")
+	}
+	return refuse(Undecided, "%[1]s was changed since the last rotation, while %[2]s is in use: %[3]s. Either run %[4]s, or run %[5]s;"+
+		" `starter rotate --undo-drift` does the latter, and undoes every other change of %[1]s",
+		m.standby.name, m.in.name, reason, alike(m.standby, m.in), alike(m.in, m.standby))
+}
+
+// some is the beginning of a list that may be long.
+func some(all []string, separator string) string {
+	const shown = 10
+	if len(all) <= shown {
+		return strings.Join(all, separator)
+	}
+	return strings.Join(all[:shown], separator) + fmt.Sprintf("%sand %d more", separator, len(all)-shown)
+}
+
+func someOf(traits []trait) string {
+	var words []string
+	for _, t := range traits {
+		word := t.String()
+		if t.kind == restriction {
+			word = t.what() + " on " + t.on()
+		}
+		if t.option {
+			word += " with " + optionName(t.kind)
+		}
+		words = append(words, word)
+	}
+	return some(words, ", ")
+}
+
+// wild reports whether the name of a database in a grant is a pattern.
+func wild(name string) bool {
+	return slices.ContainsFunc(signs(name), func(s sign) bool { return s.one || s.many })
+}
+
+// sign is a part of a pattern: a character, any one, or any number of them.
+type sign struct {
+	char      rune
+	one, many bool
+}
+
+func signs(pattern string) (all []sign) {
+	escaped := false
+	for _, c := range strings.ToLower(pattern) { // some servers do not tell case apart
+		if !escaped && c == '\\' {
+			escaped = true
+			continue
+		}
+		switch {
+		case !escaped && c == '%':
+			all = append(all, sign{many: true})
+		case !escaped && c == '_':
+			all = append(all, sign{one: true})
+		default:
+			all = append(all, sign{char: c})
+		}
+		escaped = false
+	}
+	return all
+}
+
+// overlap reports whether some name matches both patterns.
+func overlap(a, b string) bool {
+	x, y := signs(a), signs(b)
+	meet := make([]bool, len(y)+1) // whether x[i:] and y[j:] overlap, by j, for the i of the loop
+	for i := len(x); i >= 0; i-- {
+		next := meet
+		meet = make([]bool, len(y)+1)
+		for j := len(y); j >= 0; j-- {
+			switch {
+			case i == len(x) && j == len(y):
+				meet[j] = true
+			case i < len(x) && x[i].many:
+				meet[j] = next[j] || j < len(y) && meet[j+1]
+			case j < len(y) && y[j].many:
+				meet[j] = meet[j+1] || i < len(x) && next[j]
+			case i < len(x) && j < len(y):
+				meet[j] = (x[i].one || y[j].one || x[i].char == y[j].char) && next[j+1]
+			}
+		}
+	}
+	return meet[0]
+}

@@ -1,0 +1,291 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// based is the pair with the clone in use, and what a workflow remembers of the last rotation.
+func based(last *Plan) Pair {
+	p := back(pair)
+	p.Base, p.Digest, p.Rights = true, last.Digest, last.Rights
+	return p
+}
+
+// What was changed on the account with the base name, while its clone is in use, is meant for both.
+func TestChangesOfTheBaseName(t *testing.T) {
+	const (
+		inUse = " TO 'app_clone'@'%'"
+		base  = " FROM 'app'@'%'"
+	)
+	tests := []struct {
+		name       string
+		engine     string
+		setup      []string // before the last rotation, on app
+		statements []string // since
+		pair       func(*Pair)
+		given      []string // statements for the account in use
+		changes    []string // for the standby
+		held       []string // what the refusal says; nil for none
+		undone     []string // what a rotation with UndoDrift does instead
+	}{
+		{name: "nothing"},
+		{name: "a right added", statements: []string{"GRANT UPDATE, DELETE ON shop.orders TO app"},
+			given: []string{"GRANT DELETE, UPDATE ON `shop`.`orders`" + inUse}},
+		{name: "rights of every kind added", statements: []string{"CREATE ROLE r1", "GRANT r1 TO app", "GRANT SHUTDOWN ON *.* TO app", "GRANT SELECT (id) ON shop.orders TO app",
+			"GRANT EXECUTE ON PROCEDURE shop.close TO app", "GRANT TRIGGER ON shop.* TO app"},
+			given: []string{"GRANT SHUTDOWN ON *.*" + inUse, "GRANT TRIGGER ON `shop`.*" + inUse, "GRANT SELECT (`id`) ON `shop`.`orders`" + inUse,
+				"GRANT EXECUTE ON PROCEDURE `shop`.`close`" + inUse, "GRANT r1" + inUse}},
+		{name: "dynamic right added", engine: "mysql", statements: []string{"GRANT BACKUP_ADMIN ON *.* TO app"}, given: []string{"GRANT BACKUP_ADMIN ON *.*" + inUse}},
+		{name: "options added", setup: []string{"CREATE ROLE r1", "GRANT r1 TO app"}, statements: []string{"GRANT r1 TO app WITH ADMIN OPTION", "GRANT USAGE ON shop.* TO app WITH GRANT OPTION"},
+			given: []string{"GRANT GRANT OPTION ON `shop`.*" + inUse, "GRANT r1" + inUse + " WITH ADMIN OPTION"}},
+		{name: "both given the same", statements: []string{"GRANT UPDATE ON shop.* TO app, app_clone"}},
+		{name: "a right removed", statements: []string{"REVOKE INSERT ON shop.* FROM app"},
+			held: []string{"'app'@'%' was changed since the last rotation, while 'app_clone'@'%' is in use: it lost INSERT on `shop`.*. Either run REVOKE INSERT ON `shop`.* FROM 'app_clone'@'%'," +
+				" or run GRANT INSERT ON `shop`.* TO 'app'@'%'; `starter rotate --undo-drift` does the latter"},
+			undone: []string{"GRANT INSERT ON `shop`.* TO 'app'@'%'"}},
+		{name: "a role removed", setup: []string{"CREATE ROLE r1", "GRANT r1 TO app"}, statements: []string{"REVOKE r1 FROM app"},
+			held:   []string{"it lost ", "REVOKE r1 FROM 'app_clone'@'%'", "GRANT r1 TO 'app'@'%'"},
+			undone: []string{"GRANT r1 TO 'app'@'%'"}},
+		{name: "an option removed", setup: []string{"GRANT USAGE ON shop.* TO app WITH GRANT OPTION"}, statements: []string{"REVOKE GRANT OPTION ON shop.* FROM app"},
+			held:   []string{"REVOKE GRANT OPTION ON `shop`.* FROM 'app_clone'@'%'", "GRANT GRANT OPTION ON `shop`.* TO 'app'@'%'"},
+			undone: []string{"GRANT GRANT OPTION ON `shop`.* TO 'app'@'%'"}},
+		{name: "one added and one removed", statements: []string{"GRANT UPDATE ON shop.* TO app", "REVOKE INSERT ON shop.* FROM app"},
+			held:   []string{"REVOKE INSERT ON `shop`.* FROM 'app_clone'@'%'", "GRANT INSERT ON `shop`.* TO 'app'@'%'"},
+			undone: []string{"GRANT INSERT ON `shop`.* TO 'app'@'%'", "REVOKE UPDATE ON `shop`.*" + base}},
+		{name: "everything removed", statements: []string{"REVOKE ALL, GRANT OPTION FROM app"},
+			held: []string{"REVOKE INSERT, SELECT ON `shop`.* FROM 'app_clone'@'%'"}, undone: []string{"GRANT INSERT, SELECT ON `shop`.* TO 'app'@'%'"}},
+		{name: "both accounts lost it", statements: []string{"REVOKE INSERT ON shop.* FROM app, app_clone"}},
+		{name: "taken from the account in use", statements: []string{"REVOKE INSERT ON shop.* FROM app_clone"}, changes: []string{"REVOKE INSERT ON `shop`.*" + base}},
+		{name: "given to the account in use", statements: []string{"GRANT DROP ON shop.* TO app_clone"}, changes: []string{"GRANT DROP ON `shop`.* TO 'app'@'%'"}},
+		{name: "both changed", statements: []string{"GRANT UPDATE ON shop.* TO app", "GRANT DROP ON shop.* TO app_clone", "REVOKE INSERT ON shop.* FROM app_clone"},
+			given: []string{"GRANT UPDATE ON `shop`.*" + inUse}, changes: []string{"GRANT DROP ON `shop`.* TO 'app'@'%'", "REVOKE INSERT ON `shop`.*" + base}},
+		{name: "properties", statements: []string{"ALTER USER app WITH MAX_QUERIES_PER_HOUR 7"}, changes: []string{"ALTER USER 'app'@'%' WITH MAX_QUERIES_PER_HOUR 0"}},
+		{name: "default role", engine: "mysql", setup: []string{"CREATE ROLE r1", "GRANT r1 TO app"}, statements: []string{"SET DEFAULT ROLE r1 TO app"},
+			changes: []string{"SET DEFAULT ROLE NONE TO 'app'@'%'"}},
+		{name: "default role", engine: "mariadb", setup: []string{"CREATE ROLE r1", "GRANT r1 TO app"}, statements: []string{"SET DEFAULT ROLE r1 FOR app"},
+			changes: []string{"SET DEFAULT ROLE NONE FOR 'app'@'%'"}},
+		{name: "a part of a pattern", setup: []string{"GRANT SELECT, UPDATE ON `sh\\_p%`.* TO app"}, statements: []string{"GRANT SELECT ON `sh\\_p1`.* TO app"},
+			held:   []string{"it was given SELECT on `sh\\_p1`.*, which 'app_clone'@'%' cannot be given by adding alone", "GRANT SELECT ON `sh\\_p1`.* TO 'app_clone'@'%'", "REVOKE SELECT ON `sh\\_p1`.* FROM 'app'@'%'"},
+			undone: []string{"REVOKE SELECT ON `sh\\_p1`.*" + base}},
+		{name: "beside a pattern", setup: []string{"GRANT SELECT, UPDATE ON `sh\\_p%`.* TO app"}, statements: []string{"GRANT SELECT ON stock.* TO app"},
+			given: []string{"GRANT SELECT ON `stock`.*" + inUse}},
+		{name: "more on a pattern", setup: []string{"GRANT SELECT ON `sh\\_p%`.* TO app"}, statements: []string{"GRANT UPDATE ON `sh\\_p%`.* TO app"},
+			given: []string{"GRANT UPDATE ON `sh\\_p%`.*" + inUse}},
+		{name: "proxy", statements: []string{"CREATE USER other", "GRANT PROXY ON other TO app"},
+			held:   []string{"PROXY on 'other'@'%', which", "GRANT PROXY ON 'other'@'%' TO 'app_clone'@'%'", "REVOKE PROXY ON 'other'@'%' FROM 'app'@'%'"},
+			undone: []string{"REVOKE PROXY ON 'other'@'%'" + base}},
+		{name: "the account in use as a role", engine: "mysql", statements: []string{"GRANT app_clone TO app"}, changes: []string{"REVOKE 'app_clone'@'%'" + base}},
+		{name: "grant option of dynamic rights", engine: "mysql", setup: []string{"GRANT BACKUP_ADMIN ON *.* TO app"}, statements: []string{"GRANT USAGE ON *.* TO app WITH GRANT OPTION"},
+			held: []string{"by adding alone", "GRANT OPTION on *.*"}, undone: []string{"REVOKE BACKUP_ADMIN ON *.*" + base, "REVOKE GRANT OPTION ON *.*" + base, "GRANT BACKUP_ADMIN ON *.* TO 'app'@'%'"}},
+		{name: "a restriction", engine: "partial revokes", setup: []string{"GRANT DELETE ON *.* TO app"}, statements: []string{"REVOKE DELETE ON shop.* FROM app"},
+			held:   []string{"it lost DELETE on `shop`.*.", "REVOKE DELETE ON `shop`.* FROM 'app_clone'@'%'", "GRANT DELETE ON `shop`.* TO 'app'@'%'"},
+			undone: []string{"GRANT DELETE ON `shop`.* TO 'app'@'%'"}},
+		{name: "a restriction lifted", engine: "partial revokes", setup: []string{"GRANT DELETE ON *.* TO app", "REVOKE DELETE ON shop.* FROM app"}, statements: []string{"GRANT DELETE ON shop.* TO app"},
+			given: []string{"GRANT DELETE ON `shop`.*" + inUse}},
+		{name: "a restricted right", engine: "partial revokes", statements: []string{"GRANT DELETE ON *.* TO app", "REVOKE DELETE ON shop.* FROM app"},
+			held:   []string{"by adding alone", "GRANT DELETE ON *.* TO 'app_clone'@'%'; REVOKE DELETE ON `shop`.* FROM 'app_clone'@'%'"},
+			undone: []string{"REVOKE DELETE ON *.*" + base}},
+		{name: "a restricted right removed", engine: "partial revokes", setup: []string{"GRANT DELETE ON *.* TO app", "REVOKE DELETE ON shop.* FROM app"}, statements: []string{"REVOKE DELETE ON *.* FROM app"},
+			held: []string{"it lost ", "REVOKE DELETE ON *.* FROM 'app_clone'@'%'"}, undone: []string{"GRANT DELETE ON *.* TO 'app'@'%'", "REVOKE DELETE ON `shop`.*" + base}},
+		{name: "a table that is gone", statements: []string{"CREATE TABLE shop.gone (a INT)", "GRANT SELECT ON shop.gone TO app", "DROP TABLE shop.gone"},
+			held: []string{"'app'@'%' holds SELECT on `shop`.`gone`"}, undone: []string{"REVOKE SELECT ON `shop`.`gone`" + base}},
+
+		// With too many rights to remember each, changes of one account are told.
+		{name: "many, added", pair: func(p *Pair) { p.Rights = "" }, statements: []string{"GRANT UPDATE ON shop.* TO app"}, given: []string{"GRANT UPDATE ON `shop`.*" + inUse}},
+		{name: "many, removed", pair: func(p *Pair) { p.Rights = "" }, statements: []string{"REVOKE INSERT ON shop.* FROM app"},
+			held: []string{"it lost "}, undone: []string{"GRANT INSERT ON `shop`.* TO 'app'@'%'"}},
+		{name: "many, in use", pair: func(p *Pair) { p.Rights = "" }, statements: []string{"REVOKE INSERT ON shop.* FROM app_clone"}, changes: []string{"REVOKE INSERT ON `shop`.*" + base}},
+		{name: "many, both", pair: func(p *Pair) { p.Rights = "" }, statements: []string{"GRANT UPDATE ON shop.* TO app", "REVOKE INSERT ON shop.* FROM app_clone"},
+			held:   []string{"the two differ in INSERT on `shop`.*, UPDATE on `shop`.*, both were changed", "GRANT INSERT, UPDATE ON `shop`.* TO 'app_clone'@'%'", "REVOKE INSERT, UPDATE ON `shop`.* FROM 'app'@'%'"},
+			undone: []string{"REVOKE INSERT, UPDATE ON `shop`.*" + base}},
+
+		// Where nothing is meant for both, the account in use is the reference.
+		{name: "the clone is the standby", pair: func(p *Pair) { p.Base = false }, statements: []string{"GRANT UPDATE ON shop.* TO app"}, changes: []string{"REVOKE UPDATE ON `shop`.*" + base}},
+		{name: "nothing is known", pair: func(p *Pair) { p.Rights, p.Digest = "", "" }, statements: []string{"GRANT UPDATE ON shop.* TO app"}, changes: []string{"REVOKE UPDATE ON `shop`.*" + base}},
+		{name: "not proved", pair: func(p *Pair) {
+			p.Owned, p.Known = false, func(context.Context, Stored) (bool, error) { return true, nil }
+		},
+			statements: []string{"GRANT UPDATE ON shop.* TO app"}, changes: []string{"REVOKE UPDATE ON `shop`.*" + base}},
+		{name: "a revocation", pair: func(p *Pair) { p.Revoke = true }, statements: []string{"GRANT UPDATE ON shop.* TO app", "REVOKE INSERT ON shop.* FROM app"},
+			changes: []string{"GRANT INSERT ON `shop`.* TO 'app'@'%'", "REVOKE UPDATE ON `shop`.*" + base}},
+		{name: "a password set by hand", pair: func(p *Pair) {
+			p.Force, p.Known = true, func(context.Context, Stored) (bool, error) { return false, nil }
+		}, statements: []string{"GRANT UPDATE ON shop.* TO app"},
+			held: []string{"a password that is none of this secret's", "GRANT UPDATE ON `shop`.* TO 'app_clone'@'%'"}, undone: []string{"REVOKE UPDATE ON `shop`.*" + base}},
+	}
+	each(t, func(b *bench) {
+		ctx := context.Background()
+		role := strings.NewReplacer("GRANT r1", "GRANT 'r1'@'%'", "REVOKE r1", "REVOKE 'r1'@'%'")
+		if b.maria {
+			role = strings.NewReplacer("GRANT r1", "GRANT `r1`", "REVOKE r1", "REVOKE `r1`")
+		}
+		spelt := func(all []string) (list []string) {
+			for _, s := range all {
+				list = append(list, role.Replace(s))
+			}
+			return list
+		}
+		outer := b.T
+		for _, tt := range tests {
+			if tt.engine == "partial revokes" && b.maria || tt.engine == "mysql" && b.maria || tt.engine == "mariadb" && !b.maria {
+				continue
+			}
+			outer.Run(tt.name, func(t *testing.T) {
+				b.T = t
+				defer func() { b.T = outer }()
+				b.clean()
+				if tt.engine == "partial revokes" {
+					b.exec("SET GLOBAL partial_revokes = ON")
+					defer func() { b.clean(); b.exec("SET GLOBAL partial_revokes = OFF") }()
+				}
+				b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "GRANT SELECT, INSERT ON shop.* TO app")
+				b.exec(tt.setup...)
+				b.admin = b.login(b.server.AdminUser, b.server.AdminPassword)
+				p := based(b.rotate(pair))
+				b.exec(tt.statements...)
+				if tt.pair != nil {
+					tt.pair(&p)
+				}
+				before := b.everything()
+				plan, err := b.admin.Plan(ctx, p)
+				if tt.held != nil {
+					for name, f := range map[string]func(context.Context, Pair) (*Plan, error){"plan": b.admin.Plan, "sync": b.admin.Sync} {
+						_, err := f(ctx, p)
+						if !refused(err, Undecided) && !refused(err, ObjectGone) {
+							t.Fatalf("%s: got %v, want a refusal", name, err)
+						}
+						for _, want := range spelt(tt.held) {
+							if !strings.Contains(err.Error(), want) {
+								t.Errorf("%s: %q does not say %q", name, err, want)
+							}
+						}
+					}
+					if diff := cmp.Diff(before, b.everything()); diff != "" {
+						t.Errorf("a refusal wrote (-before +after):\n%s", diff)
+					}
+					p.UndoDrift = true
+					tt.changes = tt.undone
+					plan, err = b.admin.Plan(ctx, p)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				var given, changes []string
+				for _, c := range plan.Changes {
+					if strings.Contains(c.Statement, "'app_clone'@'%'") && !strings.Contains(c.Statement, "REVOKE 'app_clone'") {
+						given = append(given, c.Statement)
+						if !c.Drift || !strings.Contains(c.Text, "as 'app'@'%' was given it since the last rotation") {
+							t.Errorf("change %+v", c)
+						}
+						continue
+					}
+					changes = append(changes, c.Statement)
+				}
+				if diff := cmp.Diff(spelt(tt.given), given); diff != "" {
+					t.Errorf("for the account in use (-want +got):\n%s", diff)
+				}
+				if diff := cmp.Diff(spelt(tt.changes), slices.Compact(changes)); diff != "" {
+					t.Errorf("for the standby (-want +got):\n%s", diff)
+				}
+				if unknown := slices.ContainsFunc(plan.Warnings, func(w string) bool { return strings.Contains(w, "is not known") }); unknown != (p.Base && p.Digest == "") {
+					t.Errorf("warnings %q", plan.Warnings)
+				}
+				done := b.rotate(p)
+				if diff := cmp.Diff(plan.Changes, done.Changes); diff != "" {
+					t.Errorf("planned and done (-plan +sync):\n%s", diff)
+				}
+				p.Digest, p.Rights, p.UndoDrift = done.Digest, done.Rights, false
+				b.same(p)
+			})
+		}
+	})
+}
+
+// A rotation that was cut off between two gifts goes on with the rest.
+func TestGiftsThatWereCutOffAreGoneOnWith(t *testing.T) {
+	each(t, func(b *bench) {
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "GRANT SELECT ON shop.* TO app")
+		p := based(b.rotate(pair))
+		b.exec("GRANT INSERT ON shop.orders TO app", "GRANT EXECUTE ON PROCEDURE shop.close TO app", "GRANT INSERT ON shop.orders TO app_clone")
+		plan := b.rotate(p)
+		if len(plan.Changes) != 1 || plan.Changes[0].Statement != "GRANT EXECUTE ON PROCEDURE `shop`.`close` TO 'app_clone'@'%'" {
+			b.Errorf("changes %+v", plan.Changes)
+		}
+	})
+}
+
+// An account in use that has neither been proved nor fenced is given nothing.
+func TestNothingIsGivenWithoutTheProof(t *testing.T) {
+	each(t, func(b *bench) {
+		none := errors.New("not this time")
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "GRANT SELECT ON shop.* TO app")
+		p := based(b.rotate(pair))
+		b.exec("GRANT INSERT ON shop.orders TO app")
+		before := b.everything()
+		for name, change := range map[string]func(*Pair){
+			"proof": func(p *Pair) { p.Proof = func() error { return none } },
+			"fence": func(p *Pair) { p.Fence = func(context.Context) error { return none } },
+		} {
+			p := p
+			change(&p)
+			if _, err := b.admin.Sync(context.Background(), p); !errors.Is(err, none) {
+				b.Errorf("%s: %v", name, err)
+			}
+		}
+		if diff := cmp.Diff(before, b.everything()); diff != "" {
+			b.Errorf("it was changed all the same (-before +after):\n%s", diff)
+		}
+	})
+}
+
+func TestRightsDigest(t *testing.T) {
+	s := &state{rights: map[right]bool{}}
+	for i := range rememberedRights {
+		s.rights[right{kind: table, privilege: "SELECT", a: "shop", b: fmt.Sprint(i)}] = false
+	}
+	p := Pair{Rights: s.rightsDigest()}
+	if len(p.Rights) == 0 || len(p.Rights) > 8_100 {
+		t.Errorf("%d bytes stand for %d rights", len(p.Rights), len(s.rights))
+	}
+	last := p.last(&state{}, &state{})
+	for r := range s.rights {
+		if !last(trait{r, false}) || last(trait{r, true}) || last(trait{right{kind: columnOf, privilege: r.privilege, a: r.a, b: r.b}, false}) {
+			t.Fatalf("%s is not told from others", r)
+		}
+	}
+	s.rights[right{kind: role, a: "r"}] = true
+	if got := s.rightsDigest(); got != "" {
+		t.Errorf("too many rights are kept as %d bytes", len(got))
+	}
+	none := Pair{Rights: (&state{}).rightsDigest()}
+	if last := none.last(s, s); last == nil || last(trait{right{kind: role, a: "r"}, false}) {
+		t.Error("an account without rights is not remembered")
+	}
+}
+
+func TestOverlap(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{"shop", "shop", true}, {"shop", "SHOP", true}, {"shop", "shops", false}, {"", "", true}, {"", "%", true}, {"", "_", false},
+		{"sh%", "shop", true}, {"sh%", "stock", false}, {"sh_p", "shop", true}, {"sh\\_p", "shop", false}, {"sh\\_p", "sh_p", true},
+		{"sh%", "%op", true}, {"s%p", "sh%", true}, {"a%", "%b", true}, {"a%", "b%", false}, {"a_", "_b", true}, {"a_", "_b_", false},
+		{"%a%b%", "%b%a%", true}, {"my_app", "other_app", false}, {"my_app", "my_other", false}, {"my_app", "my1app", true},
+		{strings.Repeat("%a", 30), strings.Repeat("a%", 30) + "b", false},
+	} {
+		if got := overlap(tt.a, tt.b); got != tt.want {
+			t.Errorf("overlap(%q, %q) = %t", tt.a, tt.b, got)
+		}
+		if got := overlap(tt.b, tt.a); got != tt.want {
+			t.Errorf("overlap(%q, %q) = %t", tt.b, tt.a, got)
+		}
+	}
+}
