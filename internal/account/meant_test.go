@@ -289,3 +289,26 @@ func TestOverlap(t *testing.T) {
 		}
 	}
 }
+
+// What shadows is for: a grant takes rights from an account.
+func TestAGrantOnADatabaseCanTakeRights(t *testing.T) {
+	each(t, func(b *bench) {
+		insert := func() error {
+			db, err := b.server.Open("app", secret)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer db.Close()
+			_, err = db.ExecContext(b.Context(), "INSERT INTO shop.orders VALUES (1, 1, 1)")
+			return err
+		}
+		b.exec("CREATE USER app IDENTIFIED BY '"+secret+"'", "GRANT INSERT ON `sh%`.* TO app")
+		if err := insert(); err != nil {
+			b.Fatal(err)
+		}
+		b.exec("GRANT SELECT ON shop.* TO app")
+		if e := serverError(insert()); e == nil || e.Number != 1142 {
+			b.Errorf("with a grant on the database itself, the server answers %v", e)
+		}
+	})
+}
