@@ -40,10 +40,8 @@ func (s *state) set(t trait, on bool) {
 		}
 	case !on:
 		delete(s.rights, t.right)
-	case t.option:
-		s.rights[t.right] = true
 	default:
-		s.rights[t.right] = s.rights[t.right]
+		s.rights[t.right] = t.option || s.rights[t.right]
 	}
 }
 
