@@ -57,10 +57,20 @@ type Deletion struct {
 // id names the secret that was found, and no later one of its name.
 func (d Deletion) id() string { return cmp.Or(d.SecretARN, d.SecretID) }
 
+// FindAccountsInput says which secret to delete, and what other workflows know of it.
+type FindAccountsInput struct {
+	CloneUserInput
+
+	// Held says that a deletion before this one holds the rotation, as after it was cancelled: what is
+	// locked was locked for that one, but for LockedBefore.
+	Held         bool           `json:"Held,omitempty"`
+	LockedBefore []account.Name `json:"LockedBefore,omitempty"`
+}
+
 // FindAccounts reads, before anything is changed, which accounts go with a
 // secret, and refuses those that could not be locked and dropped, and without
 // in.Force those that somebody else uses. in.CloneUsername is the other one of the pair where the secret does not tell.
-func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (result Deletion, err error) {
+func (a *Activities) FindAccounts(ctx context.Context, in FindAccountsInput) (result Deletion, err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 	defer t.Secrets.Forget(in.SecretID)
@@ -75,7 +85,7 @@ func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (resul
 	if err := writable(d); err != nil {
 		return Deletion{}, err
 	}
-	if err := t.notOthers(ctx, in, d); err != nil {
+	if err := t.notOthers(ctx, in.CloneUserInput, d); err != nil {
 		return Deletion{}, err
 	}
 	current, err := t.version(ctx, in.SecretID, d.Stages[secret.Current])
@@ -134,7 +144,7 @@ func (a *Activities) FindAccounts(ctx context.Context, in CloneUserInput) (resul
 		if s.Account.Host != login.Account.Host {
 			continue
 		}
-		ours, err := t.ofPair(ctx, in, d, p, s)
+		ours, err := t.ofPair(ctx, in.CloneUserInput, d, p, s)
 		if err != nil {
 			return Deletion{}, err
 		}

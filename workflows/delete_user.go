@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/rotate-user/rotate-user/activities"
@@ -41,6 +42,9 @@ type DeletionState struct {
 	Locked bool `json:"Locked,omitempty"`
 	// Error says why what is due has failed so far; it is tried again.
 	Error string `json:"Error,omitempty"`
+	// Cancelled says how the accounts stay and what to do about them, if the deletion ended because
+	// it was cancelled.
+	Cancelled string `json:"Cancelled,omitempty"`
 }
 
 // DeleteUserResult says how a deletion ended.
@@ -49,6 +53,9 @@ type DeleteUserResult struct {
 	Fate activities.SecretFate `json:"Fate"`
 	// Accounts were dropped with the secret, or unlocked when it was restored.
 	Accounts []string `json:"Accounts"`
+	// Advice is DeletionState.Cancelled of a deletion that was cancelled and left its accounts as
+	// they are.
+	Advice string `json:"Advice,omitempty"`
 }
 
 const (
@@ -61,7 +68,7 @@ const (
 // DeleteUserWorkflow schedules a secret for deletion and locks its accounts.
 // When the recovery window has passed it drops them; when the secret is
 // restored meanwhile, it unlocks them: within minutes, or at once on the signal
-// resume.
+// resume. Cancelled, it unlocks them only if the secret was restored by then.
 func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input DeleteUserInput, carried *DeletionState) (DeleteUserResult, error) {
 	if carried == nil {
 		if err := input.Validate(); err != nil {
@@ -82,7 +89,7 @@ func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input DeleteUserInput,
 	fate := activities.SecretScheduled
 	for range looksPerRun {
 		carried.describe(ctx, fate)
-		if !carried.Locked {
+		if !carried.Locked && ctx.Err() == nil {
 			err := workflow.ExecuteActivity(ctx, "LockAccounts", carried.Deletion).Get(ctx, nil)
 			carried.Locked = err == nil
 			carried.note(ctx, err)
@@ -90,7 +97,7 @@ func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input DeleteUserInput,
 		}
 		resumed.ReceiveWithTimeout(ctx, restoredWithin, nil)
 		if ctx.Err() != nil {
-			return DeleteUserResult{}, ctx.Err()
+			return carried.cancelled(ctx)
 		}
 		if err := workflow.ExecuteActivity(ctx, "LookAtSecret", carried.Deletion).Get(ctx, &fate); err != nil {
 			carried.note(ctx, err)
@@ -111,6 +118,51 @@ func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input DeleteUserInput,
 		carried.note(ctx, err)
 	}
 	return DeleteUserResult{}, workflow.NewContinueAsNewError(ctx, workflow.GetInfo(ctx).WorkflowType.Name, input, carried)
+}
+
+// cancelled ends a deletion that was cancelled. It leaves no account of a restored secret locked;
+// nothing else would unlock it. The result and the status say what becomes of other accounts.
+func (s *DeletionState) cancelled(ctx workflow.Context) (DeleteUserResult, error) {
+	if workflow.GetVersion(ctx, "a cancelled deletion looks at its secret", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return DeleteUserResult{}, ctx.Err()
+	}
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	var fate activities.SecretFate
+	result := DeleteUserResult{Accounts: names(s.Deletion)}
+	err := workflow.ExecuteActivity(ctx, "LookAtSecret", s.Deletion).Get(ctx, &fate)
+	result.Fate = fate
+	if err == nil && fate == activities.SecretRestored {
+		if err = finish(ctx, fate, s.Deletion); err == nil {
+			return result, nil
+		}
+	}
+	s.note(ctx, err)
+	s.Cancelled = s.leftBehind(fate)
+	result.Advice = s.Cancelled
+	s.describe(ctx, fate)
+	return result, temporal.NewCanceledError(result)
+}
+
+// leftBehind says how a deletion that was cancelled leaves the accounts, and which commands change that.
+func (s *DeletionState) leftBehind(fate activities.SecretFate) string {
+	d := s.Deletion
+	state := "stay locked"
+	if !s.Locked {
+		state = "may be locked"
+	}
+	text := fmt.Sprintf("the deletion was cancelled: %s on %s %s, and the rotation of secret %s stays held", strings.Join(names(d), ", "), d.Server, state, d.SecretID)
+	unlock := "starter recover --secret-id " + d.SecretID
+	drop := "starter delete --secret-id " + d.SecretID
+	restore := "aws secretsmanager restore-secret --secret-id " + d.SecretID
+	switch fate {
+	case activities.SecretGone:
+		text += fmt.Sprintf(". The secret is gone. To drop the accounts, run `%s`", drop)
+	case activities.SecretScheduled:
+		text += fmt.Sprintf(". To keep them, run `%s` before %s, and then `%s`; to have them dropped with the secret, run `%s`", restore, clock(s.DeletionDate), unlock, drop)
+	default:
+		text += fmt.Sprintf(". Whether the secret is still scheduled for deletion, or its accounts could not be unlocked: %s. To unlock them, run `%s` once it is restored; to drop them with it, run `%s`", s.Error, unlock, drop)
+	}
+	return plaintext.Line(text)
 }
 
 // note keeps how a step went, for those who watch.
@@ -152,7 +204,10 @@ func (s *DeletionState) describe(ctx workflow.Context, fate activities.SecretFat
 	if len(s.Deletion.Others) > 0 {
 		text += fmt.Sprintf("\n\nLeft alone, as nothing shows that they go with the secret: %s", plaintext.Code(strings.Join(spell(s.Deletion.Others), ", ")))
 	}
-	if s.Error != "" {
+	switch {
+	case s.Cancelled != "":
+		text = fmt.Sprintf("**Cancelled**: secret %s\n\n%s", secret, plaintext.Code(s.Cancelled))
+	case s.Error != "":
 		text += fmt.Sprintf("\n\n**failed**, and tried again every five minutes: %s", plaintext.Code(s.Error))
 	}
 	setDetails(ctx, text)
@@ -162,7 +217,8 @@ func (s *DeletionState) describe(ctx workflow.Context, fate activities.SecretFat
 // locked only once no client can read it any more. A deletion that is refused
 // for its accounts leaves the rotation alone: somebody may have paused it.
 func deleteSecret(ctx workflow.Context, input DeleteUserInput) (*DeletionState, error) {
-	pauseFirst := workflow.GetVersion(ctx, "accounts are found before the pause", workflow.DefaultVersion, 1) == workflow.DefaultVersion
+	version := workflow.GetVersion(ctx, "accounts are found before the pause", workflow.DefaultVersion, 2)
+	pauseFirst := version == workflow.DefaultVersion
 	if pauseFirst {
 		tell(ctx, input.SecretID, PauseUpdate, activities.Deletion{})
 	}
@@ -172,6 +228,9 @@ func deleteSecret(ctx workflow.Context, input DeleteUserInput) (*DeletionState, 
 	}).Get(ctx, &state.Deletion)
 	if err != nil && !pauseFirst {
 		return nil, err
+	}
+	if version > 1 { // a cancellation between the pause and the deletion would leave the rotation held
+		ctx, _ = workflow.NewDisconnectedContext(ctx)
 	}
 	if !pauseFirst {
 		tell(ctx, input.SecretID, PauseUpdate, state.Deletion)

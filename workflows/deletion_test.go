@@ -1,0 +1,145 @@
+package workflows_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// deleting stands for the activities of one deletion, and keeps what it did in calls.
+type deleting struct {
+	env   *testsuite.TestWorkflowEnvironment
+	found activities.Deletion
+	fate  func() activities.SecretFate
+	fail  map[string]error // by step
+	finds []activities.FindAccountsInput
+	calls []string
+}
+
+func newDeleting() *deleting {
+	d := &deleting{env: environment(), fail: map[string]error{}, fate: func() activities.SecretFate { return activities.SecretScheduled }}
+	d.found = activities.Deletion{SecretID: "s", SecretARN: "arn", Server: "db:3306", Accounts: []account.Name{{User: "u", Host: "%"}, {User: "u_clone", Host: "%"}}}
+	d.env.RegisterActivityWithOptions(func(_ context.Context, in activities.FindAccountsInput) (activities.Deletion, error) {
+		d.finds = append(d.finds, in)
+		return d.found, d.did("FindAccounts")
+	}, activity.RegisterOptions{Name: "FindAccounts"})
+	d.env.RegisterActivityWithOptions(func(_ context.Context, in activities.Deletion) (time.Time, error) {
+		return start.AddDate(0, 0, in.RecoveryWindowInDays), d.did("DeleteSecret")
+	}, activity.RegisterOptions{Name: "DeleteSecret"})
+	d.env.RegisterActivityWithOptions(func(context.Context, activities.Deletion) (activities.SecretFate, error) {
+		return d.fate(), d.fail["LookAtSecret"]
+	}, activity.RegisterOptions{Name: "LookAtSecret"})
+	for _, name := range []string{"LockAccounts", "UnlockAccounts", "DropAccounts"} {
+		d.env.RegisterActivityWithOptions(func(context.Context, activities.Deletion) error { return d.did(name) }, activity.RegisterOptions{Name: name})
+	}
+	d.env.OnSignalExternalWorkflow(mock.Anything, "rotate-user/s", mock.Anything, mock.Anything, mock.Anything).Return(
+		func(_, _, _, signal string, _ any) error {
+			d.calls = append(d.calls, signal)
+			return nil
+		}).Maybe()
+	return d
+}
+
+func (d *deleting) did(step string) error {
+	d.calls = append(d.calls, step)
+	return d.fail[step]
+}
+
+// A deletion that is cancelled leaves no account of a secret locked that was restored, and says of the others what brings them back.
+func TestACancelledDeletionLooksAtItsSecret(t *testing.T) {
+	t.Parallel()
+	denied := temporal.NewNonRetryableApplicationError("access denied", activities.ErrorAccessDenied, nil)
+	begun := []string{"FindAccounts", "pause", "DeleteSecret", "LockAccounts"}
+	for _, c := range []struct {
+		name string
+		fate activities.SecretFate
+		fail map[string]error
+		want []string // beside what began it
+		says []string // nil for a deletion that ends as one that was not cancelled
+	}{
+		{"restored", activities.SecretRestored, nil, []string{"UnlockAccounts", "resume"}, nil},
+		{"scheduled", activities.SecretScheduled, nil, nil,
+			[]string{"stay locked", "'u'@'%'", "db:3306", "restore-secret --secret-id s", "starter recover --secret-id s", "starter delete --secret-id s"}},
+		{"gone", activities.SecretGone, nil, nil, []string{"gone", "stay locked", "starter delete --secret-id s"}},
+		{"unknown", "", map[string]error{"LookAtSecret": denied}, nil, []string{"access denied", "stay locked", "starter recover --secret-id s"}},
+		{"restored, not unlocked", activities.SecretRestored, map[string]error{"UnlockAccounts": denied}, []string{"UnlockAccounts"},
+			[]string{"access denied", "stay locked", "starter recover --secret-id s"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDeleting()
+			if c.fail != nil {
+				d.fail = c.fail
+			}
+			d.fate = func() activities.SecretFate { return c.fate }
+			d.env.RegisterDelayedCallback(d.env.CancelWorkflow, time.Minute)
+			d.env.ExecuteWorkflow("DeleteUserWorkflow", raw(`{"SecretId":"s"}`))
+			if want := slices.Concat(begun, c.want); !slices.Equal(d.calls, want) {
+				t.Errorf("did %v: want %v", d.calls, want)
+			}
+			var result workflows.DeleteUserResult
+			err := d.env.GetWorkflowError()
+			if c.says == nil {
+				if err != nil || d.env.GetWorkflowResult(&result) != nil || result.Fate != c.fate || len(result.Accounts) != 2 {
+					t.Errorf("ended with %+v, %v", result, err)
+				}
+				return
+			}
+			var cancelled *temporal.CanceledError
+			if !errors.As(err, &cancelled) || cancelled.Details(&result) != nil {
+				t.Fatalf("ended with %v: want that it was cancelled, with a result", err)
+			}
+			var state workflows.DeletionState
+			if v, err := d.env.QueryWorkflow(workflows.StatusQuery); err != nil || v.Get(&state) != nil || state.Cancelled != result.Advice {
+				t.Errorf("its status is %+v, %v", state, err)
+			}
+			for _, want := range c.says {
+				if !strings.Contains(result.Advice, want) {
+					t.Errorf("%q does not say %q", result.Advice, want)
+				}
+			}
+		})
+	}
+}
+
+// A cancellation that comes as a step runs does not leave the step's doings behind.
+func TestACancellationDoesNotCutTheBeginningOfADeletion(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		during string
+		fate   activities.SecretFate
+		want   []string
+	}{
+		{"FindAccounts", activities.SecretRestored, nil},
+		{"DeleteSecret", activities.SecretScheduled, []string{"FindAccounts", "pause", "DeleteSecret"}},
+		{"LockAccounts", activities.SecretRestored, []string{"FindAccounts", "pause", "DeleteSecret", "LockAccounts", "UnlockAccounts", "resume"}},
+	} {
+		t.Run(c.during, func(t *testing.T) {
+			t.Parallel()
+			d := newDeleting()
+			d.fate = func() activities.SecretFate { return c.fate }
+			d.env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
+				if info.ActivityType.Name == c.during {
+					d.env.CancelWorkflow()
+				}
+			})
+			d.env.ExecuteWorkflow("DeleteUserWorkflow", raw(`{"SecretId":"s"}`))
+			if !slices.Equal(d.calls, c.want) {
+				t.Errorf("did %v: want %v", d.calls, c.want)
+			}
+		})
+	}
+}
