@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/go-sql-driver/mysql"
 	"go.temporal.io/sdk/activity"
 
 	"github.com/rotate-user/rotate-user/internal/account"
@@ -57,6 +58,11 @@ type Deletion struct {
 // id names the secret that was found, and no later one of its name.
 func (d Deletion) id() string { return cmp.Or(d.SecretARN, d.SecretID) }
 
+// LockedForIt are the accounts that are locked for the deletion, and were not before.
+func (d Deletion) LockedForIt() []account.Name {
+	return slices.DeleteFunc(slices.Clone(d.Accounts), func(n account.Name) bool { return slices.Contains(d.LockedBefore, n) })
+}
+
 // FindAccountsInput says which secret to delete, and what other workflows know of it.
 type FindAccountsInput struct {
 	CloneUserInput
@@ -97,11 +103,18 @@ func (a *Activities) FindAccounts(ctx context.Context, in FindAccountsInput) (re
 		return Deletion{}, err
 	}
 	login, err := t.login(ctx, current)
+	locked := lockedOut(err)
+	if locked {
+		login.Account, err = t.behindLock(ctx, master, current, err)
+	}
 	if err != nil {
 		return Deletion{}, err
 	}
 	result = Deletion{SecretID: in.SecretID, SecretARN: d.ARN, MasterSecretID: master.ARN, Server: master.Address(), Accounts: []account.Name{login.Account},
 		CurrentVersionID: current.ID, PendingVersionID: d.Stages[secret.Pending]}
+	if locked && in.lockedBefore(login.Account) {
+		result.LockedBefore = append(result.LockedBefore, login.Account)
+	}
 	p := pair{Current: current.Username, CloneUsername: in.CloneUsername, Known: in.Pair}
 	if previous := d.Stages[secret.Previous]; previous != "" {
 		if p.Previous, err = t.user(ctx, in.SecretID, previous); err != nil {
@@ -150,7 +163,7 @@ func (a *Activities) FindAccounts(ctx context.Context, in FindAccountsInput) (re
 		}
 		if ours {
 			result.Accounts = append(result.Accounts, s.Account)
-			if s.Locked {
+			if s.Locked && (in.lockedBefore(s.Account) || s.Unset(pairMark(d.ARN))) {
 				result.LockedBefore = append(result.LockedBefore, s.Account)
 			}
 		} else {
@@ -185,6 +198,36 @@ func spell(names []account.Name) string {
 		all = append(all, n.String())
 	}
 	return strings.Join(all, " and ")
+}
+
+// lockedBefore reports whether an account that is found locked was locked by something else than a
+// deletion of the secret.
+func (in FindAccountsInput) lockedBefore(n account.Name) bool {
+	return !in.Held || slices.Contains(in.LockedBefore, n)
+}
+
+// lockedOut reports whether a login was refused because its account is locked.
+func lockedOut(err error) bool {
+	server, ok := errors.AsType[*mysql.MySQLError](err)
+	return ok && (server.Number == 3118 || server.Number == 4151)
+}
+
+// behindLock finds the account that a version would log in as if it were not locked: the server stores the
+// version's password for it. Its error is refused if there is none.
+func (t *attempt) behindLock(ctx context.Context, master, v secret.Version, refused error) (n account.Name, err error) {
+	admin, err := t.admin(ctx, master)
+	if err != nil {
+		return n, err
+	}
+	defer closeInto(&err, admin)
+	stored, err := admin.Stored(ctx, v.Username)
+	if err != nil {
+		return n, err
+	}
+	if len(stored) != 1 || !stored[0].Locked || !holds(v, stored...) {
+		return n, refused
+	}
+	return stored[0].Account, nil
 }
 
 // ofPair reports whether there is evidence that an account is the other one of the
@@ -340,7 +383,7 @@ func (a *Activities) LockAccounts(ctx context.Context, in Deletion) error {
 // scheduled for deletion. One that was locked before stays so: its password may
 // have leaked.
 func (a *Activities) UnlockAccounts(ctx context.Context, in Deletion) error {
-	in.Accounts = slices.DeleteFunc(slices.Clone(in.Accounts), func(n account.Name) bool { return slices.Contains(in.LockedBefore, n) })
+	in.Accounts = in.LockedForIt()
 	return a.each(ctx, in, "unlocked", (*account.Admin).Unlock, SecretRestored)
 }
 

@@ -114,7 +114,7 @@ func TestAMasterSecretThatIsNotListedIsNotUsed(t *testing.T) {
 				return err
 			},
 			"RecoverSecret": func(ctx context.Context) error {
-				_, err := a.RecoverSecret(ctx, CloneUserInput{SecretID: "app", MasterSecretID: master})
+				_, err := a.RecoverSecret(ctx, RecoverSecretInput{CloneUserInput: CloneUserInput{SecretID: "app", MasterSecretID: master}})
 				return err
 			},
 			"SetPassword":     func(ctx context.Context) error { _, err := a.SetPassword(ctx, r); return err },
@@ -122,7 +122,7 @@ func TestAMasterSecretThatIsNotListedIsNotUsed(t *testing.T) {
 			"RevokePrevious":  func(ctx context.Context) error { _, err := a.RevokePrevious(ctx, r); return err },
 			"StoreSecret":     func(ctx context.Context) error { return a.StoreSecret(ctx, create) },
 			"FindAccounts": func(ctx context.Context) error {
-				_, err := a.FindAccounts(ctx, CloneUserInput{SecretID: "app", MasterSecretID: master})
+				_, err := a.FindAccounts(ctx, FindAccountsInput{CloneUserInput: CloneUserInput{SecretID: "app", MasterSecretID: master}})
 				return err
 			},
 			"DeleteSecret":   func(ctx context.Context) error { _, err := a.DeleteSecret(ctx, d); return err },

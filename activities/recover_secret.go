@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"go.temporal.io/sdk/activity"
 
@@ -15,19 +16,32 @@ type RecoverSecretResult struct {
 	// RefusedVersionID is the version that was AWSCURRENT and did not log in. It is
 	// empty where there was nothing to recover.
 	RefusedVersionID string `json:"RefusedVersionId,omitempty"`
+	// Unlocked are accounts that a deletion had left locked.
+	Unlocked []string `json:"Unlocked,omitempty"`
+}
+
+// RecoverSecretInput says which secret to recover, and what is known of a deletion of it that was cut.
+type RecoverSecretInput struct {
+	CloneUserInput
+
+	// Locked are the accounts that a deletion locked and did not unlock, because it was cancelled or terminated.
+	Locked []account.Name `json:"Locked,omitempty"`
+	// Held says that the rotation is held by a deletion, of which no more may be known.
+	Held bool `json:"Held,omitempty"`
 }
 
 // RecoverSecret moves AWSCURRENT to the newest version that logs in, where the one
 // that is there does not: the database was restored from a backup, or the secret
-// edited. It writes to no account. A rotation that is under way notices the move.
+// edited. If the account in use is locked, and was left so by a deletion that was cut, it unlocks that
+// and the other one that the deletion locked. It writes to no account otherwise. A rotation that is under way notices the move.
 // Where no version logs in, its error is of type account.WrongPassword.
-func (a *Activities) RecoverSecret(ctx context.Context, in CloneUserInput) (result RecoverSecretResult, err error) {
+func (a *Activities) RecoverSecret(ctx context.Context, in RecoverSecretInput) (result RecoverSecretResult, err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 	defer t.Secrets.Forget(in.SecretID)
 
 	in.EarlierSHA256, in.Force = "", true // no rotation that others would have to be spared
-	s, err := t.examine(ctx, in, in.showsPromotion)
+	s, err := t.examine(ctx, in.CloneUserInput, in.showsPromotion)
 	if err != nil {
 		return RecoverSecretResult{}, err
 	}
@@ -42,6 +56,11 @@ func (a *Activities) RecoverSecret(ctx context.Context, in CloneUserInput) (resu
 	}
 	if set {
 		result.ValidateSecretResult, err = t.validate(ctx, s.current)
+		if lockedOut(err) && (in.Held || in.Locked != nil) {
+			if result.Unlocked, err = t.unlockLeft(ctx, admin, s, in); err == nil {
+				result.ValidateSecretResult, err = t.validate(ctx, s.current)
+			}
+		}
 		return result, err
 	}
 	restored, err := t.restore(ctx, admin, s)
@@ -64,4 +83,37 @@ func (a *Activities) RecoverSecret(ctx context.Context, in CloneUserInput) (resu
 		result.RefusedVersionID = s.current.ID
 	}
 	return result, nil
+}
+
+// unlockLeft unlocks the accounts that a deletion left locked: the one in use, and before it the other ones that
+// the deletion is known to have locked. What has another password than the secret's by now stays locked.
+func (t *attempt) unlockLeft(ctx context.Context, admin *account.Admin, s *subject, in RecoverSecretInput) (unlocked []string, err error) {
+	err = admin.Locked(ctx, s.current.Username, s.accounts.Standby, func(ctx context.Context) error {
+		stored, err := admin.Stored(ctx, s.accounts.Standby, s.current.Username)
+		if err != nil {
+			return err
+		}
+		// The one in use comes last: a step that is repeated looks at that one first.
+		for _, v := range []struct{ user, versionID string }{{s.accounts.Standby, s.previousVersionID}, {s.current.Username, s.current.ID}} {
+			for _, a := range stored {
+				if a.Account.User != v.user || !a.Locked || v.versionID != s.current.ID && !slices.Contains(in.Locked, a.Account) {
+					continue
+				}
+				ours, err := t.holds(ctx, s.SecretID, v.versionID, a)
+				if err != nil {
+					return err
+				}
+				if !ours {
+					continue
+				}
+				if err := admin.Unlock(ctx, a.Account, s.unmoved); err != nil {
+					return err
+				}
+				activity.GetLogger(ctx).Warn("account unlocked, which a deletion had left locked", "secret", s.SecretID, "account", a.Account.String())
+				unlocked = append(unlocked, a.Account.String())
+			}
+		}
+		return nil
+	})
+	return unlocked, err
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	sdk "go.temporal.io/sdk/temporal"
@@ -132,4 +133,46 @@ func (a *app) lostRevocation(ctx context.Context, secretID string) string {
 		return ""
 	}
 	return a.lost(status)
+}
+
+// cutDeletion is the state of the last deletion of a secret, if that was cut off after it had begun; nil otherwise. What no
+// longer runs is not always known: Temporal forgets it after its retention period.
+func (a *app) cutDeletion(ctx context.Context, secretID string) (*workflows.DeletionState, *ending) {
+	id := workflows.DeleteUserWorkflowID(secretID)
+	d, err := a.describe(ctx, id)
+	if err != nil {
+		return nil, nil
+	}
+	e := a.ending(ctx, d)
+	if e == nil || e.status == enums.WORKFLOW_EXECUTION_STATUS_COMPLETED {
+		return nil, nil
+	}
+	state := a.deletion(ctx, id)
+	if state.DeletionDate.IsZero() {
+		return nil, nil
+	}
+	return &state, e
+}
+
+// heldInVain says that nothing runs which would let a held rotation go on; empty if it is not held, or by a deletion that runs.
+func (a *app) heldInVain(ctx context.Context, s workflows.Status) string {
+	if !s.Held {
+		return ""
+	}
+	state, e := a.cutDeletion(ctx, s.SecretID)
+	what := "no deletion of the secret runs, though one holds its rotation: "
+	switch {
+	case state != nil && state.Cancelled != "":
+		return state.Cancelled
+	case e != nil:
+		what = "the deletion of the secret " + e.text(a.now()) + ": "
+	default:
+		d, err := a.describe(ctx, workflows.DeleteUserWorkflowID(s.SecretID))
+		var gone *serviceerror.NotFound
+		if !errors.As(err, &gone) && (err != nil || a.ending(ctx, d) == nil) {
+			return ""
+		}
+	}
+	return what + "its accounts may be locked. To unlock them, run `aws secretsmanager restore-secret --secret-id " + s.SecretID + "`, if it is scheduled for deletion, " +
+		"and then `starter recover --secret-id " + s.SecretID + "`; to have them dropped with the secret, run `starter delete --secret-id " + s.SecretID + "`"
 }

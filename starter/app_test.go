@@ -44,7 +44,8 @@ type fake struct {
 	updated  any                         // the answer to every other update
 	running  bool                        // the workflow to be started runs already
 	deletion workflows.DeletionState
-	busy     int // how often a workflow is described with an activity under way
+	cut      enums.WorkflowExecutionStatus // how the last deletion ended; 0 for one that runs
+	busy     int                           // how often a workflow is described with an activity under way
 	pages    []*workflowservice.ListWorkflowExecutionsResponse
 	listErr  error // of queries that name a search attribute
 
@@ -171,7 +172,7 @@ func (f *fake) UpdateWorkflow(_ context.Context, o client.UpdateWorkflowOptions)
 func (f *fake) QueryWorkflow(_ context.Context, id, _, _ string, _ ...any) (converter.EncodedValue, error) {
 	if strings.HasPrefix(id, "delete-user/") {
 		state := f.deletion
-		state.Locked = f.busy == 0 && state.Error == ""
+		state.Locked = f.busy <= 0 && state.Error == ""
 		f.busy--
 		return encoded{answer{value: state}}, nil
 	}
@@ -186,6 +187,11 @@ func (f *fake) QueryWorkflow(_ context.Context, id, _, _ string, _ ...any) (conv
 }
 
 func (f *fake) DescribeWorkflowExecution(_ context.Context, id, _ string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	if strings.HasPrefix(id, "delete-user/") && f.cut != 0 {
+		return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflow.WorkflowExecutionInfo{
+			Status: f.cut, CloseTime: timestamppb.New(now.Add(-time.Hour)), Execution: &common.WorkflowExecution{},
+		}}, nil
+	}
 	if f.described != nil {
 		return f.described, nil
 	}
@@ -351,6 +357,8 @@ func TestCommands(t *testing.T) {
 	current.Current = &workflows.Rotation{StartedAt: now.Add(-10 * time.Second), Steps: steps(3, false)}
 	paused, stopped := status(workflows.Paused, rotation()), status(workflows.Stopped)
 	paused.NextRotationDate, stopped.NextRotationDate = time.Time{}, time.Time{}
+	held := paused
+	held.Held = true
 	revoked := rotation()
 	revoked.Revoked, revoked.Created, revoked.Warnings = true, true, []string{"the definer of view `shop`.`v` is 'app'@'%'"}
 	tooSoon := refusal(workflows.ErrorMinimumOverlap, "secret shop/app was rotated at 2026-11-22 20:58 UTC: rotating again is safe from 2026-11-22 21:58 UTC, or with Force")
@@ -582,6 +590,19 @@ func TestCommands(t *testing.T) {
 		}}},
 		{"delete-failed", "delete --secret-id shop/app", fake{results: map[string]any{"DeleteUserWorkflow": refusal("SecretsManager", "no such secret")}}},
 		{"delete-not-locked", "delete --secret-id shop/app", fake{deletion: workflows.DeletionState{Error: "db:3306 does not answer"}}},
+		{"delete-cut", "delete --secret-id shop/app", fake{cut: enums.WORKFLOW_EXECUTION_STATUS_CANCELED, statuses: known(held), deletion: workflows.DeletionState{
+			DeletionDate: now.AddDate(0, 0, 30), Cancelled: "the deletion was cancelled",
+			Deletion: activities.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}}},
+		}}},
+		{"recover-cut", "recover --secret-id shop/app", fake{cut: enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, statuses: known(held),
+			deletion: workflows.DeletionState{DeletionDate: now.AddDate(0, 0, 30), Deletion: activities.Deletion{Server: "db:3306"}},
+			results: map[string]any{"RecoverSecretWorkflow": activities.RecoverSecretResult{
+				ValidateSecretResult: credential(), Unlocked: []string{"'app_clone'@'%'", "'app'@'%'"}}}}},
+		{"status-held", "status --secret-id shop/app", fake{statuses: known(held)}},
+		{"status-held-cancelled", "status --secret-id shop/app", fake{statuses: known(held), cut: enums.WORKFLOW_EXECUTION_STATUS_CANCELED,
+			deletion: workflows.DeletionState{DeletionDate: now.AddDate(0, 0, 30), Cancelled: "the deletion was cancelled: 'app'@'%' on db:3306 stay locked"}}},
+		{"status-held-terminated", "status --secret-id shop/app", fake{statuses: known(held), cut: enums.WORKFLOW_EXECUTION_STATUS_TERMINATED,
+			deletion: workflows.DeletionState{DeletionDate: now.AddDate(0, 0, 30)}}},
 		{"delete-again", "delete --secret-id shop/app", fake{running: true}},
 
 		{"usage-none", "status", fake{}},

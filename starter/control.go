@@ -61,6 +61,9 @@ func (a *app) look(ctx context.Context, secretID string) (statusView, error) {
 	case err != nil:
 		return view, a.unanswered(ctx, err, secretID)
 	}
+	if text := a.heldInVain(ctx, view.status); text != "" {
+		view.status.Warnings = append(view.status.Warnings, text)
+	}
 	return view, nil
 }
 

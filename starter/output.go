@@ -157,6 +157,9 @@ func (v recoveryView) text(w io.Writer) {
 	if refused != "" {
 		v.title = "Recovered: AWSCURRENT logs in again; it was version " + refused + ", which the server refuses"
 	}
+	if unlocked := v.recovered.Unlocked; len(unlocked) > 0 {
+		v.title = "Recovered: unlocked " + plaintext.Line(strings.Join(unlocked, ", ")) + ", which a deletion had left locked"
+	}
 	v.credentialView.text(w)
 }
 
@@ -232,6 +235,8 @@ func (v statusView) text(w io.Writer) {
 	switch {
 	case v.ending != nil:
 		state, next = "ended: it "+v.ending.text(v.now), "never"
+	case s.Held:
+		next = "when the deletion of the secret lets go of it"
 	case s.RotationStatus == workflows.Paused:
 		next = "when it is resumed, or by request"
 	case s.RotationStatus == workflows.Stopped:

@@ -117,7 +117,10 @@ func (a *app) recoverCommand() *cobra.Command {
 		Short: "Move AWSCURRENT to a version that logs in, where it does not",
 		Long: `Move AWSCURRENT to the newest version of the secret whose password the database has, where that of AWSCURRENT is another one: the
 database was restored from a backup, or the secret was edited. Only the newest 20 versions are considered, and only those that differ
-from AWSCURRENT in nothing but user name and password. No account is changed.`,
+from AWSCURRENT in nothing but user name and password. No account is changed.
+
+If a deletion of the secret was cancelled or terminated, and the secret restored, the accounts that it had locked are unlocked, and
+the rotation goes on.`,
 		Example: `  starter recover --secret-id MyTestDatabaseUserSecret`,
 	}
 	secretFlag(cmd, &input.SecretID)
@@ -130,7 +133,11 @@ from AWSCURRENT in nothing but user name and password. No account is changed.`,
 		}
 		var result activities.RecoverSecretResult
 		id := "recover-secret/" + input.SecretID + "/" + uuid.NewString()
-		if err := a.execute(ctx, id, "RecoverSecretWorkflow", &result, input, known); err != nil {
+		args := []any{input, known}
+		if earlier, _ := a.cutDeletion(ctx, input.SecretID); earlier != nil {
+			args = append(args, earlier)
+		}
+		if err := a.execute(ctx, id, "RecoverSecretWorkflow", &result, args...); err != nil {
 			return err
 		}
 		return a.print(recoveryView{credentialView{secretID: input.SecretID, result: result.ValidateSecretResult}, result})
@@ -151,10 +158,14 @@ func (a *app) asKnown(ctx context.Context, input workflows.RotateUserInput) (wor
 		return input, nil, err
 	}
 	input.MasterSecretID = cmp.Or(input.MasterSecretID, status.MasterSecretID)
-	if status.Username == "" {
+	if status.Username == "" && !status.Held {
 		return input, nil, nil
 	}
-	return input, &workflows.State{Usernames: []string{status.Username, status.StandbyUsername}, Digest: status.Digest, Rights: status.Rights}, nil
+	known := &workflows.State{Digest: status.Digest, Rights: status.Rights, Held: status.Held}
+	if status.Username != "" {
+		known.Usernames = []string{status.Username, status.StandbyUsername}
+	}
+	return input, known, nil
 }
 
 // plan asks for one page of the plan of a rotation.
@@ -184,7 +195,7 @@ func (a *app) deleteCommand() *cobra.Command {
 		Use:   "delete",
 		Short: "Delete a secret and its users, with a recovery window",
 		Long: `Schedule a secret for deletion and lock its accounts. When the recovery window has passed the accounts are dropped; when the secret is
-restored before, they are unlocked and its rotation goes on. From the lock on no client of the secret can log in, whether or not it
+restored before, they are unlocked and its rotation goes on. A deletion that was cancelled or terminated is taken up again. From the lock on no client of the secret can log in, whether or not it
 caches the secret; sessions that are open go on. The command ends when the accounts are locked; where they cannot be
 locked yet it fails and says why, and the worker tries again every five minutes.`,
 		Example: `  starter delete --secret-id MyTestDatabaseUserSecret --recovery-window-in-days 7`,
@@ -216,7 +227,12 @@ func (a *app) delete(ctx context.Context, input workflows.DeleteUserInput) error
 	input.CloneUsername = cmp.Or(input.CloneUsername, status.StandbyUsername)
 	options := a.startOptions(id)
 	options.WorkflowExecutionErrorWhenAlreadyStarted = true
-	run, err := a.temporal.ExecuteWorkflow(ctx, options, "DeleteUserWorkflow", input)
+	args := []any{input}
+	known := workflows.DeletionKnown{Held: status.Held}
+	if known.Earlier, _ = a.cutDeletion(ctx, input.SecretID); known != (workflows.DeletionKnown{}) {
+		args = append(args, nil, known)
+	}
+	run, err := a.temporal.ExecuteWorkflow(ctx, options, "DeleteUserWorkflow", args...)
 	if isRunning(err) {
 		return advise("To keep it, run: aws secretsmanager restore-secret --secret-id "+input.SecretID, "secret %s is being deleted already", input.SecretID)
 	}

@@ -47,6 +47,14 @@ type DeletionState struct {
 	Cancelled string `json:"Cancelled,omitempty"`
 }
 
+// DeletionKnown is what other workflows know of a secret that is to be deleted.
+type DeletionKnown struct {
+	// Held says that its rotation is held by a deletion, though none runs.
+	Held bool `json:"Held,omitempty"`
+	// Earlier is the state of a deletion that was cancelled or terminated.
+	Earlier *DeletionState `json:"Earlier,omitempty"`
+}
+
 // DeleteUserResult says how a deletion ended.
 type DeleteUserResult struct {
 	// Fate is Gone or Restored.
@@ -68,8 +76,9 @@ const (
 // DeleteUserWorkflow schedules a secret for deletion and locks its accounts.
 // When the recovery window has passed it drops them; when the secret is
 // restored meanwhile, it unlocks them: within minutes, or at once on the signal
-// resume. Cancelled, it unlocks them only if the secret was restored by then.
-func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input DeleteUserInput, carried *DeletionState) (DeleteUserResult, error) {
+// resume. Cancelled, it unlocks them only if the secret was restored by then. known is
+// what other workflows know of the secret, nil if there are none.
+func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input DeleteUserInput, carried *DeletionState, known *DeletionKnown) (DeleteUserResult, error) {
 	if carried == nil {
 		if err := input.Validate(); err != nil {
 			return DeleteUserResult{}, invalidInput(err)
@@ -78,7 +87,7 @@ func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input DeleteUserInput,
 	ctx = workflow.WithActivityOptions(ctx, stepOptions(input.ActivityTaskQueue, input.SecretID))
 	if carried == nil {
 		var err error
-		if carried, err = deleteSecret(ctx, input); err != nil {
+		if carried, err = begin(ctx, input, known); err != nil {
 			return DeleteUserResult{}, err
 		}
 	}
@@ -213,19 +222,44 @@ func (s *DeletionState) describe(ctx workflow.Context, fate activities.SecretFat
 	setDetails(ctx, text)
 }
 
+// begin takes up an earlier deletion, or begins one.
+func begin(ctx workflow.Context, input DeleteUserInput, known *DeletionKnown) (*DeletionState, error) {
+	find := activities.FindAccountsInput{CloneUserInput: activities.CloneUserInput{
+		SecretID: input.SecretID, MasterSecretID: input.MasterSecretID, CloneUsername: input.CloneUsername, Force: input.Force,
+	}}
+	if known == nil {
+		return deleteSecret(ctx, input, find)
+	}
+	find.Held = known.Held
+	if known.Earlier == nil {
+		return deleteSecret(ctx, input, find)
+	}
+	state := *known.Earlier
+	state.Deletion.Force = input.Force
+	state.Error, state.Cancelled = "", ""
+	var fate activities.SecretFate
+	if err := workflow.ExecuteActivity(ctx, "LookAtSecret", state.Deletion).Get(ctx, &fate); err != nil {
+		return nil, err
+	}
+	if fate == activities.SecretRestored { // it is another deletion, of accounts that may be locked still
+		find.Held, find.LockedBefore = true, state.Deletion.LockedBefore
+		return deleteSecret(ctx, input, find)
+	}
+	tell(ctx, input.SecretID, PauseUpdate, state.Deletion)
+	return &state, nil
+}
+
 // deleteSecret finds the accounts while the secret can still be read. They are
 // locked only once no client can read it any more. A deletion that is refused
 // for its accounts leaves the rotation alone: somebody may have paused it.
-func deleteSecret(ctx workflow.Context, input DeleteUserInput) (*DeletionState, error) {
+func deleteSecret(ctx workflow.Context, input DeleteUserInput, find activities.FindAccountsInput) (*DeletionState, error) {
 	version := workflow.GetVersion(ctx, "accounts are found before the pause", workflow.DefaultVersion, 2)
 	pauseFirst := version == workflow.DefaultVersion
 	if pauseFirst {
 		tell(ctx, input.SecretID, PauseUpdate, activities.Deletion{})
 	}
 	state := &DeletionState{}
-	err := workflow.ExecuteActivity(ctx, "FindAccounts", activities.CloneUserInput{
-		SecretID: input.SecretID, MasterSecretID: input.MasterSecretID, CloneUsername: input.CloneUsername, Force: input.Force,
-	}).Get(ctx, &state.Deletion)
+	err := workflow.ExecuteActivity(ctx, "FindAccounts", find).Get(ctx, &state.Deletion)
 	if err != nil && !pauseFirst {
 		return nil, err
 	}
@@ -266,6 +300,14 @@ func tell(ctx workflow.Context, secretID, message string, d activities.Deletion)
 	}
 	if err := workflow.SignalExternalWorkflow(ctx, RotateUserWorkflowID(cmp.Or(d.RotatedAs, secretID)), "", message, sender).Get(ctx, nil); err != nil {
 		workflow.GetLogger(ctx).Info("no rotation to tell", "secret", secretID, "signal", message)
+	}
+}
+
+// letGo lets a rotation go on that a deletion holds which no longer runs.
+func letGo(ctx workflow.Context, secretID string) {
+	sender := Sender{Deletion: true, SentAt: workflow.Now(ctx)}
+	if err := workflow.SignalExternalWorkflow(ctx, RotateUserWorkflowID(secretID), "", ResumeUpdate, sender).Get(ctx, nil); err != nil {
+		workflow.GetLogger(ctx).Info("no rotation to let go", "secret", secretID)
 	}
 }
 

@@ -3,6 +3,7 @@ package workflows_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -139,6 +140,80 @@ func TestACancellationDoesNotCutTheBeginningOfADeletion(t *testing.T) {
 			d.env.ExecuteWorkflow("DeleteUserWorkflow", raw(`{"SecretId":"s"}`))
 			if !slices.Equal(d.calls, c.want) {
 				t.Errorf("did %v: want %v", d.calls, c.want)
+			}
+		})
+	}
+}
+
+// A deletion that was cancelled or terminated is taken up where it was; if the secret was restored, it is begun again.
+func TestADeletionIsTakenUpAgain(t *testing.T) {
+	t.Parallel()
+	before := []account.Name{{User: "u_clone", Host: "%"}}
+	for _, c := range []struct {
+		name   string
+		fate   activities.SecretFate // at first
+		locked bool
+		want   []string
+	}{
+		{"scheduled", activities.SecretScheduled, true, []string{"pause", "UnlockAccounts", "resume"}},
+		{"scheduled, not locked", activities.SecretScheduled, false, []string{"pause", "LockAccounts", "UnlockAccounts", "resume"}},
+		{"gone", activities.SecretGone, true, []string{"pause", "DropAccounts", "stop"}},
+		{"restored", activities.SecretRestored, true, []string{"FindAccounts", "pause", "DeleteSecret", "LockAccounts", "UnlockAccounts", "resume"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDeleting()
+			looks := 0
+			d.fate = func() activities.SecretFate {
+				if looks++; looks == 1 || c.fate == activities.SecretGone {
+					return c.fate
+				}
+				return activities.SecretRestored
+			}
+			d.found.LockedBefore = before
+			d.env.ExecuteWorkflow("DeleteUserWorkflow", raw(`{"SecretId":"s"}`), nil, workflows.DeletionKnown{Earlier: &workflows.DeletionState{
+				Deletion: d.found, DeletionDate: start.AddDate(0, 0, 7), Locked: c.locked, Cancelled: "it was",
+			}})
+			if err := d.env.GetWorkflowError(); err != nil || !slices.Equal(d.calls, c.want) {
+				t.Errorf("did %v, %v: want %v", d.calls, err, c.want)
+			}
+			if len(d.finds) == 1 && (!d.finds[0].Held || !slices.Equal(d.finds[0].LockedBefore, before)) {
+				t.Errorf("the accounts are looked for with %+v", d.finds[0])
+			}
+		})
+	}
+}
+
+// What a recovery knows of a deletion, it tells the step, and lets the rotation go.
+func TestARecoveryLetsARotationGoThatADeletionHeld(t *testing.T) {
+	t.Parallel()
+	earlier := &workflows.DeletionState{Deletion: activities.Deletion{Accounts: []account.Name{{User: "u", Host: "%"}, {User: "v", Host: "%"}}, LockedBefore: []account.Name{{User: "v", Host: "%"}}}}
+	for _, c := range []struct {
+		name     string
+		known    *workflows.State
+		earlier  *workflows.DeletionState
+		unlocked []string
+		want     []string
+	}{
+		{"held", &workflows.State{Held: true}, nil, nil, []string{"held true, locked []", "resume"}},
+		{"locked", nil, earlier, []string{"'u'@'%'"}, []string{"held false, locked ['u'@'%']", "resume"}},
+		{"neither", nil, nil, nil, []string{"held false, locked []"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDeleting()
+			d.env.RegisterActivityWithOptions(func(_ context.Context, in activities.RecoverSecretInput) (r activities.RecoverSecretResult, err error) {
+				d.calls = append(d.calls, fmt.Sprintf("held %t, locked %v", in.Held, in.Locked))
+				r.Unlocked = c.unlocked
+				return r, nil
+			}, activity.RegisterOptions{Name: "RecoverSecret"})
+			args := []any{raw(`{"SecretId":"s"}`), c.known}
+			if c.earlier != nil {
+				args = append(args, c.earlier)
+			}
+			d.env.ExecuteWorkflow("RecoverSecretWorkflow", args...)
+			if err := d.env.GetWorkflowError(); err != nil || !slices.Equal(d.calls, c.want) {
+				t.Errorf("did %q, %v: want %q", d.calls, err, c.want)
 			}
 		})
 	}

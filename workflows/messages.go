@@ -160,6 +160,9 @@ type Status struct {
 	PreviousUntil time.Time `json:"PreviousUntil,omitzero"`
 	// Reset says that the run was reset, and may know of fewer rotations than the secret.
 	Reset bool `json:"Reset,omitempty"`
+	// Held says that a deletion of the secret holds the rotation. It is held still if that was cancelled or
+	// terminated.
+	Held bool `json:"Held,omitempty"`
 	// Stopping says that the workflow ends after the rotation under way, unless it is resumed.
 	Stopping bool `json:"Stopping,omitempty"`
 	// Requested is a rotation that was asked for, could not be made yet, and is tried again at

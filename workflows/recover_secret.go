@@ -9,12 +9,23 @@ import (
 // RecoverSecretWorkflow moves AWSCURRENT to the newest version of a secret that
 // logs in, where the one that is there does not. It takes the input of
 // RotateUserWorkflow; known is what the workflow that rotates the secret knows of
-// its pair, nil where there is none. Where no version logs in, it fails.
-func (Workflows) RecoverSecretWorkflow(ctx workflow.Context, input RotateUserInput, known *State) (result activities.RecoverSecretResult, err error) {
+// its pair, nil where there is none. Where no version logs in, it fails. If a deletion
+// of the secret was cut and left its accounts locked, it unlocks them and lets the
+// rotation go on: known says that the deletion holds it, and earlier is its state.
+func (Workflows) RecoverSecretWorkflow(ctx workflow.Context, input RotateUserInput, known *State, earlier *DeletionState) (result activities.RecoverSecretResult, err error) {
 	if err := input.Validate(); err != nil {
 		return result, invalidInput(err)
 	}
 	ctx = workflow.WithActivityOptions(ctx, stepOptions(input.ActivityTaskQueue, input.SecretID))
-	err = workflow.ExecuteActivity(ctx, "RecoverSecret", asKnown(ctx, input, known)).Get(ctx, &result)
-	return result, err
+	in := activities.RecoverSecretInput{CloneUserInput: asKnown(ctx, input, known), Held: known != nil && known.Held}
+	if earlier != nil {
+		in.Locked = earlier.Deletion.LockedForIt()
+	}
+	if err := workflow.ExecuteActivity(ctx, "RecoverSecret", in).Get(ctx, &result); err != nil {
+		return result, err
+	}
+	if in.Held || len(result.Unlocked) > 0 {
+		letGo(ctx, input.SecretID)
+	}
+	return result, nil
 }

@@ -65,6 +65,7 @@ func (r *rotator) status() Status {
 		PasswordExpires: r.PasswordExpires,
 		Input:           r.input.complete(),
 		Digest:          r.Digest,
+		Held:            r.Held,
 		Stopping:        r.stopped && r.current != nil,
 		Requested:       r.Requested,
 		RequestDue:      r.RequestDue,
@@ -197,6 +198,8 @@ func (r *rotator) describe(ctx workflow.Context) {
 				say("%s: %s", step.Name, plaintext.Code(step.Text))
 			}
 		}
+	case s.Held:
+		say("next: when the deletion of the secret lets go of it; if none runs, `starter recover` does once the secret is restored")
 	case s.RotationStatus == Paused:
 		say("next: when it is resumed, or rotated by request")
 	case !s.NextRotationDate.IsZero():

@@ -227,3 +227,135 @@ func TestADeletionWhoseAnswerWasLostGoesOn(t *testing.T) {
 		}
 	})
 }
+
+// cut leaves a deletion as one that was terminated when it had locked the accounts, and restores the secret.
+func (l *lab) cut() activities.Deletion {
+	l.Helper()
+	d := l.deletion()
+	l.activity("DeleteSecret", d)
+	l.activity("LockAccounts", d)
+	l.restore()
+	l.settle()
+	return d
+}
+
+// A deletion was terminated, and the secret restored: both accounts are locked, and nothing runs that would unlock them.
+func TestARecoveryUnlocksWhatADeletionLeftLocked(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		recovers := func(l *lab, in activities.RecoverSecretInput) (r activities.RecoverSecretResult, err error) {
+			in.CloneUserInput = l.input
+			value, err := l.env.ExecuteActivity("RecoverSecret", in)
+			if err == nil {
+				err = value.Get(&r)
+			}
+			return r, err
+		}
+		t.Run("known to be a deletion's", func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, s)
+			l.rotate()
+			d := l.cut()
+			r, err := recovers(l, activities.RecoverSecretInput{Locked: d.Accounts})
+			if err != nil || len(r.Unlocked) != 2 || len(l.locked()) != 0 {
+				t.Errorf("RecoverSecret answered %+v, %v, and locked are %v: want none", r, err, l.locked())
+			}
+			l.mustLogIn(secret.Current, l.user+"_clone")
+			l.mustLogIn(secret.Previous, l.user)
+			if r, err := recovers(l, activities.RecoverSecretInput{Locked: d.Accounts}); err != nil || len(r.Unlocked) != 0 {
+				t.Errorf("again RecoverSecret answered %+v, %v", r, err)
+			}
+		})
+		t.Run("known from the rotation", func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, s)
+			l.rotate()
+			l.cut()
+			r, err := recovers(l, activities.RecoverSecretInput{Held: true})
+			if err != nil || len(r.Unlocked) != 1 {
+				t.Errorf("RecoverSecret answered %+v, %v: want that the account in use is unlocked", r, err)
+			}
+			l.mustLogIn(secret.Current, l.user+"_clone")
+		})
+		t.Run("locked by hand since", func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, s)
+			l.rotate()
+			l.sql("ALTER USER " + l.user + "@'%' ACCOUNT LOCK")
+			if _, err := recovers(l, activities.RecoverSecretInput{Held: true, Locked: []account.Name{{User: l.user, Host: "%"}}}); err != nil || len(l.locked()) != 1 {
+				t.Errorf("RecoverSecret answered %v, and locked are %v: want what was locked by hand, while AWSCURRENT logs in", err, l.locked())
+			}
+		})
+		t.Run("not known", func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, s)
+			l.cut()
+			_, err := recovers(l, activities.RecoverSecretInput{})
+			var app *temporal.ApplicationError
+			if !errors.As(err, &app) || !strings.Contains(app.Message(), "ACCOUNT UNLOCK") || len(l.locked()) != 1 {
+				t.Errorf("RecoverSecret answered %v, and locked are %v: want that it names the statement", err, l.locked())
+			}
+		})
+		t.Run("another password", func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, s)
+			d := l.cut()
+			l.sql("ALTER USER " + l.user + "@'%' IDENTIFIED BY 'Another.Us3r'")
+			if _, err := recovers(l, activities.RecoverSecretInput{Held: true, Locked: d.Accounts}); err == nil || len(l.locked()) != 1 {
+				t.Errorf("RecoverSecret answered %v, and locked are %v: want that what has another password stays locked", err, l.locked())
+			}
+		})
+		t.Run("scheduled again", func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, s)
+			d := l.cut()
+			l.activity("DeleteSecret", l.deletion())
+			_, err := recovers(l, activities.RecoverSecretInput{Held: true, Locked: d.Accounts})
+			var app *temporal.ApplicationError
+			if !errors.As(err, &app) || app.Type() != activities.ErrorDeleted || len(l.locked()) != 1 {
+				t.Errorf("RecoverSecret answered %v, and locked are %v", err, l.locked())
+			}
+		})
+	})
+}
+
+// A deletion that was cut can be taken up again, though the accounts are locked that it found by a login.
+func TestADeletionIsTakenUpAgainWithItsAccountsLocked(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newOldLab(t, s)
+		l.rotate()
+		l.cut()
+		finds := func(in activities.FindAccountsInput) (d activities.Deletion, err error) {
+			in.CloneUserInput = l.input
+			value, err := l.env.ExecuteActivity("FindAccounts", in)
+			if err == nil {
+				err = value.Get(&d)
+			}
+			return d, err
+		}
+		// Who locked them is not known: they stay locked when the secret is restored.
+		if d, err := finds(activities.FindAccountsInput{}); err != nil || len(d.Accounts) != 2 || len(d.LockedBefore) != 2 {
+			t.Errorf("FindAccounts answered %+v, %v: want both accounts, locked before", d, err)
+		}
+		d, err := finds(activities.FindAccountsInput{Held: true})
+		if err != nil || len(d.Accounts) != 2 || len(d.LockedBefore) != 0 {
+			t.Fatalf("FindAccounts answered %+v, %v: want both accounts, locked by the deletion before", d, err)
+		}
+		before := []account.Name{{User: l.user, Host: "%"}}
+		if d, err := finds(activities.FindAccountsInput{Held: true, LockedBefore: before}); err != nil || !slices.Equal(d.LockedBefore, before) {
+			t.Errorf("FindAccounts answered %+v, %v: want %v locked before", d, err, before)
+		}
+		d.RecoveryWindowInDays = 7
+		l.activity("DeleteSecret", d)
+		l.activity("LockAccounts", d)
+		l.restore()
+		l.settle()
+		l.activity("UnlockAccounts", d)
+		l.mustLogIn(secret.Current, l.user+"_clone")
+
+		// A lock in front of another password than the secret's is not the secret's.
+		l.sql("ALTER USER " + l.user + "_clone@'%' IDENTIFIED BY 'Another.Us3r' ACCOUNT LOCK")
+		if d, err := finds(activities.FindAccountsInput{Held: true}); err == nil {
+			t.Errorf("FindAccounts answered %+v for an account of another password", d)
+		}
+	})
+}
