@@ -355,6 +355,12 @@ func credential() activities.ValidateSecretResult {
 func TestCommands(t *testing.T) {
 	current := status(workflows.Rotating)
 	current.Current = &workflows.Rotation{StartedAt: now.Add(-10 * time.Second), Steps: steps(3, false)}
+	remembers := status(workflows.Scheduled)
+	remembers.Digest, remembers.Rights = "3d8fe9a2", "1:FBPCVDZH"
+	undecided := failedRotation()
+	undecided.Steps, undecided.ErrorType = steps(1, false), "Undecided"
+	undecided.Error = "'app'@'%' was changed since the last rotation, while 'app_clone'@'%' is in use: it lost UPDATE on `shop`.*." +
+		" Either run REVOKE UPDATE ON `shop`.* FROM 'app_clone'@'%', or run GRANT UPDATE ON `shop`.* TO 'app'@'%'; `starter rotate --undo-drift` does the latter"
 	paused, stopped := status(workflows.Paused, rotation()), status(workflows.Stopped)
 	paused.NextRotationDate, stopped.NextRotationDate = time.Time{}, time.Time{}
 	held := paused
@@ -423,6 +429,9 @@ func TestCommands(t *testing.T) {
 		{"recover-json", "recover --secret-id shop/app -o json", fake{results: map[string]any{"RecoverSecretWorkflow": activities.RecoverSecretResult{ValidateSecretResult: credential()}}}},
 		{"plan-clean", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": plan}}},
 		{"plan-change", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": changes}, statuses: known(status(workflows.Scheduled))}},
+		{"plan-knows-rights", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": plan}, statuses: known(remembers)}},
+		{"plan-of-an-ended-rotation", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": plan}, statuses: known(remembers),
+			described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED)}},
 		{"plan-create", "plan --secret-id shop/app --master-secret-id m", fake{results: map[string]any{"PlanRotationWorkflow": create}}},
 		{"plan-json", "plan --secret-id shop/app -o json", fake{results: map[string]any{"PlanRotationWorkflow": changes}}},
 		{"plan-many", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": many}}},
@@ -474,6 +483,8 @@ func TestCommands(t *testing.T) {
 		}},
 		{"start-other-master", "start --secret-id shop/app --master-secret-id other --no-wait", fake{running: true, statuses: known(status(workflows.Scheduled))}},
 		{"rotate", "rotate --secret-id shop/app", fake{rotated: []any{rotation()}, statuses: known(status(workflows.Scheduled, rotation()))}},
+		{"rotate-undo-drift", "rotate --secret-id shop/app --undo-drift", fake{rotated: []any{rotation()}, statuses: known(status(workflows.Scheduled, rotation()))}},
+		{"rotate-undecided", "rotate --secret-id shop/app", fake{rotated: []any{refusal("Undecided", undecided.Error)}, statuses: known(status(workflows.Failed, undecided))}},
 		{"rotate-json", "rotate --secret-id shop/app -o json", fake{rotated: []any{rotation()}, statuses: known(status(workflows.Scheduled))}},
 		{"rotate-revoke", "rotate --secret-id shop/app --force --revoke-previous --grace 1d", fake{rotated: []any{revoked}, statuses: known(status(workflows.Scheduled))}},
 		{"rotate-refused", "rotate --secret-id shop/app", fake{rotated: []any{tooSoon}, statuses: known(status(workflows.Scheduled, rotation()))}},

@@ -350,8 +350,8 @@ func (v rotationView) text(w io.Writer) {
 	if r.Revoked {
 		fmt.Fprintln(w, "\nClients that cache the secret are refused until they read it again; AWS's caching clients do so within 60 minutes.")
 	}
-	section(w, "Changed on "+plaintext.Line(r.Username)+some(len(r.Changes), max(r.Changed, len(r.Changes))), r.Changes)
-	section(w, "Of these, changed on it alone"+some(len(r.Drift), max(r.Drifted, len(r.Drift))), r.Drift)
+	section(w, "Changed"+some(len(r.Changes), max(r.Changed, len(r.Changes))), r.Changes)
+	section(w, "Of these, due to changes on "+plaintext.Line(r.Username)+" alone"+some(len(r.Drift), max(r.Drifted, len(r.Drift))), r.Drift)
 	section(w, "Was still logged in as "+plaintext.Line(r.Username), r.InUse)
 	section(w, "Warnings", r.Warnings)
 }

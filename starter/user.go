@@ -161,9 +161,12 @@ func (a *app) asKnown(ctx context.Context, input workflows.RotateUserInput) (wor
 	if status.Username == "" && !status.Held {
 		return input, nil, nil
 	}
-	known := &workflows.State{Digest: status.Digest, Rights: status.Rights, Held: status.Held}
+	known := &workflows.State{Held: status.Held}
 	if status.Username != "" {
 		known.Usernames = []string{status.Username, status.StandbyUsername}
+	}
+	if _, ended := a.whetherEnded(ctx, input.SecretID); !ended { // the next workflow does not know the rights after the last rotation
+		known.Digest, known.Rights = status.Digest, status.Rights
 	}
 	return input, known, nil
 }

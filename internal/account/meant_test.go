@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -61,6 +62,10 @@ func TestChangesOfTheBaseName(t *testing.T) {
 			undone: []string{"GRANT INSERT ON `shop`.* TO 'app'@'%'", "REVOKE UPDATE ON `shop`.*" + base}},
 		{name: "everything removed", statements: []string{"REVOKE ALL, GRANT OPTION FROM app"},
 			held: []string{"REVOKE INSERT, SELECT ON `shop`.* FROM 'app_clone'@'%'"}, undone: []string{"GRANT INSERT, SELECT ON `shop`.* TO 'app'@'%'"}},
+		{name: "rights of a role that both have", setup: []string{"CREATE ROLE r1", "GRANT r1 TO app", "GRANT SELECT ON shop.* TO r1"},
+			statements: []string{"GRANT UPDATE ON shop.* TO r1", "REVOKE SELECT ON shop.* FROM r1"}},
+		{name: "a role set up for both", engine: "mysql", statements: []string{"CREATE ROLE r1", "GRANT r1 TO app, app_clone", "SET DEFAULT ROLE r1 TO app", "SET DEFAULT ROLE r1 TO app_clone", "GRANT UPDATE ON shop.* TO r1"}},
+		{name: "a role set up for both", engine: "mariadb", statements: []string{"CREATE ROLE r1", "GRANT r1 TO app, app_clone", "SET DEFAULT ROLE r1 FOR app", "SET DEFAULT ROLE r1 FOR app_clone", "GRANT UPDATE ON shop.* TO r1"}},
 		{name: "both accounts lost it", statements: []string{"REVOKE INSERT ON shop.* FROM app, app_clone"}},
 		{name: "taken from the account in use", statements: []string{"REVOKE INSERT ON shop.* FROM app_clone"}, changes: []string{"REVOKE INSERT ON `shop`.*" + base}},
 		{name: "given to the account in use", statements: []string{"GRANT DROP ON shop.* TO app_clone"}, changes: []string{"GRANT DROP ON `shop`.* TO 'app'@'%'"}},
@@ -311,4 +316,74 @@ func TestAGrantOnADatabaseCanTakeRights(t *testing.T) {
 			b.Errorf("with a grant on the database itself, the server answers %v", e)
 		}
 	})
+}
+
+// Whatever was changed on the two accounts since, the one in use loses nothing and gets nothing that the other one has not.
+func TestTheAccountInUseIsOnlyGivenWhatTheOtherHas(t *testing.T) {
+	universe := []right{
+		{proxy, "", "other", "%", ""}, {global, "SELECT", "", "", ""}, {global, "RELOAD", "", "", ""}, globalGrantOption,
+		{database, "SELECT", "shop", "", ""}, {database, "INSERT", "sh%", "", ""}, {database, "UPDATE", "sh%", "", ""}, {database, grantOption, "stock", "", ""},
+		{table, "SELECT", "shop", "orders", ""}, {columnOf, "SELECT", "shop", "orders", "id"}, {routine, "EXECUTE", "shop", "close", "PROCEDURE"},
+		{dynamic, "BACKUP_ADMIN", "", "", ""}, {dynamic, "CLONE_ADMIN", "", "", ""}, {restriction, "SELECT", "shop", "", ""}, {role, "", "r1", "%", ""}, {role, "", "app", "%", ""},
+		{defaultRole, "", "r1", "%", ""},
+	}
+	options := []kind{proxy, dynamic, role}
+	random := rand.New(rand.NewPCG(1, 2))
+	change := func(s *state, times int) {
+		for range times {
+			tr := trait{right: universe[random.IntN(len(universe))]}
+			tr.option = slices.Contains(options, tr.kind) && random.IntN(2) == 0
+			s.set(tr, random.IntN(2) == 0)
+		}
+	}
+	ways := map[string]int{}
+	for range 20_000 {
+		last := &state{name: Name{"app_clone", "%"}, rights: map[right]bool{}, properties: map[string]string{}}
+		change(last, 12)
+		inUse, base := last.clone(), last.clone()
+		base.name = Name{"app", "%"}
+		change(inUse, random.IntN(3))
+		change(base, random.IntN(4))
+		p := Pair{Digest: last.digest()}
+		if random.IntN(2) == 0 {
+			p.Rights = last.rightsDigest()
+		}
+		m := meantFor(inUse, base, p.last(inUse, base), &powers{})
+		lost, foreign := false, false // the base lost something; what was given is not its own
+		for _, r := range universe {
+			for _, tr := range []trait{{r, false}, {r, true}} {
+				before, after := inUse.has(tr), m.source.has(tr)
+				more := after == tr.widens()
+				switch {
+				case r.kind == defaultRole || r == universe[15]:
+				case before != after && (!more || base.has(tr) != after || last.has(tr) == after):
+					foreign = true
+				case base.has(tr) != inUse.has(tr) && last.has(tr) == inUse.has(tr) && base.has(tr) != tr.widens():
+					lost = true
+				}
+				if before != after && (r.kind == defaultRole || r == universe[15]) {
+					foreign = true
+				}
+			}
+		}
+		err := m.held()
+		switch {
+		case err != nil:
+			ways["held"]++
+			continue
+		case lost || foreign:
+			t.Fatalf("rights of both %q, of %q, of %q: lost %t, foreign %t, given %v", last.lines(), inUse.lines(), base.lines(), lost, foreign, m.given)
+		}
+		for _, s := range m.steps {
+			if !strings.HasPrefix(s.Statement, "GRANT ") || !s.shared || !strings.Contains(s.Statement, " TO 'app_clone'@'%'") {
+				t.Fatalf("a step for the account in use: %+v", s)
+			}
+		}
+		ways[fmt.Sprintf("given %t", len(m.steps) > 0)]++
+	}
+	for _, way := range []string{"held", "given true", "given false"} {
+		if ways[way] < 1000 {
+			t.Errorf("the pairs ended as %v: want all ways", ways)
+		}
+	}
 }
