@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -47,68 +46,23 @@ func (m member) until(ctx context.Context, query string) error {
 	}
 }
 
-// startGroup starts members of a group with one primary, which is the first.
-func startGroup(t *testing.T, size int) []member {
+// startGroup starts members of a group.
+func startGroup(t *testing.T, size int, primaries mysqld.Primaries) []member {
 	t.Helper()
-	var program *mysqld.Program
-	for _, p := range mysqldtest.Programs(t) {
-		if p.Engine == mysqld.MySQL {
-			program = &p
-		}
-	}
-	if program == nil {
-		t.Skip("no MySQL")
-	}
-	seeds := make([]string, size)
-	for i := range seeds {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		seeds[i] = l.Addr().String()
-		l.Close()
-	}
 	var group []member
-	for i, address := range seeds {
-		s, err := program.Start(t.Context(), mysqld.Options{Args: []string{
-			"--log-bin=binlog", fmt.Sprint("--server-id=", i+1), "--gtid-mode=ON", "--enforce-gtid-consistency=ON",
-			"--report-host=127.0.0.1", "--plugin-load-add=group_replication.so",
-			"--loose-group-replication-group-name=6d0b7f0e-2f65-4b3c-9d5a-0d3c6f2f4a11",
-			"--loose-group-replication-start-on-boot=OFF",
-			"--loose-group-replication-local-address=" + address,
-			"--loose-group-replication-group-seeds=" + strings.Join(seeds, ","),
-			"--loose-group-replication-ip-allowlist=127.0.0.1",
-			"--loose-group-replication-recovery-get-public-key=ON",
-		}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { s.Stop() })
+	for _, s := range mysqldtest.Group(t, size, primaries) {
 		db, err := s.Open(s.AdminUser, s.AdminPassword)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { db.Close() })
-		m := member{s, db}
-		m.exec(t, "RESET BINARY LOGS AND GTIDS")
-		if i == 0 {
-			m.exec(t, "SET GLOBAL group_replication_bootstrap_group = ON", "START GROUP_REPLICATION", "SET GLOBAL group_replication_bootstrap_group = OFF",
-				"CREATE USER recovery@'%' IDENTIFIED BY 'recovery'", "GRANT REPLICATION SLAVE, BACKUP_ADMIN ON *.* TO recovery@'%'")
-		} else {
-			m.exec(t, "CHANGE REPLICATION SOURCE TO SOURCE_USER = 'recovery', SOURCE_PASSWORD = 'recovery' FOR CHANNEL 'group_replication_recovery'", "START GROUP_REPLICATION")
-		}
-		group = append(group, m)
-		online := fmt.Sprintf("SELECT COUNT(*) = %d FROM performance_schema.replication_group_members WHERE MEMBER_STATE = 'ONLINE'", len(group))
-		if err := m.until(t.Context(), online); err != nil {
-			t.Fatal(err)
-		}
+		group = append(group, member{s, db})
 	}
 	return group
 }
 
 func TestPasswordIsSetOnAllMembersOfAGroup(t *testing.T) {
-	group := startGroup(t, 3)
+	group := startGroup(t, 3, mysqld.OnePrimary)
 	primary, behind := group[0], group[1]
 	primary.exec(t, "CREATE USER app@'%' IDENTIFIED BY 'old', app_2@'%' IDENTIFIED BY 'old'")
 	if err := behind.until(t.Context(), "SELECT COUNT(*) FROM mysql.user WHERE User = 'app_2'"); err != nil {

@@ -84,31 +84,14 @@ func (p Program) StartGalera(ctx context.Context, size int, o Options) (nodes []
 	}
 	defer func() {
 		if err != nil {
-			for _, s := range nodes {
-				if s.process != nil {
-					err = errors.Join(err, s.process.end(syscall.SIGKILL))
-				}
-				s.forget()
-			}
-			nodes = nil
+			err, nodes = errors.Join(err, discard(nodes)), nil
 		}
 	}()
-	for i := range size {
-		s := &Server{
-			Engine: p.Engine, Version: p.Version, Host: model.Host, AdminUser: model.AdminUser, AdminPassword: model.AdminPassword,
-			program: p, options: o,
-		}
-		if s.home, err = os.MkdirTemp("", "rotate-user-galera-"); err != nil {
-			return nodes, err
-		}
-		s.DataDir, s.CAFile = filepath.Join(s.home, "data"), filepath.Join(s.home, "ca.pem")
+	if nodes, err = model.copies(size, o, arguments); err != nil {
+		return nodes, err
+	}
+	for _, s := range nodes {
 		s.env = append(os.Environ(), "PATH="+s.home+":"+os.Getenv("PATH"))
-		s.options.DataDir, s.options.Port = "", 0
-		s.options.Args = append(arguments(i), "--init-file="+os.DevNull)
-		nodes = append(nodes, s)
-		if err := os.CopyFS(s.home, os.DirFS(model.home)); err != nil {
-			return nodes, fmt.Errorf("copy the data directory: %w", err)
-		}
 	}
 	nodes[0].options.Args = append(nodes[0].options.Args, bootstrap)
 	for i, s := range nodes {

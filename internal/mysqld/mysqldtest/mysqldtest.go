@@ -111,14 +111,29 @@ func startAll() ([]*mysqld.Server, error) {
 // Galera starts a cluster of MariaDB for one test, under the rules of Servers.
 func Galera(t testing.TB, size int) []*mysqld.Server {
 	t.Helper()
+	return cluster(t, mysqld.MariaDB, func(ctx context.Context, p mysqld.Program) ([]*mysqld.Server, error) {
+		return p.StartGalera(ctx, size, mysqld.Options{})
+	})
+}
+
+// Group starts a group of MySQL for one test, under the rules of Servers.
+func Group(t testing.TB, size int, primaries mysqld.Primaries) []*mysqld.Server {
+	t.Helper()
+	return cluster(t, mysqld.MySQL, func(ctx context.Context, p mysqld.Program) ([]*mysqld.Server, error) {
+		return p.StartGroup(ctx, size, primaries, mysqld.Options{})
+	})
+}
+
+func cluster(t testing.TB, engine string, start func(context.Context, mysqld.Program) ([]*mysqld.Server, error)) []*mysqld.Server {
+	t.Helper()
 	programs := Programs(t)
-	i := slices.IndexFunc(programs, func(p mysqld.Program) bool { return p.Engine == mysqld.MariaDB })
+	i := slices.IndexFunc(programs, func(p mysqld.Program) bool { return p.Engine == engine })
 	if i < 0 {
-		t.Skip("no MariaDB")
+		t.Skip("no " + engine)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	nodes, err := programs[i].StartGalera(ctx, size, mysqld.Options{})
+	nodes, err := start(ctx, programs[i])
 	if errors.Is(err, mysqld.ErrNoGalera) && os.Getenv("CI") != "true" {
 		t.Skip(err)
 	}
