@@ -135,7 +135,7 @@ func (a *Activities) CloneUser(ctx context.Context, in CloneUserInput) (result C
 		s, plan, err = t.mend(ctx, admin, in, s, err)
 	}
 	err = t.nameOther(ctx, s, err)
-	if admin.InGalera() && lags(err) { // what the administrator's node stores is the secret's
+	if admin.InCluster() && lags(err) { // what the administrator's node stores is the secret's
 		err = behind(s.Server, err)
 	}
 	if err != nil {

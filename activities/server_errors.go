@@ -37,6 +37,8 @@ const (
 		" or let the secret's host lead to a member that is online (performance_schema.replication_group_members)"
 	adviseGalera = "this node of the cluster has no quorum, is still joining, or is held by a backup:" +
 		" look at wsrep_cluster_status and wsrep_ready on it"
+	adviseGroup = "look at performance_schema.replication_group_members on the server: a member may be behind the others, held by a backup," +
+		" or about to leave"
 	adviseProxy   = "the account is a proxy for another one: run GRANT PROXY, or create the proxied account"
 	adviseTLS     = "take \"ssl\": false out of the secret"
 	advisePacket  = "raise max_allowed_packet on the server"
@@ -126,6 +128,13 @@ var serverVerdicts = map[uint16]verdict{
 	3547: {ErrorDatabase, true, ""}, // cannot lock the caches of accounts
 	3572: {ErrorDatabase, true, ""}, // lock not available at once
 	3580: {ErrorDatabase, true, ""}, // the lock of the privilege caches
+
+	// A member of a group waits for the others, or is overtaken by one.
+	3100: {ErrorDatabase, true, adviseGroup}, // the group does not take the change
+	3101: {ErrorDatabase, true, adviseGroup}, // another member changed the same at once
+	3796: {ErrorDatabase, true, adviseGroup}, // not before it is online
+	3797: {ErrorDatabase, true, adviseGroup}, // it does not catch up with what came before
+	3798: {ErrorDatabase, true, adviseGroup}, // the same, when a change begins
 
 	// The server takes no writes. Which option of the server is meant by 1290, its text tells.
 	1290: {ErrorDatabase, true, adviseReadOnly},

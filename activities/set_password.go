@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/secret"
 )
 
 // SetPasswordResult names the account whose password was set.
@@ -33,29 +34,12 @@ func (a *Activities) SetPassword(ctx context.Context, r Rotation) (result SetPas
 	if err != nil {
 		return SetPasswordResult{}, err
 	}
-	master, err := t.version(ctx, r.MasterSecretID, r.MasterVersionID)
-	if err != nil {
-		return SetPasswordResult{}, fmt.Errorf("master secret: %w", err)
-	}
 	admin, err := t.administer(ctx, r)
 	if err != nil {
 		return SetPasswordResult{}, err
 	}
 	defer closeInto(&err, admin)
-	stillStaged := func(ctx context.Context, stored account.Stored) error {
-		d, err := t.Secrets.StillStaged(ctx, r.SecretID, r.labels())
-		// A secret scheduled for deletion keeps its labels, and the deletion has locked the account.
-		if err := cmp.Or(notDeleted(d), err); err != nil {
-			return err
-		}
-		if stored.Keyed(master.Password) == r.StandbyStored {
-			return nil
-		}
-		if set, err := stored.Matches(pending.Password); err == nil && set { // by an earlier try
-			return nil
-		}
-		return refuse(ErrorEdited, "the password of %s was set by something else since this rotation of secret %s began, which may be about to promote it: rotate again", r.Standby, r.SecretID)
-	}
+	stillStaged := t.stillStaged(r, pending)
 	var set account.Stored
 	var ended account.Ended
 	if r.EndSessions {
@@ -69,4 +53,26 @@ func (a *Activities) SetPassword(ctx context.Context, r Rotation) (result SetPas
 	}
 	activity.GetLogger(ctx).Info("password set", "secret", r.SecretID, "version", r.VersionID, "account", r.Standby.String(), "sessionsEnded", ended.Ended)
 	return SetPasswordResult{Account: r.Standby.String(), VersionID: r.VersionID, SessionsEnded: ended.Ended, PasswordStored: set.Digest()}, nil
+}
+
+// stillStaged stops a change of the standby's password by an attempt that was overtaken, or where something else has set it.
+func (t *attempt) stillStaged(r Rotation, pending secret.Version) func(context.Context, account.Stored) error {
+	return func(ctx context.Context, stored account.Stored) error {
+		d, err := t.Secrets.StillStaged(ctx, r.SecretID, r.labels())
+		// A secret scheduled for deletion keeps its labels, and the deletion has locked the account.
+		if err := cmp.Or(notDeleted(d), err); err != nil {
+			return err
+		}
+		master, err := t.version(ctx, r.MasterSecretID, r.MasterVersionID)
+		if err != nil {
+			return fmt.Errorf("master secret: %w", err)
+		}
+		if stored.Keyed(master.Password) == r.StandbyStored {
+			return nil
+		}
+		if set, err := stored.Matches(pending.Password); err == nil && set { // by an earlier try
+			return nil
+		}
+		return refuse(ErrorEdited, "the password of %s was set by something else since this rotation of secret %s began, which may be about to promote it: rotate again", r.Standby, r.SecretID)
+	}
 }

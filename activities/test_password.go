@@ -50,7 +50,7 @@ func (a *Activities) TestPassword(ctx context.Context, r Rotation) (result TestP
 		if err == nil {
 			login, loginErr = t.login(ctx, pending)
 		}
-		if lags(loginErr) && (err != nil || len(stand.unasked) > 0) {
+		if lags(loginErr) && (err != nil || len(stand.Unasked) > 0) {
 			loginErr = cmp.Or(err, behind(r.Server, loginErr))
 		}
 	}
@@ -74,19 +74,19 @@ func (a *Activities) TestPassword(ctx context.Context, r Rotation) (result TestP
 	if len(stand.different) > 0 {
 		return TestPasswordResult{}, refuse(ErrorDifferent, "%s and %s no longer match, as one of them was changed during the rotation: %s; rotate again", r.Standby, r.Source, strings.Join(lines(stand.different), "; "))
 	}
-	if len(stand.unasked) > 0 && r.RequireAllNodes {
-		return TestPasswordResult{}, &account.Refusal{Reason: account.NodeNotAsked, Retry: true, Message: strings.Join(lines(stand.unasked), "; ") +
+	if len(stand.Unasked) > 0 && r.RequireAllNodes {
+		return TestPasswordResult{}, &account.Refusal{Reason: account.NodeNotAsked, Retry: true, Message: strings.Join(lines(stand.Unasked), "; ") +
 			": let the address lead to every node, or start the rotation without RequireAllNodes"}
 	}
 	activity.GetLogger(ctx).Info("credential works", "secret", r.SecretID, "version", r.VersionID, "account", login.Account.String())
-	return TestPasswordResult{Account: login.Account.String(), ServerVersion: login.Version, TLS: login.TLS, Warnings: lines(stand.unasked)}, nil
+	return TestPasswordResult{Account: login.Account.String(), ServerVersion: login.Version, TLS: login.TLS, Warnings: lines(slices.Concat(stand.Mended, stand.Unasked))}, nil
 }
 
 // standing is how the new credential stands with the server, or with all nodes of its cluster.
 type standing struct {
 	different []string // in what the two accounts differ
 	cluster   bool     // nodes learn of a change one by one
-	unasked   []string // why nodes of the cluster could not be asked, a line each
+	account.Nodes
 }
 
 func (t *attempt) compare(ctx context.Context, r Rotation, pending secret.Version) (s standing, err error) {
@@ -95,11 +95,11 @@ func (t *attempt) compare(ctx context.Context, r Rotation, pending secret.Versio
 		return s, err
 	}
 	defer closeInto(&err, admin)
-	s.cluster = admin.InGalera()
+	s.cluster = admin.InCluster()
 	if s.different, err = admin.Differences(ctx, r.Source, r.Standby); err != nil {
 		return s, err
 	}
-	s.unasked, err = admin.AwaitNodes(ctx, r.Standby, pending.Password)
+	s.Nodes, err = admin.AwaitNodes(ctx, r.Standby, r.Source, pending.Password, t.stillStaged(r, pending))
 	return s, err
 }
 

@@ -5,19 +5,112 @@ import (
 	"fmt"
 )
 
-// groupName is the group that a server of MySQL belongs to; it is there only with the plugin of Group Replication.
-const groupName = "group_replication_group_name"
+// A statement on one node of a cluster takes effect on the others a little later, and on one that is held by a backup when that
+// ends. No login waits for it: a node may refuse a password that another has.
 
-// waitForMembers makes what the session changes from now on wait, where the server belongs to a group, until every other
-// member that is online has it too: a login never waits for replication.
-func (a *Admin) waitForMembers(ctx context.Context) error {
-	if a.server.variables[groupName] == "" {
+// clustered reports whether the server is a node of a Galera cluster or a member of a group.
+func (s *server) clustered() bool { return s.galera() || s.grouped() }
+
+// InCluster reports whether the session's server is a node of a cluster, whose nodes learn of a change one by one.
+func (a *Admin) InCluster() bool { return a.server.clustered() }
+
+// readBehindOthers makes the session's reads on a node wait until it has what the others had when the read began.
+func (a *Admin) readBehindOthers(ctx context.Context) error {
+	var how string
+	switch {
+	case a.server.galera():
+		how = "SET SESSION wsrep_sync_wait = @@SESSION.wsrep_sync_wait | 1"
+	case a.server.grouped():
+		how = "SET SESSION group_replication_consistency =" +
+			" IF(@@SESSION.group_replication_consistency IN ('AFTER', 'BEFORE_AND_AFTER'), 'BEFORE_AND_AFTER', 'BEFORE')"
+	default:
 		return nil
 	}
-	const how = "SET SESSION group_replication_consistency =" +
-		" IF(@@SESSION.group_replication_consistency = 'BEFORE_AND_AFTER', 'BEFORE_AND_AFTER', 'AFTER')"
 	if err := a.exec(ctx, how); err != nil {
-		return fmt.Errorf("make account statements wait for the members of the group: %w", err)
+		return fmt.Errorf("make reads wait for the other nodes: %w", err)
 	}
 	return nil
 }
+
+// ofNode says more of an error that comes of the state of a node.
+func (a *Admin) ofNode(ctx context.Context, err error) error {
+	e := serverError(err)
+	switch {
+	case e == nil:
+		return err
+	case a.server.galera() && (e.Number == errUnknownCommand || e.Number == errLockWait):
+	case a.server.grouped() && e.Number == errWaitForGroup:
+	default:
+		return err
+	}
+	n, asked := a.askNode(ctx)
+	if asked != nil {
+		return err
+	}
+	if refused := n.check(); refused != nil {
+		return refused
+	}
+	return refuse(NodeBehind, "%s is behind the others, or held by a backup (%s): wait until the backup ends, or end it", n, e.Message)
+}
+
+// node is what a node of a cluster says of itself. A member of a group has no status.
+type node struct {
+	id, name, at         string
+	size                 int // how many nodes the cluster has, itself included; 0 if it does not tell
+	ready, status, state string
+	grouped              bool
+	reached              int // how many members of the group it reaches, itself included
+}
+
+func (n node) String() string {
+	if n.grouped {
+		return "member " + n.name + " of the group at " + n.at
+	}
+	return "node " + n.name + " of the cluster at " + n.at
+}
+
+// check refuses a node that answers from what it knew when it lost the others.
+func (n node) check() error {
+	if n.grouped {
+		return n.checkMember()
+	}
+	return n.checkGalera()
+}
+
+// askNode asks what a node answers in every state. The id is empty if the server is not in a cluster.
+func (a *Admin) askNode(ctx context.Context) (node, error) {
+	if a.server.grouped() {
+		return a.askMember(ctx)
+	}
+	n, err := askState(ctx, a.conn, a.pool.at)
+	return n, cause(ctx, err)
+}
+
+// listedNode is what the cluster says of a node.
+type listedNode struct{ name, address string }
+
+// nodes are all nodes by id, as far as the server has a list and the administrator may read it.
+func (a *Admin) nodes(ctx context.Context) map[string]listedNode {
+	listed, statement := map[string]listedNode{}, listMembers
+	if a.server.galera() {
+		if !a.server.hasTable("wsrep_cluster_members") {
+			return listed
+		}
+		statement = listGalera
+	}
+	rows, err := a.query(ctx, statement)
+	if err != nil {
+		return listed
+	}
+	for _, r := range rows {
+		listed[r.text("id")] = listedNode{r.text("name"), r.text("address")}
+	}
+	return listed
+}
+
+// How the nodes of a cluster are listed: one row for each with its id, its name and its address.
+const (
+	listGalera  = "SELECT node_uuid AS id, node_name AS name, node_incoming_address AS address FROM mysql.wsrep_cluster_members"
+	listMembers = "SELECT MEMBER_ID AS id, CONCAT(MEMBER_HOST, ':', MEMBER_PORT) AS name, CONCAT(MEMBER_HOST, ':', MEMBER_PORT) AS address" +
+		" FROM performance_schema.replication_group_members"
+)

@@ -125,4 +125,18 @@ func TestPasswordIsSetOnAllMembersOfAGroup(t *testing.T) {
 			t.Errorf("%s: %v", m.Server, err)
 		}
 	}
+
+	stand, err := admin.AwaitNodes(t.Context(), n, n, password, nil)
+	if err != nil || stand.Unasked != nil || stand.Mended != nil {
+		t.Errorf("members are asked at their own addresses: %+v, %v", stand, err)
+	}
+	primary.exec(t, "CREATE USER limited@localhost IDENTIFIED BY 'limited'", "GRANT CREATE USER ON *.* TO limited@localhost", "GRANT SELECT ON mysql.* TO limited@localhost")
+	limited := adminOf(t, primary.Server, "limited", "limited")
+	if _, err := limited.Stored(t.Context(), "app_2"); err != nil {
+		t.Fatal(err)
+	}
+	stand, err = limited.AwaitNodes(t.Context(), n, n, password, nil)
+	if err != nil || len(stand.Unasked) != 1 || !strings.Contains(stand.Unasked[0], "GRANT SELECT ON performance_schema.replication_group_members TO 'limited'") {
+		t.Errorf("an administrator that may not see the members: %+v, %v", stand, err)
+	}
 }

@@ -11,6 +11,8 @@ type Refusal struct {
 	Reason  string // a short stable word, one of those below
 	Message string
 	Retry   bool // waiting may mend it, such as a server that is read-only during a fail-over
+
+	mend bool // setting the password once more may mend it
 }
 
 func (r *Refusal) Error() string { return r.Message }

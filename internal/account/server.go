@@ -111,6 +111,9 @@ func (a *Admin) meetServer(ctx context.Context) error {
 	if err := a.recognise(ctx); err != nil {
 		return err
 	}
+	if !a.server.galera() { // a member of a group has what was changed behind waitForMembers
+		return nil
+	}
 	return a.readBehindOthers(ctx)
 }
 
@@ -284,6 +287,7 @@ const (
 	errUserFailed       = 1396
 	errAccessDeniedToDB = 1044
 	errLockWait         = 1205
+	errWaitForGroup     = 3797 // a read that waits for what the group has done before
 )
 
 // serverError returns what the server answered, nil for an error of another kind.

@@ -141,8 +141,8 @@ func cluster(t testing.TB, engine string, start func(context.Context, mysqld.Pro
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		for _, s := range nodes {
-			if err := s.Stop(); err != nil {
+		for _, s := range nodes { // in order, each would tell the others first
+			if err := errors.Join(s.Kill(), s.Stop()); err != nil {
 				t.Errorf("stop %s: %v", s, err)
 			}
 		}

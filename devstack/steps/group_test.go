@@ -1,0 +1,134 @@
+package steps
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/mysqld"
+	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+)
+
+// tested is what TestPassword answers.
+func (l *lab) tested(r activities.Rotation) activities.TestPasswordResult {
+	l.Helper()
+	value, err := l.env.ExecuteActivity("TestPassword", r)
+	if err != nil {
+		l.Fatal(err)
+	}
+	var result activities.TestPasswordResult
+	if err := value.Get(&result); err != nil {
+		l.Fatal(err)
+	}
+	return result
+}
+
+func TestGroupReplication(t *testing.T) {
+	g := inFrontOf(t, mysqldtest.Group(t, 3, mysqld.AllPrimaries))
+	name := func(member int) string { return fmt.Sprintf("127.0.0.1:%d", g.nodes[member].Port) }
+
+	// alone runs a statement on one member only.
+	alone := func(member int, statement string) {
+		t.Helper()
+		g.on(member, "SET SESSION sql_log_bin = 0")
+		g.on(member, statement)
+		g.on(member, "SET SESSION sql_log_bin = 1")
+	}
+	setOf := func(l *lab) activities.Rotation {
+		t := l.T
+		t.Helper()
+		c, err := l.clone()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range steps[:2] {
+			if err := l.step(name, &c.Rotation); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		return c.Rotation
+	}
+	set := func(t *testing.T) (*lab, activities.Rotation) {
+		t.Helper()
+		l := g.lab(t)
+		return l, setOf(l)
+	}
+
+	t.Run("every rotation works on all members at once", func(t *testing.T) {
+		l := g.lab(t)
+		for i := range 3 {
+			r := l.rotate()
+			l.everywhere(g, "AWSCURRENT", r.Standby.User)
+			if i > 0 {
+				l.everywhere(g, "AWSPREVIOUS", r.Source.User)
+			}
+		}
+	})
+
+	t.Run("a member that stores another password", func(t *testing.T) {
+		l, r := set(t)
+		alone(2, fmt.Sprintf("ALTER USER %s IDENTIFIED BY 'Another.Passw0rd'", r.Standby))
+		if said := l.tested(r).Warnings; len(said) != 1 || !strings.Contains(said[0], name(2)) || !strings.Contains(said[0], r.Standby.String()) {
+			t.Errorf("warnings are %q, want one for %s", said, name(2))
+		}
+		if err := l.step("PromotePassword", &r); err != nil {
+			t.Fatal(err)
+		}
+		l.everywhere(g, "AWSCURRENT", r.Standby.User)
+	})
+
+	t.Run("a member that is held is waited for", func(t *testing.T) {
+		l, r := set(t)
+		g.on(2, "FLUSH TABLES WITH READ LOCK")
+		defer g.on(2, "UNLOCK TABLES")
+		g.on(0, "CREATE DATABASE "+l.user) // which the one that is held has not
+		defer g.on(0, "DROP DATABASE "+l.user)
+		g.holds(t, 2, func() error { return l.step("TestPassword", &r) }, "STATE LIKE 'Executing hook on transaction begin%'")
+	})
+
+	// To set its password again would end the member's part in the group.
+	t.Run("a member that lacks the account", func(t *testing.T) {
+		l, r := set(t)
+		alone(2, "DROP USER "+r.Standby.String())
+		defer alone(2, "CREATE USER "+r.Standby.String())
+		wants(t, l.step("TestPassword", &r), account.NodeDiffers, false, name(2), r.Standby.String())
+	})
+
+	t.Run("members that the address does not lead to", func(t *testing.T) {
+		l, r := set(t)
+		alone(2, fmt.Sprintf("ALTER USER %s IDENTIFIED BY 'Another.Passw0rd'", r.Standby))
+		g.front.LeadTo(g.nodes[0])
+		if said := l.tested(r).Warnings; len(said) != 1 || !strings.Contains(said[0], name(2)) {
+			t.Errorf("warnings are %q, want one for %s", said, name(2))
+		}
+	})
+
+	t.Run("a member that has left and still answers", func(t *testing.T) {
+		l := g.lab(t)
+		g.on(2, "STOP GROUP_REPLICATION")
+		r := setOf(l)
+		wants(t, l.step("TestPassword", &r), account.NoQuorum, true, name(2), "offline")
+		g.front.LeadTo(g.nodes[:2]...)
+		if err := l.step("TestPassword", &r); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.step("PromotePassword", &r); err != nil {
+			t.Fatal(err)
+		}
+		// The administrator's session stays where it is, and the application's login meets the one that has left.
+		g.front.LeadTo(g.nodes[2])
+		l.settle()
+		_, err := l.clone()
+		wants(t, err, account.NodeBehind, true, "1045")
+		if err := g.nodes[2].JoinGroup(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		g.front.LeadTo(g.nodes...)
+		if _, err := l.clone(); err != nil {
+			t.Error("after it has joined the others:", err)
+		}
+		l.everywhere(g, "AWSCURRENT", r.Standby.User)
+	})
+}

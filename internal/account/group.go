@@ -1,0 +1,77 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+)
+
+// groupName is the group that a server of MySQL belongs to; it is there only with the plugin of Group Replication.
+const groupName = "group_replication_group_name"
+
+// waitForGroup bounds how long a read waits for what the group has done before. It bounds how long the session may be idle, too,
+// and so is not for one that holds a lock.
+const waitForGroup = "SET SESSION wait_timeout = 30"
+
+// grouped reports whether the server is a member of a group of Group Replication, or configured to be one.
+func (s *server) grouped() bool { return s.variables[groupName] != "" }
+
+// waitForMembers makes what the session changes from now on wait, where the server belongs to a group, until every other
+// member that is online has it too: a login never waits for replication.
+func (a *Admin) waitForMembers(ctx context.Context) error {
+	if !a.server.grouped() {
+		return nil
+	}
+	const how = "SET SESSION group_replication_consistency =" +
+		" IF(@@SESSION.group_replication_consistency IN ('BEFORE', 'BEFORE_AND_AFTER'), 'BEFORE_AND_AFTER', 'AFTER')"
+	if err := a.exec(ctx, how); err != nil {
+		return fmt.Errorf("make account statements wait for the members of the group: %w", err)
+	}
+	return nil
+}
+
+// askMember asks a member of a group for its state. An administrator that may not read the list of members learns the id only.
+func (a *Admin) askMember(ctx context.Context) (node, error) {
+	n := node{name: "(unknown)", at: a.pool.at.String(), grouped: true}
+	worn := a.worn
+	rows, err := a.query(ctx, "SELECT @@server_uuid AS me, MEMBER_ID AS id, MEMBER_HOST AS host, MEMBER_PORT AS port, MEMBER_STATE AS state"+
+		" FROM performance_schema.replication_group_members")
+	if e := serverError(err); e != nil && e.Number == errTableDenied {
+		a.worn = worn // it has all the rights that it needs
+		if rows, err = a.query(ctx, "SELECT @@server_uuid AS me"); err == nil && len(rows) == 1 {
+			n.id = rows[0].text("me")
+		}
+		return n, err
+	}
+	if err != nil {
+		return n, fmt.Errorf("ask for the members of the group: %w", err)
+	}
+	for _, r := range rows {
+		if r.text("state") != "UNREACHABLE" {
+			n.reached++
+		}
+		if r.text("id") == r.text("me") {
+			n.id, n.state, n.size = r.text("id"), r.text("state"), len(rows)
+			n.name = net.JoinHostPort(r.text("host"), r.text("port"))
+		}
+	}
+	return n, nil
+}
+
+// checkMember refuses a member that answers from what it knew when it lost the others, or before it has joined them.
+func (n node) checkMember() error {
+	switch {
+	case n.id == "":
+		return refuse(NoQuorum, "a server at %s is not in the group that the others are in: let it join them, or take it off that address", n.at)
+	case n.size == 0: // it does not tell
+		return nil
+	case 2*n.reached <= n.size:
+		return refuse(NoQuorum, "%s has no quorum (it reaches %d of %d members): it answers logins with what it knew before it lost the others;"+
+			" connect it to them, or take it off that address", n, n.reached, n.size)
+	case n.state != "ONLINE":
+		return refuse(NoQuorum, "%s is not online (%s): wait until it has joined the others, let it join them (START GROUP_REPLICATION),"+
+			" or take it off that address", n, strings.ToLower(n.state))
+	}
+	return nil
+}

@@ -1,0 +1,216 @@
+package account
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Nodes says how the nodes of a cluster stand with a password, beside those that have it.
+type Nodes struct {
+	Unasked []string // why nodes could not be asked, a line each
+	Mended  []string // which nodes had stored another one, a line each
+}
+
+// mends bounds how often a password is set again because a node stores another one.
+const mends = 2
+
+// AwaitNodes waits until every node that the address of this session leads to has the password of the account n, and names
+// those that could not be asked. It does nothing where the server is not a node of a cluster. It refuses a node that stays
+// behind, or is cut off and still answers. For one that stores another password, while the node of this session stores the
+// right one, the password is set again, by SetPassword with like and fence: one statement alone makes all nodes equal.
+func (a *Admin) AwaitNodes(ctx context.Context, n, like Name, pw string, fence func(context.Context, Stored) error) (stand Nodes, err error) {
+	if !a.server.clustered() {
+		return Nodes{}, nil
+	}
+	for try := 1; ; try++ {
+		stand.Unasked, err = a.askNodes(ctx, n, pw)
+		differs, ok := errors.AsType[*Refusal](err)
+		if !ok || !differs.mend || try > mends {
+			return stand, err
+		}
+		if _, err := a.SetPassword(ctx, n, like, pw, fence); err != nil {
+			return stand, fmt.Errorf("%s; set it again: %w", differs.Message, err)
+		}
+		stand.Mended = append(stand.Mended, differs.Message+"; it was set again")
+	}
+}
+
+func (a *Admin) askNodes(ctx context.Context, account Name, pw string) (unasked []string, err error) {
+	first, err := a.askNode(ctx)
+	if err != nil || first.id == "" || first.state == "OFFLINE" { // it is configured for a group, and takes writes without one
+		return nil, err
+	}
+	if err := a.hasPassword(ctx, first, account, pw); err != nil {
+		return nil, notMended(err) // by it the others are told from it
+	}
+	size := max(first.size, 1)
+	asked := map[string]bool{first.id: true}
+	through, err := a.newConnections()
+	if err != nil {
+		return nil, err
+	}
+	defer through.Close()
+	ask := func(connections int) error {
+		for range connections {
+			if err := a.askOn(ctx, through, a.pool.at, asked, account, pw); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := ask(fewConnections * size); err != nil {
+		return nil, err
+	}
+	listed := a.nodes(ctx)
+	whyNot := map[string]string{}
+	for _, id := range slices.Sorted(maps.Keys(listed)) {
+		if asked[id] {
+			continue
+		}
+		if whyNot[id], err = a.askAt(ctx, asked, listed[id], account, pw); err != nil {
+			return nil, err
+		}
+	}
+	for range (manyConnections - fewConnections) * size {
+		if len(asked) >= size {
+			break
+		}
+		if err := ask(1); err != nil {
+			return nil, err
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(listed)) {
+		if !asked[id] {
+			unasked = append(unasked, fmt.Sprintf("node %s of the cluster was not asked whether it has the new password of %s: %s does not lead to it, and %s",
+				listed[id].name, account, first.at, whyNot[id]))
+		}
+	}
+	switch missing := size - len(asked) - len(unasked); {
+	case first.size == 0:
+		unasked = append(unasked, fmt.Sprintf("it is unknown whether all members of the group have the new password of %s:"+
+			" GRANT SELECT ON performance_schema.replication_group_members TO %s", account, a.name))
+	case missing > 0:
+		unasked = append(unasked, fmt.Sprintf("%d of %d nodes of the cluster were not asked whether they have the new password of %s: %s does not lead to them",
+			missing, size, account, first.at))
+	}
+	return unasked, nil
+}
+
+// hasPassword waits until the node of this session has what the others have, and refuses one that does not store the
+// password for the account.
+func (a *Admin) hasPassword(ctx context.Context, n node, account Name, pw string) error {
+	if err := n.check(); err != nil {
+		return err
+	}
+	if err := a.readBehindOthers(ctx); err != nil {
+		return err
+	}
+	states, err := a.readAccounts(ctx, []string{account.User})
+	if err != nil {
+		return fmt.Errorf("read %s on %s: %w", account, n, a.deniedRead(ctx, err))
+	}
+	for _, s := range states {
+		if s.name != account {
+			continue
+		}
+		if same, err := s.stored().Matches(pw); err != nil || same && !s.locked {
+			return err
+		}
+		return &Refusal{Reason: NodeDiffers, mend: true, Message: fmt.Sprintf("%s does not store the new password of %s, or has it locked, though it has all"+
+			" that the others have: the account was changed on one node only, or on two at once", n, account)}
+	}
+	return refuse(NodeDiffers, "%s has no account %s, though it has all that the others have: it was dropped on one node only;"+
+		" remove that node, and let it join again with the data of another one", n, account)
+}
+
+// notMended is a refusal for which setting the password again is no help.
+func notMended(err error) error {
+	if r, ok := errors.AsType[*Refusal](err); ok && r.mend {
+		return refuse(r.Reason, "%s, or by another rotation; rotate again, which sets its password on all of them", r.Message)
+	}
+	return err
+}
+
+// Which node a new connection goes to, the address decides. After a few that lead to no other node than those of the cluster it
+// is taken to lead to no other, and after many that do not lead to all of them, to some only.
+const (
+	fewConnections  = 2 // times the nodes
+	manyConnections = 8
+)
+
+// newConnections are connections to the session's own address, each of them a new one.
+func (a *Admin) newConnections() (*sql.DB, error) {
+	db, err := a.dialer.servers.Open(a.pool.login)
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxIdleConns(-1)
+	return db, nil
+}
+
+// askOn asks the node that a new connection leads to, unless it was asked before. That there is no connection is no error: who
+// meets a node that is down is refused whatever the password.
+func (a *Admin) askOn(ctx context.Context, db *sql.DB, at Endpoint, asked map[string]bool, account Name, pw string) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return context.Cause(ctx)
+	}
+	defer conn.Close()
+	other := &Admin{conn: conn, pool: &pool{db: db, at: at, login: a.pool.login}, dialer: a.dialer, name: a.name, roles: a.roles, server: a.server}
+	n, err := other.askNode(ctx)
+	if err != nil || asked[n.id] {
+		return err
+	}
+	if n.grouped {
+		if err := other.exec(ctx, waitForGroup); err != nil {
+			return err
+		}
+	}
+	if err := other.hasPassword(ctx, n, account, pw); err != nil {
+		return err
+	}
+	asked[n.id] = true
+	return nil
+}
+
+// reachTimeout bounds the attempt to reach a node at the address that it names, which may be one that only nodes reach.
+const reachTimeout = 3 * time.Second
+
+// askAt asks a node at its own address, and says why it could not.
+func (a *Admin) askAt(ctx context.Context, asked map[string]bool, m listedNode, account Name, pw string) (why string, err error) {
+	at := a.pool.at
+	host, port, err := net.SplitHostPort(m.address)
+	if err != nil {
+		host, port = m.address, strconv.Itoa(at.Port)
+	}
+	if host == "" || host == "AUTO" {
+		return "it names no address of its own (wsrep_node_incoming_address)", nil
+	}
+	at.Host = host
+	if at.Port, err = strconv.Atoi(port); err != nil {
+		return "its address is " + m.address, nil
+	}
+	login := a.pool.login.Clone()
+	login.Addr = at.String()
+	if login.TLS != nil {
+		login.TLS.ServerName = at.Host
+	}
+	db, err := a.dialer.servers.Open(login)
+	if err != nil {
+		return "", err
+	}
+	defer db.Close()
+	reach, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
+	if err := db.PingContext(reach); err != nil {
+		return "it cannot be reached at " + at.String(), nil
+	}
+	return "its address leads to another one", a.askOn(ctx, db, at, asked, account, pw)
+}
