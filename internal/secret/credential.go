@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"reflect"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -46,10 +47,28 @@ func (c Credential) SHA256() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// SameBut reports whether two secrets differ in user name and password only.
+// SameBut reports whether two secrets say the same but for user name and password, however it is written: an editor, such
+// as that of AWS's console, writes all of the JSON anew.
 func (c Credential) SameBut(o Credential) bool {
-	text, err := c.With(o.Username, o.Password)
-	return err == nil && bytes.Equal(text, o.raw)
+	known := func(c Credential) Credential {
+		c.Username, c.Password, c.raw = "", "", nil
+		return c
+	}
+	return reflect.DeepEqual(known(c), known(o)) && reflect.DeepEqual(c.unknown(), o.unknown())
+}
+
+// unknown are the fields of the JSON that have no meaning here.
+func (c Credential) unknown() map[string]any {
+	var all map[string]any
+	dec := json.NewDecoder(bytes.NewReader(c.raw))
+	dec.UseNumber()
+	if dec.Decode(&all) != nil { // Parse has read it
+		return nil
+	}
+	for _, known := range []string{"engine", "host", "port", "username", "password", "dbname", "masterarn", "ssl"} {
+		delete(all, known)
+	}
+	return all
 }
 
 // FieldError says which field of a secret's JSON is wrong. It never holds the

@@ -187,3 +187,33 @@ func FuzzCredential(f *testing.F) {
 		}
 	})
 }
+
+func TestSecretsAreTheSameHoweverTheyAreWritten(t *testing.T) {
+	t.Parallel()
+	base := `{"engine":"mysql","host":"db","port":3306,"username":"app","password":"a","region":{"a":1,"b":[2]},"big":12345678901234567890}`
+	for _, c := range []struct {
+		name, other string
+		want        bool
+	}{
+		{"another credential", `{"engine":"mysql","host":"db","port":3306,"username":"app_clone","password":"b","region":{"a":1,"b":[2]},"big":12345678901234567890}`, true},
+		{"written anew, in another order", `{ "big": 12345678901234567890, "region": {"b": [2], "a": 1}, "password": "b", "username": "app", "port": "3306", "host": "db", "engine": "mysql" }`, true},
+		{"another address", `{"engine":"mysql","host":"db2","port":3306,"username":"app","password":"a","region":{"a":1,"b":[2]},"big":12345678901234567890}`, false},
+		{"without TLS", `{"engine":"mysql","host":"db","port":3306,"ssl":false,"username":"app","password":"a","region":{"a":1,"b":[2]},"big":12345678901234567890}`, false},
+		{"another field within a field", `{"engine":"mysql","host":"db","port":3306,"username":"app","password":"a","region":{"a":1,"b":[3]},"big":12345678901234567890}`, false},
+		{"a number that a float cannot tell apart", `{"engine":"mysql","host":"db","port":3306,"username":"app","password":"a","region":{"a":1,"b":[2]},"big":12345678901234567891}`, false},
+		{"a field more", `{"engine":"mysql","host":"db","port":3306,"username":"app","password":"a","region":{"a":1,"b":[2]},"big":12345678901234567890,"more":null}`, false},
+		{"another administrator", `{"engine":"mysql","host":"db","port":3306,"masterarn":"m","username":"app","password":"a","region":{"a":1,"b":[2]},"big":12345678901234567890}`, false},
+	} {
+		x, err := Parse([]byte(base))
+		if err != nil {
+			t.Fatal(err)
+		}
+		y, err := Parse([]byte(c.other))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x.SameBut(y) != c.want || y.SameBut(x) != c.want {
+			t.Errorf("%s: the same is %t, want %t", c.name, !c.want, c.want)
+		}
+	}
+}
