@@ -166,6 +166,7 @@ func (t *tutorial) showAround() {
 	if t.Temporal != nil && t.Temporal.UIURL() != "" {
 		t.say("", "In the Temporal UI, the rotation's timeline, what it is doing and what comes next:",
 			t.style(cyan, t.Temporal.UIURL()+"/namespaces/"+temporal.Namespace+"/workflows/"+url.PathEscape("rotate-user/"+userSecret)))
+		t.say("", "The rotations that have failed or are repeating a step, of which there is none:", t.style(cyan, t.failing()))
 	}
 	t.say("", "In another terminal, from the root of the repository:")
 	t.command([]string{".", stateDir + "/env"})

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rotate-user/rotate-user/devstack/stack"
+	"github.com/rotate-user/rotate-user/devstack/temporal"
 )
 
 func newUpCommand() *cobra.Command {
@@ -109,10 +111,18 @@ func (r running) parts() [][2]string {
 	}
 	if r.Temporal != nil && r.Temporal.UIURL() != "" {
 		add("Temporal UI", r.Temporal.UIURL())
+		add("failing there", r.failing())
 	}
 	add("database", fmt.Sprintf("%s:%d, %s %s, administrator %s", r.Host, r.Port, r.Engine, r.Version, r.Admin))
 	add("worker", "pid "+strconv.Itoa(r.worker.Pid())+", metrics at "+r.worker.MetricsURL)
 	return rows
+}
+
+// failing is the page of the Temporal UI that lists the rotations that have failed or are repeating a step, which otherwise
+// look like all others: their workflows run.
+func (r running) failing() string {
+	query := "WorkflowType = 'RotateUserWorkflow' AND ExecutionStatus = 'Running' AND RotationStatus IN ('Failed', 'Retrying')"
+	return r.Temporal.UIURL() + "/namespaces/" + temporal.Namespace + "/workflows?query=" + url.QueryEscape(query)
 }
 
 // writeEnvironment writes .devstack/env for the shell, and beside it an option file for mysql, which holds the
