@@ -102,6 +102,7 @@ type meant struct {
 	powers  *powers
 	given   []trait // that the account in use gets
 	removed []trait // that it still has, or was not restricted to
+	gone    []trait // that it lost, and the standby has: by a REVOKE, or as what the right is on was dropped and made again
 	unsafe  []trait // that cannot be given to it by adding alone
 	unknown []trait // that one of the two has, while both were changed since
 }
@@ -127,6 +128,9 @@ func meantFor(source, standby *state, last func(trait) bool, p *powers) *meant {
 			case last == nil:
 				m.unknown = append(m.unknown, t)
 			case has == last(t): // the account in use was changed
+				if has && fallsAway(r.kind) {
+					m.gone = append(m.gone, t)
+				}
 			case has != t.widens():
 				m.removed = append(m.removed, t)
 			case r.kind == proxy || m.shadows(r):
@@ -150,6 +154,10 @@ func meantFor(source, standby *state, last func(trait) bool, p *powers) *meant {
 	}
 	return m
 }
+
+// fallsAway reports whether rights of a kind go from every account when what they are on is dropped. If it is made again, as
+// migrations do with routines, and granted to the base name, the account in use has lost the right without anyone's wish.
+func fallsAway(k kind) bool { return k == routine || k == role || k == proxy }
 
 // limits takes a restriction that came along with a global right for a part of that gift: it is no removal, and cannot be added.
 func (m *meant) limits() {
@@ -204,12 +212,13 @@ func (m *meant) held() error {
 		}
 	}
 	because(m.removed, "it lost ", "")
+	because(m.gone, "it has ", ", which "+m.in.name.String()+" lost, by a REVOKE or as it was dropped and made again")
 	because(m.unsafe, "it was given ", ", which "+m.in.name.String()+" cannot be given by adding alone")
 	because(m.unknown, "the two differ in ", ", both were changed, and which change was on which account is not known")
 	if reasons == nil {
 		return nil
 	}
-	return m.undecided(strings.Join(reasons, "; "), slices.Concat(m.removed, m.unsafe, m.unknown))
+	return m.undecided(strings.Join(reasons, "; "), slices.Concat(m.removed, m.gone, m.unsafe, m.unknown))
 }
 
 // undecided is a refusal with the statements that decide.
