@@ -24,7 +24,7 @@ type sleeper struct {
 	id       string
 }
 
-func startSleeper(t *testing.T, o temporal.Options) *sleeper {
+func startSleeper(t *testing.T, o temporal.Options, carried ...any) *sleeper {
 	server, err := temporal.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +33,7 @@ func startSleeper(t *testing.T, o temporal.Options) *sleeper {
 	s := &sleeper{T: t, temporal: dial(t, server.Address()), id: workflows.RotateUserWorkflowID("s")}
 	later := false
 	_, err = s.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: s.id, TaskQueue: workflows.TaskQueue}, "RotateUserWorkflow",
-		workflows.RotateUserInput{SecretID: "s", RotateImmediately: &later})
+		append([]any{workflows.RotateUserInput{SecretID: "s", RotateImmediately: &later}}, carried...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,21 +116,43 @@ func TestTheLastWordCounts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		reset, err := s.temporal.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
-			Namespace:                 temporal.Namespace,
-			WorkflowExecution:         &common.WorkflowExecution{WorkflowId: s.id, RunId: described.GetWorkflowExecutionInfo().GetFirstRunId()},
-			Reason:                    "test",
-			RequestId:                 "reset-" + string(c.want),
-			WorkflowTaskFinishEventId: firstTask(t, s, described.GetWorkflowExecutionInfo().GetFirstRunId()),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		run := s.reset(described.GetWorkflowExecutionInfo().GetFirstRunId())
 		waitFor(t, time.Minute, func() bool {
-			d, err := s.temporal.DescribeWorkflowExecution(t.Context(), s.id, reset.GetRunId())
+			d, err := s.temporal.DescribeWorkflowExecution(t.Context(), s.id, run)
 			return err == nil && (d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING || len(d.GetPendingActivities()) == 0)
 		})
 		waitFor(t, time.Minute, func() bool { return s.status().RotationStatus == c.want })
+	}
+}
+
+// reset lets a run begin again, and returns the run that does.
+func (s *sleeper) reset(runID string) string {
+	s.Helper()
+	reset, err := s.temporal.ResetWorkflowExecution(s.Context(), &workflowservice.ResetWorkflowExecutionRequest{
+		Namespace:                 temporal.Namespace,
+		WorkflowExecution:         &common.WorkflowExecution{WorkflowId: s.id, RunId: runID},
+		Reason:                    "test",
+		RequestId:                 "reset-" + runID,
+		WorkflowTaskFinishEventId: firstTask(s.T, s, runID),
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+	return reset.GetRunId()
+}
+
+// TestARunThatWasResetForgetsTheRights: rotations that it does not know of may have changed them since.
+func TestARunThatWasResetForgetsTheRights(t *testing.T) {
+	next := time.Now().AddDate(0, 0, 30)
+	s := startSleeper(t, temporal.Options{}, workflows.State{NextRotationDate: next, WindowCloses: next.AddDate(0, 0, 1), Digest: "d", Rights: "1:r"})
+	s.work()
+	waitFor(t, time.Minute, func() bool { return s.status().Rights == "1:r" && s.status().Digest == "d" })
+	run := s.reset(s.run())
+	waitFor(t, time.Minute, func() bool {
+		return s.run() == run && s.status().Reset
+	})
+	if status := s.status(); status.Rights != "" || status.Digest != "" {
+		t.Errorf("it remembers %q, %q", status.Digest, status.Rights)
 	}
 }
 
