@@ -62,6 +62,8 @@ type CloneUserInput struct {
 	// credential in use.
 	RevokePrevious bool  `json:"RevokePrevious,omitempty"`
 	GraceSeconds   int64 `json:"GraceSeconds,omitempty"`
+	// Left are the pairs that the secret was for before, as the workflow knows them.
+	Left []KnownPair `json:"Left,omitempty"`
 }
 
 // CloneUserResult says what the standby is now.
@@ -95,6 +97,10 @@ type CloneUserResult struct {
 	// Reissued says that AWSCURRENT is the same credential under another version
 	// id, Rotation.CurrentVersionID: see reissue.
 	Reissued bool `json:"Reissued,omitempty"`
+	// SecretARN tells the secret from a later one of its name.
+	SecretARN string `json:"SecretARN,omitempty"`
+	// LeftGone are the users of Left on the rotation's server that have no account any more.
+	LeftGone []string `json:"LeftGone,omitempty"`
 }
 
 // CloneUser checks everything that could refuse this rotation, and then gives
@@ -154,9 +160,31 @@ func (a *Activities) CloneUser(ctx context.Context, in CloneUserInput) (result C
 		}
 		result.Reissued = true
 	}
-	result.Rotation = s.Rotation
+	if result.LeftGone, err = leftGone(ctx, admin, in.Left, s.Server); err != nil {
+		return CloneUserResult{}, err
+	}
+	result.Rotation, result.SecretARN = s.Rotation, s.current.ARN
 	activity.GetLogger(ctx).Info("standby is equal", "secret", in.SecretID, "standby", plan.Standby.String(), "created", plan.Create, "changes", len(plan.Changes))
 	return result, nil
+}
+
+// leftGone finds the users of pairs that the secret was for before who have no account any more on a server.
+func leftGone(ctx context.Context, admin *account.Admin, left []KnownPair, server string) (gone []string, err error) {
+	for _, p := range left {
+		if p.Server != server {
+			continue
+		}
+		for _, user := range p.Usernames {
+			names, err := admin.Exists(ctx, user)
+			if err != nil {
+				return nil, err
+			}
+			if len(names) == 0 {
+				gone = append(gone, user)
+			}
+		}
+	}
+	return gone, nil
 }
 
 // mend goes on where the server stores another password for the account in use

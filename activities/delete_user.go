@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -53,6 +54,13 @@ type Deletion struct {
 	InUseUnknown bool     `json:"InUseUnknown,omitempty"`
 	// Locked says that the accounts have been locked for this deletion.
 	Locked bool `json:"Locked,omitempty"`
+	// ScheduledFor is when the accounts are due if something else has scheduled the secret for deletion, or it is
+	// gone: with the secret, or when as much time has passed as a secret could have been restored in.
+	ScheduledFor time.Time `json:"ScheduledFor,omitzero"`
+	// Gone says that there was no such secret any more when the deletion began.
+	Gone bool `json:"Gone,omitempty"`
+	// Elsewhere are accounts of earlier pairs of the secret on other servers, a readable line each. They are left alone.
+	Elsewhere []string `json:"Elsewhere,omitempty"`
 }
 
 // id names the secret that was found, and no later one of its name.
@@ -71,22 +79,35 @@ type FindAccountsInput struct {
 	// locked was locked for that one, but for LockedBefore.
 	Held         bool           `json:"Held,omitempty"`
 	LockedBefore []account.Name `json:"LockedBefore,omitempty"`
+	// SecretARN and MasterKnown are the secret's ARN and its master secret, as the rotation knows them.
+	SecretARN   string `json:"SecretARN,omitempty"`
+	MasterKnown string `json:"MasterKnown,omitempty"`
+	// RecoveryWindowInDays is how long the accounts of a secret that is gone are kept, locked.
+	RecoveryWindowInDays int `json:"RecoveryWindowInDays,omitempty"`
+}
+
+// pair is the pair that the rotation knows.
+func (in FindAccountsInput) pair() KnownPair {
+	return KnownPair{Usernames: in.Pair, Server: in.Server, Stored: in.Stored}
 }
 
 // FindAccounts reads, before anything is changed, which accounts go with a
 // secret, and refuses those that could not be locked and dropped, and without
-// in.Force those that somebody else uses. in.CloneUsername is the other one of the pair where the secret does not tell.
+// in.Force those that somebody else uses. A secret that something else has deleted
+// is taken over, with what its rotation knows. in.CloneUsername is the other one of
+// the pair where the secret does not tell.
 func (a *Activities) FindAccounts(ctx context.Context, in FindAccountsInput) (result Deletion, err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 	defer t.Secrets.Forget(in.SecretID)
 
 	d, err := t.Secrets.Describe(ctx, in.SecretID)
-	if err != nil {
+	var missing *types.ResourceNotFoundException
+	if err != nil && !errors.As(err, &missing) {
 		return Deletion{}, err
 	}
-	if !d.DeletedDate.IsZero() {
-		return Deletion{}, refuse(ErrorDeleted, "secret %s is scheduled for deletion on %s already: to have its accounts dropped with it, run `aws secretsmanager restore-secret --secret-id %[1]s`, and delete it again", d.Name, d.DeletedDate.UTC().Format(time.RFC3339))
+	if err != nil || !d.DeletedDate.IsZero() {
+		return t.findDeleted(ctx, in, d, err)
 	}
 	if err := writable(d); err != nil {
 		return Deletion{}, err
@@ -98,9 +119,15 @@ func (a *Activities) FindAccounts(ctx context.Context, in FindAccountsInput) (re
 	if err != nil {
 		return Deletion{}, err
 	}
+	if current.MasterARN == "" {
+		in.MasterSecretID = cmp.Or(in.MasterSecretID, in.MasterKnown)
+	}
 	master, err := t.master(ctx, in.MasterSecretID, current)
 	if err != nil {
 		return Deletion{}, err
+	}
+	if in.Server != "" && in.Server != master.Address() || !slices.Contains(in.Pair, current.Username) {
+		in.Left, in.Pair = append(in.Left, in.pair()), nil // the secret was edited since its last rotation
 	}
 	login, err := t.login(ctx, current)
 	locked := lockedOut(err)
@@ -135,7 +162,7 @@ func (a *Activities) FindAccounts(ctx context.Context, in FindAccountsInput) (re
 		if err != nil {
 			return Deletion{}, err
 		}
-		if user != "" && !slices.Contains(result.Users, user) {
+		if user != "" && !slices.Contains(result.Users, user) && !in.left(user, master.Address()) {
 			return Deletion{}, refuse(ErrorUnknownPair, "%s of secret %s is for user %s: give it as CloneUsername if it goes with the secret, or take the label off", label, d.Name, user)
 		}
 	}
@@ -162,33 +189,137 @@ func (a *Activities) FindAccounts(ctx context.Context, in FindAccountsInput) (re
 			return Deletion{}, err
 		}
 		if ours {
-			result.Accounts = append(result.Accounts, s.Account)
-			if s.Locked && (in.lockedBefore(s.Account) || s.Unset(pairMark(d.ARN))) {
-				result.LockedBefore = append(result.LockedBefore, s.Account)
-			}
+			result.add(in, s)
 		} else {
 			result.Others = append(result.Others, s.Account)
 		}
 	}
+	if err := t.addLeft(ctx, admin, in, &result); err != nil {
+		return Deletion{}, err
+	}
+	err = t.mayBeDropped(ctx, admin, in, &result, login.Connection, d)
+	return result, err
+}
+
+// mayBeDropped refuses accounts that could not be locked and dropped, and those that somebody else uses. It notes what needs
+// them to exist. own is a connection of ours as one of them, if there is any.
+func (t *attempt) mayBeDropped(ctx context.Context, admin *account.Admin, in FindAccountsInput, result *Deletion, own uint64, d secret.Description) error {
 	for _, name := range result.Accounts { // what is refused later finds the secret scheduled for deletion already
 		if err := admin.MayDrop(ctx, name); err != nil {
-			return Deletion{}, err
+			return err
 		}
 	}
 	definers, err := admin.Definers(ctx, result.Accounts...)
 	if err != nil {
-		return Deletion{}, err
+		return err
 	}
 	result.Definers = lines(definers)
-	by, known, err := t.inUse(ctx, admin, result, login.Connection, d.Is)
+	by, known, err := t.inUse(ctx, admin, *result, own, d.Is)
 	if err != nil && !in.Force {
-		return Deletion{}, err
+		return err
 	}
 	if len(by) > 0 && !in.Force {
-		return Deletion{}, refuse(ErrorInUse, "the accounts of secret %s, %s, are in use: %s. Stop what uses them first, or delete with Force", d.Name, spell(result.Accounts), strings.Join(by, "; "))
+		return refuse(ErrorInUse, "the accounts of secret %s, %s, are in use: %s. Stop what uses them first, or delete with Force", d.Name, spell(result.Accounts), strings.Join(by, "; "))
 	}
 	result.InUse, result.InUseUnknown = by, !known
-	return result, nil
+	return nil
+}
+
+// findDeleted finds the accounts of a secret that something else has scheduled for deletion, or that is gone, which
+// missing says: its values cannot be read. Its rotation knows the pair, the server and the master secret.
+func (t *attempt) findDeleted(ctx context.Context, in FindAccountsInput, d secret.Description, missing error) (result Deletion, err error) {
+	masterID := cmp.Or(in.MasterSecretID, in.MasterKnown)
+	switch {
+	case len(in.Pair) != 2 && missing != nil:
+		return Deletion{}, fmt.Errorf("no rotation of secret %s runs that would know its accounts: %w", in.SecretID, missing)
+	case len(in.Pair) != 2:
+		return Deletion{}, refuse(ErrorDeleted, "secret %s is scheduled for deletion on %s already, and no rotation of it runs that knows its accounts: to have them dropped with it, run `aws secretsmanager restore-secret --secret-id %[1]s`, and delete it again", d.Name, d.DeletedDate.UTC().Format(time.RFC3339))
+	case masterID == "":
+		return Deletion{}, refuse(ErrorNoMaster, "secret %s can no longer be read, and its rotation does not know which master secret it names: give MasterSecretId (--master-secret-id)", in.SecretID)
+	}
+	admin, master, err := t.adminOf(ctx, masterID)
+	if err != nil {
+		return Deletion{}, err
+	}
+	defer closeInto(&err, admin)
+	if master.Address() != in.Server {
+		return Deletion{}, refuse(ErrorOtherServer, "master secret %s is for %s, and %s: give the master secret of that server", master.Name, master.Address(), in.pair().accounts())
+	}
+	result = Deletion{
+		SecretID: in.SecretID, SecretARN: cmp.Or(d.ARN, in.SecretARN), MasterSecretID: master.ARN, Server: in.Server, Users: in.Pair,
+		ScheduledFor: d.DeletedDate, Gone: missing != nil,
+	}
+	if result.Gone {
+		result.ScheduledFor = time.Now().AddDate(0, 0, in.RecoveryWindowInDays)
+	}
+	stored, err := admin.Stored(ctx, in.Pair...)
+	if err != nil {
+		return Deletion{}, err
+	}
+	hosts := map[string]bool{} // where an account of the pair has the password that the rotation has set
+	for _, s := range stored {
+		if in.pair().set(s) {
+			hosts[s.Account.Host] = true
+		}
+	}
+	for _, s := range stored {
+		known := in.Stored[s.Account.User] != ""
+		switch {
+		case in.pair().set(s), s.Unset(pairMark(result.SecretARN)), !known && hosts[s.Account.Host]:
+			result.add(in, s)
+		default:
+			result.Others = append(result.Others, s.Account)
+		}
+	}
+	if len(result.Accounts) == 0 {
+		return Deletion{}, refuse(ErrorUnknownPair, "secret %s can no longer be read, and no account of %s has the password that its rotation set: if they are not in use, DROP USER them by hand", in.SecretID, in.pair().accounts())
+	}
+	if err := t.addLeft(ctx, admin, in, &result); err != nil {
+		return Deletion{}, err
+	}
+	err = t.mayBeDropped(ctx, admin, in, &result, 0, secret.Description{ARN: result.SecretARN, Name: in.SecretID})
+	return result, err
+}
+
+// add notes an account that goes with the secret.
+func (d *Deletion) add(in FindAccountsInput, s account.Stored) {
+	d.Accounts = append(d.Accounts, s.Account)
+	if s.Locked && (in.lockedBefore(s.Account) || s.Unset(pairMark(d.SecretARN))) {
+		d.LockedBefore = append(d.LockedBefore, s.Account)
+	}
+}
+
+// addLeft adds the accounts of pairs that the secret was for before. Whoever may edit a secret can name any account in
+// it, so that only those count whose password is still the one that the rotation has set, or none.
+func (t *attempt) addLeft(ctx context.Context, admin *account.Admin, in FindAccountsInput, d *Deletion) error {
+	for _, p := range in.Left {
+		if len(p.Usernames) == 0 {
+			continue
+		}
+		if p.Server != d.Server {
+			d.Elsewhere = lines(append(d.Elsewhere, strings.Join(p.Usernames, ", ")+" on "+p.Server))
+			continue
+		}
+		stored, err := admin.Stored(ctx, p.Usernames...)
+		if err != nil {
+			return err
+		}
+		for _, s := range stored {
+			switch {
+			case slices.Contains(slices.Concat(d.Accounts, d.Others), s.Account), slices.Contains(d.Users, s.Account.User):
+			case p.set(s), s.Unset(pairMark(d.SecretARN)):
+				d.add(in, s)
+			default:
+				d.Others = append(d.Others, s.Account)
+			}
+		}
+	}
+	return nil
+}
+
+// left reports whether a user is of a pair that the secret was for before.
+func (in FindAccountsInput) left(user, server string) bool {
+	return slices.ContainsFunc(in.Left, func(p KnownPair) bool { return p.Server == server && slices.Contains(p.Usernames, user) })
 }
 
 // spell names accounts for people.
@@ -346,7 +477,7 @@ func (t *attempt) fate(ctx context.Context, in Deletion, likely SecretFate) (Sec
 		return SecretGone, nil
 	case err != nil:
 		return "", err
-	case in.SecretARN != "" && d.ARN != in.SecretARN:
+	case in.SecretARN != "" && d.ARN != in.SecretARN, in.SecretARN == "" && in.Gone:
 		return SecretGone, t.notReused(ctx, in)
 	case d.DeletedDate.IsZero():
 		return SecretRestored, nil
@@ -376,7 +507,11 @@ func (t *attempt) notReused(ctx context.Context, in Deletion) error {
 // LockAccounts locks the accounts of a deletion, as many of them as it can,
 // while the secret is scheduled for deletion.
 func (a *Activities) LockAccounts(ctx context.Context, in Deletion) error {
-	return a.each(ctx, in, "locked", (*account.Admin).Lock, SecretScheduled)
+	only := SecretScheduled
+	if in.Gone {
+		only = SecretGone
+	}
+	return a.each(ctx, in, "locked", (*account.Admin).Lock, only)
 }
 
 // UnlockAccounts unlocks them again, as many as it can, while the secret is not

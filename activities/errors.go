@@ -51,6 +51,7 @@ const (
 	ErrorMalformed        = "MalformedSecret"
 	ErrorDeleted          = "SecretDeleted"
 	ErrorInUse            = "InUse"          // somebody else uses the accounts that are to be deleted
+	ErrorSecretGone       = "SecretGone"     // there is no such secret any more, whose accounts a rotation knows
 	ErrorReadOnlySecret   = "ReadOnlySecret" // a replica, or managed by another AWS service
 	ErrorSecretExists     = "SecretExists"   // a secret of that name is there already
 	ErrorUnreachable      = "Unreachable"    // a network or server failure that passes

@@ -105,6 +105,7 @@ func TestEveryErrorHasAVerdict(t *testing.T) {
 	}
 	rows := []row{
 		{refuse(ErrorNoMaster, "x"), ErrorNoMaster, false},
+		{refuse(ErrorSecretGone, "x"), ErrorSecretGone, false},
 		{&account.Refusal{Reason: "NotOurs", Message: "x"}, "NotOurs", false},
 		{&account.Refusal{Reason: "ReadOnly", Message: "x", Retry: true}, "ReadOnly", true},
 		{&secret.FieldError{Field: "port", Problem: "x"}, ErrorMalformed, false},

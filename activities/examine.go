@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/go-sql-driver/mysql"
 	"github.com/google/uuid"
 
@@ -53,10 +54,11 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput, recent func(se
 	})
 	current, err := t.labelled(ctx, in.SecretID, secret.Current)
 	wg.Wait()
+	known := KnownPair{Usernames: in.Pair, Server: in.Server}
 	if describeErr != nil {
-		return nil, describeErr
+		return nil, known.gone(in.SecretID, describeErr)
 	}
-	if err := notDeleted(d); err != nil {
+	if err := known.notDeleted(d); err != nil {
 		return nil, err
 	}
 	if err := writable(d); err != nil {
@@ -336,6 +338,34 @@ func notDeleted(d secret.Description) error {
 		return nil
 	}
 	return refuse(ErrorDeleted, "secret %s is scheduled for deletion on %s: restore it, or stop its rotation", d.Name, d.DeletedDate.UTC().Format(time.RFC3339))
+}
+
+// notDeleted is notDeleted for a secret whose accounts a rotation knows: they stay open when it is gone.
+func (p KnownPair) notDeleted(d secret.Description) error {
+	if d.DeletedDate.IsZero() || len(p.Usernames) == 0 {
+		return notDeleted(d)
+	}
+	return refuse(ErrorDeleted, "secret %s is scheduled for deletion on %s, and %s still log in: restore the secret, or run `starter delete --secret-id %[1]s`, which locks the accounts and drops them with it",
+		d.Name, d.DeletedDate.UTC().Format(time.RFC3339), p.accounts())
+}
+
+// gone is the error for a call that found no such secret. One whose accounts a rotation knows is not a misspelt name.
+func (p KnownPair) gone(id string, err error) error {
+	var missing *types.ResourceNotFoundException
+	if len(p.Usernames) == 0 || !errors.As(err, &missing) {
+		return err
+	}
+	return refuse(ErrorSecretGone, "secret %s is gone, which was there at its last rotation, and %s still log in: run `starter delete --secret-id %[1]s`, which locks the accounts and drops them later;"+
+		" if the secret is there, the worker looks in another AWS region or account than before", id, p.accounts())
+}
+
+// accounts name the pair for a text.
+func (p KnownPair) accounts() string {
+	text := "its accounts " + strings.Join(p.Usernames, " and ")
+	if p.Server != "" {
+		text += " on " + p.Server
+	}
+	return text
 }
 
 // abandoned is how old a version under AWSPENDING must be before a rotation

@@ -1,7 +1,11 @@
 package activities
 
 import (
+	"cmp"
 	"context"
+	"errors"
+
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"github.com/rotate-user/rotate-user/internal/secret"
 )
@@ -9,6 +13,8 @@ import (
 // ValidateSecretInput names the secret whose credential should log in.
 type ValidateSecretInput struct {
 	SecretID string `json:"SecretId"`
+	// Known are the accounts that a rotation of the secret knows; without any there is none.
+	Known KnownPair `json:"Known,omitzero"`
 }
 
 // ValidateSecretResult says as whom AWSCURRENT logs in.
@@ -28,8 +34,14 @@ func (a *Activities) ValidateSecret(ctx context.Context, in ValidateSecretInput)
 	defer t.Secrets.Forget(in.SecretID)
 
 	current, err := t.labelled(ctx, in.SecretID, secret.Current)
+	var invalid *types.InvalidRequestException
+	if errors.As(err, &invalid) { // as of a secret that is scheduled for deletion
+		if d, describeErr := t.Secrets.Describe(ctx, in.SecretID); describeErr == nil {
+			err = cmp.Or(in.Known.notDeleted(d), err)
+		}
+	}
 	if err != nil {
-		return ValidateSecretResult{}, err
+		return ValidateSecretResult{}, in.Known.gone(in.SecretID, err)
 	}
 	return t.validate(ctx, current)
 }

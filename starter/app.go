@@ -129,7 +129,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage. plan has one more.`,
 	cobra.EnableCommandSorting = false
 	root.AddCommand(
 		a.createCommand(), a.validateCommand(), a.recoverCommand(), a.planCommand(), a.startCommand(), a.rotateCommand(), a.statusCommand(), a.listCommand(),
-		a.pauseCommand(), a.resumeCommand(), a.rescheduleCommand(), a.stopCommand(), a.deleteCommand(),
+		a.pauseCommand(), a.resumeCommand(), a.rescheduleCommand(), a.stopCommand(), a.dismissCommand(), a.deleteCommand(),
 	)
 	return root
 }

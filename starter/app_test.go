@@ -119,7 +119,7 @@ func (f *fake) Close() {}
 
 func (f *fake) ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, name any, args ...any) (client.WorkflowRun, error) {
 	id := o.ID
-	if prefix, _, ok := strings.Cut(id, "/"); ok && (prefix == "plan-rotation" || prefix == "validate-secret" || prefix == "recover-secret") {
+	if prefix, _, ok := strings.Cut(id, "/"); ok && (prefix == "plan-rotation" || prefix == "look-at-secret" || prefix == "validate-secret" || prefix == "recover-secret") {
 		id = id[:strings.LastIndex(id, "/")] + "/UUID"
 	}
 	f.note("execute %s %s on %s %s", name, id, o.TaskQueue, text(args))
@@ -363,6 +363,10 @@ func TestCommands(t *testing.T) {
 		" Either run REVOKE UPDATE ON `shop`.* FROM 'app_clone'@'%', or run GRANT UPDATE ON `shop`.* TO 'app'@'%'; `starter rotate --undo-drift` does the latter"
 	paused, stopped := status(workflows.Paused, rotation()), status(workflows.Stopped)
 	paused.NextRotationDate, stopped.NextRotationDate = time.Time{}, time.Time{}
+	left := status(workflows.Scheduled)
+	left.SecretARN, left.Pair = "arn", &activities.KnownPair{Usernames: []string{"app_clone", "app"}, Server: "db:3306", MasterSecretID: "shop/admin"}
+	left.Left, left.Deleted = []activities.KnownPair{{Usernames: []string{"old", "old_clone"}, Server: "db1:3306"}}, &workflows.DeletedSecret{Gone: true}
+	left.Warnings = []string{"secret shop/app is gone, and its accounts still log in", "the secret was edited"}
 	held := paused
 	held.Held = true
 	revoked := rotation()
@@ -402,6 +406,8 @@ func TestCommands(t *testing.T) {
 	due := execution("rotate-user/shop/due", map[string]*common.Payload{"RotationStatus": payload("Scheduled"), "NextRotationDate": payload(now.Add(-time.Second))})
 	long := execution("rotate-user/arn:aws:secretsmanager:eu-west-1:123456789012:secret:"+strings.Repeat("long/", 80)+"name-AbCdEf", map[string]*common.Payload{
 		"RotationStatus": payload("Paused"), "DatabaseHost": payload(strings.Repeat("x", 100) + ".eu-west-1.rds.amazonaws.com:3306")})
+	open := execution("rotate-user/shop/open", map[string]*common.Payload{"RotationStatus": payload("Failed"), "NextRotationDate": payload(now.Add(90 * time.Second))})
+	open.Memo = &common.Memo{Fields: map[string]*common.Payload{workflows.OpenAccountsMemo: payload("secret shop/open is gone, and its accounts still log in\nthe secret was edited")}}
 	bare, silent := execution("rotate-user/shop/bare", nil), execution("rotate-user/shop/silent", nil)
 	page := func(token string, all ...*workflow.WorkflowExecutionInfo) *workflowservice.ListWorkflowExecutionsResponse {
 		return &workflowservice.ListWorkflowExecutionsResponse{Executions: all, NextPageToken: []byte(token)}
@@ -605,6 +611,15 @@ func TestCommands(t *testing.T) {
 			DeletionDate: now.AddDate(0, 0, 30), Cancelled: "the deletion was cancelled",
 			Deletion: activities.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}}},
 		}}},
+		{"delete-known", "delete --secret-id shop/app", fake{statuses: known(left), deletion: workflows.DeletionState{
+			DeletionDate: now.AddDate(0, 0, 30),
+			Deletion: activities.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}}, Gone: true,
+				Others: []account.Name{{User: "old_clone", Host: "%"}}, Elsewhere: []string{"old, old_clone on db1:3306"}},
+		}}},
+		{"status-left", "status --secret-id shop/app", fake{statuses: known(left), results: map[string]any{"LookAtSecretWorkflow": activities.SecretGone}}},
+		{"validate-known", "validate --secret-id shop/app", fake{statuses: known(left), results: map[string]any{"ValidateSecretWorkflow": refusal(activities.ErrorSecretGone, "secret shop/app is gone")}}},
+		{"dismiss", "dismiss shop/app", fake{updated: status(workflows.Scheduled)}},
+		{"list-open", "list", fake{pages: []*workflowservice.ListWorkflowExecutionsResponse{page("", open)}}},
 		{"recover-cut", "recover --secret-id shop/app", fake{cut: enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, statuses: known(held),
 			deletion: workflows.DeletionState{DeletionDate: now.AddDate(0, 0, 30), Deletion: activities.Deletion{Server: "db:3306"}},
 			results: map[string]any{"RecoverSecretWorkflow": activities.RecoverSecretResult{

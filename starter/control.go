@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 
+	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
@@ -24,6 +26,11 @@ func (a *app) statusCommand() *cobra.Command {
 		view, err := a.look(ctx, id)
 		if err != nil {
 			return err
+		}
+		if view.ending == nil && a.news(ctx, view.status) {
+			if view, err = a.look(ctx, id); err != nil {
+				return err
+			}
 		}
 		if view.status.SecretID != "" {
 			if err := a.print(view); err != nil {
@@ -67,6 +74,28 @@ func (a *app) look(ctx context.Context, secretID string) (statusView, error) {
 	return view, nil
 }
 
+// news has a worker look whether the secret is still there, which its rotation would find out at the next one only. It reports
+// whether the rotation was told otherwise than it knew.
+func (a *app) news(ctx context.Context, s workflows.Status) bool {
+	if s.Pair == nil || s.Held || s.Current != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, workflows.LookPatience)
+	defer cancel()
+	input := workflows.ValidateSecretInput{SecretID: s.SecretID}
+	if s.Input != nil {
+		input.ActivityTaskQueue = s.Input.ActivityTaskQueue
+	}
+	options := a.startOptions("look-at-secret/" + s.SecretID + "/" + uuid.NewString())
+	options.WorkflowExecutionTimeout = 2 * workflows.LookPatience
+	run, err := a.temporal.ExecuteWorkflow(ctx, options, "LookAtSecretWorkflow", input, &workflows.State{Usernames: s.Pair.Usernames, Deleted: s.Deleted})
+	var fate activities.SecretFate
+	if err != nil || run.Get(ctx, &fate) != nil { // the status is as of the last rotation then
+		return false
+	}
+	return s.Deleted == nil && fate != activities.SecretRestored || s.Deleted != nil && (fate == activities.SecretRestored || s.Deleted.Gone != (fate == activities.SecretGone))
+}
+
 func (a *app) pauseCommand() *cobra.Command {
 	return a.updateCommand(&cobra.Command{
 		Use:   "pause",
@@ -87,6 +116,15 @@ func (a *app) stopCommand() *cobra.Command {
 		Short: "End the rotation of a secret, after the one under way",
 		Long:  `End the rotation of a secret, after the one under way. Its secret and its accounts stay as they are, and both credentials log in.`,
 	}, workflows.StopUpdate)
+}
+
+func (a *app) dismissCommand() *cobra.Command {
+	return a.updateCommand(&cobra.Command{
+		Use:   "dismiss",
+		Short: "Forget the accounts that a secret was for before it was edited",
+		Long: `Forget the accounts that a secret was for before it was edited to be for another user. They stay as they are; status and list no longer
+warn of them, and delete no longer includes them.`,
+	}, workflows.DismissUpdate)
 }
 
 // updateCommand is a command that sends an update which says no more than when it was sent.

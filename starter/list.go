@@ -59,6 +59,8 @@ type listed struct {
 	Username         string    `json:"Username,omitempty"`
 	PreviousUsername string    `json:"PreviousUsername,omitempty"`
 	PreviousUntil    time.Time `json:"PreviousUntil,omitzero"`
+	// OpenAccounts says which accounts are still open though no secret is for them; empty for none.
+	OpenAccounts string `json:"OpenAccounts,omitempty"`
 }
 
 func (a *app) list(ctx context.Context, wanted workflows.RotationStatus) error {
@@ -115,6 +117,7 @@ func fromVisibility(execution *workflow.WorkflowExecutionInfo) (row listed, ok b
 	decode(attributes, workflows.LastRotatedDateKey.GetName(), &row.LastRotatedDate)
 	decode(attributes, workflows.NextRotationDateKey.GetName(), &row.NextRotationDate)
 	decode(attributes, workflows.DatabaseHostKey.GetName(), &row.DatabaseHost)
+	decode(execution.GetMemo().GetFields(), workflows.OpenAccountsMemo, &row.OpenAccounts)
 	return row, true
 }
 
@@ -148,7 +151,7 @@ func (a *app) ask(ctx context.Context, rows []listed) error {
 				if err == nil { // else the row says that the status is unknown
 					*row = listed{
 						SecretID: row.SecretID, RotationStatus: s.RotationStatus, LastRotatedDate: s.LastRotatedDate,
-						NextRotationDate: s.NextRotationDate, DatabaseHost: s.DatabaseHost,
+						NextRotationDate: s.NextRotationDate, DatabaseHost: s.DatabaseHost, OpenAccounts: row.OpenAccounts,
 					}
 					if !s.PreviousUntil.IsZero() {
 						row.Username, row.PreviousUsername, row.PreviousUntil = s.Username, s.StandbyUsername, s.PreviousUntil
@@ -198,6 +201,9 @@ func (v listView) text(w io.Writer) {
 		if !r.PreviousUntil.IsZero() {
 			fmt.Fprintf(w, "\n%s: user %s is in use; %s still logs in, until it is revoked at %s\n",
 				plaintext.Line(r.SecretID), plaintext.Line(r.Username), plaintext.Line(r.PreviousUsername), date(r.PreviousUntil, v.now))
+		}
+		for line := range strings.Lines(r.OpenAccounts) {
+			fmt.Fprintf(w, "\n%s: %s\n", plaintext.Line(r.SecretID), plaintext.Line(strings.TrimSuffix(line, "\n")))
 		}
 		for _, step := range r.Retrying {
 			fmt.Fprintf(w, "\n%s: %s\n", plaintext.Line(r.SecretID), step.text(v.now))

@@ -92,21 +92,29 @@ func (v deletionView) value() any {
 }
 
 func (v deletionView) text(w io.Writer) {
-	fmt.Fprintf(w, "Secret %s is scheduled for deletion.\n\n", v.secretID)
-	for _, n := range v.state.Deletion.Accounts {
-		fmt.Fprintf(w, "  %s on %s is locked\n", plaintext.Line(n.String()), v.state.Deletion.Server)
+	d := v.state.Deletion
+	if d.Gone {
+		fmt.Fprintf(w, "Secret %s is gone.\n\n", v.secretID)
+	} else {
+		fmt.Fprintf(w, "Secret %s is scheduled for deletion.\n\n", v.secretID)
 	}
-	for _, n := range v.state.Deletion.Others {
+	for _, n := range d.Accounts {
+		fmt.Fprintf(w, "  %s on %s is locked\n", plaintext.Line(n.String()), d.Server)
+	}
+	for _, n := range d.Others {
 		fmt.Fprintf(w, "  %s is left alone: nothing shows that it goes with the secret\n", plaintext.Line(n.String()))
 	}
-	for _, by := range v.state.Deletion.InUse {
+	for _, line := range d.Elsewhere {
+		fmt.Fprintf(w, "  %s left alone: on another server\n", plaintext.Line(line))
+	}
+	for _, by := range d.InUse {
 		fmt.Fprintf(w, "  they were in use: %s\n", plaintext.Line(by))
 	}
-	if v.state.Deletion.InUseUnknown {
+	if d.InUseUnknown {
 		fmt.Fprint(w, "  who is logged in as them is unknown: the administrator may not look (GRANT PROCESS)\n")
 	}
-	if definers := v.state.Deletion.Definers; len(definers) > 0 {
-		if v.state.Deletion.Force {
+	if definers := d.Definers; len(definers) > 0 {
+		if d.Force {
 			fmt.Fprint(w, "\nThese break when their definer is dropped:\n")
 		} else {
 			fmt.Fprint(w, "\nTheir definer stays locked, rather than being dropped, until they have another one:\n")
@@ -116,6 +124,10 @@ func (v deletionView) text(w io.Writer) {
 		}
 	}
 	fmt.Fprint(w, "\nNo client of the secret can log in any more. Sessions that are open go on.\n")
+	if d.Gone {
+		fmt.Fprintf(w, "The accounts are dropped at %s. To keep them, cancel workflow %s before, and ALTER USER … ACCOUNT UNLOCK.\n", date(v.state.DeletionDate, v.now), v.workflowID)
+		return
+	}
 	fmt.Fprintf(w, "The accounts are dropped when the recovery window has passed, %s.\nTo keep the secret, run: aws secretsmanager restore-secret --secret-id %s\n",
 		date(v.state.DeletionDate, v.now), v.secretID)
 }

@@ -54,9 +54,14 @@ func (a *app) validateCommand() *cobra.Command {
 	secretFlag(cmd, &input.SecretID)
 	activityQueueFlag(cmd, &input.ActivityTaskQueue)
 	return a.does(cmd, func() error { return input.Validate() }, func(ctx context.Context) error {
+		args := []any{input}
+		// A rotation that does not answer is no obstacle: whether the secret logs in can be seen without it.
+		if _, known, err := a.asKnown(ctx, workflows.RotateUserInput{SecretID: input.SecretID}); err == nil && known != nil {
+			args = append(args, known)
+		}
 		var result activities.ValidateSecretResult
 		id := "validate-secret/" + input.SecretID + "/" + uuid.NewString()
-		if err := a.execute(ctx, id, "ValidateSecretWorkflow", &result, input); err != nil {
+		if err := a.execute(ctx, id, "ValidateSecretWorkflow", &result, args...); err != nil {
 			return err
 		}
 		return a.print(credentialView{"Valid: the secret logs in", input.SecretID, result})
@@ -161,7 +166,7 @@ func (a *app) asKnown(ctx context.Context, input workflows.RotateUserInput) (wor
 	if status.Username == "" && !status.Held {
 		return input, nil, nil
 	}
-	known := &workflows.State{Held: status.Held}
+	known := &workflows.State{Held: status.Held, DatabaseHost: status.DatabaseHost, Deleted: status.Deleted}
 	if status.Username != "" {
 		known.Usernames = []string{status.Username, status.StandbyUsername}
 	}
@@ -198,7 +203,8 @@ func (a *app) deleteCommand() *cobra.Command {
 		Use:   "delete",
 		Short: "Delete a secret and its users, with a recovery window",
 		Long: `Schedule a secret for deletion and lock its accounts. When the recovery window has passed the accounts are dropped; when the secret is
-restored before, they are unlocked and its rotation goes on. A deletion that was cancelled or terminated is taken up again. From the lock on no client of the secret can log in, whether or not it
+restored before, they are unlocked and its rotation goes on. A secret that something else has deleted, or that is gone, is taken
+over with what its rotation knows of its accounts; those that the secret was for before it was edited are included. A deletion that was cancelled or terminated is taken up again. From the lock on no client of the secret can log in, whether or not it
 caches the secret; sessions that are open go on. The command ends when the accounts are locked; where they cannot be
 locked yet it fails and says why, and the worker tries again every five minutes.`,
 		Example: `  starter delete --secret-id MyTestDatabaseUserSecret --recovery-window-in-days 7`,
@@ -227,12 +233,15 @@ func (a *app) delete(ctx context.Context, input workflows.DeleteUserInput) error
 	if err != nil {
 		return err
 	}
-	input.CloneUsername = cmp.Or(input.CloneUsername, status.StandbyUsername)
+	if status.Pair == nil { // of a worker of an earlier release
+		input.CloneUsername = cmp.Or(input.CloneUsername, status.StandbyUsername)
+	}
 	options := a.startOptions(id)
 	options.WorkflowExecutionErrorWhenAlreadyStarted = true
 	args := []any{input}
-	known := workflows.DeletionKnown{Held: status.Held}
-	if known.Earlier, _ = a.cutDeletion(ctx, input.SecretID); known != (workflows.DeletionKnown{}) {
+	known := workflows.DeletionKnown{Held: status.Held, SecretARN: status.SecretARN, Pair: status.Pair, Left: status.Left}
+	known.Earlier, _ = a.cutDeletion(ctx, input.SecretID)
+	if known.Held || known.Pair != nil || known.Earlier != nil {
 		args = append(args, nil, known)
 	}
 	run, err := a.temporal.ExecuteWorkflow(ctx, options, "DeleteUserWorkflow", args...)

@@ -51,6 +51,10 @@ type DeletionState struct {
 type DeletionKnown struct {
 	// Held says that its rotation is held by a deletion, though none runs.
 	Held bool `json:"Held,omitempty"`
+	// SecretARN, Pair and Left are those of the rotation's Status.
+	SecretARN string                 `json:"SecretARN,omitempty"`
+	Pair      *activities.KnownPair  `json:"Pair,omitempty"`
+	Left      []activities.KnownPair `json:"Left,omitempty"`
 	// Earlier is the state of a deletion that was cancelled or terminated.
 	Earlier *DeletionState `json:"Earlier,omitempty"`
 }
@@ -111,6 +115,9 @@ func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input DeleteUserInput,
 		if err := workflow.ExecuteActivity(ctx, "LookAtSecret", carried.Deletion).Get(ctx, &fate); err != nil {
 			carried.note(ctx, err)
 			continue
+		}
+		if fate == activities.SecretGone && carried.Deletion.Gone && workflow.Now(ctx).Before(carried.DeletionDate) {
+			fate = activities.SecretScheduled // its accounts have as long as if it were
 		}
 		if fate == activities.SecretScheduled {
 			if carried.Locked { // why they are not stays to be seen until they are
@@ -191,6 +198,9 @@ func (s *DeletionState) describe(ctx workflow.Context, fate activities.SecretFat
 	secret := plaintext.Code(s.Deletion.SecretID)
 	text := fmt.Sprintf("Secret %s is scheduled for deletion on %s; its accounts are %s. They are dropped then, or unlocked when it is restored.",
 		secret, clock(s.DeletionDate), locked)
+	if s.Deletion.Gone {
+		text = fmt.Sprintf("Secret %s is gone; its accounts are %s, and are dropped on %s.", secret, locked, clock(s.DeletionDate))
+	}
 	switch fate {
 	case activities.SecretGone:
 		text = fmt.Sprintf("Secret %s is gone; its accounts are being dropped.", secret)
@@ -213,6 +223,9 @@ func (s *DeletionState) describe(ctx workflow.Context, fate activities.SecretFat
 	if len(s.Deletion.Others) > 0 {
 		text += fmt.Sprintf("\n\nLeft alone, as nothing shows that they go with the secret: %s", plaintext.Code(strings.Join(spell(s.Deletion.Others), ", ")))
 	}
+	if len(s.Deletion.Elsewhere) > 0 {
+		text += fmt.Sprintf("\n\nLeft alone, as they are on other servers: %s", plaintext.Code(strings.Join(s.Deletion.Elsewhere, "; ")))
+	}
 	switch {
 	case s.Cancelled != "":
 		text = fmt.Sprintf("**Cancelled**: secret %s\n\n%s", secret, plaintext.Code(s.Cancelled))
@@ -226,11 +239,14 @@ func (s *DeletionState) describe(ctx workflow.Context, fate activities.SecretFat
 func begin(ctx workflow.Context, input DeleteUserInput, known *DeletionKnown) (*DeletionState, error) {
 	find := activities.FindAccountsInput{CloneUserInput: activities.CloneUserInput{
 		SecretID: input.SecretID, MasterSecretID: input.MasterSecretID, CloneUsername: input.CloneUsername, Force: input.Force,
-	}}
+	}, RecoveryWindowInDays: input.window()}
 	if known == nil {
 		return deleteSecret(ctx, input, find)
 	}
-	find.Held = known.Held
+	find.Held, find.SecretARN, find.Left = known.Held, known.SecretARN, known.Left
+	if p := known.Pair; p != nil {
+		find.Pair, find.Server, find.Stored, find.MasterKnown = p.Usernames, p.Server, p.Stored, p.MasterSecretID
+	}
 	if known.Earlier == nil {
 		return deleteSecret(ctx, input, find)
 	}
@@ -271,6 +287,10 @@ func deleteSecret(ctx workflow.Context, input DeleteUserInput, find activities.F
 	}
 	if err == nil {
 		state.Deletion.RecoveryWindowInDays, state.Deletion.Force = input.window(), input.Force
+		if !state.Deletion.ScheduledFor.IsZero() {
+			state.DeletionDate = state.Deletion.ScheduledFor
+			return state, nil
+		}
 		err = workflow.ExecuteActivity(ctx, "DeleteSecret", state.Deletion).Get(ctx, &state.DeletionDate)
 	}
 	if err != nil {

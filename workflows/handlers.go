@@ -45,6 +45,7 @@ func (r *rotator) listen(ctx workflow.Context) error {
 		set(PauseUpdate, "rotate by request only"),
 		set(ResumeUpdate, "rotate by the schedule again, and go on in spite of a stop"),
 		set(StopUpdate, "end this workflow, after the rotation under way"),
+		set(DismissUpdate, "forget the accounts that the secret was for before"),
 	)
 	if err != nil {
 		return err
@@ -61,7 +62,7 @@ func (r *rotator) listen(ctx workflow.Context) error {
 	return nil
 }
 
-var signals = []string{RotateUpdate, PauseUpdate, ResumeUpdate, RescheduleUpdate, StopUpdate}
+var signals = []string{RotateUpdate, PauseUpdate, ResumeUpdate, RescheduleUpdate, StopUpdate, DismissUpdate, SecretSeenSignal}
 
 // drain takes the signals that have come while the run was ending.
 func (r *rotator) drain(ctx workflow.Context) {
@@ -88,6 +89,13 @@ func (r *rotator) receive(ctx workflow.Context, c workflow.ReceiveChannel) {
 		if r.read(ctx, c, &q) {
 			if err = q.validate(); err == nil {
 				r.reschedule(ctx, q)
+			}
+		}
+	case SecretSeenSignal:
+		var q SecretSeen
+		if r.read(ctx, c, &q) {
+			if err = q.validate(); err == nil {
+				r.changed = r.seen(ctx, q.Fate) || r.changed
 			}
 		}
 	default:
@@ -252,6 +260,11 @@ type wish struct{ task, sent time.Time }
 // meet the first task of a run, because no worker was there or a reset applies them again, come
 // grouped by their names rather than in the order in which they were sent.
 func (r *rotator) set(ctx workflow.Context, name string, by Sender) {
+	if name == DismissUpdate { // it contradicts none of them
+		r.changed = r.changed || len(r.Left) > 0
+		r.Left = nil
+		return
+	}
 	now := workflow.Now(ctx)
 	if !r.wish.task.Equal(now) {
 		r.wish = wish{task: now}

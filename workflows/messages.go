@@ -28,6 +28,11 @@ const (
 	ResumeUpdate     = "resume"
 	RescheduleUpdate = "reschedule"
 	StopUpdate       = "stop"
+	// DismissUpdate forgets the pairs that the secret was for before. It takes a Sender.
+	DismissUpdate = "dismiss"
+
+	// SecretSeenSignal tells a rotation what has become of its secret. It takes a SecretSeen.
+	SecretSeenSignal = "secret-seen"
 )
 
 // RotateUserWorkflowID is the id of the one workflow that rotates a secret. The
@@ -132,6 +137,20 @@ type Sender struct {
 	typed typed
 }
 
+// SecretSeen is the argument of SecretSeenSignal.
+type SecretSeen struct {
+	Fate activities.SecretFate `json:"Fate"`
+
+	typed typed
+}
+
+// DeletedSecret is that a secret was found to be deleted by something else than DeleteUserWorkflow.
+type DeletedSecret struct {
+	NoticedAt time.Time `json:"NoticedAt"`
+	// Gone says that there is no such secret any more; otherwise it is scheduled for deletion.
+	Gone bool `json:"Gone,omitempty"`
+}
+
 // Status is the answer to StatusQuery. Times are UTC.
 type Status struct {
 	SecretID         string         `json:"SecretId"`
@@ -171,7 +190,15 @@ type Status struct {
 	RequestDue time.Time      `json:"RequestDue,omitzero"`
 	// Requests are the last five messages that were not carried out as they came, the newest first.
 	Requests []Request `json:"Requests,omitempty"`
-	// Warnings are what a look at the start, instead of a rotation, found worth knowing.
+	// SecretARN is the secret's, as of the last rotation, and Pair what is known of its accounts.
+	SecretARN string                `json:"SecretARN,omitempty"`
+	Pair      *activities.KnownPair `json:"Pair,omitempty"`
+	// Left are the pairs that the secret was for before it was edited, and whose accounts are still there as far as
+	// is known.
+	Left []activities.KnownPair `json:"Left,omitempty"`
+	// Deleted says that the secret was found to be deleted, while its accounts are open.
+	Deleted *DeletedSecret `json:"Deleted,omitempty"`
+	// Warnings are accounts that are still open, and what a look at the start, instead of a rotation, found worth knowing.
 	Warnings []string `json:"Warnings,omitempty"`
 	// Current is the rotation under way, nil when there is none.
 	Current *Rotation `json:"Current,omitempty"`

@@ -18,6 +18,7 @@ func (Workflows) PlanRotationWorkflow(ctx workflow.Context, input RotateUserInpu
 	ctx = workflow.WithActivityOptions(ctx, stepOptions(input.ActivityTaskQueue, input.SecretID))
 	in := activities.PlanRotationInput{CloneUserInput: asKnown(ctx, input, known), Page: page}
 	err = workflow.ExecuteActivity(ctx, "PlanRotation", in).Get(ctx, &plan)
+	tellFate(ctx, input.SecretID, known, err)
 	return plan, err
 }
 

@@ -24,6 +24,7 @@ func Register(r worker.WorkflowRegistry, w Workflows) {
 	r.RegisterWorkflow(w.RotateUserWorkflow)
 	r.RegisterWorkflow(w.PlanRotationWorkflow)
 	r.RegisterWorkflow(w.ValidateSecretWorkflow)
+	r.RegisterWorkflow(w.LookAtSecretWorkflow)
 	r.RegisterWorkflow(w.RecoverSecretWorkflow)
 	r.RegisterWorkflow(w.CreateUserWorkflow)
 	r.RegisterWorkflow(w.DeleteUserWorkflow)

@@ -45,6 +45,7 @@ type world struct {
 	host           string          // of the server, db:3306 if it is empty
 	expires        time.Time       // when the server will refuse the new password
 	unasked        []string        // warnings of TestPassword
+	gone           []string        // users of earlier pairs without an account
 
 	promotedAlready bool // AWSCURRENT is the version of an attempt that was recorded as failed
 	rotation        int
@@ -81,8 +82,8 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 				SecretID: in.SecretID, VersionID: in.EarlierVersionID, CurrentVersionID: in.EarlierVersionID, Server: "db:3306", Standby: account.Name{User: w.standby},
 			}}, nil
 		}
-		r := activities.CloneUserResult{Rotation: activities.Rotation{
-			SecretID: in.SecretID, VersionID: fmt.Sprintf("version-%d", len(w.inputs)), CurrentVersionID: "v1", Server: cmp.Or(w.host, "db:3306"),
+		r := activities.CloneUserResult{LeftGone: w.gone, SecretARN: "arn", Rotation: activities.Rotation{
+			SecretID: in.SecretID, MasterSecretID: "master", VersionID: fmt.Sprintf("version-%d", len(w.inputs)), CurrentVersionID: "v1", Server: cmp.Or(w.host, "db:3306"),
 			Source: account.Name{User: w.inUse, Host: "%"}, Standby: account.Name{User: w.standby, Host: "%"},
 		}}
 		if w.sessions != nil {

@@ -70,6 +70,16 @@ type State struct {
 	EarlierVersionID string `json:"EarlierVersionId,omitempty"`
 	EarlierSHA256    string `json:"EarlierSHA256,omitempty"`
 	DatabaseHost     string `json:"DatabaseHost,omitempty"`
+	// SecretARN and MasterKnown are the secret's ARN and its master secret as of the last rotation: of a secret
+	// that was deleted nothing else tells.
+	SecretARN   string `json:"SecretARN,omitempty"`
+	MasterKnown string `json:"MasterKnown,omitempty"`
+	// Left are the pairs that the secret was for before, until they are gone or dismissed.
+	Left []activities.KnownPair `json:"Left,omitempty"`
+	// Deleted is set while the secret is known to be deleted by something else.
+	Deleted *DeletedSecret `json:"Deleted,omitempty"`
+	// OpenAccounts is what the memo of that name says.
+	OpenAccounts string `json:"OpenAccounts,omitempty"`
 	// SearchAttributes says that the cluster had them when they were last set.
 	SearchAttributes bool `json:"SearchAttributes,omitempty"`
 	// ShowWhenLong says that visibility is told of a rotation only once it has
@@ -264,6 +274,7 @@ func (r *rotator) cloneUserInput(ctx workflow.Context) activities.CloneUserInput
 		PromotedVersionID:     r.PromotedVersionID,
 		PromotedAt:            r.LastRotatedDate,
 		RequireAllNodes:       r.input.RequireAllNodes,
+		Left:                  r.Left,
 	}
 	if r.request != nil {
 		in.Force, in.RevokePrevious = r.request.Force, r.request.RevokePrevious
@@ -304,7 +315,9 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 	}
 	rotation := clone.Rotation
 	rotation.Reset = r.reset
+	before := r.pair()
 	r.DatabaseHost = rotation.Server
+	r.Deleted = nil
 	r.current.VersionID = rotation.VersionID
 	r.current.Username = rotation.Standby.User
 	r.current.PreviousUsername = rotation.Source.User
@@ -318,6 +331,7 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 		r.Digest, r.Rights = clone.Digest, clone.Rights
 		r.Usernames = []string{rotation.Source.User, rotation.Standby.User}
 		r.remember(clone)
+		r.leave(ctx, before, clone)
 	}
 	if rotation.EndSessions { // those of the standby are not waited for
 		return rotation, clone.Promoted, nil
@@ -340,8 +354,14 @@ func (r *rotator) remember(clone activities.CloneUserResult) {
 		if digest := r.Stored[user]; digest != "" {
 			stored[user] = digest
 		}
+		for _, left := range r.Left { // of a secret that was edited back
+			if digest := left.Stored[user]; digest != "" && left.Server == r.DatabaseHost {
+				stored[user] = digest
+			}
+		}
 	}
 	r.Stored = stored
+	r.SecretARN, r.MasterKnown = cmp.Or(clone.SecretARN, r.SecretARN), clone.Rotation.MasterSecretID
 	if clone.Reissued {
 		r.PromotedVersionID = clone.Rotation.CurrentVersionID
 		r.ReissuedVersionID, r.TakenOver = clone.Rotation.CurrentVersionID, clone.Rotation.PendingVersionID
@@ -533,6 +553,7 @@ func (r *rotator) record(ctx workflow.Context, err error) {
 // with growing pauses, else when the schedule says.
 func (r *rotator) fail(ctx workflow.Context, end *Rotation, err error, promoted bool) {
 	end.Error, end.ErrorType = explain(err)
+	r.seen(ctx, fateOf(err))
 	if !promoted && r.catchUp(ctx, "after a failure") {
 		end.Error = wasReset + ": " + end.Error
 	}

@@ -3,6 +3,7 @@ package workflows
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,7 +72,10 @@ func (r *rotator) status() Status {
 		RequestDue:      r.RequestDue,
 		Requests:        r.Requests,
 		Reset:           r.reset,
-		Warnings:        r.looked,
+		Warnings:        slices.Concat(r.open(), r.looked),
+		SecretARN:       r.SecretARN,
+		Left:            r.Left,
+		Deleted:         r.Deleted,
 		Current:         r.current,
 		Rotations:       r.Rotations,
 	}
@@ -80,6 +84,8 @@ func (r *rotator) status() Status {
 	}
 	if len(r.Usernames) == 2 {
 		s.Username, s.StandbyUsername = r.Usernames[0], r.Usernames[1]
+		pair := r.pair()
+		s.Pair = &pair
 	}
 	if r.SeenUsername != "" && r.SeenUsername != s.Username {
 		s.Username, s.StandbyUsername = r.SeenUsername, ""
@@ -112,6 +118,9 @@ func (r *rotator) show(ctx workflow.Context) {
 	r.describe(ctx)
 	s := r.status()
 	underWay := s.Current != nil
+	if !underWay {
+		r.showOpen(ctx)
+	}
 	if underWay && s.RotationStatus == r.shown || !r.haveAttributes(ctx) {
 		return
 	}
@@ -207,6 +216,9 @@ func (r *rotator) describe(ctx workflow.Context) {
 	}
 	if len(s.Rotations) > 0 && s.Rotations[0].Error != "" {
 		say("**failed** at %s: %s", clock(s.Rotations[0].EndedAt), plaintext.Code(s.Rotations[0].Error))
+	}
+	for _, text := range r.open() {
+		say("**still open**: %s", plaintext.Code(text))
 	}
 	if s.Stopping {
 		say("stops after this rotation, unless it is resumed")

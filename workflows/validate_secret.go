@@ -14,13 +14,20 @@ type ValidateSecretInput struct {
 	typed typed
 }
 
-// ValidateSecretWorkflow proves that the stored credential logs in.
-func (Workflows) ValidateSecretWorkflow(ctx workflow.Context, input ValidateSecretInput) (result activities.ValidateSecretResult, err error) {
+// ValidateSecretWorkflow proves that the stored credential logs in. known is what the
+// workflow that rotates the secret knows of its pair, nil where there is none; that one
+// is told if the secret turns out to be deleted.
+func (Workflows) ValidateSecretWorkflow(ctx workflow.Context, input ValidateSecretInput, known *State) (result activities.ValidateSecretResult, err error) {
 	if err := input.Validate(); err != nil {
 		return result, invalidInput(err)
 	}
 	ctx = workflow.WithActivityOptions(ctx, stepOptions(input.ActivityTaskQueue, input.SecretID))
-	err = workflow.ExecuteActivity(ctx, "ValidateSecret", activities.ValidateSecretInput{SecretID: input.SecretID}).Get(ctx, &result)
+	in := activities.ValidateSecretInput{SecretID: input.SecretID}
+	if known != nil {
+		in.Known = activities.KnownPair{Usernames: known.Usernames, Server: known.DatabaseHost}
+	}
+	err = workflow.ExecuteActivity(ctx, "ValidateSecret", in).Get(ctx, &result)
+	tellFate(ctx, input.SecretID, known, err)
 	return result, err
 }
 

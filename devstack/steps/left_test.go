@@ -1,0 +1,239 @@
+package steps
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/mysqld"
+	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+)
+
+// known is what the lab's rotation knows of its accounts.
+func (l *lab) known() activities.FindAccountsInput {
+	l.Helper()
+	arn := ""
+	if d, err := l.client.DescribeSecret(l.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String("app")}); err == nil {
+		arn = aws.ToString(d.ARN)
+	}
+	in := activities.FindAccountsInput{CloneUserInput: activities.CloneUserInput{SecretID: "app"}, MasterKnown: "master", SecretARN: arn, RecoveryWindowInDays: 7}
+	in.Pair, in.Server, in.Stored = []string{l.user, l.user + "_clone"}, l.address(), maps.Clone(l.input.Stored)
+	return in
+}
+
+func (l *lab) address() string {
+	return l.credential("AWSCURRENT").Address()
+}
+
+// finds takes FindAccounts.
+func (l *lab) finds(in activities.FindAccountsInput) (d activities.Deletion, err error) {
+	l.Helper()
+	value, err := l.env.ExecuteActivity("FindAccounts", in)
+	if err == nil {
+		err = value.Get(&d)
+	}
+	return d, err
+}
+
+func (l *lab) refuses(what string, err error, kind, says string) {
+	l.Helper()
+	var app *temporal.ApplicationError
+	if !errors.As(err, &app) || app.Type() != kind || !strings.Contains(app.Message(), says) {
+		l.Errorf("%s: %v: want a refusal of type %s that says %q", what, err, kind, says)
+	}
+}
+
+// scheduled has something else than a deletion of ours delete the secret.
+func (l *lab) scheduled() {
+	l.Helper()
+	if _, err := l.client.DeleteSecret(l.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("app"), RecoveryWindowInDays: aws.Int64(7)}); err != nil {
+		l.Fatal(err)
+	}
+}
+
+// A secret that something else deleted is taken over: its accounts are locked, and dropped when it is gone.
+func TestADeletedSecretIsTakenOver(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		for _, gone := range []bool{false, true} {
+			name := map[bool]string{false: "scheduled", true: "gone"}[gone]
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				l := newOldLab(t, s)
+				l.rotate()
+				in := l.known()
+				if gone {
+					l.forceDelete()
+				} else {
+					l.scheduled()
+				}
+				d, err := l.finds(in)
+				if err != nil || len(d.Accounts) != 2 || len(d.LockedBefore) != 0 || len(d.Others) != 0 || d.Gone != gone || d.ScheduledFor.Before(time.Now().AddDate(0, 0, 6)) {
+					t.Fatalf("FindAccounts answered %+v, %v: want both accounts", d, err)
+				}
+				l.activity("LockAccounts", d)
+				if locked := l.locked(); len(locked) != 2 {
+					t.Errorf("locked are %v", locked)
+				}
+				// It is taken over again, after the first one was terminated.
+				in.Held = true
+				if d, err := l.finds(in); err != nil || len(d.Accounts) != 2 || len(d.LockedBefore) != 0 {
+					t.Errorf("FindAccounts answered %+v, %v: want both accounts, locked by a deletion", d, err)
+				}
+				if !gone {
+					l.restore()
+					l.settle()
+					l.activity("UnlockAccounts", d)
+					l.mustLogIn("AWSCURRENT", l.user+"_clone")
+					l.scheduled()
+					l.activity("LockAccounts", d)
+					l.restore()
+					l.forceDelete()
+				}
+				d.Locked = true
+				l.activity("DropAccounts", d)
+				if left := append(l.accounts(l.user), l.accounts(l.user+"_clone")...); len(left) != 0 {
+					t.Errorf("left are %v", left)
+				}
+			})
+		}
+	})
+}
+
+// Of a secret that cannot be read, only what its rotation knows is evidence.
+func TestADeletedSecretIsTakenOverOnEvidenceOnly(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newOldLab(t, s)
+		l.rotate()
+		l.rotate()
+		in := l.known()
+		l.scheduled()
+		clone := account.Name{User: l.user + "_clone", Host: "%"}
+
+		nothing := in
+		nothing.Pair = nil
+		_, err := l.finds(nothing)
+		l.refuses("without a rotation", err, activities.ErrorDeleted, "no rotation of it runs")
+		nothing.SecretID = "misspelt"
+		_, err = l.finds(nothing)
+		l.refuses("misspelt", err, activities.ErrorSecretsManager, "check the name")
+		other := in
+		other.Server = "elsewhere:3306"
+		_, err = l.finds(other)
+		l.refuses("on another server", err, activities.ErrorOtherServer, "elsewhere:3306")
+		master := in
+		master.MasterKnown = ""
+		_, err = l.finds(master)
+		l.refuses("without a master secret", err, activities.ErrorNoMaster, "--master-secret-id")
+
+		l.sql("ALTER USER " + clone.String() + " IDENTIFIED BY 'Another.S3cret'")
+		if d, err := l.finds(in); err != nil || !slices.Equal(d.Others, []account.Name{clone}) || len(d.Accounts) != 1 {
+			t.Errorf("FindAccounts answered %+v, %v: want %s left alone, whose password is another one", d, err, clone)
+		}
+		l.sql("ALTER USER " + l.user + "@'%' IDENTIFIED BY 'Another.S3cret'")
+		_, err = l.finds(in)
+		l.refuses("with other passwords", err, activities.ErrorUnknownPair, "DROP USER")
+	})
+}
+
+// The pair that the secret was for before it was edited goes with it, and no other account.
+func TestADeletionIncludesThePairThatTheSecretWasForBefore(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newOldLab(t, s)
+		l.rotate()
+		l.rotate()
+		in := l.known()
+		left := activities.KnownPair{Usernames: in.Pair, Server: in.Server, Stored: in.Stored}
+		users := []string{l.user + "n", l.user + "n_clone"}
+		l.Cleanup(func() {
+			for _, u := range append(users, l.user+"s") {
+				l.sql("DROP USER IF EXISTS " + u + "@'%'")
+			}
+		})
+		l.sql("CREATE USER " + users[0] + "@'%' IDENTIFIED BY 'First.Passw0rd'")
+		l.sql("CREATE USER " + l.user + "s@'%' IDENTIFIED BY 'Str4nger'")
+		l.put(map[string]any{"username": users[0], "password": "First.Passw0rd", "masterarn": "master"})
+		l.settle()
+
+		// As found before the next rotation.
+		d, err := l.finds(in)
+		if err != nil || len(d.Accounts) != 3 || d.Accounts[0].User != users[0] || len(d.Others) != 0 {
+			t.Errorf("FindAccounts answered %+v, %v: want the new account and both old ones", d, err)
+		}
+
+		// A rotation finds that it left them, and when one is gone.
+		l.input.Left = []activities.KnownPair{left}
+		l.input.Pair, l.input.Server, l.input.Force = in.Pair, in.Server, true
+		clone, err := l.clone()
+		if err != nil || len(clone.LeftGone) != 0 || clone.SecretARN != in.SecretARN {
+			t.Fatalf("CloneUser answered %+v, %v", clone, err)
+		}
+		l.sql("DROP USER " + l.user + "@'%'")
+		if clone, err = l.clone(); err != nil || !slices.Equal(clone.LeftGone, []string{l.user}) {
+			t.Errorf("CloneUser answered %+v, %v: want that %s is gone", clone, err, l.user)
+		}
+		l.settle()
+
+		// An editor has had the rotation of the secret leave a stranger's account, or one was taken into use since.
+		in.Pair, in.Stored = users, nil
+		stranger := activities.KnownPair{Usernames: []string{l.user + "s"}, Server: in.Server}
+		elsewhere := activities.KnownPair{Usernames: []string{"x"}, Server: "elsewhere:3306"}
+		in.Left = []activities.KnownPair{left, stranger, elsewhere}
+		d, err = l.finds(in)
+		if err != nil || !slices.Contains(d.Accounts, account.Name{User: l.user + "_clone", Host: "%"}) || len(d.Accounts) != 3 ||
+			!slices.Equal(d.Others, []account.Name{{User: l.user + "s", Host: "%"}}) || len(d.Elsewhere) != 1 {
+			t.Errorf("FindAccounts answered %+v, %v: want the stranger's account left alone", d, err)
+		}
+		l.sql("ALTER USER " + l.user + "_clone@'%' IDENTIFIED BY 'Another.S3cret'")
+		if d, err = l.finds(in); err != nil || len(d.Accounts) != 2 || len(d.Others) != 2 {
+			t.Errorf("FindAccounts answered %+v, %v: want that what has another password is left alone", d, err)
+		}
+		l.activity("DeleteSecret", func() activities.Deletion { d.RecoveryWindowInDays = 7; return d }())
+		l.activity("LockAccounts", d)
+		l.forceDelete()
+		d.Locked = true
+		l.activity("DropAccounts", d)
+		if n := len(l.accounts(l.user+"_clone")) + len(l.accounts(l.user+"s")); n != 2 {
+			t.Errorf("%d accounts are there that are not the secret's: want 2", n)
+		}
+	})
+}
+
+// A secret that is gone reads differently from one that is misspelt, and a rotation says which accounts it leaves open.
+func TestADeletedSecretIsNotAMisspeltOne(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newOldLab(t, s)
+		l.rotate()
+		in := l.known()
+		plan := activities.PlanRotationInput{CloneUserInput: in.CloneUserInput}
+		validate := activities.ValidateSecretInput{SecretID: "app", Known: activities.KnownPair{Usernames: in.Pair, Server: in.Server}}
+		all := map[string]any{"CloneUser": in.CloneUserInput, "PlanRotation": plan, "ValidateSecret": validate}
+		check := func(state, kind, says string) {
+			t.Helper()
+			for name, in := range all {
+				_, err := l.env.ExecuteActivity(name, in)
+				l.refuses(name+" of a secret that is "+state, err, kind, says)
+				if err != nil && !strings.Contains(err.Error(), l.user+"_clone") {
+					t.Errorf("%s: %v: does not name the accounts", name, err)
+				}
+			}
+		}
+		l.scheduled()
+		check("scheduled for deletion", activities.ErrorDeleted, "starter delete --secret-id app")
+		_, err := l.env.ExecuteActivity("ValidateSecret", activities.ValidateSecretInput{SecretID: "app"})
+		l.refuses("without a rotation", err, activities.ErrorDeleted, "is scheduled for deletion")
+		l.restore()
+		l.forceDelete()
+		check("gone", activities.ErrorSecretGone, "starter delete --secret-id app")
+		_, err = l.env.ExecuteActivity("ValidateSecret", activities.ValidateSecretInput{SecretID: "app"})
+		l.refuses("without a rotation", err, activities.ErrorSecretsManager, "check the name")
+	})
+}

@@ -1,0 +1,367 @@
+package workflows_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/mock"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// life is a rotation over many runs.
+type life struct {
+	*testing.T
+
+	w     *world
+	in    any
+	state *workflows.State
+	at    time.Time
+	last  run
+}
+
+func (l *life) run(during func(*testsuite.TestWorkflowEnvironment)) {
+	l.Helper()
+	if l.in == nil {
+		l.in, l.at = input(nil), start
+	}
+	l.last = execute(l.T, l.w, l.at, l.in, l.state, during)
+	if l.last.err != nil || l.last.state == nil {
+		l.Fatalf("ended as %+v, %v", l.last.status, l.last.err)
+	}
+	l.in, l.state, l.at = l.last.input, l.last.state, l.last.env.Now()
+}
+
+func (l *life) status() (s workflows.Status) {
+	l.Helper()
+	v, err := l.last.env.QueryWorkflow(workflows.StatusQuery)
+	if err != nil || v.Get(&s) != nil {
+		l.Fatal(err)
+	}
+	return s
+}
+
+// memo is what visibility is told of accounts that are still open.
+func memo(t *testing.T, during func(*testsuite.TestWorkflowEnvironment), told *[]string) func(*testsuite.TestWorkflowEnvironment) {
+	t.Helper()
+	return func(env *testsuite.TestWorkflowEnvironment) {
+		env.OnUpsertMemo(mock.Anything).Run(func(args mock.Arguments) {
+			*told = append(*told, args.Get(0).(map[string]any)[workflows.OpenAccountsMemo].(string))
+		}).Return(nil).Maybe()
+		if during != nil {
+			during(env)
+		}
+	}
+}
+
+func sends(signal string, arg any) func(*testsuite.TestWorkflowEnvironment) {
+	return func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() { env.SignalWorkflow(signal, arg) }, 10*time.Second)
+	}
+}
+
+// A secret that something else deletes leaves two accounts open: the rotation says so as soon as it notices.
+func TestARotationSaysThatTheAccountsOfADeletedSecretAreOpen(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{activities.ErrorDeleted, activities.ErrorSecretGone} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			l := &life{T: t, w: newWorld()}
+			l.run(nil)
+			var told []string
+			l.w.fail = func(string, int) error { return temporal.NewNonRetryableApplicationError("deleted", kind, nil) }
+			l.run(memo(t, nil, &told))
+			s := l.status()
+			state := map[string]string{activities.ErrorDeleted: "is scheduled for deletion", activities.ErrorSecretGone: "is gone"}[kind]
+			if len(s.Warnings) != 1 || s.Deleted == nil || !slices.Equal(told, s.Warnings) {
+				t.Fatalf("warnings %q, deleted %+v, told %q: want one warning", s.Warnings, s.Deleted, told)
+			}
+			for _, want := range []string{"MySecret " + state, "app_clone and app on db:3306 still log in", "starter delete --secret-id MySecret"} {
+				if !strings.Contains(s.Warnings[0], want) || !strings.Contains(details(t, l.last.env), want) {
+					t.Errorf("%q, or the details, do not say %q", s.Warnings[0], want)
+				}
+			}
+			l.run(memo(t, nil, &told))
+			if len(told) != 1 {
+				t.Errorf("told again: %q", told)
+			}
+			l.run(memo(t, sends("pause", raw(`{"Deletion":true}`)), &told))
+			if s := l.status(); len(s.Warnings) != 0 || len(told) != 2 || told[1] != "" {
+				t.Errorf("while a deletion holds it, it warns %q, told %q", s.Warnings, told)
+			}
+			l.run(memo(t, sends("resume", raw(`{"Deletion":true}`)), &told))
+			l.w.fail = nil
+			l.run(memo(t, nil, &told))
+			if s := l.status(); len(s.Warnings) != 0 || s.Deleted != nil || told[len(told)-1] != "" {
+				t.Errorf("after it was restored, it warns %q, told %q", s.Warnings, told)
+			}
+		})
+	}
+}
+
+func TestARotationIsToldOfItsSecret(t *testing.T) {
+	t.Parallel()
+	l := &life{T: t, w: newWorld()}
+	l.run(nil)
+	for _, c := range []struct {
+		arg  string
+		want *bool // whether it is gone; nil for not deleted
+	}{
+		{`{"Fate":"Scheduled"}`, new(bool)},
+		{`{"Fate":"Gone"}`, func() *bool { yes := true; return &yes }()},
+		{`{"Fate":"Restored"}`, nil},
+	} {
+		l.run(sends(workflows.SecretSeenSignal, raw(c.arg)))
+		if got := l.status().Deleted; (got == nil) != (c.want == nil) || got != nil && got.Gone != *c.want {
+			t.Errorf("%s: deleted %+v", c.arg, got)
+		}
+	}
+	if n := len(l.w.promoted); n != 1 {
+		t.Errorf("%d rotations: want none for a message", n)
+	}
+}
+
+// One that has never seen a pair knows of no accounts.
+func TestARotationWithoutAPairHasNothingOpen(t *testing.T) {
+	t.Parallel()
+	l := &life{T: t, w: newWorld()}
+	l.w.fail = func(string, int) error {
+		return temporal.NewNonRetryableApplicationError("deleted", activities.ErrorDeleted, nil)
+	}
+	l.run(nil)
+	if s := l.status(); len(s.Warnings) != 0 || s.Deleted != nil {
+		t.Errorf("warnings %q, deleted %+v", s.Warnings, s.Deleted)
+	}
+}
+
+// A secret that was edited to be for another user leaves a pair that nothing else knows of.
+func TestARotationKeepsThePairThatItsSecretWasForBefore(t *testing.T) {
+	t.Parallel()
+	l := &life{T: t, w: newWorld()}
+	l.run(nil)
+	l.run(nil)
+	stored := l.state.Stored
+	if len(stored) != 2 {
+		t.Fatalf("stored is %v", stored)
+	}
+	var told []string
+	l.w.inUse, l.w.standby = "new", "new_clone"
+	l.run(memo(t, nil, &told))
+	s := l.status()
+	want := []activities.KnownPair{{Usernames: []string{"app", "app_clone"}, Server: "db:3306", MasterSecretID: "master", Stored: stored, LeftAt: l.at}}
+	if diff := cmp.Diff(want, s.Left); diff != "" {
+		t.Error(diff)
+	}
+	if s.Pair == nil || !slices.Equal(s.Pair.Usernames, []string{"new_clone", "new"}) || s.SecretARN != "arn" {
+		t.Errorf("the pair is %+v of %q", s.Pair, s.SecretARN)
+	}
+	if len(s.Warnings) != 1 || !slices.Equal(told, s.Warnings) || !slices.Contains(s.Rotations[0].Warnings, s.Warnings[0]) {
+		t.Fatalf("warnings %q, told %q, result %q", s.Warnings, told, s.Rotations[0].Warnings)
+	}
+	for _, want := range []string{"app and app_clone on db:3306", "still log in", "starter delete", "starter dismiss --secret-id MySecret"} {
+		if !strings.Contains(s.Warnings[0], want) || !strings.Contains(details(t, l.last.env), want) {
+			t.Errorf("%q, or the details, do not say %q", s.Warnings[0], want)
+		}
+	}
+
+	l.w.gone = []string{"app"}
+	l.run(nil)
+	if got := l.w.inputs[len(l.w.inputs)-1].Left; len(got) != 1 || len(got[0].Usernames) != 2 {
+		t.Errorf("the step was asked for %+v", got)
+	}
+	if s := l.status(); len(s.Left) != 1 || !slices.Equal(s.Left[0].Usernames, []string{"app_clone"}) || len(s.Rotations[0].Warnings) != 0 {
+		t.Errorf("left are %+v, and the result warns %q", s.Left, s.Rotations[0].Warnings)
+	}
+	l.run(memo(t, sends(workflows.DismissUpdate, nil), &told))
+	if s := l.status(); len(s.Left) != 0 || len(s.Warnings) != 0 || told[len(told)-1] != "" {
+		t.Errorf("dismissed, it warns %q, told %q", s.Warnings, told)
+	}
+}
+
+func TestAPairIsNotLeftThatIsInUseAgain(t *testing.T) {
+	t.Parallel()
+	l := &life{T: t, w: newWorld()}
+	l.run(nil)
+	l.run(nil)
+	stored := l.state.Stored
+	l.w.inUse, l.w.standby = "new", "new_clone"
+	l.run(nil)
+	l.w.inUse, l.w.standby = "app", "app_clone"
+	l.run(nil)
+	s := l.status()
+	if len(s.Left) != 1 || !slices.Equal(s.Left[0].Usernames, []string{"new_clone", "new"}) {
+		t.Errorf("left are %+v: want the other pair", s.Left)
+	}
+	if got := l.state.Stored["app"]; got != stored["app"] {
+		t.Errorf("what is stored for app is %q: want %q, as before", got, stored["app"])
+	}
+	// The same names on another server are other accounts.
+	l.w.host = "elsewhere:3306"
+	l.run(nil)
+	if s := l.status(); len(s.Left) != 2 || s.Left[1].Server != "db:3306" {
+		t.Errorf("left are %+v: want the pair on the other server, too", s.Left)
+	}
+	for i := range 20 {
+		l.w.inUse, l.w.standby = fmt.Sprint("u", i), fmt.Sprint("u", i, "_clone")
+		l.run(nil)
+	}
+	if n := len(l.status().Left); n != 10 {
+		t.Errorf("%d pairs are kept: want a bound", n)
+	}
+}
+
+// Whoever finds that a secret is deleted tells its rotation, which would find out at its next rotation only.
+func TestAPlanAndAValidationTellTheRotationOfADeletedSecret(t *testing.T) {
+	t.Parallel()
+	known := &workflows.State{Usernames: []string{"u", "u_clone"}, DatabaseHost: "db:3306"}
+	restored := &workflows.State{Usernames: known.Usernames, Deleted: &workflows.DeletedSecret{}}
+	for _, c := range []struct {
+		name  string
+		known *workflows.State
+		err   error
+		want  []activities.SecretFate
+	}{
+		{"scheduled", known, temporal.NewNonRetryableApplicationError("x", activities.ErrorDeleted, nil), []activities.SecretFate{activities.SecretScheduled}},
+		{"gone", known, temporal.NewNonRetryableApplicationError("x", activities.ErrorSecretGone, nil), []activities.SecretFate{activities.SecretGone}},
+		{"another error", known, temporal.NewNonRetryableApplicationError("x", activities.ErrorTLS, nil), nil},
+		{"no rotation", nil, temporal.NewNonRetryableApplicationError("x", activities.ErrorDeleted, nil), nil},
+		{"well", known, nil, nil},
+		{"restored", restored, nil, []activities.SecretFate{activities.SecretRestored}},
+		{"known to be scheduled", restored, temporal.NewNonRetryableApplicationError("x", activities.ErrorDeleted, nil), nil},
+	} {
+		for _, name := range []string{"ValidateSecret", "PlanRotation"} {
+			t.Run(name+" "+c.name, func(t *testing.T) {
+				t.Parallel()
+				env := environment()
+				env.RegisterActivityWithOptions(func(_ context.Context, in activities.ValidateSecretInput) (r activities.ValidateSecretResult, err error) {
+					if c.known == known && (len(in.Known.Usernames) != 2 || in.Known.Server != "db:3306") {
+						t.Errorf("the step was asked with %+v", in)
+					}
+					return r, c.err
+				}, activity.RegisterOptions{Name: "ValidateSecret"})
+				env.RegisterActivityWithOptions(func(context.Context, activities.PlanRotationInput) (r activities.PlanRotationResult, err error) {
+					return r, c.err
+				}, activity.RegisterOptions{Name: "PlanRotation"})
+				var told []activities.SecretFate
+				env.OnSignalExternalWorkflow(mock.Anything, "rotate-user/s", mock.Anything, workflows.SecretSeenSignal, mock.Anything).Return(
+					func(_, _, _, _ string, arg any) error {
+						told = append(told, arg.(workflows.SecretSeen).Fate)
+						return nil
+					}).Maybe()
+				args := []any{raw(`{"SecretId":"s"}`)}
+				if c.known != nil {
+					args = append(args, c.known)
+				}
+				env.ExecuteWorkflow(map[string]string{"ValidateSecret": "ValidateSecretWorkflow", "PlanRotation": "PlanRotationWorkflow"}[name], args...)
+				if !slices.Equal(told, c.want) || (env.GetWorkflowError() == nil) != (c.err == nil) {
+					t.Errorf("the rotation was told %q, %v: want %q", told, env.GetWorkflowError(), c.want)
+				}
+			})
+		}
+	}
+}
+
+func TestALookTellsTheRotationWhatIsNews(t *testing.T) {
+	t.Parallel()
+	at := func(gone bool) *workflows.DeletedSecret { return &workflows.DeletedSecret{Gone: gone} }
+	for _, c := range []struct {
+		fate    activities.SecretFate
+		deleted *workflows.DeletedSecret
+		told    bool
+	}{
+		{activities.SecretRestored, nil, false},
+		{activities.SecretRestored, at(false), true},
+		{activities.SecretScheduled, nil, true},
+		{activities.SecretScheduled, at(false), false},
+		{activities.SecretGone, at(false), true},
+		{activities.SecretGone, at(true), false},
+	} {
+		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			t.Parallel()
+			d := newDeleting()
+			d.fate = func() activities.SecretFate { return c.fate }
+			d.env.ExecuteWorkflow("LookAtSecretWorkflow", raw(`{"SecretId":"s"}`), &workflows.State{Usernames: []string{"u", "u_clone"}, Deleted: c.deleted})
+			var fate activities.SecretFate
+			if err := d.env.GetWorkflowError(); err != nil || d.env.GetWorkflowResult(&fate) != nil || fate != c.fate || (len(d.calls) == 1) != c.told {
+				t.Errorf("answered %q, %v, told %v", fate, err, d.calls)
+			}
+		})
+	}
+}
+
+// The accounts of a secret that is gone are kept, locked, for as long as a secret could have been restored.
+func TestADeletionTakesOverASecretThatIsDeleted(t *testing.T) {
+	t.Parallel()
+	for _, gone := range []bool{true, false} {
+		t.Run(fmt.Sprint("gone ", gone), func(t *testing.T) {
+			t.Parallel()
+			d := newDeleting()
+			due := start.AddDate(0, 0, 7)
+			d.found.Gone, d.found.ScheduledFor = gone, due
+			d.fate = func() activities.SecretFate {
+				if !gone && d.env.Now().Before(due) {
+					return activities.SecretScheduled
+				}
+				return activities.SecretGone
+			}
+			var ended []time.Time
+			args := []any{raw(`{"SecretId":"s","RecoveryWindowInDays":7}`), nil, workflows.DeletionKnown{
+				SecretARN: "arn", Pair: &activities.KnownPair{Usernames: []string{"u", "u_clone"}, Server: "db:3306", MasterSecretID: "m", Stored: map[string]string{"u": "x"}},
+				Left: []activities.KnownPair{{Usernames: []string{"v"}}},
+			}}
+			var calls []string
+			for len(ended) < 20 {
+				d.env.ExecuteWorkflow("DeleteUserWorkflow", args...)
+				calls, ended = append(calls, d.calls...), append(ended, d.env.Now())
+				state := continued(t, d.env.GetWorkflowError())
+				if state == nil {
+					break
+				}
+				finds := d.finds
+				next := newDeleting()
+				next.env.SetStartTime(d.env.Now())
+				next.fate, next.finds = d.fate, finds
+				d = next
+				args = []any{args[0], state}
+			}
+			want := []string{"FindAccounts", "pause", "LockAccounts", "DropAccounts", "stop"}
+			if err := d.env.GetWorkflowError(); err != nil || !slices.Equal(calls, want) {
+				t.Errorf("did %v, %v: want %v", calls, err, want)
+			}
+			if last := ended[len(ended)-1]; last.Before(due) || last.After(due.Add(10*time.Minute)) {
+				t.Errorf("dropped at %s: want soon after %s", last, due)
+			}
+			in := d.finds[0]
+			if !slices.Equal(in.Pair, []string{"u", "u_clone"}) || in.Server != "db:3306" || in.MasterKnown != "m" || in.SecretARN != "arn" || len(in.Left) != 1 || in.Stored["u"] != "x" || in.RecoveryWindowInDays != 7 {
+				t.Errorf("the accounts are looked for with %+v", in)
+			}
+		})
+	}
+}
+
+// continued is what a deletion hands to its next run; nil if it has ended.
+func continued(t *testing.T, err error) *workflows.DeletionState {
+	t.Helper()
+	var next *workflow.ContinueAsNewError
+	if !errors.As(err, &next) {
+		return nil
+	}
+	var in workflows.DeleteUserInput
+	state := new(workflows.DeletionState)
+	if err := converter.GetDefaultDataConverter().FromPayloads(next.Input, &in, state); err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
