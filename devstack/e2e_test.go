@@ -84,6 +84,7 @@ func TestEndToEnd(t *testing.T) {
 			t.Run("leak", e.testLeak)
 			t.Run("operator", e.testOperator)
 			t.Run("disturbed", e.testDisturbed)
+			t.Run("left", e.testLeft)
 			t.Run("delete", e.testDelete)
 			t.Run("no password anywhere", e.testNoPasswordAnywhere) // last: it looks at what all of them left behind
 		})
