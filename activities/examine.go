@@ -345,7 +345,7 @@ func (p KnownPair) notDeleted(d secret.Description) error {
 	if d.DeletedDate.IsZero() || len(p.Usernames) == 0 {
 		return notDeleted(d)
 	}
-	return refuse(ErrorDeleted, "secret %s is scheduled for deletion on %s, and %s still log in: restore the secret, or run `starter delete --secret-id %[1]s`, which locks the accounts and drops them with it",
+	return refuse(ErrorDeleted, "secret %s is scheduled for deletion on %s: restore it, or run `starter delete --secret-id %[1]s`, if no deletion runs, to have %s locked and dropped with it",
 		d.Name, d.DeletedDate.UTC().Format(time.RFC3339), p.accounts())
 }
 
@@ -355,7 +355,7 @@ func (p KnownPair) gone(id string, err error) error {
 	if len(p.Usernames) == 0 || !errors.As(err, &missing) {
 		return err
 	}
-	return refuse(ErrorSecretGone, "secret %s is gone, which was there at its last rotation, and %s still log in: run `starter delete --secret-id %[1]s`, which locks the accounts and drops them later;"+
+	return refuse(ErrorSecretGone, "secret %s is gone, which was there at its last rotation: run `starter delete --secret-id %[1]s`, if no deletion runs, to have %s locked, and dropped later;"+
 		" if the secret is there, the worker looks in another AWS region or account than before", id, p.accounts())
 }
 

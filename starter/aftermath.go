@@ -154,6 +154,42 @@ func (a *app) cutDeletion(ctx context.Context, secretID string) (*workflows.Dele
 	return &state, e
 }
 
+// deletes reports whether a deletion of a secret runs. What is not known counts as yes.
+func (a *app) deletes(ctx context.Context, secretID string) bool {
+	d, err := a.describe(ctx, workflows.DeleteUserWorkflowID(secretID))
+	if err != nil {
+		var none *serviceerror.NotFound
+		return !errors.As(err, &none)
+	}
+	return d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING
+}
+
+// unlocksSoon is how long a deletion takes to unlock the accounts of a secret that was restored, once it is told to look.
+const unlocksSoon = 5 * time.Second
+
+// nudge has a deletion that runs look at once whether its secret was restored, and waits a little for its end. It reports whether
+// the deletion goes on.
+func (a *app) nudge(ctx context.Context, secretID string) (goesOn bool) {
+	ctx, cancel := context.WithTimeout(ctx, unlocksSoon)
+	defer cancel()
+	d, err := a.describe(ctx, workflows.DeleteUserWorkflowID(secretID))
+	if err != nil || d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		return false
+	}
+	if err := a.temporal.SignalWorkflow(ctx, workflows.DeleteUserWorkflowID(secretID), "", workflows.ResumeUpdate, nil); err != nil {
+		return a.deletes(ctx, secretID)
+	}
+	a.say("A deletion of the secret runs. It unlocks the accounts if the secret was restored.")
+	for a.deletes(ctx, secretID) {
+		select {
+		case <-ctx.Done():
+			return true
+		case <-time.After(pollInterval):
+		}
+	}
+	return false
+}
+
 // heldInVain says that nothing runs which would let a held rotation go on; empty if it is not held, or by a deletion that runs.
 func (a *app) heldInVain(ctx context.Context, s workflows.Status) string {
 	if !s.Held {
@@ -166,12 +202,8 @@ func (a *app) heldInVain(ctx context.Context, s workflows.Status) string {
 		return state.Cancelled
 	case e != nil:
 		what = "the deletion of the secret " + e.text(a.now()) + ": "
-	default:
-		d, err := a.describe(ctx, workflows.DeleteUserWorkflowID(s.SecretID))
-		var gone *serviceerror.NotFound
-		if !errors.As(err, &gone) && (err != nil || a.ending(ctx, d) == nil) {
-			return ""
-		}
+	case a.deletes(ctx, s.SecretID):
+		return ""
 	}
 	return what + "its accounts may be locked. To unlock them, run `aws secretsmanager restore-secret --secret-id " + s.SecretID + "`, if it is scheduled for deletion, " +
 		"and then `starter recover --secret-id " + s.SecretID + "`; to have them dropped with the secret, run `starter delete --secret-id " + s.SecretID + "`"

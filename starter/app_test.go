@@ -169,6 +169,12 @@ func (f *fake) UpdateWorkflow(_ context.Context, o client.UpdateWorkflowOptions)
 	return handle{answer{value: f.updated}}, nil
 }
 
+func (f *fake) SignalWorkflow(_ context.Context, id, _, name string, _ any) error {
+	f.note("signal %s %s", id, name)
+	f.cut = enums.WORKFLOW_EXECUTION_STATUS_COMPLETED
+	return nil
+}
+
 func (f *fake) QueryWorkflow(_ context.Context, id, _, _ string, _ ...any) (converter.EncodedValue, error) {
 	if strings.HasPrefix(id, "delete-user/") {
 		state := f.deletion
@@ -187,6 +193,9 @@ func (f *fake) QueryWorkflow(_ context.Context, id, _, _ string, _ ...any) (conv
 }
 
 func (f *fake) DescribeWorkflowExecution(_ context.Context, id, _ string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	if strings.HasPrefix(id, "delete-user/") && f.cut == 0 && !f.running && f.described == nil {
+		return nil, serviceerror.NewNotFound("no such workflow")
+	}
 	if strings.HasPrefix(id, "delete-user/") && f.cut != 0 {
 		return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflow.WorkflowExecutionInfo{
 			Status: f.cut, CloseTime: timestamppb.New(now.Add(-time.Hour)), Execution: &common.WorkflowExecution{},
@@ -624,6 +633,9 @@ func TestCommands(t *testing.T) {
 			deletion: workflows.DeletionState{DeletionDate: now.AddDate(0, 0, 30), Deletion: activities.Deletion{Server: "db:3306"}},
 			results: map[string]any{"RecoverSecretWorkflow": activities.RecoverSecretResult{
 				ValidateSecretResult: credential(), Unlocked: []string{"'app_clone'@'%'", "'app'@'%'"}}}}},
+		{"recover-while-deleting", "recover --secret-id shop/app", fake{cut: enums.WORKFLOW_EXECUTION_STATUS_RUNNING, statuses: known(held),
+			results: map[string]any{"RecoverSecretWorkflow": activities.RecoverSecretResult{ValidateSecretResult: credential()}}}},
+		{"status-held-deleting", "status --secret-id shop/app", fake{statuses: known(held), cut: enums.WORKFLOW_EXECUTION_STATUS_RUNNING}},
 		{"status-held", "status --secret-id shop/app", fake{statuses: known(held)}},
 		{"status-held-cancelled", "status --secret-id shop/app", fake{statuses: known(held), cut: enums.WORKFLOW_EXECUTION_STATUS_CANCELED,
 			deletion: workflows.DeletionState{DeletionDate: now.AddDate(0, 0, 30), Cancelled: "the deletion was cancelled: 'app'@'%' on db:3306 stay locked"}}},

@@ -132,9 +132,13 @@ the rotation goes on.`,
 	pairFlags(cmd, &input)
 	activityQueueFlag(cmd, &input.ActivityTaskQueue)
 	return a.does(cmd, func() error { return input.Validate() }, func(ctx context.Context) error {
+		deletes := a.nudge(ctx, input.SecretID)
 		input, known, err := a.asKnown(ctx, input)
 		if err != nil {
 			return err
+		}
+		if known != nil && deletes { // the deletion lets go of it itself
+			known.Held = false
 		}
 		var result activities.RecoverSecretResult
 		id := "recover-secret/" + input.SecretID + "/" + uuid.NewString()
