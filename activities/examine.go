@@ -345,7 +345,7 @@ func (p KnownPair) notDeleted(d secret.Description) error {
 	if d.DeletedDate.IsZero() || len(p.Usernames) == 0 {
 		return notDeleted(d)
 	}
-	return refuse(ErrorDeleted, "secret %s is scheduled for deletion on %s: restore it, or run `starter delete --secret-id %[1]s`, if no deletion runs, to have %s locked and dropped with it",
+	return refuse(ErrorDeleted, "secret %s is scheduled for deletion on %s: restore it, or run `starter delete --secret-id %[1]s`, if no deletion runs, to have %[3]s locked and dropped with it",
 		d.Name, d.DeletedDate.UTC().Format(time.RFC3339), p.accounts())
 }
 

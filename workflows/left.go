@@ -87,9 +87,12 @@ func (r *rotator) seen(ctx workflow.Context, fate activities.SecretFate) (news b
 	return news
 }
 
-// open says which accounts are still open, a line each.
+// open says which accounts are still open, a line each; none while a deletion of the secret holds the rotation.
 func (r *rotator) open() (all []string) {
-	if d := r.Deleted; d != nil && !r.Held && len(r.Usernames) == 2 {
+	if r.Held {
+		return nil
+	}
+	if d := r.Deleted; d != nil && len(r.Usernames) == 2 {
 		state := "is scheduled for deletion"
 		if d.Gone {
 			state = "is gone"
