@@ -417,6 +417,8 @@ func TestCommands(t *testing.T) {
 		"RotationStatus": payload("Paused"), "DatabaseHost": payload(strings.Repeat("x", 100) + ".eu-west-1.rds.amazonaws.com:3306")})
 	open := execution("rotate-user/shop/open", map[string]*common.Payload{"RotationStatus": payload("Failed"), "NextRotationDate": payload(now.Add(90 * time.Second))})
 	open.Memo = &common.Memo{Fields: map[string]*common.Payload{workflows.OpenAccountsMemo: payload("secret shop/open is gone, and its accounts still log in\nthe secret was edited")}}
+	sealed := execution("rotate-user/shop/app", map[string]*common.Payload{"RotationStatus": payload("Scheduled")})
+	sealed.Memo = &common.Memo{Fields: map[string]*common.Payload{workflows.OpenAccountsMemo: {Metadata: map[string][]byte{"encoding": []byte("binary/encrypted")}}}}
 	bare, silent := execution("rotate-user/shop/bare", nil), execution("rotate-user/shop/silent", nil)
 	page := func(token string, all ...*workflow.WorkflowExecutionInfo) *workflowservice.ListWorkflowExecutionsResponse {
 		return &workflowservice.ListWorkflowExecutionsResponse{Executions: all, NextPageToken: []byte(token)}
@@ -629,6 +631,7 @@ func TestCommands(t *testing.T) {
 		{"validate-known", "validate --secret-id shop/app", fake{statuses: known(left), results: map[string]any{"ValidateSecretWorkflow": refusal(activities.ErrorSecretGone, "secret shop/app is gone")}}},
 		{"dismiss", "dismiss shop/app", fake{updated: status(workflows.Scheduled)}},
 		{"list-open", "list", fake{pages: []*workflowservice.ListWorkflowExecutionsResponse{page("", open)}}},
+		{"list-open-encoded", "list", fake{pages: []*workflowservice.ListWorkflowExecutionsResponse{page("", sealed)}, statuses: known(left)}},
 		{"recover-cut", "recover --secret-id shop/app", fake{cut: enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, statuses: known(held),
 			deletion: workflows.DeletionState{DeletionDate: now.AddDate(0, 0, 30), Deletion: activities.Deletion{Server: "db:3306"}},
 			results: map[string]any{"RecoverSecretWorkflow": activities.RecoverSecretResult{

@@ -61,6 +61,8 @@ type listed struct {
 	PreviousUntil    time.Time `json:"PreviousUntil,omitzero"`
 	// OpenAccounts says which accounts are still open though no secret is for them; empty for none.
 	OpenAccounts string `json:"OpenAccounts,omitempty"`
+
+	sealed bool // what visibility knows of open accounts is encoded
 }
 
 func (a *app) list(ctx context.Context, wanted workflows.RotationStatus) error {
@@ -117,7 +119,9 @@ func fromVisibility(execution *workflow.WorkflowExecutionInfo) (row listed, ok b
 	decode(attributes, workflows.LastRotatedDateKey.GetName(), &row.LastRotatedDate)
 	decode(attributes, workflows.NextRotationDateKey.GetName(), &row.NextRotationDate)
 	decode(attributes, workflows.DatabaseHostKey.GetName(), &row.DatabaseHost)
-	decode(execution.GetMemo().GetFields(), workflows.OpenAccountsMemo, &row.OpenAccounts)
+	if payload := execution.GetMemo().GetFields()[workflows.OpenAccountsMemo]; payload != nil {
+		row.sealed = converter.GetDefaultDataConverter().FromPayload(payload, &row.OpenAccounts) != nil
+	}
 	return row, true
 }
 
@@ -142,16 +146,19 @@ func (a *app) ask(ctx context.Context, rows []listed) error {
 		row := &rows[i]
 		unknown := row.RotationStatus == ""
 		asleep := row.NextRotationDate.After(a.now()) && (row.RotationStatus == workflows.Scheduled || row.RotationStatus == workflows.Failed)
-		if len(rows) > describedAlways && (asleep || row.RotationStatus == workflows.Paused) {
+		if len(rows) > describedAlways && !row.sealed && (asleep || row.RotationStatus == workflows.Paused) {
 			continue
 		}
 		g.Go(func() error {
-			if unknown || row.RotationStatus == workflows.Rotating {
+			if unknown || row.sealed || row.RotationStatus == workflows.Rotating {
 				s, err := a.query(ctx, row.SecretID)
 				if err == nil { // else the row says that the status is unknown
 					*row = listed{
 						SecretID: row.SecretID, RotationStatus: s.RotationStatus, LastRotatedDate: s.LastRotatedDate,
 						NextRotationDate: s.NextRotationDate, DatabaseHost: s.DatabaseHost, OpenAccounts: row.OpenAccounts,
+					}
+					if s.Deleted != nil || len(s.Left) > 0 {
+						row.OpenAccounts = strings.Join(s.Warnings, "\n")
 					}
 					if !s.PreviousUntil.IsZero() {
 						row.Username, row.PreviousUsername, row.PreviousUntil = s.Username, s.StandbyUsername, s.PreviousUntil

@@ -167,15 +167,14 @@ func (a *app) asKnown(ctx context.Context, input workflows.RotateUserInput) (wor
 		return input, nil, err
 	}
 	input.MasterSecretID = cmp.Or(input.MasterSecretID, status.MasterSecretID)
-	if status.Username == "" && !status.Held {
-		return input, nil, nil
+	known := &workflows.State{DatabaseHost: status.DatabaseHost, Deleted: status.Deleted}
+	if _, ended := a.whetherEnded(ctx, input.SecretID); !ended { // the next workflow does not know the rights after the last rotation
+		known.Digest, known.Rights, known.Held = status.Digest, status.Rights, status.Held
 	}
-	known := &workflows.State{Held: status.Held, DatabaseHost: status.DatabaseHost, Deleted: status.Deleted}
 	if status.Username != "" {
 		known.Usernames = []string{status.Username, status.StandbyUsername}
-	}
-	if _, ended := a.whetherEnded(ctx, input.SecretID); !ended { // the next workflow does not know the rights after the last rotation
-		known.Digest, known.Rights = status.Digest, status.Rights
+	} else if !known.Held {
+		return input, nil, nil
 	}
 	return input, known, nil
 }
@@ -207,10 +206,12 @@ func (a *app) deleteCommand() *cobra.Command {
 		Use:   "delete",
 		Short: "Delete a secret and its users, with a recovery window",
 		Long: `Schedule a secret for deletion and lock its accounts. When the recovery window has passed the accounts are dropped; when the secret is
-restored before, they are unlocked and its rotation goes on. A secret that something else has deleted, or that is gone, is taken
-over with what its rotation knows of its accounts; those that the secret was for before it was edited are included. A deletion that was cancelled or terminated is taken up again. From the lock on no client of the secret can log in, whether or not it
+restored before, they are unlocked and its rotation goes on. From the lock on no client of the secret can log in, whether or not it
 caches the secret; sessions that are open go on. The command ends when the accounts are locked; where they cannot be
-locked yet it fails and says why, and the worker tries again every five minutes.`,
+locked yet it fails and says why, and the worker tries again every five minutes.
+
+A secret that something else has deleted is taken over, with what its rotation knows of its accounts. Those that the secret was for
+before it was edited are included. A deletion that was cancelled or terminated is taken up again.`,
 		Example: `  starter delete --secret-id MyTestDatabaseUserSecret --recovery-window-in-days 7`,
 	}
 	secretFlag(cmd, &input.SecretID)
@@ -243,7 +244,10 @@ func (a *app) delete(ctx context.Context, input workflows.DeleteUserInput) error
 	options := a.startOptions(id)
 	options.WorkflowExecutionErrorWhenAlreadyStarted = true
 	args := []any{input}
-	known := workflows.DeletionKnown{Held: status.Held, SecretARN: status.SecretARN, Pair: status.Pair, Left: status.Left}
+	known := workflows.DeletionKnown{SecretARN: status.SecretARN, Pair: status.Pair, Left: status.Left}
+	if _, ended := a.whetherEnded(ctx, input.SecretID); !ended {
+		known.Held = status.Held
+	}
 	known.Earlier, _ = a.cutDeletion(ctx, input.SecretID)
 	if known.Held || known.Pair != nil || known.Earlier != nil {
 		args = append(args, nil, known)

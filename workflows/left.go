@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,7 +23,7 @@ const keptLeft = 10
 
 // pair is the pair that the rotation knows; it has no user names before the first rotation has looked.
 func (r *rotator) pair() activities.KnownPair {
-	return activities.KnownPair{Usernames: r.Usernames, Server: r.DatabaseHost, MasterSecretID: r.MasterKnown, Stored: r.Stored}
+	return activities.KnownPair{Usernames: r.Usernames, Server: r.DatabaseHost, MasterSecretID: cmp.Or(r.MasterKnown, r.input.MasterSecretID), Stored: r.Stored}
 }
 
 // leave keeps the pair that the secret was for before, if that is another one than it is for now, and drops from those that
