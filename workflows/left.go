@@ -74,11 +74,11 @@ func fateOf(err error) activities.SecretFate {
 
 // seen notes what has become of the secret, and reports whether that is news. Without a pair there is nothing that stays open.
 func (r *rotator) seen(ctx workflow.Context, fate activities.SecretFate) (news bool) {
-	switch {
-	case fate == activities.SecretRestored:
+	switch fate {
+	case activities.SecretRestored:
 		news = r.Deleted != nil
 		r.Deleted = nil
-	case fate == activities.SecretScheduled, fate == activities.SecretGone:
+	case activities.SecretScheduled, activities.SecretGone:
 		gone := fate == activities.SecretGone
 		news = len(r.Usernames) == 2 && (r.Deleted == nil || r.Deleted.Gone != gone)
 		if news {
