@@ -91,14 +91,8 @@ type listedNode struct{ name, address string }
 
 // nodes are all nodes by id, as far as the server has a list and the administrator may read it.
 func (a *Admin) nodes(ctx context.Context) map[string]listedNode {
-	listed, statement := map[string]listedNode{}, listMembers
-	if a.server.galera() {
-		if !a.server.hasTable("wsrep_cluster_members") {
-			return listed
-		}
-		statement = listGalera
-	}
-	rows, err := a.query(ctx, statement)
+	listed := map[string]listedNode{}
+	rows, err := a.query(ctx, a.server.nodes())
 	if err != nil {
 		return listed
 	}
@@ -107,10 +101,3 @@ func (a *Admin) nodes(ctx context.Context) map[string]listedNode {
 	}
 	return listed
 }
-
-// How the nodes of a cluster are listed: one row for each with its id, its name and its address.
-const (
-	listGalera  = "SELECT node_uuid AS id, node_name AS name, node_incoming_address AS address FROM mysql.wsrep_cluster_members"
-	listMembers = "SELECT MEMBER_ID AS id, CONCAT(MEMBER_HOST, ':', MEMBER_PORT) AS name, CONCAT(MEMBER_HOST, ':', MEMBER_PORT) AS address" +
-		" FROM performance_schema.replication_group_members"
-)

@@ -175,6 +175,7 @@ type poolKey struct {
 	user     string
 	password [sha256.Size]byte
 	trust    *Trust
+	node     string // the id of the one node of a cluster that they lead to; empty for any server
 }
 
 // pool is one administrator's connections to one server. used is when and inUse how often it was handed out.
@@ -186,6 +187,8 @@ type pool struct {
 	used  time.Time
 	known atomic.Pointer[knowledge] // nil before the first survey
 	force force
+
+	astray atomic.Pointer[astray] // nil before a search for the writer was in vain
 }
 
 // Admin is an administrator's session: one connection whose settings are pinned. It is for one goroutine at a time.
@@ -196,6 +199,7 @@ type Admin struct {
 
 	conn     *sql.Conn
 	pool     *pool
+	home     *pool // of the address that the session was opened for; pool may be that of one node of its cluster
 	release  func()
 	name     Name // CURRENT_USER()
 	roles    []Name
@@ -204,15 +208,17 @@ type Admin struct {
 	locks    []string // the user names whose locks it holds
 	patience time.Duration
 	freshness
+
+	elsewhere string // why accounts are not changed on the cluster's writer; empty if they are
 }
 
 // Admin opens an administrator's session, or takes one that was given back a moment ago. Close gives it back.
 func (d *Dialer) Admin(ctx context.Context, ep Endpoint, user, password string) (*Admin, error) {
-	p, release, err := d.pool(ep, user, password)
+	p, release, err := d.pool(ep, user, password, "")
 	if err != nil {
 		return nil, fmt.Errorf("log in as administrator %s on %s: %w", quoteUser(user), ep, err)
 	}
-	a := &Admin{pool: p, release: release, dialer: d, patience: lockPatience}
+	a := &Admin{pool: p, home: p, release: release, dialer: d, patience: lockPatience}
 	if err := a.connect(ctx); err != nil {
 		release()
 		return nil, fmt.Errorf("log in as administrator %s on %s: %w", quoteUser(user), ep, cause(ctx, err))
@@ -235,10 +241,10 @@ func (a *Admin) Close() error {
 	return err
 }
 
-func (d *Dialer) pool(ep Endpoint, user, password string) (*pool, func(), error) {
+func (d *Dialer) pool(ep Endpoint, user, password, node string) (*pool, func(), error) {
 	ep.Database = "" // an administrator needs none, and may not be let into the application's
 	c, trust := d.config(ep, user, password)
-	key := poolKey{ep, user, sha256.Sum256([]byte(password)), trust}
+	key := poolKey{ep, user, sha256.Sum256([]byte(password)), trust, node}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := time.Now()

@@ -24,7 +24,7 @@ const (
 // while those of this session may be called by f. The context of f ends before the server would end an idle session and
 // give its lock to another.
 //
-// The lock is of one server: members of a cluster know nothing of each other's locks.
+// The lock is of one server: members of a cluster know nothing of each other's locks. So sessions go to one of them; see toWriter.
 func (a *Admin) Locked(ctx context.Context, x, y string, f func(context.Context) error) error {
 	return a.locked(ctx, []string{x, y}, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, lockedFor)

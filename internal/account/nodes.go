@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -59,7 +57,7 @@ func (a *Admin) askNodes(ctx context.Context, account Name, pw string) (unasked 
 	defer through.Close()
 	ask := func(connections int) error {
 		for range connections {
-			if err := a.askOn(ctx, through, a.pool.at, asked, account, pw); err != nil {
+			if err := a.askOn(ctx, through, a.home.at, asked, account, pw); err != nil {
 				return err
 			}
 		}
@@ -89,7 +87,7 @@ func (a *Admin) askNodes(ctx context.Context, account Name, pw string) (unasked 
 	for _, id := range slices.Sorted(maps.Keys(listed)) {
 		if !asked[id] {
 			unasked = append(unasked, fmt.Sprintf("node %s of the cluster was not asked whether it has the new password of %s: %s does not lead to it, and %s",
-				listed[id].name, account, first.at, whyNot[id]))
+				listed[id].name, account, a.home.at, whyNot[id]))
 		}
 	}
 	switch missing := size - len(asked) - len(unasked); {
@@ -98,7 +96,7 @@ func (a *Admin) askNodes(ctx context.Context, account Name, pw string) (unasked 
 			" GRANT SELECT ON performance_schema.replication_group_members TO %s", account, a.name))
 	case missing > 0:
 		unasked = append(unasked, fmt.Sprintf("%d of %d nodes of the cluster were not asked whether they have the new password of %s: %s does not lead to them",
-			missing, size, account, first.at))
+			missing, size, account, a.home.at))
 	}
 	return unasked, nil
 }
@@ -147,7 +145,7 @@ const (
 
 // newConnections are connections to the session's own address, each of them a new one.
 func (a *Admin) newConnections() (*sql.DB, error) {
-	db, err := a.dialer.servers.Open(a.pool.login)
+	db, err := a.dialer.servers.Open(a.home.login)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +161,7 @@ func (a *Admin) askOn(ctx context.Context, db *sql.DB, at Endpoint, asked map[st
 		return context.Cause(ctx)
 	}
 	defer conn.Close()
-	other := &Admin{conn: conn, pool: &pool{db: db, at: at, login: a.pool.login}, dialer: a.dialer, name: a.name, roles: a.roles, server: a.server}
+	other := &Admin{conn: conn, home: a.home, pool: &pool{db: db, at: at, login: a.home.login}, dialer: a.dialer, name: a.name, roles: a.roles, server: a.server}
 	n, err := other.askNode(ctx)
 	if err != nil || asked[n.id] {
 		return err
@@ -185,19 +183,11 @@ const reachTimeout = 3 * time.Second
 
 // askAt asks a node at its own address, and says why it could not.
 func (a *Admin) askAt(ctx context.Context, asked map[string]bool, m listedNode, account Name, pw string) (why string, err error) {
-	at := a.pool.at
-	host, port, err := net.SplitHostPort(m.address)
-	if err != nil {
-		host, port = m.address, strconv.Itoa(at.Port)
+	at, ok := m.endpoint(a.home.at)
+	if !ok {
+		return "it names no address of its own", nil
 	}
-	if host == "" || host == "AUTO" {
-		return "it names no address of its own (wsrep_node_incoming_address)", nil
-	}
-	at.Host = host
-	if at.Port, err = strconv.Atoi(port); err != nil {
-		return "its address is " + m.address, nil
-	}
-	login := a.pool.login.Clone()
+	login := a.home.login.Clone()
 	login.Addr = at.String()
 	if login.TLS != nil {
 		login.TLS.ServerName = at.Host

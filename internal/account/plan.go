@@ -87,6 +87,7 @@ func (a *Admin) Plan(ctx context.Context, p Pair) (plan *Plan, err error) {
 			return err
 		}
 		plan.expire(source.source, &a.server, plan.Source, source.source.changed, p.Next)
+		plan.warnElsewhere(a)
 		if err := a.warnRevoke(ctx, plan); err != nil {
 			return err
 		}

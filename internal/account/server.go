@@ -111,6 +111,9 @@ func (a *Admin) meetServer(ctx context.Context) error {
 	if err := a.recognise(ctx); err != nil {
 		return err
 	}
+	if err := a.toWriter(ctx); err != nil {
+		return err
+	}
 	if !a.server.galera() { // a member of a group has what was changed behind waitForMembers
 		return nil
 	}
@@ -286,6 +289,8 @@ const (
 	errNoSuchGrant      = 1141
 	errUserFailed       = 1396
 	errAccessDeniedToDB = 1044
+	errNoSuchColumn     = 1054
+	errUnknownTable     = 1109 // of a schema that no table can be added to
 	errLockWait         = 1205
 	errWaitForGroup     = 3797 // a read that waits for what the group has done before
 )

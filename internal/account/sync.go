@@ -44,6 +44,7 @@ func (a *Admin) sync(ctx context.Context, p Pair) (done *Plan, err error) {
 		}
 		if done == nil {
 			done = plan
+			done.warnElsewhere(a)
 			done.expire(ps.source, &a.server, done.Standby, time.Now(), p.Next)
 			if done.Create || p.Digest == "" { // later it has been said
 				if err := a.warnRevoke(ctx, done); err != nil {

@@ -1,0 +1,175 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// A lock is of one node, and statements for one account on two nodes at once may leave the nodes with different accounts. So
+// every session of an administrator on a cluster goes to one of its nodes, the same for all: the primary of a group; among
+// several primaries, and in a Galera cluster, the node with the lowest id. An address may lead to several nodes in turn.
+
+// writer is the node that accounts are changed on.
+type writer struct {
+	listedNode
+
+	id   string // empty if it is unknown
+	size int    // how many nodes the cluster has
+}
+
+// nodeID is the query for the id of the session's own node.
+func (s *server) nodeID() string {
+	switch {
+	case s.grouped():
+		return "SELECT @@server_uuid"
+	case s.mariadb:
+		return "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'WSREP_GCOMM_UUID'"
+	}
+	return "SELECT VARIABLE_VALUE FROM performance_schema.global_status WHERE VARIABLE_NAME = 'wsrep_gcomm_uuid'"
+}
+
+// nodes is the query for all nodes in the order of their ids, whether they may change accounts, and which one this is.
+func (s *server) nodes() string {
+	if s.grouped() {
+		return "SELECT MEMBER_ID AS id, CONCAT(MEMBER_HOST, ':', MEMBER_PORT) AS name, CONCAT(MEMBER_HOST, ':', MEMBER_PORT) AS address," +
+			" MEMBER_STATE = 'ONLINE' AND MEMBER_ROLE = 'PRIMARY' AS writes, (" + s.nodeID() + ") AS me" +
+			" FROM performance_schema.replication_group_members ORDER BY id"
+	}
+	return "SELECT node_uuid AS id, node_name AS name, node_incoming_address AS address, node_incoming_address <> '' AS writes," +
+		" (" + s.nodeID() + ") AS me FROM mysql.wsrep_cluster_members ORDER BY id" // an arbitrator has no address
+}
+
+// findWriter returns the id of the session's own node, too. A server that is not in a cluster, or does not tell, has no writer.
+func (a *Admin) findWriter(ctx context.Context) (here string, w writer, err error) {
+	worn := a.worn
+	rows, err := a.query(ctx, a.server.nodes())
+	if e := serverError(err); e != nil && slices.Contains([]uint16{errTableDenied, errNoSuchTable, errUnknownTable, errNoSuchColumn}, e.Number) {
+		a.worn = worn // it has all the rights that it needs
+		return "", writer{}, nil
+	}
+	for _, r := range rows {
+		here, w.size = r.text("me"), w.size+1
+		if w.id == "" && r.text("writes") == "1" {
+			w.id, w.listedNode = r.text("id"), listedNode{r.text("name"), r.text("address")}
+		}
+	}
+	return here, w, err
+}
+
+// astray is that an address does not lead to the writer.
+type astray struct {
+	writer string // its id
+	only   string // the id of the one node that the address leads to; empty if there are several
+	until  time.Time
+}
+
+// toWriter moves the session to the node that accounts are changed on, if the address of the session leads to several. An address
+// that leads to one node only decides by itself.
+func (a *Admin) toWriter(ctx context.Context) error {
+	a.elsewhere = ""
+	if !a.server.clustered() {
+		return nil
+	}
+	here, w, err := a.findWriter(ctx)
+	if err != nil || w.id == "" || w.id == here {
+		return err
+	}
+	if s := a.home.astray.Load(); s != nil && s.writer == w.id && time.Now().Before(s.until) && (s.only == "" || s.only == here) {
+		if s.only == "" {
+			a.warnElsewhere(w)
+		}
+		return nil
+	}
+	found, only, err := a.searchWriter(ctx, here, w)
+	if err != nil || found {
+		return err
+	}
+	a.home.astray.Store(&astray{w.id, only, time.Now().Add(knownFor)})
+	if only == "" {
+		a.warnElsewhere(w)
+	}
+	return nil
+}
+
+func (a *Admin) warnElsewhere(w writer) {
+	a.elsewhere = fmt.Sprintf("the address %s leads to several nodes of a cluster, and not to %s, on which accounts would be changed by all rotators:"+
+		" two of them at once are kept apart by the labels of the secret only; let the address lead to one node, or to all", a.home.at, w.name)
+}
+
+// searchWriter opens connections to the session's address until one leads to the writer, and then one to the writer's own address.
+// It gives up early on an address that leads to one node only, and returns its id.
+func (a *Admin) searchWriter(ctx context.Context, here string, w writer) (found bool, only string, err error) {
+	several, failed := false, 0
+	for i := range manyConnections * w.size {
+		if i >= fewConnections*w.size && !several || failed > w.size {
+			break
+		}
+		met, err := a.moveTo(ctx, a.home.at, w)
+		if err != nil || met == w.id {
+			return met == w.id, "", err
+		}
+		if met == "" {
+			failed++
+		}
+		several = several || met != "" && met != here
+	}
+	if !several {
+		return false, here, nil
+	}
+	at, ok := w.endpoint(a.home.at)
+	if !ok || !at.TLS { // without TLS nothing shows who answers there
+		return false, "", nil
+	}
+	met, err := a.moveTo(ctx, at, w)
+	return met == w.id, "", err
+}
+
+// endpoint is where a node says that it listens, if it says so. What it leaves out is as at the address that leads to it.
+func (n listedNode) endpoint(at Endpoint) (Endpoint, bool) {
+	host, port, err := net.SplitHostPort(n.address)
+	if err != nil {
+		host, port = n.address, strconv.Itoa(at.Port)
+	}
+	if host == "" || host == "AUTO" {
+		return Endpoint{}, false
+	}
+	at.Host = host
+	at.Port, err = strconv.Atoi(port)
+	return at, err == nil
+}
+
+// moveTo opens a connection, and moves the session to it if it leads to the writer. It returns the id of the node that it leads to;
+// empty if there is no connection.
+func (a *Admin) moveTo(ctx context.Context, at Endpoint, w writer) (met string, err error) {
+	p, release, err := a.dialer.pool(at, a.home.login.User, a.home.login.Passwd, w.id)
+	if err != nil {
+		return "", err
+	}
+	other := &Admin{pool: p, release: release}
+	if err := other.connect(ctx); err != nil {
+		release()
+		return "", context.Cause(ctx) // the next one may lead to a node that is up
+	}
+	if err := other.conn.QueryRowContext(ctx, a.server.nodeID()).Scan(&met); err != nil || met != w.id {
+		other.discard()
+		return met, errors.Join(other.Close(), context.Cause(ctx))
+	}
+	if err := a.Close(); err != nil {
+		return met, errors.Join(err, other.Close())
+	}
+	a.conn, a.pool, a.release, a.freshness = other.conn, p, release, other.freshness
+	a.server, a.name, a.roles = server{}, Name{}, nil
+	return met, a.recognise(ctx)
+}
+
+// warnElsewhere warns of a session that is not on the node that accounts are changed on.
+func (p *Plan) warnElsewhere(a *Admin) {
+	if a.elsewhere != "" {
+		p.Warnings = append(p.Warnings, a.elsewhere)
+	}
+}

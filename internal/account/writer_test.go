@@ -1,0 +1,172 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/rotate-user/rotate-user/internal/mysqld"
+	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+)
+
+// rotators are administrators of different workers, which meet the nodes of a cluster in turn.
+func rotators(t *testing.T, front *mysqld.Server, count int) (all []*Admin) {
+	t.Helper()
+	for range count {
+		all = append(all, adminOf(t, front, front.AdminUser, front.AdminPassword))
+	}
+	return all
+}
+
+// at is the id of the node that a session is on.
+func (a *Admin) at(t *testing.T) string {
+	t.Helper()
+	n, err := a.askNode(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n.id
+}
+
+// lowest checks that all rotators are on the node with the lowest id, and returns its index.
+func lowest(t *testing.T, nodes []*mysqld.Server, all []*Admin) int {
+	t.Helper()
+	var ids []string
+	for _, s := range nodes {
+		// Its address leads to one node only, which the session then stays on.
+		ids = append(ids, adminOf(t, s, s.AdminUser, s.AdminPassword).at(t))
+	}
+	for i, a := range all {
+		if got := a.at(t); got != slices.Min(ids) {
+			t.Errorf("rotator %d is on %s, want the lowest of %s", i, got, ids)
+		}
+		if a.elsewhere != "" {
+			t.Errorf("rotator %d is told: %s", i, a.elsewhere)
+		}
+	}
+	return slices.Index(ids, slices.Min(ids))
+}
+
+// The lock on an account is of one node, and holds for all rotators.
+func excludes(t *testing.T, all []*Admin) {
+	t.Helper()
+	err := all[0].Locked(t.Context(), "app", "app_2", func(ctx context.Context) error {
+		for i, other := range all[1:] {
+			other.patience = 0
+			err := other.Locked(ctx, "app", "app_2", func(context.Context) error { return nil })
+			if r, ok := errors.AsType[*Refusal](err); !ok || r.Reason != Busy {
+				t.Errorf("rotator %d works along with another one: %v", i+1, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if t.Failed() { // what follows might never end
+		t.FailNow()
+	}
+}
+
+func inTurn(t *testing.T, nodes []*mysqld.Server) *mysqld.Forwarder {
+	t.Helper()
+	front, err := mysqld.NewForwarder(nodes...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { front.Close() })
+	return front
+}
+
+func TestAccountsOfAGaleraClusterAreChangedOnOneNode(t *testing.T) {
+	nodes := mysqldtest.Galera(t, 3)
+	front := inTurn(t, nodes)
+	address := front.As(nodes[0])
+	all := rotators(t, address, 4)
+	writer := lowest(t, nodes, all)
+	excludes(t, all)
+
+	// A node whose own address is not known is not found.
+	front.LeadTo(slices.Delete(slices.Clone(nodes), writer, writer+1)...)
+	all = rotators(t, address, 2)
+	admin, err := nodes[0].Open(nodes[0].AdminUser, nodes[0].AdminPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	if _, err := admin.ExecContext(t.Context(), "CREATE USER app@'%' IDENTIFIED BY 'old'"); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range all {
+		plan, err := a.Plan(t.Context(), Pair{Source: Name{"app", "%"}, Standby: "app_clone", Mark: "m"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf("and not to node-%d", writer+1); !strings.Contains(strings.Join(plan.Warnings, "; "), want) {
+			t.Errorf("warnings are %q, want one with %q", plan.Warnings, want)
+		}
+	}
+}
+
+func TestAccountsOfAGroupAreChangedOnOneMember(t *testing.T) {
+	group := startGroup(t, 3, mysqld.AllPrimaries)
+	var nodes []*mysqld.Server
+	for _, m := range group {
+		nodes = append(nodes, m.Server)
+	}
+	front := inTurn(t, nodes)
+	address := front.As(nodes[0])
+	all := rotators(t, address, 4)
+	writer := lowest(t, nodes, all)
+	excludes(t, all)
+
+	group[0].exec(t, "CREATE USER app@'%' IDENTIFIED BY 'old'")
+	n := Name{"app", "%"}
+	for i := range 10 {
+		var wg sync.WaitGroup
+		for j, a := range all[:2] {
+			a.patience = lockPatience
+			wg.Go(func() {
+				if _, err := a.SetPassword(t.Context(), n, n, fmt.Sprint("password ", i, " of ", j), nil); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		hashes := map[string]bool{}
+		for _, m := range group {
+			var hash string
+			if err := m.db.QueryRowContext(t.Context(), "SELECT HEX(authentication_string) FROM mysql.user WHERE User = 'app'").Scan(&hash); err != nil {
+				t.Fatal(err)
+			}
+			hashes[hash] = true
+		}
+		if len(hashes) != 1 {
+			t.Fatalf("the members store %d different passwords", len(hashes))
+		}
+	}
+
+	// A member that the address does not lead to is reached at its own.
+	front.LeadTo(slices.Delete(slices.Clone(nodes), writer, writer+1)...)
+	all = rotators(t, address, 2)
+	lowest(t, nodes, all)
+	excludes(t, all)
+
+	// With one primary it is that one, whatever its id.
+	front.LeadTo(nodes...)
+	other := group[(writer+1)%3]
+	var id string
+	if err := other.db.QueryRowContext(t.Context(), "SELECT @@server_uuid").Scan(&id); err != nil {
+		t.Fatal(err)
+	}
+	other.exec(t, "SELECT group_replication_switch_to_single_primary_mode('"+id+"')")
+	for i, a := range rotators(t, address, 3) {
+		if got := a.at(t); got != id {
+			t.Errorf("rotator %d is on %s, want the primary %s", i, got, id)
+		}
+	}
+}
