@@ -48,11 +48,18 @@ func (s *state) set(t trait, on bool) {
 // widens reports whether an account that has the trait may do more than one without it.
 func (t trait) widens() bool { return t.kind != restriction }
 
-// digest does not tell the same of two rights, unless by a chance of one in 2^48.
+// digest takes two rights for one by a chance of one in 2^48. Workflows keep it: rightsVersion changes along with the spelling.
 func (t trait) digest() string {
-	// The parts of a name may hold any character, so each is quoted.
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d %q %q %q %q %t", t.kind, t.privilege, t.a, t.b, t.c, t.option))
+	sum := sha256.Sum256([]byte(t.spelt()))
 	return string(sum[:rightDigest])
+}
+
+// spelt is the line of the normal form that has the trait.
+func (t trait) spelt() string {
+	if t.option {
+		return t.String() + " with " + optionName(t.kind)
+	}
+	return t.String()
 }
 
 // rightsDigest stands for each right of the account, for Pair.Rights; empty if there are too many.
@@ -251,12 +258,9 @@ func some(all []string, separator string) string {
 func someOf(traits []trait) string {
 	var words []string
 	for _, t := range traits {
-		word := t.String()
-		if t.kind == restriction {
+		word := t.spelt()
+		if t.kind == restriction { // what it is lost or given by
 			word = t.what() + " on " + t.on()
-		}
-		if t.option {
-			word += " with " + optionName(t.kind)
 		}
 		words = append(words, word)
 	}
