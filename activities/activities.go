@@ -60,8 +60,9 @@ type Rotation struct {
 	PasswordStored string `json:"PasswordStored,omitempty"`
 	// EndSessions says that the standby's sessions end along with its old password.
 	EndSessions bool `json:"EndSessions,omitempty"`
-	// RequireAllNodes is that of the workflow's input.
-	RequireAllNodes bool `json:"RequireAllNodes,omitempty"`
+	// RequireAllNodes and TestEndpoints are those of the workflow's input.
+	RequireAllNodes bool     `json:"RequireAllNodes,omitempty"`
+	TestEndpoints   []string `json:"TestEndpoints,omitempty"`
 	// Reset says that the workflow's run was reset, which ended the rotation that was under way then.
 	Reset bool `json:"Reset,omitempty"`
 	// Policy is what the server asks of a password of the standby.

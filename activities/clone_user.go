@@ -56,8 +56,9 @@ type CloneUserInput struct {
 	// NextRotationDate is when the rotation after this one is due, or the one that
 	// is planned.
 	NextRotationDate time.Time `json:"NextRotationDate,omitzero"`
-	// RequireAllNodes is that of the workflow's input.
-	RequireAllNodes bool `json:"RequireAllNodes,omitempty"`
+	// RequireAllNodes and TestEndpoints are those of the workflow's input.
+	RequireAllNodes bool     `json:"RequireAllNodes,omitempty"`
+	TestEndpoints   []string `json:"TestEndpoints,omitempty"`
 	// RevokePrevious and Grace are those of the request: what leaked is the
 	// credential in use.
 	RevokePrevious bool  `json:"RevokePrevious,omitempty"`

@@ -83,7 +83,7 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput, recent func(se
 	s := &subject{master: master, current: current, Rotation: Rotation{
 		SecretID: in.SecretID, MasterSecretID: cmp.Or(in.MasterSecretID, current.MasterARN), MasterVersionID: master.ID,
 		VersionID: uuid.NewString(), CurrentVersionID: current.ID, PendingVersionID: d.Stages[secret.Pending], Server: current.Address(),
-		RequireAllNodes: in.RequireAllNodes,
+		RequireAllNodes: in.RequireAllNodes, TestEndpoints: in.TestEndpoints,
 	}}
 	if current.ID == in.EarlierVersionID && current.SHA256() == in.EarlierSHA256 {
 		s.VersionID, s.ValueSHA256, s.promoted = current.ID, in.EarlierSHA256, true
@@ -161,7 +161,7 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput, recent func(se
 			if _, err := s.login(); err != nil && !limited(err) {
 				return err
 			}
-			return nil
+			return t.acceptedBy(ctx, in.TestEndpoints, current, account.Name{})
 		},
 		Fence: s.unmoved,
 	}

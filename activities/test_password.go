@@ -78,6 +78,9 @@ func (a *Activities) TestPassword(ctx context.Context, r Rotation) (result TestP
 		return TestPasswordResult{}, &account.Refusal{Reason: account.NodeNotAsked, Retry: true, Message: strings.Join(lines(stand.Unasked), "; ") +
 			": let the address lead to every node, or start the rotation without RequireAllNodes"}
 	}
+	if err := t.acceptedBy(ctx, r.TestEndpoints, pending, r.Standby); err != nil {
+		return TestPasswordResult{}, err
+	}
 	activity.GetLogger(ctx).Info("credential works", "secret", r.SecretID, "version", r.VersionID, "account", login.Account.String())
 	return TestPasswordResult{Account: login.Account.String(), ServerVersion: login.Version, TLS: login.TLS, Warnings: lines(slices.Concat(stand.Mended, stand.Unasked))}, nil
 }

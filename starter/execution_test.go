@@ -155,7 +155,7 @@ func TestHostileNames(t *testing.T) {
 func TestStartComparesEveryOption(t *testing.T) {
 	values := map[string]string{
 		"master-secret-id": "other", "clone-username": "other", "automatically-after-days": "7", "schedule-expression": "rate(12 hours)", "duration": "2h",
-		"minimum-overlap": "2h", "drain": "2h", "require-drained": "true", "require-all-nodes": "true", "activity-task-queue": "other",
+		"minimum-overlap": "2h", "drain": "2h", "require-drained": "true", "require-all-nodes": "true", "test-endpoints": "reader:3306", "activity-task-queue": "other",
 		"task-queue": "", "secret-id": "", "no-wait": "", "rotate-immediately": "", // not of the rotation, or only of its first moment
 	}
 	var out, errs bytes.Buffer

@@ -66,10 +66,15 @@ func (f *inputFlags) add(cmd *cobra.Command) {
 	flags.TextVar(&f.input.Drain, "drain", schedule.Duration(0), "`duration` for which a rotation waits for the standby's sessions to end")
 	flags.BoolVar(&f.input.RequireDrained, "require-drained", false, "fail the rotation when they have not")
 	flags.BoolVar(&f.input.RequireAllNodes, "require-all-nodes", false, "do not promote while a node of the cluster cannot be asked whether it has the new password")
+	endpointsFlag(cmd, &f.input)
 	activityQueueFlag(cmd, &f.input.ActivityTaskQueue)
 	for _, name := range []string{"minimum-overlap", "drain"} {
 		flags.Lookup(name).DefValue = "" // 0s is not what happens without the flag
 	}
+}
+
+func endpointsFlag(cmd *cobra.Command, input *workflows.RotateUserInput) {
+	cmd.Flags().StringSliceVar(&input.TestEndpoints, "test-endpoints", nil, "further endpoints, as `host:port`, that must accept a new credential before it is promoted, such as replicas")
 }
 
 // addImmediately is for the commands that start a schedule.
@@ -136,6 +141,9 @@ func (f *inputFlags) compare(status workflows.Status) (different []string, want 
 		if option("require-all-nodes", fmt.Sprint(have.RequireAllNodes), fmt.Sprint(in.RequireAllNodes), in.RequireAllNodes == have.RequireAllNodes) {
 			want.RequireAllNodes = in.RequireAllNodes
 		}
+		if option("test-endpoints", strings.Join(have.TestEndpoints, ","), strings.Join(in.TestEndpoints, ","), slices.Equal(in.TestEndpoints, have.TestEndpoints)) {
+			want.TestEndpoints = in.TestEndpoints
+		}
 		if option("activity-task-queue", have.ActivityTaskQueue, in.ActivityTaskQueue, in.ActivityTaskQueue == have.ActivityTaskQueue) {
 			want.ActivityTaskQueue = in.ActivityTaskQueue
 		}
@@ -190,6 +198,7 @@ func restart(secretID string, in *workflows.RotateUserInput) string {
 	if in.RequireAllNodes {
 		command += " --require-all-nodes"
 	}
+	add("test-endpoints", quoted(strings.Join(in.TestEndpoints, ",")))
 	add("activity-task-queue", quoted(in.ActivityTaskQueue))
 	return command
 }

@@ -82,6 +82,7 @@ account would be made; 1 the rotation would be refused, or the plan failed; 2 wr
 	}
 	secretFlag(cmd, &f.input.SecretID)
 	pairFlags(cmd, &f.input)
+	endpointsFlag(cmd, &f.input)
 	cmd.Flags().BoolVar(&all, "all", false, "show every change, also of an account with thousands of grants")
 	activityQueueFlag(cmd, &f.input.ActivityTaskQueue)
 	return a.does(cmd, func() error { return f.input.Validate() }, func(ctx context.Context) error {
@@ -167,6 +168,9 @@ func (a *app) asKnown(ctx context.Context, input workflows.RotateUserInput) (wor
 		return input, nil, err
 	}
 	input.MasterSecretID = cmp.Or(input.MasterSecretID, status.MasterSecretID)
+	if status.Input != nil && input.TestEndpoints == nil {
+		input.TestEndpoints = status.Input.TestEndpoints
+	}
 	known := &workflows.State{DatabaseHost: status.DatabaseHost, Deleted: status.Deleted}
 	if _, ended := a.whetherEnded(ctx, input.SecretID); !ended { // the next workflow does not know the rights after the last rotation
 		known.Digest, known.Rights, known.Held = status.Digest, status.Rights, status.Held

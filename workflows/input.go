@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/rotate-user/rotate-user/internal/schedule"
+	"github.com/rotate-user/rotate-user/internal/secret"
 )
 
 // RotationRules are Secrets Manager's words for when to rotate.
@@ -42,6 +43,10 @@ type RotateUserInput struct {
 	// RequireAllNodes does not promote while a node of the cluster cannot be asked whether it
 	// has the new password; by default the result names such a node.
 	RequireAllNodes bool `json:"RequireAllNodes,omitempty"`
+	// TestEndpoints are further endpoints of the database, each as host:port, that must accept a
+	// new credential before it is promoted: replicas, readers, proxies. A rotation waits for them
+	// inside its window.
+	TestEndpoints []string `json:"TestEndpoints,omitempty"`
 	// ActivityTaskQueue is where the activities run, for workers inside another
 	// network; the workflow's own task queue by default.
 	ActivityTaskQueue string `json:"ActivityTaskQueue,omitempty"`
@@ -75,6 +80,14 @@ func (in RotateUserInput) Validate() error {
 	}
 	if in.RequireDrained && in.Drain == 0 {
 		return errors.New("RequireDrained needs Drain: say how long to wait for the sessions to end, for example \"Drain\": \"2h\"")
+	}
+	if n := len(in.TestEndpoints); n > maxEndpoints {
+		return fmt.Errorf("TestEndpoints are %d: %d at most", n, maxEndpoints)
+	}
+	for _, endpoint := range in.TestEndpoints {
+		if _, _, err := secret.ParseAddress(endpoint); err != nil {
+			return fmt.Errorf("TestEndpoints: %q %w", cut(endpoint, 100), err)
+		}
 	}
 	if time.Duration(in.Drain) > maxDrain {
 		return fmt.Errorf("Drain is %s: 24h at most", in.Drain)
@@ -112,6 +125,7 @@ var errOwnMaster = errors.New("MasterSecretId is the secret itself: name the sec
 
 const (
 	maxDrain       = 24 * time.Hour
+	maxEndpoints   = 20
 	defaultDays    = 30
 	defaultOverlap = time.Hour
 )

@@ -254,9 +254,9 @@ func TestNodesThatCouldNotBeAskedAreInTheResult(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	w.unasked = []string{"node db3 was not asked"}
-	r := execute(t, w, start, raw(`{"SecretId":"s","RequireAllNodes":true}`), nil, nil)
-	if !w.inputs[0].RequireAllNodes {
-		t.Error("the steps do not know of RequireAllNodes")
+	r := execute(t, w, start, raw(`{"SecretId":"s","RequireAllNodes":true,"TestEndpoints":["reader:3306"]}`), nil, nil)
+	if in := w.inputs[0]; !in.RequireAllNodes || !slices.Equal(in.TestEndpoints, []string{"reader:3306"}) {
+		t.Errorf("the steps are told %+v: want RequireAllNodes and TestEndpoints", in)
 	}
 	if got := r.state.Rotations; len(got) == 0 || !slices.Equal(got[0].Warnings, w.unasked) {
 		t.Errorf("rotations are %+v: want the warnings %q", got, w.unasked)
@@ -281,25 +281,30 @@ func TestWrongInputIsRefusedAtOnce(t *testing.T) {
 		`{"SecretId":"s","RotationRules":{"ScheduleExpression":"rate(3 hours)"}}`:                           "ScheduleExpression",
 		`{"SecretId":"s","RotationRules":{"ScheduleExpression":"sometimes"}}`:                               "ScheduleExpression",
 		`{"SecretId":"s","RotationRules":{"Duratoin":"3h"}}`:                                                "Duratoin",
-		`{"SecretId":""}`:                           "SecretId",
-		`{}`:                                        "SecretId",
-		`{"secretid":"s"}`:                          "secretid",
-		`{"SecretID":"s"}`:                          "SecretID",
-		`{"SecretId":7}`:                            "SecretId",
-		`{"SecretId":null}`:                         "SecretId",
-		`{"SecretId":"s","SecretId":"t"}`:           "SecretId",
-		`{"SecretId":"a secret"}`:                   "SecretId",
-		`{"SecretId":"s","Days":30}`:                "Days",
-		`{"SecretId":"s","RotateImmediately":"no"}`: "RotateImmediately",
-		`{"SecretId":"s","MinimumOverlap":3600}`:    "MinimumOverlap",
-		`{"SecretId":"s","MinimumOverlap":"soon"}`:  "MinimumOverlap",
-		`{"SecretId":"s","RequireDrained":true}`:    "Drain",
-		`{"SecretId":"s","MasterSecretId":"s"}`:     "MasterSecretId",
-		`{"SecretId":"s","RotationRules":[]}`:       "RotationRules",
-		`[{"SecretId":"s"}]`:                        "JSON object",
-		`"s"`:                                       "JSON object",
-		`null`:                                      "JSON object",
-		`30`:                                        "JSON object",
+		`{"SecretId":""}`:                                   "SecretId",
+		`{}`:                                                "SecretId",
+		`{"secretid":"s"}`:                                  "secretid",
+		`{"SecretID":"s"}`:                                  "SecretID",
+		`{"SecretId":7}`:                                    "SecretId",
+		`{"SecretId":null}`:                                 "SecretId",
+		`{"SecretId":"s","SecretId":"t"}`:                   "SecretId",
+		`{"SecretId":"a secret"}`:                           "SecretId",
+		`{"SecretId":"s","Days":30}`:                        "Days",
+		`{"SecretId":"s","RotateImmediately":"no"}`:         "RotateImmediately",
+		`{"SecretId":"s","MinimumOverlap":3600}`:            "MinimumOverlap",
+		`{"SecretId":"s","MinimumOverlap":"soon"}`:          "MinimumOverlap",
+		`{"SecretId":"s","RequireDrained":true}`:            "Drain",
+		`{"SecretId":"s","TestEndpoints":["reader"]}`:       `"reader" must be host:port`,
+		`{"SecretId":"s","TestEndpoints":["a@b:3306"]}`:     "host:port",
+		`{"SecretId":"s","TestEndpoints":["::1:3306"]}`:     "host:port",
+		`{"SecretId":"s","TestEndpoints":["reader:65536"]}`: "host:port",
+		`{"SecretId":"s","TestEndpoints":"reader:3306"}`:    "a list",
+		`{"SecretId":"s","MasterSecretId":"s"}`:             "MasterSecretId",
+		`{"SecretId":"s","RotationRules":[]}`:               "RotationRules",
+		`[{"SecretId":"s"}]`:                                "JSON object",
+		`"s"`:                                               "JSON object",
+		`null`:                                              "JSON object",
+		`30`:                                                "JSON object",
 	} {
 		t.Run(text, func(t *testing.T) {
 			t.Parallel()

@@ -274,6 +274,7 @@ func (r *rotator) cloneUserInput(ctx workflow.Context) activities.CloneUserInput
 		PromotedVersionID:     r.PromotedVersionID,
 		PromotedAt:            r.LastRotatedDate,
 		RequireAllNodes:       r.input.RequireAllNodes,
+		TestEndpoints:         r.input.TestEndpoints,
 		Left:                  r.Left,
 	}
 	if r.request != nil {

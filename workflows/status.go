@@ -321,7 +321,11 @@ func did(name string, input, result any) string {
 	case SetPassword:
 		return "password of " + rotation.Standby.String() + " set"
 	case TestPassword:
-		return "version " + rotation.VersionID + " logs in as " + rotation.Standby.String()
+		text := "version " + rotation.VersionID + " logs in as " + rotation.Standby.String()
+		if n := len(rotation.TestEndpoints); n > 0 {
+			text += fmt.Sprintf(", on %d test endpoints too", n)
+		}
+		return text
 	case PromotePassword:
 		return "AWSCURRENT is version " + rotation.VersionID + ", user " + rotation.Standby.User
 	}

@@ -253,7 +253,6 @@ func (l *lab) remember(r activities.CloneUserResult) {
 	l.input.Stored[r.Rotation.Standby.User] = r.Rotation.PasswordStored
 }
 
-// mustLogIn logs in with what a label of the secret holds.
 // credential is what a label of the secret holds.
 func (l *lab) credential(label string) secret.Credential {
 	l.Helper()
@@ -268,6 +267,7 @@ func (l *lab) credential(label string) secret.Credential {
 	return c
 }
 
+// mustLogIn logs in with what a label of the secret holds.
 func (l *lab) mustLogIn(label, user string) {
 	l.Helper()
 	c := l.credential(label)

@@ -31,46 +31,27 @@ func adminOf(t *testing.T, s *mysqld.Server, user, password string) *Admin {
 func TestAReplicaIsRefused(t *testing.T) {
 	for _, program := range mysqldtest.Programs(t) {
 		t.Run(program.Engine, func(t *testing.T) {
-			servers := make([]member, 2)
-			for i := range servers {
-				args := []string{"--log-bin=binlog", fmt.Sprint("--server-id=", i+1)}
-				if i == 0 {
-					args = append(args, "--binlog-do-db=shop")
+			exec := func(db *sql.DB, statements ...string) {
+				for _, s := range statements {
+					if _, err := db.ExecContext(t.Context(), s); err != nil {
+						t.Fatalf("%s: %v", s, err)
+					}
 				}
-				s, err := program.Start(t.Context(), mysqld.Options{Args: args})
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() { s.Stop() })
-				var db *sql.DB
-				if db, err = s.Open(s.AdminUser, s.AdminPassword); err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() { db.Close() })
-				servers[i] = member{s, db}
 			}
-			primary, replica := servers[0], servers[1]
-			if program.Engine == mysqld.MySQL { // or the replica would get the primary's administrator
-				primary.exec(t, "RESET BINARY LOGS AND GTIDS")
-			}
-			primary.exec(t, "CREATE USER app@'%' IDENTIFIED BY 'old'", "CREATE USER repl@'%' IDENTIFIED BY 'repl'", "GRANT REPLICATION SLAVE ON *.* TO repl@'%'")
-			replica.exec(t, "CREATE USER app@'%' IDENTIFIED BY 'old'", "CREATE USER limited@localhost IDENTIFIED BY 'limited'",
-				"GRANT SELECT, CREATE USER, RELOAD, PROCESS ON *.* TO limited@localhost WITH GRANT OPTION")
-			change, running := "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = %d, MASTER_USER = 'repl', MASTER_PASSWORD = 'repl'",
-				"SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting for master to send event%'"
+			var onReplica *sql.DB
+			primary, replica := mysqldtest.Replicated(t, program, []string{"--binlog-do-db=shop"}, nil, func(primary, replica *sql.DB) {
+				onReplica = replica
+				exec(primary, "CREATE USER app@'%' IDENTIFIED BY 'old'")
+				exec(replica, "CREATE USER app@'%' IDENTIFIED BY 'old'", "CREATE USER limited@localhost IDENTIFIED BY 'limited'",
+					"GRANT SELECT, CREATE USER, RELOAD, PROCESS ON *.* TO limited@localhost WITH GRANT OPTION")
+			})
 			stop := "STOP SLAVE"
 			if program.Engine == mysqld.MySQL {
-				change, running = "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = %d, SOURCE_USER = 'repl', SOURCE_PASSWORD = 'repl', GET_SOURCE_PUBLIC_KEY = 1",
-					"SELECT COUNT(*) FROM performance_schema.replication_connection_status WHERE SERVICE_STATE = 'ON'"
 				stop = "STOP REPLICA"
-			}
-			replica.exec(t, fmt.Sprintf(change, primary.Port), strings.Replace(stop, "STOP", "START", 1))
-			if err := replica.until(t.Context(), running); err != nil {
-				t.Fatal(err)
 			}
 
 			p := Pair{Source: Name{"app", "%"}, Standby: "app_clone", Mark: "m"}
-			admin := adminOf(t, replica.Server, replica.AdminUser, replica.AdminPassword)
+			admin := adminOf(t, replica, replica.AdminUser, replica.AdminPassword)
 			from := fmt.Sprintf("127.0.0.1:%d", primary.Port)
 			for _, name := range []string{"plan", "rotation"} {
 				var err error
@@ -101,16 +82,16 @@ func TestAReplicaIsRefused(t *testing.T) {
 			forced := p
 			forced.Force = true
 			warned(admin, forced, from)
-			warned(adminOf(t, replica.Server, "limited", "limited"), p, "whether the server replicates from another one is unknown: GRANT REPLICA")
-			replica.exec(t, stop)
+			warned(adminOf(t, replica, "limited", "limited"), p, "whether the server replicates from another one is unknown: GRANT REPLICA")
+			exec(onReplica, stop)
 			warned(admin, p, from)
-			replica.exec(t, "SET GLOBAL read_only = ON")
-			reader := adminOf(t, replica.Server, replica.AdminUser, replica.AdminPassword)
+			exec(onReplica, "SET GLOBAL read_only = ON")
+			reader := adminOf(t, replica, replica.AdminUser, replica.AdminPassword)
 			if _, err := reader.Plan(t.Context(), p); err == nil || !strings.Contains(err.Error(), "the writer only") || !strings.Contains(err.Error(), from) {
 				t.Errorf("plan of a server that takes no writes: %v; want it refused with the name of %s", err, from)
 			}
 
-			onPrimary := adminOf(t, primary.Server, primary.AdminUser, primary.AdminPassword)
+			onPrimary := adminOf(t, primary, primary.AdminUser, primary.AdminPassword)
 			plan, err := onPrimary.Plan(t.Context(), p)
 			if err != nil {
 				t.Fatal(err)
