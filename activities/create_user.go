@@ -105,6 +105,9 @@ func (a *Activities) StoreSecret(ctx context.Context, in CreateUserInput) (err e
 	}); err != nil {
 		return err
 	}
+	if _, err := admin.AwaitNodes(ctx, in.Account, in.Account, stored.Password, nil); err != nil {
+		return err
+	}
 	activity.GetLogger(ctx).Info("secret made", "secret", in.SecretID, "account", in.Account.String())
 	return nil
 }

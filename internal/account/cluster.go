@@ -21,13 +21,25 @@ func (a *Admin) readBehindOthers(ctx context.Context) error {
 	case a.server.galera():
 		how = "SET SESSION wsrep_sync_wait = @@SESSION.wsrep_sync_wait | 1"
 	case a.server.grouped():
-		how = "SET SESSION group_replication_consistency =" +
-			" IF(@@SESSION.group_replication_consistency IN ('AFTER', 'BEFORE_AND_AFTER'), 'BEFORE_AND_AFTER', 'BEFORE')"
+		how = "SET SESSION group_replication_consistency = 'BEFORE'"
 	default:
 		return nil
 	}
 	if err := a.exec(ctx, how); err != nil {
 		return fmt.Errorf("make reads wait for the other nodes: %w", err)
+	}
+	return nil
+}
+
+// enterCluster prepares a session for the writer of a cluster. In a group no statement for an account may wait for the other members,
+// whatever the server's own setting: until it ended, no one could log in on the primary, and two such statements on two
+// primaries would wait for each other for good. What is read on a Galera node is what the others have.
+func (a *Admin) enterCluster(ctx context.Context) error {
+	if !a.server.grouped() {
+		return a.readBehindOthers(ctx)
+	}
+	if err := a.exec(ctx, "SET SESSION group_replication_consistency = 'EVENTUAL'"); err != nil {
+		return fmt.Errorf("make account statements not wait for the members of the group: %w", err)
 	}
 	return nil
 }

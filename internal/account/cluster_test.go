@@ -68,6 +68,7 @@ func TestPasswordIsSetOnAllMembersOfAGroup(t *testing.T) {
 	if err := behind.until(t.Context(), "SELECT COUNT(*) FROM mysql.user WHERE User = 'app_2'"); err != nil {
 		t.Fatal(err)
 	}
+	primary.exec(t, "SET GLOBAL group_replication_consistency = 'AFTER'") // which sessions here do not follow
 	roots, err := primary.RootCAs()
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +87,7 @@ func TestPasswordIsSetOnAllMembersOfAGroup(t *testing.T) {
 		t.Errorf("a password is set on a secondary: %v", err)
 	}
 
-	// A backup holds one member's applier.
+	// A backup holds one member's applier. Neither the change nor a login on the primary waits for it.
 	holder, err := behind.db.Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -95,24 +96,32 @@ func TestPasswordIsSetOnAllMembersOfAGroup(t *testing.T) {
 	if _, err := holder.ExecContext(t.Context(), "FLUSH TABLES WITH READ LOCK"); err != nil {
 		t.Fatal(err)
 	}
-	ctx, done := context.WithCancelCause(t.Context())
-	set := make(chan error, 1)
 	const password = "a new password of the account, 1"
-	go func() {
-		_, err := admin.SetPassword(t.Context(), n, n, password, nil)
-		set <- err
-		done(errors.Join(errors.New("the password is set while a member is held"), err))
-	}()
-	if err := behind.until(ctx, "SELECT COUNT_TRANSACTIONS_REMOTE_IN_APPLIER_QUEUE FROM performance_schema.replication_group_member_stats WHERE MEMBER_ID = @@server_uuid"); err != nil {
-		t.Error(err)
+	atOnce, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if _, err := admin.SetPassword(atOnce, n, n, password, nil); err != nil {
+		t.Fatal("while a member is held:", err)
 	}
-	if err := primary.until(ctx, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'ALTER USER%' AND TIME >= 1"); err != nil {
+	if _, err := dialer.Login(atOnce, Endpoint{Host: primary.Host, Port: primary.Port, TLS: true}, "app_2", password); err != nil {
+		t.Error("while a member is held:", err)
+	}
+	ctx, done := context.WithCancelCause(t.Context())
+	awaited := make(chan error, 1)
+	go func() {
+		stand, err := admin.AwaitNodes(t.Context(), n, n, password, nil)
+		if err == nil && (stand.Unasked != nil || stand.Mended != nil) {
+			err = fmt.Errorf("members are not asked at their own addresses: %+v", stand)
+		}
+		awaited <- err
+		done(errors.Join(errors.New("no one waits for a member that is held"), err))
+	}()
+	if err := behind.until(ctx, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Executing hook on transaction begin%'"); err != nil {
 		t.Error(context.Cause(ctx))
 	}
 	if _, err := holder.ExecContext(t.Context(), "UNLOCK TABLES"); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-set; err != nil {
+	if err := <-awaited; err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range group {
@@ -126,16 +135,12 @@ func TestPasswordIsSetOnAllMembersOfAGroup(t *testing.T) {
 		}
 	}
 
-	stand, err := admin.AwaitNodes(t.Context(), n, n, password, nil)
-	if err != nil || stand.Unasked != nil || stand.Mended != nil {
-		t.Errorf("members are asked at their own addresses: %+v, %v", stand, err)
-	}
 	primary.exec(t, "CREATE USER limited@localhost IDENTIFIED BY 'limited'", "GRANT CREATE USER ON *.* TO limited@localhost", "GRANT SELECT ON mysql.* TO limited@localhost")
 	limited := adminOf(t, primary.Server, "limited", "limited")
 	if _, err := limited.Stored(t.Context(), "app_2"); err != nil {
 		t.Fatal(err)
 	}
-	stand, err = limited.AwaitNodes(t.Context(), n, n, password, nil)
+	stand, err := limited.AwaitNodes(t.Context(), n, n, password, nil)
 	if err != nil || len(stand.Unasked) != 1 || !strings.Contains(stand.Unasked[0], "GRANT SELECT ON performance_schema.replication_group_members TO 'limited'") {
 		t.Errorf("an administrator that may not see the members: %+v, %v", stand, err)
 	}

@@ -85,8 +85,8 @@ func (a *Admin) note(err error) {
 	}
 }
 
-// wearing are the errors of a server that takes no writes, and of rights that are missing.
-var wearing = []uint16{1044, 1045, 1047, 1095, 1142, 1143, 1227, 1290, 1370, 1698, 1792, 1836, 3032, 3879, 6400}
+// wearing are the errors of a server that takes no writes, or is behind its group, and of rights that are missing.
+var wearing = []uint16{1044, 1045, 1047, 1095, 1142, 1143, 1227, 1290, 1370, 1698, 1792, 1836, 3032, 3796, 3797, 3879, 6400}
 
 // trust returns errOldSession unless the session is known to have the rights that were just read.
 func (a *Admin) trust(p *powers) error {

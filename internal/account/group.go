@@ -10,26 +10,12 @@ import (
 // groupName is the group that a server of MySQL belongs to; it is there only with the plugin of Group Replication.
 const groupName = "group_replication_group_name"
 
-// waitForGroup bounds how long a read waits for what the group has done before. It bounds how long the session may be idle, too,
+// patienceForGroup bounds how long a read waits for what the group has done before. It bounds how long the session may be idle, too,
 // and so is not for one that holds a lock.
-const waitForGroup = "SET SESSION wait_timeout = 30"
+const patienceForGroup = "SET SESSION wait_timeout = 30"
 
 // grouped reports whether the server is a member of a group of Group Replication, or configured to be one.
 func (s *server) grouped() bool { return s.variables[groupName] != "" }
-
-// waitForMembers makes what the session changes from now on wait, where the server belongs to a group, until every other
-// member that is online has it too: a login never waits for replication.
-func (a *Admin) waitForMembers(ctx context.Context) error {
-	if !a.server.grouped() {
-		return nil
-	}
-	const how = "SET SESSION group_replication_consistency =" +
-		" IF(@@SESSION.group_replication_consistency IN ('BEFORE', 'BEFORE_AND_AFTER'), 'BEFORE_AND_AFTER', 'AFTER')"
-	if err := a.exec(ctx, how); err != nil {
-		return fmt.Errorf("make account statements wait for the members of the group: %w", err)
-	}
-	return nil
-}
 
 // askMember asks a member of a group for its state. An administrator that may not read the list of members learns the id only.
 func (a *Admin) askMember(ctx context.Context) (node, error) {

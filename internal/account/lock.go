@@ -52,9 +52,6 @@ func (a *Admin) locked(ctx context.Context, users []string, f func(context.Conte
 		a.locks = held
 		a.unlock(ctx, users)
 	}()
-	if err := a.waitForMembers(ctx); err != nil {
-		return err
-	}
 	return f(ctx)
 }
 

@@ -48,7 +48,10 @@ func (a *Admin) askNodes(ctx context.Context, account Name, pw string) (unasked 
 	if err := a.hasPassword(ctx, first, account, pw); err != nil {
 		return nil, notMended(err) // by it the others are told from it
 	}
-	size := max(first.size, 1)
+	size := first.size
+	if size == 0 {
+		size = maxMembers
+	}
 	asked := map[string]bool{first.id: true}
 	through, err := a.newConnections()
 	if err != nil {
@@ -77,7 +80,7 @@ func (a *Admin) askNodes(ctx context.Context, account Name, pw string) (unasked 
 		}
 	}
 	for range (manyConnections - fewConnections) * size {
-		if len(asked) >= size {
+		if first.size == 0 || len(asked) >= size {
 			break
 		}
 		if err := ask(1); err != nil {
@@ -143,6 +146,9 @@ const (
 	manyConnections = 8
 )
 
+// maxMembers is how many members a group has at most.
+const maxMembers = 9
+
 // newConnections are connections to the session's own address, each of them a new one.
 func (a *Admin) newConnections() (*sql.DB, error) {
 	db, err := a.dialer.servers.Open(a.home.login)
@@ -167,7 +173,7 @@ func (a *Admin) askOn(ctx context.Context, db *sql.DB, at Endpoint, asked map[st
 		return err
 	}
 	if n.grouped {
-		if err := other.exec(ctx, waitForGroup); err != nil {
+		if err := other.exec(ctx, patienceForGroup); err != nil {
 			return err
 		}
 	}

@@ -114,10 +114,7 @@ func (a *Admin) meetServer(ctx context.Context) error {
 	if err := a.toWriter(ctx); err != nil {
 		return err
 	}
-	if !a.server.galera() { // a member of a group has what was changed behind waitForMembers
-		return nil
-	}
-	return a.readBehindOthers(ctx)
+	return a.enterCluster(ctx)
 }
 
 func (a *Admin) recognise(ctx context.Context) error {

@@ -112,6 +112,23 @@ func TestAccountsOfAGaleraClusterAreChangedOnOneNode(t *testing.T) {
 	}
 }
 
+// stored is what a member stores for a user once it has what the others have.
+func (m member) stored(t *testing.T, user string) (hash string) {
+	t.Helper()
+	conn, err := m.db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(t.Context(), "SET SESSION group_replication_consistency = 'BEFORE'"); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.QueryRowContext(t.Context(), "SELECT HEX(authentication_string) FROM mysql.user WHERE User = ?", user).Scan(&hash); err != nil {
+		t.Fatal(err)
+	}
+	return hash
+}
+
 func TestAccountsOfAGroupAreChangedOnOneMember(t *testing.T) {
 	group := startGroup(t, 3, mysqld.AllPrimaries)
 	var nodes []*mysqld.Server
@@ -139,11 +156,7 @@ func TestAccountsOfAGroupAreChangedOnOneMember(t *testing.T) {
 		wg.Wait()
 		hashes := map[string]bool{}
 		for _, m := range group {
-			var hash string
-			if err := m.db.QueryRowContext(t.Context(), "SELECT HEX(authentication_string) FROM mysql.user WHERE User = 'app'").Scan(&hash); err != nil {
-				t.Fatal(err)
-			}
-			hashes[hash] = true
+			hashes[m.stored(t, "app")] = true
 		}
 		if len(hashes) != 1 {
 			t.Fatalf("the members store %d different passwords", len(hashes))
