@@ -364,8 +364,15 @@ func (t *attempt) behindLock(ctx context.Context, master, v secret.Version, refu
 // ofPair reports whether there is evidence that an account is the other one of the
 // pair: the same that a rotation goes by. One that may be is refused.
 func (t *attempt) ofPair(ctx context.Context, in CloneUserInput, d secret.Description, p pair, other account.Stored) (bool, error) {
-	if p.ownedByWorkflow(other.Account.User) || other.Unset(pairMark(d.ARN)) {
+	if other.Unset(pairMark(d.ARN)) {
 		return true, nil
+	}
+	if p.ownedByWorkflow(other.Account.User) {
+		if in.CloneUsername != "" || in.Stored[other.Account.User] == "" {
+			return true, nil
+		}
+		_, known, err := t.recognise(ctx, in, d, other, true) // something else may have set another password since
+		return known, err
 	}
 	labelled, known, err := t.recognise(ctx, in, d, other, true)
 	if err != nil || known && labelled {

@@ -10,8 +10,9 @@ import (
 const (
 	adviseCredential = "the password in the secret is not the account's, or the account does not admit the worker's host," +
 		" or it requires TLS or a client certificate (--tls-cert-file): if the password was changed on the server, store the right one"
-	adviseUnlock = "run ALTER USER … ACCOUNT UNLOCK, if the account may be used again"
-	adviseBlock  = "logins with a wrong password have blocked the account: find the client that still has the old password," +
+	adviseUnlock = "run ALTER USER … ACCOUNT UNLOCK, if the account may be used again," +
+		" or `starter recover` after a deletion of the secret that was cancelled or terminated"
+	adviseBlock = "logins with a wrong password have blocked the account: find the client that still has the old password," +
 		" then run ALTER USER … ACCOUNT UNLOCK"
 	adviseExpired = "run ALTER USER … PASSWORD EXPIRE NEVER if it expired by its age," +
 		" or else set a password with ALTER USER … IDENTIFIED BY and store it in the secret"

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -128,7 +127,7 @@ func (e *e2e) testLeft(t *testing.T) {
 		rotated(t, id, "console")
 		remove(t, id, false)
 		says(t, 0, "still log in: `starter delete --secret-id "+id, "status", id)
-		e.eventually(t, func() bool { return strings.Contains(e.starter(t, "list"), id+" is scheduled for deletion") })
+		waitFor(t, 30*time.Second, func() bool { return strings.Contains(e.starter(t, "list"), id+" is scheduled for deletion") })
 		says(t, 1, "console_clone", "validate", id)
 		says(t, 0, "is locked", "delete", id)
 		if open, locked := accounts(t, "console"); open != 0 || locked != 2 {
@@ -173,7 +172,7 @@ func (e *e2e) testLeft(t *testing.T) {
 		remove(t, "left/other", true)
 		says(t, 0, "the secret was edited to be for another user, and before and before_clone", "rotate", id, "--force")
 		says(t, 0, "before and before_clone", "status", id)
-		e.eventually(t, func() bool { return strings.Contains(e.starter(t, "list"), "before and before_clone") })
+		waitFor(t, 30*time.Second, func() bool { return strings.Contains(e.starter(t, "list"), "before and before_clone") })
 		says(t, 0, "'before_clone'@'%' on ", "delete", id)
 		for _, user := range []string{"before", "after"} {
 			if open, locked := accounts(t, user); open != 0 || locked != 2 {
@@ -181,21 +180,4 @@ func (e *e2e) testLeft(t *testing.T) {
 			}
 		}
 	})
-}
-
-// eventually waits for what visibility learns a moment later.
-func (e *e2e) eventually(t *testing.T, done func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-ctx.Done():
-			t.Error("not within 30 seconds")
-			return
-		case <-tick.C:
-		}
-	}
 }

@@ -297,8 +297,11 @@ func (r *rotator) pause(by Sender) {
 	r.stopped = r.stopped && by.Deletion
 }
 
-// resume withdraws a stop that has not taken effect, too.
+// resume withdraws a stop that has not taken effect, too. A deletion lets go of a secret that is there.
 func (r *rotator) resume(by Sender) {
+	if by.Deletion {
+		r.Deleted = nil
+	}
 	r.changed = r.changed || r.Held || r.Paused && !by.Deletion
 	r.Held, r.Paused = false, r.Paused && by.Deletion
 	r.stopped = r.stopped && by.Deletion

@@ -102,6 +102,10 @@ func TestARotationSaysThatTheAccountsOfADeletedSecretAreOpen(t *testing.T) {
 				t.Errorf("while a deletion holds it, it warns %q, told %q", s.Warnings, told)
 			}
 			l.run(memo(t, sends("resume", raw(`{"Deletion":true}`)), &told))
+			if s := l.status(); len(s.Warnings) != 0 || len(told) != 2 {
+				t.Errorf("let go by the deletion of a secret that was restored, it warns %q, told %q", s.Warnings, told)
+			}
+			l.run(sends(workflows.SecretSeenSignal, raw(`{"Fate":"Gone"}`)))
 			l.w.fail = nil
 			l.run(memo(t, nil, &told))
 			if s := l.status(); len(s.Warnings) != 0 || s.Deleted != nil || told[len(told)-1] != "" {

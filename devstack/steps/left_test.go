@@ -237,3 +237,30 @@ func TestADeletedSecretIsNotAMisspeltOne(t *testing.T) {
 		l.refuses("without a rotation", err, activities.ErrorSecretsManager, "check the name")
 	})
 }
+
+// The other account of the pair was taken into use by something else since the rotation set its password.
+func TestADeletionLeavesAStandbyAloneThatHasAnotherPassword(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newOldLab(t, s)
+		l.rotate()
+		l.rotate()
+		in := l.known()
+		clone := account.Name{User: l.user + "_clone", Host: "%"}
+		if d, err := l.finds(in); err != nil || len(d.Accounts) != 2 {
+			t.Errorf("FindAccounts answered %+v, %v: want both accounts", d, err)
+		}
+		l.leave(2) // a rotation that was cut has set another one, which AWSPENDING has
+		l.settle()
+		if d, err := l.finds(in); err != nil || len(d.Accounts) != 2 {
+			t.Errorf("FindAccounts answered %+v, %v: want both accounts, after a rotation that was cut", d, err)
+		}
+		l.sql("ALTER USER " + clone.String() + " IDENTIFIED BY 'Another.S3cret'")
+		if d, err := l.finds(in); err != nil || len(d.Accounts) != 1 || !slices.Equal(d.Others, []account.Name{clone}) {
+			t.Errorf("FindAccounts answered %+v, %v: want %s left alone", d, err, clone)
+		}
+		in.CloneUsername = clone.User
+		if d, err := l.finds(in); err != nil || len(d.Accounts) != 2 {
+			t.Errorf("FindAccounts answered %+v, %v: want what CloneUsername names", d, err)
+		}
+	})
+}
