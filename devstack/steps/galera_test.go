@@ -170,6 +170,8 @@ func TestGalera(t *testing.T) {
 		}
 	})
 
+	t.Run("no client is refused while nodes are held", g.neverRefused)
+
 	// set is a rotation whose password is set on the first node.
 	set := func(t *testing.T) (*lab, activities.Rotation) {
 		t.Helper()

@@ -67,6 +67,8 @@ func TestGroupReplication(t *testing.T) {
 		}
 	})
 
+	t.Run("no client is refused while members are held", g.neverRefused)
+
 	t.Run("a member that stores another password", func(t *testing.T) {
 		l, r := set(t)
 		alone(2, fmt.Sprintf("ALTER USER %s IDENTIFIED BY 'Another.Passw0rd'", r.Standby))
