@@ -29,9 +29,12 @@ func TestGroupReplication(t *testing.T) {
 	g := inFrontOf(t, mysqldtest.Group(t, 3, mysqld.AllPrimaries))
 	name := func(member int) string { return fmt.Sprintf("127.0.0.1:%d", g.nodes[member].Port) }
 
-	// alone runs a statement on one member only.
+	// alone runs a statement on one member only. What comes late from the others would undo it.
 	alone := func(member int, statement string) {
 		t.Helper()
+		g.on(member, "SET SESSION group_replication_consistency = 'BEFORE'")
+		g.on(member, "SELECT 1")
+		g.on(member, "SET SESSION group_replication_consistency = 'EVENTUAL'")
 		g.on(member, "SET SESSION sql_log_bin = 0")
 		g.on(member, statement)
 		g.on(member, "SET SESSION sql_log_bin = 1")
