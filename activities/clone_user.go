@@ -142,8 +142,8 @@ func (a *Activities) CloneUser(ctx context.Context, in CloneUserInput) (result C
 		s, plan, err = t.mend(ctx, admin, in, s, err)
 	}
 	err = t.nameOther(ctx, s, err)
-	if admin.InCluster() && lags(err) { // what the administrator's node stores is the secret's
-		err = behind(s.Server, err)
+	if admin.InCluster() && lags(err) {
+		err = t.behindOrFinal(ctx, admin, s, err)
 	}
 	if err != nil {
 		return CloneUserResult{}, err
@@ -186,6 +186,31 @@ func leftGone(ctx context.Context, admin *account.Admin, left []KnownPair, serve
 		}
 	}
 	return gone, nil
+}
+
+// behindOrFinal judges the error of a login with the current credential that one node of a cluster refuses, while the administrator's
+// stores it. A node may be behind; once all of them have shown that they store it too, the next refusal is final.
+func (t *attempt) behindOrFinal(ctx context.Context, admin *account.Admin, s *subject, refused error) error {
+	stored, err := admin.Stored(ctx, s.current.Username)
+	if err != nil {
+		return err
+	}
+	for _, a := range stored {
+		if !holds(s.current, a) {
+			continue
+		}
+		unasked, err := admin.AskNodes(ctx, a.Account, s.current.Password)
+		if err != nil {
+			return err
+		}
+		if len(unasked) > 0 {
+			break
+		}
+		if _, err := t.login(ctx, s.current); lags(err) {
+			return err
+		}
+	}
+	return behind(s.Server, refused)
 }
 
 // mend goes on where the server stores another password for the account in use

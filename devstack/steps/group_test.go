@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
@@ -72,6 +74,24 @@ func TestGroupReplication(t *testing.T) {
 
 	t.Run("no client is refused while members are held", g.neverRefused)
 
+	t.Run("a new user's secret works on all members at once", func(t *testing.T) {
+		l := g.lab(t)
+		in := activities.CreateUserInput{
+			SecretID: "new", MasterSecretID: "master", Account: account.Name{User: l.user + "_clone", Host: "%"},
+			Grants: []string{"SELECT ON *.*"}, VersionID: uuid.NewString(),
+		}
+		for _, step := range []string{"CreateAccount", "StoreSecret"} {
+			if _, err := l.env.ExecuteActivity(step, in); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range g.nodes { // the address leads to each of them once
+			if _, err := l.env.ExecuteActivity("ValidateSecret", activities.ValidateSecretInput{SecretID: "new"}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+
 	t.Run("a member that stores another password", func(t *testing.T) {
 		l, r := set(t)
 		alone(2, fmt.Sprintf("ALTER USER %s IDENTIFIED BY 'Another.Passw0rd'", r.Standby))
@@ -110,6 +130,14 @@ func TestGroupReplication(t *testing.T) {
 		}
 	})
 
+	t.Run("what all members refuse is final", func(t *testing.T) {
+		l := g.lab(t)
+		l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master", "dbname": "nosuch"})
+		l.settle()
+		_, err := l.clone()
+		wants(t, err, activities.ErrorDatabase, false, "1049")
+	})
+
 	t.Run("a member that has left and still answers", func(t *testing.T) {
 		l := g.lab(t)
 		g.on(2, "STOP GROUP_REPLICATION")
@@ -126,7 +154,7 @@ func TestGroupReplication(t *testing.T) {
 		g.front.LeadTo(g.nodes[2])
 		l.settle()
 		_, err := l.clone()
-		wants(t, err, account.NodeBehind, true, "1045")
+		wants(t, err, account.NoQuorum, true, name(2), "offline")
 		if err := g.nodes[2].JoinGroup(t.Context()); err != nil {
 			t.Fatal(err)
 		}

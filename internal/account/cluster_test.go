@@ -140,6 +140,9 @@ func TestPasswordIsSetOnAllMembersOfAGroup(t *testing.T) {
 	if _, err := limited.Stored(t.Context(), "app_2"); err != nil {
 		t.Fatal(err)
 	}
+	if !strings.Contains(limited.elsewhere, "GRANT SELECT ON performance_schema.replication_group_members TO") || admin.elsewhere != "" {
+		t.Errorf("warnings are %q for an administrator that may not see the members, and %q for one that may", limited.elsewhere, admin.elsewhere)
+	}
 	stand, err := limited.AwaitNodes(t.Context(), n, n, password, nil)
 	if err != nil || len(stand.Unasked) != 1 || !strings.Contains(stand.Unasked[0], "GRANT SELECT ON performance_schema.replication_group_members TO 'limited'") {
 		t.Errorf("an administrator that may not see the members: %+v, %v", stand, err)

@@ -28,7 +28,7 @@ func (a *Admin) AwaitNodes(ctx context.Context, n, like Name, pw string, fence f
 		return Nodes{}, nil
 	}
 	for try := 1; ; try++ {
-		stand.Unasked, err = a.askNodes(ctx, n, pw)
+		stand.Unasked, err = a.AskNodes(ctx, n, pw)
 		differs, ok := errors.AsType[*Refusal](err)
 		if !ok || !differs.mend || try > mends {
 			return stand, err
@@ -40,7 +40,8 @@ func (a *Admin) AwaitNodes(ctx context.Context, n, like Name, pw string, fence f
 	}
 }
 
-func (a *Admin) askNodes(ctx context.Context, account Name, pw string) (unasked []string, err error) {
+// AskNodes is AwaitNodes without a change: it refuses a node that stores another password.
+func (a *Admin) AskNodes(ctx context.Context, account Name, pw string) (unasked []string, err error) {
 	first, err := a.askNode(ctx)
 	if err != nil || first.id == "" || first.state == "OFFLINE" { // it is configured for a group, and takes writes without one
 		return nil, err
@@ -191,13 +192,11 @@ const reachTimeout = 3 * time.Second
 func (a *Admin) askAt(ctx context.Context, asked map[string]bool, m listedNode, account Name, pw string) (why string, err error) {
 	at, ok := m.endpoint(a.home.at)
 	if !ok {
-		return "it names no address of its own", nil
+		return "it names no address of its own, or the administrator does not log in by TLS", nil
 	}
 	login := a.home.login.Clone()
 	login.Addr = at.String()
-	if login.TLS != nil {
-		login.TLS.ServerName = at.Host
-	}
+	login.TLS.ServerName = at.Host
 	db, err := a.dialer.servers.Open(login)
 	if err != nil {
 		return "", err

@@ -50,6 +50,10 @@ func (a *Admin) findWriter(ctx context.Context) (here string, w writer, err erro
 	rows, err := a.query(ctx, a.server.nodes())
 	if e := serverError(err); e != nil && slices.Contains([]uint16{errTableDenied, errNoSuchTable, errUnknownTable, errNoSuchColumn}, e.Number) {
 		a.worn = worn // it has all the rights that it needs
+		if a.server.grouped() && e.Number == errTableDenied {
+			a.elsewhere = fmt.Sprintf("it is unknown which members the group at %s has, and which one changes accounts:"+
+				" GRANT SELECT ON performance_schema.replication_group_members TO the administrator %s", a.home.at, quoteUser(a.home.login.User))
+		}
 		return "", writer{}, nil
 	}
 	for _, r := range rows {
@@ -122,15 +126,19 @@ func (a *Admin) searchWriter(ctx context.Context, here string, w writer) (found 
 		return false, here, nil
 	}
 	at, ok := w.endpoint(a.home.at)
-	if !ok || !at.TLS { // without TLS nothing shows who answers there
+	if !ok {
 		return false, "", nil
 	}
 	met, err := a.moveTo(ctx, at, w)
 	return met == w.id, "", err
 }
 
-// endpoint is where a node says that it listens, if it says so. What it leaves out is as at the address that leads to it.
+// endpoint is where a node says that it listens, if it says so. What it leaves out is as at the address that leads to it. Without TLS
+// nothing shows who says it, nor who answers there.
 func (n listedNode) endpoint(at Endpoint) (Endpoint, bool) {
+	if !at.TLS {
+		return Endpoint{}, false
+	}
 	host, port, err := net.SplitHostPort(n.address)
 	if err != nil {
 		host, port = n.address, strconv.Itoa(at.Port)

@@ -183,3 +183,24 @@ func TestAccountsOfAGroupAreChangedOnOneMember(t *testing.T) {
 		}
 	}
 }
+
+func TestOwnAddressOfANode(t *testing.T) {
+	front := Endpoint{Host: "db.example", Port: 3307, TLS: true}
+	for address, want := range map[string]string{
+		"":              "",
+		"AUTO":          "",
+		"n2.example":    "n2.example:3307",
+		"n2.example:33": "n2.example:33",
+		"[::1]:33":      "[::1]:33",
+		"n2.example:x":  "",
+	} {
+		at, ok := listedNode{address: address}.endpoint(front)
+		if ok != (want != "") || ok && (at.String() != want || !at.TLS) {
+			t.Errorf("address %q leads to %s, %t: want %q", address, at, ok, want)
+		}
+	}
+	front.TLS = false
+	if at, ok := (listedNode{address: "n2.example:33"}).endpoint(front); ok {
+		t.Errorf("the administrator would log in at %s without TLS", at)
+	}
+}
