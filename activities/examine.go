@@ -134,6 +134,9 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput, recent func(se
 	pending := d.Stages[secret.Pending]
 	reissued := current.ID == in.ReissuedVersionID && pending == in.TakenOver
 	s.takeover = !reissued && pending != "" && pending != current.ID && pending != s.VersionID
+	if s.takeover && pending != in.EarlierVersionID {
+		s.warnings = append(s.warnings, fmt.Sprintf("AWSPENDING was on version %s, which another rotation or a person has put there: a rotation takes it off", pending))
+	}
 	owned = p.ownedByWorkflow(standby) && (in.Server == "" || in.Server == s.Server)
 	if !slices.Contains(in.Pair, current.Username) || !slices.Contains(in.Pair, standby) { // what is remembered is of other accounts
 		in.Digest, in.Rights = "", ""

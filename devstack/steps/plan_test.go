@@ -2,11 +2,15 @@ package steps
 
 import (
 	"fmt"
+	"strings"
 	"testing"
+
+	"github.com/google/uuid"
 
 	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+	"github.com/rotate-user/rotate-user/internal/secret"
 )
 
 func (l *lab) plan(page int) activities.PlanRotationResult {
@@ -58,6 +62,26 @@ func TestPlanOfManyGrants(t *testing.T) {
 		}
 		if beyond := l.plan(first.Pages + 1); len(beyond.Changes) > 0 || beyond.Changed != first.Changed {
 			t.Errorf("the page after the last has %d changes of %d", len(beyond.Changes), beyond.Changed)
+		}
+	})
+}
+
+// A version that a late put of another rotation has left under AWSPENDING is named, by a plan and by the rotation that takes the label off.
+func TestAForeignAWSPENDINGIsNamed(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newOldLab(t, s)
+		l.rotate()
+		l.settle()
+		version := uuid.NewString()
+		l.putUnder(version, map[string]any{"username": l.user, "password": "Never.Set-1", "masterarn": "master"}, secret.Pending)
+		l.settle()
+		says := "AWSPENDING was on version " + version
+		if plan := l.plan(0); !strings.Contains(strings.Join(plan.Warnings, "; "), says) {
+			t.Errorf("the plan warns of %q: want that it says %q", plan.Warnings, says)
+		}
+		r, err := l.clone()
+		if err != nil || !strings.Contains(strings.Join(r.Warnings, "; "), says) {
+			t.Errorf("the rotation warns of %q, %v: want that it says %q", r.Warnings, err, says)
 		}
 	})
 }
