@@ -3,6 +3,7 @@ package steps
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/uuid"
@@ -89,6 +90,33 @@ func TestGroupReplication(t *testing.T) {
 			if _, err := l.env.ExecuteActivity("ValidateSecret", activities.ValidateSecretInput{SecretID: "new"}); err != nil {
 				t.Error(err)
 			}
+		}
+	})
+
+	t.Run("two rotations of one pair at once", func(t *testing.T) {
+		l := g.lab(t)
+		l.input.Pair = []string{l.user, l.user + "_clone"}
+		l.rotate()
+		for range 2 {
+			var both sync.WaitGroup
+			for _, l := range []*lab{l.another(), l.another()} {
+				l.input.Force = true           // or the second one waits until the first has ended
+				l.input.PromotedVersionID = "" // or one waits for what the other has promoted
+				both.Go(func() {
+					c, err := l.clone()
+					for _, step := range steps {
+						if err == nil {
+							err = l.step(step, &c.Rotation)
+						}
+					}
+					if err != nil { // one of them may win, or none
+						t.Log(err)
+					}
+				})
+			}
+			both.Wait()
+			l.settle()
+			l.everywhere(g, "AWSCURRENT", l.credential("AWSCURRENT").Username)
 		}
 	})
 
