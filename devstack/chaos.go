@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -39,6 +40,9 @@ is promised did not hold.`,
 			if err := cobra.NoArgs(cmd, cmd.Flags().Args()); err != nil {
 				return err
 			}
+			if !slices.Contains([]string{"", chaos.Galera, chaos.GroupReplication}, o.Cluster) {
+				return fmt.Errorf("--cluster is %q: galera or group-replication", o.Cluster)
+			}
 			root, err := repository()
 			if err != nil {
 				return err
@@ -70,6 +74,7 @@ is promised did not hold.`,
 	f.Uint64Var(&o.Seed, "seed", 1, "which faults strike where, and in what order")
 	f.IntVar(&o.Lanes, "lanes", 12, "secrets that are rotated side by side, with workers of their own")
 	f.StringVar(&o.Engine, "engine", "", "mysql or mariadb (default: the first one found)")
+	f.StringVar(&o.Cluster, "cluster", "", "three nodes behind one address: galera, of mariadb, or group-replication, of mysql (default: one server)")
 	f.StringVar(&o.OtherWorker, "other-worker", "", "binary of another release of the worker, to run beside this one")
 	f.StringVar(&o.Only, "only", "", "the one kind of fault to place, by its name in the report")
 	f.DurationVar(&o.Lag, "lag", 0, "let what workers read from Secrets Manager lag behind what was written, as AWS's does")

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
@@ -28,6 +29,8 @@ type Options struct {
 	Worker, OtherWorker string
 	// Engine is mysql or mariadb; empty for the first that is found.
 	Engine string
+	// Cluster is Galera or GroupReplication; empty for one server. Engine does not count then.
+	Cluster string
 	// Rotations is how many are made at least, those without a fault included.
 	Rotations int
 	// For, if positive, is after how long no further fault begins, whatever Rotations says.
@@ -49,6 +52,25 @@ func (o Options) otherWorker() string {
 		return o.OtherWorker
 	}
 	return o.Worker
+}
+
+// engine is that of the cluster, if there is one.
+func (o Options) engine() string {
+	switch o.Cluster {
+	case Galera:
+		return mysqld.MariaDB
+	case GroupReplication:
+		return mysqld.MySQL
+	}
+	return o.Engine
+}
+
+// kinds are the ways to break what there is.
+func (o Options) kinds() []kind {
+	if o.Cluster == "" {
+		return kinds
+	}
+	return append(slices.DeleteFunc(slices.Clone(kinds), func(k kind) bool { return k.server }), clusterKinds...)
 }
 
 // placement is a fault and where it strikes.
@@ -159,7 +181,7 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 		err = scanErr
 	}
 	w = nil
-	c.see()
+	c.see(o.Cluster)
 	r.finish(started)
 	return r, err
 }
@@ -225,7 +247,7 @@ func (l *lane) placements(traces [2][]call, seed uint64) []placement {
 		for _, c := range trace {
 			for _, ph := range []phase{before, during, after} {
 				var fit []placement
-				for _, k := range kinds {
+				for _, k := range l.kinds() {
 					switch {
 					case l.Only != "" && k.name != l.Only,
 						k.side != "" && k.side != c.side,

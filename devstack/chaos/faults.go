@@ -24,6 +24,7 @@ type kind struct {
 	phases []phase // nil: at all
 	slow   bool    // takes more than a minute to get over: a step's own time has to pass
 	all    bool    // hits all lanes
+	server bool    // hits the only server that there is
 	// people are at work: what they do to an account after TestPassword has looked at it, nobody can make good.
 	people bool
 	edits  bool // somebody else moves AWSCURRENT
@@ -142,7 +143,7 @@ var kinds = []kind{
 		})
 		return outcome{}
 	}},
-	{name: "database killed", side: sqlCall, all: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+	{name: "database killed", side: sqlCall, all: true, server: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
 		l.disasterStrikes(func() error {
 			if err := l.world.database.Kill(); err != nil {
 				return err
@@ -152,11 +153,11 @@ var kinds = []kind{
 		})
 		return outcome{cut: true}
 	}},
-	{name: "database restarted", side: sqlCall, all: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+	{name: "database restarted", side: sqlCall, all: true, server: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
 		l.disasterStrikes(func() error { return l.world.database.Restart(ctx) })
 		return outcome{}
 	}},
-	{name: "database frozen", side: sqlCall, all: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+	{name: "database frozen", side: sqlCall, all: true, server: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
 		l.disasterStrikes(func() error {
 			if err := l.world.database.Signal(syscall.SIGSTOP); err != nil {
 				return err
@@ -166,11 +167,11 @@ var kinds = []kind{
 		})
 		return outcome{}
 	}},
-	{name: "database full of connections", side: sqlCall, phases: []phase{before}, all: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+	{name: "database full of connections", side: sqlCall, phases: []phase{before}, all: true, server: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
 		l.disasterStrikes(func() error { return l.crowd(ctx) })
 		return outcome{}
 	}},
-	{name: "database read-only", side: sqlCall, phases: []phase{before}, all: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+	{name: "database read-only", side: sqlCall, phases: []phase{before}, all: true, server: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
 		variable := "super_read_only"
 		if l.world.database.Engine == mysqld.MariaDB {
 			variable = "read_only"

@@ -228,7 +228,10 @@ func (w *world) createAccount(ctx context.Context, user, pw, grant, option strin
 	if err := w.exec(ctx, "CREATE USER IF NOT EXISTS '"+user+"'@'%' "+as); err != nil {
 		return err
 	}
-	return w.exec(ctx, "GRANT "+grant+" TO '"+user+"'@'%'"+option)
+	if err := w.exec(ctx, "GRANT "+grant+" TO '"+user+"'@'%'"+option); err != nil || w.cluster == nil {
+		return err
+	}
+	return w.persist(ctx, func() error { return w.cluster.synchronise(ctx) })
 }
 
 // identified is the clause that sets a password by its hash.

@@ -36,9 +36,10 @@ type world struct {
 	Options
 	report *Report
 
-	database        *mysqld.Server
-	databaseAddress string  // host:port
-	admin           *sql.DB // of the database's administrator, past every proxy
+	database        *mysqld.Server // the only one, or a node
+	cluster         *cluster       // nil for one server
+	databaseAddress string         // host:port
+	admin           *sql.DB        // of the database's administrator, past every proxy
 	clients         func(user, password string) (*sql.DB, error)
 
 	secrets        *secretsmanager.Server
@@ -85,7 +86,7 @@ func newWorld(ctx context.Context, o Options, report *Report) (_ *world, err err
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	program, err := findProgram(o.Engine)
+	program, err := findProgram(o.engine())
 	if err != nil {
 		return nil, err
 	}
@@ -93,11 +94,20 @@ func newWorld(ctx context.Context, o Options, report *Report) (_ *world, err err
 	if err != nil {
 		return nil, err
 	}
-	if w.database, err = program.Start(ctx, mysqld.Options{DataDir: o.Dir, Args: serverArguments(program.Engine), Log: errorLog}); err != nil {
+	w.report.Database = program.Engine + " " + program.Version
+	var at *mysqld.Server // where clients and workers find it
+	if o.Cluster == "" {
+		w.database, err = program.Start(ctx, mysqld.Options{DataDir: o.Dir, Args: serverArguments(program.Engine), Log: errorLog})
+		at = w.database
+	} else if w.cluster, err = startCluster(ctx, o, program, errorLog); err == nil {
+		w.database = w.cluster.nodes[0]
+		at = w.cluster.front.As(w.database)
+		w.report.Database += ", three nodes, " + o.Cluster
+	}
+	if err != nil {
 		return nil, err
 	}
-	w.databaseAddress = net.JoinHostPort(w.database.Host, strconv.Itoa(w.database.Port))
-	w.report.Database = program.Engine + " " + program.Version
+	w.databaseAddress = net.JoinHostPort(at.Host, strconv.Itoa(at.Port))
 	roots, err := w.database.RootCAs()
 	if err != nil {
 		return nil, err
@@ -115,7 +125,9 @@ func newWorld(ctx context.Context, o Options, report *Report) (_ *world, err err
 		db.SetMaxIdleConns(1)
 		return db, nil
 	}
-	if w.admin, err = w.clients(w.database.AdminUser, w.database.AdminPassword); err != nil {
+	if w.cluster != nil {
+		w.admin = w.cluster.on[0]
+	} else if w.admin, err = w.clients(w.database.AdminUser, w.database.AdminPassword); err != nil {
 		return nil, err
 	}
 	for _, statement := range []string{
@@ -199,10 +211,13 @@ func (w *world) stop() error {
 	for _, stop := range w.stopSecrets {
 		errs = append(errs, stop())
 	}
-	if w.admin != nil {
-		errs = append(errs, w.admin.Close())
-	}
-	if w.database != nil {
+	switch {
+	case w.cluster != nil:
+		errs = append(errs, w.cluster.stop(w.Dir))
+	case w.database != nil:
+		if w.admin != nil {
+			errs = append(errs, w.admin.Close())
+		}
 		errs = append(errs, w.database.Stop())
 	}
 	return errors.Join(errs...)
@@ -279,6 +294,7 @@ func outOfReach(err error) bool {
 	case 1040, // too many connections
 		1053, 1077, 1079, // shutting down
 		1135, 1158, 1159, 1160, 1161, // no thread, broken connection
+		1047,       // a node without quorum
 		1290, 1836, // read-only
 		1317, 1927, 3169: // interrupted, killed
 		return true
