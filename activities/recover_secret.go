@@ -25,7 +25,9 @@ type RecoverSecretInput struct {
 	CloneUserInput
 
 	// Locked are the accounts that a deletion locked and did not unlock, because it was cancelled or terminated.
-	Locked []account.Name `json:"Locked,omitempty"`
+	// LockedBefore are those that were locked before it, and stay so: their passwords may have leaked.
+	Locked       []account.Name `json:"Locked,omitempty"`
+	LockedBefore []account.Name `json:"LockedBefore,omitempty"`
 	// Held says that the rotation is held by a deletion, of which no more may be known.
 	Held bool `json:"Held,omitempty"`
 }
@@ -86,7 +88,7 @@ func (a *Activities) RecoverSecret(ctx context.Context, in RecoverSecretInput) (
 }
 
 // unlockLeft unlocks the accounts that a deletion left locked: the one in use, and before it the other ones that
-// the deletion is known to have locked. What has another password than the secret's by now stays locked.
+// the deletion is known to have locked. What was locked before it, or has another password than the secret's by now, stays locked.
 func (t *attempt) unlockLeft(ctx context.Context, admin *account.Admin, s *subject, in RecoverSecretInput) (unlocked []string, err error) {
 	err = admin.Locked(ctx, s.current.Username, s.accounts.Standby, func(ctx context.Context) error {
 		stored, err := admin.Stored(ctx, s.accounts.Standby, s.current.Username)
@@ -96,7 +98,7 @@ func (t *attempt) unlockLeft(ctx context.Context, admin *account.Admin, s *subje
 		// The one in use comes last: a step that is repeated looks at that one first.
 		for _, v := range []struct{ user, versionID string }{{s.accounts.Standby, s.previousVersionID}, {s.current.Username, s.current.ID}} {
 			for _, a := range stored {
-				if a.Account.User != v.user || !a.Locked || v.versionID != s.current.ID && !slices.Contains(in.Locked, a.Account) {
+				if a.Account.User != v.user || !a.Locked || slices.Contains(in.LockedBefore, a.Account) || v.versionID != s.current.ID && !slices.Contains(in.Locked, a.Account) {
 					continue
 				}
 				ours, err := t.holds(ctx, s.SecretID, v.versionID, a)

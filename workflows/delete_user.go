@@ -3,6 +3,7 @@ package workflows
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -253,16 +254,35 @@ func begin(ctx workflow.Context, input DeleteUserInput, known *DeletionKnown) (*
 	state := *known.Earlier
 	state.Deletion.Force = input.Force
 	state.Error, state.Cancelled = "", ""
+	if a, b := known.SecretARN, state.Deletion.SecretARN; a != "" && b != "" && a != b {
+		return deleteLater(ctx, input, find, state.Deletion)
+	}
+	// By its name alone: one that has the name by now is the one to delete.
 	var fate activities.SecretFate
-	if err := workflow.ExecuteActivity(ctx, "LookAtSecret", state.Deletion).Get(ctx, &fate); err != nil {
+	if err := workflow.ExecuteActivity(ctx, "LookAtSecret", activities.Deletion{SecretID: state.Deletion.SecretID}).Get(ctx, &fate); err != nil {
 		return nil, err
 	}
 	if fate == activities.SecretRestored { // it is another deletion, of accounts that may be locked still
 		find.Held, find.LockedBefore = true, state.Deletion.LockedBefore
-		return deleteSecret(ctx, input, find)
+		return deleteLater(ctx, input, find, state.Deletion)
 	}
 	tell(ctx, input.SecretID, PauseUpdate, state.Deletion)
 	return &state, nil
+}
+
+// deleteLater is deleteSecret after a deletion that was cut, of the same secret or of one that had its name. Accounts of that
+// one which are not found now are named, as nothing else would tell that they may be locked.
+func deleteLater(ctx workflow.Context, input DeleteUserInput, find activities.FindAccountsInput, earlier activities.Deletion) (*DeletionState, error) {
+	state, err := deleteSecret(ctx, input, find)
+	if err != nil || state.Deletion.Server != earlier.Server {
+		return state, err
+	}
+	for _, n := range earlier.Accounts {
+		if !slices.Contains(slices.Concat(state.Deletion.Accounts, state.Deletion.Others), n) {
+			state.Deletion.Others = append(state.Deletion.Others, n)
+		}
+	}
+	return state, nil
 }
 
 // deleteSecret finds the accounts while the secret can still be read. They are

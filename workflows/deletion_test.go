@@ -28,6 +28,7 @@ type deleting struct {
 	fate  func() activities.SecretFate
 	fail  map[string]error // by step
 	finds []activities.FindAccountsInput
+	looks []activities.Deletion
 
 	mu    sync.Mutex // a step that was cancelled may still run
 	calls []string
@@ -43,7 +44,8 @@ func newDeleting() *deleting {
 	d.env.RegisterActivityWithOptions(func(_ context.Context, in activities.Deletion) (time.Time, error) {
 		return start.AddDate(0, 0, in.RecoveryWindowInDays), d.did("DeleteSecret")
 	}, activity.RegisterOptions{Name: "DeleteSecret"})
-	d.env.RegisterActivityWithOptions(func(context.Context, activities.Deletion) (activities.SecretFate, error) {
+	d.env.RegisterActivityWithOptions(func(_ context.Context, in activities.Deletion) (activities.SecretFate, error) {
+		d.looks = append(d.looks, in)
 		return d.fate(), d.fail["LookAtSecret"]
 	}, activity.RegisterOptions{Name: "LookAtSecret"})
 	for _, name := range []string{"LockAccounts", "UnlockAccounts", "DropAccounts"} {
@@ -188,6 +190,49 @@ func TestADeletionIsTakenUpAgain(t *testing.T) {
 	}
 }
 
+// A deletion was cancelled, and its secret is gone; another secret has its name since. That one is deleted, and neither its
+// rotation nor its accounts are taken for those of the one before.
+func TestADeletionOfALaterSecretOfTheNameIsAnother(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		arn  string // as the rotation of the secret knows it
+		held bool   // what is locked may have been locked for the deletion before
+	}{
+		{"rotated", "arn-later", false},
+		{"not rotated", "", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDeleting()
+			earlier := d.found
+			earlier.Accounts = []account.Name{{User: "before", Host: "%"}, {User: "u", Host: "%"}}
+			d.found.SecretARN = "arn-later"
+			d.fate = func() activities.SecretFate {
+				if d.looks[len(d.looks)-1].SecretARN == earlier.SecretARN {
+					return activities.SecretGone
+				}
+				return activities.SecretRestored
+			}
+			d.env.ExecuteWorkflow("DeleteUserWorkflow", raw(`{"SecretId":"s"}`), nil, workflows.DeletionKnown{SecretARN: c.arn, Earlier: &workflows.DeletionState{
+				Deletion: earlier, DeletionDate: start.AddDate(0, 0, -7), Locked: true, Cancelled: "it was",
+			}})
+			want := []string{"FindAccounts", "pause", "DeleteSecret", "LockAccounts", "UnlockAccounts", "resume"}
+			if err := d.env.GetWorkflowError(); err != nil || !slices.Equal(d.calls, want) {
+				t.Fatalf("did %v, %v: want %v", d.calls, err, want)
+			}
+			if d.finds[0].Held != c.held {
+				t.Errorf("the accounts are looked for with %+v", d.finds[0])
+			}
+			v, err := d.env.QueryWorkflow(workflows.StatusQuery)
+			var state workflows.DeletionState
+			if err != nil || v.Get(&state) != nil || !slices.Equal(state.Deletion.Others, earlier.Accounts[:1]) {
+				t.Errorf("left alone are %v, %v: want the accounts of the secret before", state.Deletion.Others, err)
+			}
+		})
+	}
+}
+
 // What a recovery knows of a deletion, it tells the step, and lets the rotation go.
 func TestARecoveryLetsARotationGoThatADeletionHeld(t *testing.T) {
 	t.Parallel()
@@ -199,15 +244,15 @@ func TestARecoveryLetsARotationGoThatADeletionHeld(t *testing.T) {
 		unlocked []string
 		want     []string
 	}{
-		{"held", &workflows.State{Held: true}, nil, nil, []string{"held true, locked []", "resume"}},
-		{"locked", nil, earlier, []string{"'u'@'%'"}, []string{"held false, locked ['u'@'%']", "resume"}},
-		{"neither", nil, nil, nil, []string{"held false, locked []"}},
+		{"held", &workflows.State{Held: true}, nil, nil, []string{"held true, locked [], before []", "resume"}},
+		{"locked", nil, earlier, []string{"'u'@'%'"}, []string{"held false, locked ['u'@'%'], before ['v'@'%']", "resume"}},
+		{"neither", nil, nil, nil, []string{"held false, locked [], before []"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			d := newDeleting()
 			d.env.RegisterActivityWithOptions(func(_ context.Context, in activities.RecoverSecretInput) (r activities.RecoverSecretResult, err error) {
-				d.calls = append(d.calls, fmt.Sprintf("held %t, locked %v", in.Held, in.Locked))
+				d.calls = append(d.calls, fmt.Sprintf("held %t, locked %v, before %v", in.Held, in.Locked, in.LockedBefore))
 				r.Unlocked = c.unlocked
 				return r, nil
 			}, activity.RegisterOptions{Name: "RecoverSecret"})

@@ -123,6 +123,9 @@ func (r *rotator) showOpen(ctx workflow.Context) {
 	if text == r.OpenAccounts {
 		return
 	}
+	if workflow.GetVersion(ctx, "visibility is told of open accounts", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return
+	}
 	if err := workflow.UpsertMemo(ctx, map[string]any{OpenAccountsMemo: text}); err != nil {
 		workflow.GetLogger(ctx).Warn("the memo is left alone", "error", err)
 		return

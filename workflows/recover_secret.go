@@ -19,7 +19,7 @@ func (Workflows) RecoverSecretWorkflow(ctx workflow.Context, input RotateUserInp
 	ctx = workflow.WithActivityOptions(ctx, stepOptions(input.ActivityTaskQueue, input.SecretID))
 	in := activities.RecoverSecretInput{CloneUserInput: asKnown(ctx, input, known), Held: known != nil && known.Held}
 	if earlier != nil {
-		in.Locked = earlier.Deletion.LockedForIt()
+		in.Locked, in.LockedBefore = earlier.Deletion.LockedForIt(), earlier.Deletion.LockedBefore
 	}
 	if err := workflow.ExecuteActivity(ctx, "RecoverSecret", in).Get(ctx, &result); err != nil {
 		return result, err

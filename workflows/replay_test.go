@@ -1,13 +1,16 @@
 package workflows_test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
@@ -59,6 +62,36 @@ func TestEveryRecordedHistoryReplays(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// A release that did not tell visibility of open accounts met secrets that something else had deleted, too.
+func TestAFailureForADeletedSecretReplays(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/failed.*json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no history of a failed rotation: %v", err)
+	}
+	for _, file := range files {
+		text, err := os.Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = text.Close() }()
+		history, err := client.HistoryFromJSON(text, client.HistoryJSONOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range history.GetEvents() {
+			if info := e.GetActivityTaskFailedEventAttributes().GetFailure().GetApplicationFailureInfo(); info != nil {
+				info.Type = activities.ErrorDeleted
+			}
+		}
+		replayer := newReplayer(t)
+		workflows.Register(replayer, workflows.Workflows{})
+		if err := replayer.ReplayWorkflowHistory(nil, history); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
 	}
 }
 

@@ -285,6 +285,17 @@ func TestARecoveryUnlocksWhatADeletionLeftLocked(t *testing.T) {
 				t.Errorf("RecoverSecret answered %v, and locked are %v: want what was locked by hand, while AWSCURRENT logs in", err, l.locked())
 			}
 		})
+		t.Run("locked before the deletion", func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, s)
+			l.rotate()
+			current := account.Name{User: l.user + "_clone", Host: "%"}
+			l.sql("ALTER USER " + current.String() + " ACCOUNT LOCK") // its password has leaked
+			d := l.cut()
+			if _, err := recovers(l, activities.RecoverSecretInput{Held: true, Locked: d.LockedForIt(), LockedBefore: d.LockedBefore}); err == nil || !slices.Equal(l.locked(), []string{current.User}) {
+				t.Errorf("RecoverSecret answered %v, and locked are %v: want that %s stays locked", err, l.locked(), current)
+			}
+		})
 		t.Run("not known", func(t *testing.T) {
 			t.Parallel()
 			l := newLab(t, s)
