@@ -135,8 +135,9 @@ func (a *app) lostRevocation(ctx context.Context, secretID string) string {
 	return a.lost(status)
 }
 
-// cutDeletion is the state of the last deletion of a secret, if that was cut off after it had begun; nil otherwise. What no
-// longer runs is not always known: Temporal forgets it after its retention period.
+// cutDeletion is the state of the last deletion of a secret, if that was cut off after it had begun; nil otherwise, and where
+// the secret was rotated since: the accounts were in use again, and are locked by something else if they are. What no longer runs
+// is not always known: Temporal forgets it after its retention period.
 func (a *app) cutDeletion(ctx context.Context, secretID string) (*workflows.DeletionState, *ending) {
 	id := workflows.DeleteUserWorkflowID(secretID)
 	d, err := a.describe(ctx, id)
@@ -149,6 +150,9 @@ func (a *app) cutDeletion(ctx context.Context, secretID string) (*workflows.Dele
 	}
 	state := a.deletion(ctx, id)
 	if state.DeletionDate.IsZero() {
+		return nil, nil
+	}
+	if rotation, err := a.query(ctx, secretID); err == nil && rotation.LastRotatedDate.After(e.at) {
 		return nil, nil
 	}
 	return &state, e

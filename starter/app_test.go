@@ -378,6 +378,8 @@ func TestCommands(t *testing.T) {
 	left.Warnings = []string{"secret shop/app is gone, and its accounts still log in", "the secret was edited"}
 	held := paused
 	held.Held = true
+	since := status(workflows.Scheduled) // as of a deletion that was cut an hour ago
+	since.LastRotatedDate = now.Add(-30 * time.Minute)
 	revoked := rotation()
 	revoked.Revoked, revoked.Created, revoked.Warnings = true, true, []string{"the definer of view `shop`.`v` is 'app'@'%'"}
 	tooSoon := refusal(workflows.ErrorMinimumOverlap, "secret shop/app was rotated at 2026-11-22 20:58 UTC: rotating again is safe from 2026-11-22 21:58 UTC, or with Force")
@@ -636,6 +638,9 @@ func TestCommands(t *testing.T) {
 			deletion: workflows.DeletionState{DeletionDate: now.AddDate(0, 0, 30), Deletion: activities.Deletion{Server: "db:3306"}},
 			results: map[string]any{"RecoverSecretWorkflow": activities.RecoverSecretResult{
 				ValidateSecretResult: credential(), Unlocked: []string{"'app_clone'@'%'", "'app'@'%'"}}}}},
+		{"recover-rotated-since", "recover --secret-id shop/app", fake{cut: enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, statuses: known(since),
+			deletion: workflows.DeletionState{DeletionDate: now.AddDate(0, 0, 30), Deletion: activities.Deletion{Server: "db:3306"}},
+			results:  map[string]any{"RecoverSecretWorkflow": refusal("AccessDenied", "log in as app: Account is locked")}}},
 		{"recover-while-deleting", "recover --secret-id shop/app", fake{cut: enums.WORKFLOW_EXECUTION_STATUS_RUNNING, statuses: known(held),
 			results: map[string]any{"RecoverSecretWorkflow": activities.RecoverSecretResult{ValidateSecretResult: credential()}}}},
 		{"status-held-deleting", "status --secret-id shop/app", fake{statuses: known(held), cut: enums.WORKFLOW_EXECUTION_STATUS_RUNNING}},
