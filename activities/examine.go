@@ -150,8 +150,8 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput, recent func(se
 	// login may end up as another one than ours, and the rotation is refused.
 	s.accounts = account.Pair{
 		Source: account.Name{User: current.Username}, Standby: standby,
-		Owned: owned,
-		Mark:  pairMark(d.ARN), EarlierMark: in.Mark, Digest: in.Digest, Rights: in.Rights, Next: in.NextRotationDate,
+		Owned: owned, AsOf: in.rotatedLast(current),
+		Mark: pairMark(d.ARN), EarlierMark: in.Mark, Digest: in.Digest, Rights: in.Rights, Next: in.NextRotationDate,
 		Base: p.isBase(standby), UndoDrift: in.UndoDrift,
 		Password: current.Password, SourceStored: in.promotedStored(current),
 		Known: func(ctx context.Context, stored account.Stored) (bool, error) {
@@ -218,6 +218,19 @@ func (in CloneUserInput) promotedStored(current secret.Version) string {
 		return ""
 	}
 	return in.Stored[current.Username]
+}
+
+// rotatedLast returns what reports whether a rotation of this workflow was the last one of the pair, nil if it promoted the
+// current version. An edit that leaves the password alone makes a version that it has not promoted.
+func (in CloneUserInput) rotatedLast(current secret.Version) func(account.Stored) bool {
+	was := in.Stored[current.Username]
+	switch {
+	case current.ID == in.PromotedVersionID:
+		return nil
+	case was == "" && in.PromotedVersionID == "": // it has promoted nothing
+		return nil
+	}
+	return func(s account.Stored) bool { return s.Digest() == was }
 }
 
 // currentSince is from when on clients may have had the current version. For one

@@ -365,7 +365,7 @@ func TestCommands(t *testing.T) {
 	current := status(workflows.Rotating)
 	current.Current = &workflows.Rotation{StartedAt: now.Add(-10 * time.Second), Steps: steps(3, false)}
 	remembers := status(workflows.Scheduled)
-	remembers.Digest, remembers.Rights = "3d8fe9a2", "1:FBPCVDZH"
+	remembers.Digest, remembers.Rights, remembers.Stored = "3d8fe9a2", "1:FBPCVDZH", map[string]string{"app": "60ec3c7a"}
 	undecided := failedRotation()
 	undecided.Steps, undecided.ErrorType = steps(1, false), "Undecided"
 	undecided.Error = "'app'@'%' was changed since the last rotation, while 'app_clone'@'%' is in use: it lost UPDATE on `shop`.*." +

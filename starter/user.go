@@ -173,7 +173,7 @@ func (a *app) asKnown(ctx context.Context, input workflows.RotateUserInput) (wor
 	}
 	known := &workflows.State{DatabaseHost: status.DatabaseHost, Deleted: status.Deleted}
 	if _, ended := a.whetherEnded(ctx, input.SecretID); !ended { // the next workflow does not know the rights after the last rotation
-		known.Digest, known.Rights, known.Held = status.Digest, status.Rights, status.Held
+		known.Digest, known.Rights, known.Stored, known.Held = status.Digest, status.Rights, status.Stored, status.Held
 	}
 	if status.Username != "" {
 		known.Usernames = []string{status.Username, status.StandbyUsername}

@@ -27,7 +27,7 @@ func (r *rotator) listen(ctx workflow.Context) error {
 	err := errors.Join(
 		workflow.SetQueryHandler(ctx, StatusQuery, func() (Status, error) {
 			s := r.status()
-			s.Rights = r.Rights // which is long, and an answer to an update is kept in the history
+			s.Rights, s.Stored = r.Rights, r.Stored // which are long, and an answer to an update is kept in the history
 			return s, nil
 		}),
 		workflow.SetUpdateHandlerWithOptions(ctx, RotateUpdate, r.onRotate, workflow.UpdateHandlerOptions{

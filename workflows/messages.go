@@ -174,6 +174,9 @@ type Status struct {
 	// each of them; it is empty if there are too many, and in the answers of updates.
 	Digest string `json:"Digest,omitempty"`
 	Rights string `json:"Rights,omitempty"`
+	// Stored stands for the passwords that the last rotations set, by user: by them it is known whether the rights are from
+	// the last rotation of the pair. It is empty in the answers of updates.
+	Stored map[string]string `json:"Stored,omitempty"`
 	// PreviousUntil is when StandbyUsername is revoked, in the grace of a revocation: AWSPREVIOUS
 	// logs in until then.
 	PreviousUntil time.Time `json:"PreviousUntil,omitzero"`

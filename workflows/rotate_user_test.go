@@ -894,6 +894,32 @@ func TestTheNextRotationIsToldOfTheRightsAfterTheLast(t *testing.T) {
 	}
 }
 
+// The next look of a drain is told of the rights after the one before: a right that was taken from the account in use since was
+// on both, and is not a gift to the standby.
+func TestLooksOfADrainAreToldOfTheRightsAfterTheOneBefore(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.digest, w.rights = "d1", "r1"
+	first := execute(t, w, start, input(nil), nil, nil)
+	looks := 0
+	w.sessions = func() []string { return []string{"2 from 10.0.0.7"}[:max(0, 1-looks/3)] }
+	w.changes = func() []string {
+		looks++
+		w.digest, w.rights = fmt.Sprintf("d%d", looks+1), fmt.Sprintf("r%d", looks+1)
+		return nil
+	}
+	w.inputs = nil
+	execute(t, w, first.state.NextRotationDate, raw(`{"SecretId":"s","Drain":"30m"}`), first.state, nil)
+	if len(w.inputs) < 2 {
+		t.Fatalf("%d looks", len(w.inputs))
+	}
+	for i, in := range w.inputs {
+		if want := fmt.Sprint("r", i+1); in.Rights != want || in.Digest != "d"+want[1:] {
+			t.Errorf("look %d is told %q, %q: want %q", i+1, in.Digest, in.Rights, want)
+		}
+	}
+}
+
 // The rights are in the answer to the query, and not in the history as part of the answers to updates.
 func TestTheRightsAreAnsweredToTheQueryOnly(t *testing.T) {
 	t.Parallel()

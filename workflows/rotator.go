@@ -304,6 +304,9 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 		r.current.Drifted += clone.Drifted
 		r.current.Changes = atMost(shown, append(r.current.Changes, clone.Changes...))
 		r.current.Drift = atMost(shown, append(r.current.Drift, clone.Drift...))
+		if !clone.Promoted && r.knows(clone.Rotation) { // what is taken from the account in use from now on was on both
+			r.Digest, r.Rights = clone.Digest, clone.Rights
+		}
 		wait := min(deadline.Sub(workflow.Now(ctx)), time.Minute)
 		if len(clone.InUse) == 0 || clone.Promoted || clone.Rotation.EndSessions || wait <= 0 {
 			break
@@ -346,6 +349,11 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 			fmt.Sprintf("whether %s is still in use is unknown, and RequireDrained asks for it: GRANT PROCESS ON *.* to the administrator of the master secret; nothing was changed on it but its rights", rotation.Standby), ErrorStillInUse, nil)
 	}
 	return rotation, clone.Promoted, nil
+}
+
+// knows reports whether the state is of the pair that a rotation is of.
+func (r *rotator) knows(rotation activities.Rotation) bool {
+	return r.DatabaseHost == rotation.Server && slices.Contains(r.Usernames, rotation.Source.User) && slices.Contains(r.Usernames, rotation.Standby.User)
 }
 
 // remember keeps what tells the next rotation whose the password is that the server stores for its standby.

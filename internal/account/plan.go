@@ -39,6 +39,9 @@ type Pair struct {
 	Base, UndoDrift bool
 	// Rights is Plan.Rights of the last rotation.
 	Rights string
+	// AsOf, where there is one, reports whether Digest and Rights are from the last rotation of the pair, by what the server stores
+	// for the source: something else that has rotated it since has set another password.
+	AsOf func(source Stored) bool
 	// Revoke says that the source will be revoked after the rotation: the administrator must be able to end its sessions.
 	Revoke bool
 	// Plain says that clients log in without TLS.
@@ -188,6 +191,9 @@ func (a *Admin) plan(ctx context.Context, p Pair, ps *pairState) (*Plan, error) 
 		Digest:  ps.source.digest(),
 	}
 	ps.revoke, ps.plain = p.Revoke, p.Plain
+	if p.AsOf != nil && !p.AsOf(ps.source.stored()) {
+		p.Digest, p.Rights = "", ""
+	}
 	fresh, err := a.check(p, ps)
 	if err != nil {
 		return nil, err
