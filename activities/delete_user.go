@@ -59,6 +59,9 @@ type Deletion struct {
 	ScheduledFor time.Time `json:"ScheduledFor,omitzero"`
 	// Gone says that there was no such secret any more when the deletion began.
 	Gone bool `json:"Gone,omitempty"`
+	// Stored stands for the passwords that the rotation has set, by account, where the secret was deleted by something else:
+	// an account that has another one by now is a later one of the name.
+	Stored map[string]string `json:"Stored,omitempty"`
 	// Elsewhere are accounts of earlier pairs of the secret on other servers, a readable line each. They are left alone.
 	Elsewhere []string `json:"Elsewhere,omitempty"`
 }
@@ -247,7 +250,7 @@ func (t *attempt) findDeleted(ctx context.Context, in FindAccountsInput, d secre
 	}
 	result = Deletion{
 		SecretID: in.SecretID, SecretARN: cmp.Or(d.ARN, in.SecretARN), MasterSecretID: master.ARN, Server: in.Server, Users: in.Pair,
-		ScheduledFor: d.DeletedDate, Gone: missing != nil,
+		ScheduledFor: d.DeletedDate, Gone: missing != nil, Stored: map[string]string{},
 	}
 	if result.Gone {
 		result.ScheduledFor = time.Now().AddDate(0, 0, in.RecoveryWindowInDays)
@@ -260,6 +263,7 @@ func (t *attempt) findDeleted(ctx context.Context, in FindAccountsInput, d secre
 	for _, s := range stored {
 		if in.pair().set(s) {
 			hosts[s.Account.Host] = true
+			result.Stored[s.Account.String()] = s.Digest()
 		}
 	}
 	for _, s := range stored {
@@ -560,7 +564,13 @@ func (a *Activities) each(ctx context.Context, in Deletion, done string, do func
 	return t.onServer(ctx, in, func(admin *account.Admin) error {
 		var failed []error
 		for _, name := range in.Accounts {
-			if err := do(admin, ctx, name, still); err != nil {
+			fence := func(ctx context.Context) error {
+				if err := in.sameAccount(ctx, admin, name); err != nil {
+					return err
+				}
+				return still(ctx)
+			}
+			if err := do(admin, ctx, name, fence); err != nil {
 				failed = append(failed, err)
 				continue
 			}
@@ -568,6 +578,22 @@ func (a *Activities) each(ctx context.Context, in Deletion, done string, do func
 		}
 		return errors.Join(failed...)
 	})
+}
+
+// sameAccount refuses an account that is not the one that was found, as far as that is known.
+func (d Deletion) sameAccount(ctx context.Context, admin *account.Admin, n account.Name) error {
+	digest := d.Stored[n.String()]
+	if digest == "" {
+		return nil
+	}
+	stored, err := admin.Stored(ctx, n.User)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(stored, func(s account.Stored) bool { return s.Account == n && s.Digest() != digest }) {
+		return refuse(ErrorEdited, "%s has another password than the rotation of secret %s has set, as if something else used it: it is left alone; cancel this deletion, and DROP USER by hand what is not in use", n, d.SecretID)
+	}
+	return nil
 }
 
 // onServer opens a session of the administrator where the accounts of a deletion are.

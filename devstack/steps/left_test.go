@@ -108,6 +108,34 @@ func TestADeletedSecretIsTakenOver(t *testing.T) {
 	})
 }
 
+// A secret of another name is for a new account of the name, while the deletion of a secret that is gone still runs, or again: it was
+// reset, or could not lock the accounts at first.
+func TestADeletionLeavesALaterAccountOfTheNameAlone(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newOldLab(t, s)
+		l.rotate()
+		l.rotate() // the rotation has set both passwords
+		in := l.known()
+		l.forceDelete()
+		d, err := l.finds(in)
+		if err != nil || len(d.Accounts) != 2 {
+			t.Fatalf("FindAccounts answered %+v, %v: want both accounts", d, err)
+		}
+		l.sql("DROP USER " + l.user + "@'%'")
+		l.sql("CREATE USER " + l.user + "@'%' IDENTIFIED BY 'An0ther.Secrets'")
+		_, err = l.env.ExecuteActivity("LockAccounts", d)
+		l.refuses("LockAccounts", err, activities.ErrorEdited, "another password")
+		if locked := l.locked(); !slices.Equal(locked, []string{l.user + "_clone"}) {
+			t.Errorf("locked are %v: want only the account that was found", locked)
+		}
+		_, err = l.env.ExecuteActivity("DropAccounts", d)
+		l.refuses("DropAccounts", err, activities.ErrorEdited, "another password")
+		if len(l.accounts(l.user)) != 1 || len(l.accounts(l.user+"_clone")) != 0 {
+			t.Errorf("left are %v and %v: want only the new account", l.accounts(l.user), l.accounts(l.user+"_clone"))
+		}
+	})
+}
+
 // Of a secret that cannot be read, only what its rotation knows is evidence.
 func TestADeletedSecretIsTakenOverOnEvidenceOnly(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
