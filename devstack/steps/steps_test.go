@@ -794,12 +794,8 @@ func (l *lab) restore() {
 func (l *lab) deletion() activities.Deletion {
 	l.Helper()
 	l.settle() // a deletion knows nothing of what a rotation has just written
-	value, err := l.env.ExecuteActivity("FindAccounts", l.input)
+	d, err := l.finds(activities.FindAccountsInput{CloneUserInput: l.input})
 	if err != nil {
-		l.Fatal(err)
-	}
-	var d activities.Deletion
-	if err := value.Get(&d); err != nil {
 		l.Fatal(err)
 	}
 	d.RecoveryWindowInDays = 7
