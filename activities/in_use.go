@@ -133,6 +133,9 @@ func (t *attempt) nameOther(ctx context.Context, s *subject, err error) error {
 		err, strings.Join(others, " and "), s.current.Username, s.accounts.Standby)
 }
 
+// lingering is how long a server is given to forget a login that has ended, of a rotation or a command a moment ago.
+const lingering = 3 * time.Second
+
 // inUse lists who else uses the accounts of a deletion: rotations of other secrets, and who is logged in. known is false where
 // the administrator may not look who is. own is a connection of ours.
 func (t *attempt) inUse(ctx context.Context, admin *account.Admin, d Deletion, own uint64, is func(string) bool) (by []string, known bool, err error) {
@@ -147,7 +150,17 @@ func (t *attempt) inUse(ctx context.Context, admin *account.Admin, d Deletion, o
 	for _, id := range others {
 		by = append(by, "the workflow "+id+" rotates them for another secret")
 	}
-	loggedIn, known, err := admin.Sessions(ctx, own, users...)
+	var loggedIn []account.Session
+	for end := time.Now().Add(lingering); ; {
+		if loggedIn, known, err = admin.Sessions(ctx, own, users...); err != nil || len(loggedIn) == 0 || time.Now().After(end) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return nil, false, context.Cause(ctx)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 	for _, line := range sessions(loggedIn) {
 		by = append(by, "logged in: "+line)
 	}
