@@ -128,7 +128,14 @@ func anyNode(lasts time.Duration, begin, end func(context.Context, *cluster, int
 var clusterKinds = []kind{
 	{name: "node held by a backup", side: sqlCall, all: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
 		l.disasterStrikes(func() (err error) {
-			conn, err := l.cluster.on[rand.IntN(clusterSize)].Conn(ctx)
+			// Not one of the sessions that wait for the others: to unlock, it would wait for what its lock holds up.
+			node := l.cluster.nodes[rand.IntN(clusterSize)]
+			db, err := node.Open(node.AdminUser, node.AdminPassword)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, db.Close()) }()
+			conn, err := db.Conn(ctx)
 			if err != nil {
 				return err
 			}
@@ -173,7 +180,9 @@ var clusterKinds = []kind{
 				return err
 			}
 			wait(ctx, 3*time.Second)
-			return c.nodes[node].JoinGroup(context.WithoutCancel(ctx))
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+			defer cancel()
+			return c.nodes[node].JoinGroup(ctx)
 		})
 		return outcome{}
 	}},
