@@ -24,16 +24,7 @@ func (l *lab) keep(r activities.CloneUserResult) {
 // next does a whole rotation, and keeps what a workflow would.
 func (l *lab) next() activities.CloneUserResult {
 	l.Helper()
-	r, err := l.clone()
-	if err != nil {
-		l.Fatal(err)
-	}
-	for _, name := range steps {
-		if err := l.step(name, &r.Rotation); err != nil {
-			l.Fatalf("%s: %v", name, err)
-		}
-	}
-	l.remember(r)
+	r := l.rotated()
 	l.keep(r)
 	l.mustLogIn("AWSCURRENT", r.Rotation.Standby.User)
 	l.mustLogIn("AWSPREVIOUS", r.Rotation.Source.User)

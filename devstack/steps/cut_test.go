@@ -41,7 +41,7 @@ func (l *lab) lost(at cut, cloneUsername string) error {
 	var dead atomic.Bool
 	switch {
 	case at.n == 0:
-	case at.where == afterStatement: // this lab's administrator may make that many changes and no more
+	case at.where == afterStatement: // this lab's administrator can make only that many changes
 		l.sql(fmt.Sprintf("ALTER USER r%s@'%%' WITH MAX_UPDATES_PER_HOUR %d", l.user, at.n))
 		defer l.sql("ALTER USER r" + l.user + "@'%' WITH MAX_UPDATES_PER_HOUR 0")
 	default:

@@ -230,6 +230,12 @@ var steps = []string{"StagePassword", "SetPassword", "TestPassword", "PromotePas
 // rotate does a whole rotation.
 func (l *lab) rotate() activities.Rotation {
 	l.Helper()
+	return l.rotated().Rotation
+}
+
+// rotated is rotate, with all that CloneUser answers.
+func (l *lab) rotated() activities.CloneUserResult {
+	l.Helper()
 	r, err := l.clone()
 	if err != nil {
 		l.Fatal(err)
@@ -240,7 +246,7 @@ func (l *lab) rotate() activities.Rotation {
 		}
 	}
 	l.remember(r)
-	return r.Rotation
+	return r
 }
 
 // remember tells the next rotation what a workflow would tell it of one that was promoted.
