@@ -77,7 +77,7 @@ type CloneUserResult struct {
 	Created bool `json:"Created,omitempty"`
 	// Changes are what was changed, a readable line each, at most twenty of them;
 	// Changed is their number. All are on the standby, but for rights that it had and
-	// the account in use was given. Drift are those that somebody had changed on the
+	// the account in use was given. Drift lists what had been changed on the
 	// standby alone; Drifted is their number.
 	Changed  int      `json:"Changed"`
 	Drifted  int      `json:"Drifted,omitempty"`

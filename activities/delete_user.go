@@ -95,8 +95,8 @@ func (in FindAccountsInput) pair() KnownPair {
 }
 
 // FindAccounts reads, before anything is changed, which accounts go with a
-// secret, and refuses those that could not be locked and dropped, and without
-// in.Force those that somebody else uses. A secret that something else has deleted
+// secret. It refuses accounts that could not be locked and dropped and, without
+// in.Force, accounts that are in use. A secret that something else has deleted
 // is taken over, with what its rotation knows. in.CloneUsername is the other one of
 // the pair where the secret does not tell.
 func (a *Activities) FindAccounts(ctx context.Context, in FindAccountsInput) (result Deletion, err error) {
@@ -204,8 +204,8 @@ func (a *Activities) FindAccounts(ctx context.Context, in FindAccountsInput) (re
 	return result, err
 }
 
-// mayBeDropped refuses accounts that could not be locked and dropped, and those that somebody else uses. It notes what needs
-// them to exist. own is a connection of ours as one of them, if there is any.
+// mayBeDropped refuses accounts that could not be locked and dropped and, without in.Force, accounts that are in use. It notes
+// what needs them to exist. own is a connection of ours as one of them, if there is any.
 func (t *attempt) mayBeDropped(ctx context.Context, admin *account.Admin, in FindAccountsInput, result *Deletion, own uint64, d secret.Description) error {
 	for _, name := range result.Accounts { // what is refused later finds the secret scheduled for deletion already
 		if err := admin.MayDrop(ctx, name); err != nil {

@@ -50,7 +50,7 @@ const (
 	ErrorTaken            = "Taken"       // the version id is in use already; the rotation may go on under another
 	ErrorMalformed        = "MalformedSecret"
 	ErrorDeleted          = "SecretDeleted"
-	ErrorInUse            = "InUse"          // somebody else uses the accounts that are to be deleted
+	ErrorInUse            = "InUse"          // the accounts to be deleted are in use elsewhere
 	ErrorSecretGone       = "SecretGone"     // there is no such secret any more, whose accounts a rotation knows
 	ErrorReadOnlySecret   = "ReadOnlySecret" // a replica, or managed by another AWS service
 	ErrorSecretExists     = "SecretExists"   // a secret of that name is there already

@@ -83,7 +83,7 @@ func (t *attempt) rotationsOf(ctx context.Context, users usersOn) (ids []string,
 // rotationsOn lists the rotations that may be of users on a server: in a cluster without the search attribute all that run.
 func (t *attempt) rotationsOn(ctx context.Context, server string) (ids []string, err error) {
 	query := "WorkflowType = '" + rotateUserWorkflow + "' AND ExecutionStatus = 'Running'"
-	request := &workflowservice.ListWorkflowExecutionsRequest{Query: fmt.Sprintf("%s AND (%s = '%s' OR %[2]s IS NULL)", query, databaseHost, server)}
+	request := &workflowservice.ListWorkflowExecutionsRequest{Query: fmt.Sprintf("%s AND (%s = '%s' OR %[2]s IS NULL)", query, databaseHost, strings.ReplaceAll(server, "'", "''"))}
 	for {
 		page, err := t.Temporal.ListWorkflow(ctx, request)
 		var unknown *serviceerror.InvalidArgument

@@ -46,7 +46,7 @@ func TestTheBaseNameOfAPair(t *testing.T) {
 		{pair{Current: "app"}, "app_clone", false},
 		{pair{Current: "app_clone"}, "app", true},
 		{pair{Current: "app_clone", CloneUsername: "app_clone"}, "app", true},
-		{pair{Current: "app_clone", CloneUsername: "app"}, "app", true}, // which says no more than that it is the other one
+		{pair{Current: "app_clone", CloneUsername: "app"}, "app", true}, // it only names the other account
 		{pair{Current: "app", CloneUsername: "app"}, "app_clone", false},
 		{pair{Current: "red", CloneUsername: "blue"}, "blue", false},
 		{pair{Current: "blue", CloneUsername: "blue"}, "red", true},

@@ -28,7 +28,7 @@ type RecoverSecretInput struct {
 	// LockedBefore are those that were locked before it, and stay so: their passwords may have leaked.
 	Locked       []account.Name `json:"Locked,omitempty"`
 	LockedBefore []account.Name `json:"LockedBefore,omitempty"`
-	// Held says that the rotation is held by a deletion, of which no more may be known.
+	// Held says that a deletion holds the rotation. Nothing else may be known of that deletion.
 	Held bool `json:"Held,omitempty"`
 }
 
