@@ -17,10 +17,12 @@ import (
 
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/panics"
-	"github.com/rotate-user/rotate-user/internal/password"
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
+
+var _ rotation.Activities = (*Activities)(nil)
 
 // Activities are registered as one; the name of each activity is that of its method.
 type Activities struct {
@@ -32,45 +34,8 @@ type Activities struct {
 	Temporal client.Client
 }
 
-// Rotation is what the steps of one rotation agree on. CloneUser answers it and
-// the other steps are given it as it is. Nothing in it is secret.
-type Rotation struct {
-	SecretID       string `json:"SecretId"`
-	MasterSecretID string `json:"MasterSecretId"`
-	// VersionID is the id of the version that the rotation makes. It is drawn when the rotation begins, so that an
-	// editor who may put versions, but not read the secret, cannot put one of that id first.
-	VersionID string `json:"VersionId"`
-	// ValueSHA256 is the digest of that version's value, once it is staged. What is promoted is exactly what this rotation
-	// staged. The value holds a generated password, so the digest gives nothing away.
-	ValueSHA256 string `json:"ValueSHA256,omitempty"`
-	// CurrentVersionID and MasterVersionID are what AWSCURRENT was when it began.
-	CurrentVersionID string `json:"CurrentVersionId"`
-	MasterVersionID  string `json:"MasterVersionId"`
-	// PendingVersionID is what AWSPENDING was when it began; empty if it was on no version.
-	PendingVersionID string `json:"PendingVersionId,omitempty"`
-	// Source is the account in use, Standby the other one of the pair.
-	Source  account.Name `json:"Source"`
-	Standby account.Name `json:"Standby"`
-	// Server is the database's host:port.
-	Server string `json:"Server"`
-	// StandbyStored is the standby's account.Stored before SetPassword, keyed with the
-	// administrator's password, since a person may have chosen what is there.
-	// PasswordStored is the Digest of what SetPassword has set, a generated password.
-	StandbyStored  string `json:"StandbyStored,omitempty"`
-	PasswordStored string `json:"PasswordStored,omitempty"`
-	// EndSessions says that the standby's sessions end along with its old password.
-	EndSessions bool `json:"EndSessions,omitempty"`
-	// RequireAllNodes and TestEndpoints are those of the workflow's input.
-	RequireAllNodes bool     `json:"RequireAllNodes,omitempty"`
-	TestEndpoints   []string `json:"TestEndpoints,omitempty"`
-	// Reset says that the workflow's run was reset, which ended the rotation that was under way then.
-	Reset bool `json:"Reset,omitempty"`
-	// Policy is what the server asks of a password of the standby.
-	Policy password.Policy `json:"Policy,omitzero"`
-}
-
-// labels are where the rotation expects the labels of its secret until it promotes.
-func (r Rotation) labels() secret.Labels {
+// expectedLabels are where the rotation expects the labels of its secret until it promotes.
+func expectedLabels(r rotation.StepInput) secret.Labels {
 	return secret.Labels{Current: r.CurrentVersionID, Pending: r.VersionID, Before: r.PendingVersionID}
 }
 
@@ -149,7 +114,7 @@ func (t *attempt) user(ctx context.Context, id, versionID string) (string, error
 func (t *attempt) master(ctx context.Context, given string, user secret.Version) (secret.Version, error) {
 	id := cmp.Or(given, user.MasterARN)
 	if id == "" {
-		return secret.Version{}, refuse(ErrorNoMaster, "secret %s names no administrator: give MasterSecretId, or put \"masterarn\" into the secret", user.Name)
+		return secret.Version{}, refuse(rotation.ErrorNoMaster, "secret %s names no administrator: give MasterSecretId, or put \"masterarn\" into the secret", user.Name)
 	}
 	m, err := t.labelled(ctx, id, secret.Current)
 	if err != nil {
@@ -159,22 +124,22 @@ func (t *attempt) master(ctx context.Context, given string, user secret.Version)
 		return secret.Version{}, err
 	}
 	if m.ARN == user.ARN {
-		return secret.Version{}, refuse(ErrorNoMaster, "secret %s is named as its own master secret: give the secret of an administrator", user.Name)
+		return secret.Version{}, refuse(rotation.ErrorNoMaster, "secret %s is named as its own master secret: give the secret of an administrator", user.Name)
 	}
 	if given != "" && user.MasterARN != "" && !m.Is(user.MasterARN) {
-		return secret.Version{}, refuse(ErrorNoMaster, "MasterSecretId %s is not the secret that \"masterarn\" of secret %s names (%s): give one of the two, or the same", given, user.Name, user.MasterARN)
+		return secret.Version{}, refuse(rotation.ErrorNoMaster, "MasterSecretId %s is not the secret that \"masterarn\" of secret %s names (%s): give one of the two, or the same", given, user.Name, user.MasterARN)
 	}
 	if m.TLS && !user.TLS {
-		return secret.Version{}, refuse(ErrorTLS, "secret %s says \"ssl\": false and its master secret %s does not: what answers in clear text proves nothing; take it out of the secret, or put it into the master secret too", user.Name, m.Name)
+		return secret.Version{}, refuse(rotation.ErrorTLS, "secret %s says \"ssl\": false and its master secret %s does not: what answers in clear text proves nothing; take it out of the secret, or put it into the master secret too", user.Name, m.Name)
 	}
 	if !m.SameServer(user.Credential) {
-		return secret.Version{}, refuse(ErrorOtherServer, "secret %s is for %s, its master secret %s for %s: host and port must be the same", user.Name, user.Address(), m.Name, m.Address())
+		return secret.Version{}, refuse(rotation.ErrorOtherServer, "secret %s is for %s, its master secret %s for %s: host and port must be the same", user.Name, user.Address(), m.Name, m.Address())
 	}
 	return m, nil
 }
 
 // administer opens a session of the administrator on the server of a rotation.
-func (t *attempt) administer(ctx context.Context, r Rotation) (*account.Admin, error) {
+func (t *attempt) administer(ctx context.Context, r rotation.StepInput) (*account.Admin, error) {
 	m, err := t.version(ctx, r.MasterSecretID, r.MasterVersionID)
 	if err != nil {
 		return nil, fmt.Errorf("master secret: %w", err)
@@ -223,7 +188,7 @@ func (t *attempt) loginBy(ctx context.Context, v secret.Version,
 		return account.Login{}, fmt.Errorf("log in as %s with version %s of secret %s: %w", v.Credential, v.ID, v.Name, err)
 	}
 	if l.Account.User != v.Username {
-		return account.Login{}, refuse(ErrorOtherAccount, "version %s of secret %s names user %s, but the server takes the login for %s: an anonymous or proxied account wins it; remove that one", v.ID, v.Name, v.Username, l.Account)
+		return account.Login{}, refuse(rotation.ErrorOtherAccount, "version %s of secret %s names user %s, but the server takes the login for %s: an anonymous or proxied account wins it; remove that one", v.ID, v.Name, v.Username, l.Account)
 	}
 	return l, nil
 }
@@ -295,6 +260,6 @@ func short(text string, bytes int) string {
 }
 
 // sameServer says whether a version is for the server of a rotation.
-func (t *attempt) sameServer(v secret.Version, r Rotation) bool {
+func (t *attempt) sameServer(v secret.Version, r rotation.StepInput) bool {
 	return v.Address() == r.Server
 }

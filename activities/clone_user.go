@@ -5,137 +5,46 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"go.temporal.io/sdk/activity"
 
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
-
-// CloneUserInput says which secret to rotate, and what the workflow knows of it.
-type CloneUserInput struct {
-	SecretID       string `json:"SecretId"`
-	MasterSecretID string `json:"MasterSecretId,omitempty"`
-	CloneUsername  string `json:"CloneUsername,omitempty"`
-	// EarlierVersionID is the version that an attempt before this one has staged
-	// and not promoted, EarlierSHA256 the digest of its value. This rotation goes
-	// on with it where it can.
-	EarlierVersionID string `json:"EarlierVersionId,omitempty"`
-	EarlierSHA256    string `json:"EarlierSHA256,omitempty"`
-	// Mark is the same for every rotation of one workflow. A standby that an earlier
-	// release created bears it until its password is set.
-	Mark string `json:"Mark"`
-	// Pair are the two users this workflow rotates between, empty before its
-	// first rotation, and Server the host:port that they are on: accounts of these
-	// names elsewhere are strangers'.
-	Pair   []string `json:"Pair,omitempty"`
-	Server string   `json:"Server,omitempty"`
-	// Stored are Rotation.PasswordStored of the rotations that promoted them last, by
-	// user: what is stored for an account is recognised by it, without a look at its
-	// version.
-	Stored map[string]string `json:"Stored,omitempty"`
-	// ReissuedVersionID is AWSCURRENT as an earlier CloneUser of this workflow has
-	// reissued it, and TakenOver the version that was under AWSPENDING then. Once is
-	// enough.
-	ReissuedVersionID string `json:"ReissuedVersionId,omitempty"`
-	TakenOver         string `json:"TakenOver,omitempty"`
-	// PromotedVersionID is the version that this workflow promoted last, and
-	// PromotedAt when: clients may have had the one before until then.
-	PromotedVersionID string    `json:"PromotedVersionId,omitempty"`
-	PromotedAt        time.Time `json:"PromotedAt,omitzero"`
-	// Digest is CloneUserResult.Digest of the last rotation.
-	Digest string `json:"Digest,omitempty"`
-	// Rights is CloneUserResult.Rights of the last rotation. UndoDrift is that of the request.
-	Rights    string `json:"Rights,omitempty"`
-	UndoDrift bool   `json:"UndoDrift,omitempty"`
-	// MinimumOverlap is how old AWSCURRENT must be, in seconds, before the
-	// other account may change. Force overrides it.
-	MinimumOverlapSeconds int64 `json:"MinimumOverlapSeconds,omitempty"`
-	Force                 bool  `json:"Force,omitempty"`
-	// NextRotationDate is when the rotation after this one is due, or the one that
-	// is planned.
-	NextRotationDate time.Time `json:"NextRotationDate,omitzero"`
-	// RequireAllNodes and TestEndpoints are those of the workflow's input.
-	RequireAllNodes bool     `json:"RequireAllNodes,omitempty"`
-	TestEndpoints   []string `json:"TestEndpoints,omitempty"`
-	// RevokePrevious and Grace are those of the request: what leaked is the
-	// credential in use.
-	RevokePrevious bool  `json:"RevokePrevious,omitempty"`
-	GraceSeconds   int64 `json:"GraceSeconds,omitempty"`
-	// Left are the pairs that the secret was for before, as the workflow knows them.
-	Left []KnownPair `json:"Left,omitempty"`
-}
-
-// CloneUserResult says what the standby is now.
-type CloneUserResult struct {
-	Rotation Rotation `json:"Rotation"`
-	// Promoted says that AWSCURRENT is this rotation's version already: an
-	// earlier try got that far, and only its labels need tidying.
-	Promoted bool `json:"Promoted,omitempty"`
-	// Created says that the standby was made.
-	Created bool `json:"Created,omitempty"`
-	// Changes are what was changed, a readable line each, at most twenty of them;
-	// Changed is their number. All are on the standby, but for rights that it had and
-	// the account in use was given. Drift lists what had been changed on the
-	// standby alone; Drifted is their number.
-	Changed  int      `json:"Changed"`
-	Drifted  int      `json:"Drifted,omitempty"`
-	Changes  []string `json:"Changes,omitempty"`
-	Drift    []string `json:"Drift,omitempty"`
-	Warnings []string `json:"Warnings,omitempty"`
-	// InUse is who is logged in as the standby, a line for each host and program.
-	// InUseUnknown says that the administrator may not look.
-	InUse        []string `json:"InUse,omitempty"`
-	InUseUnknown bool     `json:"InUseUnknown,omitempty"`
-	// Digest stands for the rights and properties that both accounts have now.
-	Digest string `json:"Digest,omitempty"`
-	// Rights stands for each of these rights; empty if there are too many.
-	Rights string `json:"Rights,omitempty"`
-	// PasswordExpires is when the password that the rotation sets expires by the
-	// server's rules; zero for never.
-	PasswordExpires time.Time `json:"PasswordExpires,omitzero"`
-	// Reissued says that AWSCURRENT is the same credential under another version
-	// id, Rotation.CurrentVersionID: see reissue.
-	Reissued bool `json:"Reissued,omitempty"`
-	// SecretARN tells the secret from a later one of its name.
-	SecretARN string `json:"SecretARN,omitempty"`
-	// LeftGone are the users of Left on the rotation's server that have no account any more.
-	LeftGone []string `json:"LeftGone,omitempty"`
-}
 
 // CloneUser checks everything that could refuse this rotation, and then gives
 // the standby exactly the rights and properties of the account in use. It makes
 // the standby, locked, where it is absent.
-func (a *Activities) CloneUser(ctx context.Context, in CloneUserInput) (result CloneUserResult, err error) {
+func (a *Activities) CloneUser(ctx context.Context, in rotation.CloneUserInput) (result rotation.CloneUserResult, err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
-	s, err := t.examine(ctx, in, in.showsPromotion)
+	s, err := t.examine(ctx, in, showsPromotion(in))
 	if err != nil {
-		return CloneUserResult{}, err
+		return rotation.CloneUserResult{}, err
 	}
 	admin, err := t.admin(ctx, s.master)
 	if err != nil {
-		return CloneUserResult{}, err
+		return rotation.CloneUserResult{}, err
 	}
 	defer closeInto(&err, admin)
 	admin.Force = in.Force
 	if s.promoted {
 		set, err := t.isSet(ctx, admin, s.current)
 		if err != nil {
-			return CloneUserResult{}, err
+			return rotation.CloneUserResult{}, err
 		}
 		if set {
-			return CloneUserResult{Rotation: s.Rotation, Promoted: true}, nil
+			return rotation.CloneUserResult{Rotation: s.StepInput, Promoted: true}, nil
 		}
 		in.EarlierSHA256 = "" // another actor has moved the label to what was only staged
-		if s, err = t.examine(ctx, in, in.showsPromotion); err != nil {
-			return CloneUserResult{}, err
+		if s, err = t.examine(ctx, in, showsPromotion(in)); err != nil {
+			return rotation.CloneUserResult{}, err
 		}
 	}
 	if err := t.notPairedOtherwise(ctx, admin, s); err != nil {
-		return CloneUserResult{}, err
+		return rotation.CloneUserResult{}, err
 	}
 	plan, err := admin.Sync(ctx, s.accounts)
 	if wrongPassword(err) {
@@ -146,7 +55,7 @@ func (a *Activities) CloneUser(ctx context.Context, in CloneUserInput) (result C
 		err = t.behindOrFinal(ctx, admin, s, err)
 	}
 	if err != nil {
-		return CloneUserResult{}, err
+		return rotation.CloneUserResult{}, err
 	}
 	result = describe(plan)
 	result.Warnings = slices.Concat(s.forced, s.warnings, result.Warnings)
@@ -157,20 +66,20 @@ func (a *Activities) CloneUser(ctx context.Context, in CloneUserInput) (result C
 	}
 	if s.takeover {
 		if err := t.reissue(ctx, admin, s); err != nil {
-			return CloneUserResult{}, err
+			return rotation.CloneUserResult{}, err
 		}
 		result.Reissued = true
 	}
 	if result.LeftGone, err = leftGone(ctx, admin, in.Left, s.Server); err != nil {
-		return CloneUserResult{}, err
+		return rotation.CloneUserResult{}, err
 	}
-	result.Rotation, result.SecretARN = s.Rotation, s.current.ARN
+	result.Rotation, result.SecretARN = s.StepInput, s.current.ARN
 	activity.GetLogger(ctx).Info("standby is equal", "secret", in.SecretID, "standby", plan.Standby.String(), "created", plan.Create, "changes", len(plan.Changes))
 	return result, nil
 }
 
 // leftGone finds the users of pairs that the secret was for before who have no account any more on a server.
-func leftGone(ctx context.Context, admin *account.Admin, left []KnownPair, server string) (gone []string, err error) {
+func leftGone(ctx context.Context, admin *account.Admin, left []rotation.KnownPair, server string) (gone []string, err error) {
 	for _, p := range left {
 		if p.Server != server {
 			continue
@@ -218,7 +127,7 @@ func (t *attempt) behindOrFinal(ctx context.Context, admin *account.Admin, s *su
 // has changed it: it can no longer be proved, and no one else should use it.
 // Otherwise AWSCURRENT goes to the newest version that holds a password of the
 // pair, if there is one: what logs in is better than what does not.
-func (t *attempt) mend(ctx context.Context, admin *account.Admin, in CloneUserInput, s *subject, refused error) (*subject, *account.Plan, error) {
+func (t *attempt) mend(ctx context.Context, admin *account.Admin, in rotation.CloneUserInput, s *subject, refused error) (*subject, *account.Plan, error) {
 	refused = fmt.Errorf("version %s of secret %s: %w", s.current.ID, s.SecretID, refused)
 	if in.Force && in.RevokePrevious && s.current.ID == in.PromotedVersionID {
 		s.warnings = append(s.warnings, "AWSCURRENT did not log in, and was taken for the credential that leaked: "+refused.Error())
@@ -268,7 +177,7 @@ func (t *attempt) scramble(ctx context.Context, admin *account.Admin, s *subject
 		}
 		set, err := t.isSet(ctx, admin, s.current) // last: a person who sets it holds no lock
 		if err == nil && set {
-			err = refuse(ErrorEdited, "the password of %s is that of secret %s again: rotate again", names[0], s.SecretID)
+			err = refuse(rotation.ErrorEdited, "the password of %s is that of secret %s again: rotate again", names[0], s.SecretID)
 		}
 		return err
 	})
@@ -346,8 +255,8 @@ func (t *attempt) reissue(ctx context.Context, admin *account.Admin, s *subject)
 	})
 }
 
-func describe(plan *account.Plan) CloneUserResult {
-	r := CloneUserResult{Created: plan.Create, Changed: len(plan.Changes), Warnings: lines(plan.Warnings), InUse: lines(sessions(plan.Sessions)), Digest: plan.Digest, Rights: plan.Rights, PasswordExpires: plan.Expires}
+func describe(plan *account.Plan) rotation.CloneUserResult {
+	r := rotation.CloneUserResult{Created: plan.Create, Changed: len(plan.Changes), Warnings: lines(plan.Warnings), InUse: lines(sessions(plan.Sessions)), Digest: plan.Digest, Rights: plan.Rights, PasswordExpires: plan.Expires}
 	for _, c := range plan.Changes {
 		r.Changes = append(r.Changes, c.Text)
 		if c.Drift {

@@ -13,29 +13,18 @@ import (
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/password"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
-
-// CreateUserInput says which account and which secret to make.
-type CreateUserInput struct {
-	SecretID       string       `json:"SecretId"`
-	MasterSecretID string       `json:"MasterSecretId"`
-	Account        account.Name `json:"Account"`
-	// Grants are what follows GRANT, without TO: "SELECT ON *.*".
-	Grants []string `json:"Grants,omitempty"`
-	DBName string   `json:"DBName,omitempty"`
-	// VersionID is the id of the secret's first version.
-	VersionID string `json:"VersionId"`
-}
 
 // CreateAccount makes the account, locked, with its grants. It refuses an
 // account or a secret that is there already. One that an earlier call for the
 // same secret has made and left behind without a password is completed.
-func (a *Activities) CreateAccount(ctx context.Context, in CreateUserInput) (err error) {
+func (a *Activities) CreateAccount(ctx context.Context, in rotation.CreateAccountInput) (err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
 	_, made, exists := t.made(ctx, in)
-	if r, ok := errors.AsType[*refusal](exists); made || exists != nil && (!ok || r.reason != ErrorSecretExists) {
+	if r, ok := errors.AsType[*refusal](exists); made || exists != nil && (!ok || r.reason != rotation.ErrorSecretExists) {
 		return exists
 	}
 	admin, _, err := t.adminOf(ctx, in.MasterSecretID)
@@ -44,9 +33,9 @@ func (a *Activities) CreateAccount(ctx context.Context, in CreateUserInput) (err
 	}
 	defer closeInto(&err, admin)
 	if exists != nil {
-		return in.cutOff(ctx, admin, exists)
+		return cutOff(in, ctx, admin, exists)
 	}
-	if err := admin.Create(ctx, in.Account, in.Account.User+cloneSuffix, in.Grants, in.mark()); err != nil {
+	if err := admin.Create(ctx, in.Account, in.Account.User+cloneSuffix, in.Grants, creationMark(in)); err != nil {
 		return err
 	}
 	activity.GetLogger(ctx).Info("account made", "secret", in.SecretID, "account", in.Account.String())
@@ -55,14 +44,14 @@ func (a *Activities) CreateAccount(ctx context.Context, in CreateUserInput) (err
 
 // cutOff says more of a secret that exists where an earlier creation ended before its account got the password. Its value may
 // have been edited since, so it is not completed here.
-func (in CreateUserInput) cutOff(ctx context.Context, admin *account.Admin, exists error) error {
+func cutOff(in rotation.CreateAccountInput, ctx context.Context, admin *account.Admin, exists error) error {
 	stored, err := admin.Stored(ctx, in.Account.User)
 	if err != nil {
 		return exists
 	}
 	for _, s := range stored {
-		if s.Account == in.Account && in.unused(s) == nil {
-			return refuse(ErrorSecretExists, "secret %s exists already, and %s was made for it and has not got its password: the creation was cut off;"+
+		if s.Account == in.Account && unused(in, s) == nil {
+			return refuse(rotation.ErrorSecretExists, "secret %s exists already, and %s was made for it and has not got its password: the creation was cut off;"+
 				" run `aws secretsmanager delete-secret --secret-id %[1]s --force-delete-without-recovery`, and create both again", in.SecretID, in.Account)
 		}
 	}
@@ -75,7 +64,7 @@ func (in CreateUserInput) cutOff(ctx context.Context, admin *account.Admin, exis
 //
 // The secret comes first. Until it is there the account is locked and bears its
 // mark, by which a repeated try knows it from one that is another secret's by now.
-func (a *Activities) StoreSecret(ctx context.Context, in CreateUserInput) (err error) {
+func (a *Activities) StoreSecret(ctx context.Context, in rotation.CreateAccountInput) (err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
@@ -101,7 +90,7 @@ func (a *Activities) StoreSecret(ctx context.Context, in CreateUserInput) (err e
 		if set, err := now.Matches(stored.Password); err == nil && set && !now.Locked {
 			return nil
 		}
-		return in.unused(now)
+		return unused(in, now)
 	}); err != nil {
 		return err
 	}
@@ -113,16 +102,16 @@ func (a *Activities) StoreSecret(ctx context.Context, in CreateUserInput) (err e
 }
 
 // unused refuses an account that is not as CreateAccount leaves it.
-func (in CreateUserInput) unused(now account.Stored) error {
-	if now.Locked && now.Bears(in.mark()) {
+func unused(in rotation.CreateAccountInput, now account.Stored) error {
+	if now.Locked && now.Bears(creationMark(in)) {
 		return nil
 	}
 	return refuse(account.NotOurs, "%s is not as it was made for secret %s: something else uses it by now; choose another name, or drop it", in.Account, in.SecretID)
 }
 
-func (in CreateUserInput) mark() string { return "create " + in.SecretID }
+func creationMark(in rotation.CreateAccountInput) string { return "create " + in.SecretID }
 
-func (t *attempt) createSecret(ctx context.Context, admin *account.Admin, master secret.Version, in CreateUserInput) error {
+func (t *attempt) createSecret(ctx context.Context, admin *account.Admin, master secret.Version, in rotation.CreateAccountInput) error {
 	unused := func(ctx context.Context) error {
 		stored, err := admin.Stored(ctx, in.Account.User)
 		if err != nil {
@@ -132,7 +121,7 @@ func (t *attempt) createSecret(ctx context.Context, admin *account.Admin, master
 		if i < 0 {
 			return refuse(account.NoSuchAccount, "account %s, which was made for secret %s, is gone: create it again", in.Account, in.SecretID)
 		}
-		return in.unused(stored[i])
+		return unused(in, stored[i])
 	}
 	if err := unused(ctx); err != nil {
 		return err
@@ -161,7 +150,7 @@ func (t *attempt) createSecret(ctx context.Context, admin *account.Admin, master
 
 // made finds the secret that an earlier try has made, and refuses one that
 // somebody else has.
-func (t *attempt) made(ctx context.Context, in CreateUserInput) (secret.Version, bool, error) {
+func (t *attempt) made(ctx context.Context, in rotation.CreateAccountInput) (secret.Version, bool, error) {
 	d, err := t.Secrets.Describe(ctx, in.SecretID)
 	var missing *types.ResourceNotFoundException
 	switch {
@@ -170,9 +159,9 @@ func (t *attempt) made(ctx context.Context, in CreateUserInput) (secret.Version,
 	case err != nil:
 		return secret.Version{}, false, err
 	case !d.DeletedDate.IsZero():
-		return secret.Version{}, false, refuse(ErrorDeleted, "a secret named %s is scheduled for deletion: restore it, or wait until it is gone", in.SecretID)
+		return secret.Version{}, false, refuse(rotation.ErrorDeleted, "a secret named %s is scheduled for deletion: restore it, or wait until it is gone", in.SecretID)
 	case d.Stages[secret.Current] != in.VersionID:
-		return secret.Version{}, false, refuse(ErrorSecretExists, "secret %s exists already: start its rotation, or choose another name", in.SecretID)
+		return secret.Version{}, false, refuse(rotation.ErrorSecretExists, "secret %s exists already: start its rotation, or choose another name", in.SecretID)
 	}
 	v, err := t.version(ctx, in.SecretID, in.VersionID)
 	return v, err == nil, err

@@ -15,83 +15,15 @@ import (
 
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// Deletion is what the activities of one deletion agree on.
-type Deletion struct {
-	SecretID string `json:"SecretId"`
-	// SecretARN tells the secret from a later one of its name. Deletions that an
-	// earlier release began have none.
-	SecretARN string `json:"SecretARN,omitempty"`
-	// RotatedAs is how the workflow that rotates the secret spells it, if that is not SecretID.
-	RotatedAs      string `json:"RotatedAs,omitempty"`
-	MasterSecretID string `json:"MasterSecretId"`
-	Server         string `json:"Server"`
-	// Accounts are those that the secret has evidence for: the account in use,
-	// and the other one of the pair where AWSPREVIOUS or the workflow names it.
-	Accounts             []account.Name `json:"Accounts"`
-	RecoveryWindowInDays int            `json:"RecoveryWindowInDays"`
-	// Definers are objects that need the accounts to exist, as far as the
-	// administrator sees them. Their accounts stay locked, unless Force drops them.
-	Definers []string `json:"Definers,omitempty"`
-	Force    bool     `json:"Force,omitempty"`
-	// CurrentVersionID and PendingVersionID are AWSCURRENT and AWSPENDING as they were
-	// found, and Users are the names of the pair, of which one may have no account.
-	// Deletions that an earlier release began have none of them.
-	CurrentVersionID string   `json:"CurrentVersionId,omitempty"`
-	PendingVersionID string   `json:"PendingVersionId,omitempty"`
-	Users            []string `json:"Users,omitempty"`
-	// Others are accounts of these names that nothing shows to be the secret's. They
-	// are left alone.
-	Others []account.Name `json:"Others,omitempty"`
-	// LockedBefore are those of Accounts that were locked when they were found. A
-	// restore of the secret does not unlock them.
-	LockedBefore []account.Name `json:"LockedBefore,omitempty"`
-	// InUse is who used the accounts when they were found, a readable line each: other rotations of this namespace, and who
-	// was logged in. Without Force that refuses the deletion. InUseUnknown says that the administrator may not look who is
-	// logged in.
-	InUse        []string `json:"InUse,omitempty"`
-	InUseUnknown bool     `json:"InUseUnknown,omitempty"`
-	// Locked says that the accounts have been locked for this deletion.
-	Locked bool `json:"Locked,omitempty"`
-	// ScheduledFor is when the accounts are due if something else has scheduled the secret for deletion, or it is
-	// gone: with the secret, or when as much time has passed as a secret could have been restored in.
-	ScheduledFor time.Time `json:"ScheduledFor,omitzero"`
-	// Gone says that there was no such secret any more when the deletion began.
-	Gone bool `json:"Gone,omitempty"`
-	// Stored stands for the passwords that the rotation has set, by account, where the secret was deleted by something else:
-	// an account that has another one by now is a later one of the name.
-	Stored map[string]string `json:"Stored,omitempty"`
-	// Elsewhere are accounts of earlier pairs of the secret on other servers, a readable line each. They are left alone.
-	Elsewhere []string `json:"Elsewhere,omitempty"`
-}
+// secretIDOf names the secret that was found, and no later one of its name.
+func secretIDOf(d rotation.Deletion) string { return cmp.Or(d.SecretARN, d.SecretID) }
 
-// id names the secret that was found, and no later one of its name.
-func (d Deletion) id() string { return cmp.Or(d.SecretARN, d.SecretID) }
-
-// LockedForIt are the accounts that are locked for the deletion, and were not before.
-func (d Deletion) LockedForIt() []account.Name {
-	return slices.DeleteFunc(slices.Clone(d.Accounts), func(n account.Name) bool { return slices.Contains(d.LockedBefore, n) })
-}
-
-// FindAccountsInput says which secret to delete, and what other workflows know of it.
-type FindAccountsInput struct {
-	CloneUserInput
-
-	// Held says that a deletion before this one holds the rotation, as after it was cancelled: what is
-	// locked was locked for that one, but for LockedBefore.
-	Held         bool           `json:"Held,omitempty"`
-	LockedBefore []account.Name `json:"LockedBefore,omitempty"`
-	// SecretARN and MasterKnown are the secret's ARN and its master secret, as the rotation knows them.
-	SecretARN   string `json:"SecretARN,omitempty"`
-	MasterKnown string `json:"MasterKnown,omitempty"`
-	// RecoveryWindowInDays is how long the accounts of a secret that is gone are kept, locked.
-	RecoveryWindowInDays int `json:"RecoveryWindowInDays,omitempty"`
-}
-
-// pair is the pair that the rotation knows.
-func (in FindAccountsInput) pair() KnownPair {
-	return KnownPair{Usernames: in.Pair, Server: in.Server, Stored: in.Stored}
+// knownPair is the pair that the rotation knows.
+func knownPair(in rotation.FindAccountsInput) rotation.KnownPair {
+	return rotation.KnownPair{Usernames: in.Pair, Server: in.Server, Stored: in.Stored}
 }
 
 // FindAccounts reads, before anything is changed, which accounts go with a
@@ -99,7 +31,7 @@ func (in FindAccountsInput) pair() KnownPair {
 // in.Force, accounts that are in use. A secret that something else has deleted
 // is taken over, with what its rotation knows. in.CloneUsername is the other one of
 // the pair where the secret does not tell.
-func (a *Activities) FindAccounts(ctx context.Context, in FindAccountsInput) (result Deletion, err error) {
+func (a *Activities) FindAccounts(ctx context.Context, in rotation.FindAccountsInput) (result rotation.Deletion, err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 	defer t.Secrets.Forget(in.SecretID)
@@ -107,30 +39,30 @@ func (a *Activities) FindAccounts(ctx context.Context, in FindAccountsInput) (re
 	d, err := t.Secrets.Describe(ctx, in.SecretID)
 	var missing *types.ResourceNotFoundException
 	if err != nil && !errors.As(err, &missing) {
-		return Deletion{}, err
+		return rotation.Deletion{}, err
 	}
 	if err != nil || !d.DeletedDate.IsZero() {
 		return t.findDeleted(ctx, in, d, err)
 	}
 	if err := writable(d); err != nil {
-		return Deletion{}, err
+		return rotation.Deletion{}, err
 	}
 	if err := t.notOthers(ctx, in.CloneUserInput, d); err != nil {
-		return Deletion{}, err
+		return rotation.Deletion{}, err
 	}
 	current, err := t.version(ctx, in.SecretID, d.Stages[secret.Current])
 	if err != nil {
-		return Deletion{}, err
+		return rotation.Deletion{}, err
 	}
 	if current.MasterARN == "" {
 		in.MasterSecretID = cmp.Or(in.MasterSecretID, in.MasterKnown)
 	}
 	master, err := t.master(ctx, in.MasterSecretID, current)
 	if err != nil {
-		return Deletion{}, err
+		return rotation.Deletion{}, err
 	}
 	if in.Server != "" && in.Server != master.Address() || !slices.Contains(in.Pair, current.Username) {
-		in.Left, in.Pair = append(in.Left, in.pair()), nil // the secret was edited since its last rotation
+		in.Left, in.Pair = append(in.Left, knownPair(in)), nil // the secret was edited since its last rotation
 	}
 	login, err := t.login(ctx, current)
 	locked := lockedOut(err)
@@ -138,22 +70,22 @@ func (a *Activities) FindAccounts(ctx context.Context, in FindAccountsInput) (re
 		login.Account, err = t.behindLock(ctx, master, current, err)
 	}
 	if err != nil {
-		return Deletion{}, err
+		return rotation.Deletion{}, err
 	}
-	result = Deletion{SecretID: in.SecretID, SecretARN: d.ARN, MasterSecretID: master.ARN, Server: master.Address(), Accounts: []account.Name{login.Account},
+	result = rotation.Deletion{SecretID: in.SecretID, SecretARN: d.ARN, MasterSecretID: master.ARN, Server: master.Address(), Accounts: []account.Name{login.Account},
 		CurrentVersionID: current.ID, PendingVersionID: d.Stages[secret.Pending]}
-	if locked && in.lockedBefore(login.Account) {
+	if locked && wasLockedBefore(in, login.Account) {
 		result.LockedBefore = append(result.LockedBefore, login.Account)
 	}
 	p := pair{Current: current.Username, CloneUsername: in.CloneUsername, Known: in.Pair}
 	if previous := d.Stages[secret.Previous]; previous != "" {
 		if p.Previous, err = t.user(ctx, in.SecretID, previous); err != nil {
-			return Deletion{}, err
+			return rotation.Deletion{}, err
 		}
 	}
 	other, named, err := p.standby(d.Name)
 	if err != nil {
-		return Deletion{}, err
+		return rotation.Deletion{}, err
 	}
 	result.Users = []string{p.Current, other}
 	for _, label := range []string{secret.Previous, secret.Pending} {
@@ -163,25 +95,25 @@ func (a *Activities) FindAccounts(ctx context.Context, in FindAccountsInput) (re
 		}
 		user, err := t.user(ctx, in.SecretID, id)
 		if err != nil {
-			return Deletion{}, err
+			return rotation.Deletion{}, err
 		}
-		if user != "" && !slices.Contains(result.Users, user) && !in.left(user, master.Address()) {
-			return Deletion{}, refuse(ErrorUnknownPair, "%s of secret %s is for user %s: give it as CloneUsername if it goes with the secret, or take the label off", label, d.Name, user)
+		if user != "" && !slices.Contains(result.Users, user) && !wasLeft(in, user, master.Address()) {
+			return rotation.Deletion{}, refuse(rotation.ErrorUnknownPair, "%s of secret %s is for user %s: give it as CloneUsername if it goes with the secret, or take the label off", label, d.Name, user)
 		}
 	}
 	admin, err := t.admin(ctx, master)
 	if err != nil {
-		return Deletion{}, err
+		return rotation.Deletion{}, err
 	}
 	defer closeInto(&err, admin)
 	if id, err := t.canonicalID(ctx, in.SecretID, d); err != nil {
-		return Deletion{}, err
+		return rotation.Deletion{}, err
 	} else if id != in.SecretID {
 		result.RotatedAs = id
 	}
 	stored, err := admin.Stored(ctx, other)
 	if err != nil {
-		return Deletion{}, err
+		return rotation.Deletion{}, err
 	}
 	for _, s := range stored {
 		if s.Account.Host != login.Account.Host {
@@ -189,16 +121,16 @@ func (a *Activities) FindAccounts(ctx context.Context, in FindAccountsInput) (re
 		}
 		ours, err := t.ofPair(ctx, in.CloneUserInput, d, p, s)
 		if err != nil {
-			return Deletion{}, err
+			return rotation.Deletion{}, err
 		}
 		if ours {
-			result.add(in, s)
+			addAccount(&result, in, s)
 		} else {
 			result.Others = append(result.Others, s.Account)
 		}
 	}
 	if err := t.addLeft(ctx, admin, in, &result); err != nil {
-		return Deletion{}, err
+		return rotation.Deletion{}, err
 	}
 	err = t.mayBeDropped(ctx, admin, in, &result, login.Connection, d)
 	return result, err
@@ -206,7 +138,7 @@ func (a *Activities) FindAccounts(ctx context.Context, in FindAccountsInput) (re
 
 // mayBeDropped refuses accounts that could not be locked and dropped and, without in.Force, accounts that are in use. It notes
 // what needs them to exist. own is a connection of ours as one of them, if there is any.
-func (t *attempt) mayBeDropped(ctx context.Context, admin *account.Admin, in FindAccountsInput, result *Deletion, own uint64, d secret.Description) error {
+func (t *attempt) mayBeDropped(ctx context.Context, admin *account.Admin, in rotation.FindAccountsInput, result *rotation.Deletion, own uint64, d secret.Description) error {
 	for _, name := range result.Accounts { // what is refused later finds the secret scheduled for deletion already
 		if err := admin.MayDrop(ctx, name); err != nil {
 			return err
@@ -222,7 +154,7 @@ func (t *attempt) mayBeDropped(ctx context.Context, admin *account.Admin, in Fin
 		return err
 	}
 	if len(by) > 0 && !in.Force {
-		return refuse(ErrorInUse, "the accounts of secret %s, %s, are in use: %s. Stop what uses them first, or delete with Force", d.Name, spell(result.Accounts), strings.Join(by, "; "))
+		return refuse(rotation.ErrorInUse, "the accounts of secret %s, %s, are in use: %s. Stop what uses them first, or delete with Force", d.Name, spell(result.Accounts), strings.Join(by, "; "))
 	}
 	result.InUse, result.InUseUnknown = by, !known
 	return nil
@@ -230,25 +162,25 @@ func (t *attempt) mayBeDropped(ctx context.Context, admin *account.Admin, in Fin
 
 // findDeleted finds the accounts of a secret that something else has scheduled for deletion, or that is gone, which
 // missing says: its values cannot be read. Its rotation knows the pair, the server and the master secret.
-func (t *attempt) findDeleted(ctx context.Context, in FindAccountsInput, d secret.Description, missing error) (result Deletion, err error) {
+func (t *attempt) findDeleted(ctx context.Context, in rotation.FindAccountsInput, d secret.Description, missing error) (result rotation.Deletion, err error) {
 	masterID := cmp.Or(in.MasterSecretID, in.MasterKnown)
 	switch {
 	case len(in.Pair) != 2 && missing != nil:
-		return Deletion{}, fmt.Errorf("no rotation of secret %s runs that would know its accounts: %w", in.SecretID, missing)
+		return rotation.Deletion{}, fmt.Errorf("no rotation of secret %s runs that would know its accounts: %w", in.SecretID, missing)
 	case len(in.Pair) != 2:
-		return Deletion{}, refuse(ErrorDeleted, "secret %s is scheduled for deletion on %s already, and no rotation of it runs that knows its accounts: to have them dropped with it, run `aws secretsmanager restore-secret --secret-id %[1]s`, and delete it again", d.Name, d.DeletedDate.UTC().Format(time.RFC3339))
+		return rotation.Deletion{}, refuse(rotation.ErrorDeleted, "secret %s is scheduled for deletion on %s already, and no rotation of it runs that knows its accounts: to have them dropped with it, run `aws secretsmanager restore-secret --secret-id %[1]s`, and delete it again", d.Name, d.DeletedDate.UTC().Format(time.RFC3339))
 	case masterID == "":
-		return Deletion{}, refuse(ErrorNoMaster, "secret %s can no longer be read, and its rotation does not know which master secret it names: give MasterSecretId (--master-secret-id)", in.SecretID)
+		return rotation.Deletion{}, refuse(rotation.ErrorNoMaster, "secret %s can no longer be read, and its rotation does not know which master secret it names: give MasterSecretId (--master-secret-id)", in.SecretID)
 	}
 	admin, master, err := t.adminOf(ctx, masterID)
 	if err != nil {
-		return Deletion{}, err
+		return rotation.Deletion{}, err
 	}
 	defer closeInto(&err, admin)
 	if master.Address() != in.Server {
-		return Deletion{}, refuse(ErrorOtherServer, "master secret %s is for %s, and %s: give the master secret of that server", master.Name, master.Address(), in.pair().accounts())
+		return rotation.Deletion{}, refuse(rotation.ErrorOtherServer, "master secret %s is for %s, and %s: give the master secret of that server", master.Name, master.Address(), accountsOf(knownPair(in)))
 	}
-	result = Deletion{
+	result = rotation.Deletion{
 		SecretID: in.SecretID, SecretARN: cmp.Or(d.ARN, in.SecretARN), MasterSecretID: master.ARN, Server: in.Server, Users: in.Pair,
 		ScheduledFor: d.DeletedDate, Gone: missing != nil, Stored: map[string]string{},
 	}
@@ -257,11 +189,11 @@ func (t *attempt) findDeleted(ctx context.Context, in FindAccountsInput, d secre
 	}
 	stored, err := admin.Stored(ctx, in.Pair...)
 	if err != nil {
-		return Deletion{}, err
+		return rotation.Deletion{}, err
 	}
 	hosts := map[string]bool{} // where an account of the pair has the password that the rotation has set
 	for _, s := range stored {
-		if in.pair().set(s) {
+		if hasSet(knownPair(in), s) {
 			hosts[s.Account.Host] = true
 			result.Stored[s.Account.String()] = s.Digest()
 		}
@@ -269,33 +201,33 @@ func (t *attempt) findDeleted(ctx context.Context, in FindAccountsInput, d secre
 	for _, s := range stored {
 		known := in.Stored[s.Account.User] != ""
 		switch {
-		case in.pair().set(s), s.Unset(pairMark(result.SecretARN)), !known && hosts[s.Account.Host]:
-			result.add(in, s)
+		case hasSet(knownPair(in), s), s.Unset(pairMark(result.SecretARN)), !known && hosts[s.Account.Host]:
+			addAccount(&result, in, s)
 		default:
 			result.Others = append(result.Others, s.Account)
 		}
 	}
 	if len(result.Accounts) == 0 {
-		return Deletion{}, refuse(ErrorUnknownPair, "secret %s can no longer be read, and no account of %s has the password that its rotation set: if they are not in use, DROP USER them by hand", in.SecretID, in.pair().accounts())
+		return rotation.Deletion{}, refuse(rotation.ErrorUnknownPair, "secret %s can no longer be read, and no account of %s has the password that its rotation set: if they are not in use, DROP USER them by hand", in.SecretID, accountsOf(knownPair(in)))
 	}
 	if err := t.addLeft(ctx, admin, in, &result); err != nil {
-		return Deletion{}, err
+		return rotation.Deletion{}, err
 	}
 	err = t.mayBeDropped(ctx, admin, in, &result, 0, secret.Description{ARN: result.SecretARN, Name: in.SecretID})
 	return result, err
 }
 
-// add notes an account that goes with the secret.
-func (d *Deletion) add(in FindAccountsInput, s account.Stored) {
+// addAccount notes an account that goes with the secret.
+func addAccount(d *rotation.Deletion, in rotation.FindAccountsInput, s account.Stored) {
 	d.Accounts = append(d.Accounts, s.Account)
-	if s.Locked && (in.lockedBefore(s.Account) || s.Unset(pairMark(d.SecretARN))) {
+	if s.Locked && (wasLockedBefore(in, s.Account) || s.Unset(pairMark(d.SecretARN))) {
 		d.LockedBefore = append(d.LockedBefore, s.Account)
 	}
 }
 
 // addLeft adds the accounts of pairs that the secret was for before. Whoever may edit a secret can name any account in
 // it, so that only those count whose password is still the one that the rotation has set, or none.
-func (t *attempt) addLeft(ctx context.Context, admin *account.Admin, in FindAccountsInput, d *Deletion) error {
+func (t *attempt) addLeft(ctx context.Context, admin *account.Admin, in rotation.FindAccountsInput, d *rotation.Deletion) error {
 	for _, p := range in.Left {
 		if len(p.Usernames) == 0 {
 			continue
@@ -311,8 +243,8 @@ func (t *attempt) addLeft(ctx context.Context, admin *account.Admin, in FindAcco
 		for _, s := range stored {
 			switch {
 			case slices.Contains(slices.Concat(d.Accounts, d.Others), s.Account), slices.Contains(d.Users, s.Account.User):
-			case p.set(s), s.Unset(pairMark(d.SecretARN)):
-				d.add(in, s)
+			case hasSet(p, s), s.Unset(pairMark(d.SecretARN)):
+				addAccount(d, in, s)
 			default:
 				d.Others = append(d.Others, s.Account)
 			}
@@ -321,9 +253,9 @@ func (t *attempt) addLeft(ctx context.Context, admin *account.Admin, in FindAcco
 	return nil
 }
 
-// left reports whether a user is of a pair that the secret was for before.
-func (in FindAccountsInput) left(user, server string) bool {
-	return slices.ContainsFunc(in.Left, func(p KnownPair) bool { return p.Server == server && slices.Contains(p.Usernames, user) })
+// wasLeft reports whether a user is of a pair that the secret was for before.
+func wasLeft(in rotation.FindAccountsInput, user, server string) bool {
+	return slices.ContainsFunc(in.Left, func(p rotation.KnownPair) bool { return p.Server == server && slices.Contains(p.Usernames, user) })
 }
 
 // spell names accounts for people.
@@ -335,9 +267,9 @@ func spell(names []account.Name) string {
 	return strings.Join(all, " and ")
 }
 
-// lockedBefore reports whether an account that is found locked was locked by something else than a
+// wasLockedBefore reports whether an account that is found locked was locked by something else than a
 // deletion of the secret.
-func (in FindAccountsInput) lockedBefore(n account.Name) bool {
+func wasLockedBefore(in rotation.FindAccountsInput, n account.Name) bool {
 	return !in.Held || slices.Contains(in.LockedBefore, n)
 }
 
@@ -367,7 +299,7 @@ func (t *attempt) behindLock(ctx context.Context, master, v secret.Version, refu
 
 // ofPair reports whether there is evidence that an account is the other one of the
 // pair: the same that a rotation goes by. One that may be is refused.
-func (t *attempt) ofPair(ctx context.Context, in CloneUserInput, d secret.Description, p pair, other account.Stored) (bool, error) {
+func (t *attempt) ofPair(ctx context.Context, in rotation.CloneUserInput, d secret.Description, p pair, other account.Stored) (bool, error) {
 	if other.Unset(pairMark(d.ARN)) {
 		return true, nil
 	}
@@ -383,7 +315,7 @@ func (t *attempt) ofPair(ctx context.Context, in CloneUserInput, d secret.Descri
 		return err == nil, err
 	}
 	if known || p.Previous == other.Account.User {
-		return false, refuse(ErrorUnknownPair, "secret %s has or had a version for %s, which alone does not show that this account goes with the secret: give CloneUsername %q if it does;"+
+		return false, refuse(rotation.ErrorUnknownPair, "secret %s has or had a version for %s, which alone does not show that this account goes with the secret: give CloneUsername %q if it does;"+
 			" if it does not, change its password and take AWSPREVIOUS off the version that names it", d.Name, other.Account, other.Account.User)
 	}
 	return false, nil
@@ -395,12 +327,12 @@ func (t *attempt) ofPair(ctx context.Context, in CloneUserInput, d secret.Descri
 //
 // A rotation looks whether its secret is scheduled under the lock that is held
 // here: none makes or unlocks an account from then on.
-func (a *Activities) DeleteSecret(ctx context.Context, in Deletion) (deletionDate time.Time, err error) {
+func (a *Activities) DeleteSecret(ctx context.Context, in rotation.Deletion) (deletionDate time.Time, err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
 	remove := func(ctx context.Context) error {
-		deletionDate, err = t.Secrets.Delete(ctx, in.id(), in.RecoveryWindowInDays)
+		deletionDate, err = t.Secrets.Delete(ctx, secretIDOf(in), in.RecoveryWindowInDays)
 		return err
 	}
 	if len(in.Users) != 2 { // found by an earlier release
@@ -423,8 +355,8 @@ func (a *Activities) DeleteSecret(ctx context.Context, in Deletion) (deletionDat
 
 // asFound makes sure that no rotation has been at work since the accounts were
 // found.
-func (t *attempt) asFound(ctx context.Context, admin *account.Admin, in Deletion) error {
-	d, err := t.Secrets.Describe(ctx, in.id())
+func (t *attempt) asFound(ctx context.Context, admin *account.Admin, in rotation.Deletion) error {
+	d, err := t.Secrets.Describe(ctx, secretIDOf(in))
 	if err != nil {
 		return err
 	}
@@ -437,31 +369,21 @@ func (t *attempt) asFound(ctx context.Context, admin *account.Admin, in Deletion
 	}
 	for _, s := range stored {
 		if !slices.Contains(slices.Concat(in.Accounts, in.Others), s.Account) && s.Account.Host == in.Accounts[0].Host {
-			return refuse(ErrorEdited, "account %s was made after the accounts of secret %s were found: delete it again", s.Account, in.SecretID)
+			return refuse(rotation.ErrorEdited, "account %s was made after the accounts of secret %s were found: delete it again", s.Account, in.SecretID)
 		}
 	}
 	pending := d.Stages[secret.Pending]
 	if d.Stages[secret.Current] != in.CurrentVersionID || !slices.Contains([]string{"", in.CurrentVersionID, in.PendingVersionID}, pending) {
-		return refuse(ErrorEdited, "secret %s was rotated or edited after its accounts were found: delete it again", in.SecretID)
+		return refuse(rotation.ErrorEdited, "secret %s was rotated or edited after its accounts were found: delete it again", in.SecretID)
 	}
 	return nil
 }
 
-// SecretFate is what has become of a secret that was scheduled for deletion.
-type SecretFate string
-
-// The fates of a secret.
-const (
-	SecretScheduled SecretFate = "Scheduled"
-	SecretRestored  SecretFate = "Restored"
-	SecretGone      SecretFate = "Gone"
-)
-
-func (f SecretFate) words() string {
+func fateWords(f rotation.SecretFate) string {
 	switch f {
-	case SecretScheduled:
+	case rotation.SecretScheduled:
 		return "scheduled for deletion"
-	case SecretRestored:
+	case rotation.SecretRestored:
 		return "not scheduled for deletion"
 	default:
 		return "gone"
@@ -470,7 +392,7 @@ func (f SecretFate) words() string {
 
 // LookAtSecret reports whether a secret is still scheduled for deletion. It is
 // gone where its name is another secret's by now.
-func (a *Activities) LookAtSecret(ctx context.Context, in Deletion) (fate SecretFate, err error) {
+func (a *Activities) LookAtSecret(ctx context.Context, in rotation.Deletion) (fate rotation.SecretFate, err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 	return t.fate(ctx, in, "")
@@ -478,28 +400,28 @@ func (a *Activities) LookAtSecret(ctx context.Context, in Deletion) (fate Secret
 
 // fate looks again for some seconds where the answer is another than likely,
 // unless that is empty: it may be from before our own write.
-func (t *attempt) fate(ctx context.Context, in Deletion, likely SecretFate) (SecretFate, error) {
+func (t *attempt) fate(ctx context.Context, in rotation.Deletion, likely rotation.SecretFate) (rotation.SecretFate, error) {
 	d, err := t.Secrets.DescribeUntil(ctx, in.SecretID, func(d secret.Description) bool {
-		return likely == "" || in.SecretARN != "" && d.ARN != in.SecretARN || d.DeletedDate.IsZero() == (likely == SecretRestored)
+		return likely == "" || in.SecretARN != "" && d.ARN != in.SecretARN || d.DeletedDate.IsZero() == (likely == rotation.SecretRestored)
 	})
 	var missing *types.ResourceNotFoundException
 	switch {
 	case errors.As(err, &missing):
-		return SecretGone, nil
+		return rotation.SecretGone, nil
 	case err != nil:
 		return "", err
 	case in.SecretARN != "" && d.ARN != in.SecretARN, in.SecretARN == "" && in.Gone:
-		return SecretGone, t.notReused(ctx, in)
+		return rotation.SecretGone, t.notReused(ctx, in)
 	case d.DeletedDate.IsZero():
-		return SecretRestored, nil
+		return rotation.SecretRestored, nil
 	default:
-		return SecretScheduled, nil
+		return rotation.SecretScheduled, nil
 	}
 }
 
 // notReused refuses to take a secret for gone when the one that has its name now
 // is for one of its accounts: they would be dropped while they are in use.
-func (t *attempt) notReused(ctx context.Context, in Deletion) error {
+func (t *attempt) notReused(ctx context.Context, in rotation.Deletion) error {
 	defer t.Secrets.Forget(in.SecretID)
 	v, err := t.labelled(ctx, in.SecretID, secret.Current)
 	var field *secret.FieldError
@@ -510,17 +432,17 @@ func (t *attempt) notReused(ctx context.Context, in Deletion) error {
 		return err
 	}
 	if i := slices.IndexFunc(in.Accounts, func(n account.Name) bool { return n.User == v.Username }); i >= 0 && v.Address() == in.Server {
-		return refuse(ErrorSecretExists, "a new secret %s is for the account %s of the one that was deleted, and it would be dropped: let the secret name another user, or cancel this deletion and ALTER USER %[2]s ACCOUNT UNLOCK", v.Name, in.Accounts[i])
+		return refuse(rotation.ErrorSecretExists, "a new secret %s is for the account %s of the one that was deleted, and it would be dropped: let the secret name another user, or cancel this deletion and ALTER USER %[2]s ACCOUNT UNLOCK", v.Name, in.Accounts[i])
 	}
 	return nil
 }
 
 // LockAccounts locks the accounts of a deletion, as many of them as it can,
 // while the secret is scheduled for deletion.
-func (a *Activities) LockAccounts(ctx context.Context, in Deletion) error {
-	only := SecretScheduled
+func (a *Activities) LockAccounts(ctx context.Context, in rotation.Deletion) error {
+	only := rotation.SecretScheduled
 	if in.Gone {
-		only = SecretGone
+		only = rotation.SecretGone
 	}
 	return a.each(ctx, in, "locked", (*account.Admin).Lock, only)
 }
@@ -528,15 +450,15 @@ func (a *Activities) LockAccounts(ctx context.Context, in Deletion) error {
 // UnlockAccounts unlocks them again, as many as it can, while the secret is not
 // scheduled for deletion. One that was locked before stays so: its password may
 // have leaked.
-func (a *Activities) UnlockAccounts(ctx context.Context, in Deletion) error {
+func (a *Activities) UnlockAccounts(ctx context.Context, in rotation.Deletion) error {
 	in.Accounts = in.LockedForIt()
-	return a.each(ctx, in, "unlocked", (*account.Admin).Unlock, SecretRestored)
+	return a.each(ctx, in, "unlocked", (*account.Admin).Unlock, rotation.SecretRestored)
 }
 
 // DropAccounts drops them, as many as it can, when the secret is gone. One that
 // was locked for the deletion and is not any more belongs to something else by now.
 // Without Force the definers of objects are kept, which break without them.
-func (a *Activities) DropAccounts(ctx context.Context, in Deletion) error {
+func (a *Activities) DropAccounts(ctx context.Context, in rotation.Deletion) error {
 	return a.each(ctx, in, "dropped", func(admin *account.Admin, ctx context.Context, n account.Name, fence func(context.Context) error) error {
 		if !in.Force {
 			fence = admin.KeepDefiner(n, fence)
@@ -545,19 +467,19 @@ func (a *Activities) DropAccounts(ctx context.Context, in Deletion) error {
 			return admin.DropLocked(ctx, n, fence)
 		}
 		return admin.Drop(ctx, n, fence)
-	}, SecretGone)
+	}, rotation.SecretGone)
 }
 
 // each changes every account of a deletion, and looks at the secret under the
 // account's lock, right before: a late or repeated step changes nothing that is
 // in use again.
-func (a *Activities) each(ctx context.Context, in Deletion, done string, do func(*account.Admin, context.Context, account.Name, func(context.Context) error) error, only SecretFate) (err error) {
+func (a *Activities) each(ctx context.Context, in rotation.Deletion, done string, do func(*account.Admin, context.Context, account.Name, func(context.Context) error) error, only rotation.SecretFate) (err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 	still := func(ctx context.Context) error {
 		fate, err := t.fate(ctx, in, only)
 		if err == nil && fate != only {
-			err = refuse(ErrorEdited, "secret %s is %s: its accounts are not %s", in.SecretID, fate.words(), done)
+			err = refuse(rotation.ErrorEdited, "secret %s is %s: its accounts are not %s", in.SecretID, fateWords(fate), done)
 		}
 		return err
 	}
@@ -565,7 +487,7 @@ func (a *Activities) each(ctx context.Context, in Deletion, done string, do func
 		var failed []error
 		for _, name := range in.Accounts {
 			fence := func(ctx context.Context) error {
-				if err := in.sameAccount(ctx, admin, name); err != nil {
+				if err := sameAccount(in, ctx, admin, name); err != nil {
 					return err
 				}
 				return still(ctx)
@@ -581,7 +503,7 @@ func (a *Activities) each(ctx context.Context, in Deletion, done string, do func
 }
 
 // sameAccount refuses an account that is not the one that was found, as far as that is known.
-func (d Deletion) sameAccount(ctx context.Context, admin *account.Admin, n account.Name) error {
+func sameAccount(d rotation.Deletion, ctx context.Context, admin *account.Admin, n account.Name) error {
 	digest := d.Stored[n.String()]
 	if digest == "" {
 		return nil
@@ -591,13 +513,13 @@ func (d Deletion) sameAccount(ctx context.Context, admin *account.Admin, n accou
 		return err
 	}
 	if slices.ContainsFunc(stored, func(s account.Stored) bool { return s.Account == n && s.Digest() != digest }) {
-		return refuse(ErrorEdited, "%s has another password than the rotation of secret %s has set, as if something else used it: it is left alone; cancel this deletion, and DROP USER by hand what is not in use", n, d.SecretID)
+		return refuse(rotation.ErrorEdited, "%s has another password than the rotation of secret %s has set, as if something else used it: it is left alone; cancel this deletion, and DROP USER by hand what is not in use", n, d.SecretID)
 	}
 	return nil
 }
 
 // onServer opens a session of the administrator where the accounts of a deletion are.
-func (t *attempt) onServer(ctx context.Context, in Deletion, do func(*account.Admin) error) (err error) {
+func (t *attempt) onServer(ctx context.Context, in rotation.Deletion, do func(*account.Admin) error) (err error) {
 	defer t.Secrets.Forget(in.MasterSecretID)
 	admin, master, err := t.adminOf(ctx, in.MasterSecretID)
 	var missing *types.ResourceNotFoundException
@@ -611,7 +533,7 @@ func (t *attempt) onServer(ctx context.Context, in Deletion, do func(*account.Ad
 	}
 	defer closeInto(&err, admin)
 	if master.Address() != in.Server {
-		return refuse(ErrorOtherServer, "master secret %s is for %s now, and the accounts of secret %s are on %s: let it name that server until this deletion has ended, or cancel the deletion and drop them by hand",
+		return refuse(rotation.ErrorOtherServer, "master secret %s is for %s now, and the accounts of secret %s are on %s: let it name that server until this deletion has ended, or cancel the deletion and drop them by hand",
 			master.Name, master.Address(), in.SecretID, in.Server)
 	}
 	return do(admin)

@@ -8,8 +8,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/address"
 	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // endpointsAtOnce bounds the logins on further endpoints.
@@ -35,8 +37,8 @@ func (t *attempt) acceptedBy(ctx context.Context, endpoints []string, v secret.V
 
 func (t *attempt) acceptedAt(ctx context.Context, endpoint string, v secret.Version, as account.Name) (err error) {
 	there := v
-	if there.Host, there.Port, err = secret.ParseAddress(endpoint); err != nil {
-		return refuse(ErrorOtherServer, "test endpoint %q: %v", endpoint, err)
+	if there.Host, there.Port, err = address.Parse(endpoint); err != nil {
+		return refuse(rotation.ErrorOtherServer, "test endpoint %q: %v", endpoint, err)
 	}
 	login, err := t.loginBy(ctx, there, t.Accounts.LoginReady)
 	switch {
@@ -48,7 +50,7 @@ func (t *attempt) acceptedAt(ctx context.Context, endpoint string, v secret.Vers
 	case err != nil:
 		return fmt.Errorf("test endpoint: %w", err)
 	case as != account.Name{} && login.Account != as:
-		return refuse(ErrorOtherAccount, "test endpoint %s takes the login with version %s of secret %s for %s, and should for %s: another account of that name wins the login there; drop it",
+		return refuse(rotation.ErrorOtherAccount, "test endpoint %s takes the login with version %s of secret %s for %s, and should for %s: another account of that name wins the login there; drop it",
 			endpoint, v.ID, v.Name, login.Account, as)
 	}
 	return nil

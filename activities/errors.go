@@ -30,37 +30,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 	"github.com/rotate-user/rotate-user/internal/secret"
-)
-
-// The types of the errors that activities answer, beside the reasons of
-// account.Refusal.
-const (
-	ErrorMinimumOverlap   = "MinimumOverlap"   // too soon after the last rotation
-	ErrorNoMaster         = "NoMaster"         // no administrator is named, or two different ones
-	ErrorMasterNotAllowed = "MasterNotAllowed" // the worker's configuration does not list the master secret
-	ErrorOtherServer      = "OtherServer"      // the secret and its master name different servers
-	ErrorOtherAccount     = "OtherAccount"     // a login ends up as another account than the secret names
-	ErrorOtherRotator     = "OtherRotator"     // somebody else rotates the same secret
-	// Another workflow rotates the secret, or this one has another id than the secret's own. A workflow that has rotated
-	// nothing yet ends by it.
-	ErrorRotatedElsewhere = "RotatedElsewhere"
-	ErrorUnknownPair      = "UnknownPair" // nothing says which accounts are the pair
-	ErrorDifferent        = "Different"   // the accounts changed between CloneUser and TestPassword
-	ErrorEdited           = "Edited"      // the secret was edited during the rotation
-	ErrorTaken            = "Taken"       // the version id is in use already; the rotation may go on under another
-	ErrorMalformed        = "MalformedSecret"
-	ErrorDeleted          = "SecretDeleted"
-	ErrorInUse            = "InUse"          // the accounts to be deleted are in use elsewhere
-	ErrorSecretGone       = "SecretGone"     // there is no such secret any more, whose accounts a rotation knows
-	ErrorReadOnlySecret   = "ReadOnlySecret" // a replica, or managed by another AWS service
-	ErrorSecretExists     = "SecretExists"   // a secret of that name is there already
-	ErrorUnreachable      = "Unreachable"    // a network or server failure that passes
-	ErrorThrottled        = "Throttled"      // Secrets Manager asks for fewer calls
-	ErrorSecretsManager   = "SecretsManager" // Secrets Manager refuses the call
-	ErrorAccessDenied     = "AccessDenied"   // credentials or rights are missing, in AWS or in the database
-	ErrorDatabase         = "Database"       // the database refuses a statement
-	ErrorTLS              = "TLS"            // the server's certificate is not trusted
-	ErrorUnknown          = "Unknown"        // not in the table; it is retried
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // verdict is what is known of an error: its type, and whether the same call can
@@ -82,38 +52,38 @@ const credentialsAdvice = "give the worker a role, or credentials as for the AWS
 // is not in it is retried when the SDK blames the server, and not when it
 // blames the client.
 var secretsManagerVerdicts = map[string]verdict{
-	"AccessDenied":                     {ErrorAccessDenied, false, "allow the worker to take on its role"},
-	"AccessDeniedException":            {ErrorAccessDenied, false, "allow the worker this call in its IAM policy, or in the secret's own"},
-	"DecryptionFailure":                {ErrorAccessDenied, false, "allow the worker kms:Decrypt on the KMS key of the secret, and enable the key if it is disabled"},
-	"EncryptionFailure":                {ErrorAccessDenied, false, "allow the worker kms:GenerateDataKey and kms:Decrypt on the KMS key of the secret, and enable the key if it is disabled"},
-	"ExpiredToken":                     {ErrorAccessDenied, false, credentialsAdvice},
-	"ExpiredTokenException":            {ErrorAccessDenied, false, credentialsAdvice},
-	"IncompleteSignature":              {ErrorAccessDenied, false, "check the AWS credentials of the worker"},
-	"InternalFailure":                  {ErrorUnreachable, true, ""},
-	"InternalServiceError":             {ErrorUnreachable, true, ""},
-	"InvalidClientTokenId":             {ErrorAccessDenied, false, "check the AWS credentials of the worker"},
-	"InvalidParameterException":        {ErrorSecretsManager, false, ""},
-	"InvalidRequestException":          {ErrorSecretsManager, false, ""},
-	"InvalidSignatureException":        {ErrorAccessDenied, false, "check the AWS credentials and the clock of the worker"},
-	"LimitExceededException":           {ErrorSecretsManager, false, "a quota of Secrets Manager is used up: see Service Quotas in the AWS console; versions of the last 24 hours count, and older ones go by themselves"},
-	"PreconditionNotMetException":      {ErrorSecretsManager, false, ""},
-	"RequestExpired":                   {ErrorUnreachable, true, ""},
-	"RequestTimeout":                   {ErrorUnreachable, true, ""},
-	"ResourceExistsException":          {ErrorSecretsManager, false, ""},
-	"ResourceNotFoundException":        {ErrorSecretsManager, false, "check the name, and the worker's AWS region and account"},
-	"ServiceUnavailable":               {ErrorUnreachable, true, ""},
-	"SlowDown":                         {ErrorThrottled, true, ""},
-	"Throttling":                       {ErrorThrottled, true, ""},
-	"ThrottlingException":              {ErrorThrottled, true, ""},
-	"TooManyRequestsException":         {ErrorThrottled, true, ""},
-	"UnknownOperationException":        {ErrorSecretsManager, false, ""},
-	"UnrecognizedClientException":      {ErrorAccessDenied, false, "check the AWS credentials of the worker"},
-	"ValidationException":              {ErrorSecretsManager, false, ""},
-	"RequestLimitExceeded":             {ErrorThrottled, true, ""},
-	"ProvisionedThroughputExceeded":    {ErrorThrottled, true, ""},
-	"KMSAccessDeniedException":         {ErrorAccessDenied, false, kmsAdvice},
-	"KMSInvalidStateException":         {ErrorAccessDenied, false, "enable the KMS key of the secret"},
-	"MalformedPolicyDocumentException": {ErrorSecretsManager, false, ""},
+	"AccessDenied":                     {rotation.ErrorAccessDenied, false, "allow the worker to take on its role"},
+	"AccessDeniedException":            {rotation.ErrorAccessDenied, false, "allow the worker this call in its IAM policy, or in the secret's own"},
+	"DecryptionFailure":                {rotation.ErrorAccessDenied, false, "allow the worker kms:Decrypt on the KMS key of the secret, and enable the key if it is disabled"},
+	"EncryptionFailure":                {rotation.ErrorAccessDenied, false, "allow the worker kms:GenerateDataKey and kms:Decrypt on the KMS key of the secret, and enable the key if it is disabled"},
+	"ExpiredToken":                     {rotation.ErrorAccessDenied, false, credentialsAdvice},
+	"ExpiredTokenException":            {rotation.ErrorAccessDenied, false, credentialsAdvice},
+	"IncompleteSignature":              {rotation.ErrorAccessDenied, false, "check the AWS credentials of the worker"},
+	"InternalFailure":                  {rotation.ErrorUnreachable, true, ""},
+	"InternalServiceError":             {rotation.ErrorUnreachable, true, ""},
+	"InvalidClientTokenId":             {rotation.ErrorAccessDenied, false, "check the AWS credentials of the worker"},
+	"InvalidParameterException":        {rotation.ErrorSecretsManager, false, ""},
+	"InvalidRequestException":          {rotation.ErrorSecretsManager, false, ""},
+	"InvalidSignatureException":        {rotation.ErrorAccessDenied, false, "check the AWS credentials and the clock of the worker"},
+	"LimitExceededException":           {rotation.ErrorSecretsManager, false, "a quota of Secrets Manager is used up: see Service Quotas in the AWS console; versions of the last 24 hours count, and older ones go by themselves"},
+	"PreconditionNotMetException":      {rotation.ErrorSecretsManager, false, ""},
+	"RequestExpired":                   {rotation.ErrorUnreachable, true, ""},
+	"RequestTimeout":                   {rotation.ErrorUnreachable, true, ""},
+	"ResourceExistsException":          {rotation.ErrorSecretsManager, false, ""},
+	"ResourceNotFoundException":        {rotation.ErrorSecretsManager, false, "check the name, and the worker's AWS region and account"},
+	"ServiceUnavailable":               {rotation.ErrorUnreachable, true, ""},
+	"SlowDown":                         {rotation.ErrorThrottled, true, ""},
+	"Throttling":                       {rotation.ErrorThrottled, true, ""},
+	"ThrottlingException":              {rotation.ErrorThrottled, true, ""},
+	"TooManyRequestsException":         {rotation.ErrorThrottled, true, ""},
+	"UnknownOperationException":        {rotation.ErrorSecretsManager, false, ""},
+	"UnrecognizedClientException":      {rotation.ErrorAccessDenied, false, "check the AWS credentials of the worker"},
+	"ValidationException":              {rotation.ErrorSecretsManager, false, ""},
+	"RequestLimitExceeded":             {rotation.ErrorThrottled, true, ""},
+	"ProvisionedThroughputExceeded":    {rotation.ErrorThrottled, true, ""},
+	"KMSAccessDeniedException":         {rotation.ErrorAccessDenied, false, kmsAdvice},
+	"KMSInvalidStateException":         {rotation.ErrorAccessDenied, false, "enable the KMS key of the secret"},
+	"MalformedPolicyDocumentException": {rotation.ErrorSecretsManager, false, ""},
 }
 
 // judge finds the verdict on an error by the first link of its chain that is in
@@ -143,15 +113,15 @@ func judge(err error) verdict {
 	case errors.As(err, &refused):
 		return verdict{refused.Reason, refused.Retry, ""}
 	case errors.As(err, &field):
-		return verdict{ErrorMalformed, false, ""}
+		return verdict{rotation.ErrorMalformed, false, ""}
 	case errors.As(err, &moved):
-		return verdict{ErrorEdited, false, ""}
+		return verdict{rotation.ErrorEdited, false, ""}
 	case errors.As(err, &taken):
-		return verdict{ErrorTaken, false, ""}
+		return verdict{rotation.ErrorTaken, false, ""}
 	case errors.As(err, &unsigned):
 		return judgeCredentials(unsigned)
 	case errors.As(err, &silent):
-		return verdict{ErrorUnreachable, true, ""}
+		return verdict{rotation.ErrorUnreachable, true, ""}
 	case errors.As(err, &server):
 		return judgeServer(server)
 	case errors.As(err, &api):
@@ -162,24 +132,24 @@ func judge(err error) verdict {
 			return v
 		}
 		if errors.As(err, &response) && response.HTTPStatusCode() == http.StatusTooManyRequests {
-			return verdict{ErrorThrottled, true, ""}
+			return verdict{rotation.ErrorThrottled, true, ""}
 		}
 		if errors.As(err, &response) && response.HTTPStatusCode() >= 500 || api.ErrorFault() == smithy.FaultServer {
-			return verdict{ErrorUnreachable, true, ""}
+			return verdict{rotation.ErrorUnreachable, true, ""}
 		}
-		return verdict{ErrorUnknown, true, ""}
+		return verdict{rotation.ErrorUnknown, true, ""}
 	case errors.As(err, &handshake), errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid), errors.As(err, &alert), errors.Is(err, mysql.ErrNoTLS):
-		return verdict{ErrorTLS, false, "give the worker the authority of the server's certificate with --tls-ca-file, and name the host as the certificate does"}
+		return verdict{rotation.ErrorTLS, false, "give the worker the authority of the server's certificate with --tls-ca-file, and name the host as the certificate does"}
 	case errors.Is(err, mysql.ErrUnknownPlugin):
-		return verdict{ErrorDatabase, false, adviseUnknownPlugin}
+		return verdict{rotation.ErrorDatabase, false, adviseUnknownPlugin}
 	case errors.Is(err, mysql.ErrCleartextPassword), errors.Is(err, mysql.ErrNativePassword), errors.Is(err, mysql.ErrOldPassword), errors.Is(err, mysql.ErrOldProtocol):
-		return verdict{ErrorDatabase, false, ""}
+		return verdict{rotation.ErrorDatabase, false, ""}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, mysql.ErrMalformPkt),
 		errors.Is(err, mysql.ErrPktSync), errors.Is(err, mysql.ErrPktSyncMul), errors.Is(err, mysql.ErrBusyBuffer), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
 		errors.As(err, &response), errors.As(err, &network):
-		return verdict{ErrorUnreachable, true, ""}
+		return verdict{rotation.ErrorUnreachable, true, ""}
 	}
-	return verdict{ErrorUnknown, true, ""}
+	return verdict{rotation.ErrorUnknown, true, ""}
 }
 
 // judgeCredentials retries only what a service that hands out credentials will mend by itself. The instance metadata service,
@@ -187,10 +157,10 @@ func judge(err error) verdict {
 func judgeCredentials(e *secret.CredentialsError) verdict {
 	var operation *smithy.OperationError
 	asked := errors.As(e.Err, &operation) && operation.ServiceID != "ec2imds"
-	if v := judge(e.Err); asked && v.kind != ErrorUnknown && (v.retry || v.advice != "") {
+	if v := judge(e.Err); asked && v.kind != rotation.ErrorUnknown && (v.retry || v.advice != "") {
 		return v
 	}
-	return verdict{ErrorAccessDenied, false, credentialsAdvice}
+	return verdict{rotation.ErrorAccessDenied, false, credentialsAdvice}
 }
 
 // edge is where every error leaves an activity. The text is rebuilt without
@@ -242,7 +212,7 @@ func (t *attempt) explain(err error) (verdict, string) {
 	if v.advice != "" {
 		text = strings.TrimSuffix(text, ".") + ": " + v.advice
 	}
-	if v.kind == ErrorUnknown {
+	if v.kind == rotation.ErrorUnknown {
 		text += " (an error that is not known here; it is tried again)"
 	}
 	return v, text

@@ -27,6 +27,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/connection"
 	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 func atEdge(err error, known ...string) *temporal.ApplicationError {
@@ -63,9 +64,9 @@ func TestACallThatCannotBeSignedSaysWhatHelps(t *testing.T) {
 	})
 	client := secretsmanager.New(secretsmanager.Options{Region: "eu-west-1", Credentials: secret.Credentials(p), BaseEndpoint: aws.String("http://127.0.0.1:1")})
 	a := &Activities{Secrets: secret.NewStore(client)}
-	_, err := a.ValidateSecret(t.Context(), ValidateSecretInput{SecretID: "app"})
+	_, err := a.ValidateSecret(t.Context(), rotation.KnownSecret{SecretID: "app"})
 	var app *temporal.ApplicationError
-	if !errors.As(err, &app) || app.Type() != ErrorAccessDenied || !app.NonRetryable() {
+	if !errors.As(err, &app) || app.Type() != rotation.ErrorAccessDenied || !app.NonRetryable() {
 		t.Fatalf("%v", err)
 	}
 	for _, want := range []string{"read secret app", "no valid AWS credentials", "aws sso login"} {
@@ -83,12 +84,12 @@ func TestATextThatHoldsAGuessablePasswordIsWithheld(t *testing.T) {
 	t.Parallel()
 	safe := "rotating is safe from 2026-01-02T03:04:05Z, or with Force"
 	for _, password := range []string{"rot", "safe", "rotating", "rotating is safe", "2026-01-02T03:04:05Z"} {
-		got := atEdge(refuse(ErrorMinimumOverlap, "%s", safe), "Tr0ub4dor&3xyz", password)
-		if got.Message() != withheld || got.Type() != ErrorMinimumOverlap {
+		got := atEdge(refuse(rotation.ErrorMinimumOverlap, "%s", safe), "Tr0ub4dor&3xyz", password)
+		if got.Message() != withheld || got.Type() != rotation.ErrorMinimumOverlap {
 			t.Errorf("known password %q: %s: %s", password, got.Type(), got.Message())
 		}
 	}
-	if got := atEdge(refuse(ErrorMinimumOverlap, "%s", safe), "rotate", "Tr0ub4dor&3xyz"); got.Message() != safe {
+	if got := atEdge(refuse(rotation.ErrorMinimumOverlap, "%s", safe), "rotate", "Tr0ub4dor&3xyz"); got.Message() != safe {
 		t.Errorf("withheld without need: %s", got.Message())
 	}
 	if got := atEdge(errors.New("near Tr0ub4dor&3xyz at line 1"), "Tr0ub4dor&3xyz"); !strings.Contains(got.Message(), "near [password] at line 1") {
@@ -104,45 +105,45 @@ func TestEveryErrorHasAVerdict(t *testing.T) {
 		retry bool
 	}
 	rows := []row{
-		{refuse(ErrorNoMaster, "x"), ErrorNoMaster, false},
-		{refuse(ErrorSecretGone, "x"), ErrorSecretGone, false},
+		{refuse(rotation.ErrorNoMaster, "x"), rotation.ErrorNoMaster, false},
+		{refuse(rotation.ErrorSecretGone, "x"), rotation.ErrorSecretGone, false},
 		{&account.Refusal{Reason: "NotOurs", Message: "x"}, "NotOurs", false},
 		{&account.Refusal{Reason: "ReadOnly", Message: "x", Retry: true}, "ReadOnly", true},
-		{&secret.FieldError{Field: "port", Problem: "x"}, ErrorMalformed, false},
-		{&secret.MovedError{Label: "AWSPENDING"}, ErrorEdited, false},
-		{unsigned(errors.New("refresh cached SSO token failed")), ErrorAccessDenied, false},
-		{unsigned(service("ec2imds", &net.OpError{Op: "dial", Err: errors.New("no route to host")})), ErrorAccessDenied, false},
-		{unsigned(service("ec2imds", context.DeadlineExceeded)), ErrorAccessDenied, false},
-		{unsigned(service("SSO", &smithy.GenericAPIError{Code: "UnauthorizedException"})), ErrorAccessDenied, false},
-		{unsigned(service("SSO OIDC", &smithy.GenericAPIError{Code: "InvalidGrantException"})), ErrorAccessDenied, false},
-		{unsigned(service("STS", &smithy.GenericAPIError{Code: "AccessDenied"})), ErrorAccessDenied, false},
-		{unsigned(service("STS", &smithy.GenericAPIError{Code: "ExpiredTokenException"})), ErrorAccessDenied, false},
-		{unsigned(service("STS", &smithy.GenericAPIError{Code: "Throttling"})), ErrorThrottled, true},
-		{unsigned(service("STS", &net.OpError{Op: "dial", Err: errors.New("connection refused")})), ErrorUnreachable, true},
-		{&connection.SilentError{Address: "db:3306"}, ErrorUnreachable, true},
-		{panics.New("x"), ErrorUnknown, true},
-		{driver.ErrBadConn, ErrorUnreachable, true},
-		{mysql.ErrInvalidConn, ErrorUnreachable, true},
-		{mysql.ErrMalformPkt, ErrorUnreachable, true},
-		{mysql.ErrPktSync, ErrorUnreachable, true},
-		{mysql.ErrNoTLS, ErrorTLS, false},
-		{mysql.ErrUnknownPlugin, ErrorDatabase, false},
-		{mysql.ErrCleartextPassword, ErrorDatabase, false},
-		{io.EOF, ErrorUnreachable, true},
-		{io.ErrUnexpectedEOF, ErrorUnreachable, true},
-		{context.DeadlineExceeded, ErrorUnreachable, true},
-		{&net.OpError{Op: "dial", Err: errors.New("connection refused")}, ErrorUnreachable, true},
-		{&net.DNSError{Err: "no such host", Name: "db"}, ErrorUnreachable, true},
-		{x509.UnknownAuthorityError{}, ErrorTLS, false},
-		{x509.HostnameError{Certificate: &x509.Certificate{}, Host: "db"}, ErrorTLS, false},
-		{x509.CertificateInvalidError{Reason: x509.Expired}, ErrorTLS, false},
-		{response(429, nil, &smithy.GenericAPIError{Code: "New"}), ErrorThrottled, true},
-		{response(503, nil, &smithy.GenericAPIError{Code: "New"}), ErrorUnreachable, true},
-		{response(500, nil, errors.New("no body")), ErrorUnreachable, true},
-		{response(400, nil, &smithy.GenericAPIError{Code: "New", Fault: smithy.FaultServer}), ErrorUnreachable, true},
-		{response(400, nil, &smithy.GenericAPIError{Code: "New"}), ErrorUnknown, true},
-		{&mysql.MySQLError{Number: 65000}, ErrorUnknown, true},
-		{errors.New("new"), ErrorUnknown, true},
+		{&secret.FieldError{Field: "port", Problem: "x"}, rotation.ErrorMalformed, false},
+		{&secret.MovedError{Label: "AWSPENDING"}, rotation.ErrorEdited, false},
+		{unsigned(errors.New("refresh cached SSO token failed")), rotation.ErrorAccessDenied, false},
+		{unsigned(service("ec2imds", &net.OpError{Op: "dial", Err: errors.New("no route to host")})), rotation.ErrorAccessDenied, false},
+		{unsigned(service("ec2imds", context.DeadlineExceeded)), rotation.ErrorAccessDenied, false},
+		{unsigned(service("SSO", &smithy.GenericAPIError{Code: "UnauthorizedException"})), rotation.ErrorAccessDenied, false},
+		{unsigned(service("SSO OIDC", &smithy.GenericAPIError{Code: "InvalidGrantException"})), rotation.ErrorAccessDenied, false},
+		{unsigned(service("STS", &smithy.GenericAPIError{Code: "AccessDenied"})), rotation.ErrorAccessDenied, false},
+		{unsigned(service("STS", &smithy.GenericAPIError{Code: "ExpiredTokenException"})), rotation.ErrorAccessDenied, false},
+		{unsigned(service("STS", &smithy.GenericAPIError{Code: "Throttling"})), rotation.ErrorThrottled, true},
+		{unsigned(service("STS", &net.OpError{Op: "dial", Err: errors.New("connection refused")})), rotation.ErrorUnreachable, true},
+		{&connection.SilentError{Address: "db:3306"}, rotation.ErrorUnreachable, true},
+		{panics.New("x"), rotation.ErrorUnknown, true},
+		{driver.ErrBadConn, rotation.ErrorUnreachable, true},
+		{mysql.ErrInvalidConn, rotation.ErrorUnreachable, true},
+		{mysql.ErrMalformPkt, rotation.ErrorUnreachable, true},
+		{mysql.ErrPktSync, rotation.ErrorUnreachable, true},
+		{mysql.ErrNoTLS, rotation.ErrorTLS, false},
+		{mysql.ErrUnknownPlugin, rotation.ErrorDatabase, false},
+		{mysql.ErrCleartextPassword, rotation.ErrorDatabase, false},
+		{io.EOF, rotation.ErrorUnreachable, true},
+		{io.ErrUnexpectedEOF, rotation.ErrorUnreachable, true},
+		{context.DeadlineExceeded, rotation.ErrorUnreachable, true},
+		{&net.OpError{Op: "dial", Err: errors.New("connection refused")}, rotation.ErrorUnreachable, true},
+		{&net.DNSError{Err: "no such host", Name: "db"}, rotation.ErrorUnreachable, true},
+		{x509.UnknownAuthorityError{}, rotation.ErrorTLS, false},
+		{x509.HostnameError{Certificate: &x509.Certificate{}, Host: "db"}, rotation.ErrorTLS, false},
+		{x509.CertificateInvalidError{Reason: x509.Expired}, rotation.ErrorTLS, false},
+		{response(429, nil, &smithy.GenericAPIError{Code: "New"}), rotation.ErrorThrottled, true},
+		{response(503, nil, &smithy.GenericAPIError{Code: "New"}), rotation.ErrorUnreachable, true},
+		{response(500, nil, errors.New("no body")), rotation.ErrorUnreachable, true},
+		{response(400, nil, &smithy.GenericAPIError{Code: "New", Fault: smithy.FaultServer}), rotation.ErrorUnreachable, true},
+		{response(400, nil, &smithy.GenericAPIError{Code: "New"}), rotation.ErrorUnknown, true},
+		{&mysql.MySQLError{Number: 65000}, rotation.ErrorUnknown, true},
+		{errors.New("new"), rotation.ErrorUnknown, true},
 	}
 	for code, v := range secretsManagerVerdicts {
 		rows = append(rows, row{response(400, nil, &smithy.GenericAPIError{Code: code}), v.kind, v.retry})
@@ -153,7 +154,7 @@ func TestEveryErrorHasAVerdict(t *testing.T) {
 			if got == nil || got.Type() != r.kind || got.NonRetryable() == r.retry {
 				t.Errorf("%T %v: became %v, type %s; want type %s, retry %t", r.err, r.err, got, got.Type(), r.kind, r.retry)
 			}
-			if r.kind == ErrorUnknown && !strings.Contains(got.Message(), "not known here") {
+			if r.kind == rotation.ErrorUnknown && !strings.Contains(got.Message(), "not known here") {
 				t.Errorf("%v: an unknown error must say so, got %q", r.err, got.Message())
 			}
 			if errors.Unwrap(got) != nil {
@@ -201,7 +202,7 @@ func TestJoinedErrorsAreEachTold(t *testing.T) {
 		fmt.Errorf("drop 'a'@'%%': %w", &mysql.MySQLError{Number: 4006, Message: "Operation DROP USER failed for 'a'@'%' as it is referenced as a definer account in a view."}),
 		fmt.Errorf("drop 'b'@'%%': %w", &mysql.MySQLError{Number: 1114, Message: "quotes a statement"}),
 	))
-	if got.Type() != ErrorAccessDenied || got.NonRetryable() {
+	if got.Type() != rotation.ErrorAccessDenied || got.NonRetryable() {
 		t.Errorf("type %s, retryable %t: want the first one's type, and to be tried again for the second", got.Type(), !got.NonRetryable())
 	}
 	for _, want := range []string{"'a'@'%'", "definer account in a view", "give those objects another definer", "'b'@'%'", "1114"} {
@@ -226,7 +227,7 @@ func TestARefusalThatPassesSaysWhen(t *testing.T) {
 	t.Parallel()
 	want := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	var got time.Time
-	if err := atEdge(refuseUntil(want, ErrorMinimumOverlap, "x")).Details(&got); err != nil || !got.Equal(want) {
+	if err := atEdge(refuseUntil(want, rotation.ErrorMinimumOverlap, "x")).Details(&got); err != nil || !got.Equal(want) {
 		t.Errorf("until %s, %v: want %s", got, err, want)
 	}
 }
@@ -235,7 +236,7 @@ func TestARefusalThatPassesSaysWhen(t *testing.T) {
 func TestALongErrorIsCut(t *testing.T) {
 	a := &Activities{}
 	at := a.begin(t.Context())
-	err := refuse(ErrorUnknownPair, "%s", strings.Repeat("é", 100_000))
+	err := refuse(rotation.ErrorUnknownPair, "%s", strings.Repeat("é", 100_000))
 	at.edge(t.Context(), &err)
 	var app *temporal.ApplicationError
 	if !errors.As(err, &app) || len(app.Message()) > textBytes+10 || !utf8.ValidString(app.Message()) {

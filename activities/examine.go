@@ -17,11 +17,12 @@ import (
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // subject is a rotation that nothing but the database can still refuse.
 type subject struct {
-	Rotation
+	rotation.StepInput
 
 	master, current secret.Version
 	accounts        account.Pair
@@ -44,7 +45,7 @@ type subject struct {
 // examine reads what the rotation begins from and applies every refusal that
 // needs neither the administrator nor the database. A description that is not
 // recent is asked for again.
-func (t *attempt) examine(ctx context.Context, in CloneUserInput, recent func(secret.Description) bool) (*subject, error) {
+func (t *attempt) examine(ctx context.Context, in rotation.CloneUserInput, recent func(secret.Description) bool) (*subject, error) {
 	var d secret.Description
 	var describeErr error
 	var wg sync.WaitGroup
@@ -54,18 +55,18 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput, recent func(se
 	})
 	current, err := t.labelled(ctx, in.SecretID, secret.Current)
 	wg.Wait()
-	known := KnownPair{Usernames: in.Pair, Server: in.Server}
+	known := rotation.KnownPair{Usernames: in.Pair, Server: in.Server}
 	if describeErr != nil {
-		return nil, known.gone(in.SecretID, describeErr)
+		return nil, goneError(known, in.SecretID, describeErr)
 	}
-	if err := known.notDeleted(d); err != nil {
+	if err := notDeletedKnown(known, d); err != nil {
 		return nil, err
 	}
 	if err := writable(d); err != nil {
 		return nil, err
 	}
 	if d.RotationEnabled {
-		return nil, refuse(ErrorOtherRotator, "secret %s is rotated by Secrets Manager itself, and two rotators would fight: run `aws secretsmanager cancel-rotate-secret --secret-id %[1]s` first", d.Name)
+		return nil, refuse(rotation.ErrorOtherRotator, "secret %s is rotated by Secrets Manager itself, and two rotators would fight: run `aws secretsmanager cancel-rotate-secret --secret-id %[1]s` first", d.Name)
 	}
 	if err := t.onlyRotator(ctx, in, d); err != nil {
 		return nil, err
@@ -80,7 +81,7 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput, recent func(se
 	if err != nil {
 		return nil, err
 	}
-	s := &subject{master: master, current: current, Rotation: Rotation{
+	s := &subject{master: master, current: current, StepInput: rotation.StepInput{
 		SecretID: in.SecretID, MasterSecretID: cmp.Or(in.MasterSecretID, current.MasterARN), MasterVersionID: master.ID,
 		VersionID: uuid.NewString(), CurrentVersionID: current.ID, PendingVersionID: d.Stages[secret.Pending], Server: current.Address(),
 		RequireAllNodes: in.RequireAllNodes, TestEndpoints: in.TestEndpoints,
@@ -114,16 +115,16 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput, recent func(se
 	if err := fits(current, standby); err != nil {
 		return nil, err
 	}
-	since := in.currentSince(current, d)
+	since := currentSince(in, current, d)
 	overlap := time.Duration(in.MinimumOverlapSeconds) * time.Second
 	if safe := since.Add(overlap); previous != "" && owned && time.Now().Before(safe) {
 		if in.Force {
 			s.forced = append(s.forced, fmt.Sprintf("forced within the minimum overlap: clients that read the secret before %s and cache it are refused until they read it again, which AWS's caching clients do within 60 minutes", since.UTC().Format(time.RFC3339)))
 		} else {
-			return nil, refuseUntil(safe, ErrorMinimumOverlap, "secret %s was given its current version at %s, and clients may still use the one before: rotating is safe from %s, or with Force", d.Name, since.UTC().Format(time.RFC3339), safe.UTC().Format(time.RFC3339))
+			return nil, refuseUntil(safe, rotation.ErrorMinimumOverlap, "secret %s was given its current version at %s, and clients may still use the one before: rotating is safe from %s, or with Force", d.Name, since.UTC().Format(time.RFC3339), safe.UTC().Format(time.RFC3339))
 		}
 	}
-	if err := t.adopt(ctx, in, d, current, standby, &s.Rotation); err != nil {
+	if err := t.adopt(ctx, in, d, current, standby, &s.StepInput); err != nil {
 		return nil, err
 	}
 	if len(in.Pair) == 0 { // later rotations have made these calls before
@@ -150,10 +151,10 @@ func (t *attempt) examine(ctx context.Context, in CloneUserInput, recent func(se
 	// login may end up as another one than ours, and the rotation is refused.
 	s.accounts = account.Pair{
 		Source: account.Name{User: current.Username}, Standby: standby,
-		Owned: owned, AsOf: in.rotatedLast(current),
+		Owned: owned, AsOf: rotatedLast(in, current),
 		Mark: pairMark(d.ARN), EarlierMark: in.Mark, Digest: in.Digest, Rights: in.Rights, Next: in.NextRotationDate,
 		Base: p.isBase(standby), UndoDrift: in.UndoDrift,
-		Password: current.Password, SourceStored: in.promotedStored(current),
+		Password: current.Password, SourceStored: promotedStored(in, current),
 		Known: func(ctx context.Context, stored account.Stored) (bool, error) {
 			labelled, known, err := t.recognise(ctx, in, d, stored, owned)
 			s.takeover = s.takeover || !reissued && known && !labelled
@@ -178,9 +179,9 @@ func pairMark(arn string) string { return "secret " + arn }
 func writable(d secret.Description) error {
 	switch {
 	case d.PrimaryRegion != "":
-		return refuse(ErrorReadOnlySecret, "secret %s is a replica, which cannot be changed: use its primary %s, with a worker in %s", d.Name, d.PrimaryARN(), d.PrimaryRegion)
+		return refuse(rotation.ErrorReadOnlySecret, "secret %s is a replica, which cannot be changed: use its primary %s, with a worker in %s", d.Name, d.PrimaryARN(), d.PrimaryRegion)
 	case d.OwningService != "":
-		return refuse(ErrorReadOnlySecret, "secret %s is managed by the AWS service %s, which alone can change it: use a secret of your own", d.Name, d.OwningService)
+		return refuse(rotation.ErrorReadOnlySecret, "secret %s is managed by the AWS service %s, which alone can change it: use a secret of your own", d.Name, d.OwningService)
 	}
 	return nil
 }
@@ -195,15 +196,17 @@ func fits(current secret.Version, standby string) error {
 		return fmt.Errorf("secret %s: %w", current.Name, err)
 	}
 	if len(next) > secret.MaxBytes {
-		return refuse(ErrorMalformed, "secret %s could grow to %d bytes with the user name %s and a password of %d characters, and Secrets Manager stores %d at most: shorten its other fields",
+		return refuse(rotation.ErrorMalformed, "secret %s could grow to %d bytes with the user name %s and a password of %d characters, and Secrets Manager stores %d at most: shorten its other fields",
 			current.Name, len(next), standby, longestPassword, secret.MaxBytes)
 	}
 	return nil
 }
 
 // showsPromotion reports whether a description is not from before the last promotion of this workflow, which was a moment ago.
-func (in CloneUserInput) showsPromotion(d secret.Description) bool {
-	return shows(d, in.PromotedVersionID) || time.Since(in.PromotedAt) > time.Minute
+func showsPromotion(in rotation.CloneUserInput) func(secret.Description) bool {
+	return func(d secret.Description) bool {
+		return shows(d, in.PromotedVersionID) || time.Since(in.PromotedAt) > time.Minute
+	}
 }
 
 // shows reports whether a description can be from after the promotion of a version; any can if that is empty.
@@ -213,7 +216,7 @@ func shows(d secret.Description, promoted string) bool {
 
 // promotedStored stands for what the server stores for the current credential,
 // where this workflow has promoted it.
-func (in CloneUserInput) promotedStored(current secret.Version) string {
+func promotedStored(in rotation.CloneUserInput, current secret.Version) string {
 	if current.ID != in.PromotedVersionID {
 		return ""
 	}
@@ -222,7 +225,7 @@ func (in CloneUserInput) promotedStored(current secret.Version) string {
 
 // rotatedLast returns what reports whether a rotation of this workflow was the last one of the pair, nil if it promoted the
 // current version. An edit that leaves the password alone makes a version that it has not promoted.
-func (in CloneUserInput) rotatedLast(current secret.Version) func(account.Stored) bool {
+func rotatedLast(in rotation.CloneUserInput, current secret.Version) func(account.Stored) bool {
 	was := in.Stored[current.Username]
 	switch {
 	case current.ID == in.PromotedVersionID:
@@ -236,7 +239,7 @@ func (in CloneUserInput) rotatedLast(current secret.Version) func(account.Stored
 // currentSince is from when on clients may have had the current version. For one
 // that this workflow has not promoted, Secrets Manager says no more than when the
 // secret was changed last, and a label that was moved by hand is a change.
-func (in CloneUserInput) currentSince(current secret.Version, d secret.Description) time.Time {
+func currentSince(in rotation.CloneUserInput, current secret.Version, d secret.Description) time.Time {
 	if current.ID == in.PromotedVersionID {
 		return in.PromotedAt
 	}
@@ -258,7 +261,7 @@ func (t *attempt) unmoved(ctx context.Context, id string, was secret.Description
 // recognise reports whether the password that a server stores is that of a version
 // of the secret, and whether that version has a label. That of an account whose
 // rotation the workflow remembers is known without a look.
-func (t *attempt) recognise(ctx context.Context, in CloneUserInput, d secret.Description, stored account.Stored, owned bool) (labelled, known bool, err error) {
+func (t *attempt) recognise(ctx context.Context, in rotation.CloneUserInput, d secret.Description, stored account.Stored, owned bool) (labelled, known bool, err error) {
 	if in.Stored[stored.Account.User] == stored.Digest() {
 		return true, true, nil
 	}
@@ -331,7 +334,7 @@ func (t *attempt) newest(ctx context.Context, id string, stored []account.Stored
 // where that is still what this one would stage: its value is known by its digest,
 // and differs from the current one in user name and password only. A label move
 // of that attempt that takes effect late then promotes nothing else than this one.
-func (t *attempt) adopt(ctx context.Context, in CloneUserInput, d secret.Description, current secret.Version, standby string, r *Rotation) error {
+func (t *attempt) adopt(ctx context.Context, in rotation.CloneUserInput, d secret.Description, current secret.Version, standby string, r *rotation.StepInput) error {
 	if in.EarlierSHA256 == "" || d.Stages[secret.Pending] != in.EarlierVersionID {
 		return nil
 	}
@@ -353,30 +356,30 @@ func notDeleted(d secret.Description) error {
 	if d.DeletedDate.IsZero() {
 		return nil
 	}
-	return refuse(ErrorDeleted, "secret %s is scheduled for deletion on %s: restore it, or stop its rotation", d.Name, d.DeletedDate.UTC().Format(time.RFC3339))
+	return refuse(rotation.ErrorDeleted, "secret %s is scheduled for deletion on %s: restore it, or stop its rotation", d.Name, d.DeletedDate.UTC().Format(time.RFC3339))
 }
 
-// notDeleted is notDeleted for a secret whose accounts a rotation knows: they stay open when it is gone.
-func (p KnownPair) notDeleted(d secret.Description) error {
+// notDeletedKnown is notDeleted for a secret whose accounts a rotation knows: they stay open when it is gone.
+func notDeletedKnown(p rotation.KnownPair, d secret.Description) error {
 	if d.DeletedDate.IsZero() || len(p.Usernames) == 0 {
 		return notDeleted(d)
 	}
-	return refuse(ErrorDeleted, "secret %s is scheduled for deletion on %s: restore it, or run `starter delete --secret-id %[1]s`, if no deletion runs, to have %[3]s locked and dropped with it",
-		d.Name, d.DeletedDate.UTC().Format(time.RFC3339), p.accounts())
+	return refuse(rotation.ErrorDeleted, "secret %s is scheduled for deletion on %s: restore it, or run `starter delete --secret-id %[1]s`, if no deletion runs, to have %[3]s locked and dropped with it",
+		d.Name, d.DeletedDate.UTC().Format(time.RFC3339), accountsOf(p))
 }
 
-// gone is the error for a call that found no such secret. One whose accounts a rotation knows is not a misspelt name.
-func (p KnownPair) gone(id string, err error) error {
+// goneError is the error for a call that found no such secret. One whose accounts a rotation knows is not a misspelt name.
+func goneError(p rotation.KnownPair, id string, err error) error {
 	var missing *types.ResourceNotFoundException
 	if len(p.Usernames) == 0 || !errors.As(err, &missing) {
 		return err
 	}
-	return refuse(ErrorSecretGone, "secret %s is gone, which was there at its last rotation: run `starter delete --secret-id %[1]s`, if no deletion runs, to have %s locked, and dropped later;"+
-		" if the secret is there, the worker looks in another AWS region or account than before", id, p.accounts())
+	return refuse(rotation.ErrorSecretGone, "secret %s is gone, which was there at its last rotation: run `starter delete --secret-id %[1]s`, if no deletion runs, to have %s locked, and dropped later;"+
+		" if the secret is there, the worker looks in another AWS region or account than before", id, accountsOf(p))
 }
 
-// accounts name the pair for a text.
-func (p KnownPair) accounts() string {
+// accountsOf name the pair for a text.
+func accountsOf(p rotation.KnownPair) string {
 	text := "its accounts " + strings.Join(p.Usernames, " and ")
 	if p.Server != "" {
 		text += " on " + p.Server
@@ -389,7 +392,7 @@ func (p KnownPair) accounts() string {
 const abandoned = 15 * time.Minute
 
 // notOthers refuses while another rotator is at work on the secret.
-func (t *attempt) notOthers(ctx context.Context, in CloneUserInput, d secret.Description) error {
+func (t *attempt) notOthers(ctx context.Context, in rotation.CloneUserInput, d secret.Description) error {
 	pending := d.Stages[secret.Pending]
 	if pending == "" || pending == d.Stages[secret.Current] || pending == in.EarlierVersionID || in.Force {
 		return nil
@@ -399,7 +402,7 @@ func (t *attempt) notOthers(ctx context.Context, in CloneUserInput, d secret.Des
 		return err
 	}
 	if free := created.Add(abandoned); time.Now().Before(free) {
-		return refuseUntil(free, ErrorOtherRotator, "another rotation of secret %s has staged version %s and may be at work: it is taken over from %s, or with Force", d.Name, pending, free.UTC().Format(time.RFC3339))
+		return refuseUntil(free, rotation.ErrorOtherRotator, "another rotation of secret %s has staged version %s and may be at work: it is taken over from %s, or with Force", d.Name, pending, free.UTC().Format(time.RFC3339))
 	}
 	return nil
 }
@@ -418,7 +421,7 @@ func (t *attempt) notPairedOtherwise(ctx context.Context, admin *account.Admin, 
 	if err != nil || !made {
 		return err
 	}
-	return refuse(ErrorUnknownPair, "AWSPREVIOUS of secret %s logs in as user %s, which seems to be the other account of the pair: start with CloneUsername %q (--clone-username) to rotate between %s and it, or with %q to leave it as it is and use that one",
+	return refuse(rotation.ErrorUnknownPair, "AWSPREVIOUS of secret %s logs in as user %s, which seems to be the other account of the pair: start with CloneUsername %q (--clone-username) to rotate between %s and it, or with %q to leave it as it is and use that one",
 		s.current.Name, s.paired, s.paired, s.current.Username, s.accounts.Standby)
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // Secrets Manager answers only when the step has been heard of twice.
@@ -50,10 +51,10 @@ func TestALongStepIsHeardOf(t *testing.T) {
 		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 			StartToCloseTimeout: 30 * time.Second, HeartbeatTimeout: 3 * time.Second, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
 		})
-		return workflow.ExecuteActivity(ctx, "ValidateSecret", ValidateSecretInput{SecretID: "slow"}).Get(ctx, nil)
+		return workflow.ExecuteActivity(ctx, rotation.ValidateSecret, rotation.KnownSecret{SecretID: "slow"}).Get(ctx, nil)
 	})
 	var app *temporal.ApplicationError
-	if err := env.GetWorkflowError(); !errors.As(err, &app) || app.Type() != ErrorSecretsManager {
-		t.Errorf("the step ended with %v; want a %s error", err, ErrorSecretsManager)
+	if err := env.GetWorkflowError(); !errors.As(err, &app) || app.Type() != rotation.ErrorSecretsManager {
+		t.Errorf("the step ended with %v; want a %s error", err, rotation.ErrorSecretsManager)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // usersOn are users of one server, and own says which secret they are known to be of.
@@ -138,7 +139,7 @@ const lingering = 3 * time.Second
 
 // inUse lists who else uses the accounts of a deletion: rotations of other secrets, and who is logged in. known is false where
 // the administrator may not look who is. own is a connection of ours.
-func (t *attempt) inUse(ctx context.Context, admin *account.Admin, d Deletion, own uint64, is func(string) bool) (by []string, known bool, err error) {
+func (t *attempt) inUse(ctx context.Context, admin *account.Admin, d rotation.Deletion, own uint64, is func(string) bool) (by []string, known bool, err error) {
 	var users []string
 	for _, n := range d.Accounts {
 		users = append(users, n.User)

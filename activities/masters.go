@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // MasterPattern names master secrets that a worker may use: one by its name or ARN, or all whose name or ARN begins with what
@@ -40,5 +41,5 @@ func (t *attempt) permit(m secret.Version) error {
 	if len(t.Masters) == 0 || slices.ContainsFunc(t.Masters, func(p MasterPattern) bool { return p.matches(m) }) {
 		return nil
 	}
-	return refuse(ErrorMasterNotAllowed, "master secret %s (%s) is not one that this worker may use: name another master secret, or add this one to the worker's --allowed-master-secrets", m.Name, m.ARN)
+	return refuse(rotation.ErrorMasterNotAllowed, "master secret %s (%s) is not one that this worker may use: name another master secret, or add this one to the worker's --allowed-master-secrets", m.Name, m.ARN)
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // keeper answers as Secrets Manager does for a user's secret "app" and a master secret "prod/admin", by name or ARN.
@@ -93,7 +94,7 @@ func TestAMasterSecretThatIsNotListedIsNotUsed(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = a.Accounts.Close() })
 	for _, master := range []string{"prod/admin", accountARN + "prod/admin", accountARN + "prod/admin-AbCdEf"} {
-		r := Rotation{
+		r := rotation.StepInput{
 			SecretID: "app", MasterSecretID: master, VersionID: "app-1", CurrentVersionID: "app-0", MasterVersionID: "prod/admin-1", Server: address,
 			Source: account.Name{User: "u_clone", Host: "%"}, Standby: account.Name{User: "u", Host: "%"},
 		}
@@ -102,37 +103,37 @@ func TestAMasterSecretThatIsNotListedIsNotUsed(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.ValueSHA256 = staged.SHA256()
-		d := Deletion{SecretID: "app", MasterSecretID: master, Server: address, Accounts: []account.Name{r.Standby}, Users: []string{"u", "u_clone"}}
-		create := CreateUserInput{SecretID: "app", MasterSecretID: master, Account: r.Standby, VersionID: "app-1"}
+		d := rotation.Deletion{SecretID: "app", MasterSecretID: master, Server: address, Accounts: []account.Name{r.Standby}, Users: []string{"u", "u_clone"}}
+		create := rotation.CreateAccountInput{SecretID: "app", MasterSecretID: master, Account: r.Standby, VersionID: "app-1"}
 		for name, step := range map[string]func(context.Context) error{
-			"CloneUser": func(ctx context.Context) error {
-				_, err := a.CloneUser(ctx, CloneUserInput{SecretID: "app", MasterSecretID: master})
+			rotation.CloneUser: func(ctx context.Context) error {
+				_, err := a.CloneUser(ctx, rotation.CloneUserInput{SecretID: "app", MasterSecretID: master})
 				return err
 			},
-			"PlanRotation": func(ctx context.Context) error {
-				_, err := a.PlanRotation(ctx, PlanRotationInput{CloneUserInput: CloneUserInput{SecretID: "app", MasterSecretID: master}})
+			rotation.PlanRotation: func(ctx context.Context) error {
+				_, err := a.PlanRotation(ctx, rotation.PlanRotationInput{CloneUserInput: rotation.CloneUserInput{SecretID: "app", MasterSecretID: master}})
 				return err
 			},
-			"RecoverSecret": func(ctx context.Context) error {
-				_, err := a.RecoverSecret(ctx, RecoverSecretInput{CloneUserInput: CloneUserInput{SecretID: "app", MasterSecretID: master}})
+			rotation.RecoverSecret: func(ctx context.Context) error {
+				_, err := a.RecoverSecret(ctx, rotation.RecoverSecretInput{CloneUserInput: rotation.CloneUserInput{SecretID: "app", MasterSecretID: master}})
 				return err
 			},
-			"SetPassword":     func(ctx context.Context) error { _, err := a.SetPassword(ctx, r); return err },
-			"PromotePassword": func(ctx context.Context) error { _, err := a.PromotePassword(ctx, r); return err },
-			"RevokePrevious":  func(ctx context.Context) error { _, err := a.RevokePrevious(ctx, r); return err },
-			"StoreSecret":     func(ctx context.Context) error { return a.StoreSecret(ctx, create) },
-			"FindAccounts": func(ctx context.Context) error {
-				_, err := a.FindAccounts(ctx, FindAccountsInput{CloneUserInput: CloneUserInput{SecretID: "app", MasterSecretID: master}})
+			rotation.SetPassword:     func(ctx context.Context) error { _, err := a.SetPassword(ctx, r); return err },
+			rotation.PromotePassword: func(ctx context.Context) error { _, err := a.PromotePassword(ctx, r); return err },
+			rotation.RevokePrevious:  func(ctx context.Context) error { _, err := a.RevokePrevious(ctx, r); return err },
+			rotation.StoreSecret:     func(ctx context.Context) error { return a.StoreSecret(ctx, create) },
+			rotation.FindAccounts: func(ctx context.Context) error {
+				_, err := a.FindAccounts(ctx, rotation.FindAccountsInput{CloneUserInput: rotation.CloneUserInput{SecretID: "app", MasterSecretID: master}})
 				return err
 			},
-			"DeleteSecret":   func(ctx context.Context) error { _, err := a.DeleteSecret(ctx, d); return err },
-			"LockAccounts":   func(ctx context.Context) error { return a.LockAccounts(ctx, d) },
-			"UnlockAccounts": func(ctx context.Context) error { return a.UnlockAccounts(ctx, d) },
-			"DropAccounts":   func(ctx context.Context) error { return a.DropAccounts(ctx, d) },
+			rotation.DeleteSecret:   func(ctx context.Context) error { _, err := a.DeleteSecret(ctx, d); return err },
+			rotation.LockAccounts:   func(ctx context.Context) error { return a.LockAccounts(ctx, d) },
+			rotation.UnlockAccounts: func(ctx context.Context) error { return a.UnlockAccounts(ctx, d) },
+			rotation.DropAccounts:   func(ctx context.Context) error { return a.DropAccounts(ctx, d) },
 		} {
 			err := step(t.Context())
 			var app *temporal.ApplicationError
-			if !errors.As(err, &app) || app.Type() != ErrorMasterNotAllowed || !app.NonRetryable() || !strings.Contains(app.Message(), "--allowed-master-secrets") {
+			if !errors.As(err, &app) || app.Type() != rotation.ErrorMasterNotAllowed || !app.NonRetryable() || !strings.Contains(app.Message(), "--allowed-master-secrets") {
 				t.Errorf("%s with master secret %s: %v", name, master, err)
 			}
 		}

@@ -3,9 +3,9 @@ package activities
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // cloneSuffix makes the name of the second account, as in AWS's own function,
@@ -66,26 +66,14 @@ func (p pair) standby(secretName string) (user string, owned bool, err error) {
 		return stripped, true, nil
 	}
 	if isClone {
-		return "", false, refuse(ErrorUnknownPair, "secret %s is for user %s, and nothing says which other account is its pair: give CloneUsername %q if %[3]s is the other one, or %[2]q if %[2]s is the clone", secretName, p.Current, stripped)
+		return "", false, refuse(rotation.ErrorUnknownPair, "secret %s is for user %s, and nothing says which other account is its pair: give CloneUsername %q if %[3]s is the other one, or %[2]q if %[2]s is the clone", secretName, p.Current, stripped)
 	}
-	return "", false, refuse(ErrorUnknownPair, "secret %s is for user %s, which is CloneUsername itself: give the name of the other account of the pair", secretName, p.Current)
+	return "", false, refuse(rotation.ErrorUnknownPair, "secret %s is for user %s, which is CloneUsername itself: give the name of the other account of the pair", secretName, p.Current)
 }
 
-// KnownPair are two users that a workflow rotates between, or has rotated between, and what it knows of their accounts.
-type KnownPair struct {
-	Usernames []string `json:"Usernames"`
-	// Server is the host:port that they are on, and MasterSecretID the secret of its administrator.
-	Server         string `json:"Server,omitempty"`
-	MasterSecretID string `json:"MasterSecretId,omitempty"`
-	// Stored is CloneUserInput.Stored of them.
-	Stored map[string]string `json:"Stored,omitempty"`
-	// LeftAt is when the secret turned out to be for another user; zero for the pair that it is for.
-	LeftAt time.Time `json:"LeftAt,omitzero"`
-}
-
-// set reports whether the workflow itself has set the password that the server stores for an account: nothing else has
+// hasSet reports whether the workflow itself has set the password that the server stores for an account: nothing else has
 // taken the account into use since.
-func (p KnownPair) set(s account.Stored) bool {
+func hasSet(p rotation.KnownPair, s account.Stored) bool {
 	digest := p.Stored[s.Account.User]
 	return digest != "" && digest == s.Digest()
 }

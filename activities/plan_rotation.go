@@ -3,64 +3,29 @@ package activities
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/plaintext"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// PlanRotationInput says which rotation to plan.
-type PlanRotationInput struct {
-	CloneUserInput
-	// Page is which page of the changes to answer, from 1 on; the first by default.
-	Page int `json:"Page,omitempty"`
-}
-
-// PlanRotationResult is what the next rotation would do. It is refused where
-// the rotation would be.
-type PlanRotationResult struct {
-	// Source is the account in use, Standby the one that the rotation would promote.
-	Source  string `json:"Source"`
-	Standby string `json:"Standby"`
-	Server  string `json:"Server"`
-	// Created says that the standby would be made.
-	Created bool `json:"Created"`
-	// Changed is how many rights and properties would change on the standby, and
-	// Drifted how many of these changes undo what was changed on the standby alone.
-	// Pages is on how many pages they are.
-	Changed int `json:"Changed,omitempty"`
-	Drifted int `json:"Drifted,omitempty"`
-	Pages   int `json:"Pages,omitempty"`
-	// Changes are those of one page, Statements what would make them, passwords
-	// left out, and Drift those of the changes that somebody made on the standby alone.
-	Changes    []string `json:"Changes,omitempty"`
-	Statements []string `json:"Statements,omitempty"`
-	Drift      []string `json:"Drift,omitempty"`
-	Warnings   []string `json:"Warnings,omitempty"`
-	// InUse is who is logged in as the standby.
-	InUse []string `json:"InUse,omitempty"`
-	// PasswordExpires is when the password in use expires by the server's rules;
-	// zero for never.
-	PasswordExpires time.Time `json:"PasswordExpires,omitzero"`
-}
-
 // PlanRotation looks at everything that a rotation looks at and writes nothing.
-func (a *Activities) PlanRotation(ctx context.Context, in PlanRotationInput) (result PlanRotationResult, err error) {
+func (a *Activities) PlanRotation(ctx context.Context, in rotation.PlanRotationInput) (result rotation.PlanRotationResult, err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
 	in.EarlierSHA256 = "" // what the attempt before left to do is not what is planned
-	subject, err := t.examine(ctx, in.CloneUserInput, in.showsPromotion)
+	subject, err := t.examine(ctx, in.CloneUserInput, showsPromotion(in.CloneUserInput))
 	if err != nil {
-		return PlanRotationResult{}, err
+		return rotation.PlanRotationResult{}, err
 	}
 	admin, err := t.admin(ctx, subject.master)
 	if err != nil {
-		return PlanRotationResult{}, err
+		return rotation.PlanRotationResult{}, err
 	}
 	defer closeInto(&err, admin)
 	if err := t.notPairedOtherwise(ctx, admin, subject); err != nil {
-		return PlanRotationResult{}, err
+		return rotation.PlanRotationResult{}, err
 	}
 	plan, err := admin.Plan(ctx, subject.accounts)
 	if wrongPassword(err) {
@@ -71,14 +36,14 @@ func (a *Activities) PlanRotation(ctx context.Context, in PlanRotationInput) (re
 		}
 	}
 	if err = t.nameOther(ctx, subject, err); err != nil {
-		return PlanRotationResult{}, err
+		return rotation.PlanRotationResult{}, err
 	}
 	d := describe(plan)
-	result = PlanRotationResult{
+	result = rotation.PlanRotationResult{
 		Source: plaintext.Line(plan.Source.String()), Standby: plaintext.Line(plan.Standby.String()), Server: subject.Server, Created: plan.Create,
 		Warnings: append(subject.warnings, d.Warnings...), InUse: d.InUse, PasswordExpires: d.PasswordExpires,
 	}
-	result.addPage(plan.Changes, max(in.Page, 1))
+	addPage(&result, plan.Changes, max(in.Page, 1))
 	return result, nil
 }
 
@@ -91,7 +56,7 @@ const (
 
 // addPage adds one page of the changes, and counts all of them. An account can
 // have more changes than a payload of Temporal's may hold.
-func (r *PlanRotationResult) addPage(changes []account.Change, page int) {
+func addPage(r *rotation.PlanRotationResult, changes []account.Change, page int) {
 	r.Changed = len(changes)
 	count, bytes := 0, 0
 	for _, c := range changes {

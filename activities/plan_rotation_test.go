@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // TestPlanIsBounded checks that no page of a plan is large, and that all pages together are the whole plan.
@@ -35,15 +36,15 @@ func TestPlanIsBounded(t *testing.T) {
 		{"many of these", grants(10, 3*pageBytes), 10},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var first PlanRotationResult
+			var first rotation.PlanRotationResult
 			var texts, statements, drift []string
-			first.addPage(test.changes, 1)
+			addPage(&first, test.changes, 1)
 			if first.Pages != test.pages || first.Changed != len(test.changes) {
 				t.Fatalf("%d pages of %d changes: want %d of %d", first.Pages, first.Changed, test.pages, len(test.changes))
 			}
 			for page := range test.pages {
-				var r PlanRotationResult
-				r.addPage(test.changes, page+1)
+				var r rotation.PlanRotationResult
+				addPage(&r, test.changes, page+1)
 				if encoded, err := json.Marshal(r); err != nil || len(encoded) > pageBytes+10_000 {
 					t.Errorf("page %d has %d bytes, error %v", page+1, len(encoded), err)
 				}

@@ -9,14 +9,8 @@ import (
 
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
-
-// PromotePasswordResult says what AWSCURRENT is now, and since when.
-type PromotePasswordResult struct {
-	VersionID         string    `json:"VersionId"`
-	PreviousVersionID string    `json:"PreviousVersionId"`
-	PromotedAt        time.Time `json:"PromotedAt"`
-}
 
 // PromotePassword makes the staged version AWSCURRENT. Secrets Manager makes
 // the one before it AWSPREVIOUS.
@@ -25,7 +19,7 @@ type PromotePasswordResult struct {
 // password until AWSCURRENT has moved, so that no other rotation can change the
 // standby's password in between. AWSPENDING goes last: as long as a version has
 // it, other rotations know that a promotion may be under way.
-func (a *Activities) PromotePassword(ctx context.Context, r Rotation) (result PromotePasswordResult, err error) {
+func (a *Activities) PromotePassword(ctx context.Context, r rotation.StepInput) (result rotation.PromotePasswordResult, err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
@@ -33,26 +27,26 @@ func (a *Activities) PromotePassword(ctx context.Context, r Rotation) (result Pr
 	if !already {
 		if already, err = t.promote(ctx, r); err != nil {
 			t.withdraw(ctx, r, err)
-			return PromotePasswordResult{}, err
+			return rotation.PromotePasswordResult{}, err
 		}
 	}
 	if err := t.Secrets.Tidy(ctx, r.SecretID, r.VersionID); err != nil {
-		return PromotePasswordResult{}, err
+		return rotation.PromotePasswordResult{}, err
 	}
 	if already && r.Reset {
 		if err := t.tidyOwn(ctx, r); err != nil {
-			return PromotePasswordResult{}, err
+			return rotation.PromotePasswordResult{}, err
 		}
 	}
 	t.Secrets.Forget(r.SecretID)
 	t.Secrets.Forget(r.MasterSecretID)
 	activity.GetLogger(ctx).Info("promoted", "secret", r.SecretID, "version", r.VersionID, "user", r.Standby.User)
-	return PromotePasswordResult{VersionID: r.VersionID, PreviousVersionID: r.CurrentVersionID, PromotedAt: time.Now().UTC()}, nil
+	return rotation.PromotePasswordResult{VersionID: r.VersionID, PreviousVersionID: r.CurrentVersionID, PromotedAt: time.Now().UTC()}, nil
 }
 
 // tidyOwn removes AWSPENDING from a version that this workflow staged in the run that a reset ended. Without a reset such a
 // version is that of a newer rotation, and this is a late try of an older one.
-func (t *attempt) tidyOwn(ctx context.Context, r Rotation) error {
+func (t *attempt) tidyOwn(ctx context.Context, r rotation.StepInput) error {
 	me := rotatorOf(ctx)
 	d, err := t.Secrets.Describe(ctx, r.SecretID)
 	if err != nil {
@@ -67,7 +61,7 @@ func (t *attempt) tidyOwn(ctx context.Context, r Rotation) error {
 
 // withdraw removes AWSPENDING from the version of a rotation that has been overtaken. Otherwise it would stay there until the
 // next rotation.
-func (t *attempt) withdraw(ctx context.Context, r Rotation, overtaken error) {
+func (t *attempt) withdraw(ctx context.Context, r rotation.StepInput, overtaken error) {
 	if moved, ok := errors.AsType[*secret.MovedError](overtaken); !ok || moved.Label != secret.Current {
 		return
 	}
@@ -77,7 +71,7 @@ func (t *attempt) withdraw(ctx context.Context, r Rotation, overtaken error) {
 }
 
 // promote reports whether the version was promoted already, by an earlier try whose answer was lost.
-func (t *attempt) promote(ctx context.Context, r Rotation) (already bool, err error) {
+func (t *attempt) promote(ctx context.Context, r rotation.StepInput) (already bool, err error) {
 	admin, err := t.administer(ctx, r)
 	if err != nil {
 		return false, err
@@ -90,8 +84,8 @@ func (t *attempt) promote(ctx context.Context, r Rotation) (already bool, err er
 	return already, err
 }
 
-func (t *attempt) moveCurrent(ctx context.Context, admin *account.Admin, r Rotation) (already bool, err error) {
-	d, err := t.Secrets.StillStaged(ctx, r.SecretID, r.labels())
+func (t *attempt) moveCurrent(ctx context.Context, admin *account.Admin, r rotation.StepInput) (already bool, err error) {
+	d, err := t.Secrets.StillStaged(ctx, r.SecretID, expectedLabels(r))
 	if d.Stages[secret.Current] == r.VersionID {
 		return true, nil
 	}
@@ -120,5 +114,5 @@ func (t *attempt) moveCurrent(ctx context.Context, admin *account.Admin, r Rotat
 			return false, t.Secrets.MoveCurrent(ctx, r.SecretID, r.CurrentVersionID, r.VersionID)
 		}
 	}
-	return false, refuse(ErrorEdited, "the server no longer stores the password of version %s of secret %s for %s: it was changed after the test; rotate again, and find out who changed it", r.VersionID, r.SecretID, r.Standby)
+	return false, refuse(rotation.ErrorEdited, "the server no longer stores the password of version %s of secret %s for %s: it was changed after the test; rotate again, and find out who changed it", r.VersionID, r.SecretID, r.Standby)
 }

@@ -8,53 +8,32 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/rotation"
 )
-
-// RecoverSecretResult says as whom AWSCURRENT logs in.
-type RecoverSecretResult struct {
-	ValidateSecretResult
-	// RefusedVersionID is the version that was AWSCURRENT and did not log in. It is
-	// empty where there was nothing to recover.
-	RefusedVersionID string `json:"RefusedVersionId,omitempty"`
-	// Unlocked are accounts that a deletion had left locked.
-	Unlocked []string `json:"Unlocked,omitempty"`
-}
-
-// RecoverSecretInput says which secret to recover, and what is known of a deletion of it that was cut.
-type RecoverSecretInput struct {
-	CloneUserInput
-
-	// Locked are the accounts that a deletion locked and did not unlock, because it was cancelled or terminated.
-	// LockedBefore are those that were locked before it, and stay so: their passwords may have leaked.
-	Locked       []account.Name `json:"Locked,omitempty"`
-	LockedBefore []account.Name `json:"LockedBefore,omitempty"`
-	// Held says that a deletion holds the rotation. Nothing else may be known of that deletion.
-	Held bool `json:"Held,omitempty"`
-}
 
 // RecoverSecret moves AWSCURRENT to the newest version that logs in, where the one
 // that is there does not: the database was restored from a backup, or the secret
 // edited. If the account in use is locked, and was left so by a deletion that was cut, it unlocks that
 // and the other one that the deletion locked. It writes to no account otherwise. A rotation that is under way notices the move.
 // Where no version logs in, its error is of type account.WrongPassword.
-func (a *Activities) RecoverSecret(ctx context.Context, in RecoverSecretInput) (result RecoverSecretResult, err error) {
+func (a *Activities) RecoverSecret(ctx context.Context, in rotation.RecoverSecretInput) (result rotation.RecoverSecretResult, err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 	defer t.Secrets.Forget(in.SecretID)
 
 	in.EarlierSHA256, in.Force = "", true // no rotation that others would have to be spared
-	s, err := t.examine(ctx, in.CloneUserInput, in.showsPromotion)
+	s, err := t.examine(ctx, in.CloneUserInput, showsPromotion(in.CloneUserInput))
 	if err != nil {
-		return RecoverSecretResult{}, err
+		return rotation.RecoverSecretResult{}, err
 	}
 	admin, err := t.admin(ctx, s.master)
 	if err != nil {
-		return RecoverSecretResult{}, err
+		return rotation.RecoverSecretResult{}, err
 	}
 	defer closeInto(&err, admin)
 	set, err := t.isSet(ctx, admin, s.current)
 	if err != nil {
-		return RecoverSecretResult{}, err
+		return rotation.RecoverSecretResult{}, err
 	}
 	if set {
 		result.ValidateSecretResult, err = t.validate(ctx, s.current)
@@ -67,10 +46,10 @@ func (a *Activities) RecoverSecret(ctx context.Context, in RecoverSecretInput) (
 	}
 	restored, err := t.restore(ctx, admin, s)
 	if err != nil {
-		return RecoverSecretResult{}, err
+		return rotation.RecoverSecretResult{}, err
 	}
 	if restored == "" {
-		return RecoverSecretResult{}, refuse(account.WrongPassword, "version %s of secret %s does not log in as %s, and of the newest %d versions that differ from it in the credential only, none logs in as %s or %s:"+
+		return rotation.RecoverSecretResult{}, refuse(account.WrongPassword, "version %s of secret %s does not log in as %s, and of the newest %d versions that differ from it in the credential only, none logs in as %s or %s:"+
 			" store the right password in the secret, or ALTER USER to the one that is there", s.current.ID, s.SecretID, s.current.Username, history, s.current.Username, s.accounts.Standby)
 	}
 	activity.GetLogger(ctx).Warn("recovered", "secret", s.SecretID, "version", restored, "refused", s.current.ID)
@@ -79,7 +58,7 @@ func (a *Activities) RecoverSecret(ctx context.Context, in RecoverSecretInput) (
 		result.ValidateSecretResult, err = t.validate(ctx, v)
 	}
 	if err != nil {
-		return RecoverSecretResult{}, fmt.Errorf("AWSCURRENT of secret %s is version %s now, whose password the server stores: %w", s.SecretID, restored, err)
+		return rotation.RecoverSecretResult{}, fmt.Errorf("AWSCURRENT of secret %s is version %s now, whose password the server stores: %w", s.SecretID, restored, err)
 	}
 	if restored != s.current.ID { // or its password was set by hand a moment ago
 		result.RefusedVersionID = s.current.ID
@@ -89,7 +68,7 @@ func (a *Activities) RecoverSecret(ctx context.Context, in RecoverSecretInput) (
 
 // unlockLeft unlocks the accounts that a deletion left locked: the one in use, and before it the other ones that
 // the deletion is known to have locked. What was locked before it, or has another password than the secret's by now, stays locked.
-func (t *attempt) unlockLeft(ctx context.Context, admin *account.Admin, s *subject, in RecoverSecretInput) (unlocked []string, err error) {
+func (t *attempt) unlockLeft(ctx context.Context, admin *account.Admin, s *subject, in rotation.RecoverSecretInput) (unlocked []string, err error) {
 	err = admin.Locked(ctx, s.current.Username, s.accounts.Standby, func(ctx context.Context) error {
 		stored, err := admin.Stored(ctx, s.accounts.Standby, s.current.Username)
 		if err != nil {

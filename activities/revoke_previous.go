@@ -6,28 +6,22 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
-
-// RevokePreviousResult names the account that no longer logs in.
-type RevokePreviousResult struct {
-	Account string `json:"Account"`
-	// SessionsEnded is the number of its sessions that were open, and are no longer.
-	SessionsEnded int `json:"SessionsEnded,omitempty"`
-}
 
 // RevokePrevious locks the account that was in use before the rotation, ends
 // its sessions and scrambles its password. AWSPREVIOUS no longer logs in.
-func (a *Activities) RevokePrevious(ctx context.Context, r Rotation) (result RevokePreviousResult, err error) {
+func (a *Activities) RevokePrevious(ctx context.Context, r rotation.StepInput) (result rotation.RevokePreviousResult, err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
 	admin, master, err := t.adminOf(ctx, r.MasterSecretID)
 	if err != nil {
-		return RevokePreviousResult{}, err
+		return rotation.RevokePreviousResult{}, err
 	}
 	defer closeInto(&err, admin)
 	if !t.sameServer(master, r) {
-		return RevokePreviousResult{}, refuse(ErrorOtherServer, "master secret %s is for %s now, and %s is on %s", master.Name, master.Address(), r.Source, r.Server)
+		return rotation.RevokePreviousResult{}, refuse(rotation.ErrorOtherServer, "master secret %s is for %s now, and %s is on %s", master.Name, master.Address(), r.Source, r.Server)
 	}
 	// Looked at under the lock: the label may have been moved back, or the account promoted by a newer rotation.
 	notInUse := func(ctx context.Context) error {
@@ -36,18 +30,18 @@ func (a *Activities) RevokePrevious(ctx context.Context, r Rotation) (result Rev
 			return d.Stages[secret.Current] != r.CurrentVersionID || d.Stages[secret.Previous] == r.VersionID
 		})
 		if err == nil && d.Stages[secret.Current] != r.VersionID {
-			err = refuse(ErrorEdited, "AWSCURRENT of secret %s is no longer version %s: %s is not revoked, as it may be in use again", r.SecretID, r.VersionID, r.Source)
+			err = refuse(rotation.ErrorEdited, "AWSCURRENT of secret %s is no longer version %s: %s is not revoked, as it may be in use again", r.SecretID, r.VersionID, r.Source)
 		}
 		return err
 	}
 	promoted, err := t.version(ctx, r.SecretID, r.VersionID)
 	if err != nil {
-		return RevokePreviousResult{}, err
+		return rotation.RevokePreviousResult{}, err
 	}
 	ended, err := admin.Revoke(ctx, r.Source, pairMark(promoted.ARN), notInUse)
 	if err != nil {
-		return RevokePreviousResult{}, err
+		return rotation.RevokePreviousResult{}, err
 	}
 	activity.GetLogger(ctx).Warn("previous account revoked", "secret", r.SecretID, "account", r.Source.String(), "sessionsEnded", ended.Ended)
-	return RevokePreviousResult{Account: r.Source.String(), SessionsEnded: ended.Ended}, nil
+	return rotation.RevokePreviousResult{Account: r.Source.String(), SessionsEnded: ended.Ended}, nil
 }

@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // rotatorLabel begins the staging label that every version of ours has, which says who staged it last. It goes along with
@@ -23,7 +24,7 @@ const rotatorLabel = "rotate-user:"
 // rotateUserWorkflow is the type of the workflows that rotate a secret, one for each, idPrefix what their ids begin with,
 // statusQuery what they answer, and databaseHost the search attribute that says on which server, where the cluster has it.
 const (
-	rotateUserWorkflow = "RotateUserWorkflow"
+	rotateUserWorkflow = rotation.RotateUserWorkflow
 	idPrefix           = "rotate-user/"
 	statusQuery        = "status"
 	databaseHost       = "DatabaseHost"
@@ -67,7 +68,7 @@ func parseRotator(label string) (r rotator, ok bool) {
 
 // onlyRotator refuses where another workflow rotates the secret: one that was started under another spelling of its name, or
 // in another namespace or cluster. Force takes over from one that cannot be asked.
-func (t *attempt) onlyRotator(ctx context.Context, in CloneUserInput, d secret.Description) error {
+func (t *attempt) onlyRotator(ctx context.Context, in rotation.CloneUserInput, d secret.Description) error {
 	me := rotatorOf(ctx)
 	if me == (rotator{}) {
 		return nil
@@ -78,7 +79,7 @@ func (t *attempt) onlyRotator(ctx context.Context, in CloneUserInput, d secret.D
 			return err
 		}
 		if me.workflowID != idPrefix+id {
-			return refuse(ErrorRotatedElsewhere, "secret %s is rotated by the workflow %s only, so that no other spelling of its name starts a second rotation: run `starter start --secret-id %s`", d.Name, idPrefix+id, id)
+			return refuse(rotation.ErrorRotatedElsewhere, "secret %s is rotated by the workflow %s only, so that no other spelling of its name starts a second rotation: run `starter start --secret-id %s`", d.Name, idPrefix+id, id)
 		}
 	}
 	for label, version := range d.Stages {
@@ -92,12 +93,12 @@ func (t *attempt) onlyRotator(ctx context.Context, in CloneUserInput, d secret.D
 				return err
 			}
 			if running && (sure || !in.Force) {
-				return refuse(ErrorRotatedElsewhere, "secret %s is rotated by the workflow %s already: use that one, or stop it first", d.Name, other.workflowID)
+				return refuse(rotation.ErrorRotatedElsewhere, "secret %s is rotated by the workflow %s already: use that one, or stop it first", d.Name, other.workflowID)
 			}
 			continue
 		}
 		if !in.Force {
-			return refuse(ErrorRotatedElsewhere, "secret %s was last rotated by the workflow %s in namespace %s, which this worker cannot ask: stop it there, and then take the secret over with `starter rotate --secret-id %[1]s --force`", d.Name, other.workflowID, other.namespace)
+			return refuse(rotation.ErrorRotatedElsewhere, "secret %s was last rotated by the workflow %s in namespace %s, which this worker cannot ask: stop it there, and then take the secret over with `starter rotate --secret-id %[1]s --force`", d.Name, other.workflowID, other.namespace)
 		}
 	}
 	return nil

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // Advice for the errors that a login can meet, of accounts and of servers.
@@ -52,118 +54,118 @@ const (
 // statements sent after it.
 var serverVerdicts = map[uint16]verdict{
 	// The server is busy, starting, or ending.
-	1037: {ErrorUnreachable, true, ""}, // out of memory
-	1038: {ErrorUnreachable, true, ""}, // out of sort memory
-	1040: {ErrorUnreachable, true, adviseConnections},
-	1041: {ErrorUnreachable, true, ""}, // out of memory
-	1042: {ErrorUnreachable, true, ""}, // cannot get hostname
-	1043: {ErrorUnreachable, true, ""}, // bad handshake
-	1053: {ErrorUnreachable, true, ""}, // shutdown in progress
-	1077: {ErrorUnreachable, true, ""}, // normal shutdown
-	1079: {ErrorUnreachable, true, ""}, // shutdown complete
-	1080: {ErrorUnreachable, true, ""}, // forcing close of a thread
-	1135: {ErrorUnreachable, true, ""}, // cannot create a thread
-	1152: {ErrorUnreachable, true, ""}, // aborted connection
-	1154: {ErrorUnreachable, true, ""}, // read error from the connection pipe
-	1156: {ErrorUnreachable, true, ""}, // packets out of order
-	1157: {ErrorUnreachable, true, ""}, // cannot uncompress a packet
-	1158: {ErrorUnreachable, true, ""}, // error reading packets
-	1159: {ErrorUnreachable, true, ""}, // timeout reading packets
-	1160: {ErrorUnreachable, true, ""}, // error writing packets
-	1161: {ErrorUnreachable, true, ""}, // timeout writing packets
-	1184: {ErrorUnreachable, true, ""}, // aborted connection
-	1835: {ErrorUnreachable, true, ""}, // malformed packet
-	1927: {ErrorUnreachable, true, ""}, // connection was killed (MariaDB)
-	3168: {ErrorUnreachable, true, ""}, // server is not available
-	3169: {ErrorUnreachable, true, ""}, // session was killed
-	4031: {ErrorUnreachable, true, ""}, // disconnected for inactivity
-	4081: {ErrorUnreachable, true, adviseMemory},
-	4082: {ErrorUnreachable, true, adviseMemory},
+	1037: {rotation.ErrorUnreachable, true, ""}, // out of memory
+	1038: {rotation.ErrorUnreachable, true, ""}, // out of sort memory
+	1040: {rotation.ErrorUnreachable, true, adviseConnections},
+	1041: {rotation.ErrorUnreachable, true, ""}, // out of memory
+	1042: {rotation.ErrorUnreachable, true, ""}, // cannot get hostname
+	1043: {rotation.ErrorUnreachable, true, ""}, // bad handshake
+	1053: {rotation.ErrorUnreachable, true, ""}, // shutdown in progress
+	1077: {rotation.ErrorUnreachable, true, ""}, // normal shutdown
+	1079: {rotation.ErrorUnreachable, true, ""}, // shutdown complete
+	1080: {rotation.ErrorUnreachable, true, ""}, // forcing close of a thread
+	1135: {rotation.ErrorUnreachable, true, ""}, // cannot create a thread
+	1152: {rotation.ErrorUnreachable, true, ""}, // aborted connection
+	1154: {rotation.ErrorUnreachable, true, ""}, // read error from the connection pipe
+	1156: {rotation.ErrorUnreachable, true, ""}, // packets out of order
+	1157: {rotation.ErrorUnreachable, true, ""}, // cannot uncompress a packet
+	1158: {rotation.ErrorUnreachable, true, ""}, // error reading packets
+	1159: {rotation.ErrorUnreachable, true, ""}, // timeout reading packets
+	1160: {rotation.ErrorUnreachable, true, ""}, // error writing packets
+	1161: {rotation.ErrorUnreachable, true, ""}, // timeout writing packets
+	1184: {rotation.ErrorUnreachable, true, ""}, // aborted connection
+	1835: {rotation.ErrorUnreachable, true, ""}, // malformed packet
+	1927: {rotation.ErrorUnreachable, true, ""}, // connection was killed (MariaDB)
+	3168: {rotation.ErrorUnreachable, true, ""}, // server is not available
+	3169: {rotation.ErrorUnreachable, true, ""}, // session was killed
+	4031: {rotation.ErrorUnreachable, true, ""}, // disconnected for inactivity
+	4081: {rotation.ErrorUnreachable, true, adviseMemory},
+	4082: {rotation.ErrorUnreachable, true, adviseMemory},
 
 	// The server does not let this login in now.
-	1047: {ErrorUnreachable, true, adviseGalera},
-	1203: {ErrorUnreachable, true, adviseUserLimit},
-	1226: {ErrorUnreachable, true, adviseLimit},
-	3032: {ErrorUnreachable, true, adviseOffline},
-	6400: {ErrorUnreachable, true, adviseOffline}, // with the reason, from MySQL 9
-	6401: {ErrorUnreachable, true, adviseOffline}, // with the user who set it
+	1047: {rotation.ErrorUnreachable, true, adviseGalera},
+	1203: {rotation.ErrorUnreachable, true, adviseUserLimit},
+	1226: {rotation.ErrorUnreachable, true, adviseLimit},
+	3032: {rotation.ErrorUnreachable, true, adviseOffline},
+	6400: {rotation.ErrorUnreachable, true, adviseOffline}, // with the reason, from MySQL 9
+	6401: {rotation.ErrorUnreachable, true, adviseOffline}, // with the user who set it
 
 	// The server does not let this login in until it is changed there, or in the secret.
-	1044: {ErrorAccessDenied, false, ""}, // no right on the database
-	1045: {ErrorAccessDenied, false, adviseCredential},
-	1049: {ErrorDatabase, false, "correct dbname in the secret"},
-	1129: {ErrorUnreachable, false, adviseHostBlock},
-	1130: {ErrorAccessDenied, false, "let the account log in from the worker's host"},
-	1153: {ErrorDatabase, false, advisePacket},
-	1251: {ErrorDatabase, false, adviseOldClient},
-	1275: {ErrorDatabase, false, adviseOldClient}, // password in the format of MySQL 4.0
-	1524: {ErrorDatabase, false, advisePlugin},
-	1698: {ErrorAccessDenied, false, ""}, // access denied without a password, or to be a proxy
-	1820: {ErrorAccessDenied, false, adviseReset},
-	1862: {ErrorAccessDenied, false, adviseExpired},
-	1873: {ErrorAccessDenied, false, ""}, // access denied to change the user
-	3118: {ErrorAccessDenied, false, adviseUnlock},
-	3159: {ErrorTLS, false, adviseTLS},
-	3955: {ErrorAccessDenied, false, adviseBlock},
-	4055: {ErrorDatabase, false, ""},               // a second factor has to be registered
-	4150: {ErrorAccessDenied, false, adviseBlock},  // MariaDB
-	4151: {ErrorAccessDenied, false, adviseUnlock}, // MariaDB
-	6126: {ErrorAccessDenied, false, adviseProxy},
-	6127: {ErrorAccessDenied, false, adviseProxy},
-	6444: {ErrorAccessDenied, false, ""}, // the server's firewall
+	1044: {rotation.ErrorAccessDenied, false, ""}, // no right on the database
+	1045: {rotation.ErrorAccessDenied, false, adviseCredential},
+	1049: {rotation.ErrorDatabase, false, "correct dbname in the secret"},
+	1129: {rotation.ErrorUnreachable, false, adviseHostBlock},
+	1130: {rotation.ErrorAccessDenied, false, "let the account log in from the worker's host"},
+	1153: {rotation.ErrorDatabase, false, advisePacket},
+	1251: {rotation.ErrorDatabase, false, adviseOldClient},
+	1275: {rotation.ErrorDatabase, false, adviseOldClient}, // password in the format of MySQL 4.0
+	1524: {rotation.ErrorDatabase, false, advisePlugin},
+	1698: {rotation.ErrorAccessDenied, false, ""}, // access denied without a password, or to be a proxy
+	1820: {rotation.ErrorAccessDenied, false, adviseReset},
+	1862: {rotation.ErrorAccessDenied, false, adviseExpired},
+	1873: {rotation.ErrorAccessDenied, false, ""}, // access denied to change the user
+	3118: {rotation.ErrorAccessDenied, false, adviseUnlock},
+	3159: {rotation.ErrorTLS, false, adviseTLS},
+	3955: {rotation.ErrorAccessDenied, false, adviseBlock},
+	4055: {rotation.ErrorDatabase, false, ""},               // a second factor has to be registered
+	4150: {rotation.ErrorAccessDenied, false, adviseBlock},  // MariaDB
+	4151: {rotation.ErrorAccessDenied, false, adviseUnlock}, // MariaDB
+	6126: {rotation.ErrorAccessDenied, false, adviseProxy},
+	6127: {rotation.ErrorAccessDenied, false, adviseProxy},
+	6444: {rotation.ErrorAccessDenied, false, ""}, // the server's firewall
 
 	// A statement meets another one.
-	1105: {ErrorDatabase, true, ""}, // unknown error of the server
-	1114: {ErrorDatabase, true, ""}, // table is full
-	1141: {ErrorDatabase, true, ""}, // no such grant: it went away between reading and revoking
-	1180: {ErrorDatabase, true, ""}, // error during commit
-	1205: {ErrorDatabase, true, ""}, // lock wait timeout
-	1213: {ErrorDatabase, true, ""}, // deadlock
-	1223: {ErrorDatabase, true, ""}, // a conflicting read lock
-	1317: {ErrorDatabase, true, ""}, // interrupted
-	1396: {ErrorDatabase, true, ""}, // operation failed for an account: it came or went meanwhile
-	1931: {ErrorDatabase, true, ""}, // the query exceeded a limit (MariaDB)
-	1969: {ErrorDatabase, true, ""}, // max_statement_time exceeded
-	3024: {ErrorDatabase, true, ""}, // max_execution_time exceeded
-	3525: {ErrorDatabase, true, ""}, // cannot open the tables of accounts
-	3547: {ErrorDatabase, true, ""}, // cannot lock the caches of accounts
-	3572: {ErrorDatabase, true, ""}, // lock not available at once
-	3580: {ErrorDatabase, true, ""}, // the lock of the privilege caches
+	1105: {rotation.ErrorDatabase, true, ""}, // unknown error of the server
+	1114: {rotation.ErrorDatabase, true, ""}, // table is full
+	1141: {rotation.ErrorDatabase, true, ""}, // no such grant: it went away between reading and revoking
+	1180: {rotation.ErrorDatabase, true, ""}, // error during commit
+	1205: {rotation.ErrorDatabase, true, ""}, // lock wait timeout
+	1213: {rotation.ErrorDatabase, true, ""}, // deadlock
+	1223: {rotation.ErrorDatabase, true, ""}, // a conflicting read lock
+	1317: {rotation.ErrorDatabase, true, ""}, // interrupted
+	1396: {rotation.ErrorDatabase, true, ""}, // operation failed for an account: it came or went meanwhile
+	1931: {rotation.ErrorDatabase, true, ""}, // the query exceeded a limit (MariaDB)
+	1969: {rotation.ErrorDatabase, true, ""}, // max_statement_time exceeded
+	3024: {rotation.ErrorDatabase, true, ""}, // max_execution_time exceeded
+	3525: {rotation.ErrorDatabase, true, ""}, // cannot open the tables of accounts
+	3547: {rotation.ErrorDatabase, true, ""}, // cannot lock the caches of accounts
+	3572: {rotation.ErrorDatabase, true, ""}, // lock not available at once
+	3580: {rotation.ErrorDatabase, true, ""}, // the lock of the privilege caches
 
 	// A member of a group waits for the others, or is overtaken by one.
-	3100: {ErrorDatabase, true, adviseGroup}, // the group does not take the change
-	3101: {ErrorDatabase, true, adviseGroup}, // another member changed the same at once
-	3796: {ErrorDatabase, true, adviseGroup}, // not before it is online
-	3797: {ErrorDatabase, true, adviseGroup}, // it does not catch up with what came before
-	3798: {ErrorDatabase, true, adviseGroup}, // the same, when a change begins
+	3100: {rotation.ErrorDatabase, true, adviseGroup}, // the group does not take the change
+	3101: {rotation.ErrorDatabase, true, adviseGroup}, // another member changed the same at once
+	3796: {rotation.ErrorDatabase, true, adviseGroup}, // not before it is online
+	3797: {rotation.ErrorDatabase, true, adviseGroup}, // it does not catch up with what came before
+	3798: {rotation.ErrorDatabase, true, adviseGroup}, // the same, when a change begins
 
 	// The server takes no writes. Which option of the server is meant by 1290, its text tells.
-	1290: {ErrorDatabase, true, adviseReadOnly},
-	1792: {ErrorDatabase, true, adviseReadOnly},
-	1836: {ErrorDatabase, true, adviseReadOnly},
+	1290: {rotation.ErrorDatabase, true, adviseReadOnly},
+	1792: {rotation.ErrorDatabase, true, adviseReadOnly},
+	1836: {rotation.ErrorDatabase, true, adviseReadOnly},
 
 	// A statement is refused until something is changed.
-	1064: {ErrorDatabase, false, ""},     // syntax
-	1095: {ErrorAccessDenied, false, ""}, // not owner of the thread to kill
-	1104: {ErrorDatabase, false, ""},     // the SELECT would examine too many rows
-	1142: {ErrorAccessDenied, false, ""}, // no right on the table
-	1143: {ErrorAccessDenied, false, ""}, // no right on the column
-	1146: {ErrorDatabase, false, "the object does not exist"},
-	1198: {ErrorAccessDenied, false, ""}, // cannot change password for an anonymous account
-	1227: {ErrorAccessDenied, false, ""}, // a privilege is needed
-	1370: {ErrorAccessDenied, false, ""}, // no right on the routine
-	1410: {ErrorAccessDenied, false, ""}, // may not create a user with GRANT
-	1449: {ErrorDatabase, false, ""},     // the definer does not exist
-	1470: {ErrorDatabase, false, ""},     // name too long
-	1819: {ErrorDatabase, false, ""},     // the password does not satisfy the policy
-	1827: {ErrorDatabase, false, ""},     // hash without the expected format
-	3523: {ErrorDatabase, false, ""},     // unknown role
-	3628: {ErrorDatabase, false, ""},     // a mandatory role
-	3638: {ErrorDatabase, false, ""},     // the password is in the history
-	3879: {ErrorAccessDenied, false, ""}, // partial revokes
-	4006: {ErrorAccessDenied, false, adviseDefiner},
-	4027: {ErrorDatabase, false, ""},     // a role granted to itself
-	6038: {ErrorAccessDenied, false, ""}, // a privilege is needed
+	1064: {rotation.ErrorDatabase, false, ""},     // syntax
+	1095: {rotation.ErrorAccessDenied, false, ""}, // not owner of the thread to kill
+	1104: {rotation.ErrorDatabase, false, ""},     // the SELECT would examine too many rows
+	1142: {rotation.ErrorAccessDenied, false, ""}, // no right on the table
+	1143: {rotation.ErrorAccessDenied, false, ""}, // no right on the column
+	1146: {rotation.ErrorDatabase, false, "the object does not exist"},
+	1198: {rotation.ErrorAccessDenied, false, ""}, // cannot change password for an anonymous account
+	1227: {rotation.ErrorAccessDenied, false, ""}, // a privilege is needed
+	1370: {rotation.ErrorAccessDenied, false, ""}, // no right on the routine
+	1410: {rotation.ErrorAccessDenied, false, ""}, // may not create a user with GRANT
+	1449: {rotation.ErrorDatabase, false, ""},     // the definer does not exist
+	1470: {rotation.ErrorDatabase, false, ""},     // name too long
+	1819: {rotation.ErrorDatabase, false, ""},     // the password does not satisfy the policy
+	1827: {rotation.ErrorDatabase, false, ""},     // hash without the expected format
+	3523: {rotation.ErrorDatabase, false, ""},     // unknown role
+	3628: {rotation.ErrorDatabase, false, ""},     // a mandatory role
+	3638: {rotation.ErrorDatabase, false, ""},     // the password is in the history
+	3879: {rotation.ErrorAccessDenied, false, ""}, // partial revokes
+	4006: {rotation.ErrorAccessDenied, false, adviseDefiner},
+	4027: {rotation.ErrorDatabase, false, ""},     // a role granted to itself
+	6038: {rotation.ErrorAccessDenied, false, ""}, // a privilege is needed
 }
 
 // quotable are the errors whose texts hold names only. Others can quote the statement that failed, and with it a hash or a
@@ -179,11 +181,11 @@ func judgeServer(e *mysql.MySQLError) verdict {
 	v, ok := serverVerdicts[e.Number]
 	switch {
 	case !ok:
-		return verdict{ErrorUnknown, true, ""}
+		return verdict{rotation.ErrorUnknown, true, ""}
 	case e.Number == 1047 && !strings.Contains(e.Message, "WSREP"):
-		return verdict{ErrorDatabase, false, ""} // a command that the server does not know
+		return verdict{rotation.ErrorDatabase, false, ""} // a command that the server does not know
 	case e.Number == 1290 && !strings.Contains(e.Message, "read-only") && !strings.Contains(e.Message, "read_only"):
-		return verdict{ErrorDatabase, false, adviseOption}
+		return verdict{rotation.ErrorDatabase, false, adviseOption}
 	}
 	return v
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // Every row of the table is spelt a second time, by whether waiting helps.
@@ -17,26 +19,26 @@ func TestServerErrors(t *testing.T) {
 		retry   bool
 		numbers []uint16
 	}{
-		{ErrorUnreachable, true, []uint16{
+		{rotation.ErrorUnreachable, true, []uint16{
 			1037, 1038, 1040, 1041, 1042, 1043, 1053, 1077, 1079, 1080, 1135, 1152, 1154, 1156, 1157, 1158,
 			1159, 1160, 1161, 1184, 1835, 1927, 3168, 3169, 4031, 4081, 4082, 1047, 1203, 1226, 3032, 6400,
 			6401,
 		}},
-		{ErrorAccessDenied, false, []uint16{
+		{rotation.ErrorAccessDenied, false, []uint16{
 			1044, 1045, 1130, 1698, 1820, 1862, 1873, 3118, 3955, 4150, 4151, 6126, 6127, 6444, 1095, 1142,
 			1143, 1198, 1227, 1370, 1410, 3879, 4006, 6038,
 		}},
-		{ErrorDatabase, false, []uint16{
+		{rotation.ErrorDatabase, false, []uint16{
 			1049, 1153, 1251, 1275, 1524, 4055, 1064, 1104, 1146, 1449, 1470, 1819, 1827, 3523, 3628, 3638,
 			4027,
 		}},
-		{ErrorUnreachable, false, []uint16{
+		{rotation.ErrorUnreachable, false, []uint16{
 			1129,
 		}},
-		{ErrorTLS, false, []uint16{
+		{rotation.ErrorTLS, false, []uint16{
 			3159,
 		}},
-		{ErrorDatabase, true, []uint16{
+		{rotation.ErrorDatabase, true, []uint16{
 			1105, 1114, 1141, 1180, 1205, 1213, 1223, 1317, 1396, 1931, 1969, 3024, 3525, 3547, 3572, 3580,
 			1290, 1792, 1836, 3100, 3101, 3796, 3797, 3798,
 		}},

@@ -9,34 +9,25 @@ import (
 
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
-
-// SetPasswordResult names the account whose password was set.
-type SetPasswordResult struct {
-	Account   string `json:"Account"`
-	VersionID string `json:"VersionId"`
-	// SessionsEnded are those that were older than the password, and ended where Rotation.EndSessions says so.
-	SessionsEnded int `json:"SessionsEnded,omitempty"`
-	// PasswordStored is Rotation.PasswordStored for the steps that follow.
-	PasswordStored string `json:"PasswordStored,omitempty"`
-}
 
 // SetPassword gives the standby the staged password and unlocks it. From here
 // on AWSPREVIOUS no longer logs in.
 //
 // The labels are looked at once more while the account is held on the server, so
 // that an attempt that was overtaken cannot change an account that is in use by now.
-func (a *Activities) SetPassword(ctx context.Context, r Rotation) (result SetPasswordResult, err error) {
+func (a *Activities) SetPassword(ctx context.Context, r rotation.StepInput) (result rotation.SetPasswordResult, err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
 	pending, err := t.staged(ctx, r)
 	if err != nil {
-		return SetPasswordResult{}, err
+		return rotation.SetPasswordResult{}, err
 	}
 	admin, err := t.administer(ctx, r)
 	if err != nil {
-		return SetPasswordResult{}, err
+		return rotation.SetPasswordResult{}, err
 	}
 	defer closeInto(&err, admin)
 	stillStaged := t.stillStaged(r, pending)
@@ -49,16 +40,16 @@ func (a *Activities) SetPassword(ctx context.Context, r Rotation) (result SetPas
 	}
 	if err != nil {
 		t.withdraw(ctx, r, err)
-		return SetPasswordResult{}, err
+		return rotation.SetPasswordResult{}, err
 	}
 	activity.GetLogger(ctx).Info("password set", "secret", r.SecretID, "version", r.VersionID, "account", r.Standby.String(), "sessionsEnded", ended.Ended)
-	return SetPasswordResult{Account: r.Standby.String(), VersionID: r.VersionID, SessionsEnded: ended.Ended, PasswordStored: set.Digest()}, nil
+	return rotation.SetPasswordResult{Account: r.Standby.String(), VersionID: r.VersionID, SessionsEnded: ended.Ended, PasswordStored: set.Digest()}, nil
 }
 
 // stillStaged stops a change of the standby's password by an attempt that was overtaken, or where something else has set it.
-func (t *attempt) stillStaged(r Rotation, pending secret.Version) func(context.Context, account.Stored) error {
+func (t *attempt) stillStaged(r rotation.StepInput, pending secret.Version) func(context.Context, account.Stored) error {
 	return func(ctx context.Context, stored account.Stored) error {
-		d, err := t.Secrets.StillStaged(ctx, r.SecretID, r.labels())
+		d, err := t.Secrets.StillStaged(ctx, r.SecretID, expectedLabels(r))
 		// A secret scheduled for deletion keeps its labels, and the deletion has locked the account.
 		if err := cmp.Or(notDeleted(d), err); err != nil {
 			return err
@@ -73,6 +64,6 @@ func (t *attempt) stillStaged(r Rotation, pending secret.Version) func(context.C
 		if set, err := stored.Matches(pending.Password); err == nil && set { // by an earlier try
 			return nil
 		}
-		return refuse(ErrorEdited, "the password of %s was set by something else since this rotation of secret %s began, which may be about to promote it: rotate again", r.Standby, r.SecretID)
+		return refuse(rotation.ErrorEdited, "the password of %s was set by something else since this rotation of secret %s began, which may be about to promote it: rotate again", r.Standby, r.SecretID)
 	}
 }

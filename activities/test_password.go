@@ -15,27 +15,19 @@ import (
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
-
-// TestPasswordResult says as whom the staged credential logs in.
-type TestPasswordResult struct {
-	Account       string `json:"Account"`
-	ServerVersion string `json:"ServerVersion"`
-	TLS           bool   `json:"TLS"`
-	// Warnings are things to know of a cluster that stop nothing.
-	Warnings []string `json:"Warnings,omitempty"`
-}
 
 // TestPassword logs in with the staged credential as the application would, and
 // compares the rights of both accounts once more: that a password works does
 // not say that the account is whole.
-func (a *Activities) TestPassword(ctx context.Context, r Rotation) (result TestPasswordResult, err error) {
+func (a *Activities) TestPassword(ctx context.Context, r rotation.StepInput) (result rotation.TestPasswordResult, err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
 	pending, err := t.staged(ctx, r)
 	if err != nil {
-		return TestPasswordResult{}, err
+		return rotation.TestPasswordResult{}, err
 	}
 	var login account.Login
 	var loginErr error
@@ -60,29 +52,29 @@ func (a *Activities) TestPassword(ctx context.Context, r Rotation) (result TestP
 	if loginErr != nil {
 		// Another rotation that has taken over has set the account's password to its own.
 		var moved *secret.MovedError
-		if _, err := t.Secrets.StillStaged(ctx, r.SecretID, r.labels()); errors.As(err, &moved) {
+		if _, err := t.Secrets.StillStaged(ctx, r.SecretID, expectedLabels(r)); errors.As(err, &moved) {
 			loginErr = err
 		}
-		return TestPasswordResult{}, loginErr
+		return rotation.TestPasswordResult{}, loginErr
 	}
 	if login.Account != r.Standby {
-		return TestPasswordResult{}, refuse(ErrorOtherAccount, "version %s of secret %s logs in as %s, and should as %s: another account of that name wins the login; drop it", r.VersionID, r.SecretID, login.Account, r.Standby)
+		return rotation.TestPasswordResult{}, refuse(rotation.ErrorOtherAccount, "version %s of secret %s logs in as %s, and should as %s: another account of that name wins the login; drop it", r.VersionID, r.SecretID, login.Account, r.Standby)
 	}
 	if err != nil {
-		return TestPasswordResult{}, err
+		return rotation.TestPasswordResult{}, err
 	}
 	if len(stand.different) > 0 {
-		return TestPasswordResult{}, refuse(ErrorDifferent, "%s and %s no longer match, as one of them was changed during the rotation: %s; rotate again", r.Standby, r.Source, strings.Join(lines(stand.different), "; "))
+		return rotation.TestPasswordResult{}, refuse(rotation.ErrorDifferent, "%s and %s no longer match, as one of them was changed during the rotation: %s; rotate again", r.Standby, r.Source, strings.Join(lines(stand.different), "; "))
 	}
 	if len(stand.Unasked) > 0 && r.RequireAllNodes {
-		return TestPasswordResult{}, &account.Refusal{Reason: account.NodeNotAsked, Retry: true, Message: strings.Join(lines(stand.Unasked), "; ") +
+		return rotation.TestPasswordResult{}, &account.Refusal{Reason: account.NodeNotAsked, Retry: true, Message: strings.Join(lines(stand.Unasked), "; ") +
 			": let the address lead to every node, or start the rotation without RequireAllNodes"}
 	}
 	if err := t.acceptedBy(ctx, r.TestEndpoints, pending, r.Standby); err != nil {
-		return TestPasswordResult{}, err
+		return rotation.TestPasswordResult{}, err
 	}
 	activity.GetLogger(ctx).Info("credential works", "secret", r.SecretID, "version", r.VersionID, "account", login.Account.String())
-	return TestPasswordResult{Account: login.Account.String(), ServerVersion: login.Version, TLS: login.TLS, Warnings: lines(slices.Concat(stand.Mended, stand.Unasked))}, nil
+	return rotation.TestPasswordResult{Account: login.Account.String(), ServerVersion: login.Version, TLS: login.TLS, Warnings: lines(slices.Concat(stand.Mended, stand.Unasked))}, nil
 }
 
 // standing is how the new credential stands with the server, or with all nodes of its cluster.
@@ -92,7 +84,7 @@ type standing struct {
 	account.Nodes
 }
 
-func (t *attempt) compare(ctx context.Context, r Rotation, pending secret.Version) (s standing, err error) {
+func (t *attempt) compare(ctx context.Context, r rotation.StepInput, pending secret.Version) (s standing, err error) {
 	admin, err := t.administer(ctx, r)
 	if err != nil {
 		return s, err

@@ -12,7 +12,7 @@ import (
 
 	"github.com/rotate-user/rotate-user/devstack/chaos"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // TestChaos breaks what it can in about two minutes; `make chaos` goes on for as long as one likes.
@@ -85,9 +85,9 @@ func (e *e2e) testSixtyDays(t *testing.T) {
 	day := 24 * time.Hour
 	due := time.Now().Add(-30 * day)
 	for _, name := range secrets {
-		_, err := e.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: workflows.RotateUserWorkflowID(name), TaskQueue: workflows.TaskQueue},
-			"RotateUserWorkflow", workflows.RotateUserInput{SecretID: name},
-			workflows.State{LastRotatedDate: due.Add(-30 * day), NextRotationDate: due, WindowCloses: due.Add(day)})
+		_, err := e.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: rotation.RotateUserWorkflowID(name), TaskQueue: rotation.TaskQueue},
+			rotation.RotateUserWorkflow, rotation.RotateUserInput{SecretID: name},
+			rotation.State{LastRotatedDate: due.Add(-30 * day), NextRotationDate: due, WindowCloses: due.Add(day)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,10 +99,10 @@ func (e *e2e) testSixtyDays(t *testing.T) {
 	}
 	seconds := map[int64]bool{}
 	for _, name := range secrets {
-		var status workflows.Status
+		var status rotation.Status
 		waitFor(t, time.Minute, func() bool {
-			v, err := e.temporal.QueryWorkflow(t.Context(), workflows.RotateUserWorkflowID(name), "", workflows.StatusQuery)
-			status = workflows.Status{} // what is left out of the answer must not stay
+			v, err := e.temporal.QueryWorkflow(t.Context(), rotation.RotateUserWorkflowID(name), "", rotation.StatusQuery)
+			status = rotation.Status{} // what is left out of the answer must not stay
 			return err == nil && v.Get(&status) == nil && status.LastRotatedDate.After(back) && status.Current == nil
 		})
 		if len(status.Rotations) != 1 || status.Rotations[0].Error != "" {

@@ -17,13 +17,14 @@ import (
 
 	"github.com/rotate-user/rotate-user/devstack/secretsmanager"
 	"github.com/rotate-user/rotate-user/devstack/temporal"
+	"github.com/rotate-user/rotate-user/rotation"
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
 // status asks the workflow of a secret.
-func (e *e2e) status(t *testing.T, id string) (status workflows.Status) {
+func (e *e2e) status(t *testing.T, id string) (status rotation.Status) {
 	t.Helper()
-	s := &sleeper{T: t, temporal: e.temporal, id: workflows.RotateUserWorkflowID(id)}
+	s := &sleeper{T: t, temporal: e.temporal, id: rotation.RotateUserWorkflowID(id)}
 	return s.status()
 }
 
@@ -76,7 +77,7 @@ func (e *e2e) reset(t *testing.T, id, runID string, n int) string {
 	}
 	answer, err := e.temporal.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
 		Namespace:                 temporal.Namespace,
-		WorkflowExecution:         &common.WorkflowExecution{WorkflowId: workflows.RotateUserWorkflowID(id), RunId: runID},
+		WorkflowExecution:         &common.WorkflowExecution{WorkflowId: rotation.RotateUserWorkflowID(id), RunId: runID},
 		Reason:                    "test",
 		RequestId:                 "reset-" + runID,
 		WorkflowTaskFinishEventId: task,
@@ -97,12 +98,12 @@ func (e *e2e) testDisturbed(t *testing.T) {
 	}{
 		{"reset", func(t *testing.T, id string) { e.reset(t, id, e.currentRun(t, id), 1) }, false, []string{"Waiting for the run in its place", "Rotated in "}},
 		{"cancel", func(t *testing.T, id string) {
-			if err := e.temporal.CancelWorkflow(t.Context(), workflows.RotateUserWorkflowID(id), ""); err != nil {
+			if err := e.temporal.CancelWorkflow(t.Context(), rotation.RotateUserWorkflowID(id), ""); err != nil {
 				t.Fatal(err)
 			}
 		}, false, []string{"Rotated in "}},
 		{"terminate", func(t *testing.T, id string) {
-			if err := e.temporal.TerminateWorkflow(t.Context(), workflows.RotateUserWorkflowID(id), "", "by mistake"); err != nil {
+			if err := e.temporal.TerminateWorkflow(t.Context(), rotation.RotateUserWorkflowID(id), "", "by mistake"); err != nil {
 				t.Fatal(err)
 			}
 		}, true, []string{"was terminated at ", "by mistake. CloneUser was under way", "starter start --secret-id"}},
@@ -135,13 +136,13 @@ func (e *e2e) testDisturbed(t *testing.T) {
 			e.create(t, id, "disturbed_"+name, "SELECT ON *.*")
 			e.starter(t, "start", id, "--no-wait")
 			waitFor(t, time.Minute, func() bool { return !e.status(t, id).LastRotatedDate.IsZero() && e.status(t, id).Current == nil })
-			d, err := e.temporal.DescribeWorkflowExecution(t.Context(), workflows.RotateUserWorkflowID(id), "")
+			d, err := e.temporal.DescribeWorkflowExecution(t.Context(), rotation.RotateUserWorkflowID(id), "")
 			if err != nil {
 				t.Fatal(err)
 			}
 			before := e.status(t, id)
 			run := e.reset(t, id, d.GetWorkflowExecutionInfo().GetFirstRunId(), task)
-			var after workflows.Status
+			var after rotation.Status
 			waitFor(t, time.Minute, func() bool {
 				after = e.status(t, id)
 				return after.Current == nil && !after.LastRotatedDate.IsZero()
@@ -180,7 +181,7 @@ func (e *e2e) testDisturbed(t *testing.T) {
 		waitFor(t, time.Minute, func() bool {
 			return strings.Contains(e.starter(t, "list"), id+": user disturbed_grace_clone is in use; disturbed_grace still logs in, until it is revoked at ")
 		})
-		if err := e.temporal.TerminateWorkflow(t.Context(), workflows.RotateUserWorkflowID(id), "", "by mistake"); err != nil {
+		if err := e.temporal.TerminateWorkflow(t.Context(), rotation.RotateUserWorkflowID(id), "", "by mistake"); err != nil {
 			t.Fatal(err)
 		}
 		if err := <-waiting.ended; err == nil {

@@ -29,11 +29,10 @@ import (
 	sdktemporal "go.temporal.io/sdk/temporal"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/devstack/stack"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // binaries are the worker and the starter, built once.
@@ -221,7 +220,7 @@ func (e *e2e) testRawStart(t *testing.T) {
 func (e *e2e) startRaw(t *testing.T, id, input string) client.WorkflowRun {
 	t.Helper()
 	run, err := e.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: "rotate-user"},
-		"RotateUserWorkflow", json.RawMessage(input))
+		rotation.RotateUserWorkflow, json.RawMessage(input))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -439,15 +438,15 @@ func (e *e2e) testDelete(t *testing.T) {
 	if _, err := e.Client.RestoreSecret(t.Context(), &secretsmanager.RestoreSecretInput{SecretId: aws.String(userSecret)}); err != nil {
 		t.Fatal(err)
 	}
-	id := workflows.DeleteUserWorkflowID(userSecret)
-	if err := e.temporal.SignalWorkflow(t.Context(), id, "", workflows.ResumeUpdate, nil); err != nil {
+	id := rotation.DeleteUserWorkflowID(userSecret)
+	if err := e.temporal.SignalWorkflow(t.Context(), id, "", rotation.ResumeUpdate, nil); err != nil {
 		t.Fatal(err)
 	}
-	var result workflows.DeleteUserResult
+	var result rotation.DeleteUserResult
 	if err := e.temporal.GetWorkflow(t.Context(), id, "").Get(t.Context(), &result); err != nil {
 		t.Fatal(err)
 	}
-	if result.Fate != activities.SecretRestored || len(result.Accounts) != 2 {
+	if result.Fate != rotation.SecretRestored || len(result.Accounts) != 2 {
 		t.Errorf("the deletion ended with %+v", result)
 	}
 	if out := e.starter(t, "status", "--secret-id", userSecret); strings.Contains(out, "Paused") {
@@ -592,20 +591,20 @@ func (e *e2e) testSecondRotator(t *testing.T) {
 	}
 	refused := func(workflowID, secretID, says string) {
 		t.Helper()
-		run, err := e.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: workflowID, TaskQueue: workflows.TaskQueue},
-			"RotateUserWorkflow", workflows.RotateUserInput{SecretID: secretID})
+		run, err := e.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: workflowID, TaskQueue: rotation.TaskQueue},
+			rotation.RotateUserWorkflow, rotation.RotateUserInput{SecretID: secretID})
 		if err != nil {
 			t.Fatal(err)
 		}
 		err = run.Get(t.Context(), nil)
 		var app *sdktemporal.ApplicationError
-		if !errors.As(err, &app) || app.Type() != activities.ErrorRotatedElsewhere || !strings.Contains(app.Message(), says) {
+		if !errors.As(err, &app) || app.Type() != rotation.ErrorRotatedElsewhere || !strings.Contains(app.Message(), says) {
 			t.Errorf("%s of secret %s ended with %v: want a refusal that says %q", workflowID, secretID, err, says)
 		}
 	}
-	own := workflows.RotateUserWorkflowID(id)
+	own := rotation.RotateUserWorkflowID(id)
 	for _, spelling := range []string{*d.ARN, (*d.ARN)[:len(*d.ARN)-7]} {
-		refused(workflows.RotateUserWorkflowID(spelling), spelling, own)
+		refused(rotation.RotateUserWorkflowID(spelling), spelling, own)
 	}
 	refused("my-own-id", id, own)
 	if d, err = e.Client.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String(id)}); err != nil || len(d.VersionIdsToStages) != 1 {
@@ -639,8 +638,8 @@ func (e *e2e) testSecondRotator(t *testing.T) {
 	}
 	run := func(secretID string) client.WorkflowRun {
 		t.Helper()
-		run, err := e.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "my-own-id", TaskQueue: workflows.TaskQueue},
-			"RotateUserWorkflow", workflows.RotateUserInput{SecretID: secretID, ActivityTaskQueue: "nobody"})
+		run, err := e.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "my-own-id", TaskQueue: rotation.TaskQueue},
+			rotation.RotateUserWorkflow, rotation.RotateUserInput{SecretID: secretID, ActivityTaskQueue: "nobody"})
 		if err != nil {
 			t.Fatal(err)
 		}

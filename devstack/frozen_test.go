@@ -15,7 +15,7 @@ import (
 
 	"github.com/rotate-user/rotate-user/devstack/stack"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // TestAFrozenServerDelaysNoOther: sixty users of a server that accepts connections and stays silent are due, and the
@@ -69,7 +69,7 @@ func TestAFrozenServerDelaysNoOther(t *testing.T) {
 	waiting := func() (n int, failure string) {
 		t.Helper()
 		for i := range users {
-			d, err := e.temporal.DescribeWorkflowExecution(t.Context(), workflows.RotateUserWorkflowID(fmt.Sprint("Frozen", i)), "")
+			d, err := e.temporal.DescribeWorkflowExecution(t.Context(), rotation.RotateUserWorkflowID(fmt.Sprint("Frozen", i)), "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,13 +84,13 @@ func TestAFrozenServerDelaysNoOther(t *testing.T) {
 	for i := range users {
 		id := fmt.Sprint("Frozen", i)
 		store(id, fmt.Sprint("frozen", i))
-		e.startRaw(t, workflows.RotateUserWorkflowID(id), fmt.Sprintf(`{"SecretId":%q,"MasterSecretId":"FrozenMaster"}`, id))
+		e.startRaw(t, rotation.RotateUserWorkflowID(id), fmt.Sprintf(`{"SecretId":%q,"MasterSecretId":"FrozenMaster"}`, id))
 	}
 	for n := 0; n < users; n, _ = waiting() {
 	}
 
 	begun := time.Now()
-	e.startRaw(t, workflows.RotateUserWorkflowID("Due"), `{"SecretId":"Due"}`)
+	e.startRaw(t, rotation.RotateUserWorkflowID("Due"), `{"SecretId":"Due"}`)
 	for user := ""; user != "due_clone"; {
 		_, c, err := e.Read(t.Context(), "Due", "AWSCURRENT")
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 	sdktemporal "go.temporal.io/sdk/temporal"
 
 	"github.com/rotate-user/rotate-user/devstack/stack"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // testLeft has deletions cut off, secrets deleted and edited by something else, and checks that no account is forgotten.
@@ -81,7 +81,7 @@ func (e *e2e) testLeft(t *testing.T) {
 		const id = "left/terminated"
 		rotated(t, id, "terminated")
 		e.starter(t, "delete", id)
-		if err := e.temporal.TerminateWorkflow(t.Context(), workflows.DeleteUserWorkflowID(id), "", "by mistake"); err != nil {
+		if err := e.temporal.TerminateWorkflow(t.Context(), rotation.DeleteUserWorkflowID(id), "", "by mistake"); err != nil {
 			t.Fatal(err)
 		}
 		says(t, 0, "starter recover --secret-id "+id, "status", id)
@@ -101,13 +101,13 @@ func (e *e2e) testLeft(t *testing.T) {
 		rotated(t, id, "cancelled")
 		e.starter(t, "delete", id)
 		cancel := func() error {
-			if err := e.temporal.CancelWorkflow(t.Context(), workflows.DeleteUserWorkflowID(id), ""); err != nil {
+			if err := e.temporal.CancelWorkflow(t.Context(), rotation.DeleteUserWorkflowID(id), ""); err != nil {
 				t.Fatal(err)
 			}
-			return e.temporal.GetWorkflow(t.Context(), workflows.DeleteUserWorkflowID(id), "").Get(t.Context(), nil)
+			return e.temporal.GetWorkflow(t.Context(), rotation.DeleteUserWorkflowID(id), "").Get(t.Context(), nil)
 		}
 		var cancelled *sdktemporal.CanceledError
-		var result workflows.DeleteUserResult
+		var result rotation.DeleteUserResult
 		if err := cancel(); !errors.As(err, &cancelled) || cancelled.Details(&result) != nil || !strings.Contains(result.Advice, "starter recover") {
 			t.Errorf("cancelled, the deletion ended with %v, %+v", err, result)
 		}
@@ -134,10 +134,10 @@ func (e *e2e) testLeft(t *testing.T) {
 			t.Errorf("%d accounts are open, %d locked", open, locked)
 		}
 		restore(t, id)
-		if err := e.temporal.SignalWorkflow(t.Context(), workflows.DeleteUserWorkflowID(id), "", workflows.ResumeUpdate, nil); err != nil {
+		if err := e.temporal.SignalWorkflow(t.Context(), rotation.DeleteUserWorkflowID(id), "", rotation.ResumeUpdate, nil); err != nil {
 			t.Fatal(err)
 		}
-		if err := e.temporal.GetWorkflow(t.Context(), workflows.DeleteUserWorkflowID(id), "").Get(t.Context(), nil); err != nil {
+		if err := e.temporal.GetWorkflow(t.Context(), rotation.DeleteUserWorkflowID(id), "").Get(t.Context(), nil); err != nil {
 			t.Fatal(err)
 		}
 		logsIn(t, id, true)

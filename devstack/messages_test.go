@@ -12,8 +12,8 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/devstack/temporal"
+	"github.com/rotate-user/rotate-user/rotation"
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
@@ -30,10 +30,10 @@ func startSleeper(t *testing.T, o temporal.Options, carried ...any) *sleeper {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Stop() })
-	s := &sleeper{T: t, temporal: dial(t, server.Address()), id: workflows.RotateUserWorkflowID("s")}
+	s := &sleeper{T: t, temporal: dial(t, server.Address()), id: rotation.RotateUserWorkflowID("s")}
 	later := false
-	_, err = s.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: s.id, TaskQueue: workflows.TaskQueue}, "RotateUserWorkflow",
-		append([]any{workflows.RotateUserInput{SecretID: "s", RotateImmediately: &later}}, carried...)...)
+	_, err = s.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: s.id, TaskQueue: rotation.TaskQueue}, rotation.RotateUserWorkflow,
+		append([]any{rotation.RotateUserInput{SecretID: "s", RotateImmediately: &later}}, carried...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,11 +41,11 @@ func startSleeper(t *testing.T, o temporal.Options, carried ...any) *sleeper {
 }
 
 func (s *sleeper) work() {
-	w := worker.New(s.temporal, workflows.TaskQueue, worker.Options{})
+	w := worker.New(s.temporal, rotation.TaskQueue, worker.Options{})
 	workflows.Register(w, workflows.Workflows{})
-	w.RegisterActivityWithOptions(func(context.Context, activities.PlanRotationInput) (activities.PlanRotationResult, error) {
-		return activities.PlanRotationResult{}, nil
-	}, activity.RegisterOptions{Name: "PlanRotation"})
+	w.RegisterActivityWithOptions(func(context.Context, rotation.PlanRotationInput) (rotation.PlanRotationResult, error) {
+		return rotation.PlanRotationResult{}, nil
+	}, activity.RegisterOptions{Name: rotation.PlanRotation})
 	if err := w.Start(); err != nil {
 		s.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func (s *sleeper) signal(name string, arg any) {
 	}
 }
 
-func (s *sleeper) update(name string, args ...any) (status workflows.Status) {
+func (s *sleeper) update(name string, args ...any) (status rotation.Status) {
 	s.Helper()
 	handle, err := s.temporal.UpdateWorkflow(s.Context(), client.UpdateWorkflowOptions{
 		WorkflowID: s.id, UpdateName: name, Args: args, WaitForStage: client.WorkflowUpdateStageCompleted,
@@ -73,8 +73,8 @@ func (s *sleeper) update(name string, args ...any) (status workflows.Status) {
 	return status
 }
 
-func (s *sleeper) status() (status workflows.Status) {
-	v, err := s.temporal.QueryWorkflow(s.Context(), s.id, "", workflows.StatusQuery)
+func (s *sleeper) status() (status rotation.Status) {
+	v, err := s.temporal.QueryWorkflow(s.Context(), s.id, "", rotation.StatusQuery)
 	if err == nil {
 		err = v.Get(&status)
 	}
@@ -94,13 +94,13 @@ func (s *sleeper) run() string {
 
 // TestTheLastWordCounts: a server hands what meets the first task of a run to it grouped by name.
 func TestTheLastWordCounts(t *testing.T) {
-	at := func(second int) workflows.Sender { return workflows.Sender{SentAt: time.Unix(int64(second), 0).UTC()} }
+	at := func(second int) rotation.Sender { return rotation.Sender{SentAt: time.Unix(int64(second), 0).UTC()} }
 	for _, c := range []struct {
 		messages []string
-		want     workflows.RotationStatus
+		want     rotation.RotationStatus
 	}{
-		{[]string{"pause", "resume", "pause"}, workflows.Paused},
-		{[]string{"resume", "pause", "resume"}, workflows.Scheduled},
+		{[]string{"pause", "resume", "pause"}, rotation.Paused},
+		{[]string{"resume", "pause", "resume"}, rotation.Scheduled},
 	} {
 		s := startSleeper(t, temporal.Options{})
 		for i, name := range c.messages {
@@ -144,7 +144,7 @@ func (s *sleeper) reset(runID string) string {
 // TestARunThatWasResetForgetsTheRights: rotations that it does not know of may have changed them since.
 func TestARunThatWasResetForgetsTheRights(t *testing.T) {
 	next := time.Now().AddDate(0, 0, 30)
-	s := startSleeper(t, temporal.Options{}, workflows.State{NextRotationDate: next, WindowCloses: next.AddDate(0, 0, 1), Digest: "d", Rights: "1:r"})
+	s := startSleeper(t, temporal.Options{}, rotation.State{NextRotationDate: next, WindowCloses: next.AddDate(0, 0, 1), Digest: "d", Rights: "1:r"})
 	s.work()
 	waitFor(t, time.Minute, func() bool { return s.status().Rights == "1:r" && s.status().Digest == "d" })
 	run := s.reset(s.run())
@@ -171,14 +171,14 @@ func firstTask(t *testing.T, s *sleeper, runID string) int64 {
 func TestAFloodOfMessages(t *testing.T) {
 	s := startSleeper(t, temporal.Options{SuggestContinueAsNew: 100})
 	s.work()
-	waitFor(t, time.Minute, func() bool { return s.status().RotationStatus == workflows.Scheduled })
+	waitFor(t, time.Minute, func() bool { return s.status().RotationStatus == rotation.Scheduled })
 	before, first := s.status(), s.run()
 	for range 150 {
 		s.signal("resume", nil)
 		s.update("resume") // as the temporal CLI does, without an argument
 	}
 	after := s.update("resume")
-	if s.run() == first || !after.NextRotationDate.Equal(before.NextRotationDate) || after.RotationStatus != workflows.Scheduled {
+	if s.run() == first || !after.NextRotationDate.Equal(before.NextRotationDate) || after.RotationStatus != rotation.Scheduled {
 		t.Errorf("still run %s (%s): %+v, want another run with the date %s", first, s.run(), after, before.NextRotationDate)
 	}
 	if n := len(history(t, s.temporal, s.id, "")); n > 150 {

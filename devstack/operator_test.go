@@ -18,7 +18,7 @@ import (
 	endpoint "github.com/rotate-user/rotate-user/devstack/secretsmanager"
 	"github.com/rotate-user/rotate-user/devstack/stack"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // testOperator does what operators do by mistake, and checks that they are told.
@@ -34,7 +34,7 @@ func (e *e2e) testOperator(t *testing.T) {
 
 	t.Run("rotate starts nothing", func(t *testing.T) {
 		says(t, 1, "starter start --secret-id operator/misspelt", "rotate", "operator/misspelt")
-		_, err := e.temporal.DescribeWorkflowExecution(t.Context(), workflows.RotateUserWorkflowID("operator/misspelt"), "")
+		_, err := e.temporal.DescribeWorkflowExecution(t.Context(), rotation.RotateUserWorkflowID("operator/misspelt"), "")
 		if gone := new(serviceerror.NotFound); !errors.As(err, &gone) {
 			t.Errorf("a workflow was started: %v", err)
 		}
@@ -71,9 +71,9 @@ func (e *e2e) testOperator(t *testing.T) {
 	t.Run("a workflow that refuses", func(t *testing.T) {
 		const queue = "refusing"
 		w := worker.New(e.temporal, queue, worker.Options{})
-		w.RegisterWorkflowWithOptions(func(workflow.Context, workflows.RotateUserInput) (workflows.Status, error) {
-			return workflows.Status{}, sdktemporal.NewNonRetryableApplicationError("already rotated by workflow rotate-user/the-first", "AlreadyRotated", nil)
-		}, workflow.RegisterOptions{Name: "RotateUserWorkflow"})
+		w.RegisterWorkflowWithOptions(func(workflow.Context, rotation.RotateUserInput) (rotation.Status, error) {
+			return rotation.Status{}, sdktemporal.NewNonRetryableApplicationError("already rotated by workflow rotate-user/the-first", "AlreadyRotated", nil)
+		}, workflow.RegisterOptions{Name: rotation.RotateUserWorkflow})
 		if err := w.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -82,7 +82,7 @@ func (e *e2e) testOperator(t *testing.T) {
 		says(t, 1, "already rotated by workflow rotate-user/the-first", "status", "operator/second")
 	})
 	t.Run("a loop that was terminated", func(t *testing.T) {
-		if err := e.temporal.TerminateWorkflow(t.Context(), workflows.RotateUserWorkflowID(id), "", "spring cleaning"); err != nil {
+		if err := e.temporal.TerminateWorkflow(t.Context(), rotation.RotateUserWorkflowID(id), "", "spring cleaning"); err != nil {
 			t.Fatal(err)
 		}
 		says(t, 1, "was terminated", "status", id)
@@ -90,8 +90,8 @@ func (e *e2e) testOperator(t *testing.T) {
 	})
 	t.Run("a loop with a timeout", func(t *testing.T) {
 		run, err := e.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
-			ID: workflows.RotateUserWorkflowID("operator/timeout"), TaskQueue: "nobody", WorkflowRunTimeout: time.Second,
-		}, "RotateUserWorkflow", map[string]string{"SecretId": "operator/timeout"})
+			ID: rotation.RotateUserWorkflowID("operator/timeout"), TaskQueue: "nobody", WorkflowRunTimeout: time.Second,
+		}, rotation.RotateUserWorkflow, map[string]string{"SecretId": "operator/timeout"})
 		if err != nil {
 			t.Fatal(err)
 		}

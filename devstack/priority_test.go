@@ -10,8 +10,8 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/devstack/temporal"
+	"github.com/rotate-user/rotate-user/rotation"
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
@@ -25,7 +25,7 @@ func TestAPersonsStepIsHandedOutFirst(t *testing.T) {
 	defer server.Stop()
 	c := dial(t, server.Address())
 	defer c.Close()
-	flows := worker.New(c, workflows.TaskQueue, worker.Options{LocalActivityWorkerOnly: true})
+	flows := worker.New(c, rotation.TaskQueue, worker.Options{LocalActivityWorkerOnly: true})
 	workflows.Register(flows, workflows.Workflows{})
 	if err := flows.Start(); err != nil {
 		t.Fatal(err)
@@ -35,7 +35,7 @@ func TestAPersonsStepIsHandedOutFirst(t *testing.T) {
 	const waiting = 40
 	start := func(id, kind string, input any) {
 		t.Helper()
-		_, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: workflows.TaskQueue}, kind, input)
+		_, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: rotation.TaskQueue}, kind, input)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,18 +51,18 @@ func TestAPersonsStepIsHandedOutFirst(t *testing.T) {
 	}
 	no := false
 	for i := range waiting {
-		start(fmt.Sprint("schedule", i), "RotateUserWorkflow", workflows.RotateUserInput{SecretID: fmt.Sprint("schedule", i), RotateImmediately: &no})
+		start(fmt.Sprint("schedule", i), rotation.RotateUserWorkflow, rotation.RotateUserInput{SecretID: fmt.Sprint("schedule", i), RotateImmediately: &no})
 	}
-	start("person", "PlanRotationWorkflow", workflows.RotateUserInput{SecretID: "person"})
+	start("person", rotation.PlanRotationWorkflow, rotation.RotateUserInput{SecretID: "person"})
 
 	order := make(chan string, waiting+1)
-	steps := worker.New(c, workflows.TaskQueue, worker.Options{
+	steps := worker.New(c, rotation.TaskQueue, worker.Options{
 		DisableWorkflowWorker: true, MaxConcurrentActivityExecutionSize: 1, MaxConcurrentActivityTaskPollers: 1,
 	})
-	steps.RegisterActivityWithOptions(func(_ context.Context, in activities.CloneUserInput) (activities.PlanRotationResult, error) {
+	steps.RegisterActivityWithOptions(func(_ context.Context, in rotation.CloneUserInput) (rotation.PlanRotationResult, error) {
 		order <- in.SecretID
-		return activities.PlanRotationResult{}, nil
-	}, activity.RegisterOptions{Name: "PlanRotation"})
+		return rotation.PlanRotationResult{}, nil
+	}, activity.RegisterOptions{Name: rotation.PlanRotation})
 	if err := steps.Start(); err != nil {
 		t.Fatal(err)
 	}

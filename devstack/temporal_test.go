@@ -19,7 +19,7 @@ import (
 	"github.com/rotate-user/rotate-user/devstack/stack"
 	"github.com/rotate-user/rotate-user/devstack/temporal"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 func TestTemporalKeepsWorkflowsInItsFile(t *testing.T) {
@@ -67,8 +67,8 @@ func TestTheWorkerRegistersItsSearchAttributes(t *testing.T) {
 	}
 	c := dial(t, server.Address())
 	const id = "rotate-user/missing"
-	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: workflows.TaskQueue}, "RotateUserWorkflow",
-		workflows.RotateUserInput{SecretID: "missing"})
+	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: rotation.TaskQueue}, rotation.RotateUserWorkflow,
+		rotation.RotateUserInput{SecretID: "missing"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestAVersionThatIsNotCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	says(start("after"), "the worker's version is current", "\nrotate_user_worker_version_current 1\n")
-	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "validate", TaskQueue: workflows.TaskQueue}, "ValidateSecretWorkflow",
+	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "validate", TaskQueue: rotation.TaskQueue}, rotation.ValidateSecretWorkflow,
 		map[string]string{"SecretId": "missing"})
 	if err != nil {
 		t.Fatal(err)

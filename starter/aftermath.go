@@ -13,7 +13,7 @@ import (
 	sdk "go.temporal.io/sdk/temporal"
 
 	"github.com/rotate-user/rotate-user/internal/plaintext"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // What follows is for those whose rotation was disturbed: its run was reset, terminated or cancelled.
@@ -29,40 +29,40 @@ func wasCutOff(err error) bool {
 }
 
 // settle waits for the end of a rotation that was accepted under an update id. A reset applies the update again, in another run.
-func (a *app) settle(ctx context.Context, secretID string, request workflows.RotateRequest, handle client.WorkflowUpdateHandle, updateID string) (rotation workflows.Rotation, err error) {
+func (a *app) settle(ctx context.Context, secretID string, request rotation.RotateRequest, handle client.WorkflowUpdateHandle, updateID string) (r rotation.Rotation, err error) {
 	for {
-		err := handle.Get(ctx, &rotation)
+		err := handle.Get(ctx, &r)
 		if err == nil || ctx.Err() != nil || !wasCutOff(err) {
-			return rotation, err
+			return r, err
 		}
-		d, describeErr := a.describe(ctx, workflows.RotateUserWorkflowID(secretID))
+		d, describeErr := a.describe(ctx, rotation.RotateUserWorkflowID(secretID))
 		if describeErr != nil {
-			return rotation, err
+			return r, err
 		}
 		if e := a.ending(ctx, d); e != nil {
-			return rotation, a.cutOff(ctx, secretID, e)
+			return r, a.cutOff(ctx, secretID, e)
 		}
 		var cancelled *sdk.CanceledError
 		if !errors.As(err, &cancelled) {
 			a.say("The run that the rotation was asked of has ended, as after a reset. Waiting for the run in its place.")
 			again, updateErr := a.askOnce(ctx, secretID, request, updateID)
 			if updateErr != nil {
-				return rotation, updateErr
+				return r, updateErr
 			}
 			handle = again
 		}
 		select {
 		case <-ctx.Done():
-			return rotation, ctx.Err()
+			return r, ctx.Err()
 		case <-time.After(pollInterval): // a worker of an earlier release answers a cancellation at once, and rotates to the end
 		}
 	}
 }
 
 // askOnce asks for a rotation, or finds the one that was asked for under the same id.
-func (a *app) askOnce(ctx context.Context, secretID string, request workflows.RotateRequest, updateID string) (client.WorkflowUpdateHandle, error) {
+func (a *app) askOnce(ctx context.Context, secretID string, request rotation.RotateRequest, updateID string) (client.WorkflowUpdateHandle, error) {
 	return a.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-		WorkflowID: workflows.RotateUserWorkflowID(secretID), UpdateID: updateID, UpdateName: workflows.RotateUpdate, Args: []any{request},
+		WorkflowID: rotation.RotateUserWorkflowID(secretID), UpdateID: updateID, UpdateName: rotation.RotateUpdate, Args: []any{request},
 		WaitForStage: client.WorkflowUpdateStageAccepted,
 	})
 }
@@ -78,7 +78,7 @@ func (a *app) cutOff(ctx context.Context, secretID string, e *ending) error {
 }
 
 // became is what a workflow that has ended knows of its last rotation.
-func (a *app) became(s workflows.Status) string {
+func (a *app) became(s rotation.Status) string {
 	r := s.Current
 	switch {
 	case r == nil && len(s.Rotations) > 0 && s.Rotations[0].Error == "":
@@ -97,7 +97,7 @@ func (a *app) became(s workflows.Status) string {
 	default:
 		step := r.Steps[len(r.Steps)-1].Name
 		text := step + " was under way and may still take effect; AWSCURRENT logs in whether it does or not"
-		if i := slices.IndexFunc(r.Steps, func(s workflows.Step) bool { return s.Name == workflows.SetPassword }); i >= 0 {
+		if i := slices.IndexFunc(r.Steps, func(s rotation.Step) bool { return s.Name == rotation.SetPassword }); i >= 0 {
 			text += fmt.Sprintf(". AWSPREVIOUS may no longer log in, as the password of %s was being replaced", plaintext.Line(r.Username))
 		}
 		return text
@@ -105,7 +105,7 @@ func (a *app) became(s workflows.Status) string {
 }
 
 // lost says that a revocation was not carried out by a workflow that has ended; empty if there was none.
-func (a *app) lost(s workflows.Status) string {
+func (a *app) lost(s rotation.Status) string {
 	r := s.Current
 	if r.Promotion() == nil {
 		return ""
@@ -115,7 +115,7 @@ func (a *app) lost(s workflows.Status) string {
 	switch {
 	case !s.PreviousUntil.IsZero():
 		what = fmt.Sprintf("The revocation of %s, due at %s, was lost with its run: %[1]s still logs in, as AWSPREVIOUS", s.StandbyUsername, date(s.PreviousUntil, a.now()))
-	case last.Name == workflows.RevokePrevious && last.EndedAt.IsZero():
+	case last.Name == rotation.RevokePrevious && last.EndedAt.IsZero():
 		what = fmt.Sprintf("The revocation of %s was under way: whether it still logs in, and its sessions go on, is unknown", s.StandbyUsername)
 	default:
 		return ""
@@ -138,8 +138,8 @@ func (a *app) lostRevocation(ctx context.Context, secretID string) string {
 // cutDeletion is the state of the last deletion of a secret, if that was cut off after it had begun; nil otherwise, and where
 // the secret was rotated since: the accounts were in use again, and are locked by something else if they are. What no longer runs
 // is not always known: Temporal forgets it after its retention period.
-func (a *app) cutDeletion(ctx context.Context, secretID string) (*workflows.DeletionState, *ending) {
-	id := workflows.DeleteUserWorkflowID(secretID)
+func (a *app) cutDeletion(ctx context.Context, secretID string) (*rotation.DeletionState, *ending) {
+	id := rotation.DeleteUserWorkflowID(secretID)
 	d, err := a.describe(ctx, id)
 	if err != nil {
 		return nil, nil
@@ -152,7 +152,7 @@ func (a *app) cutDeletion(ctx context.Context, secretID string) (*workflows.Dele
 	if state.DeletionDate.IsZero() {
 		return nil, nil
 	}
-	if rotation, err := a.query(ctx, secretID); err == nil && rotation.LastRotatedDate.After(e.at) {
+	if rotated, err := a.query(ctx, secretID); err == nil && rotated.LastRotatedDate.After(e.at) {
 		return nil, nil
 	}
 	return &state, e
@@ -160,7 +160,7 @@ func (a *app) cutDeletion(ctx context.Context, secretID string) (*workflows.Dele
 
 // deletes reports whether a deletion of a secret runs. What is not known counts as yes.
 func (a *app) deletes(ctx context.Context, secretID string) bool {
-	d, err := a.describe(ctx, workflows.DeleteUserWorkflowID(secretID))
+	d, err := a.describe(ctx, rotation.DeleteUserWorkflowID(secretID))
 	if err != nil {
 		var none *serviceerror.NotFound
 		return !errors.As(err, &none)
@@ -176,11 +176,11 @@ const unlocksSoon = 5 * time.Second
 func (a *app) nudge(ctx context.Context, secretID string) (goesOn bool) {
 	ctx, cancel := context.WithTimeout(ctx, unlocksSoon)
 	defer cancel()
-	d, err := a.describe(ctx, workflows.DeleteUserWorkflowID(secretID))
+	d, err := a.describe(ctx, rotation.DeleteUserWorkflowID(secretID))
 	if err != nil || d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
 		return false
 	}
-	if err := a.temporal.SignalWorkflow(ctx, workflows.DeleteUserWorkflowID(secretID), "", workflows.ResumeUpdate, nil); err != nil {
+	if err := a.temporal.SignalWorkflow(ctx, rotation.DeleteUserWorkflowID(secretID), "", rotation.ResumeUpdate, nil); err != nil {
 		return a.deletes(ctx, secretID)
 	}
 	a.say("A deletion of the secret runs. It unlocks the accounts if the secret was restored.")
@@ -195,7 +195,7 @@ func (a *app) nudge(ctx context.Context, secretID string) (goesOn bool) {
 }
 
 // heldInVain says that nothing runs which would let a held rotation go on; empty if it is not held, or by a deletion that runs.
-func (a *app) heldInVain(ctx context.Context, s workflows.Status) string {
+func (a *app) heldInVain(ctx context.Context, s rotation.Status) string {
 	if !s.Held {
 		return ""
 	}

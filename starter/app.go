@@ -14,7 +14,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // The exit codes of every command.
@@ -123,7 +123,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage. plan has one more.`,
 	a.output = table
 	queue, ok := a.lookup("ROTATE_USER_TASK_QUEUE")
 	if !ok {
-		queue = workflows.TaskQueue
+		queue = rotation.TaskQueue
 	}
 	root.PersistentFlags().StringVar(&a.taskQueue, "task-queue", queue, "Temporal task queue of the worker [ROTATE_USER_TASK_QUEUE]")
 	root.PersistentFlags().VarP(&a.output, "output", "o", "how to print results")

@@ -28,22 +28,21 @@ import (
 	sdk "go.temporal.io/sdk/temporal"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/schedule"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 var update = flag.Bool("update", false, "write what the commands print to testdata")
 
 // fake is a Temporal server that answers what a test says, and keeps what it was asked.
 type fake struct {
-	statuses map[string]workflows.Status // by secret; each other one has no workflow
-	results  map[string]any              // of workflows, by type: a value, an error, or one of either for each run
-	rotated  []any                       // the answers to the update rotate, in their order: a value or an error; none where no workflow runs
-	updated  any                         // the answer to every other update
-	running  bool                        // the workflow to be started runs already
-	deletion workflows.DeletionState
+	statuses map[string]rotation.Status // by secret; each other one has no workflow
+	results  map[string]any             // of workflows, by type: a value, an error, or one of either for each run
+	rotated  []any                      // the answers to the update rotate, in their order: a value or an error; none where no workflow runs
+	updated  any                        // the answer to every other update
+	running  bool                       // the workflow to be started runs already
+	deletion rotation.DeletionState
 	cut      enums.WorkflowExecutionStatus // how the last deletion ended; 0 for one that runs
 	busy     int                           // how often a workflow is described with an activity under way
 	pages    []*workflowservice.ListWorkflowExecutionsResponse
@@ -158,7 +157,7 @@ func (f *fake) UpdateWithStartWorkflow(_ context.Context, o client.UpdateWithSta
 
 func (f *fake) UpdateWorkflow(_ context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
 	f.note("update %s %s %s", o.WorkflowID, o.UpdateName, text(o.Args))
-	if o.UpdateName == workflows.RotateUpdate && len(f.rotated) > 0 {
+	if o.UpdateName == rotation.RotateUpdate && len(f.rotated) > 0 {
 		next := f.rotated[0]
 		f.rotated = f.rotated[1:]
 		return handle{answer{value: next}}, nil
@@ -256,18 +255,18 @@ func (f *fake) ListWorkflow(_ context.Context, r *workflowservice.ListWorkflowEx
 
 var (
 	now     = time.Date(2026, 11, 22, 21, 0, 0, 0, time.UTC)
-	days30  = workflows.RotationRules{AutomaticallyAfterDays: 30}
+	days30  = rotation.RotationRules{AutomaticallyAfterDays: 30}
 	version = "01a2050d-fca5-7499-8f50-befb933d58d0"
 )
 
 // steps are the five, 100 milliseconds each, the last one not ended unless done.
-func steps(n int, done bool) []workflows.Step {
-	all := []workflows.Step{
-		{Name: workflows.CloneUser, Text: "'app_clone'@'%' made equal to 'app'@'%' by 2 changes"},
-		{Name: workflows.StagePassword, Text: "AWSPENDING is version " + version},
-		{Name: workflows.SetPassword, Text: "password of 'app_clone'@'%' set"},
-		{Name: workflows.TestPassword, Text: "version " + version + " logs in as 'app_clone'@'%'"},
-		{Name: workflows.PromotePassword, Text: "AWSCURRENT is version " + version + ", user app_clone"},
+func steps(n int, done bool) []rotation.Step {
+	all := []rotation.Step{
+		{Name: rotation.CloneUser, Text: "'app_clone'@'%' made equal to 'app'@'%' by 2 changes"},
+		{Name: rotation.StagePassword, Text: "AWSPENDING is version " + version},
+		{Name: rotation.SetPassword, Text: "password of 'app_clone'@'%' set"},
+		{Name: rotation.TestPassword, Text: "version " + version + " logs in as 'app_clone'@'%'"},
+		{Name: rotation.PromotePassword, Text: "AWSCURRENT is version " + version + ", user app_clone"},
 	}[:n]
 	t := now.Add(-10 * time.Second)
 	for i := range all {
@@ -281,8 +280,8 @@ func steps(n int, done bool) []workflows.Step {
 	return all
 }
 
-func rotation() workflows.Rotation {
-	return workflows.Rotation{
+func aRotation() rotation.Rotation {
+	return rotation.Rotation{
 		VersionID: version, Username: "app_clone", PreviousUsername: "app", Steps: steps(5, true),
 		StartedAt: now.Add(-10 * time.Second), EndedAt: now.Add(-9500 * time.Millisecond),
 		Changes: []string{"grant INSERT on `shop`.* to 'app_clone'@'%'", "revoke DROP on `shop`.* from 'app_clone'@'%'"},
@@ -291,47 +290,47 @@ func rotation() workflows.Rotation {
 	}
 }
 
-func failedRotation() workflows.Rotation {
-	return workflows.Rotation{
+func failedRotation() rotation.Rotation {
+	return rotation.Rotation{
 		VersionID: version, StartedAt: now.Add(-3 * time.Minute), EndedAt: now.Add(-2 * time.Minute), Steps: steps(3, false),
 		Error: "'app'@'%' is locked: unlock it, or stop its rotation", ErrorType: "Locked",
 	}
 }
 
 // stopping is a rotation that was stopped while it was under way.
-func stopping() workflows.Status {
-	s := status(workflows.Rotating)
+func stopping() rotation.Status {
+	s := status(rotation.Rotating)
 	s.Stopping = true
 	return s
 }
 
 // gaveWay is the only rotation of a workflow that met another one of its secret.
-func gaveWay() workflows.Status {
+func gaveWay() rotation.Status {
 	r := failedRotation()
-	r.Steps, r.ErrorType = steps(1, false), activities.ErrorRotatedElsewhere
+	r.Steps, r.ErrorType = steps(1, false), rotation.ErrorRotatedElsewhere
 	r.Error = "secret shop/app is rotated by the workflow rotate-user/shop/app only: run `starter start --secret-id shop/app`"
-	s := status(workflows.Failed, r)
+	s := status(rotation.Failed, r)
 	s.Username, s.StandbyUsername, s.LastRotatedDate = "", "", time.Time{}
 	return s
 }
 
-func status(s workflows.RotationStatus, rotations ...workflows.Rotation) workflows.Status {
-	return workflows.Status{
+func status(s rotation.RotationStatus, rotations ...rotation.Rotation) rotation.Status {
+	return rotation.Status{
 		SecretID: "shop/app", MasterSecretID: "shop/admin", RotationStatus: s, RotationRules: days30, DatabaseHost: "db.example.com:3306",
 		Username: "app_clone", StandbyUsername: "app", LastRotatedDate: now.Add(-26 * time.Hour), NextRotationDate: now.Add(29 * 24 * time.Hour),
 		Rotations: rotations,
 	}
 }
 
-func warned(s workflows.Status) workflows.Status {
+func warned(s rotation.Status) rotation.Status {
 	s.Warnings = []string{"a rotation that revokes the previous credential would be refused: administrator 'ops'@'%' lacks PROCESS on *.*, to see sessions"}
 	return s
 }
 
-func withInput(in workflows.RotateUserInput) workflows.Status {
+func withInput(in rotation.RotateUserInput) rotation.Status {
 	overlap, immediately := schedule.Duration(time.Hour), true
 	in.MinimumOverlap, in.RotateImmediately = &overlap, &immediately
-	s := status(workflows.Scheduled)
+	s := status(rotation.Scheduled)
 	s.Input = &in
 	return s
 }
@@ -355,47 +354,47 @@ func execution(id string, attributes map[string]*common.Payload) *workflow.Workf
 	}
 }
 
-func credential() activities.ValidateSecretResult {
-	return activities.ValidateSecretResult{
+func credential() rotation.ValidateSecretResult {
+	return rotation.ValidateSecretResult{
 		VersionID: version, Username: "app", Account: "'app'@'%'", Server: "db.example.com:3306", ServerVersion: "8.4.6", TLS: true,
 	}
 }
 
 func TestCommands(t *testing.T) {
-	current := status(workflows.Rotating)
-	current.Current = &workflows.Rotation{StartedAt: now.Add(-10 * time.Second), Steps: steps(3, false)}
-	remembers := status(workflows.Scheduled)
+	current := status(rotation.Rotating)
+	current.Current = &rotation.Rotation{StartedAt: now.Add(-10 * time.Second), Steps: steps(3, false)}
+	remembers := status(rotation.Scheduled)
 	remembers.Digest, remembers.Rights, remembers.Stored = "3d8fe9a2", "1:FBPCVDZH", map[string]string{"app": "60ec3c7a"}
 	undecided := failedRotation()
 	undecided.Steps, undecided.ErrorType = steps(1, false), "Undecided"
 	undecided.Error = "'app'@'%' was changed since the last rotation, while 'app_clone'@'%' is in use: it lost UPDATE on `shop`.*." +
 		" Either run REVOKE UPDATE ON `shop`.* FROM 'app_clone'@'%', or run GRANT UPDATE ON `shop`.* TO 'app'@'%'; `starter rotate --undo-drift` does the latter"
-	paused, stopped := status(workflows.Paused, rotation()), status(workflows.Stopped)
+	paused, stopped := status(rotation.Paused, aRotation()), status(rotation.Stopped)
 	paused.NextRotationDate, stopped.NextRotationDate = time.Time{}, time.Time{}
-	left := status(workflows.Scheduled)
-	left.SecretARN, left.Pair = "arn", &activities.KnownPair{Usernames: []string{"app_clone", "app"}, Server: "db:3306", MasterSecretID: "shop/admin"}
-	left.Left, left.Deleted = []activities.KnownPair{{Usernames: []string{"old", "old_clone"}, Server: "db1:3306"}}, &workflows.DeletedSecret{Gone: true}
+	left := status(rotation.Scheduled)
+	left.SecretARN, left.Pair = "arn", &rotation.KnownPair{Usernames: []string{"app_clone", "app"}, Server: "db:3306", MasterSecretID: "shop/admin"}
+	left.Left, left.Deleted = []rotation.KnownPair{{Usernames: []string{"old", "old_clone"}, Server: "db1:3306"}}, &rotation.DeletedSecret{Gone: true}
 	left.Warnings = []string{"secret shop/app is gone, and its accounts still log in", "the secret was edited"}
 	held := paused
 	held.Held = true
-	since := status(workflows.Scheduled) // as of a deletion that was cut an hour ago
+	since := status(rotation.Scheduled) // as of a deletion that was cut an hour ago
 	since.LastRotatedDate = now.Add(-30 * time.Minute)
-	revoked := rotation()
+	revoked := aRotation()
 	revoked.Revoked, revoked.Created, revoked.Warnings = true, true, []string{"the definer of view `shop`.`v` is 'app'@'%'"}
-	tooSoon := refusal(workflows.ErrorMinimumOverlap, "secret shop/app was rotated at 2026-11-22 20:58 UTC: rotating again is safe from 2026-11-22 21:58 UTC, or with Force")
-	unreachable := refusal(activities.ErrorUnreachable, "db.example.com:3306 does not answer")
-	grace := status(workflows.Rotating)
-	grace.Current, grace.PreviousUntil = &workflows.Rotation{StartedAt: now.Add(-10 * time.Second), VersionID: version, Username: "app_clone", Steps: steps(5, true)}, now.Add(20*time.Hour)
-	setting := status(workflows.Rotating)
-	setting.Current = &workflows.Rotation{StartedAt: now.Add(-10 * time.Second), VersionID: version, Username: "app", Steps: steps(3, false)}
-	wasReset := status(workflows.Scheduled)
+	tooSoon := refusal(rotation.ErrorMinimumOverlap, "secret shop/app was rotated at 2026-11-22 20:58 UTC: rotating again is safe from 2026-11-22 21:58 UTC, or with Force")
+	unreachable := refusal(rotation.ErrorUnreachable, "db.example.com:3306 does not answer")
+	grace := status(rotation.Rotating)
+	grace.Current, grace.PreviousUntil = &rotation.Rotation{StartedAt: now.Add(-10 * time.Second), VersionID: version, Username: "app_clone", Steps: steps(5, true)}, now.Add(20*time.Hour)
+	setting := status(rotation.Rotating)
+	setting.Current = &rotation.Rotation{StartedAt: now.Add(-10 * time.Second), VersionID: version, Username: "app", Steps: steps(3, false)}
+	wasReset := status(rotation.Scheduled)
 	wasReset.Reset = true
-	deferred := status(workflows.Failed, failedRotation())
-	deferred.Requested, deferred.RequestDue = &workflows.RotateRequest{Force: true, RevokePrevious: true}, now.Add(2*time.Minute)
+	deferred := status(rotation.Failed, failedRotation())
+	deferred.Requested, deferred.RequestDue = &rotation.RotateRequest{Force: true, RevokePrevious: true}, now.Add(2*time.Minute)
 	terminated := &history.HistoryEvent{Attributes: &history.HistoryEvent_WorkflowExecutionTerminatedEventAttributes{
 		WorkflowExecutionTerminatedEventAttributes: &history.WorkflowExecutionTerminatedEventAttributes{Reason: "by mistake"}}}
 	cutOff := refusal(runEnded, "Workflow Update failed because the Workflow completed before the Update completed.")
-	plan := activities.PlanRotationResult{Source: "'app'@'%'", Standby: "'app_clone'@'%'", Server: "db.example.com:3306"}
+	plan := rotation.PlanRotationResult{Source: "'app'@'%'", Standby: "'app_clone'@'%'", Server: "db.example.com:3306"}
 	changes := plan
 	changes.Changes = []string{"grant INSERT on `shop`.* to 'app_clone'@'%'", "revoke DROP on `shop`.* from 'app_clone'@'%'"}
 	changes.Statements = []string{"GRANT INSERT ON `shop`.* TO 'app_clone'@'%'", "REVOKE DROP ON `shop`.* FROM 'app_clone'@'%'"}
@@ -418,17 +417,17 @@ func TestCommands(t *testing.T) {
 	long := execution("rotate-user/arn:aws:secretsmanager:eu-west-1:123456789012:secret:"+strings.Repeat("long/", 80)+"name-AbCdEf", map[string]*common.Payload{
 		"RotationStatus": payload("Paused"), "DatabaseHost": payload(strings.Repeat("x", 100) + ".eu-west-1.rds.amazonaws.com:3306")})
 	open := execution("rotate-user/shop/open", map[string]*common.Payload{"RotationStatus": payload("Failed"), "NextRotationDate": payload(now.Add(90 * time.Second))})
-	open.Memo = &common.Memo{Fields: map[string]*common.Payload{workflows.OpenAccountsMemo: payload("secret shop/open is gone, and its accounts still log in\nthe secret was edited")}}
+	open.Memo = &common.Memo{Fields: map[string]*common.Payload{rotation.OpenAccountsMemo: payload("secret shop/open is gone, and its accounts still log in\nthe secret was edited")}}
 	sealed := execution("rotate-user/shop/app", map[string]*common.Payload{"RotationStatus": payload("Scheduled")})
-	sealed.Memo = &common.Memo{Fields: map[string]*common.Payload{workflows.OpenAccountsMemo: {Metadata: map[string][]byte{"encoding": []byte("binary/encrypted")}}}}
+	sealed.Memo = &common.Memo{Fields: map[string]*common.Payload{rotation.OpenAccountsMemo: {Metadata: map[string][]byte{"encoding": []byte("binary/encrypted")}}}}
 	bare, silent := execution("rotate-user/shop/bare", nil), execution("rotate-user/shop/silent", nil)
 	page := func(token string, all ...*workflow.WorkflowExecutionInfo) *workflowservice.ListWorkflowExecutionsResponse {
 		return &workflowservice.ListWorkflowExecutionsResponse{Executions: all, NextPageToken: []byte(token)}
 	}
-	expires := status(workflows.Scheduled)
+	expires := status(rotation.Scheduled)
 	expires.PasswordExpires = now.Add(60 * 24 * time.Hour)
-	known := func(s workflows.Status) map[string]workflows.Status {
-		return map[string]workflows.Status{"shop/app": s}
+	known := func(s rotation.Status) map[string]rotation.Status {
+		return map[string]rotation.Status{"shop/app": s}
 	}
 
 	tests := []struct {
@@ -437,48 +436,48 @@ func TestCommands(t *testing.T) {
 		fake fake
 	}{
 		{"create", "create --secret-id shop/app --master-secret-id shop/admin --username app --grant SELECT_ON_*.* --grant INSERT,_UPDATE_ON_shop.* --dbname shop",
-			fake{results: map[string]any{"CreateUserWorkflow": credential()}}},
+			fake{results: map[string]any{rotation.CreateUserWorkflow: credential()}}},
 		{"create-refused", "create --secret-id shop/app --master-secret-id shop/admin --username app",
-			fake{results: map[string]any{"CreateUserWorkflow": refusal("NotOurs", "'app'@'%' exists: choose another name")}}},
-		{"validate", "validate --secret-id shop/app --task-queue other", fake{results: map[string]any{"ValidateSecretWorkflow": credential()}}},
-		{"validate-json", "validate --secret-id shop/app -o json", fake{results: map[string]any{"ValidateSecretWorkflow": credential()}}},
-		{"recover", "recover shop/app --clone-username app2", fake{results: map[string]any{"RecoverSecretWorkflow": activities.RecoverSecretResult{
-			ValidateSecretResult: credential(), RefusedVersionID: "e18a4b4f-2f1a-4b0e-8a9d-3c3b0c0a1a11"}}, statuses: known(status(workflows.Scheduled))}},
-		{"recover-nothing", "recover --secret-id shop/app", fake{results: map[string]any{"RecoverSecretWorkflow": activities.RecoverSecretResult{ValidateSecretResult: credential()}}}},
-		{"recover-json", "recover --secret-id shop/app -o json", fake{results: map[string]any{"RecoverSecretWorkflow": activities.RecoverSecretResult{ValidateSecretResult: credential()}}}},
-		{"plan-clean", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": plan}}},
-		{"plan-change", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": changes}, statuses: known(status(workflows.Scheduled))}},
-		{"plan-knows-rights", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": plan}, statuses: known(remembers)}},
-		{"plan-of-an-ended-rotation", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": plan}, statuses: known(remembers),
+			fake{results: map[string]any{rotation.CreateUserWorkflow: refusal("NotOurs", "'app'@'%' exists: choose another name")}}},
+		{"validate", "validate --secret-id shop/app --task-queue other", fake{results: map[string]any{rotation.ValidateSecretWorkflow: credential()}}},
+		{"validate-json", "validate --secret-id shop/app -o json", fake{results: map[string]any{rotation.ValidateSecretWorkflow: credential()}}},
+		{"recover", "recover shop/app --clone-username app2", fake{results: map[string]any{rotation.RecoverSecretWorkflow: rotation.RecoverSecretResult{
+			ValidateSecretResult: credential(), RefusedVersionID: "e18a4b4f-2f1a-4b0e-8a9d-3c3b0c0a1a11"}}, statuses: known(status(rotation.Scheduled))}},
+		{"recover-nothing", "recover --secret-id shop/app", fake{results: map[string]any{rotation.RecoverSecretWorkflow: rotation.RecoverSecretResult{ValidateSecretResult: credential()}}}},
+		{"recover-json", "recover --secret-id shop/app -o json", fake{results: map[string]any{rotation.RecoverSecretWorkflow: rotation.RecoverSecretResult{ValidateSecretResult: credential()}}}},
+		{"plan-clean", "plan --secret-id shop/app", fake{results: map[string]any{rotation.PlanRotationWorkflow: plan}}},
+		{"plan-change", "plan --secret-id shop/app", fake{results: map[string]any{rotation.PlanRotationWorkflow: changes}, statuses: known(status(rotation.Scheduled))}},
+		{"plan-knows-rights", "plan --secret-id shop/app", fake{results: map[string]any{rotation.PlanRotationWorkflow: plan}, statuses: known(remembers)}},
+		{"plan-of-an-ended-rotation", "plan --secret-id shop/app", fake{results: map[string]any{rotation.PlanRotationWorkflow: plan}, statuses: known(remembers),
 			described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED)}},
-		{"plan-create", "plan --secret-id shop/app --master-secret-id m", fake{results: map[string]any{"PlanRotationWorkflow": create}}},
-		{"plan-json", "plan --secret-id shop/app -o json", fake{results: map[string]any{"PlanRotationWorkflow": changes}}},
-		{"plan-many", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": many}}},
-		{"plan-all", "plan --secret-id shop/app --all", fake{results: map[string]any{"PlanRotationWorkflow": []any{many, more}}}},
-		{"plan-changed-meanwhile", "plan --secret-id shop/app --all", fake{results: map[string]any{"PlanRotationWorkflow": []any{many, fewer}}}},
-		{"plan-no-worker", "plan --secret-id shop/app", fake{noQueries: context.DeadlineExceeded, noPoller: true, statuses: known(status(workflows.Scheduled))}},
-		{"plan-refused", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": refusal("Locked", "'app'@'%' is locked: unlock it")}}},
-		{"plan-failed", "plan --secret-id shop/app", fake{results: map[string]any{"PlanRotationWorkflow": unreachable}}},
+		{"plan-create", "plan --secret-id shop/app --master-secret-id m", fake{results: map[string]any{rotation.PlanRotationWorkflow: create}}},
+		{"plan-json", "plan --secret-id shop/app -o json", fake{results: map[string]any{rotation.PlanRotationWorkflow: changes}}},
+		{"plan-many", "plan --secret-id shop/app", fake{results: map[string]any{rotation.PlanRotationWorkflow: many}}},
+		{"plan-all", "plan --secret-id shop/app --all", fake{results: map[string]any{rotation.PlanRotationWorkflow: []any{many, more}}}},
+		{"plan-changed-meanwhile", "plan --secret-id shop/app --all", fake{results: map[string]any{rotation.PlanRotationWorkflow: []any{many, fewer}}}},
+		{"plan-no-worker", "plan --secret-id shop/app", fake{noQueries: context.DeadlineExceeded, noPoller: true, statuses: known(status(rotation.Scheduled))}},
+		{"plan-refused", "plan --secret-id shop/app", fake{results: map[string]any{rotation.PlanRotationWorkflow: refusal("Locked", "'app'@'%' is locked: unlock it")}}},
+		{"plan-failed", "plan --secret-id shop/app", fake{results: map[string]any{rotation.PlanRotationWorkflow: unreachable}}},
 		{"start", "start --secret-id shop/app --schedule-expression rate(12_hours) --duration 3h --minimum-overlap 0s --drain 30m --require-drained --clone-username app2",
-			fake{rotated: []any{rotation()}, statuses: known(status(workflows.Scheduled, rotation()))}},
-		{"start-json", "start --secret-id shop/app -o json", fake{rotated: []any{rotation()}, statuses: known(status(workflows.Scheduled))}},
+			fake{rotated: []any{aRotation()}, statuses: known(status(rotation.Scheduled, aRotation()))}},
+		{"start-json", "start --secret-id shop/app -o json", fake{rotated: []any{aRotation()}, statuses: known(status(rotation.Scheduled))}},
 		{"start-no-wait", "start --secret-id shop/app --no-wait", fake{}},
-		{"start-later-warned", "start --secret-id shop/app --rotate-immediately=false", fake{statuses: known(warned(status(workflows.Scheduled))), busy: 1}},
-		{"start-later", "start --secret-id shop/app --rotate-immediately=false", fake{statuses: known(status(workflows.Scheduled)), busy: 1}},
-		{"start-later-refused", "start --secret-id shop/app --rotate-immediately=false", fake{statuses: known(status(workflows.Failed, failedRotation()))}},
-		{"start-again", "start --secret-id shop/app --automatically-after-days 30 --master-secret-id shop/admin", fake{running: true, statuses: known(status(workflows.Scheduled))}},
-		{"start-stopping", "start --secret-id shop/app", fake{running: true, statuses: known(stopping()), updated: status(workflows.Rotating)}},
-		{"start-other-rules", "start --secret-id shop/app --automatically-after-days 7", fake{running: true, statuses: known(status(workflows.Scheduled))}},
-		{"start-other-duration", "start --secret-id shop/app --duration 3h", fake{running: true, statuses: known(status(workflows.Scheduled))}},
+		{"start-later-warned", "start --secret-id shop/app --rotate-immediately=false", fake{statuses: known(warned(status(rotation.Scheduled))), busy: 1}},
+		{"start-later", "start --secret-id shop/app --rotate-immediately=false", fake{statuses: known(status(rotation.Scheduled)), busy: 1}},
+		{"start-later-refused", "start --secret-id shop/app --rotate-immediately=false", fake{statuses: known(status(rotation.Failed, failedRotation()))}},
+		{"start-again", "start --secret-id shop/app --automatically-after-days 30 --master-secret-id shop/admin", fake{running: true, statuses: known(status(rotation.Scheduled))}},
+		{"start-stopping", "start --secret-id shop/app", fake{running: true, statuses: known(stopping()), updated: status(rotation.Rotating)}},
+		{"start-other-rules", "start --secret-id shop/app --automatically-after-days 7", fake{running: true, statuses: known(status(rotation.Scheduled))}},
+		{"start-other-duration", "start --secret-id shop/app --duration 3h", fake{running: true, statuses: known(status(rotation.Scheduled))}},
 		{"start-other-options", "start --secret-id shop/app --clone-username app2 --minimum-overlap 2h --drain 1h --require-drained --activity-task-queue inside --duration 3h",
-			fake{running: true, statuses: known(withInput(workflows.RotateUserInput{SecretID: "shop/app", MasterSecretID: "shop/admin", RotationRules: days30}))}},
-		{"start-other-queue", "start --secret-id shop/app --task-queue other", fake{running: true, statuses: known(status(workflows.Scheduled)),
+			fake{running: true, statuses: known(withInput(rotation.RotateUserInput{SecretID: "shop/app", MasterSecretID: "shop/admin", RotationRules: days30}))}},
+		{"start-other-queue", "start --secret-id shop/app --task-queue other", fake{running: true, statuses: known(status(rotation.Scheduled)),
 			described: &workflowservice.DescribeWorkflowExecutionResponse{
 				WorkflowExecutionInfo: &workflow.WorkflowExecutionInfo{Status: enums.WORKFLOW_EXECUTION_STATUS_RUNNING},
 				ExecutionConfig:       &workflow.WorkflowExecutionConfig{TaskQueue: &taskqueue.TaskQueue{Name: "rotate-user"}},
 			}}},
 		{"start-same-options", "start --secret-id shop/app --clone-username app --minimum-overlap 1h --drain 0s --automatically-after-days 30",
-			fake{running: true, statuses: known(withInput(workflows.RotateUserInput{SecretID: "shop/app", MasterSecretID: "shop/admin", RotationRules: days30}))}},
+			fake{running: true, statuses: known(withInput(rotation.RotateUserInput{SecretID: "shop/app", MasterSecretID: "shop/admin", RotationRules: days30}))}},
 		{"start-refused", "start --secret-id shop/app", fake{
 			rotated: []any{serviceerror.NewNotFound("workflow execution already completed")}, described: ended(enums.WORKFLOW_EXECUTION_STATUS_FAILED),
 			closed: &history.HistoryEvent{Attributes: &history.HistoryEvent_WorkflowExecutionFailedEventAttributes{
@@ -498,38 +497,38 @@ func TestCommands(t *testing.T) {
 		}},
 		{"start-failed", "start --secret-id shop/app", fake{
 			rotated:  []any{refusal("Locked", failedRotation().Error)},
-			statuses: known(status(workflows.Failed, failedRotation())),
+			statuses: known(status(rotation.Failed, failedRotation())),
 		}},
-		{"start-other-master", "start --secret-id shop/app --master-secret-id other --no-wait", fake{running: true, statuses: known(status(workflows.Scheduled))}},
-		{"rotate", "rotate --secret-id shop/app", fake{rotated: []any{rotation()}, statuses: known(status(workflows.Scheduled, rotation()))}},
-		{"rotate-undo-drift", "rotate --secret-id shop/app --undo-drift", fake{rotated: []any{rotation()}, statuses: known(status(workflows.Scheduled, rotation()))}},
-		{"rotate-undecided", "rotate --secret-id shop/app", fake{rotated: []any{refusal("Undecided", undecided.Error)}, statuses: known(status(workflows.Failed, undecided))}},
-		{"rotate-json", "rotate --secret-id shop/app -o json", fake{rotated: []any{rotation()}, statuses: known(status(workflows.Scheduled))}},
-		{"rotate-revoke", "rotate --secret-id shop/app --force --revoke-previous --grace 1d", fake{rotated: []any{revoked}, statuses: known(status(workflows.Scheduled))}},
-		{"rotate-refused", "rotate --secret-id shop/app", fake{rotated: []any{tooSoon}, statuses: known(status(workflows.Scheduled, rotation()))}},
+		{"start-other-master", "start --secret-id shop/app --master-secret-id other --no-wait", fake{running: true, statuses: known(status(rotation.Scheduled))}},
+		{"rotate", "rotate --secret-id shop/app", fake{rotated: []any{aRotation()}, statuses: known(status(rotation.Scheduled, aRotation()))}},
+		{"rotate-undo-drift", "rotate --secret-id shop/app --undo-drift", fake{rotated: []any{aRotation()}, statuses: known(status(rotation.Scheduled, aRotation()))}},
+		{"rotate-undecided", "rotate --secret-id shop/app", fake{rotated: []any{refusal("Undecided", undecided.Error)}, statuses: known(status(rotation.Failed, undecided))}},
+		{"rotate-json", "rotate --secret-id shop/app -o json", fake{rotated: []any{aRotation()}, statuses: known(status(rotation.Scheduled))}},
+		{"rotate-revoke", "rotate --secret-id shop/app --force --revoke-previous --grace 1d", fake{rotated: []any{revoked}, statuses: known(status(rotation.Scheduled))}},
+		{"rotate-refused", "rotate --secret-id shop/app", fake{rotated: []any{tooSoon}, statuses: known(status(rotation.Scheduled, aRotation()))}},
 		{"rotate-failed", "rotate --secret-id shop/app", fake{
 			rotated:  []any{refusal("Locked", failedRotation().Error)},
-			statuses: known(status(workflows.Failed, failedRotation())),
+			statuses: known(status(rotation.Failed, failedRotation())),
 		}},
 		{"start-gave-way", "start --secret-id shop/app", fake{
-			rotated:  []any{refusal(activities.ErrorRotatedElsewhere, gaveWay().Rotations[0].Error)},
+			rotated:  []any{refusal(rotation.ErrorRotatedElsewhere, gaveWay().Rotations[0].Error)},
 			statuses: known(gaveWay()),
 		}},
 		{"status-gave-way", "status --secret-id shop/app", fake{statuses: known(gaveWay()), described: ended(enums.WORKFLOW_EXECUTION_STATUS_FAILED)}},
 		{"rotate-just-rotated", "rotate --secret-id shop/app --force", fake{
-			rotated:  []any{refusal(workflows.ErrorJustRotated, "a rotation has just ended"), rotation()},
-			statuses: known(status(workflows.Scheduled)),
+			rotated:  []any{refusal(rotation.ErrorJustRotated, "a rotation has just ended"), aRotation()},
+			statuses: known(status(rotation.Scheduled)),
 		}},
-		{"rotate-reset", "rotate --secret-id shop/app", fake{rotated: []any{cutOff, rotation()}, statuses: known(status(workflows.Scheduled, rotation()))}},
+		{"rotate-reset", "rotate --secret-id shop/app", fake{rotated: []any{cutOff, aRotation()}, statuses: known(status(rotation.Scheduled, aRotation()))}},
 		{"rotate-revoke-refused", "rotate --secret-id shop/app --force --revoke-previous", fake{rotated: []any{refusal("Locked", failedRotation().Error)}, statuses: known(deferred)}},
 		{"status-deferred", "status --secret-id shop/app", fake{statuses: known(deferred)}},
 		{"rotate-terminated", "rotate --secret-id shop/app", fake{rotated: []any{cutOff}, statuses: known(setting),
 			described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED), closed: terminated}},
 		{"rotate-terminated-in-grace", "rotate --secret-id shop/app", fake{rotated: []any{cutOff}, statuses: known(grace),
 			described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED), closed: terminated}},
-		{"rotate-cancelled", "rotate --secret-id shop/app", fake{rotated: []any{sdk.NewCanceledError()}, statuses: known(status(workflows.Stopped, rotation())),
+		{"rotate-cancelled", "rotate --secret-id shop/app", fake{rotated: []any{sdk.NewCanceledError()}, statuses: known(status(rotation.Stopped, aRotation())),
 			described: ended(enums.WORKFLOW_EXECUTION_STATUS_CANCELED)}},
-		{"start-after-grace", "start --secret-id shop/app", fake{rotated: []any{rotation()}, statuses: known(grace),
+		{"start-after-grace", "start --secret-id shop/app", fake{rotated: []any{aRotation()}, statuses: known(grace),
 			described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED), closed: terminated}},
 		{"start-terminated", "start --secret-id shop/app", fake{rotated: []any{cutOff}, statuses: known(setting),
 			described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED), closed: terminated}},
@@ -539,47 +538,47 @@ func TestCommands(t *testing.T) {
 		{"list-grace", "list", fake{pages: []*workflowservice.ListWorkflowExecutionsResponse{page("", execution("rotate-user/shop/app", map[string]*common.Payload{
 			"RotationStatus": payload("Rotating"), "LastRotatedDate": payload(now.Add(-48 * time.Hour)),
 		}))}, statuses: known(grace)}},
-		{"status", "status --secret-id shop/app", fake{statuses: known(status(workflows.Scheduled, rotation(), revoked))}},
+		{"status", "status --secret-id shop/app", fake{statuses: known(status(rotation.Scheduled, aRotation(), revoked))}},
 		{"status-expires", "status --secret-id shop/app", fake{statuses: known(expires)}},
-		{"status-json", "status --secret-id shop/app -o json", fake{statuses: known(status(workflows.Scheduled))}},
-		{"status-failed", "status --secret-id shop/app", fake{statuses: known(status(workflows.Failed, failedRotation(), rotation()))}},
+		{"status-json", "status --secret-id shop/app -o json", fake{statuses: known(status(rotation.Scheduled))}},
+		{"status-failed", "status --secret-id shop/app", fake{statuses: known(status(rotation.Failed, failedRotation(), aRotation()))}},
 		{"status-rotating", "status --secret-id shop/app", fake{statuses: known(current)}},
 		{"status-paused", "status --secret-id shop/app", fake{statuses: known(paused)}},
 		{"status-none", "status --secret-id shop/app", fake{}},
-		{"status-argument", "status shop/app", fake{statuses: known(status(workflows.Scheduled))}},
+		{"status-argument", "status shop/app", fake{statuses: known(status(rotation.Scheduled))}},
 		{"status-retrying", "status --secret-id shop/app", fake{statuses: known(current), described: pending(failing())}},
-		{"status-retrying-json", "status --secret-id shop/app -o json", fake{statuses: known(status(workflows.Rotating)), described: pending(failing())}},
+		{"status-retrying-json", "status --secret-id shop/app -o json", fake{statuses: known(status(rotation.Rotating)), described: pending(failing())}},
 		{"status-terminated", "status --secret-id shop/app", fake{
-			statuses: known(status(workflows.Scheduled, rotation())), described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED),
+			statuses: known(status(rotation.Scheduled, aRotation())), described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED),
 			closed: &history.HistoryEvent{Attributes: &history.HistoryEvent_WorkflowExecutionTerminatedEventAttributes{
 				WorkflowExecutionTerminatedEventAttributes: &history.WorkflowExecutionTerminatedEventAttributes{Reason: "clean up"}}},
 		}},
-		{"status-terminated-json", "status --secret-id shop/app -o json", fake{statuses: known(status(workflows.Scheduled)), described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED)}},
+		{"status-terminated-json", "status --secret-id shop/app -o json", fake{statuses: known(status(rotation.Scheduled)), described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED)}},
 		{"status-timed-out", "status --secret-id shop/app", fake{statuses: known(current), described: ended(enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT)}},
-		{"status-cancelled", "status --secret-id shop/app", fake{statuses: known(status(workflows.Stopped)), described: ended(enums.WORKFLOW_EXECUTION_STATUS_CANCELED)}},
+		{"status-cancelled", "status --secret-id shop/app", fake{statuses: known(status(rotation.Stopped)), described: ended(enums.WORKFLOW_EXECUTION_STATUS_CANCELED)}},
 		{"status-stopped", "status --secret-id shop/app", fake{statuses: known(stopped), described: ended(enums.WORKFLOW_EXECUTION_STATUS_COMPLETED)}},
 		{"status-failed-at-start", "status --secret-id shop/app", fake{
 			noQueries: serviceerror.NewQueryFailed("unknown queryType status"), described: ended(enums.WORKFLOW_EXECUTION_STATUS_FAILED),
 			closed: &history.HistoryEvent{Attributes: &history.HistoryEvent_WorkflowExecutionFailedEventAttributes{
 				WorkflowExecutionFailedEventAttributes: &history.WorkflowExecutionFailedEventAttributes{Failure: &failure.Failure{Message: "Drain is 48h: 24h at most"}}}},
 		}},
-		{"status-encoded", "status --secret-id shop/app", fake{noQueries: fmt.Errorf("payload item 0: %w", converter.ErrEncodingIsNotSupported), statuses: known(status(workflows.Scheduled))}},
+		{"status-encoded", "status --secret-id shop/app", fake{noQueries: fmt.Errorf("payload item 0: %w", converter.ErrEncodingIsNotSupported), statuses: known(status(rotation.Scheduled))}},
 		{"status-no-worker", "status --secret-id shop/app", fake{
 			noQueries: serviceerror.NewFailedPrecondition("no poller seen for task queue recently, worker may be down"), noPoller: true,
 			described: &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflow.WorkflowExecutionInfo{Status: enums.WORKFLOW_EXECUTION_STATUS_RUNNING},
 				PendingWorkflowTask: &workflow.PendingWorkflowTaskInfo{}},
 		}},
 		{"pause-terminated", "pause --secret-id shop/app", fake{described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED)}},
-		{"rotate-arn", "rotate arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop/app-AbCdEf", fake{statuses: known(status(workflows.Scheduled))}},
+		{"rotate-arn", "rotate arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop/app-AbCdEf", fake{statuses: known(status(rotation.Scheduled))}},
 		{"rotate-none", "rotate shop/app", fake{}},
 		{"pause", "pause --secret-id shop/app", fake{updated: paused}},
-		{"resume", "resume --secret-id shop/app", fake{updated: status(workflows.Scheduled)}},
-		{"reschedule", "reschedule --secret-id shop/app --automatically-after-days 30", fake{updated: status(workflows.Scheduled)}},
+		{"resume", "resume --secret-id shop/app", fake{updated: status(rotation.Scheduled)}},
+		{"reschedule", "reschedule --secret-id shop/app --automatically-after-days 30", fake{updated: status(rotation.Scheduled)}},
 		{"stop", "stop --secret-id shop/app", fake{updated: stopped}},
 		{"stop-none", "stop --secret-id shop/app", fake{}},
 		{"list", "list", fake{
 			pages:    []*workflowservice.ListWorkflowExecutionsResponse{page("more", silent, full), page("", execution("other/id", nil), bare)},
-			statuses: map[string]workflows.Status{"shop/bare": status(workflows.Scheduled)},
+			statuses: map[string]rotation.Status{"shop/bare": status(rotation.Scheduled)},
 		}},
 		{"list-retrying", "list", fake{
 			pages:     []*workflowservice.ListWorkflowExecutionsResponse{page("", due)},
@@ -591,64 +590,64 @@ func TestCommands(t *testing.T) {
 		{"list-empty-json", "list -o json", fake{}},
 		{"list-failed", "list --status Failed", fake{
 			pages:    []*workflowservice.ListWorkflowExecutionsResponse{page("", full, bare)},
-			statuses: map[string]workflows.Status{"shop/bare": status(workflows.Scheduled)},
+			statuses: map[string]rotation.Status{"shop/bare": status(rotation.Scheduled)},
 		}},
 		{"list-failed-no-attributes", "list --status Failed", fake{
 			pages:    []*workflowservice.ListWorkflowExecutionsResponse{page("", bare)},
-			statuses: map[string]workflows.Status{"shop/bare": status(workflows.Failed)},
+			statuses: map[string]rotation.Status{"shop/bare": status(rotation.Failed)},
 			listErr:  serviceerror.NewInvalidArgument("invalid query: RotationStatus"),
 		}},
 		{"list-none-paused", "list --status Paused", fake{}},
-		{"delete", "delete --secret-id shop/app --recovery-window-in-days 7", fake{busy: 1, deletion: workflows.DeletionState{
+		{"delete", "delete --secret-id shop/app --recovery-window-in-days 7", fake{busy: 1, deletion: rotation.DeletionState{
 			DeletionDate: now.AddDate(0, 0, 7),
-			Deletion:     activities.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}, {User: "app_clone", Host: "%"}}},
+			Deletion:     rotation.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}, {User: "app_clone", Host: "%"}}},
 		}}},
-		{"delete-definers", "delete --secret-id shop/app --force", fake{deletion: workflows.DeletionState{
+		{"delete-definers", "delete --secret-id shop/app --force", fake{deletion: rotation.DeletionState{
 			DeletionDate: now.AddDate(0, 0, 30),
-			Deletion: activities.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}}, Force: true,
+			Deletion: rotation.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}}, Force: true,
 				Definers: []string{"view shop.v of 'app'@'%'", "and 3 more"}},
 		}}},
-		{"delete-kept", "delete --secret-id shop/app", fake{deletion: workflows.DeletionState{
+		{"delete-kept", "delete --secret-id shop/app", fake{deletion: rotation.DeletionState{
 			DeletionDate: now.AddDate(0, 0, 30),
-			Deletion: activities.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}},
+			Deletion: rotation.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}},
 				Definers: []string{"view shop.v of 'app'@'%'"}},
 		}}},
-		{"delete-others", "delete --secret-id shop/app", fake{deletion: workflows.DeletionState{
+		{"delete-others", "delete --secret-id shop/app", fake{deletion: rotation.DeletionState{
 			DeletionDate: now.AddDate(0, 0, 30),
-			Deletion: activities.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}},
+			Deletion: rotation.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}},
 				Others: []account.Name{{User: "app_clone", Host: "%"}}},
 		}}},
-		{"delete-failed", "delete --secret-id shop/app", fake{results: map[string]any{"DeleteUserWorkflow": refusal("SecretsManager", "no such secret")}}},
-		{"delete-not-locked", "delete --secret-id shop/app", fake{deletion: workflows.DeletionState{Error: "db:3306 does not answer"}}},
-		{"delete-cut", "delete --secret-id shop/app", fake{cut: enums.WORKFLOW_EXECUTION_STATUS_CANCELED, statuses: known(held), deletion: workflows.DeletionState{
+		{"delete-failed", "delete --secret-id shop/app", fake{results: map[string]any{rotation.DeleteUserWorkflow: refusal("SecretsManager", "no such secret")}}},
+		{"delete-not-locked", "delete --secret-id shop/app", fake{deletion: rotation.DeletionState{Error: "db:3306 does not answer"}}},
+		{"delete-cut", "delete --secret-id shop/app", fake{cut: enums.WORKFLOW_EXECUTION_STATUS_CANCELED, statuses: known(held), deletion: rotation.DeletionState{
 			DeletionDate: now.AddDate(0, 0, 30), Cancelled: "the deletion was cancelled",
-			Deletion: activities.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}}},
+			Deletion: rotation.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}}},
 		}}},
-		{"delete-known", "delete --secret-id shop/app", fake{statuses: known(left), deletion: workflows.DeletionState{
+		{"delete-known", "delete --secret-id shop/app", fake{statuses: known(left), deletion: rotation.DeletionState{
 			DeletionDate: now.AddDate(0, 0, 30),
-			Deletion: activities.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}}, Gone: true,
+			Deletion: rotation.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}}, Gone: true,
 				Others: []account.Name{{User: "old_clone", Host: "%"}}, Elsewhere: []string{"old, old_clone on db1:3306"}},
 		}}},
-		{"status-left", "status --secret-id shop/app", fake{statuses: known(left), results: map[string]any{"LookAtSecretWorkflow": activities.SecretGone}}},
-		{"validate-known", "validate --secret-id shop/app", fake{statuses: known(left), results: map[string]any{"ValidateSecretWorkflow": refusal(activities.ErrorSecretGone, "secret shop/app is gone")}}},
-		{"dismiss", "dismiss shop/app", fake{updated: status(workflows.Scheduled)}},
+		{"status-left", "status --secret-id shop/app", fake{statuses: known(left), results: map[string]any{rotation.LookAtSecretWorkflow: rotation.SecretGone}}},
+		{"validate-known", "validate --secret-id shop/app", fake{statuses: known(left), results: map[string]any{rotation.ValidateSecretWorkflow: refusal(rotation.ErrorSecretGone, "secret shop/app is gone")}}},
+		{"dismiss", "dismiss shop/app", fake{updated: status(rotation.Scheduled)}},
 		{"list-open", "list", fake{pages: []*workflowservice.ListWorkflowExecutionsResponse{page("", open)}}},
 		{"list-open-encoded", "list", fake{pages: []*workflowservice.ListWorkflowExecutionsResponse{page("", sealed)}, statuses: known(left)}},
 		{"recover-cut", "recover --secret-id shop/app", fake{cut: enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, statuses: known(held),
-			deletion: workflows.DeletionState{DeletionDate: now.AddDate(0, 0, 30), Deletion: activities.Deletion{Server: "db:3306"}},
-			results: map[string]any{"RecoverSecretWorkflow": activities.RecoverSecretResult{
+			deletion: rotation.DeletionState{DeletionDate: now.AddDate(0, 0, 30), Deletion: rotation.Deletion{Server: "db:3306"}},
+			results: map[string]any{rotation.RecoverSecretWorkflow: rotation.RecoverSecretResult{
 				ValidateSecretResult: credential(), Unlocked: []string{"'app_clone'@'%'", "'app'@'%'"}}}}},
 		{"recover-rotated-since", "recover --secret-id shop/app", fake{cut: enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, statuses: known(since),
-			deletion: workflows.DeletionState{DeletionDate: now.AddDate(0, 0, 30), Deletion: activities.Deletion{Server: "db:3306"}},
-			results:  map[string]any{"RecoverSecretWorkflow": refusal("AccessDenied", "log in as app: Account is locked")}}},
+			deletion: rotation.DeletionState{DeletionDate: now.AddDate(0, 0, 30), Deletion: rotation.Deletion{Server: "db:3306"}},
+			results:  map[string]any{rotation.RecoverSecretWorkflow: refusal("AccessDenied", "log in as app: Account is locked")}}},
 		{"recover-while-deleting", "recover --secret-id shop/app", fake{cut: enums.WORKFLOW_EXECUTION_STATUS_RUNNING, statuses: known(held),
-			results: map[string]any{"RecoverSecretWorkflow": activities.RecoverSecretResult{ValidateSecretResult: credential()}}}},
+			results: map[string]any{rotation.RecoverSecretWorkflow: rotation.RecoverSecretResult{ValidateSecretResult: credential()}}}},
 		{"status-held-deleting", "status --secret-id shop/app", fake{statuses: known(held), cut: enums.WORKFLOW_EXECUTION_STATUS_RUNNING}},
 		{"status-held", "status --secret-id shop/app", fake{statuses: known(held)}},
 		{"status-held-cancelled", "status --secret-id shop/app", fake{statuses: known(held), cut: enums.WORKFLOW_EXECUTION_STATUS_CANCELED,
-			deletion: workflows.DeletionState{DeletionDate: now.AddDate(0, 0, 30), Cancelled: "the deletion was cancelled: 'app'@'%' on db:3306 stay locked"}}},
+			deletion: rotation.DeletionState{DeletionDate: now.AddDate(0, 0, 30), Cancelled: "the deletion was cancelled: 'app'@'%' on db:3306 stay locked"}}},
 		{"status-held-terminated", "status --secret-id shop/app", fake{statuses: known(held), cut: enums.WORKFLOW_EXECUTION_STATUS_TERMINATED,
-			deletion: workflows.DeletionState{DeletionDate: now.AddDate(0, 0, 30)}}},
+			deletion: rotation.DeletionState{DeletionDate: now.AddDate(0, 0, 30)}}},
 		{"delete-again", "delete --secret-id shop/app", fake{running: true}},
 
 		{"usage-none", "status", fake{}},
@@ -725,7 +724,7 @@ func pending(p *workflow.PendingActivityInfo) *workflowservice.DescribeWorkflowE
 // failing is a step that has failed three times.
 func failing() *workflow.PendingActivityInfo {
 	return &workflow.PendingActivityInfo{
-		ActivityType: &common.ActivityType{Name: workflows.CloneUser}, State: enums.PENDING_ACTIVITY_STATE_SCHEDULED, Attempt: 4,
+		ActivityType: &common.ActivityType{Name: rotation.CloneUser}, State: enums.PENDING_ACTIVITY_STATE_SCHEDULED, Attempt: 4,
 		ScheduledTime: timestamppb.New(now.Add(4 * time.Second)), LastFailure: &failure.Failure{Message: "db.example.com:3306 does not answer\x1b[2J"},
 	}
 }
@@ -790,7 +789,7 @@ func TestProgress(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		p := &progress{out: &out, live: test.live}
-		for _, seen := range [][]workflows.Step{nil, steps(1, false), steps(1, false), steps(2, false), steps(1, true), steps(2, true)} {
+		for _, seen := range [][]rotation.Step{nil, steps(1, false), steps(1, false), steps(2, false), steps(1, true), steps(2, true)} {
 			p.show(seen)
 		}
 		if diff := cmp.Diff(test.want, out.String()); diff != "" {

@@ -10,8 +10,7 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 
-	"github.com/rotate-user/rotate-user/activities"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -55,7 +54,7 @@ func (a *app) statusCommand() *cobra.Command {
 // if it lived.
 func (a *app) look(ctx context.Context, secretID string) (statusView, error) {
 	view := statusView{now: a.now()}
-	d, err := a.describe(ctx, workflows.RotateUserWorkflowID(secretID))
+	d, err := a.describe(ctx, rotation.RotateUserWorkflowID(secretID))
 	if err != nil {
 		return view, a.noRotation(ctx, err, secretID)
 	}
@@ -63,7 +62,7 @@ func (a *app) look(ctx context.Context, secretID string) (statusView, error) {
 	view.status, err = a.query(ctx, secretID)
 	switch {
 	case view.ending != nil: // it may have ended before it could answer anything
-		view.status.RotationStatus, view.status.NextRotationDate = workflows.Stopped, time.Time{}
+		view.status.RotationStatus, view.status.NextRotationDate = rotation.Stopped, time.Time{}
 		return view, nil
 	case err != nil:
 		return view, a.unanswered(ctx, err, secretID)
@@ -76,38 +75,38 @@ func (a *app) look(ctx context.Context, secretID string) (statusView, error) {
 
 // news has a worker look whether the secret is still there, which its rotation would find out at the next one only. It reports
 // whether the rotation was told otherwise than it knew.
-func (a *app) news(ctx context.Context, s workflows.Status) bool {
+func (a *app) news(ctx context.Context, s rotation.Status) bool {
 	if s.Pair == nil || s.Held || s.Current != nil {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, workflows.LookPatience)
+	ctx, cancel := context.WithTimeout(ctx, rotation.LookPatience)
 	defer cancel()
-	input := workflows.ValidateSecretInput{SecretID: s.SecretID}
+	input := rotation.ValidateSecretInput{SecretID: s.SecretID}
 	if s.Input != nil {
 		input.ActivityTaskQueue = s.Input.ActivityTaskQueue
 	}
 	options := a.startOptions("look-at-secret/" + s.SecretID + "/" + uuid.NewString())
-	options.WorkflowExecutionTimeout = 2 * workflows.LookPatience
-	run, err := a.temporal.ExecuteWorkflow(ctx, options, "LookAtSecretWorkflow", input, &workflows.State{Usernames: s.Pair.Usernames, Deleted: s.Deleted})
-	var fate activities.SecretFate
+	options.WorkflowExecutionTimeout = 2 * rotation.LookPatience
+	run, err := a.temporal.ExecuteWorkflow(ctx, options, rotation.LookAtSecretWorkflow, input, &rotation.State{Usernames: s.Pair.Usernames, Deleted: s.Deleted})
+	var fate rotation.SecretFate
 	if err != nil || run.Get(ctx, &fate) != nil { // the status is as of the last rotation then
 		return false
 	}
-	return s.Deleted == nil && fate != activities.SecretRestored || s.Deleted != nil && (fate == activities.SecretRestored || s.Deleted.Gone != (fate == activities.SecretGone))
+	return s.Deleted == nil && fate != rotation.SecretRestored || s.Deleted != nil && (fate == rotation.SecretRestored || s.Deleted.Gone != (fate == rotation.SecretGone))
 }
 
 func (a *app) pauseCommand() *cobra.Command {
 	return a.updateCommand(&cobra.Command{
 		Use:   "pause",
 		Short: "Rotate a secret by request only, until it is resumed",
-	}, workflows.PauseUpdate)
+	}, rotation.PauseUpdate)
 }
 
 func (a *app) resumeCommand() *cobra.Command {
 	return a.updateCommand(&cobra.Command{
 		Use:   "resume",
 		Short: "Rotate a paused secret by its schedule again",
-	}, workflows.ResumeUpdate)
+	}, rotation.ResumeUpdate)
 }
 
 func (a *app) stopCommand() *cobra.Command {
@@ -115,7 +114,7 @@ func (a *app) stopCommand() *cobra.Command {
 		Use:   "stop",
 		Short: "End the rotation of a secret, after the one under way",
 		Long:  `End the rotation of a secret, after the one under way. Its secret and its accounts stay as they are, and both credentials log in.`,
-	}, workflows.StopUpdate)
+	}, rotation.StopUpdate)
 }
 
 func (a *app) dismissCommand() *cobra.Command {
@@ -124,7 +123,7 @@ func (a *app) dismissCommand() *cobra.Command {
 		Short: "Forget the accounts that a secret was for before it was edited",
 		Long: `Forget the accounts that a secret was for before it was edited to be for another user. They stay as they are; status and list no longer
 warn of them, and delete no longer includes them.`,
-	}, workflows.DismissUpdate)
+	}, rotation.DismissUpdate)
 }
 
 // updateCommand is a command that sends an update which says no more than when it was sent.
@@ -133,7 +132,7 @@ func (a *app) updateCommand(cmd *cobra.Command, name string) *cobra.Command {
 	cmd.Example = "  starter " + cmd.Name() + " --secret-id MyTestDatabaseUserSecret"
 	secretFlag(cmd, &id)
 	return a.does(cmd, nil, func(ctx context.Context) error {
-		return a.update(ctx, id, name, workflows.Sender{SentAt: a.now()})
+		return a.update(ctx, id, name, rotation.Sender{SentAt: a.now()})
 	})
 }
 
@@ -150,16 +149,16 @@ func (a *app) rescheduleCommand() *cobra.Command {
 	f.add(cmd)
 	cmd.MarkFlagsOneRequired("automatically-after-days", "schedule-expression")
 	return a.does(cmd, f.check, func(ctx context.Context) error {
-		return a.update(ctx, id, workflows.RescheduleUpdate, workflows.RescheduleRequest{RotationRules: f.rules})
+		return a.update(ctx, id, rotation.RescheduleUpdate, rotation.RescheduleRequest{RotationRules: f.rules})
 	})
 }
 
 // update changes how a secret is rotated, and shows the result.
 func (a *app) update(ctx context.Context, secretID, name string, args ...any) error {
-	var status workflows.Status
-	defer a.watch(ctx, workflows.RotateUserWorkflowID(secretID), a.say)()
+	var status rotation.Status
+	defer a.watch(ctx, rotation.RotateUserWorkflowID(secretID), a.say)()
 	handle, err := a.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-		WorkflowID: workflows.RotateUserWorkflowID(secretID), UpdateName: name, Args: args, WaitForStage: client.WorkflowUpdateStageCompleted,
+		WorkflowID: rotation.RotateUserWorkflowID(secretID), UpdateName: name, Args: args, WaitForStage: client.WorkflowUpdateStageCompleted,
 	})
 	if err == nil {
 		err = handle.Get(ctx, &status)

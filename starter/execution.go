@@ -14,7 +14,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/rotate-user/rotate-user/internal/plaintext"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // What follows is what Temporal itself knows of a workflow: it answers when no worker does, and for a workflow that has ended.
@@ -217,7 +217,7 @@ func (a *app) ending(ctx context.Context, d *workflowservice.DescribeWorkflowExe
 
 // whetherEnded reports whether the last rotation of a secret is known to have ended, and how.
 func (a *app) whetherEnded(ctx context.Context, secretID string) (*ending, bool) {
-	d, err := a.describe(ctx, workflows.RotateUserWorkflowID(secretID))
+	d, err := a.describe(ctx, rotation.RotateUserWorkflowID(secretID))
 	if err != nil {
 		return nil, false
 	}
@@ -260,7 +260,7 @@ func (a *app) noRotation(ctx context.Context, err error, secretID string) error 
 		return advised{errors.New(text), advice}
 	}
 	if name := friendlyName(secretID); name != "" {
-		d, err := a.describe(ctx, workflows.RotateUserWorkflowID(name))
+		d, err := a.describe(ctx, rotation.RotateUserWorkflowID(name))
 		if err == nil && d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
 			advice = "There is one of secret " + name + ": if that is the same secret, name it so"
 		}

@@ -19,9 +19,8 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/schedule"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // stderr ends the wait of a command as soon as it has said something.
@@ -48,7 +47,7 @@ func TestWaiting(t *testing.T) {
 	once := failing()
 	once.Attempt = 2
 	waiting := &workflow.PendingActivityInfo{
-		ActivityType: &common.ActivityType{Name: "CloneUser"}, State: enums.PENDING_ACTIVITY_STATE_SCHEDULED, Attempt: 1,
+		ActivityType: &common.ActivityType{Name: rotation.CloneUser}, State: enums.PENDING_ACTIVITY_STATE_SCHEDULED, Attempt: 1,
 		ActivityOptions: &activity.ActivityOptions{TaskQueue: &taskqueue.TaskQueue{Name: "inside"}},
 	}
 	running := failing()
@@ -82,8 +81,8 @@ func TestWaiting(t *testing.T) {
 			a.errors, a.glance, a.patience = errs, time.Millisecond, 5*time.Millisecond
 			f := &fake{
 				described: test.described, noPoller: test.noPoller, rotated: []any{endlessUpdate{}},
-				statuses: map[string]workflows.Status{"shop/app": status(workflows.Scheduled)},
-				deletion: workflows.DeletionState{}, busy: 1 << 30,
+				statuses: map[string]rotation.Status{"shop/app": status(rotation.Scheduled)},
+				deletion: rotation.DeletionState{}, busy: 1 << 30,
 			}
 			a.dial = func(context.Context) (temporal, error) { return f, nil }
 			if code := a.run(ctx, strings.Fields(test.args)); code != exitFailed {
@@ -99,16 +98,16 @@ func TestWaiting(t *testing.T) {
 // TestHostileNames checks that no name from outside reaches a terminal as it came, in results, in errors and in JSON.
 func TestHostileNames(t *testing.T) {
 	const evil = "x\x1b[2J\u009b31m\r\nDone.\u202e\ttab"
-	r := rotation()
+	r := aRotation()
 	r.Username, r.PreviousUsername, r.Changes, r.InUse, r.Warnings = evil, evil, []string{evil}, []string{evil}, []string{evil}
 	for i := range r.Steps {
 		r.Steps[i].Text = evil
 	}
 	failed := failedRotation()
 	failed.Error, failed.ErrorType = evil, evil
-	s := status(workflows.Failed, failed, r)
+	s := status(rotation.Failed, failed, r)
 	s.Username, s.StandbyUsername, s.DatabaseHost, s.MasterSecretID = evil, evil, evil, evil
-	plan := activities.PlanRotationResult{Source: evil, Standby: evil, Server: evil, Changes: []string{evil}, Statements: []string{evil}, Drift: []string{evil}}
+	plan := rotation.PlanRotationResult{Source: evil, Standby: evil, Server: evil, Changes: []string{evil}, Statements: []string{evil}, Drift: []string{evil}}
 	retried := failing()
 	retried.LastFailure = &failure.Failure{Message: evil}
 	for _, args := range []string{
@@ -119,10 +118,10 @@ func TestHostileNames(t *testing.T) {
 			var out, errs bytes.Buffer
 			a := newApp(&out, &errs)
 			f := &fake{
-				rotated: []any{r}, statuses: map[string]workflows.Status{"shop/app": s}, described: pending(retried),
+				rotated: []any{r}, statuses: map[string]rotation.Status{"shop/app": s}, described: pending(retried),
 				results: map[string]any{
-					"PlanRotationWorkflow": plan, "ValidateSecretWorkflow": activities.ValidateSecretResult{Account: evil, Server: evil, ServerVersion: evil},
-					"CreateUserWorkflow": refusal("NotOurs", evil),
+					rotation.PlanRotationWorkflow: plan, rotation.ValidateSecretWorkflow: rotation.ValidateSecretResult{Account: evil, Server: evil, ServerVersion: evil},
+					rotation.CreateUserWorkflow: refusal("NotOurs", evil),
 				},
 				pages: []*workflowservice.ListWorkflowExecutionsResponse{{Executions: []*workflow.WorkflowExecutionInfo{
 					execution("rotate-user/"+evil, map[string]*common.Payload{"RotationStatus": payload("Retrying"), "DatabaseHost": payload(evil)}),
@@ -141,7 +140,7 @@ func TestHostileNames(t *testing.T) {
 				t.Errorf("no JSON: %s", out.String())
 			}
 			if args == "rotate shop/app -o json" {
-				var back workflows.Rotation
+				var back rotation.Rotation
 				if err := json.Unmarshal(out.Bytes(), &back); err != nil || back.Username != evil {
 					t.Errorf("the name is %q, %v", back.Username, err)
 				}
@@ -174,8 +173,8 @@ func TestStartComparesEveryOption(t *testing.T) {
 		}
 		var out, errs bytes.Buffer
 		a := newApp(&out, &errs)
-		running := withInput(workflows.RotateUserInput{SecretID: "shop/app", MasterSecretID: "shop/admin", RotationRules: days30, Drain: schedule.Duration(time.Hour)})
-		f := &fake{running: true, statuses: map[string]workflows.Status{"shop/app": running}}
+		running := withInput(rotation.RotateUserInput{SecretID: "shop/app", MasterSecretID: "shop/admin", RotationRules: days30, Drain: schedule.Duration(time.Hour)})
+		f := &fake{running: true, statuses: map[string]rotation.Status{"shop/app": running}}
 		a.dial = func(context.Context) (temporal, error) { return f, nil }
 		if code := a.run(t.Context(), args); code != exitFailed || !strings.Contains(errs.String(), "with other options") || !strings.Contains(errs.String(), value) {
 			t.Errorf("--%s: exit %d: %s%s", flag.Name, code, out.String(), errs.String())

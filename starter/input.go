@@ -11,13 +11,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rotate-user/rotate-user/internal/schedule"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // rulesFlags are RotationRules.
 type rulesFlags struct {
 	cmd   *cobra.Command
-	rules workflows.RotationRules
+	rules rotation.RotationRules
 }
 
 func (f *rulesFlags) add(cmd *cobra.Command) {
@@ -35,7 +35,7 @@ func (f *rulesFlags) given() bool {
 }
 
 // differs says whether the command line names other rules than these.
-func (f *rulesFlags) differs(have workflows.RotationRules) bool {
+func (f *rulesFlags) differs(have rotation.RotationRules) bool {
 	return f.given() && f.rules != have || f.cmd.Flags().Changed("duration") && f.rules.Duration != have.Duration
 }
 
@@ -51,7 +51,7 @@ func (f *rulesFlags) check() error {
 type inputFlags struct {
 	rulesFlags
 
-	input          workflows.RotateUserInput
+	input          rotation.RotateUserInput
 	immediately    bool
 	minimumOverlap schedule.Duration
 }
@@ -73,7 +73,7 @@ func (f *inputFlags) add(cmd *cobra.Command) {
 	}
 }
 
-func endpointsFlag(cmd *cobra.Command, input *workflows.RotateUserInput) {
+func endpointsFlag(cmd *cobra.Command, input *rotation.RotateUserInput) {
 	cmd.Flags().StringSliceVar(&input.TestEndpoints, "test-endpoints", nil, "further endpoints, as `host:port`, that must accept a new credential before it is promoted, such as replicas")
 }
 
@@ -99,10 +99,10 @@ func (f *inputFlags) check() error {
 
 // compare lists in what the command line differs from the rotation that runs, option by option, and is what the input of that
 // rotation would be with what the command line asks for. What the command line leaves out stays as it is.
-func (f *inputFlags) compare(status workflows.Status) (different []string, want workflows.RotateUserInput) {
+func (f *inputFlags) compare(status rotation.Status) (different []string, want rotation.RotateUserInput) {
 	have := status.Input
 	if have == nil { // a worker of an earlier release tells these only
-		have = &workflows.RotateUserInput{SecretID: f.input.SecretID, MasterSecretID: status.MasterSecretID, RotationRules: status.RotationRules}
+		have = &rotation.RotateUserInput{SecretID: f.input.SecretID, MasterSecretID: status.MasterSecretID, RotationRules: status.RotationRules}
 	}
 	want = *have
 	option := func(flag, running, asked string, same bool) bool {
@@ -158,7 +158,7 @@ func (f *inputFlags) onlyRules(different []string) bool {
 	return len(different) == 1 && strings.HasPrefix(different[0], rules+":")
 }
 
-func rulesFlagsOf(r workflows.RotationRules) string {
+func rulesFlagsOf(r rotation.RotationRules) string {
 	var b strings.Builder
 	if r.ScheduleExpression != "" {
 		fmt.Fprintf(&b, " --schedule-expression '%s'", r.ScheduleExpression)
@@ -173,7 +173,7 @@ func rulesFlagsOf(r workflows.RotationRules) string {
 }
 
 // restart is the command that starts the rotation of a secret with an input, which is nil where it is not known.
-func restart(secretID string, in *workflows.RotateUserInput) string {
+func restart(secretID string, in *rotation.RotateUserInput) string {
 	command := "starter start --secret-id " + secretID
 	if in == nil {
 		return command

@@ -19,13 +19,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rotate-user/rotate-user/internal/plaintext"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // queriesAtOnce bounds how many workflows are asked at a time where the cluster lacks the search attributes.
 const queriesAtOnce = 8
 
-var allStatuses = []workflows.RotationStatus{workflows.Scheduled, workflows.Rotating, workflows.Retrying, workflows.Failed, workflows.Paused}
+var allStatuses = []rotation.RotationStatus{rotation.Scheduled, rotation.Rotating, rotation.Retrying, rotation.Failed, rotation.Paused}
 
 func (a *app) listCommand() *cobra.Command {
 	var wanted string
@@ -39,22 +39,22 @@ where the cluster lacks them, each workflow is asked.`,
 	}
 	cmd.Flags().StringVar(&wanted, "status", "", "only those that are Scheduled, Rotating, Retrying, Failed or Paused")
 	check := func() error {
-		if wanted != "" && !slices.Contains(allStatuses, workflows.RotationStatus(wanted)) {
+		if wanted != "" && !slices.Contains(allStatuses, rotation.RotationStatus(wanted)) {
 			return fmt.Errorf("--status is %q: Scheduled, Rotating, Retrying, Failed or Paused", wanted)
 		}
 		return nil
 	}
-	return a.does(cmd, check, func(ctx context.Context) error { return a.list(ctx, workflows.RotationStatus(wanted)) })
+	return a.does(cmd, check, func(ctx context.Context) error { return a.list(ctx, rotation.RotationStatus(wanted)) })
 }
 
 // listed is one secret in the list.
 type listed struct {
-	SecretID         string                   `json:"SecretId"`
-	RotationStatus   workflows.RotationStatus `json:"RotationStatus,omitempty"` // empty where the workflow does not answer
-	LastRotatedDate  time.Time                `json:"LastRotatedDate,omitzero"`
-	NextRotationDate time.Time                `json:"NextRotationDate,omitzero"`
-	DatabaseHost     string                   `json:"DatabaseHost,omitempty"`
-	Retrying         []retry                  `json:"Retrying,omitempty"`
+	SecretID         string                  `json:"SecretId"`
+	RotationStatus   rotation.RotationStatus `json:"RotationStatus,omitempty"` // empty where the workflow does not answer
+	LastRotatedDate  time.Time               `json:"LastRotatedDate,omitzero"`
+	NextRotationDate time.Time               `json:"NextRotationDate,omitzero"`
+	DatabaseHost     string                  `json:"DatabaseHost,omitempty"`
+	Retrying         []retry                 `json:"Retrying,omitempty"`
 	// Username is in use, and PreviousUsername until PreviousUntil, in the grace of a revocation; empty otherwise.
 	Username         string    `json:"Username,omitempty"`
 	PreviousUsername string    `json:"PreviousUsername,omitempty"`
@@ -65,11 +65,11 @@ type listed struct {
 	sealed bool // what visibility knows of open accounts is encoded
 }
 
-func (a *app) list(ctx context.Context, wanted workflows.RotationStatus) error {
+func (a *app) list(ctx context.Context, wanted rotation.RotationStatus) error {
 	query := "WorkflowType = '" + rotateUserWorkflow + "' AND ExecutionStatus = 'Running'"
 	filter := ""
 	if wanted != "" {
-		name := workflows.RotationStatusKey.GetName()
+		name := rotation.RotationStatusKey.GetName()
 		filter = fmt.Sprintf(" AND (%s = '%s' OR %s IS NULL)", name, wanted, name)
 	}
 	rows, err := a.listed(ctx, query+filter)
@@ -109,17 +109,17 @@ func (a *app) listed(ctx context.Context, query string) ([]listed, error) {
 
 // fromVisibility is what visibility knows of a workflow; not ok where its id is not one of ours.
 func fromVisibility(execution *workflow.WorkflowExecutionInfo) (row listed, ok bool) {
-	id, ok := strings.CutPrefix(execution.GetExecution().GetWorkflowId(), workflows.RotateUserWorkflowID(""))
+	id, ok := strings.CutPrefix(execution.GetExecution().GetWorkflowId(), rotation.RotateUserWorkflowID(""))
 	if !ok {
 		return listed{}, false
 	}
 	row.SecretID = id
 	attributes := execution.GetSearchAttributes().GetIndexedFields()
-	decode(attributes, workflows.RotationStatusKey.GetName(), &row.RotationStatus)
-	decode(attributes, workflows.LastRotatedDateKey.GetName(), &row.LastRotatedDate)
-	decode(attributes, workflows.NextRotationDateKey.GetName(), &row.NextRotationDate)
-	decode(attributes, workflows.DatabaseHostKey.GetName(), &row.DatabaseHost)
-	if payload := execution.GetMemo().GetFields()[workflows.OpenAccountsMemo]; payload != nil {
+	decode(attributes, rotation.RotationStatusKey.GetName(), &row.RotationStatus)
+	decode(attributes, rotation.LastRotatedDateKey.GetName(), &row.LastRotatedDate)
+	decode(attributes, rotation.NextRotationDateKey.GetName(), &row.NextRotationDate)
+	decode(attributes, rotation.DatabaseHostKey.GetName(), &row.DatabaseHost)
+	if payload := execution.GetMemo().GetFields()[rotation.OpenAccountsMemo]; payload != nil {
 		row.sealed = converter.GetDefaultDataConverter().FromPayload(payload, &row.OpenAccounts) != nil
 	}
 	return row, true
@@ -145,12 +145,12 @@ func (a *app) ask(ctx context.Context, rows []listed) error {
 	for i := range rows {
 		row := &rows[i]
 		unknown := row.RotationStatus == ""
-		asleep := row.NextRotationDate.After(a.now()) && (row.RotationStatus == workflows.Scheduled || row.RotationStatus == workflows.Failed)
-		if len(rows) > describedAlways && !row.sealed && (asleep || row.RotationStatus == workflows.Paused) {
+		asleep := row.NextRotationDate.After(a.now()) && (row.RotationStatus == rotation.Scheduled || row.RotationStatus == rotation.Failed)
+		if len(rows) > describedAlways && !row.sealed && (asleep || row.RotationStatus == rotation.Paused) {
 			continue
 		}
 		g.Go(func() error {
-			if unknown || row.sealed || row.RotationStatus == workflows.Rotating {
+			if unknown || row.sealed || row.RotationStatus == rotation.Rotating {
 				s, err := a.query(ctx, row.SecretID)
 				if err == nil { // else the row says that the status is unknown
 					*row = listed{
@@ -165,7 +165,7 @@ func (a *app) ask(ctx context.Context, rows []listed) error {
 					}
 				}
 			}
-			if d, err := a.describe(ctx, workflows.RotateUserWorkflowID(row.SecretID)); err == nil {
+			if d, err := a.describe(ctx, rotation.RotateUserWorkflowID(row.SecretID)); err == nil {
 				row.Retrying = retries(d)
 			}
 			return ctx.Err()
@@ -176,7 +176,7 @@ func (a *app) ask(ctx context.Context, rows []listed) error {
 
 type listView struct {
 	rows   []listed
-	wanted workflows.RotationStatus // empty for all
+	wanted rotation.RotationStatus // empty for all
 	now    time.Time
 }
 

@@ -12,9 +12,8 @@ import (
 	"unicode"
 	"unicode/utf16"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/plaintext"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // view is a result: a value for programs, a text for people.
@@ -79,7 +78,7 @@ func (v started) text(w io.Writer) {
 // deletionView is the answer when a secret is scheduled for deletion.
 type deletionView struct {
 	secretID, workflowID string
-	state                workflows.DeletionState
+	state                rotation.DeletionState
 	now                  time.Time
 }
 
@@ -87,7 +86,7 @@ func (v deletionView) value() any {
 	return struct {
 		SecretID   string `json:"SecretId"`
 		WorkflowID string `json:"WorkflowId"`
-		workflows.DeletionState
+		rotation.DeletionState
 	}{v.secretID, v.workflowID, v.state}
 }
 
@@ -136,7 +135,7 @@ func (v deletionView) text(w io.Writer) {
 type credentialView struct {
 	title    string
 	secretID string
-	result   activities.ValidateSecretResult
+	result   rotation.ValidateSecretResult
 }
 
 func (v credentialView) value() any { return v.result }
@@ -159,7 +158,7 @@ func (v credentialView) text(w io.Writer) {
 type recoveryView struct {
 	credentialView
 
-	recovered activities.RecoverSecretResult
+	recovered rotation.RecoverSecretResult
 }
 
 func (v recoveryView) value() any { return v.recovered }
@@ -178,7 +177,7 @@ func (v recoveryView) text(w io.Writer) {
 // planView is what the next rotation would do.
 type planView struct {
 	secretID string
-	plan     activities.PlanRotationResult
+	plan     rotation.PlanRotationResult
 }
 
 func (v planView) value() any { return v.plan }
@@ -219,7 +218,7 @@ func some(shown, all int) string {
 
 // statusView is how the rotation of one secret stands.
 type statusView struct {
-	status   workflows.Status
+	status   rotation.Status
 	retrying []retry
 	ending   *ending // nil for a workflow that runs
 	now      time.Time
@@ -229,7 +228,7 @@ type statusView struct {
 
 func (v statusView) value() any {
 	value := struct {
-		workflows.Status
+		rotation.Status
 		Retrying []retry   `json:"Retrying,omitempty"`
 		EndedAt  time.Time `json:"EndedAt,omitzero"`
 		Ended    string    `json:"Ended,omitempty"`
@@ -249,9 +248,9 @@ func (v statusView) text(w io.Writer) {
 		state, next = "ended: it "+v.ending.text(v.now), "never"
 	case s.Held:
 		next = "when the deletion of the secret lets go of it"
-	case s.RotationStatus == workflows.Paused:
+	case s.RotationStatus == rotation.Paused:
 		next = "when it is resumed, or by request"
-	case s.RotationStatus == workflows.Stopped:
+	case s.RotationStatus == rotation.Stopped:
 		next = "never: it has been stopped"
 	}
 	inUse := s.Username
@@ -321,7 +320,7 @@ func (v statusView) text(w io.Writer) {
 }
 
 // requested is a rotation that was asked for and could not be made yet, empty if there is none.
-func requested(s workflows.Status, now time.Time) string {
+func requested(s rotation.Status, now time.Time) string {
 	switch {
 	case s.Requested == nil:
 		return ""
@@ -335,8 +334,8 @@ func requested(s workflows.Status, now time.Time) string {
 // rotationView is a rotation that has succeeded; next is the status after it, empty where it is unknown.
 type rotationView struct {
 	secretID string
-	rotation workflows.Rotation
-	next     workflows.Status
+	rotation rotation.Rotation
+	next     rotation.Status
 	now      time.Time
 }
 
@@ -381,7 +380,7 @@ type progress struct {
 	drawn   bool // the last line is that of a step under way
 }
 
-func (p *progress) show(steps []workflows.Step) {
+func (p *progress) show(steps []rotation.Step) {
 	if p.out == nil || len(steps) < p.printed {
 		return
 	}
@@ -400,7 +399,7 @@ func (p *progress) show(steps []workflows.Step) {
 }
 
 // fail shows the steps of a rotation that failed in the last of them.
-func (p *progress) fail(steps []workflows.Step) {
+func (p *progress) fail(steps []rotation.Step) {
 	p.show(steps)
 	p.erase()
 	if last := len(steps) - 1; p.out != nil && last >= 0 && steps[last].EndedAt.IsZero() {
@@ -423,7 +422,7 @@ func (p *progress) erase() {
 	}
 }
 
-func stepLine(s workflows.Step) string {
+func stepLine(s rotation.Step) string {
 	if s.EndedAt.IsZero() {
 		return fmt.Sprintf("  … %s", plaintext.Line(s.Name))
 	}

@@ -17,11 +17,11 @@ import (
 
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 	"github.com/rotate-user/rotate-user/internal/schedule"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 const (
-	rotateUserWorkflow = "RotateUserWorkflow"
+	rotateUserWorkflow = rotation.RotateUserWorkflow
 
 	pollInterval = 200 * time.Millisecond // between two looks at a rotation under way
 	queryTimeout = 10 * time.Second
@@ -56,7 +56,7 @@ func (a *app) start(ctx context.Context, f *inputFlags, noWait bool) error {
 		a.say(lost + ".")
 	}
 	if f.immediately && !noWait {
-		rotated, err := a.follow(ctx, id, func(ctx context.Context) (workflows.Rotation, error) { return a.askToStart(ctx, f.input) })
+		rotated, err := a.follow(ctx, id, func(ctx context.Context) (rotation.Rotation, error) { return a.askToStart(ctx, f.input) })
 		if isRunning(err) {
 			return a.alreadyStarted(ctx, f)
 		}
@@ -65,7 +65,7 @@ func (a *app) start(ctx context.Context, f *inputFlags, noWait bool) error {
 		}
 		return a.print(startedView{rotated})
 	}
-	options := a.startOptions(workflows.RotateUserWorkflowID(id))
+	options := a.startOptions(rotation.RotateUserWorkflowID(id))
 	options.WorkflowExecutionErrorWhenAlreadyStarted = true
 	if _, err := a.temporal.ExecuteWorkflow(ctx, options, rotateUserWorkflow, f.input); err != nil {
 		if isRunning(err) {
@@ -84,7 +84,7 @@ func (a *app) notStarted(ctx context.Context, err error, secretID string) error 
 	if ctx.Err() != nil {
 		return err
 	}
-	d, describeErr := a.describe(ctx, workflows.RotateUserWorkflowID(secretID))
+	d, describeErr := a.describe(ctx, rotation.RotateUserWorkflowID(secretID))
 	if describeErr != nil { // there may be no workflow at all
 		return err
 	}
@@ -112,7 +112,7 @@ func (a *app) notStarted(ctx context.Context, err error, secretID string) error 
 
 // looked waits until a workflow that does not rotate at its start has looked whether it could.
 func (a *app) looked(ctx context.Context, secretID string) error {
-	defer a.watch(ctx, workflows.RotateUserWorkflowID(secretID), a.say)()
+	defer a.watch(ctx, rotation.RotateUserWorkflowID(secretID), a.say)()
 	for {
 		// The look is under way once the workflow answers, and over when it waits for no activity.
 		if _, err := a.query(ctx, secretID); err != nil {
@@ -121,7 +121,7 @@ func (a *app) looked(ctx context.Context, secretID string) error {
 			}
 			return a.unanswered(ctx, err, secretID)
 		}
-		if a.idle(ctx, workflows.RotateUserWorkflowID(secretID)) {
+		if a.idle(ctx, rotation.RotateUserWorkflowID(secretID)) {
 			break
 		}
 		select {
@@ -136,7 +136,7 @@ func (a *app) looked(ctx context.Context, secretID string) error {
 		return err
 	case view.ending != nil:
 		return a.notStarted(ctx, fmt.Errorf("the rotation of secret %s %s", secretID, view.ending.text(a.now())), secretID)
-	case view.status.RotationStatus == workflows.Failed:
+	case view.status.RotationStatus == rotation.Failed:
 		return a.notStarted(ctx, fmt.Errorf("started, but a rotation would be refused now: %s", plaintext.Line(view.status.Rotations[0].Error)), secretID)
 	}
 	return a.print(view)
@@ -166,7 +166,7 @@ func (a *app) alreadyStarted(ctx context.Context, f *inputFlags) error {
 		if a.output == table {
 			fmt.Fprintf(a.out, "Secret %s was about to stop after the rotation under way; it goes on.\n\n", id)
 		}
-		return a.update(ctx, id, workflows.ResumeUpdate, workflows.Sender{SentAt: a.now()})
+		return a.update(ctx, id, rotation.ResumeUpdate, rotation.Sender{SentAt: a.now()})
 	}
 	if a.output == table {
 		fmt.Fprintf(a.out, "Secret %s is rotated already; nothing was changed. To rotate it now: starter rotate --secret-id %[1]s\n\n", id)
@@ -176,7 +176,7 @@ func (a *app) alreadyStarted(ctx context.Context, f *inputFlags) error {
 
 func (a *app) rotateCommand() *cobra.Command {
 	var id string
-	var request workflows.RotateRequest
+	var request rotation.RotateRequest
 	cmd := &cobra.Command{
 		Use:   "rotate",
 		Short: "Rotate a secret now, and show each step as it happens",
@@ -212,7 +212,7 @@ accounts. If one was revoked from it, the rotation is refused until you decide: 
 		return nil
 	}
 	return a.does(cmd, check, func(ctx context.Context) error {
-		rotated, err := a.follow(ctx, id, func(ctx context.Context) (workflows.Rotation, error) { return a.askToRotate(ctx, id, request) })
+		rotated, err := a.follow(ctx, id, func(ctx context.Context) (rotation.Rotation, error) { return a.askToRotate(ctx, id, request) })
 		if err != nil {
 			return a.noRotation(ctx, err, id)
 		}
@@ -221,15 +221,15 @@ accounts. If one was revoked from it, the rotation is refused until you decide: 
 }
 
 // follow asks for a rotation and follows it to its end.
-func (a *app) follow(ctx context.Context, secretID string, ask func(context.Context) (workflows.Rotation, error)) (rotationView, error) {
+func (a *app) follow(ctx context.Context, secretID string, ask func(context.Context) (rotation.Rotation, error)) (rotationView, error) {
 	type outcome struct {
-		rotation workflows.Rotation
+		rotation rotation.Rotation
 		err      error
 	}
 	ended := make(chan outcome, 1)
 	go func() {
-		rotation, err := ask(ctx)
-		ended <- outcome{rotation, err}
+		rotated, err := ask(ctx)
+		ended <- outcome{rotated, err}
 	}()
 
 	p := &progress{out: a.out, live: a.live}
@@ -238,7 +238,7 @@ func (a *app) follow(ctx context.Context, secretID string, ask func(context.Cont
 	}
 	notes := make(chan string)
 	watched, cancel := context.WithCancel(ctx)
-	stop := a.watch(watched, workflows.RotateUserWorkflowID(secretID), func(text string) {
+	stop := a.watch(watched, rotation.RotateUserWorkflowID(secretID), func(text string) {
 		select {
 		case notes <- text:
 		case <-watched.Done():
@@ -256,7 +256,7 @@ func (a *app) follow(ctx context.Context, secretID string, ask func(context.Cont
 			p.show(o.rotation.Steps)
 			next, err := a.query(ctx, secretID)
 			if err != nil { // the rotation is done; only when the next one is due cannot be told
-				next = workflows.Status{}
+				next = rotation.Status{}
 			}
 			return rotationView{secretID, o.rotation, next, a.now()}, nil
 		case text := <-notes:
@@ -290,43 +290,43 @@ func (a *app) rotationFailed(ctx context.Context, p *progress, secretID string, 
 }
 
 // isFailure tells a rotation that failed from one that was never begun.
-func isFailure(r workflows.Rotation, err error) bool {
+func isFailure(r rotation.Rotation, err error) bool {
 	var application *sdk.ApplicationError
 	return errors.As(err, &application) && r.Error != "" && r.Error == application.Message()
 }
 
 // askToStart starts the workflow of a secret, which must not run, and waits for its first rotation.
-func (a *app) askToStart(ctx context.Context, input workflows.RotateUserInput) (rotation workflows.Rotation, err error) {
-	options := a.startOptions(workflows.RotateUserWorkflowID(input.SecretID))
+func (a *app) askToStart(ctx context.Context, input rotation.RotateUserInput) (r rotation.Rotation, err error) {
+	options := a.startOptions(rotation.RotateUserWorkflowID(input.SecretID))
 	options.WorkflowIDConflictPolicy = enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL
 	updateID := uuid.NewString()
 	handle, err := a.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
 		StartWorkflowOperation: a.temporal.NewWithStartWorkflowOperation(options, rotateUserWorkflow, input),
 		UpdateOptions: client.UpdateWorkflowOptions{
-			UpdateID: updateID, UpdateName: workflows.RotateUpdate, Args: []any{workflows.RotateRequest{}}, WaitForStage: client.WorkflowUpdateStageAccepted,
+			UpdateID: updateID, UpdateName: rotation.RotateUpdate, Args: []any{rotation.RotateRequest{}}, WaitForStage: client.WorkflowUpdateStageAccepted,
 		},
 	})
 	if err != nil {
-		return rotation, err
+		return r, err
 	}
-	return a.settle(ctx, input.SecretID, workflows.RotateRequest{}, handle, updateID)
+	return a.settle(ctx, input.SecretID, rotation.RotateRequest{}, handle, updateID)
 }
 
 // askToRotate asks the workflow of a secret, which must run, for a rotation and waits for its end.
-func (a *app) askToRotate(ctx context.Context, secretID string, request workflows.RotateRequest) (workflows.Rotation, error) {
+func (a *app) askToRotate(ctx context.Context, secretID string, request rotation.RotateRequest) (rotation.Rotation, error) {
 	for try := 1; ; try++ {
-		var rotation workflows.Rotation
+		var r rotation.Rotation
 		updateID := uuid.NewString()
 		handle, err := a.askOnce(ctx, secretID, request, updateID)
 		if err == nil {
-			rotation, err = a.settle(ctx, secretID, request, handle, updateID)
+			r, err = a.settle(ctx, secretID, request, handle, updateID)
 		}
-		if applicationType(err) != workflows.ErrorJustRotated || try == nextRunTries {
-			return rotation, err
+		if applicationType(err) != rotation.ErrorJustRotated || try == nextRunTries {
+			return r, err
 		}
 		select {
 		case <-ctx.Done():
-			return rotation, ctx.Err()
+			return r, ctx.Err()
 		case <-time.After(nextRunPause):
 		}
 	}
@@ -342,11 +342,11 @@ func isRunning(err error) bool {
 }
 
 // query asks the workflow of a secret, running or ended.
-func (a *app) query(ctx context.Context, secretID string) (workflows.Status, error) {
+func (a *app) query(ctx context.Context, secretID string) (rotation.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	var status workflows.Status
-	answer, err := a.temporal.QueryWorkflow(ctx, workflows.RotateUserWorkflowID(secretID), "", workflows.StatusQuery)
+	var status rotation.Status
+	answer, err := a.temporal.QueryWorkflow(ctx, rotation.RotateUserWorkflowID(secretID), "", rotation.StatusQuery)
 	if err != nil {
 		return status, err
 	}
@@ -355,7 +355,7 @@ func (a *app) query(ctx context.Context, secretID string) (workflows.Status, err
 
 // known is the status of a secret, empty for one that has no rotation, or whose rotation failed before it could answer. It
 // fails if a rotation does not answer: what it knows of its pair must not be left out.
-func (a *app) known(ctx context.Context, secretID string) (workflows.Status, error) {
+func (a *app) known(ctx context.Context, secretID string) (rotation.Status, error) {
 	status, err := a.query(ctx, secretID)
 	var none *serviceerror.NotFound
 	var failed *serviceerror.QueryFailed
@@ -363,9 +363,9 @@ func (a *app) known(ctx context.Context, secretID string) (workflows.Status, err
 	case err == nil:
 		return status, nil
 	case errors.As(err, &none), errors.As(err, &failed):
-		return workflows.Status{}, nil
+		return rotation.Status{}, nil
 	default:
-		return workflows.Status{}, a.unanswered(ctx, err, secretID)
+		return rotation.Status{}, a.unanswered(ctx, err, secretID)
 	}
 }
 
@@ -374,11 +374,11 @@ func (a *app) unanswered(ctx context.Context, err error, secretID string) error 
 	if !isUnanswered(err) || ctx.Err() != nil {
 		return a.noRotation(ctx, err, secretID)
 	}
-	if text := a.diagnose(ctx, workflows.RotateUserWorkflowID(secretID)); text != "" {
+	if text := a.diagnose(ctx, rotation.RotateUserWorkflowID(secretID)); text != "" {
 		return fmt.Errorf("the rotation of secret %s does not answer: %s", secretID, text)
 	}
 	queue := a.taskQueue
-	if d, err := a.describe(ctx, workflows.RotateUserWorkflowID(secretID)); err == nil {
+	if d, err := a.describe(ctx, rotation.RotateUserWorkflowID(secretID)); err == nil {
 		queue = cmp.Or(d.GetExecutionConfig().GetTaskQueue().GetName(), queue)
 	}
 	if !a.polled(ctx, queue, enums.TASK_QUEUE_TYPE_WORKFLOW) {

@@ -10,12 +10,11 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
-	"github.com/rotate-user/rotate-user/activities"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 func (a *app) createCommand() *cobra.Command {
-	var input workflows.CreateUserInput
+	var input rotation.CreateUserInput
 	cmd := &cobra.Command{
 		Use:   "create",
 		Short: "Make a limited user with its grants, and store its secret",
@@ -36,8 +35,8 @@ and never shown. A user or a secret that exists is refused.`,
 	required(cmd, "master-secret-id")
 	required(cmd, "username")
 	return a.does(cmd, func() error { return input.Validate() }, func(ctx context.Context) error {
-		var result activities.ValidateSecretResult
-		if err := a.execute(ctx, workflows.CreateUserWorkflowID(input.SecretID), "CreateUserWorkflow", &result, input); err != nil {
+		var result rotation.ValidateSecretResult
+		if err := a.execute(ctx, rotation.CreateUserWorkflowID(input.SecretID), rotation.CreateUserWorkflow, &result, input); err != nil {
 			return err
 		}
 		return a.print(credentialView{"Created: the secret logs in", input.SecretID, result})
@@ -45,7 +44,7 @@ and never shown. A user or a secret that exists is refused.`,
 }
 
 func (a *app) validateCommand() *cobra.Command {
-	var input workflows.ValidateSecretInput
+	var input rotation.ValidateSecretInput
 	cmd := &cobra.Command{
 		Use:     "validate",
 		Short:   "Prove that the stored secret logs in",
@@ -56,12 +55,12 @@ func (a *app) validateCommand() *cobra.Command {
 	return a.does(cmd, func() error { return input.Validate() }, func(ctx context.Context) error {
 		args := []any{input}
 		// A rotation that does not answer is no obstacle: whether the secret logs in can be seen without it.
-		if _, known, err := a.asKnown(ctx, workflows.RotateUserInput{SecretID: input.SecretID}); err == nil && known != nil {
+		if _, known, err := a.asKnown(ctx, rotation.RotateUserInput{SecretID: input.SecretID}); err == nil && known != nil {
 			args = append(args, known)
 		}
-		var result activities.ValidateSecretResult
+		var result rotation.ValidateSecretResult
 		id := "validate-secret/" + input.SecretID + "/" + uuid.NewString()
-		if err := a.execute(ctx, id, "ValidateSecretWorkflow", &result, args...); err != nil {
+		if err := a.execute(ctx, id, rotation.ValidateSecretWorkflow, &result, args...); err != nil {
 			return err
 		}
 		return a.print(credentialView{"Valid: the secret logs in", input.SecretID, result})
@@ -117,7 +116,7 @@ account would be made; 1 the rotation would be refused, or the plan failed; 2 wr
 }
 
 func (a *app) recoverCommand() *cobra.Command {
-	var input workflows.RotateUserInput
+	var input rotation.RotateUserInput
 	cmd := &cobra.Command{
 		Use:   "recover",
 		Short: "Move AWSCURRENT to a version that logs in, where it does not",
@@ -141,13 +140,13 @@ the rotation goes on.`,
 		if known != nil && deletes { // the deletion lets go of it itself
 			known.Held = false
 		}
-		var result activities.RecoverSecretResult
+		var result rotation.RecoverSecretResult
 		id := "recover-secret/" + input.SecretID + "/" + uuid.NewString()
 		args := []any{input, known}
 		if earlier, _ := a.cutDeletion(ctx, input.SecretID); earlier != nil {
 			args = append(args, earlier)
 		}
-		if err := a.execute(ctx, id, "RecoverSecretWorkflow", &result, args...); err != nil {
+		if err := a.execute(ctx, id, rotation.RecoverSecretWorkflow, &result, args...); err != nil {
 			return err
 		}
 		return a.print(recoveryView{credentialView{secretID: input.SecretID, result: result.ValidateSecretResult}, result})
@@ -155,14 +154,14 @@ the rotation goes on.`,
 }
 
 // pairFlags add the flags of a command that looks at both accounts of a pair.
-func pairFlags(cmd *cobra.Command, input *workflows.RotateUserInput) {
+func pairFlags(cmd *cobra.Command, input *rotation.RotateUserInput) {
 	flags := cmd.Flags()
 	flags.StringVar(&input.MasterSecretID, "master-secret-id", "", "name or ARN of the administrator's secret (default that of the running rotation, or \"masterarn\")")
 	flags.StringVar(&input.CloneUsername, "clone-username", "", "the other account of the pair (default <user>_clone)")
 }
 
 // asKnown adds what the workflow that rotates the secret knows, where there is one.
-func (a *app) asKnown(ctx context.Context, input workflows.RotateUserInput) (workflows.RotateUserInput, *workflows.State, error) {
+func (a *app) asKnown(ctx context.Context, input rotation.RotateUserInput) (rotation.RotateUserInput, *rotation.State, error) {
 	status, err := a.known(ctx, input.SecretID)
 	if err != nil || status.SecretID == "" {
 		return input, nil, err
@@ -171,7 +170,7 @@ func (a *app) asKnown(ctx context.Context, input workflows.RotateUserInput) (wor
 	if status.Input != nil && input.TestEndpoints == nil {
 		input.TestEndpoints = status.Input.TestEndpoints
 	}
-	known := &workflows.State{DatabaseHost: status.DatabaseHost, Deleted: status.Deleted}
+	known := &rotation.State{DatabaseHost: status.DatabaseHost, Deleted: status.Deleted}
 	if _, ended := a.whetherEnded(ctx, input.SecretID); !ended { // the next workflow does not know the rights after the last rotation
 		known.Digest, known.Rights, known.Stored, known.Held = status.Digest, status.Rights, status.Stored, status.Held
 	}
@@ -184,20 +183,20 @@ func (a *app) asKnown(ctx context.Context, input workflows.RotateUserInput) (wor
 }
 
 // plan asks for one page of the plan of a rotation.
-func (a *app) plan(ctx context.Context, input workflows.RotateUserInput, known *workflows.State, page int) (plan activities.PlanRotationResult, err error) {
+func (a *app) plan(ctx context.Context, input rotation.RotateUserInput, known *rotation.State, page int) (plan rotation.PlanRotationResult, err error) {
 	id := "plan-rotation/" + input.SecretID + "/" + uuid.NewString()
 	args := []any{input, known}
 	if page > 1 {
 		args = append(args, page)
 	}
-	err = a.execute(ctx, id, "PlanRotationWorkflow", &plan, args...)
+	err = a.execute(ctx, id, rotation.PlanRotationWorkflow, &plan, args...)
 	return plan, err
 }
 
 // notPlanned tells a refusal from a failure to look.
 func (a *app) notPlanned(ctx context.Context, err error) error {
 	switch applicationType(err) {
-	case "", activities.ErrorUnreachable, activities.ErrorThrottled, activities.ErrorUnknown:
+	case "", rotation.ErrorUnreachable, rotation.ErrorThrottled, rotation.ErrorUnknown:
 		return err
 	default:
 		return errors.New("the next rotation would be refused: " + a.explain(ctx, err))
@@ -205,7 +204,7 @@ func (a *app) notPlanned(ctx context.Context, err error) error {
 }
 
 func (a *app) deleteCommand() *cobra.Command {
-	var input workflows.DeleteUserInput
+	var input rotation.DeleteUserInput
 	cmd := &cobra.Command{
 		Use:   "delete",
 		Short: "Delete a secret and its users, with a recovery window",
@@ -236,8 +235,8 @@ before it was edited are included. A deletion that was cancelled or terminated i
 }
 
 // delete starts a deletion and waits until the accounts are locked, or it is known why they are not.
-func (a *app) delete(ctx context.Context, input workflows.DeleteUserInput) error {
-	id := workflows.DeleteUserWorkflowID(input.SecretID)
+func (a *app) delete(ctx context.Context, input rotation.DeleteUserInput) error {
+	id := rotation.DeleteUserWorkflowID(input.SecretID)
 	status, err := a.known(ctx, input.SecretID)
 	if err != nil {
 		return err
@@ -248,7 +247,7 @@ func (a *app) delete(ctx context.Context, input workflows.DeleteUserInput) error
 	options := a.startOptions(id)
 	options.WorkflowExecutionErrorWhenAlreadyStarted = true
 	args := []any{input}
-	known := workflows.DeletionKnown{SecretARN: status.SecretARN, Pair: status.Pair, Left: status.Left}
+	known := rotation.DeletionKnown{SecretARN: status.SecretARN, Pair: status.Pair, Left: status.Left}
 	if _, ended := a.whetherEnded(ctx, input.SecretID); !ended {
 		known.Held = status.Held
 	}
@@ -256,7 +255,7 @@ func (a *app) delete(ctx context.Context, input workflows.DeleteUserInput) error
 	if known.Held || known.Pair != nil || known.Earlier != nil {
 		args = append(args, nil, known)
 	}
-	run, err := a.temporal.ExecuteWorkflow(ctx, options, "DeleteUserWorkflow", args...)
+	run, err := a.temporal.ExecuteWorkflow(ctx, options, rotation.DeleteUserWorkflow, args...)
 	if isRunning(err) {
 		return advise("To keep it, run: aws secretsmanager restore-secret --secret-id "+input.SecretID, "secret %s is being deleted already", input.SecretID)
 	}
@@ -283,12 +282,12 @@ func (a *app) delete(ctx context.Context, input workflows.DeleteUserInput) error
 }
 
 // deletion is how far a deletion has come; zero where it cannot tell yet.
-func (a *app) deletion(ctx context.Context, workflowID string) (state workflows.DeletionState) {
+func (a *app) deletion(ctx context.Context, workflowID string) (state rotation.DeletionState) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	answer, err := a.temporal.QueryWorkflow(ctx, workflowID, "", workflows.StatusQuery)
+	answer, err := a.temporal.QueryWorkflow(ctx, workflowID, "", rotation.StatusQuery)
 	if err != nil || answer.Get(&state) != nil {
-		return workflows.DeletionState{}
+		return rotation.DeletionState{}
 	}
 	return state
 }

@@ -17,7 +17,7 @@ import (
 
 	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/account"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // config is what is the worker's own: Temporal and AWS are configured as their command-line tools are.
@@ -40,7 +40,7 @@ type config struct {
 }
 
 func (c *config) addFlags(flags *pflag.FlagSet) {
-	flags.StringVar(&c.taskQueue, "task-queue", workflows.TaskQueue, "Temporal task queue to work on")
+	flags.StringVar(&c.taskQueue, "task-queue", rotation.TaskQueue, "Temporal task queue to work on")
 	flags.IntVar(&c.maxConcurrentActivities, "max-concurrent-activities", 16, "steps that this process runs at a time, 1 to 1000")
 	flags.Float64Var(&c.maxRotationsPerSecond, "max-rotations-per-second", 10,
 		"rotations begun per second by all workers of the task queue together; 0 is no limit")

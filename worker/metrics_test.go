@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/client"
+
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 func TestMetricsAndHealth(t *testing.T) {
@@ -119,7 +121,7 @@ func TestTagsThatWereAskedForAreNotMadeAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tags := map[string]string{"task_queue": "rotate-user", "activity_type": "CloneUser"}
+	tags := map[string]string{"task_queue": "rotate-user", "activity_type": rotation.CloneUser}
 	ask := func() { m.handler.WithTags(tags).Counter("temporal_request") }
 	ask()
 	// One is the key; opentelemetry would need eight.

@@ -20,6 +20,7 @@ import (
 	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
@@ -89,7 +90,7 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	worker.SetStickyWorkflowCacheSize(cachedWorkflows)
 	w := worker.New(temporal, c.taskQueue, c.workerOptions())
 	workflows.Register(w, workflows.Workflows{SearchAttributes: attributes.usable})
-	paced := worker.New(temporal, workflows.PacedTaskQueue(c.taskQueue), c.pacedOptions())
+	paced := worker.New(temporal, rotation.PacedTaskQueue(c.taskQueue), c.pacedOptions())
 	steps := &activities.Activities{Secrets: secrets, Accounts: accounts, Masters: c.masters(), Temporal: temporal}
 	w.RegisterActivity(steps)
 	paced.RegisterActivity(steps)

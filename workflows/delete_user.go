@@ -10,66 +10,10 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/plaintext"
+	"github.com/rotate-user/rotate-user/rotation"
 )
-
-// DeleteUserInput says which secret to delete, with its users.
-type DeleteUserInput struct {
-	SecretID       string `json:"SecretId"`
-	MasterSecretID string `json:"MasterSecretId,omitempty"`
-	// RecoveryWindowInDays is how long the secret can be restored: 7 to 30 days,
-	// 30 by default, as Secrets Manager.
-	RecoveryWindowInDays int    `json:"RecoveryWindowInDays,omitempty"`
-	CloneUsername        string `json:"CloneUsername,omitempty"`
-	// Force locks the accounts even if another rotation of this namespace has them
-	// too, or somebody is logged in as them, and drops them even if they are the
-	// definers of views, triggers, routines or events, which break without them.
-	// Otherwise such an account stays locked, and is dropped when its objects have
-	// another definer.
-	Force             bool   `json:"Force,omitempty"`
-	ActivityTaskQueue string `json:"ActivityTaskQueue,omitempty"`
-
-	typed typed
-}
-
-// DeletionState is what one run of DeleteUserWorkflow hands to the next, and
-// its answer to StatusQuery.
-type DeletionState struct {
-	Deletion     activities.Deletion `json:"Deletion"`
-	DeletionDate time.Time           `json:"DeletionDate"`
-	// Locked says that the accounts are locked.
-	Locked bool `json:"Locked,omitempty"`
-	// Error says why what is due has failed so far; it is tried again.
-	Error string `json:"Error,omitempty"`
-	// Cancelled says how the accounts stay and what to do about them, if the deletion ended because
-	// it was cancelled.
-	Cancelled string `json:"Cancelled,omitempty"`
-}
-
-// DeletionKnown is what other workflows know of a secret that is to be deleted.
-type DeletionKnown struct {
-	// Held says that its rotation is held by a deletion, though none runs.
-	Held bool `json:"Held,omitempty"`
-	// SecretARN, Pair and Left are those of the rotation's Status.
-	SecretARN string                 `json:"SecretARN,omitempty"`
-	Pair      *activities.KnownPair  `json:"Pair,omitempty"`
-	Left      []activities.KnownPair `json:"Left,omitempty"`
-	// Earlier is the state of a deletion that was cancelled or terminated.
-	Earlier *DeletionState `json:"Earlier,omitempty"`
-}
-
-// DeleteUserResult says how a deletion ended.
-type DeleteUserResult struct {
-	// Fate is Gone or Restored.
-	Fate activities.SecretFate `json:"Fate"`
-	// Accounts were dropped with the secret, or unlocked when it was restored.
-	Accounts []string `json:"Accounts"`
-	// Advice is DeletionState.Cancelled of a deletion that was cancelled and left its accounts as
-	// they are.
-	Advice string `json:"Advice,omitempty"`
-}
 
 const (
 	// restoredWithin bounds how long an account stays locked after its secret
@@ -83,85 +27,85 @@ const (
 // restored meanwhile, it unlocks them: within minutes, or at once on the signal
 // resume. Cancelled, it unlocks them only if the secret was restored by then. known is
 // what other workflows know of the secret, nil if there are none.
-func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input DeleteUserInput, carried *DeletionState, known *DeletionKnown) (DeleteUserResult, error) {
+func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input rotation.DeleteUserInput, carried *rotation.DeletionState, known *rotation.DeletionKnown) (rotation.DeleteUserResult, error) {
 	if carried == nil {
 		if err := input.Validate(); err != nil {
-			return DeleteUserResult{}, invalidInput(err)
+			return rotation.DeleteUserResult{}, invalidInput(err)
 		}
 	}
 	ctx = workflow.WithActivityOptions(ctx, stepOptions(input.ActivityTaskQueue, input.SecretID))
 	if carried == nil {
 		var err error
 		if carried, err = begin(ctx, input, known); err != nil {
-			return DeleteUserResult{}, err
+			return rotation.DeleteUserResult{}, err
 		}
 	}
-	if err := workflow.SetQueryHandler(ctx, StatusQuery, func() (DeletionState, error) { return *carried, nil }); err != nil {
-		return DeleteUserResult{}, err
+	if err := workflow.SetQueryHandler(ctx, rotation.StatusQuery, func() (rotation.DeletionState, error) { return *carried, nil }); err != nil {
+		return rotation.DeleteUserResult{}, err
 	}
-	resumed := workflow.GetSignalChannel(ctx, ResumeUpdate)
-	fate := activities.SecretScheduled
+	resumed := workflow.GetSignalChannel(ctx, rotation.ResumeUpdate)
+	fate := rotation.SecretScheduled
 	for range looksPerRun {
-		carried.describe(ctx, fate)
+		describe(carried, ctx, fate)
 		if !carried.Locked && ctx.Err() == nil {
-			err := workflow.ExecuteActivity(ctx, "LockAccounts", carried.Deletion).Get(ctx, nil)
+			err := workflow.ExecuteActivity(ctx, rotation.Activities.LockAccounts, carried.Deletion).Get(ctx, nil)
 			carried.Locked = err == nil
-			carried.note(ctx, err)
-			carried.describe(ctx, fate)
+			note(carried, ctx, err)
+			describe(carried, ctx, fate)
 		}
 		resumed.ReceiveWithTimeout(ctx, restoredWithin, nil)
 		if ctx.Err() != nil {
-			return carried.cancelled(ctx)
+			return cancelled(carried, ctx)
 		}
-		if err := workflow.ExecuteActivity(ctx, "LookAtSecret", carried.Deletion).Get(ctx, &fate); err != nil {
-			carried.note(ctx, err)
+		if err := workflow.ExecuteActivity(ctx, rotation.Activities.LookAtSecret, carried.Deletion).Get(ctx, &fate); err != nil {
+			note(carried, ctx, err)
 			continue
 		}
-		if fate == activities.SecretGone && carried.Deletion.Gone && workflow.Now(ctx).Before(carried.DeletionDate) {
-			fate = activities.SecretScheduled // its accounts have as long as if it were
+		if fate == rotation.SecretGone && carried.Deletion.Gone && workflow.Now(ctx).Before(carried.DeletionDate) {
+			fate = rotation.SecretScheduled // its accounts have as long as if it were
 		}
-		if fate == activities.SecretScheduled {
+		if fate == rotation.SecretScheduled {
 			if carried.Locked { // why they are not stays to be seen until they are
-				carried.note(ctx, nil)
+				note(carried, ctx, nil)
 			}
 			continue
 		}
-		carried.describe(ctx, fate)
+		describe(carried, ctx, fate)
 		carried.Deletion.Locked = carried.Locked
 		err := finish(ctx, fate, carried.Deletion)
 		if err == nil {
-			return DeleteUserResult{Fate: fate, Accounts: names(carried.Deletion)}, nil
+			return rotation.DeleteUserResult{Fate: fate, Accounts: names(carried.Deletion)}, nil
 		}
-		carried.note(ctx, err)
+		note(carried, ctx, err)
 	}
-	return DeleteUserResult{}, workflow.NewContinueAsNewError(ctx, workflow.GetInfo(ctx).WorkflowType.Name, input, carried)
+	return rotation.DeleteUserResult{}, workflow.NewContinueAsNewError(ctx, workflow.GetInfo(ctx).WorkflowType.Name, input, carried)
 }
 
 // cancelled ends a deletion that was cancelled. It leaves no account of a restored secret locked;
 // nothing else would unlock it. The result and the status say what becomes of other accounts.
-func (s *DeletionState) cancelled(ctx workflow.Context) (DeleteUserResult, error) {
+func cancelled(s *rotation.DeletionState, ctx workflow.Context) (rotation.DeleteUserResult, error) {
 	if workflow.GetVersion(ctx, "a cancelled deletion looks at its secret", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
-		return DeleteUserResult{}, ctx.Err()
+		return rotation.DeleteUserResult{}, ctx.Err()
 	}
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	var fate activities.SecretFate
-	result := DeleteUserResult{Accounts: names(s.Deletion)}
-	err := workflow.ExecuteActivity(ctx, "LookAtSecret", s.Deletion).Get(ctx, &fate)
+	var fate rotation.SecretFate
+	result := rotation.DeleteUserResult{Accounts: names(s.Deletion)}
+	err := workflow.ExecuteActivity(ctx, rotation.Activities.LookAtSecret, s.Deletion).Get(ctx, &fate)
 	result.Fate = fate
-	if err == nil && fate == activities.SecretRestored {
+	if err == nil && fate == rotation.SecretRestored {
 		if err = finish(ctx, fate, s.Deletion); err == nil {
 			return result, nil
 		}
 	}
-	s.note(ctx, err)
-	s.Cancelled = s.leftBehind(fate)
+	note(s, ctx, err)
+	s.Cancelled = leftBehind(s, fate)
 	result.Advice = s.Cancelled
-	s.describe(ctx, fate)
+	describe(s, ctx, fate)
 	return result, temporal.NewCanceledError(result)
 }
 
 // leftBehind says how a deletion that was cancelled leaves the accounts, and which commands change that.
-func (s *DeletionState) leftBehind(fate activities.SecretFate) string {
+func leftBehind(s *rotation.DeletionState, fate rotation.SecretFate) string {
 	d := s.Deletion
 	state := "stay locked"
 	if !s.Locked {
@@ -172,9 +116,9 @@ func (s *DeletionState) leftBehind(fate activities.SecretFate) string {
 	drop := "starter delete --secret-id " + d.SecretID
 	restore := "aws secretsmanager restore-secret --secret-id " + d.SecretID
 	switch fate {
-	case activities.SecretGone:
+	case rotation.SecretGone:
 		text += fmt.Sprintf(". The secret is gone. To drop the accounts, run `%s`", drop)
-	case activities.SecretScheduled:
+	case rotation.SecretScheduled:
 		text += fmt.Sprintf(". To keep them, run `%s` before %s, and then `%s`; to have them dropped with the secret, run `%s`", restore, clock(s.DeletionDate), unlock, drop)
 	default:
 		text += fmt.Sprintf(". Whether the secret is still scheduled for deletion, or its accounts could not be unlocked: %s. To unlock them, run `%s` once it is restored; to drop them with it, run `%s`", s.Error, unlock, drop)
@@ -183,7 +127,7 @@ func (s *DeletionState) leftBehind(fate activities.SecretFate) string {
 }
 
 // note keeps how a step went, for those who watch.
-func (s *DeletionState) note(ctx workflow.Context, err error) {
+func note(s *rotation.DeletionState, ctx workflow.Context, err error) {
 	if s.Error = ""; err != nil {
 		s.Error, _ = explain(err)
 		workflow.GetLogger(ctx).Error("a step of the deletion failed; tried again later", "secret", s.Deletion.SecretID, "error", err)
@@ -191,7 +135,7 @@ func (s *DeletionState) note(ctx workflow.Context, err error) {
 }
 
 // describe is what someone reads who opens the run in the Temporal UI.
-func (s *DeletionState) describe(ctx workflow.Context, fate activities.SecretFate) {
+func describe(s *rotation.DeletionState, ctx workflow.Context, fate rotation.SecretFate) {
 	locked := "locked"
 	if !s.Locked {
 		locked = "not locked yet"
@@ -203,19 +147,19 @@ func (s *DeletionState) describe(ctx workflow.Context, fate activities.SecretFat
 		text = fmt.Sprintf("Secret %s is gone; its accounts are %s, and are dropped on %s.", secret, locked, clock(s.DeletionDate))
 	}
 	switch fate {
-	case activities.SecretGone:
+	case rotation.SecretGone:
 		text = fmt.Sprintf("Secret %s is gone; its accounts are being dropped.", secret)
-	case activities.SecretRestored:
+	case rotation.SecretRestored:
 		text = fmt.Sprintf("Secret %s was restored; its accounts are being unlocked.", secret)
 	}
-	if n := len(s.Deletion.Definers); n > 0 && fate != activities.SecretRestored {
+	if n := len(s.Deletion.Definers); n > 0 && fate != rotation.SecretRestored {
 		verb := "Accounts stay locked, rather than being dropped, as long as they are the definers of"
 		if s.Deletion.Force {
 			verb = "These break when their definers are dropped"
 		}
 		text += fmt.Sprintf("\n\n%s: %s", verb, plaintext.Code(strings.Join(s.Deletion.Definers, ", ")))
 	}
-	if n := len(s.Deletion.InUse); n > 0 && fate != activities.SecretRestored {
+	if n := len(s.Deletion.InUse); n > 0 && fate != rotation.SecretRestored {
 		text += fmt.Sprintf("\n\nIn use when they were locked by force: %s", plaintext.Code(strings.Join(s.Deletion.InUse, "; ")))
 	}
 	if s.Deletion.InUseUnknown {
@@ -237,10 +181,10 @@ func (s *DeletionState) describe(ctx workflow.Context, fate activities.SecretFat
 }
 
 // begin takes up an earlier deletion, or begins one.
-func begin(ctx workflow.Context, input DeleteUserInput, known *DeletionKnown) (*DeletionState, error) {
-	find := activities.FindAccountsInput{CloneUserInput: activities.CloneUserInput{
+func begin(ctx workflow.Context, input rotation.DeleteUserInput, known *rotation.DeletionKnown) (*rotation.DeletionState, error) {
+	find := rotation.FindAccountsInput{CloneUserInput: rotation.CloneUserInput{
 		SecretID: input.SecretID, MasterSecretID: input.MasterSecretID, CloneUsername: input.CloneUsername, Force: input.Force,
-	}, RecoveryWindowInDays: input.window()}
+	}, RecoveryWindowInDays: input.Window()}
 	if known == nil {
 		return deleteSecret(ctx, input, find)
 	}
@@ -258,21 +202,21 @@ func begin(ctx workflow.Context, input DeleteUserInput, known *DeletionKnown) (*
 		return deleteLater(ctx, input, find, state.Deletion)
 	}
 	// By its name alone: one that has the name by now is the one to delete.
-	var fate activities.SecretFate
-	if err := workflow.ExecuteActivity(ctx, "LookAtSecret", activities.Deletion{SecretID: state.Deletion.SecretID}).Get(ctx, &fate); err != nil {
+	var fate rotation.SecretFate
+	if err := workflow.ExecuteActivity(ctx, rotation.Activities.LookAtSecret, rotation.Deletion{SecretID: state.Deletion.SecretID}).Get(ctx, &fate); err != nil {
 		return nil, err
 	}
-	if fate == activities.SecretRestored { // it is another deletion, of accounts that may be locked still
+	if fate == rotation.SecretRestored { // it is another deletion, of accounts that may be locked still
 		find.Held, find.LockedBefore = true, state.Deletion.LockedBefore
 		return deleteLater(ctx, input, find, state.Deletion)
 	}
-	tell(ctx, input.SecretID, PauseUpdate, state.Deletion)
+	tell(ctx, input.SecretID, rotation.PauseUpdate, state.Deletion)
 	return &state, nil
 }
 
 // deleteLater is deleteSecret after a deletion that was cut, of the same secret or of one that had its name. Accounts of that
 // one which are not found now are named, as nothing else would tell that they may be locked.
-func deleteLater(ctx workflow.Context, input DeleteUserInput, find activities.FindAccountsInput, earlier activities.Deletion) (*DeletionState, error) {
+func deleteLater(ctx workflow.Context, input rotation.DeleteUserInput, find rotation.FindAccountsInput, earlier rotation.Deletion) (*rotation.DeletionState, error) {
 	state, err := deleteSecret(ctx, input, find)
 	if err != nil || state.Deletion.Server != earlier.Server {
 		return state, err
@@ -288,14 +232,14 @@ func deleteLater(ctx workflow.Context, input DeleteUserInput, find activities.Fi
 // deleteSecret finds the accounts while the secret can still be read. They are
 // locked only once no client can read it any more. A deletion that is refused
 // for its accounts leaves the rotation alone: somebody may have paused it.
-func deleteSecret(ctx workflow.Context, input DeleteUserInput, find activities.FindAccountsInput) (*DeletionState, error) {
+func deleteSecret(ctx workflow.Context, input rotation.DeleteUserInput, find rotation.FindAccountsInput) (*rotation.DeletionState, error) {
 	version := workflow.GetVersion(ctx, "accounts are found before the pause", workflow.DefaultVersion, 2)
 	pauseFirst := version == workflow.DefaultVersion
 	if pauseFirst {
-		tell(ctx, input.SecretID, PauseUpdate, activities.Deletion{})
+		tell(ctx, input.SecretID, rotation.PauseUpdate, rotation.Deletion{})
 	}
-	state := &DeletionState{}
-	err := workflow.ExecuteActivity(ctx, "FindAccounts", find).Get(ctx, &state.Deletion)
+	state := &rotation.DeletionState{}
+	err := workflow.ExecuteActivity(ctx, rotation.Activities.FindAccounts, find).Get(ctx, &state.Deletion)
 	if err != nil && !pauseFirst {
 		return nil, err
 	}
@@ -303,27 +247,27 @@ func deleteSecret(ctx workflow.Context, input DeleteUserInput, find activities.F
 		ctx, _ = workflow.NewDisconnectedContext(ctx)
 	}
 	if !pauseFirst {
-		tell(ctx, input.SecretID, PauseUpdate, state.Deletion)
+		tell(ctx, input.SecretID, rotation.PauseUpdate, state.Deletion)
 	}
 	if err == nil {
-		state.Deletion.RecoveryWindowInDays, state.Deletion.Force = input.window(), input.Force
+		state.Deletion.RecoveryWindowInDays, state.Deletion.Force = input.Window(), input.Force
 		if !state.Deletion.ScheduledFor.IsZero() {
 			state.DeletionDate = state.Deletion.ScheduledFor
 			return state, nil
 		}
-		err = workflow.ExecuteActivity(ctx, "DeleteSecret", state.Deletion).Get(ctx, &state.DeletionDate)
+		err = workflow.ExecuteActivity(ctx, rotation.Activities.DeleteSecret, state.Deletion).Get(ctx, &state.DeletionDate)
 	}
 	if err != nil {
-		tell(ctx, input.SecretID, ResumeUpdate, state.Deletion)
+		tell(ctx, input.SecretID, rotation.ResumeUpdate, state.Deletion)
 		return nil, err
 	}
 	return state, nil
 }
 
-func finish(ctx workflow.Context, fate activities.SecretFate, d activities.Deletion) error {
-	activity, message := "DropAccounts", StopUpdate
-	if fate == activities.SecretRestored {
-		activity, message = "UnlockAccounts", ResumeUpdate
+func finish(ctx workflow.Context, fate rotation.SecretFate, d rotation.Deletion) error {
+	activity, message := rotation.Activities.DropAccounts, rotation.StopUpdate
+	if fate == rotation.SecretRestored {
+		activity, message = rotation.Activities.UnlockAccounts, rotation.ResumeUpdate
 	}
 	if err := workflow.ExecuteActivity(ctx, activity, d).Get(ctx, nil); err != nil {
 		return err
@@ -333,25 +277,25 @@ func finish(ctx workflow.Context, fate activities.SecretFate, d activities.Delet
 }
 
 // tell sends a signal to the rotation of the secret. There may be none.
-func tell(ctx workflow.Context, secretID, message string, d activities.Deletion) {
+func tell(ctx workflow.Context, secretID, message string, d rotation.Deletion) {
 	var sender any
 	if d.SecretARN != "" { // one that an earlier release began has paused the rotation as a person does
-		sender = Sender{Deletion: true, SentAt: workflow.Now(ctx)}
+		sender = rotation.Sender{Deletion: true, SentAt: workflow.Now(ctx)}
 	}
-	if err := workflow.SignalExternalWorkflow(ctx, RotateUserWorkflowID(cmp.Or(d.RotatedAs, secretID)), "", message, sender).Get(ctx, nil); err != nil {
+	if err := workflow.SignalExternalWorkflow(ctx, rotation.RotateUserWorkflowID(cmp.Or(d.RotatedAs, secretID)), "", message, sender).Get(ctx, nil); err != nil {
 		workflow.GetLogger(ctx).Info("no rotation to tell", "secret", secretID, "signal", message)
 	}
 }
 
 // letGo lets a rotation go on that a deletion holds which no longer runs.
 func letGo(ctx workflow.Context, secretID string) {
-	sender := Sender{Deletion: true, SentAt: workflow.Now(ctx)}
-	if err := workflow.SignalExternalWorkflow(ctx, RotateUserWorkflowID(secretID), "", ResumeUpdate, sender).Get(ctx, nil); err != nil {
+	sender := rotation.Sender{Deletion: true, SentAt: workflow.Now(ctx)}
+	if err := workflow.SignalExternalWorkflow(ctx, rotation.RotateUserWorkflowID(secretID), "", rotation.ResumeUpdate, sender).Get(ctx, nil); err != nil {
 		workflow.GetLogger(ctx).Info("no rotation to let go", "secret", secretID)
 	}
 }
 
-func names(d activities.Deletion) []string { return spell(d.Accounts) }
+func names(d rotation.Deletion) []string { return spell(d.Accounts) }
 
 func spell(accounts []account.Name) []string {
 	var all []string
@@ -359,37 +303,4 @@ func spell(accounts []account.Name) []string {
 		all = append(all, n.String())
 	}
 	return all
-}
-
-func (in DeleteUserInput) window() int {
-	if in.RecoveryWindowInDays == 0 {
-		return 30
-	}
-	return in.RecoveryWindowInDays
-}
-
-// Validate names the first field that is wrong.
-func (in DeleteUserInput) Validate() error {
-	if in.typed.err != nil {
-		return in.typed.err
-	}
-	if err := validSecretID("SecretId", in.SecretID, true); err != nil {
-		return err
-	}
-	if err := validSecretID("MasterSecretId", in.MasterSecretID, false); err != nil {
-		return err
-	}
-	if in.MasterSecretID == in.SecretID {
-		return errOwnMaster
-	}
-	if in.RecoveryWindowInDays == 0 && in.typed.has("RecoveryWindowInDays") || in.RecoveryWindowInDays != 0 && (in.RecoveryWindowInDays < 7 || in.RecoveryWindowInDays > 30) {
-		return fmt.Errorf("RecoveryWindowInDays is %d: 7 to 30", in.RecoveryWindowInDays)
-	}
-	return nil
-}
-
-// UnmarshalJSON keeps what is wrong with the text for Validate.
-func (in *DeleteUserInput) UnmarshalJSON(data []byte) error {
-	type plain DeleteUserInput
-	return in.typed.decode(data, (*plain)(in))
 }

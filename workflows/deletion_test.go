@@ -16,40 +16,39 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/account"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // deleting stands for the activities of one deletion, and keeps what it did in calls.
 type deleting struct {
 	env   *testsuite.TestWorkflowEnvironment
-	found activities.Deletion
-	fate  func() activities.SecretFate
+	found rotation.Deletion
+	fate  func() rotation.SecretFate
 	fail  map[string]error // by step
-	finds []activities.FindAccountsInput
-	looks []activities.Deletion
+	finds []rotation.FindAccountsInput
+	looks []rotation.Deletion
 
 	mu    sync.Mutex // a step that was cancelled may still run
 	calls []string
 }
 
 func newDeleting() *deleting {
-	d := &deleting{env: environment(), fail: map[string]error{}, fate: func() activities.SecretFate { return activities.SecretScheduled }}
-	d.found = activities.Deletion{SecretID: "s", SecretARN: "arn", Server: "db:3306", Accounts: []account.Name{{User: "u", Host: "%"}, {User: "u_clone", Host: "%"}}}
-	d.env.RegisterActivityWithOptions(func(_ context.Context, in activities.FindAccountsInput) (activities.Deletion, error) {
+	d := &deleting{env: environment(), fail: map[string]error{}, fate: func() rotation.SecretFate { return rotation.SecretScheduled }}
+	d.found = rotation.Deletion{SecretID: "s", SecretARN: "arn", Server: "db:3306", Accounts: []account.Name{{User: "u", Host: "%"}, {User: "u_clone", Host: "%"}}}
+	d.env.RegisterActivityWithOptions(func(_ context.Context, in rotation.FindAccountsInput) (rotation.Deletion, error) {
 		d.finds = append(d.finds, in)
-		return d.found, d.did("FindAccounts")
-	}, activity.RegisterOptions{Name: "FindAccounts"})
-	d.env.RegisterActivityWithOptions(func(_ context.Context, in activities.Deletion) (time.Time, error) {
-		return start.AddDate(0, 0, in.RecoveryWindowInDays), d.did("DeleteSecret")
-	}, activity.RegisterOptions{Name: "DeleteSecret"})
-	d.env.RegisterActivityWithOptions(func(_ context.Context, in activities.Deletion) (activities.SecretFate, error) {
+		return d.found, d.did(rotation.FindAccounts)
+	}, activity.RegisterOptions{Name: rotation.FindAccounts})
+	d.env.RegisterActivityWithOptions(func(_ context.Context, in rotation.Deletion) (time.Time, error) {
+		return start.AddDate(0, 0, in.RecoveryWindowInDays), d.did(rotation.DeleteSecret)
+	}, activity.RegisterOptions{Name: rotation.DeleteSecret})
+	d.env.RegisterActivityWithOptions(func(_ context.Context, in rotation.Deletion) (rotation.SecretFate, error) {
 		d.looks = append(d.looks, in)
-		return d.fate(), d.fail["LookAtSecret"]
-	}, activity.RegisterOptions{Name: "LookAtSecret"})
-	for _, name := range []string{"LockAccounts", "UnlockAccounts", "DropAccounts"} {
-		d.env.RegisterActivityWithOptions(func(context.Context, activities.Deletion) error { return d.did(name) }, activity.RegisterOptions{Name: name})
+		return d.fate(), d.fail[rotation.LookAtSecret]
+	}, activity.RegisterOptions{Name: rotation.LookAtSecret})
+	for _, name := range []string{rotation.LockAccounts, rotation.UnlockAccounts, rotation.DropAccounts} {
+		d.env.RegisterActivityWithOptions(func(context.Context, rotation.Deletion) error { return d.did(name) }, activity.RegisterOptions{Name: name})
 	}
 	d.env.OnSignalExternalWorkflow(mock.Anything, "rotate-user/s", mock.Anything, mock.Anything, mock.Anything).Return(
 		func(_, _, _, signal string, _ any) error { return d.did(signal) }).Maybe()
@@ -66,21 +65,21 @@ func (d *deleting) did(step string) error {
 // A deletion that is cancelled leaves no account of a secret locked that was restored, and says of the others what brings them back.
 func TestACancelledDeletionLooksAtItsSecret(t *testing.T) {
 	t.Parallel()
-	denied := temporal.NewNonRetryableApplicationError("access denied", activities.ErrorAccessDenied, nil)
-	begun := []string{"FindAccounts", "pause", "DeleteSecret", "LockAccounts"}
+	denied := temporal.NewNonRetryableApplicationError("access denied", rotation.ErrorAccessDenied, nil)
+	begun := []string{rotation.FindAccounts, "pause", rotation.DeleteSecret, rotation.LockAccounts}
 	for _, c := range []struct {
 		name string
-		fate activities.SecretFate
+		fate rotation.SecretFate
 		fail map[string]error
 		want []string // beside what began it
 		says []string // nil for a deletion that ends as one that was not cancelled
 	}{
-		{"restored", activities.SecretRestored, nil, []string{"UnlockAccounts", "resume"}, nil},
-		{"scheduled", activities.SecretScheduled, nil, nil,
+		{"restored", rotation.SecretRestored, nil, []string{rotation.UnlockAccounts, "resume"}, nil},
+		{"scheduled", rotation.SecretScheduled, nil, nil,
 			[]string{"stay locked", "'u'@'%'", "db:3306", "restore-secret --secret-id s", "starter recover --secret-id s", "starter delete --secret-id s"}},
-		{"gone", activities.SecretGone, nil, nil, []string{"gone", "stay locked", "starter delete --secret-id s"}},
-		{"unknown", "", map[string]error{"LookAtSecret": denied}, nil, []string{"access denied", "stay locked", "starter recover --secret-id s"}},
-		{"restored, not unlocked", activities.SecretRestored, map[string]error{"UnlockAccounts": denied}, []string{"UnlockAccounts"},
+		{"gone", rotation.SecretGone, nil, nil, []string{"gone", "stay locked", "starter delete --secret-id s"}},
+		{"unknown", "", map[string]error{rotation.LookAtSecret: denied}, nil, []string{"access denied", "stay locked", "starter recover --secret-id s"}},
+		{"restored, not unlocked", rotation.SecretRestored, map[string]error{rotation.UnlockAccounts: denied}, []string{rotation.UnlockAccounts},
 			[]string{"access denied", "stay locked", "starter recover --secret-id s"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -89,13 +88,13 @@ func TestACancelledDeletionLooksAtItsSecret(t *testing.T) {
 			if c.fail != nil {
 				d.fail = c.fail
 			}
-			d.fate = func() activities.SecretFate { return c.fate }
+			d.fate = func() rotation.SecretFate { return c.fate }
 			d.env.RegisterDelayedCallback(d.env.CancelWorkflow, time.Minute)
-			d.env.ExecuteWorkflow("DeleteUserWorkflow", raw(`{"SecretId":"s"}`))
+			d.env.ExecuteWorkflow(rotation.DeleteUserWorkflow, raw(`{"SecretId":"s"}`))
 			if want := slices.Concat(begun, c.want); !slices.Equal(d.calls, want) {
 				t.Errorf("did %v: want %v", d.calls, want)
 			}
-			var result workflows.DeleteUserResult
+			var result rotation.DeleteUserResult
 			err := d.env.GetWorkflowError()
 			if c.says == nil {
 				if err != nil || d.env.GetWorkflowResult(&result) != nil || result.Fate != c.fate || len(result.Accounts) != 2 {
@@ -107,8 +106,8 @@ func TestACancelledDeletionLooksAtItsSecret(t *testing.T) {
 			if !errors.As(err, &cancelled) || cancelled.Details(&result) != nil {
 				t.Fatalf("ended with %v: want that it was cancelled, with a result", err)
 			}
-			var state workflows.DeletionState
-			if v, err := d.env.QueryWorkflow(workflows.StatusQuery); err != nil || v.Get(&state) != nil || state.Cancelled != result.Advice {
+			var state rotation.DeletionState
+			if v, err := d.env.QueryWorkflow(rotation.StatusQuery); err != nil || v.Get(&state) != nil || state.Cancelled != result.Advice {
 				t.Errorf("its status is %+v, %v", state, err)
 			}
 			for _, want := range c.says {
@@ -125,26 +124,26 @@ func TestACancellationDoesNotCutTheBeginningOfADeletion(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		during string
-		fate   activities.SecretFate
+		fate   rotation.SecretFate
 		want   []string
 	}{
-		{"DeleteSecret", activities.SecretScheduled, []string{"FindAccounts", "pause", "DeleteSecret"}},
-		{"LockAccounts", activities.SecretRestored, []string{"FindAccounts", "pause", "DeleteSecret", "UnlockAccounts", "resume"}},
+		{rotation.DeleteSecret, rotation.SecretScheduled, []string{rotation.FindAccounts, "pause", rotation.DeleteSecret}},
+		{rotation.LockAccounts, rotation.SecretRestored, []string{rotation.FindAccounts, "pause", rotation.DeleteSecret, rotation.UnlockAccounts, "resume"}},
 	} {
 		t.Run(c.during, func(t *testing.T) {
 			t.Parallel()
 			d := newDeleting()
-			d.fate = func() activities.SecretFate { return c.fate }
+			d.fate = func() rotation.SecretFate { return c.fate }
 			d.env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
 				if info.ActivityType.Name == c.during {
 					d.env.CancelWorkflow()
 				}
 			})
-			d.env.ExecuteWorkflow("DeleteUserWorkflow", raw(`{"SecretId":"s"}`))
+			d.env.ExecuteWorkflow(rotation.DeleteUserWorkflow, raw(`{"SecretId":"s"}`))
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			// Whether a step that is cancelled has begun is not known.
-			if did := slices.DeleteFunc(d.calls, func(step string) bool { return step == "LockAccounts" }); !slices.Equal(did, c.want) {
+			if did := slices.DeleteFunc(d.calls, func(step string) bool { return step == rotation.LockAccounts }); !slices.Equal(did, c.want) {
 				t.Errorf("did %v: want %v", did, c.want)
 			}
 		})
@@ -157,27 +156,27 @@ func TestADeletionIsTakenUpAgain(t *testing.T) {
 	before := []account.Name{{User: "u_clone", Host: "%"}}
 	for _, c := range []struct {
 		name   string
-		fate   activities.SecretFate // at first
+		fate   rotation.SecretFate // at first
 		locked bool
 		want   []string
 	}{
-		{"scheduled", activities.SecretScheduled, true, []string{"pause", "UnlockAccounts", "resume"}},
-		{"scheduled, not locked", activities.SecretScheduled, false, []string{"pause", "LockAccounts", "UnlockAccounts", "resume"}},
-		{"gone", activities.SecretGone, true, []string{"pause", "DropAccounts", "stop"}},
-		{"restored", activities.SecretRestored, true, []string{"FindAccounts", "pause", "DeleteSecret", "LockAccounts", "UnlockAccounts", "resume"}},
+		{"scheduled", rotation.SecretScheduled, true, []string{"pause", rotation.UnlockAccounts, "resume"}},
+		{"scheduled, not locked", rotation.SecretScheduled, false, []string{"pause", rotation.LockAccounts, rotation.UnlockAccounts, "resume"}},
+		{"gone", rotation.SecretGone, true, []string{"pause", rotation.DropAccounts, "stop"}},
+		{"restored", rotation.SecretRestored, true, []string{rotation.FindAccounts, "pause", rotation.DeleteSecret, rotation.LockAccounts, rotation.UnlockAccounts, "resume"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			d := newDeleting()
 			looks := 0
-			d.fate = func() activities.SecretFate {
-				if looks++; looks == 1 || c.fate == activities.SecretGone {
+			d.fate = func() rotation.SecretFate {
+				if looks++; looks == 1 || c.fate == rotation.SecretGone {
 					return c.fate
 				}
-				return activities.SecretRestored
+				return rotation.SecretRestored
 			}
 			d.found.LockedBefore = before
-			d.env.ExecuteWorkflow("DeleteUserWorkflow", raw(`{"SecretId":"s"}`), nil, workflows.DeletionKnown{Earlier: &workflows.DeletionState{
+			d.env.ExecuteWorkflow(rotation.DeleteUserWorkflow, raw(`{"SecretId":"s"}`), nil, rotation.DeletionKnown{Earlier: &rotation.DeletionState{
 				Deletion: d.found, DeletionDate: start.AddDate(0, 0, 7), Locked: c.locked, Cancelled: "it was",
 			}})
 			if err := d.env.GetWorkflowError(); err != nil || !slices.Equal(d.calls, c.want) {
@@ -208,24 +207,24 @@ func TestADeletionOfALaterSecretOfTheNameIsAnother(t *testing.T) {
 			earlier := d.found
 			earlier.Accounts = []account.Name{{User: "before", Host: "%"}, {User: "u", Host: "%"}}
 			d.found.SecretARN = "arn-later"
-			d.fate = func() activities.SecretFate {
+			d.fate = func() rotation.SecretFate {
 				if d.looks[len(d.looks)-1].SecretARN == earlier.SecretARN {
-					return activities.SecretGone
+					return rotation.SecretGone
 				}
-				return activities.SecretRestored
+				return rotation.SecretRestored
 			}
-			d.env.ExecuteWorkflow("DeleteUserWorkflow", raw(`{"SecretId":"s"}`), nil, workflows.DeletionKnown{SecretARN: c.arn, Earlier: &workflows.DeletionState{
+			d.env.ExecuteWorkflow(rotation.DeleteUserWorkflow, raw(`{"SecretId":"s"}`), nil, rotation.DeletionKnown{SecretARN: c.arn, Earlier: &rotation.DeletionState{
 				Deletion: earlier, DeletionDate: start.AddDate(0, 0, -7), Locked: true, Cancelled: "it was",
 			}})
-			want := []string{"FindAccounts", "pause", "DeleteSecret", "LockAccounts", "UnlockAccounts", "resume"}
+			want := []string{rotation.FindAccounts, "pause", rotation.DeleteSecret, rotation.LockAccounts, rotation.UnlockAccounts, "resume"}
 			if err := d.env.GetWorkflowError(); err != nil || !slices.Equal(d.calls, want) {
 				t.Fatalf("did %v, %v: want %v", d.calls, err, want)
 			}
 			if d.finds[0].Held != c.held {
 				t.Errorf("the accounts are looked for with %+v", d.finds[0])
 			}
-			v, err := d.env.QueryWorkflow(workflows.StatusQuery)
-			var state workflows.DeletionState
+			v, err := d.env.QueryWorkflow(rotation.StatusQuery)
+			var state rotation.DeletionState
 			if err != nil || v.Get(&state) != nil || !slices.Equal(state.Deletion.Others, earlier.Accounts[:1]) {
 				t.Errorf("left alone are %v, %v: want the accounts of the secret before", state.Deletion.Others, err)
 			}
@@ -236,31 +235,31 @@ func TestADeletionOfALaterSecretOfTheNameIsAnother(t *testing.T) {
 // What a recovery knows of a deletion, it tells the step, and lets the rotation go.
 func TestARecoveryLetsARotationGoThatADeletionHeld(t *testing.T) {
 	t.Parallel()
-	earlier := &workflows.DeletionState{Deletion: activities.Deletion{Accounts: []account.Name{{User: "u", Host: "%"}, {User: "v", Host: "%"}}, LockedBefore: []account.Name{{User: "v", Host: "%"}}}}
+	earlier := &rotation.DeletionState{Deletion: rotation.Deletion{Accounts: []account.Name{{User: "u", Host: "%"}, {User: "v", Host: "%"}}, LockedBefore: []account.Name{{User: "v", Host: "%"}}}}
 	for _, c := range []struct {
 		name     string
-		known    *workflows.State
-		earlier  *workflows.DeletionState
+		known    *rotation.State
+		earlier  *rotation.DeletionState
 		unlocked []string
 		want     []string
 	}{
-		{"held", &workflows.State{Held: true}, nil, nil, []string{"held true, locked [], before []", "resume"}},
+		{"held", &rotation.State{Held: true}, nil, nil, []string{"held true, locked [], before []", "resume"}},
 		{"locked", nil, earlier, []string{"'u'@'%'"}, []string{"held false, locked ['u'@'%'], before ['v'@'%']", "resume"}},
 		{"neither", nil, nil, nil, []string{"held false, locked [], before []"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			d := newDeleting()
-			d.env.RegisterActivityWithOptions(func(_ context.Context, in activities.RecoverSecretInput) (r activities.RecoverSecretResult, err error) {
+			d.env.RegisterActivityWithOptions(func(_ context.Context, in rotation.RecoverSecretInput) (r rotation.RecoverSecretResult, err error) {
 				d.calls = append(d.calls, fmt.Sprintf("held %t, locked %v, before %v", in.Held, in.Locked, in.LockedBefore))
 				r.Unlocked = c.unlocked
 				return r, nil
-			}, activity.RegisterOptions{Name: "RecoverSecret"})
+			}, activity.RegisterOptions{Name: rotation.RecoverSecret})
 			args := []any{raw(`{"SecretId":"s"}`), c.known}
 			if c.earlier != nil {
 				args = append(args, c.earlier)
 			}
-			d.env.ExecuteWorkflow("RecoverSecretWorkflow", args...)
+			d.env.ExecuteWorkflow(rotation.RecoverSecretWorkflow, args...)
 			if err := d.env.GetWorkflowError(); err != nil || !slices.Equal(d.calls, c.want) {
 				t.Errorf("did %q, %v: want %q", d.calls, err, c.want)
 			}

@@ -12,7 +12,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
-	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // codeSpan is what Markdown leaves as it is.
@@ -27,17 +27,17 @@ func TestDetailsShowNamesAsCode(t *testing.T) {
 	w := newWorld()
 	w.inUse, w.standby = evil, evil+"_clone"
 	w.fail = func(step string, _ int) error {
-		if step == "SetPassword" {
+		if step == rotation.SetPassword {
 			return temporal.NewNonRetryableApplicationError("no right on "+evil+": "+advice, "AccessDenied", nil)
 		}
 		return nil
 	}
 	var during, after string
 	r := execute(t, w, start, raw(`{"SecretId":"s"}`), nil, func(env *testsuite.TestWorkflowEnvironment) {
-		env.RegisterActivityWithOptions(func(context.Context, activities.Rotation) error {
+		env.RegisterActivityWithOptions(func(context.Context, rotation.StepInput) error {
 			during = details(t, env)
-			return w.step("SetPassword")
-		}, activity.RegisterOptions{Name: "SetPassword", DisableAlreadyRegisteredCheck: true})
+			return w.step(rotation.SetPassword)
+		}, activity.RegisterOptions{Name: rotation.SetPassword, DisableAlreadyRegisteredCheck: true})
 	})
 	after = details(t, r.env)
 

@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/plaintext"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // What follows is about accounts that stay open, with all their rights, though no secret is for them any more: the secret was
@@ -22,16 +21,16 @@ import (
 const keptLeft = 10
 
 // pair is the pair that the rotation knows; it has no user names before the first rotation has looked.
-func (r *rotator) pair() activities.KnownPair {
-	return activities.KnownPair{Usernames: r.Usernames, Server: r.DatabaseHost, MasterSecretID: cmp.Or(r.MasterKnown, r.input.MasterSecretID), Stored: r.Stored}
+func (r *rotator) pair() rotation.KnownPair {
+	return rotation.KnownPair{Usernames: r.Usernames, Server: r.DatabaseHost, MasterSecretID: cmp.Or(r.MasterKnown, r.input.MasterSecretID), Stored: r.Stored}
 }
 
 // leave keeps the pair that the secret was for before, if that is another one than it is for now, and drops from those that
 // are kept whatever is gone or in use again.
-func (r *rotator) leave(ctx workflow.Context, before activities.KnownPair, clone activities.CloneUserResult) {
+func (r *rotator) leave(ctx workflow.Context, before rotation.KnownPair, clone rotation.CloneUserResult) {
 	now := r.pair()
 	before.LeftAt = workflow.Now(ctx)
-	var left []activities.KnownPair
+	var left []rotation.KnownPair
 	for _, p := range append(slices.Clone(r.Left), before) {
 		if p.Server == "" {
 			p.Server = now.Server
@@ -57,32 +56,32 @@ func (r *rotator) leave(ctx workflow.Context, before activities.KnownPair, clone
 }
 
 // fateOf is what an error of a step says of the secret; empty if it says nothing.
-func fateOf(err error) activities.SecretFate {
+func fateOf(err error) rotation.SecretFate {
 	var app *temporal.ApplicationError
 	if !errors.As(err, &app) {
 		return ""
 	}
 	switch app.Type() {
-	case activities.ErrorDeleted:
-		return activities.SecretScheduled
-	case activities.ErrorSecretGone:
-		return activities.SecretGone
+	case rotation.ErrorDeleted:
+		return rotation.SecretScheduled
+	case rotation.ErrorSecretGone:
+		return rotation.SecretGone
 	default:
 		return ""
 	}
 }
 
 // seen notes what has become of the secret, and reports whether that is news. Without a pair there is nothing that stays open.
-func (r *rotator) seen(ctx workflow.Context, fate activities.SecretFate) (news bool) {
+func (r *rotator) seen(ctx workflow.Context, fate rotation.SecretFate) (news bool) {
 	switch fate {
-	case activities.SecretRestored:
+	case rotation.SecretRestored:
 		news = r.Deleted != nil
 		r.Deleted = nil
-	case activities.SecretScheduled, activities.SecretGone:
-		gone := fate == activities.SecretGone
+	case rotation.SecretScheduled, rotation.SecretGone:
+		gone := fate == rotation.SecretGone
 		news = len(r.Usernames) == 2 && (r.Deleted == nil || r.Deleted.Gone != gone)
 		if news {
-			r.Deleted = &DeletedSecret{NoticedAt: workflow.Now(ctx), Gone: gone}
+			r.Deleted = &rotation.DeletedSecret{NoticedAt: workflow.Now(ctx), Gone: gone}
 		}
 	}
 	return news
@@ -108,25 +107,21 @@ func (r *rotator) open() (all []string) {
 }
 
 // openPair says that a pair is still open which the secret was for before.
-func (r *rotator) openPair(p activities.KnownPair) string {
+func (r *rotator) openPair(p rotation.KnownPair) string {
 	return plaintext.Line(fmt.Sprintf("the secret was edited to be for another user, and %s on %s, which it was for until %s, still log in: drop them if they are not in use,"+
 		" or have `starter delete` drop them with the secret; `starter dismiss --secret-id %s` ends this warning", strings.Join(p.Usernames, " and "), p.Server, clock(p.LeftAt), r.input.SecretID))
 }
 
-// OpenAccountsMemo is the key of a rotation's memo that says which accounts are still open though no secret is for them; empty
-// or missing for none.
-const OpenAccountsMemo = "OpenAccounts"
-
 // showOpen tells visibility which accounts are still open, if that has changed.
 func (r *rotator) showOpen(ctx workflow.Context) {
-	text := cut(strings.Join(r.open(), "\n"), 2000)
+	text := plaintext.Cut(strings.Join(r.open(), "\n"), 2000)
 	if text == r.OpenAccounts {
 		return
 	}
 	if workflow.GetVersion(ctx, "visibility is told of open accounts", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
 		return
 	}
-	if err := workflow.UpsertMemo(ctx, map[string]any{OpenAccountsMemo: text}); err != nil {
+	if err := workflow.UpsertMemo(ctx, map[string]any{rotation.OpenAccountsMemo: text}); err != nil {
 		workflow.GetLogger(ctx).Warn("the memo is left alone", "error", err)
 		return
 	}
@@ -134,61 +129,42 @@ func (r *rotator) showOpen(ctx workflow.Context) {
 }
 
 // tellFate tells the rotation of a secret what a step of another workflow has found of the secret.
-func tellFate(ctx workflow.Context, secretID string, known *State, err error) {
+func tellFate(ctx workflow.Context, secretID string, known *rotation.State, err error) {
 	fate := fateOf(err)
 	if err == nil {
-		fate = activities.SecretRestored
+		fate = rotation.SecretRestored
 	}
 	tellSeen(ctx, secretID, known, fate)
 }
 
 // tellSeen tells the rotation of a secret what has become of the secret, if that is news to it.
-func tellSeen(ctx workflow.Context, secretID string, known *State, fate activities.SecretFate) {
+func tellSeen(ctx workflow.Context, secretID string, known *rotation.State, fate rotation.SecretFate) {
 	if known == nil || len(known.Usernames) == 0 || fate == "" {
 		return
 	}
-	if d := known.Deleted; d == nil && fate == activities.SecretRestored || d != nil && fate == map[bool]activities.SecretFate{true: activities.SecretGone, false: activities.SecretScheduled}[d.Gone] {
+	if d := known.Deleted; d == nil && fate == rotation.SecretRestored || d != nil && fate == map[bool]rotation.SecretFate{true: rotation.SecretGone, false: rotation.SecretScheduled}[d.Gone] {
 		return
 	}
 	if workflow.GetVersion(ctx, "the rotation is told of its secret", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
 		return
 	}
-	if err := workflow.SignalExternalWorkflow(ctx, RotateUserWorkflowID(secretID), "", SecretSeenSignal, SecretSeen{Fate: fate}).Get(ctx, nil); err != nil {
-		workflow.GetLogger(ctx).Info("no rotation to tell", "secret", secretID, "signal", SecretSeenSignal)
+	if err := workflow.SignalExternalWorkflow(ctx, rotation.RotateUserWorkflowID(secretID), "", rotation.SecretSeenSignal, rotation.SecretSeen{Fate: fate}).Get(ctx, nil); err != nil {
+		workflow.GetLogger(ctx).Info("no rotation to tell", "secret", secretID, "signal", rotation.SecretSeenSignal)
 	}
 }
 
 // LookAtSecretWorkflow reports what has become of a secret, without reading it, and tells the workflow that rotates it if that
 // is news: known is what that one knows.
-func (Workflows) LookAtSecretWorkflow(ctx workflow.Context, input ValidateSecretInput, known *State) (fate activities.SecretFate, err error) {
+func (Workflows) LookAtSecretWorkflow(ctx workflow.Context, input rotation.ValidateSecretInput, known *rotation.State) (fate rotation.SecretFate, err error) {
 	if err := input.Validate(); err != nil {
 		return fate, invalidInput(err)
 	}
 	o := stepOptions(input.ActivityTaskQueue, input.SecretID)
-	o.ScheduleToCloseTimeout = LookPatience // whoever asks for it can do without
+	o.ScheduleToCloseTimeout = rotation.LookPatience // whoever asks for it can do without
 	ctx = workflow.WithActivityOptions(ctx, o)
-	if err := workflow.ExecuteActivity(ctx, "LookAtSecret", activities.Deletion{SecretID: input.SecretID}).Get(ctx, &fate); err != nil {
+	if err := workflow.ExecuteActivity(ctx, rotation.Activities.LookAtSecret, rotation.Deletion{SecretID: input.SecretID}).Get(ctx, &fate); err != nil {
 		return fate, err
 	}
 	tellSeen(ctx, input.SecretID, known, fate)
 	return fate, nil
-}
-
-// LookPatience is how long LookAtSecretWorkflow tries.
-const LookPatience = 5 * time.Second
-
-// UnmarshalJSON keeps what is wrong for validate.
-func (s *SecretSeen) UnmarshalJSON(data []byte) error {
-	type plain SecretSeen
-	return s.typed.decode(data, (*plain)(s))
-}
-
-func (s SecretSeen) validate() error {
-	if s.typed.err != nil {
-		return invalidInput(s.typed.err)
-	}
-	if !slices.Contains([]activities.SecretFate{activities.SecretScheduled, activities.SecretRestored, activities.SecretGone}, s.Fate) {
-		return invalidInput(fmt.Errorf("Fate is %q: Scheduled, Restored or Gone", s.Fate))
-	}
-	return nil
 }

@@ -17,8 +17,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/rotate-user/rotate-user/activities"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // life is a rotation over many runs.
@@ -27,7 +26,7 @@ type life struct {
 
 	w     *world
 	in    any
-	state *workflows.State
+	state *rotation.State
 	at    time.Time
 	last  run
 }
@@ -44,9 +43,9 @@ func (l *life) run(during func(*testsuite.TestWorkflowEnvironment)) {
 	l.in, l.state, l.at = l.last.input, l.last.state, l.last.env.Now()
 }
 
-func (l *life) status() (s workflows.Status) {
+func (l *life) status() (s rotation.Status) {
 	l.Helper()
-	v, err := l.last.env.QueryWorkflow(workflows.StatusQuery)
+	v, err := l.last.env.QueryWorkflow(rotation.StatusQuery)
 	if err != nil || v.Get(&s) != nil {
 		l.Fatal(err)
 	}
@@ -58,7 +57,7 @@ func memo(t *testing.T, during func(*testsuite.TestWorkflowEnvironment), told *[
 	t.Helper()
 	return func(env *testsuite.TestWorkflowEnvironment) {
 		env.OnUpsertMemo(mock.Anything).Run(func(args mock.Arguments) {
-			*told = append(*told, args.Get(0).(map[string]any)[workflows.OpenAccountsMemo].(string))
+			*told = append(*told, args.Get(0).(map[string]any)[rotation.OpenAccountsMemo].(string))
 		}).Return(nil).Maybe()
 		if during != nil {
 			during(env)
@@ -75,7 +74,7 @@ func sends(signal string, arg any) func(*testsuite.TestWorkflowEnvironment) {
 // A secret that something else deletes leaves two accounts open: the rotation says so as soon as it notices.
 func TestARotationSaysThatTheAccountsOfADeletedSecretAreOpen(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{activities.ErrorDeleted, activities.ErrorSecretGone} {
+	for _, kind := range []string{rotation.ErrorDeleted, rotation.ErrorSecretGone} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			l := &life{T: t, w: newWorld()}
@@ -84,7 +83,7 @@ func TestARotationSaysThatTheAccountsOfADeletedSecretAreOpen(t *testing.T) {
 			l.w.fail = func(string, int) error { return temporal.NewNonRetryableApplicationError("deleted", kind, nil) }
 			l.run(memo(t, nil, &told))
 			s := l.status()
-			state := map[string]string{activities.ErrorDeleted: "is scheduled for deletion", activities.ErrorSecretGone: "is gone"}[kind]
+			state := map[string]string{rotation.ErrorDeleted: "is scheduled for deletion", rotation.ErrorSecretGone: "is gone"}[kind]
 			if len(s.Warnings) != 1 || s.Deleted == nil || !slices.Equal(told, s.Warnings) {
 				t.Fatalf("warnings %q, deleted %+v, told %q: want one warning", s.Warnings, s.Deleted, told)
 			}
@@ -105,7 +104,7 @@ func TestARotationSaysThatTheAccountsOfADeletedSecretAreOpen(t *testing.T) {
 			if s := l.status(); len(s.Warnings) != 0 || len(told) != 2 {
 				t.Errorf("let go by the deletion of a secret that was restored, it warns %q, told %q", s.Warnings, told)
 			}
-			l.run(sends(workflows.SecretSeenSignal, raw(`{"Fate":"Gone"}`)))
+			l.run(sends(rotation.SecretSeenSignal, raw(`{"Fate":"Gone"}`)))
 			l.w.fail = nil
 			l.run(memo(t, nil, &told))
 			if s := l.status(); len(s.Warnings) != 0 || s.Deleted != nil || told[len(told)-1] != "" {
@@ -127,7 +126,7 @@ func TestARotationIsToldOfItsSecret(t *testing.T) {
 		{`{"Fate":"Gone"}`, func() *bool { yes := true; return &yes }()},
 		{`{"Fate":"Restored"}`, nil},
 	} {
-		l.run(sends(workflows.SecretSeenSignal, raw(c.arg)))
+		l.run(sends(rotation.SecretSeenSignal, raw(c.arg)))
 		if got := l.status().Deleted; (got == nil) != (c.want == nil) || got != nil && got.Gone != *c.want {
 			t.Errorf("%s: deleted %+v", c.arg, got)
 		}
@@ -142,7 +141,7 @@ func TestARotationWithoutAPairHasNothingOpen(t *testing.T) {
 	t.Parallel()
 	l := &life{T: t, w: newWorld()}
 	l.w.fail = func(string, int) error {
-		return temporal.NewNonRetryableApplicationError("deleted", activities.ErrorDeleted, nil)
+		return temporal.NewNonRetryableApplicationError("deleted", rotation.ErrorDeleted, nil)
 	}
 	l.run(nil)
 	if s := l.status(); len(s.Warnings) != 0 || s.Deleted != nil {
@@ -164,7 +163,7 @@ func TestARotationKeepsThePairThatItsSecretWasForBefore(t *testing.T) {
 	l.w.inUse, l.w.standby = "new", "new_clone"
 	l.run(memo(t, nil, &told))
 	s := l.status()
-	want := []activities.KnownPair{{Usernames: []string{"app", "app_clone"}, Server: "db:3306", MasterSecretID: "master", Stored: stored, LeftAt: l.at}}
+	want := []rotation.KnownPair{{Usernames: []string{"app", "app_clone"}, Server: "db:3306", MasterSecretID: "master", Stored: stored, LeftAt: l.at}}
 	if diff := cmp.Diff(want, s.Left); diff != "" {
 		t.Error(diff)
 	}
@@ -188,7 +187,7 @@ func TestARotationKeepsThePairThatItsSecretWasForBefore(t *testing.T) {
 	if s := l.status(); len(s.Left) != 1 || !slices.Equal(s.Left[0].Usernames, []string{"app_clone"}) || len(s.Rotations[0].Warnings) != 0 {
 		t.Errorf("left are %+v, and the result warns %q", s.Left, s.Rotations[0].Warnings)
 	}
-	l.run(memo(t, sends(workflows.DismissUpdate, nil), &told))
+	l.run(memo(t, sends(rotation.DismissUpdate, nil), &told))
 	if s := l.status(); len(s.Left) != 0 || len(s.Warnings) != 0 || told[len(told)-1] != "" {
 		t.Errorf("dismissed, it warns %q, told %q", s.Warnings, told)
 	}
@@ -229,46 +228,46 @@ func TestAPairIsNotLeftThatIsInUseAgain(t *testing.T) {
 // Whoever finds that a secret is deleted tells its rotation, which would find out at its next rotation only.
 func TestAPlanAndAValidationTellTheRotationOfADeletedSecret(t *testing.T) {
 	t.Parallel()
-	known := &workflows.State{Usernames: []string{"u", "u_clone"}, DatabaseHost: "db:3306"}
-	restored := &workflows.State{Usernames: known.Usernames, Deleted: &workflows.DeletedSecret{}}
+	known := &rotation.State{Usernames: []string{"u", "u_clone"}, DatabaseHost: "db:3306"}
+	restored := &rotation.State{Usernames: known.Usernames, Deleted: &rotation.DeletedSecret{}}
 	for _, c := range []struct {
 		name  string
-		known *workflows.State
+		known *rotation.State
 		err   error
-		want  []activities.SecretFate
+		want  []rotation.SecretFate
 	}{
-		{"scheduled", known, temporal.NewNonRetryableApplicationError("x", activities.ErrorDeleted, nil), []activities.SecretFate{activities.SecretScheduled}},
-		{"gone", known, temporal.NewNonRetryableApplicationError("x", activities.ErrorSecretGone, nil), []activities.SecretFate{activities.SecretGone}},
-		{"another error", known, temporal.NewNonRetryableApplicationError("x", activities.ErrorTLS, nil), nil},
-		{"no rotation", nil, temporal.NewNonRetryableApplicationError("x", activities.ErrorDeleted, nil), nil},
+		{"scheduled", known, temporal.NewNonRetryableApplicationError("x", rotation.ErrorDeleted, nil), []rotation.SecretFate{rotation.SecretScheduled}},
+		{"gone", known, temporal.NewNonRetryableApplicationError("x", rotation.ErrorSecretGone, nil), []rotation.SecretFate{rotation.SecretGone}},
+		{"another error", known, temporal.NewNonRetryableApplicationError("x", rotation.ErrorTLS, nil), nil},
+		{"no rotation", nil, temporal.NewNonRetryableApplicationError("x", rotation.ErrorDeleted, nil), nil},
 		{"well", known, nil, nil},
-		{"restored", restored, nil, []activities.SecretFate{activities.SecretRestored}},
-		{"known to be scheduled", restored, temporal.NewNonRetryableApplicationError("x", activities.ErrorDeleted, nil), nil},
+		{"restored", restored, nil, []rotation.SecretFate{rotation.SecretRestored}},
+		{"known to be scheduled", restored, temporal.NewNonRetryableApplicationError("x", rotation.ErrorDeleted, nil), nil},
 	} {
-		for _, name := range []string{"ValidateSecret", "PlanRotation"} {
+		for _, name := range []string{rotation.ValidateSecret, rotation.PlanRotation} {
 			t.Run(name+" "+c.name, func(t *testing.T) {
 				t.Parallel()
 				env := environment()
-				env.RegisterActivityWithOptions(func(_ context.Context, in activities.ValidateSecretInput) (r activities.ValidateSecretResult, err error) {
+				env.RegisterActivityWithOptions(func(_ context.Context, in rotation.KnownSecret) (r rotation.ValidateSecretResult, err error) {
 					if c.known == known && (len(in.Known.Usernames) != 2 || in.Known.Server != "db:3306") {
 						t.Errorf("the step was asked with %+v", in)
 					}
 					return r, c.err
-				}, activity.RegisterOptions{Name: "ValidateSecret"})
-				env.RegisterActivityWithOptions(func(context.Context, activities.PlanRotationInput) (r activities.PlanRotationResult, err error) {
+				}, activity.RegisterOptions{Name: rotation.ValidateSecret})
+				env.RegisterActivityWithOptions(func(context.Context, rotation.PlanRotationInput) (r rotation.PlanRotationResult, err error) {
 					return r, c.err
-				}, activity.RegisterOptions{Name: "PlanRotation"})
-				var told []activities.SecretFate
-				env.OnSignalExternalWorkflow(mock.Anything, "rotate-user/s", mock.Anything, workflows.SecretSeenSignal, mock.Anything).Return(
+				}, activity.RegisterOptions{Name: rotation.PlanRotation})
+				var told []rotation.SecretFate
+				env.OnSignalExternalWorkflow(mock.Anything, "rotate-user/s", mock.Anything, rotation.SecretSeenSignal, mock.Anything).Return(
 					func(_, _, _, _ string, arg any) error {
-						told = append(told, arg.(workflows.SecretSeen).Fate)
+						told = append(told, arg.(rotation.SecretSeen).Fate)
 						return nil
 					}).Maybe()
 				args := []any{raw(`{"SecretId":"s"}`)}
 				if c.known != nil {
 					args = append(args, c.known)
 				}
-				env.ExecuteWorkflow(map[string]string{"ValidateSecret": "ValidateSecretWorkflow", "PlanRotation": "PlanRotationWorkflow"}[name], args...)
+				env.ExecuteWorkflow(map[string]string{rotation.ValidateSecret: rotation.ValidateSecretWorkflow, rotation.PlanRotation: rotation.PlanRotationWorkflow}[name], args...)
 				if !slices.Equal(told, c.want) || (env.GetWorkflowError() == nil) != (c.err == nil) {
 					t.Errorf("the rotation was told %q, %v: want %q", told, env.GetWorkflowError(), c.want)
 				}
@@ -279,25 +278,25 @@ func TestAPlanAndAValidationTellTheRotationOfADeletedSecret(t *testing.T) {
 
 func TestALookTellsTheRotationWhatIsNews(t *testing.T) {
 	t.Parallel()
-	at := func(gone bool) *workflows.DeletedSecret { return &workflows.DeletedSecret{Gone: gone} }
+	at := func(gone bool) *rotation.DeletedSecret { return &rotation.DeletedSecret{Gone: gone} }
 	for _, c := range []struct {
-		fate    activities.SecretFate
-		deleted *workflows.DeletedSecret
+		fate    rotation.SecretFate
+		deleted *rotation.DeletedSecret
 		told    bool
 	}{
-		{activities.SecretRestored, nil, false},
-		{activities.SecretRestored, at(false), true},
-		{activities.SecretScheduled, nil, true},
-		{activities.SecretScheduled, at(false), false},
-		{activities.SecretGone, at(false), true},
-		{activities.SecretGone, at(true), false},
+		{rotation.SecretRestored, nil, false},
+		{rotation.SecretRestored, at(false), true},
+		{rotation.SecretScheduled, nil, true},
+		{rotation.SecretScheduled, at(false), false},
+		{rotation.SecretGone, at(false), true},
+		{rotation.SecretGone, at(true), false},
 	} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			t.Parallel()
 			d := newDeleting()
-			d.fate = func() activities.SecretFate { return c.fate }
-			d.env.ExecuteWorkflow("LookAtSecretWorkflow", raw(`{"SecretId":"s"}`), &workflows.State{Usernames: []string{"u", "u_clone"}, Deleted: c.deleted})
-			var fate activities.SecretFate
+			d.fate = func() rotation.SecretFate { return c.fate }
+			d.env.ExecuteWorkflow(rotation.LookAtSecretWorkflow, raw(`{"SecretId":"s"}`), &rotation.State{Usernames: []string{"u", "u_clone"}, Deleted: c.deleted})
+			var fate rotation.SecretFate
 			if err := d.env.GetWorkflowError(); err != nil || d.env.GetWorkflowResult(&fate) != nil || fate != c.fate || (len(d.calls) == 1) != c.told {
 				t.Errorf("answered %q, %v, told %v", fate, err, d.calls)
 			}
@@ -314,20 +313,20 @@ func TestADeletionTakesOverASecretThatIsDeleted(t *testing.T) {
 			d := newDeleting()
 			due := start.AddDate(0, 0, 7)
 			d.found.Gone, d.found.ScheduledFor = gone, due
-			d.fate = func() activities.SecretFate {
+			d.fate = func() rotation.SecretFate {
 				if !gone && d.env.Now().Before(due) {
-					return activities.SecretScheduled
+					return rotation.SecretScheduled
 				}
-				return activities.SecretGone
+				return rotation.SecretGone
 			}
 			var ended []time.Time
-			args := []any{raw(`{"SecretId":"s","RecoveryWindowInDays":7}`), nil, workflows.DeletionKnown{
-				SecretARN: "arn", Pair: &activities.KnownPair{Usernames: []string{"u", "u_clone"}, Server: "db:3306", MasterSecretID: "m", Stored: map[string]string{"u": "x"}},
-				Left: []activities.KnownPair{{Usernames: []string{"v"}}},
+			args := []any{raw(`{"SecretId":"s","RecoveryWindowInDays":7}`), nil, rotation.DeletionKnown{
+				SecretARN: "arn", Pair: &rotation.KnownPair{Usernames: []string{"u", "u_clone"}, Server: "db:3306", MasterSecretID: "m", Stored: map[string]string{"u": "x"}},
+				Left: []rotation.KnownPair{{Usernames: []string{"v"}}},
 			}}
 			var calls []string
 			for len(ended) < 20 {
-				d.env.ExecuteWorkflow("DeleteUserWorkflow", args...)
+				d.env.ExecuteWorkflow(rotation.DeleteUserWorkflow, args...)
 				calls, ended = append(calls, d.calls...), append(ended, d.env.Now())
 				state := continued(t, d.env.GetWorkflowError())
 				if state == nil {
@@ -340,7 +339,7 @@ func TestADeletionTakesOverASecretThatIsDeleted(t *testing.T) {
 				d = next
 				args = []any{args[0], state}
 			}
-			want := []string{"FindAccounts", "pause", "LockAccounts", "DropAccounts", "stop"}
+			want := []string{rotation.FindAccounts, "pause", rotation.LockAccounts, rotation.DropAccounts, "stop"}
 			if err := d.env.GetWorkflowError(); err != nil || !slices.Equal(calls, want) {
 				t.Errorf("did %v, %v: want %v", calls, err, want)
 			}
@@ -356,14 +355,14 @@ func TestADeletionTakesOverASecretThatIsDeleted(t *testing.T) {
 }
 
 // continued is what a deletion hands to its next run; nil if it has ended.
-func continued(t *testing.T, err error) *workflows.DeletionState {
+func continued(t *testing.T, err error) *rotation.DeletionState {
 	t.Helper()
 	var next *workflow.ContinueAsNewError
 	if !errors.As(err, &next) {
 		return nil
 	}
-	var in workflows.DeleteUserInput
-	state := new(workflows.DeletionState)
+	var in rotation.DeleteUserInput
+	state := new(rotation.DeletionState)
 	if err := converter.GetDefaultDataConverter().FromPayloads(next.Input, &in, state); err != nil {
 		t.Fatal(err)
 	}

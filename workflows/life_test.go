@@ -17,8 +17,8 @@ import (
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/rotation"
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
@@ -33,8 +33,8 @@ func TestCreateUserMakesTheAccountBeforeTheSecretAndValidates(t *testing.T) {
 	t.Parallel()
 	env := environment()
 	var calls []string
-	for _, name := range []string{"CreateAccount", "StoreSecret"} {
-		env.RegisterActivityWithOptions(func(_ context.Context, in activities.CreateUserInput) error {
+	for _, name := range []string{rotation.CreateAccount, rotation.StoreSecret} {
+		env.RegisterActivityWithOptions(func(_ context.Context, in rotation.CreateAccountInput) error {
 			if in.Account != (account.Name{User: "mytestuser", Host: "%"}) {
 				t.Errorf("account %s", in.Account)
 			}
@@ -42,15 +42,15 @@ func TestCreateUserMakesTheAccountBeforeTheSecretAndValidates(t *testing.T) {
 			return nil
 		}, activity.RegisterOptions{Name: name})
 	}
-	env.RegisterActivityWithOptions(func(context.Context, activities.ValidateSecretInput) (activities.ValidateSecretResult, error) {
-		calls = append(calls, "ValidateSecret")
-		return activities.ValidateSecretResult{Username: "mytestuser"}, nil
-	}, activity.RegisterOptions{Name: "ValidateSecret"})
-	env.ExecuteWorkflow("CreateUserWorkflow", raw(`{"SecretId":"s","MasterSecretId":"m","Username":"mytestuser","Grants":["SELECT ON *.*"]}`))
+	env.RegisterActivityWithOptions(func(context.Context, rotation.KnownSecret) (rotation.ValidateSecretResult, error) {
+		calls = append(calls, rotation.ValidateSecret)
+		return rotation.ValidateSecretResult{Username: "mytestuser"}, nil
+	}, activity.RegisterOptions{Name: rotation.ValidateSecret})
+	env.ExecuteWorkflow(rotation.CreateUserWorkflow, raw(`{"SecretId":"s","MasterSecretId":"m","Username":"mytestuser","Grants":["SELECT ON *.*"]}`))
 	if err := env.GetWorkflowError(); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"CreateAccount", "StoreSecret", "ValidateSecret"}; !slices.Equal(calls, want) {
+	if want := []string{rotation.CreateAccount, rotation.StoreSecret, rotation.ValidateSecret}; !slices.Equal(calls, want) {
 		t.Errorf("steps %v: want %v", calls, want)
 	}
 }
@@ -59,16 +59,16 @@ func TestCreateUserMakesTheAccountBeforeTheSecretAndValidates(t *testing.T) {
 func TestCreateUserSaysWhatItLeavesBehind(t *testing.T) {
 	t.Parallel()
 	env := environment()
-	for _, name := range []string{"CreateAccount", "StoreSecret"} {
-		env.RegisterActivityWithOptions(func(context.Context, activities.CreateUserInput) error { return nil }, activity.RegisterOptions{Name: name})
+	for _, name := range []string{rotation.CreateAccount, rotation.StoreSecret} {
+		env.RegisterActivityWithOptions(func(context.Context, rotation.CreateAccountInput) error { return nil }, activity.RegisterOptions{Name: name})
 	}
-	env.RegisterActivityWithOptions(func(context.Context, activities.ValidateSecretInput) (activities.ValidateSecretResult, error) {
-		return activities.ValidateSecretResult{}, temporal.NewNonRetryableApplicationError("access denied for 'u'@'10.0.0.%'", activities.ErrorAccessDenied, nil)
-	}, activity.RegisterOptions{Name: "ValidateSecret"})
-	env.ExecuteWorkflow("CreateUserWorkflow", raw(`{"SecretId":"s","MasterSecretId":"m","Username":"u","Host":"10.9.%"}`))
+	env.RegisterActivityWithOptions(func(context.Context, rotation.KnownSecret) (rotation.ValidateSecretResult, error) {
+		return rotation.ValidateSecretResult{}, temporal.NewNonRetryableApplicationError("access denied for 'u'@'10.0.0.%'", rotation.ErrorAccessDenied, nil)
+	}, activity.RegisterOptions{Name: rotation.ValidateSecret})
+	env.ExecuteWorkflow(rotation.CreateUserWorkflow, raw(`{"SecretId":"s","MasterSecretId":"m","Username":"u","Host":"10.9.%"}`))
 	var app *temporal.ApplicationError
 	err := env.GetWorkflowError()
-	if !errors.As(err, &app) || app.Type() != workflows.ErrorNotProved {
+	if !errors.As(err, &app) || app.Type() != rotation.ErrorNotProved {
 		t.Fatalf("ended with %v", err)
 	}
 	for _, want := range []string{"'u'@'10.9.%' and secret s were created", "starter validate --secret-id s", "DROP USER 'u'@'10.9.%'", "delete-secret --secret-id s", "access denied"} {
@@ -81,12 +81,12 @@ func TestCreateUserSaysWhatItLeavesBehind(t *testing.T) {
 func TestAPlanKnowsWhatTheRotationKnows(t *testing.T) {
 	t.Parallel()
 	env := environment()
-	var got activities.CloneUserInput
-	env.RegisterActivityWithOptions(func(_ context.Context, in activities.CloneUserInput) (activities.PlanRotationResult, error) {
+	var got rotation.CloneUserInput
+	env.RegisterActivityWithOptions(func(_ context.Context, in rotation.CloneUserInput) (rotation.PlanRotationResult, error) {
 		got = in
-		return activities.PlanRotationResult{}, nil
-	}, activity.RegisterOptions{Name: "PlanRotation"})
-	env.ExecuteWorkflow("PlanRotationWorkflow", raw(`{"SecretId":"s","CloneUsername":"b"}`), &workflows.State{Usernames: []string{"a", "b"}})
+		return rotation.PlanRotationResult{}, nil
+	}, activity.RegisterOptions{Name: rotation.PlanRotation})
+	env.ExecuteWorkflow(rotation.PlanRotationWorkflow, raw(`{"SecretId":"s","CloneUsername":"b"}`), &rotation.State{Usernames: []string{"a", "b"}})
 	if err := env.GetWorkflowError(); err != nil {
 		t.Fatal(err)
 	}
@@ -98,49 +98,49 @@ func TestAPlanKnowsWhatTheRotationKnows(t *testing.T) {
 func TestTheOtherWorkflowsRefuseWrongInput(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, input, field string }{
-		{"CreateUserWorkflow", `{"SecretId":"s","MasterSecretId":"m"}`, "Username"},
-		{"CreateUserWorkflow", `{"SecretId":"s","Username":"u"}`, "MasterSecretId"},
-		{"CreateUserWorkflow", `{"SecretId":"s","MasterSecretId":"m","Username":"u","Grant":"x"}`, "Grant"},
-		{"CreateUserWorkflow", `{"SecretId":"s","MasterSecretId":"m","Username":"u","Grants":["SELECT ON a.*","SELECT ON *.* IDENTIFIED BY 'x'"]}`, "grant 2: IDENTIFIED"},
-		{"ValidateSecretWorkflow", `{}`, "SecretId"},
-		{"ValidateSecretWorkflow", `{"SecretId":"s","x":1}`, "x"},
-		{"PlanRotationWorkflow", `{"SecretId":"s","Drain":5}`, "Drain"},
-		{"RecoverSecretWorkflow", `{"MasterSecretId":"m"}`, "SecretId"},
-		{"DeleteUserWorkflow", `{"SecretId":"s","MasterSecretId":"s"}`, "MasterSecretId"},
-		{"DeleteUserWorkflow", `{"SecretId":"s","RecoveryWindowInDays":6}`, "RecoveryWindowInDays"},
-		{"DeleteUserWorkflow", `{"SecretId":"s","RecoveryWindowInDays":0}`, "RecoveryWindowInDays"},
-		{"DeleteUserWorkflow", `{"SecretId":"s","RecoveryWindowInDays":31}`, "RecoveryWindowInDays"},
+		{rotation.CreateUserWorkflow, `{"SecretId":"s","MasterSecretId":"m"}`, "Username"},
+		{rotation.CreateUserWorkflow, `{"SecretId":"s","Username":"u"}`, "MasterSecretId"},
+		{rotation.CreateUserWorkflow, `{"SecretId":"s","MasterSecretId":"m","Username":"u","Grant":"x"}`, "Grant"},
+		{rotation.CreateUserWorkflow, `{"SecretId":"s","MasterSecretId":"m","Username":"u","Grants":["SELECT ON a.*","SELECT ON *.* IDENTIFIED BY 'x'"]}`, "grant 2: IDENTIFIED"},
+		{rotation.ValidateSecretWorkflow, `{}`, "SecretId"},
+		{rotation.ValidateSecretWorkflow, `{"SecretId":"s","x":1}`, "x"},
+		{rotation.PlanRotationWorkflow, `{"SecretId":"s","Drain":5}`, "Drain"},
+		{rotation.RecoverSecretWorkflow, `{"MasterSecretId":"m"}`, "SecretId"},
+		{rotation.DeleteUserWorkflow, `{"SecretId":"s","MasterSecretId":"s"}`, "MasterSecretId"},
+		{rotation.DeleteUserWorkflow, `{"SecretId":"s","RecoveryWindowInDays":6}`, "RecoveryWindowInDays"},
+		{rotation.DeleteUserWorkflow, `{"SecretId":"s","RecoveryWindowInDays":0}`, "RecoveryWindowInDays"},
+		{rotation.DeleteUserWorkflow, `{"SecretId":"s","RecoveryWindowInDays":31}`, "RecoveryWindowInDays"},
 	} {
 		env := environment()
 		env.ExecuteWorkflow(c.name, raw(c.input))
 		var app *temporal.ApplicationError
-		if err := env.GetWorkflowError(); !errors.As(err, &app) || app.Type() != workflows.ErrorInvalidInput || !strings.Contains(app.Message(), c.field) {
+		if err := env.GetWorkflowError(); !errors.As(err, &app) || app.Type() != rotation.ErrorInvalidInput || !strings.Contains(app.Message(), c.field) {
 			t.Errorf("%s %s: %v: want a refusal that names %s", c.name, c.input, err, c.field)
 		}
 	}
 }
 
 // deletion lets DeleteUserWorkflow run to its end, over as many runs as it takes.
-func deletion(t *testing.T, fate func(time.Time) activities.SecretFate, failing string) (calls []string, result workflows.DeleteUserResult, ended time.Time) {
+func deletion(t *testing.T, fate func(time.Time) rotation.SecretFate, failing string) (calls []string, result rotation.DeleteUserResult, ended time.Time) {
 	t.Helper()
-	var state *workflows.DeletionState
+	var state *rotation.DeletionState
 	at := start
 	for {
 		env := environment()
 		env.SetStartTime(at)
-		env.RegisterActivityWithOptions(func(context.Context, activities.CloneUserInput) (activities.Deletion, error) {
-			calls = append(calls, "FindAccounts")
-			return activities.Deletion{SecretID: "s", Accounts: []account.Name{{User: "u", Host: "%"}, {User: "u_clone", Host: "%"}}}, nil
-		}, activity.RegisterOptions{Name: "FindAccounts"})
-		env.RegisterActivityWithOptions(func(_ context.Context, in activities.Deletion) (time.Time, error) {
-			calls = append(calls, "DeleteSecret")
+		env.RegisterActivityWithOptions(func(context.Context, rotation.CloneUserInput) (rotation.Deletion, error) {
+			calls = append(calls, rotation.FindAccounts)
+			return rotation.Deletion{SecretID: "s", Accounts: []account.Name{{User: "u", Host: "%"}, {User: "u_clone", Host: "%"}}}, nil
+		}, activity.RegisterOptions{Name: rotation.FindAccounts})
+		env.RegisterActivityWithOptions(func(_ context.Context, in rotation.Deletion) (time.Time, error) {
+			calls = append(calls, rotation.DeleteSecret)
 			return start.AddDate(0, 0, in.RecoveryWindowInDays), nil
-		}, activity.RegisterOptions{Name: "DeleteSecret"})
-		env.RegisterActivityWithOptions(func(context.Context, activities.Deletion) (activities.SecretFate, error) {
+		}, activity.RegisterOptions{Name: rotation.DeleteSecret})
+		env.RegisterActivityWithOptions(func(context.Context, rotation.Deletion) (rotation.SecretFate, error) {
 			return fate(env.Now()), nil
-		}, activity.RegisterOptions{Name: "LookAtSecret"})
-		for _, name := range []string{"LockAccounts", "UnlockAccounts", "DropAccounts"} {
-			env.RegisterActivityWithOptions(func(context.Context, activities.Deletion) error {
+		}, activity.RegisterOptions{Name: rotation.LookAtSecret})
+		for _, name := range []string{rotation.LockAccounts, rotation.UnlockAccounts, rotation.DropAccounts} {
+			env.RegisterActivityWithOptions(func(context.Context, rotation.Deletion) error {
 				calls = append(calls, name)
 				if name == failing {
 					failing = ""
@@ -153,15 +153,15 @@ func deletion(t *testing.T, fate func(time.Time) activities.SecretFate, failing 
 		env.OnSignalExternalWorkflow("default-test-namespace", "rotate-user/s", "", "resume", nil).Return(nil).Maybe()
 		env.OnSignalExternalWorkflow("default-test-namespace", "rotate-user/s", "", "stop", nil).Return(nil).Maybe()
 		if state == nil {
-			env.ExecuteWorkflow("DeleteUserWorkflow", raw(`{"SecretId":"s","RecoveryWindowInDays":7}`))
+			env.ExecuteWorkflow(rotation.DeleteUserWorkflow, raw(`{"SecretId":"s","RecoveryWindowInDays":7}`))
 		} else {
-			env.ExecuteWorkflow("DeleteUserWorkflow", raw(`{"SecretId":"s","RecoveryWindowInDays":7}`), state)
+			env.ExecuteWorkflow(rotation.DeleteUserWorkflow, raw(`{"SecretId":"s","RecoveryWindowInDays":7}`), state)
 		}
 		err := env.GetWorkflowError()
 		var next *workflow.ContinueAsNewError
 		if errors.As(err, &next) {
-			var input workflows.DeleteUserInput
-			state = new(workflows.DeletionState)
+			var input rotation.DeleteUserInput
+			state = new(rotation.DeletionState)
 			if err := converter.GetDefaultDataConverter().FromPayloads(next.Input, &input, state); err != nil {
 				t.Fatal(err)
 			}
@@ -181,29 +181,29 @@ func deletion(t *testing.T, fate func(time.Time) activities.SecretFate, failing 
 func TestDeleteDropsTheAccountsWhenTheWindowHasPassed(t *testing.T) {
 	t.Parallel()
 	gone := start.AddDate(0, 0, 7)
-	calls, result, ended := deletion(t, func(now time.Time) activities.SecretFate {
+	calls, result, ended := deletion(t, func(now time.Time) rotation.SecretFate {
 		if now.Before(gone) {
-			return activities.SecretScheduled
+			return rotation.SecretScheduled
 		}
-		return activities.SecretGone
-	}, "DropAccounts")
-	if want := []string{"FindAccounts", "DeleteSecret", "LockAccounts", "DropAccounts", "DropAccounts"}; !slices.Equal(calls, want) {
+		return rotation.SecretGone
+	}, rotation.DropAccounts)
+	if want := []string{rotation.FindAccounts, rotation.DeleteSecret, rotation.LockAccounts, rotation.DropAccounts, rotation.DropAccounts}; !slices.Equal(calls, want) {
 		t.Errorf("steps %v: want %v", calls, want)
 	}
-	if ended.Before(gone) || result.Fate != activities.SecretGone || len(result.Accounts) != 2 {
+	if ended.Before(gone) || result.Fate != rotation.SecretGone || len(result.Accounts) != 2 {
 		t.Errorf("ended at %s with %+v", ended, result)
 	}
 }
 
 func TestDeleteLocksTheAccountsEvenAfterAFailure(t *testing.T) {
 	t.Parallel()
-	calls, _, _ := deletion(t, func(now time.Time) activities.SecretFate {
+	calls, _, _ := deletion(t, func(now time.Time) rotation.SecretFate {
 		if now.Before(start.AddDate(0, 0, 1)) {
-			return activities.SecretScheduled
+			return rotation.SecretScheduled
 		}
-		return activities.SecretRestored
-	}, "LockAccounts")
-	if want := []string{"FindAccounts", "DeleteSecret", "LockAccounts", "LockAccounts", "UnlockAccounts"}; !slices.Equal(calls, want) {
+		return rotation.SecretRestored
+	}, rotation.LockAccounts)
+	if want := []string{rotation.FindAccounts, rotation.DeleteSecret, rotation.LockAccounts, rotation.LockAccounts, rotation.UnlockAccounts}; !slices.Equal(calls, want) {
 		t.Errorf("steps %v: want %v", calls, want)
 	}
 }
@@ -211,16 +211,16 @@ func TestDeleteLocksTheAccountsEvenAfterAFailure(t *testing.T) {
 func TestDeleteUnlocksTheAccountsOfARestoredSecret(t *testing.T) {
 	t.Parallel()
 	restored := start.AddDate(0, 0, 2)
-	calls, result, ended := deletion(t, func(now time.Time) activities.SecretFate {
+	calls, result, ended := deletion(t, func(now time.Time) rotation.SecretFate {
 		if now.Before(restored) {
-			return activities.SecretScheduled
+			return rotation.SecretScheduled
 		}
-		return activities.SecretRestored
+		return rotation.SecretRestored
 	}, "")
-	if want := []string{"FindAccounts", "DeleteSecret", "LockAccounts", "UnlockAccounts"}; !slices.Equal(calls, want) {
+	if want := []string{rotation.FindAccounts, rotation.DeleteSecret, rotation.LockAccounts, rotation.UnlockAccounts}; !slices.Equal(calls, want) {
 		t.Errorf("steps %v: want %v", calls, want)
 	}
-	if result.Fate != activities.SecretRestored || ended.Sub(restored) > 10*time.Minute {
+	if result.Fate != rotation.SecretRestored || ended.Sub(restored) > 10*time.Minute {
 		t.Errorf("unlocked at %s with %+v: want soon after %s", ended, result, restored)
 	}
 }
@@ -230,44 +230,44 @@ func TestADeletionHoldsTheRotationAsADeletion(t *testing.T) {
 	denied := temporal.NewNonRetryableApplicationError("denied", "AccessDenied", nil)
 	for _, c := range []struct {
 		name     string
-		found    activities.Deletion
+		found    rotation.Deletion
 		deletion error
-		fate     activities.SecretFate
+		fate     rotation.SecretFate
 		want     []string
 	}{
-		{"restored", activities.Deletion{SecretARN: "arn"}, nil, activities.SecretRestored, []string{"pause of a deletion", "resume of a deletion"}},
-		{"gone", activities.Deletion{SecretARN: "arn"}, nil, activities.SecretGone, []string{"pause of a deletion", "stop of a deletion"}},
-		{"failed", activities.Deletion{SecretARN: "arn"}, denied, "", []string{"pause of a deletion", "resume of a deletion"}},
+		{"restored", rotation.Deletion{SecretARN: "arn"}, nil, rotation.SecretRestored, []string{"pause of a deletion", "resume of a deletion"}},
+		{"gone", rotation.Deletion{SecretARN: "arn"}, nil, rotation.SecretGone, []string{"pause of a deletion", "stop of a deletion"}},
+		{"failed", rotation.Deletion{SecretARN: "arn"}, denied, "", []string{"pause of a deletion", "resume of a deletion"}},
 		// Its pause was a person's to the rotation, and so must be its resume.
-		{"begun by an earlier release", activities.Deletion{}, nil, activities.SecretRestored, []string{"pause", "resume"}},
-		{"spelled otherwise", activities.Deletion{SecretARN: "arn", RotatedAs: "name"}, nil, activities.SecretGone, []string{"pause of a deletion", "stop of a deletion"}},
+		{"begun by an earlier release", rotation.Deletion{}, nil, rotation.SecretRestored, []string{"pause", "resume"}},
+		{"spelled otherwise", rotation.Deletion{SecretARN: "arn", RotatedAs: "name"}, nil, rotation.SecretGone, []string{"pause of a deletion", "stop of a deletion"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			env := environment()
-			env.RegisterActivityWithOptions(func(context.Context, activities.CloneUserInput) (activities.Deletion, error) {
+			env.RegisterActivityWithOptions(func(context.Context, rotation.CloneUserInput) (rotation.Deletion, error) {
 				c.found.SecretID = "s"
 				return c.found, nil
-			}, activity.RegisterOptions{Name: "FindAccounts"})
-			env.RegisterActivityWithOptions(func(context.Context, activities.Deletion) (time.Time, error) {
+			}, activity.RegisterOptions{Name: rotation.FindAccounts})
+			env.RegisterActivityWithOptions(func(context.Context, rotation.Deletion) (time.Time, error) {
 				return start.AddDate(0, 0, 7), c.deletion
-			}, activity.RegisterOptions{Name: "DeleteSecret"})
-			env.RegisterActivityWithOptions(func(context.Context, activities.Deletion) (activities.SecretFate, error) {
+			}, activity.RegisterOptions{Name: rotation.DeleteSecret})
+			env.RegisterActivityWithOptions(func(context.Context, rotation.Deletion) (rotation.SecretFate, error) {
 				return c.fate, nil
-			}, activity.RegisterOptions{Name: "LookAtSecret"})
-			for _, name := range []string{"LockAccounts", "UnlockAccounts", "DropAccounts"} {
-				env.RegisterActivityWithOptions(func(context.Context, activities.Deletion) error { return nil }, activity.RegisterOptions{Name: name})
+			}, activity.RegisterOptions{Name: rotation.LookAtSecret})
+			for _, name := range []string{rotation.LockAccounts, rotation.UnlockAccounts, rotation.DropAccounts} {
+				env.RegisterActivityWithOptions(func(context.Context, rotation.Deletion) error { return nil }, activity.RegisterOptions{Name: name})
 			}
 			var sent []string
 			env.OnSignalExternalWorkflow(mock.Anything, "rotate-user/"+cmp.Or(c.found.RotatedAs, "s"), mock.Anything, mock.Anything, mock.Anything).Return(
 				func(_, _, _, signal string, arg any) error {
-					if sender, ok := arg.(workflows.Sender); ok && sender.Deletion {
+					if sender, ok := arg.(rotation.Sender); ok && sender.Deletion {
 						signal += " of a deletion"
 					}
 					sent = append(sent, signal)
 					return nil
 				})
-			env.ExecuteWorkflow("DeleteUserWorkflow", raw(`{"SecretId":"s"}`))
+			env.ExecuteWorkflow(rotation.DeleteUserWorkflow, raw(`{"SecretId":"s"}`))
 			if err := env.GetWorkflowError(); (err == nil) != (c.deletion == nil) {
 				t.Fatal(err)
 			}
@@ -281,20 +281,20 @@ func TestADeletionHoldsTheRotationAsADeletion(t *testing.T) {
 func TestADeletionShowsWhatHoldsItUp(t *testing.T) {
 	t.Parallel()
 	env := environment()
-	failing := map[string]string{"LockAccounts": "db does not answer"}
-	fate := activities.SecretScheduled
+	failing := map[string]string{rotation.LockAccounts: "db does not answer"}
+	fate := rotation.SecretScheduled
 	step := func(name string) error {
 		if text := failing[name]; text != "" {
-			return temporal.NewApplicationErrorWithOptions(text, "", temporal.ApplicationErrorOptions{NonRetryable: name != "LockAccounts"})
+			return temporal.NewApplicationErrorWithOptions(text, "", temporal.ApplicationErrorOptions{NonRetryable: name != rotation.LockAccounts})
 		}
 		return nil
 	}
-	for _, name := range []string{"LockAccounts", "DropAccounts"} {
-		env.RegisterActivityWithOptions(func(context.Context, activities.Deletion) error { return step(name) }, activity.RegisterOptions{Name: name})
+	for _, name := range []string{rotation.LockAccounts, rotation.DropAccounts} {
+		env.RegisterActivityWithOptions(func(context.Context, rotation.Deletion) error { return step(name) }, activity.RegisterOptions{Name: name})
 	}
-	env.RegisterActivityWithOptions(func(context.Context, activities.Deletion) (activities.SecretFate, error) {
-		return fate, step("LookAtSecret")
-	}, activity.RegisterOptions{Name: "LookAtSecret"})
+	env.RegisterActivityWithOptions(func(context.Context, rotation.Deletion) (rotation.SecretFate, error) {
+		return fate, step(rotation.LookAtSecret)
+	}, activity.RegisterOptions{Name: rotation.LookAtSecret})
 	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(nil)
 
 	// Each stage is looked at when its steps have been tried again. The lock, which
@@ -304,8 +304,8 @@ func TestADeletionShowsWhatHoldsItUp(t *testing.T) {
 		env.RegisterDelayedCallback(change, at+time.Minute)
 		at += after
 		env.RegisterDelayedCallback(func() {
-			var state workflows.DeletionState
-			v, err := env.QueryWorkflow(workflows.StatusQuery)
+			var state rotation.DeletionState
+			v, err := env.QueryWorkflow(rotation.StatusQuery)
 			if err != nil || v.Get(&state) != nil || state.Error != wantError || state.Locked != wantLocked {
 				t.Errorf("%s: state %+v, %v: want the error %q, locked %t", name, state, err, wantError, wantLocked)
 			}
@@ -325,13 +325,13 @@ func TestADeletionShowsWhatHoldsItUp(t *testing.T) {
 		}, at)
 	}
 	stage("not locked", 20*time.Minute, func() {}, "db does not answer", false, "not locked yet", "db does not answer", "every five minutes")
-	stage("locked", 4*time.Minute, func() { delete(failing, "LockAccounts") }, "", true, "accounts are locked")
-	stage("not looked at", 20*time.Minute, func() { failing["LookAtSecret"] = "denied" }, "denied", true, "accounts are locked", "denied")
-	stage("looked at", 20*time.Minute, func() { delete(failing, "LookAtSecret") }, "", true)
-	stage("not dropped", 20*time.Minute, func() { fate, failing["DropAccounts"] = activities.SecretGone, "a definer" }, "a definer", true, "is gone", "being dropped", "a definer")
-	env.RegisterDelayedCallback(func() { delete(failing, "DropAccounts") }, at+time.Minute)
+	stage("locked", 4*time.Minute, func() { delete(failing, rotation.LockAccounts) }, "", true, "accounts are locked")
+	stage("not looked at", 20*time.Minute, func() { failing[rotation.LookAtSecret] = "denied" }, "denied", true, "accounts are locked", "denied")
+	stage("looked at", 20*time.Minute, func() { delete(failing, rotation.LookAtSecret) }, "", true)
+	stage("not dropped", 20*time.Minute, func() { fate, failing[rotation.DropAccounts] = rotation.SecretGone, "a definer" }, "a definer", true, "is gone", "being dropped", "a definer")
+	env.RegisterDelayedCallback(func() { delete(failing, rotation.DropAccounts) }, at+time.Minute)
 
-	env.ExecuteWorkflow("DeleteUserWorkflow", raw(`{"SecretId":"s"}`), &workflows.DeletionState{Deletion: activities.Deletion{SecretID: "s"}, DeletionDate: start.AddDate(0, 0, 7)})
+	env.ExecuteWorkflow(rotation.DeleteUserWorkflow, raw(`{"SecretId":"s"}`), &rotation.DeletionState{Deletion: rotation.Deletion{SecretID: "s"}, DeletionDate: start.AddDate(0, 0, 7)})
 	if err := env.GetWorkflowError(); err != nil {
 		t.Error(err)
 	}
@@ -340,15 +340,15 @@ func TestADeletionShowsWhatHoldsItUp(t *testing.T) {
 func TestARefusedDeletionLeavesTheRotationAlone(t *testing.T) {
 	t.Parallel()
 	env := environment()
-	env.RegisterActivityWithOptions(func(context.Context, activities.CloneUserInput) (activities.Deletion, error) {
-		return activities.Deletion{}, temporal.NewNonRetryableApplicationError("another workflow's", "NotOurs", nil)
-	}, activity.RegisterOptions{Name: "FindAccounts"})
+	env.RegisterActivityWithOptions(func(context.Context, rotation.CloneUserInput) (rotation.Deletion, error) {
+		return rotation.Deletion{}, temporal.NewNonRetryableApplicationError("another workflow's", "NotOurs", nil)
+	}, activity.RegisterOptions{Name: rotation.FindAccounts})
 	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(
 		func(_, workflowID, _, signal string, _ any) error {
 			t.Errorf("%s is told to %s", workflowID, signal)
 			return nil
 		}).Maybe()
-	env.ExecuteWorkflow("DeleteUserWorkflow", raw(`{"SecretId":"s"}`))
+	env.ExecuteWorkflow(rotation.DeleteUserWorkflow, raw(`{"SecretId":"s"}`))
 	if err := env.GetWorkflowError(); err == nil || !strings.Contains(err.Error(), "another workflow's") {
 		t.Errorf("ended with %v", err)
 	}

@@ -17,15 +17,15 @@ import (
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/rotation"
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
 // status asks the workflow how it stands.
-func status(t *testing.T, env *testsuite.TestWorkflowEnvironment) workflows.Status {
+func status(t *testing.T, env *testsuite.TestWorkflowEnvironment) rotation.Status {
 	t.Helper()
-	var s workflows.Status
-	v, err := env.QueryWorkflow(workflows.StatusQuery)
+	var s rotation.Status
+	v, err := env.QueryWorkflow(rotation.StatusQuery)
 	if err == nil {
 		err = v.Get(&s)
 	}
@@ -91,7 +91,7 @@ func TestUpdatesThatChangeNothingContinueTheRunBeforeTheServersLimit(t *testing.
 	r := execute(t, w, start, input(nil), before, func(env *testsuite.TestWorkflowEnvironment) {
 		var send func()
 		send = func() {
-			env.UpdateWorkflow(workflows.ResumeUpdate, fmt.Sprint(answered), &testsuite.TestUpdateCallback{
+			env.UpdateWorkflow(rotation.ResumeUpdate, fmt.Sprint(answered), &testsuite.TestUpdateCallback{
 				OnAccept: func() {}, OnReject: func(err error) { t.Error(err) }, OnComplete: func(any, error) {
 					if answered++; answered < 1200 {
 						env.RegisterDelayedCallback(send, time.Minute)
@@ -124,21 +124,21 @@ func TestAMessageThatIsNotCarriedOutIsShown(t *testing.T) {
 		name    string
 		signal  string
 		arg     any
-		outcome workflows.Outcome
+		outcome rotation.Outcome
 		reason  string
 	}{
-		{"within the overlap", "rotate", raw(`{}`), workflows.OutcomeRefused, "safe from"},
-		{"a wrong argument", "rotate", raw(`{"Grace":"1h"}`), workflows.OutcomeRefused, "RevokePrevious"},
-		{"a wrong field", "pause", raw(`{"Deletoin":true}`), workflows.OutcomeRefused, "Deletoin"},
-		{"wrong rules", "reschedule", raw(`{"RotationRules":{"AutomaticallyAfterDays":0}}`), workflows.OutcomeRefused, "AutomaticallyAfterDays"},
-		{"not decodable", "rotate", []byte("no JSON"), workflows.OutcomeUnreadable, "JSON"},
-		{"not decodable", "stop", []byte("no JSON"), workflows.OutcomeUnreadable, "JSON"},
+		{"within the overlap", "rotate", raw(`{}`), rotation.OutcomeRefused, "safe from"},
+		{"a wrong argument", "rotate", raw(`{"Grace":"1h"}`), rotation.OutcomeRefused, rotation.RevokePrevious},
+		{"a wrong field", "pause", raw(`{"Deletoin":true}`), rotation.OutcomeRefused, "Deletoin"},
+		{"wrong rules", "reschedule", raw(`{"RotationRules":{"AutomaticallyAfterDays":0}}`), rotation.OutcomeRefused, "AutomaticallyAfterDays"},
+		{"not decodable", "rotate", []byte("no JSON"), rotation.OutcomeUnreadable, "JSON"},
+		{"not decodable", "stop", []byte("no JSON"), rotation.OutcomeUnreadable, "JSON"},
 	} {
 		t.Run(c.name+" "+c.signal, func(t *testing.T) {
 			t.Parallel()
 			state := asleep(start)
 			state.LastRotatedDate = start
-			var seen workflows.Status
+			var seen rotation.Status
 			var shown string
 			r := execute(t, newWorld(), start, input(nil), state, func(env *testsuite.TestWorkflowEnvironment) {
 				for i := range 3 {
@@ -179,7 +179,7 @@ func TestOnlyTheLastMessagesAreKept(t *testing.T) {
 }
 
 // revoked lets runs follow each other until the previous account is revoked, for a week at most.
-func revoked(t *testing.T, w *world, in workflows.RotateUserInput, state *workflows.State, at time.Time) time.Time {
+func revoked(t *testing.T, w *world, in rotation.RotateUserInput, state *rotation.State, at time.Time) time.Time {
 	t.Helper()
 	for end := at.AddDate(0, 0, 7); at.Before(end); {
 		r := execute(t, w, at, in, state, nil)
@@ -214,15 +214,15 @@ func TestARequestToRevokeIsNeverLost(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name   string
-		change func(*workflows.State)
+		change func(*rotation.State)
 		fail   func(string, int) error
 		within time.Duration
 	}{
-		{"within the overlap", func(s *workflows.State) { s.LastRotatedDate = start.Add(time.Minute) }, nil, 61 * time.Minute},
-		{"within the overlap, paused", func(s *workflows.State) { s.LastRotatedDate, s.Paused = start.Add(time.Minute), true }, nil, 61 * time.Minute},
-		{"before the promotion", nil, failing("SetPassword", 3), time.Hour},
-		{"before the promotion, paused", func(s *workflows.State) { s.Paused = true }, failing("CloneUser", 3), time.Hour},
-		{"after the promotion", nil, failing("RevokePrevious", 3), time.Hour},
+		{"within the overlap", func(s *rotation.State) { s.LastRotatedDate = start.Add(time.Minute) }, nil, 61 * time.Minute},
+		{"within the overlap, paused", func(s *rotation.State) { s.LastRotatedDate, s.Paused = start.Add(time.Minute), true }, nil, 61 * time.Minute},
+		{"before the promotion", nil, failing(rotation.SetPassword, 3), time.Hour},
+		{"before the promotion, paused", func(s *rotation.State) { s.Paused = true }, failing(rotation.CloneUser, 3), time.Hour},
+		{"after the promotion", nil, failing(rotation.RevokePrevious, 3), time.Hour},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -244,7 +244,7 @@ func TestARequestToRevokeIsNeverLost(t *testing.T) {
 				t.Errorf("paused %t: want %t", r.state.Paused, state.Paused)
 			}
 			if len(r.state.Rotations) == 0 || !r.state.Rotations[0].Revoked {
-				if len(r.state.Requests) == 0 || r.state.Requests[0].Outcome != workflows.OutcomeDeferred {
+				if len(r.state.Requests) == 0 || r.state.Requests[0].Outcome != rotation.OutcomeDeferred {
 					t.Errorf("requests %+v: want it deferred", r.state.Requests)
 				}
 				at = revoked(t, w, r.input, r.state, at)
@@ -264,7 +264,7 @@ func TestAScheduledRotationCarriesOutADeferredRequest(t *testing.T) {
 	w := newWorld()
 	state := asleep(start)
 	state.NextRotationDate = start.Add(time.Hour)
-	state.Requested, state.RequestDue = &workflows.RotateRequest{RevokePrevious: true}, start.Add(2*time.Hour)
+	state.Requested, state.RequestDue = &rotation.RotateRequest{RevokePrevious: true}, start.Add(2*time.Hour)
 	r := execute(t, w, start, input(nil), state, nil)
 	if !r.state.Rotations[0].Revoked || r.state.Requested != nil || !r.env.Now().Before(start.Add(2*time.Hour)) {
 		t.Errorf("at %s: %+v, still asked for %+v", r.env.Now(), r.state.Rotations[0], r.state.Requested)
@@ -275,23 +275,23 @@ func TestAResumeWithdrawsAStop(t *testing.T) {
 	t.Parallel()
 	for last, ends := range map[string]bool{"resume": false, "stop": true, "pause": false} {
 		w := newWorld()
-		var during workflows.Status
+		var during rotation.Status
 		var shown string
 		w.fail = func(step string, _ int) error {
-			if step == "TestPassword" && !during.Stopping {
+			if step == rotation.TestPassword && !during.Stopping {
 				return temporal.NewApplicationError("not yet", "Unreachable")
 			}
 			return nil
 		}
 		r := execute(t, w, start, input(nil), nil, func(env *testsuite.TestWorkflowEnvironment) {
-			update(env, time.Second, workflows.StopUpdate)
+			update(env, time.Second, rotation.StopUpdate)
 			env.RegisterDelayedCallback(func() { during, shown = status(t, env), details(t, env) }, 2*time.Second)
 			update(env, 2*time.Second+1, last)
 		})
 		if !during.Stopping || during.Current == nil || !strings.Contains(shown, "stops after this rotation") {
 			t.Errorf("status %+v, details %q: want it stopping", during, shown)
 		}
-		if ended := r.state == nil && r.status.RotationStatus == workflows.Stopped; r.err != nil || ended != ends || len(w.promoted) != 1 {
+		if ended := r.state == nil && r.status.RotationStatus == rotation.Stopped; r.err != nil || ended != ends || len(w.promoted) != 1 {
 			t.Errorf("%s: ended %t, %v, %d rotations: want %t", last, ended, r.err, len(w.promoted), ends)
 		}
 		if r.state != nil && r.state.Paused != (last == "pause") {
@@ -303,8 +303,8 @@ func TestAResumeWithdrawsAStop(t *testing.T) {
 // What meets the first task of a run comes grouped by name.
 func TestTheNewestOfContradictingMessagesWins(t *testing.T) {
 	t.Parallel()
-	at := func(second int) workflows.Sender {
-		return workflows.Sender{SentAt: start.Add(time.Duration(second) * time.Second)}
+	at := func(second int) rotation.Sender {
+		return rotation.Sender{SentAt: start.Add(time.Duration(second) * time.Second)}
 	}
 	type message struct {
 		name   string
@@ -313,15 +313,15 @@ func TestTheNewestOfContradictingMessagesWins(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		messages []message // in the order in which they are handled
-		want     workflows.RotationStatus
+		want     rotation.RotationStatus
 		ignored  int
 	}{
-		{"pause, resume, pause", []message{{"pause", 1}, {"pause", 3}, {"resume", 2}}, workflows.Paused, 1},
-		{"pause, resume", []message{{"pause", 1}, {"resume", 2}}, workflows.Scheduled, 0},
-		{"resume, pause", []message{{"pause", 2}, {"resume", 1}}, workflows.Paused, 1},
-		{"stop, pause", []message{{"pause", 2}, {"stop", 1}}, workflows.Paused, 1},
-		{"pause, stop", []message{{"pause", 1}, {"stop", 2}}, workflows.Stopped, 0},
-		{"stop, resume", []message{{"resume", 2}, {"stop", 1}}, workflows.Scheduled, 1},
+		{"pause, resume, pause", []message{{"pause", 1}, {"pause", 3}, {"resume", 2}}, rotation.Paused, 1},
+		{"pause, resume", []message{{"pause", 1}, {"resume", 2}}, rotation.Scheduled, 0},
+		{"resume, pause", []message{{"pause", 2}, {"resume", 1}}, rotation.Paused, 1},
+		{"stop, pause", []message{{"pause", 2}, {"stop", 1}}, rotation.Paused, 1},
+		{"pause, stop", []message{{"pause", 1}, {"stop", 2}}, rotation.Stopped, 0},
+		{"stop, resume", []message{{"resume", 2}, {"stop", 1}}, rotation.Scheduled, 1},
 	} {
 		for _, kind := range []string{"signals", "updates"} {
 			w := newWorld()
@@ -342,12 +342,12 @@ func TestTheNewestOfContradictingMessagesWins(t *testing.T) {
 			if r.err != nil || len(w.calls) != 0 {
 				t.Errorf("%s, %s: %v, steps %v", c.name, kind, r.err, w.calls)
 			}
-			got, requests := workflows.Scheduled, r.status.Requests
+			got, requests := rotation.Scheduled, r.status.Requests
 			switch {
 			case r.state == nil:
 				got = r.status.RotationStatus
 			case r.state.Paused:
-				got, requests = workflows.Paused, r.state.Requests
+				got, requests = rotation.Paused, r.state.Requests
 			default:
 				requests = r.state.Requests
 			}
@@ -378,10 +378,10 @@ func TestWhatTheLoopCannotLiveWithIsRefused(t *testing.T) {
 		w := newWorld()
 		r := execute(t, w, start, input(nil), nil, c.change)
 		var app *temporal.ApplicationError
-		if !errors.As(r.err, &app) || app.Type() != workflows.ErrorInvalidInput || !strings.Contains(app.Message(), c.want) || len(w.calls) != 0 {
+		if !errors.As(r.err, &app) || app.Type() != rotation.ErrorInvalidInput || !strings.Contains(app.Message(), c.want) || len(w.calls) != 0 {
 			t.Errorf("%s: %v, steps %v: want a refusal that names %s", c.name, r.err, w.calls, c.want)
 		}
-		if r := execute(t, newWorld(), start, input(nil), &workflows.State{NextRotationDate: start}, c.change); r.err != nil {
+		if r := execute(t, newWorld(), start, input(nil), &rotation.State{NextRotationDate: start}, c.change); r.err != nil {
 			t.Errorf("%s: a run that goes on is refused: %v", c.name, r.err)
 		}
 	}
@@ -439,9 +439,9 @@ func TestLongNamesAreCut(t *testing.T) {
 	w.host = strings.Repeat("h", 5000) + "\n:3306"
 	w.inUse, w.standby = strings.Repeat("ä", 300), strings.Repeat("ö", 300)
 	var hosts []string
-	r := execute(t, w, start, input(func(in *workflows.RotateUserInput) { in.SecretID = strings.Repeat("s", 2048) }), nil, func(env *testsuite.TestWorkflowEnvironment) {
+	r := execute(t, w, start, input(func(in *rotation.RotateUserInput) { in.SecretID = strings.Repeat("s", 2048) }), nil, func(env *testsuite.TestWorkflowEnvironment) {
 		env.OnUpsertTypedSearchAttributes(mock.Anything).Return(nil).Run(func(args mock.Arguments) {
-			if host, ok := args.Get(0).(temporal.SearchAttributes).GetKeyword(workflows.DatabaseHostKey); ok {
+			if host, ok := args.Get(0).(temporal.SearchAttributes).GetKeyword(rotation.DatabaseHostKey); ok {
 				hosts = append(hosts, host)
 			}
 		})
@@ -459,21 +459,21 @@ func TestAStepThatFailsSaysWhy(t *testing.T) {
 	w := newWorld()
 	tries := 0
 	w.fail = func(step string, _ int) error {
-		if step == "SetPassword" && tries < 6 {
+		if step == rotation.SetPassword && tries < 6 {
 			tries++
 			return temporal.NewApplicationError("db does not answer", "Unreachable")
 		}
 		return nil
 	}
-	var seen []workflows.Status
+	var seen []rotation.Status
 	var shown string
 	r := execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
-		update(env, time.Hour, workflows.RotateUpdate, raw(`{}`))
+		update(env, time.Hour, rotation.RotateUpdate, raw(`{}`))
 		for _, after := range []time.Duration{time.Second, 10 * time.Second} {
 			env.RegisterDelayedCallback(func() { seen, shown = append(seen, status(t, env)), details(t, env) }, time.Hour+after)
 		}
 	})
-	if seen[0].RotationStatus != workflows.Rotating || seen[1].RotationStatus != workflows.Retrying {
+	if seen[0].RotationStatus != rotation.Rotating || seen[1].RotationStatus != rotation.Retrying {
 		t.Fatalf("status %s, then %s: want Rotating, then Retrying", seen[0].RotationStatus, seen[1].RotationStatus)
 	}
 	step := seen[1].Current.Steps[2]
@@ -503,7 +503,7 @@ func TestAStepIsRepeatedForTenMinutes(t *testing.T) {
 	} {
 		w := newWorld()
 		w.fail = func(step string, _ int) error {
-			if step == "SetPassword" {
+			if step == rotation.SetPassword {
 				return c.err
 			}
 			return nil
@@ -520,17 +520,17 @@ func TestARevocationOfWhatIsInUseAgainIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	w.fail = func(step string, _ int) error {
-		if step == "RevokePrevious" {
-			return temporal.NewNonRetryableApplicationError("AWSCURRENT is another version", activities.ErrorEdited, nil)
+		if step == rotation.RevokePrevious {
+			return temporal.NewNonRetryableApplicationError("AWSCURRENT is another version", rotation.ErrorEdited, nil)
 		}
 		return nil
 	}
 	var a *answer
 	r := execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
-		a = update(env, time.Hour, workflows.RotateUpdate, raw(`{"RevokePrevious":true}`))
+		a = update(env, time.Hour, rotation.RotateUpdate, raw(`{"RevokePrevious":true}`))
 	})
 	if a.err == nil || r.env.Now().After(start.Add(2*time.Hour)) || r.state.Requested != nil ||
-		len(r.state.Requests) != 1 || r.state.Requests[0].Outcome != workflows.OutcomeFailed {
+		len(r.state.Requests) != 1 || r.state.Requests[0].Outcome != rotation.OutcomeFailed {
 		t.Errorf("at %s: %v, requests %+v, still asked for %+v", r.env.Now(), a.err, r.state.Requests, r.state.Requested)
 	}
 }
@@ -541,20 +541,20 @@ func TestSearchAttributesThatWereRemovedAreLeftAlone(t *testing.T) {
 	there := true
 	state := asleep(start)
 	state.SearchAttributes, state.ShowWhenLong = true, true
-	run := func(state *workflows.State) (*workflows.State, int) {
+	run := func(state *rotation.State) (*rotation.State, int) {
 		env := newEnvironment()
 		env.SetStartTime(start)
 		workflows.Register(env, workflows.Workflows{SearchAttributes: func() bool { return there }})
 		newWorld().register(env)
 		set := 0
 		env.OnUpsertTypedSearchAttributes(mock.Anything).Return(nil).Run(func(mock.Arguments) { set++ }).Maybe()
-		env.ExecuteWorkflow("RotateUserWorkflow", input(nil), state)
+		env.ExecuteWorkflow(rotation.RotateUserWorkflow, input(nil), state)
 		var next *workflow.ContinueAsNewError
 		if !errors.As(env.GetWorkflowError(), &next) {
 			t.Fatal(env.GetWorkflowError())
 		}
-		var in workflows.RotateUserInput
-		after := new(workflows.State)
+		var in rotation.RotateUserInput
+		after := new(rotation.State)
 		if err := converter.GetDefaultDataConverter().FromPayloads(next.Input, &in, after); err != nil {
 			t.Fatal(err)
 		}

@@ -14,8 +14,8 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/rotation"
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
@@ -26,21 +26,21 @@ func TestOnlyTheFirstStepIsPaced(t *testing.T) {
 		env := newEnvironment()
 		workflows.Register(env, workflows.Workflows{})
 		queues := map[string]string{}
-		env.RegisterActivityWithOptions(func(ctx context.Context, in activities.CloneUserInput) (activities.CloneUserResult, error) {
-			queues["CloneUser"] = activity.GetInfo(ctx).TaskQueue
-			return activities.CloneUserResult{Rotation: activities.Rotation{
+		env.RegisterActivityWithOptions(func(ctx context.Context, in rotation.CloneUserInput) (rotation.CloneUserResult, error) {
+			queues[rotation.CloneUser] = activity.GetInfo(ctx).TaskQueue
+			return rotation.CloneUserResult{Rotation: rotation.StepInput{
 				SecretID: in.SecretID, VersionID: "new", Source: account.Name{User: "app", Host: "%"}, Standby: account.Name{User: "app_clone", Host: "%"},
 			}}, nil
-		}, activity.RegisterOptions{Name: "CloneUser"})
-		for _, name := range []string{"StagePassword", "SetPassword", "TestPassword", "PromotePassword"} {
-			env.RegisterActivityWithOptions(func(ctx context.Context, _ activities.Rotation) error {
+		}, activity.RegisterOptions{Name: rotation.CloneUser})
+		for _, name := range []string{rotation.StagePassword, rotation.SetPassword, rotation.TestPassword, rotation.PromotePassword} {
+			env.RegisterActivityWithOptions(func(ctx context.Context, _ rotation.StepInput) error {
 				queues[name] = activity.GetInfo(ctx).TaskQueue
 				return nil
 			}, activity.RegisterOptions{Name: name})
 		}
-		env.ExecuteWorkflow("RotateUserWorkflow", workflows.RotateUserInput{SecretID: "s", ActivityTaskQueue: own})
+		env.ExecuteWorkflow(rotation.RotateUserWorkflow, rotation.RotateUserInput{SecretID: "s", ActivityTaskQueue: own})
 		if diff := cmp.Diff(map[string]string{
-			"CloneUser": workflows.PacedTaskQueue(want), "StagePassword": want, "SetPassword": want, "TestPassword": want, "PromotePassword": want,
+			rotation.CloneUser: rotation.PacedTaskQueue(want), rotation.StagePassword: want, rotation.SetPassword: want, rotation.TestPassword: want, rotation.PromotePassword: want,
 		}, queues); diff != "" {
 			t.Errorf("ActivityTaskQueue %q (-want +got):\n%s", own, diff)
 		}
@@ -56,11 +56,11 @@ func TestARequestWaitsForItsTurn(t *testing.T) {
 	state.NextRotationDate, state.WindowCloses = start.Add(20*time.Hour), start.Add(21*time.Hour)
 	execute(t, w, start, input(nil), state, func(env *testsuite.TestWorkflowEnvironment) {
 		env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
-			if info.ActivityType.Name == workflows.CloneUser {
+			if info.ActivityType.Name == rotation.CloneUser {
 				patience = info.ScheduleToCloseTimeout
 			}
 		})
-		update(env, time.Hour, workflows.RotateUpdate, raw(`{"Force":true}`))
+		update(env, time.Hour, rotation.RotateUpdate, raw(`{"Force":true}`))
 	})
 	if patience < 48*time.Hour {
 		t.Errorf("a request waits %s for its turn: want 48h", patience)
@@ -77,13 +77,13 @@ func TestPeopleGoFirst(t *testing.T) {
 	}{
 		"schedule": {func(*testsuite.TestWorkflowEnvironment) {}, 3, true},
 		"person": {func(env *testsuite.TestWorkflowEnvironment) {
-			update(env, time.Hour, workflows.RotateUpdate, raw(`{"Force":true}`))
+			update(env, time.Hour, rotation.RotateUpdate, raw(`{"Force":true}`))
 		}, 1, false},
 		"batch": {func(env *testsuite.TestWorkflowEnvironment) {
-			signal(env, time.Hour, workflows.RotateUpdate, raw(`{"Force":true}`))
+			signal(env, time.Hour, rotation.RotateUpdate, raw(`{"Force":true}`))
 		}, 5, true},
 		"leaked credential": {func(env *testsuite.TestWorkflowEnvironment) {
-			signal(env, time.Hour, workflows.RotateUpdate, raw(`{"Force":true,"RevokePrevious":true}`))
+			signal(env, time.Hour, rotation.RotateUpdate, raw(`{"Force":true,"RevokePrevious":true}`))
 		}, 1, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestPeopleGoFirst(t *testing.T) {
 					if o.Priority.PriorityKey != c.priority {
 						t.Errorf("%s has priority %d: want %d", name, o.Priority.PriorityKey, c.priority)
 					}
-					if paced := strings.HasSuffix(o.TaskQueue, "/paced"); paced != (c.paced && name == workflows.CloneUser) {
+					if paced := strings.HasSuffix(o.TaskQueue, "/paced"); paced != (c.paced && name == rotation.CloneUser) {
 						t.Errorf("%s runs on %q", name, o.TaskQueue)
 					}
 				}}}})

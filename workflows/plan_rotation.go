@@ -3,7 +3,7 @@ package workflows
 import (
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // PlanRotationWorkflow shows what the next rotation of a secret would do. It
@@ -11,20 +11,20 @@ import (
 // would be refused, it fails with the same error. known is what the workflow
 // that rotates the secret knows of its pair, nil where there is none. page is
 // which page of the changes to answer, from 1 on; the first if it is left out.
-func (Workflows) PlanRotationWorkflow(ctx workflow.Context, input RotateUserInput, known *State, page int) (plan activities.PlanRotationResult, err error) {
+func (Workflows) PlanRotationWorkflow(ctx workflow.Context, input rotation.RotateUserInput, known *rotation.State, page int) (plan rotation.PlanRotationResult, err error) {
 	if err := input.Validate(); err != nil {
 		return plan, invalidInput(err)
 	}
 	ctx = workflow.WithActivityOptions(ctx, stepOptions(input.ActivityTaskQueue, input.SecretID))
-	in := activities.PlanRotationInput{CloneUserInput: asKnown(ctx, input, known), Page: page}
-	err = workflow.ExecuteActivity(ctx, "PlanRotation", in).Get(ctx, &plan)
+	in := rotation.PlanRotationInput{CloneUserInput: asKnown(ctx, input, known), Page: page}
+	err = workflow.ExecuteActivity(ctx, rotation.Activities.PlanRotation, in).Get(ctx, &plan)
 	tellFate(ctx, input.SecretID, known, err)
 	return plan, err
 }
 
 // asKnown is the input of the first step for who looks at a pair and rotates nothing.
-func asKnown(ctx workflow.Context, input RotateUserInput, known *State) activities.CloneUserInput {
-	r := &rotator{input: input, request: &RotateRequest{Force: true}}
+func asKnown(ctx workflow.Context, input rotation.RotateUserInput, known *rotation.State) rotation.CloneUserInput {
+	r := &rotator{input: input, request: &rotation.RotateRequest{Force: true}}
 	if known != nil {
 		r.State = *known
 	}

@@ -9,6 +9,8 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
+
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // Workflows are registered as one; the type of each workflow is the name of its method.
@@ -44,12 +46,6 @@ const (
 	stepPatience = 10 * time.Minute
 )
 
-// PacedTaskQueue is where the first step of a rotation runs, for the workers that
-// serve taskQueue. The server hands out its tasks at a rate that holds for all of
-// them together: of many rotations that are due at once, most wait before they
-// have read or written anything.
-func PacedTaskQueue(taskQueue string) string { return taskQueue + "/paced" }
-
 const (
 	// pacedPatience is how long a rotation waits for its turn, at most.
 	pacedPatience = 48 * time.Hour
@@ -71,7 +67,7 @@ const (
 
 // paced makes options those of a first step. Waiting for its turn is no failure.
 func paced(o workflow.ActivityOptions, taskQueue string, untilWindowCloses time.Duration) workflow.ActivityOptions {
-	o.TaskQueue = PacedTaskQueue(taskQueue)
+	o.TaskQueue = rotation.PacedTaskQueue(taskQueue)
 	o.ScheduleToCloseTimeout = max(stepPatience, min(untilWindowCloses, pacedPatience))
 	return o
 }

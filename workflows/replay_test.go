@@ -10,7 +10,7 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/rotation"
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
@@ -84,7 +84,7 @@ func TestAFailureForADeletedSecretReplays(t *testing.T) {
 		}
 		for _, e := range history.GetEvents() {
 			if info := e.GetActivityTaskFailedEventAttributes().GetFailure().GetApplicationFailureInfo(); info != nil {
-				info.Type = activities.ErrorDeleted
+				info.Type = rotation.ErrorDeleted
 			}
 		}
 		replayer := newReplayer(t)
@@ -104,12 +104,12 @@ func TestABrokenWorkflowFailsTheReplay(t *testing.T) {
 		t.Fatalf("no history of a sleeping run: %v", err)
 	}
 	replayer := newReplayer(t)
-	replayer.RegisterWorkflowWithOptions(func(ctx workflow.Context, input workflows.RotateUserInput, carried *workflows.State) (workflows.Status, error) {
+	replayer.RegisterWorkflowWithOptions(func(ctx workflow.Context, input rotation.RotateUserInput, carried *rotation.State) (rotation.Status, error) {
 		if err := workflow.UpsertMemo(ctx, map[string]any{"broken": true}); err != nil {
-			return workflows.Status{}, err
+			return rotation.Status{}, err
 		}
 		return workflows.Workflows{}.RotateUserWorkflow(ctx, input, carried)
-	}, workflow.RegisterOptions{Name: "RotateUserWorkflow"})
+	}, workflow.RegisterOptions{Name: rotation.RotateUserWorkflow})
 	if err := replayer.ReplayWorkflowHistoryFromJSONFile(nil, files[0]); err == nil {
 		t.Error("a workflow with another first command was replayed without an error")
 	}

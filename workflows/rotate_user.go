@@ -3,16 +3,16 @@ package workflows
 import (
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/rotate-user/rotate-user/activities"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // RotateUserWorkflow rotates the credential of one MySQL user for as long as
 // the user lives. Each run sleeps, rotates once, and continues as new with its
 // State. It fails only on input that can never work.
-func (w Workflows) RotateUserWorkflow(ctx workflow.Context, input RotateUserInput, carried *State) (Status, error) {
+func (w Workflows) RotateUserWorkflow(ctx workflow.Context, input rotation.RotateUserInput, carried *rotation.State) (rotation.Status, error) {
 	r, err := w.begin(ctx, input, carried)
 	if err != nil {
-		return Status{}, err
+		return rotation.Status{}, err
 	}
 	if r.catchUp(ctx, "at its start") {
 		r.schedule(r.LastRotatedDate)
@@ -29,25 +29,23 @@ func (w Workflows) RotateUserWorkflow(ctx workflow.Context, input RotateUserInpu
 // use is valid throughout.
 func (r *rotator) rotate(ctx workflow.Context) error {
 	ctx = r.toTheEnd(ctx)
-	rotation, promoted, err := r.cloneUser(ctx)
+	in, promoted, err := r.cloneUser(ctx)
 	if err != nil {
 		return err
 	}
 	if !promoted {
-		if err := r.stagePassword(ctx, &rotation); err != nil {
+		if err := r.stagePassword(ctx, &in); err != nil {
 			return err
 		}
-		if err := r.setPassword(ctx, &rotation); err != nil {
+		if err := r.setPassword(ctx, &in); err != nil {
 			return err
 		}
-		var tested activities.TestPasswordResult
-		if err := r.step(ctx, TestPassword, rotation, &tested); err != nil {
+		if err := r.testPassword(ctx, in); err != nil {
 			return err
 		}
-		r.current.Warnings = atMost(shown, append(r.current.Warnings, tested.Warnings...))
 	}
-	if err := r.step(ctx, PromotePassword, rotation, nil); err != nil {
+	if err := r.promotePassword(ctx, in); err != nil {
 		return err
 	}
-	return r.revokePrevious(ctx, rotation)
+	return r.revokePrevious(ctx, in)
 }

@@ -18,9 +18,9 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/schedule"
+	"github.com/rotate-user/rotate-user/rotation"
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
@@ -32,11 +32,11 @@ type world struct {
 	inUse          string
 	standby        string
 	calls          []string
-	inputs         []activities.CloneUserInput
+	inputs         []rotation.CloneUserInput
 	staged         []string // the ids under which versions were to be staged
 	promoted       []time.Time
 	now            func() time.Time
-	fail           func(step string, rotation int) error
+	fail           func(step string, attempt int) error
 	sessions       func() []string
 	changes        func() []string // that CloneUser makes, all of them drift
 	digest, rights string          // that CloneUser answers
@@ -55,7 +55,7 @@ func newWorld() *world { return &world{inUse: "app", standby: "app_clone"} }
 
 // stuck lets the promotion of the first rotation take effect and its answer be lost.
 func (w *world) stuck(step string, _ int) error {
-	if step == "PromotePassword" && !w.promotedAlready {
+	if step == rotation.PromotePassword && !w.promotedAlready {
 		w.promotedAlready = true
 		return temporal.NewNonRetryableApplicationError("no answer", "AccessDenied", nil)
 	}
@@ -72,17 +72,17 @@ func (w *world) step(name string) error {
 
 func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 	w.now = env.Now
-	env.RegisterActivityWithOptions(func(_ context.Context, in activities.CloneUserInput) (activities.CloneUserResult, error) {
+	env.RegisterActivityWithOptions(func(_ context.Context, in rotation.CloneUserInput) (rotation.CloneUserResult, error) {
 		w.inputs = append(w.inputs, in)
-		if err := w.step("CloneUser"); err != nil {
-			return activities.CloneUserResult{}, err
+		if err := w.step(rotation.CloneUser); err != nil {
+			return rotation.CloneUserResult{}, err
 		}
 		if w.promotedAlready {
-			return activities.CloneUserResult{Promoted: true, Rotation: activities.Rotation{
+			return rotation.CloneUserResult{Promoted: true, Rotation: rotation.StepInput{
 				SecretID: in.SecretID, VersionID: in.EarlierVersionID, CurrentVersionID: in.EarlierVersionID, Server: "db:3306", Standby: account.Name{User: w.standby},
 			}}, nil
 		}
-		r := activities.CloneUserResult{LeftGone: w.gone, SecretARN: "arn", Rotation: activities.Rotation{
+		r := rotation.CloneUserResult{LeftGone: w.gone, SecretARN: "arn", Rotation: rotation.StepInput{
 			SecretID: in.SecretID, MasterSecretID: "master", VersionID: fmt.Sprintf("version-%d", len(w.inputs)), CurrentVersionID: "v1", Server: cmp.Or(w.host, "db:3306"),
 			Source: account.Name{User: w.inUse, Host: "%"}, Standby: account.Name{User: w.standby, Host: "%"},
 		}}
@@ -97,30 +97,30 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 		r.Digest, r.Rights = w.digest, w.rights
 		r.Rotation.EndSessions = w.ends || in.RevokePrevious
 		return r, nil
-	}, activity.RegisterOptions{Name: "CloneUser"})
-	env.RegisterActivityWithOptions(func(_ context.Context, r activities.Rotation) (activities.StagePasswordResult, error) {
+	}, activity.RegisterOptions{Name: rotation.CloneUser})
+	env.RegisterActivityWithOptions(func(_ context.Context, r rotation.StepInput) (rotation.StagePasswordResult, error) {
 		w.staged = append(w.staged, r.VersionID)
-		return activities.StagePasswordResult{VersionID: r.VersionID, ValueSHA256: "digest of " + r.VersionID}, w.step("StagePassword")
-	}, activity.RegisterOptions{Name: "StagePassword"})
-	env.RegisterActivityWithOptions(func(_ context.Context, r activities.Rotation) (activities.SetPasswordResult, error) {
-		set := activities.SetPasswordResult{PasswordStored: "stored with " + r.VersionID}
+		return rotation.StagePasswordResult{VersionID: r.VersionID, ValueSHA256: "digest of " + r.VersionID}, w.step(rotation.StagePassword)
+	}, activity.RegisterOptions{Name: rotation.StagePassword})
+	env.RegisterActivityWithOptions(func(_ context.Context, r rotation.StepInput) (rotation.SetPasswordResult, error) {
+		set := rotation.SetPasswordResult{PasswordStored: "stored with " + r.VersionID}
 		if r.EndSessions {
 			set.SessionsEnded = 1
 		}
-		return set, w.step("SetPassword")
-	}, activity.RegisterOptions{Name: "SetPassword"})
-	env.RegisterActivityWithOptions(func(_ context.Context, r activities.Rotation) (activities.RevokePreviousResult, error) {
-		return activities.RevokePreviousResult{Account: r.Source.String(), SessionsEnded: 2}, w.step("RevokePrevious")
-	}, activity.RegisterOptions{Name: "RevokePrevious"})
-	for _, name := range []string{"TestPassword", "PromotePassword"} {
-		env.RegisterActivityWithOptions(func(_ context.Context, r activities.Rotation) (tested activities.TestPasswordResult, err error) {
+		return set, w.step(rotation.SetPassword)
+	}, activity.RegisterOptions{Name: rotation.SetPassword})
+	env.RegisterActivityWithOptions(func(_ context.Context, r rotation.StepInput) (rotation.RevokePreviousResult, error) {
+		return rotation.RevokePreviousResult{Account: r.Source.String(), SessionsEnded: 2}, w.step(rotation.RevokePrevious)
+	}, activity.RegisterOptions{Name: rotation.RevokePrevious})
+	for _, name := range []string{rotation.TestPassword, rotation.PromotePassword} {
+		env.RegisterActivityWithOptions(func(_ context.Context, r rotation.StepInput) (tested rotation.TestPasswordResult, err error) {
 			if err := w.step(name); err != nil {
 				return tested, err
 			}
 			if !w.promotedAlready && (r.ValueSHA256 != "digest of "+r.VersionID || r.PasswordStored != "stored with "+r.VersionID) {
 				return tested, fmt.Errorf("version %s has the value %q, and its password is %q", r.VersionID, r.ValueSHA256, r.PasswordStored)
 			}
-			if name == "PromotePassword" {
+			if name == rotation.PromotePassword {
 				w.inUse, w.standby = w.standby, w.inUse
 				w.promoted = append(w.promoted, w.now())
 				w.rotation++
@@ -130,9 +130,9 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 			return tested, nil
 		}, activity.RegisterOptions{Name: name})
 	}
-	env.RegisterActivityWithOptions(func(context.Context, activities.CloneUserInput) (activities.PlanRotationResult, error) {
-		return activities.PlanRotationResult{Warnings: []string{"a revocation would be refused"}}, w.step("PlanRotation")
-	}, activity.RegisterOptions{Name: "PlanRotation"})
+	env.RegisterActivityWithOptions(func(context.Context, rotation.CloneUserInput) (rotation.PlanRotationResult, error) {
+		return rotation.PlanRotationResult{Warnings: []string{"a revocation would be refused"}}, w.step(rotation.PlanRotation)
+	}, activity.RegisterOptions{Name: rotation.PlanRotation})
 }
 
 // newEnvironment has patience with a busy machine, which is no deadlock.
@@ -147,15 +147,15 @@ func newEnvironment() *testsuite.TestWorkflowEnvironment {
 // run is one run of the workflow.
 type run struct {
 	env    *testsuite.TestWorkflowEnvironment
-	input  workflows.RotateUserInput
-	state  *workflows.State
-	status workflows.Status
+	input  rotation.RotateUserInput
+	state  *rotation.State
+	status rotation.Status
 	err    error
 }
 
 // execute lets one run of the workflow end, beginning at a time, and reads what
 // it hands to the next.
-func execute(t *testing.T, w *world, at time.Time, input any, state *workflows.State, during func(*testsuite.TestWorkflowEnvironment)) run {
+func execute(t *testing.T, w *world, at time.Time, input any, state *rotation.State, during func(*testsuite.TestWorkflowEnvironment)) run {
 	t.Helper()
 	env := newEnvironment()
 	env.SetStartTime(at)
@@ -165,9 +165,9 @@ func execute(t *testing.T, w *world, at time.Time, input any, state *workflows.S
 		during(env)
 	}
 	if state == nil {
-		env.ExecuteWorkflow("RotateUserWorkflow", input)
+		env.ExecuteWorkflow(rotation.RotateUserWorkflow, input)
 	} else {
-		env.ExecuteWorkflow("RotateUserWorkflow", input, state)
+		env.ExecuteWorkflow(rotation.RotateUserWorkflow, input, state)
 	}
 	r := run{env: env, err: env.GetWorkflowError()}
 	if r.err == nil {
@@ -178,7 +178,7 @@ func execute(t *testing.T, w *world, at time.Time, input any, state *workflows.S
 	}
 	var next *workflow.ContinueAsNewError
 	if errors.As(r.err, &next) {
-		r.state = new(workflows.State)
+		r.state = new(rotation.State)
 		if err := converter.GetDefaultDataConverter().FromPayloads(next.Input, &r.input, r.state); err != nil {
 			t.Fatal(err)
 		}
@@ -187,8 +187,8 @@ func execute(t *testing.T, w *world, at time.Time, input any, state *workflows.S
 	return r
 }
 
-func input(change func(*workflows.RotateUserInput)) workflows.RotateUserInput {
-	in := workflows.RotateUserInput{SecretID: "MySecret"}
+func input(change func(*rotation.RotateUserInput)) rotation.RotateUserInput {
+	in := rotation.RotateUserInput{SecretID: "MySecret"}
 	if change != nil {
 		change(&in)
 	}
@@ -198,13 +198,13 @@ func input(change func(*workflows.RotateUserInput)) workflows.RotateUserInput {
 func TestRotatesForADecade(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
-	w.fail = func(step string, rotation int) error {
-		if step == "CloneUser" && rotation%17 == 5 && len(w.inputs)%3 != 0 {
+	w.fail = func(step string, attempt int) error {
+		if step == rotation.CloneUser && attempt%17 == 5 && len(w.inputs)%3 != 0 {
 			return temporal.NewNonRetryableApplicationError("not today", "NotOurs", nil)
 		}
 		return nil
 	}
-	var state *workflows.State
+	var state *rotation.State
 	in, at := input(nil), start
 	for at.Before(start.AddDate(10, 0, 0)) {
 		r := execute(t, w, at, in, state, nil)
@@ -218,9 +218,9 @@ func TestRotatesForADecade(t *testing.T) {
 		if len(state.Rotations) > 10 {
 			t.Fatalf("%d rotations are carried over: want at most ten", len(state.Rotations))
 		}
-		for i, rotation := range state.Rotations {
-			if (len(rotation.Steps) > 0) != (i == 0) {
-				t.Fatalf("of %d rotations, number %d has %d steps: want those of the newest only", len(state.Rotations), i, len(rotation.Steps))
+		for i, rotated := range state.Rotations {
+			if (len(rotated.Steps) > 0) != (i == 0) {
+				t.Fatalf("of %d rotations, number %d has %d steps: want those of the newest only", len(state.Rotations), i, len(rotated.Steps))
 			}
 		}
 	}
@@ -238,7 +238,7 @@ func TestOneRotationCallsTheFiveStepsInOrder(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	r := execute(t, w, start, input(nil), nil, nil)
-	want := []string{"CloneUser", "StagePassword", "SetPassword", "TestPassword", "PromotePassword"}
+	want := []string{rotation.CloneUser, rotation.StagePassword, rotation.SetPassword, rotation.TestPassword, rotation.PromotePassword}
 	if !slices.Equal(w.calls, want) {
 		t.Errorf("steps %v: want %v", w.calls, want)
 	}
@@ -311,7 +311,7 @@ func TestWrongInputIsRefusedAtOnce(t *testing.T) {
 			w := newWorld()
 			r := execute(t, w, start, raw(text), nil, nil)
 			var app *temporal.ApplicationError
-			if !errors.As(r.err, &app) || app.Type() != workflows.ErrorInvalidInput || !app.NonRetryable() {
+			if !errors.As(r.err, &app) || app.Type() != rotation.ErrorInvalidInput || !app.NonRetryable() {
 				t.Fatalf("error %v: want a refusal of type InvalidInput", r.err)
 			}
 			if !strings.Contains(app.Message(), want) {
@@ -327,7 +327,7 @@ func TestWrongInputIsRefusedAtOnce(t *testing.T) {
 func TestAContinuedRunForgivesWhatItDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
-	r := execute(t, w, start, raw(`{"SecretId":"s","InventedLater":true}`), &workflows.State{NextRotationDate: start}, nil)
+	r := execute(t, w, start, raw(`{"SecretId":"s","InventedLater":true}`), &rotation.State{NextRotationDate: start}, nil)
 	if r.err != nil || len(w.promoted) != 1 {
 		t.Fatalf("error %v, %d rotations: an older worker must go on with what a newer one left", r.err, len(w.promoted))
 	}
@@ -338,7 +338,7 @@ func TestRotateImmediatelyFalseLooksAndWaits(t *testing.T) {
 	no := false
 	w := newWorld()
 	var warnings []string
-	r := execute(t, w, start, input(func(in *workflows.RotateUserInput) { in.RotateImmediately = &no }), nil, func(env *testsuite.TestWorkflowEnvironment) {
+	r := execute(t, w, start, input(func(in *rotation.RotateUserInput) { in.RotateImmediately = &no }), nil, func(env *testsuite.TestWorkflowEnvironment) {
 		env.RegisterDelayedCallback(func() { warnings = status(t, env).Warnings }, time.Hour)
 	})
 	if r.err != nil {
@@ -347,7 +347,7 @@ func TestRotateImmediatelyFalseLooksAndWaits(t *testing.T) {
 	if !slices.Equal(warnings, []string{"a revocation would be refused"}) {
 		t.Errorf("the status warns %q: want what the look found", warnings)
 	}
-	if w.calls[0] != "PlanRotation" || w.calls[1] != "CloneUser" {
+	if w.calls[0] != rotation.PlanRotation || w.calls[1] != rotation.CloneUser {
 		t.Errorf("steps %v: want a look first", w.calls)
 	}
 	if wait := w.promoted[0].Sub(start); wait < 29*24*time.Hour {
@@ -359,12 +359,12 @@ func TestAFailedRotationIsTriedAgainWithGrowingPauses(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	w.fail = func(step string, _ int) error {
-		if step == "TestPassword" {
+		if step == rotation.TestPassword {
 			return temporal.NewNonRetryableApplicationError("refused", "AccessDenied", nil)
 		}
 		return nil
 	}
-	var state *workflows.State
+	var state *rotation.State
 	in, at := input(nil), start
 	var pauses []time.Duration
 	for range 12 {
@@ -390,7 +390,7 @@ func TestAfterTheWindowAFailedRotationWaitsForTheNext(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	w.fail = func(string, int) error { return temporal.NewNonRetryableApplicationError("refused", "NotOurs", nil) }
-	state := &workflows.State{NextRotationDate: start, WindowCloses: start.Add(30 * time.Second)}
+	state := &rotation.State{NextRotationDate: start, WindowCloses: start.Add(30 * time.Second)}
 	r := execute(t, w, start, input(nil), state, nil)
 	if wait := r.state.NextRotationDate.Sub(start); wait < 29*24*time.Hour {
 		t.Errorf("tried again after %s: want the next window", wait)
@@ -402,7 +402,7 @@ func TestAPassingErrorIsRetriedWithinTheStep(t *testing.T) {
 	w := newWorld()
 	left := 3
 	w.fail = func(step string, _ int) error {
-		if step == "SetPassword" && left > 0 {
+		if step == rotation.SetPassword && left > 0 {
 			left--
 			return temporal.NewApplicationError("cut", "Unreachable")
 		}
@@ -424,7 +424,7 @@ func TestAPromotionWhoseAnswerWasLostIsNotRepeated(t *testing.T) {
 	}
 	w.calls = nil
 	r = execute(t, w, r.env.Now(), r.input, r.state, nil)
-	if want := []string{"CloneUser", "PromotePassword"}; !slices.Equal(w.calls, want) {
+	if want := []string{rotation.CloneUser, rotation.PromotePassword}; !slices.Equal(w.calls, want) {
 		t.Errorf("steps %v: want only what is left, %v", w.calls, want)
 	}
 	if got := r.state; !slices.Equal(got.Usernames, []string{"app_clone", "app"}) || got.LastRotatedDate.IsZero() || got.Rotations[0].Error != "" {
@@ -436,14 +436,14 @@ func TestASecondRotatorGivesWay(t *testing.T) {
 	t.Parallel()
 	no := false
 	elsewhere := func(string, int) error {
-		return temporal.NewNonRetryableApplicationError("use the other one", activities.ErrorRotatedElsewhere, nil)
+		return temporal.NewNonRetryableApplicationError("use the other one", rotation.ErrorRotatedElsewhere, nil)
 	}
-	for _, in := range []workflows.RotateUserInput{input(nil), input(func(in *workflows.RotateUserInput) { in.RotateImmediately = &no })} {
+	for _, in := range []rotation.RotateUserInput{input(nil), input(func(in *rotation.RotateUserInput) { in.RotateImmediately = &no })} {
 		w := newWorld()
 		w.fail = elsewhere
 		r := execute(t, w, start, in, nil, nil)
 		var app *temporal.ApplicationError
-		if !errors.As(r.err, &app) || app.Type() != activities.ErrorRotatedElsewhere || app.Message() != "use the other one" || r.env.Now().Sub(start) > time.Hour {
+		if !errors.As(r.err, &app) || app.Type() != rotation.ErrorRotatedElsewhere || app.Message() != "use the other one" || r.env.Now().Sub(start) > time.Hour {
 			t.Errorf("%+v: the workflow went on, or ended late, with %v", in, r.err)
 		}
 	}
@@ -451,29 +451,29 @@ func TestASecondRotatorGivesWay(t *testing.T) {
 	w.fail = elsewhere
 	state := asleep(start)
 	state.NextRotationDate = start
-	if r := execute(t, w, start, input(nil), state, nil); r.err != nil || r.state == nil || r.state.Rotations[0].ErrorType != activities.ErrorRotatedElsewhere {
+	if r := execute(t, w, start, input(nil), state, nil); r.err != nil || r.state == nil || r.state.Rotations[0].ErrorType != rotation.ErrorRotatedElsewhere {
 		t.Errorf("one that has rotated before ended: %v", r.err)
 	}
 }
 
 func TestAnIDThatIsTakenIsGivenUp(t *testing.T) {
 	t.Parallel()
-	for taken, want := range map[int]string{0: "", 1: "", 2: "", 3: activities.ErrorTaken} {
+	for taken, want := range map[int]string{0: "", 1: "", 2: "", 3: rotation.ErrorTaken} {
 		w := newWorld()
 		w.fail = func(step string, _ int) error {
-			if step == "StagePassword" && len(w.staged) <= taken {
-				return temporal.NewNonRetryableApplicationError("it exists", activities.ErrorTaken, nil)
+			if step == rotation.StagePassword && len(w.staged) <= taken {
+				return temporal.NewNonRetryableApplicationError("it exists", rotation.ErrorTaken, nil)
 			}
 			return nil
 		}
 		r := execute(t, w, start, input(nil), nil, nil)
-		rotation := r.state.Rotations[0]
-		if rotation.ErrorType != want || len(w.staged) != min(taken+1, 3) {
-			t.Errorf("%d ids are taken: the rotation ended as %q with %v staged: want %q", taken, rotation.ErrorType, w.staged, want)
+		rotated := r.state.Rotations[0]
+		if rotated.ErrorType != want || len(w.staged) != min(taken+1, 3) {
+			t.Errorf("%d ids are taken: the rotation ended as %q with %v staged: want %q", taken, rotated.ErrorType, w.staged, want)
 		}
 		last := w.staged[len(w.staged)-1]
-		if slices.Index(w.staged, last) != len(w.staged)-1 || rotation.VersionID != last {
-			t.Errorf("ids %v, recorded %s: want another each time, and the last one recorded", w.staged, rotation.VersionID)
+		if slices.Index(w.staged, last) != len(w.staged)-1 || rotated.VersionID != last {
+			t.Errorf("ids %v, recorded %s: want another each time, and the last one recorded", w.staged, rotated.VersionID)
 		}
 	}
 }
@@ -497,8 +497,8 @@ func TestTheNextAttemptIsToldWhatIsStaged(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	w.fail = func(step string, _ int) error {
-		if step == "SetPassword" && len(w.inputs) == 1 {
-			return temporal.NewNonRetryableApplicationError("not now", activities.ErrorDatabase, nil)
+		if step == rotation.SetPassword && len(w.inputs) == 1 {
+			return temporal.NewNonRetryableApplicationError("not now", rotation.ErrorDatabase, nil)
 		}
 		return nil
 	}
@@ -517,7 +517,7 @@ func TestTooSoonForTheOverlapIsPutOffToWhenItIsSafe(t *testing.T) {
 	w := newWorld()
 	safe := start.Add(40 * time.Minute)
 	w.fail = func(string, int) error {
-		return temporal.NewApplicationErrorWithOptions("too soon", workflows.ErrorMinimumOverlap, temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{safe}})
+		return temporal.NewApplicationErrorWithOptions("too soon", rotation.ErrorMinimumOverlap, temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{safe}})
 	}
 	r := execute(t, w, start, input(nil), nil, nil)
 	if !r.state.NextRotationDate.Equal(safe) {
@@ -526,8 +526,8 @@ func TestTooSoonForTheOverlapIsPutOffToWhenItIsSafe(t *testing.T) {
 }
 
 type answer struct {
-	result workflows.Rotation
-	status workflows.Status
+	result rotation.Rotation
+	status rotation.Status
 	err    error
 	done   bool
 }
@@ -542,9 +542,9 @@ func update(env *testsuite.TestWorkflowEnvironment, after time.Duration, name st
 			OnComplete: func(v any, err error) {
 				a.err, a.done = err, true
 				switch v := v.(type) {
-				case workflows.Rotation:
+				case rotation.Rotation:
 					a.result = v
-				case workflows.Status:
+				case rotation.Status:
 					a.status = v
 				}
 			},
@@ -553,8 +553,8 @@ func update(env *testsuite.TestWorkflowEnvironment, after time.Duration, name st
 	return a
 }
 
-func asleep(at time.Time) *workflows.State {
-	return &workflows.State{NextRotationDate: at.Add(30 * 24 * time.Hour), WindowCloses: at.Add(31 * 24 * time.Hour), LastRotatedDate: at.Add(-2 * time.Hour), Usernames: []string{"app", "app_clone"}}
+func asleep(at time.Time) *rotation.State {
+	return &rotation.State{NextRotationDate: at.Add(30 * 24 * time.Hour), WindowCloses: at.Add(31 * 24 * time.Hour), LastRotatedDate: at.Add(-2 * time.Hour), Usernames: []string{"app", "app_clone"}}
 }
 
 func TestRotateNowAnswersTheRotation(t *testing.T) {
@@ -562,7 +562,7 @@ func TestRotateNowAnswersTheRotation(t *testing.T) {
 	w := newWorld()
 	var a *answer
 	r := execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
-		a = update(env, time.Hour, workflows.RotateUpdate, workflows.RotateRequest{})
+		a = update(env, time.Hour, rotation.RotateUpdate, rotation.RotateRequest{})
 	})
 	if a.err != nil || a.result.Username != "app_clone" || len(a.result.Steps) != 5 {
 		t.Fatalf("answer %+v", a)
@@ -581,7 +581,7 @@ func TestRotateNowSaysWhyItFailed(t *testing.T) {
 	var a *answer
 	before := asleep(start)
 	r := execute(t, w, start, input(nil), before, func(env *testsuite.TestWorkflowEnvironment) {
-		a = update(env, time.Hour, workflows.RotateUpdate, workflows.RotateRequest{})
+		a = update(env, time.Hour, rotation.RotateUpdate, rotation.RotateRequest{})
 	})
 	if a.err == nil || !strings.Contains(a.err.Error(), "drop that account") {
 		t.Fatalf("answer %+v", a)
@@ -599,7 +599,7 @@ func TestRotateNowWithinTheOverlapIsRefusedUnlessForced(t *testing.T) {
 		state.LastRotatedDate = start.Add(-10 * time.Minute)
 		var a *answer
 		execute(t, w, start, input(nil), state, func(env *testsuite.TestWorkflowEnvironment) {
-			a = update(env, time.Minute, workflows.RotateUpdate, workflows.RotateRequest{Force: force})
+			a = update(env, time.Minute, rotation.RotateUpdate, rotation.RotateRequest{Force: force})
 		})
 		if refused := a.err != nil; refused == force {
 			t.Errorf("Force %t: answer %+v", force, a)
@@ -616,7 +616,7 @@ func TestRequestsTogetherAreOneRotation(t *testing.T) {
 	var all []*answer
 	execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
 		for i := range 6 {
-			all = append(all, update(env, time.Hour+time.Duration(i), workflows.RotateUpdate, workflows.RotateRequest{}))
+			all = append(all, update(env, time.Hour+time.Duration(i), rotation.RotateUpdate, rotation.RotateRequest{}))
 		}
 	})
 	if len(w.promoted) != 1 {
@@ -634,13 +634,13 @@ func TestPauseResumeRescheduleStop(t *testing.T) {
 	w := newWorld()
 	var a *answer
 	r := execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
-		a = update(env, time.Hour, workflows.PauseUpdate)
+		a = update(env, time.Hour, rotation.PauseUpdate)
 	})
-	if a.err != nil || a.status.RotationStatus != workflows.Paused || !r.state.Paused {
+	if a.err != nil || a.status.RotationStatus != rotation.Paused || !r.state.Paused {
 		t.Fatalf("pause: %+v", a)
 	}
 	r = execute(t, w, r.env.Now(), r.input, r.state, func(env *testsuite.TestWorkflowEnvironment) {
-		a = update(env, 90*24*time.Hour, workflows.ResumeUpdate)
+		a = update(env, 90*24*time.Hour, rotation.ResumeUpdate)
 	})
 	if len(w.calls) != 0 {
 		t.Fatalf("steps %v were taken while paused", w.calls)
@@ -649,21 +649,21 @@ func TestPauseResumeRescheduleStop(t *testing.T) {
 		t.Fatalf("resume: %+v", a)
 	}
 	at := r.env.Now()
-	rules := workflows.RotationRules{ScheduleExpression: "rate(10 days)"}
+	rules := rotation.RotationRules{ScheduleExpression: "rate(10 days)"}
 	r = execute(t, w, at, r.input, asleep(at), func(env *testsuite.TestWorkflowEnvironment) {
-		a = update(env, time.Hour, workflows.RescheduleUpdate, workflows.RescheduleRequest{RotationRules: rules})
+		a = update(env, time.Hour, rotation.RescheduleUpdate, rotation.RescheduleRequest{RotationRules: rules})
 	})
 	if a.err != nil || r.input.RotationRules != rules || r.state.NextRotationDate.After(at.AddDate(0, 0, 11)) {
 		t.Fatalf("reschedule: %+v, rules %v, next %s", a, r.input.RotationRules, r.state.NextRotationDate)
 	}
 	r = execute(t, w, at, r.input, asleep(at), func(env *testsuite.TestWorkflowEnvironment) {
-		a = update(env, time.Hour, workflows.RescheduleUpdate, raw(`{"RotationRules":{"AutomaticallyAfterDays":0}}`))
-		update(env, 2*time.Hour, workflows.StopUpdate)
+		a = update(env, time.Hour, rotation.RescheduleUpdate, raw(`{"RotationRules":{"AutomaticallyAfterDays":0}}`))
+		update(env, 2*time.Hour, rotation.StopUpdate)
 	})
 	if a.err == nil || !strings.Contains(a.err.Error(), "AutomaticallyAfterDays") {
 		t.Errorf("reschedule with wrong rules: %+v", a)
 	}
-	if r.err != nil || r.status.RotationStatus != workflows.Stopped {
+	if r.err != nil || r.status.RotationStatus != rotation.Stopped {
 		t.Errorf("stop: %+v, %v", r.status, r.err)
 	}
 	if len(w.calls) != 0 {
@@ -686,10 +686,10 @@ func TestStopAndRotateTogetherEnd(t *testing.T) {
 				}, args...)
 				return a
 			}
-			rotate, stop = send(workflows.RotateUpdate, workflows.RotateRequest{}), send(workflows.StopUpdate)
+			rotate, stop = send(rotation.RotateUpdate, rotation.RotateRequest{}), send(rotation.StopUpdate)
 		}, time.Hour)
 	})
-	if r.err != nil || r.status.RotationStatus != workflows.Stopped || !rotate.done || !stop.done {
+	if r.err != nil || r.status.RotationStatus != rotation.Stopped || !rotate.done || !stop.done {
 		t.Errorf("ended as %s, %v; rotate %+v, stop %+v: want both answered", r.status.RotationStatus, r.err, rotate, stop)
 	}
 	if (rotate.err == nil) != (len(w.promoted) == 1) {
@@ -701,21 +701,21 @@ func TestSignalsDoWhatUpdatesDo(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	r := execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
-		env.RegisterDelayedCallback(func() { env.SignalWorkflow(workflows.RotateUpdate, workflows.RotateRequest{}) }, time.Hour)
+		env.RegisterDelayedCallback(func() { env.SignalWorkflow(rotation.RotateUpdate, rotation.RotateRequest{}) }, time.Hour)
 	})
 	if len(w.promoted) != 1 || r.err != nil {
 		t.Fatalf("%d rotations, %v", len(w.promoted), r.err)
 	}
 	r = execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
-		env.RegisterDelayedCallback(func() { env.SignalWorkflow(workflows.PauseUpdate, nil) }, time.Hour)
+		env.RegisterDelayedCallback(func() { env.SignalWorkflow(rotation.PauseUpdate, nil) }, time.Hour)
 	})
 	if !r.state.Paused {
 		t.Fatal("a pause signal did not pause")
 	}
 	r = execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
-		env.RegisterDelayedCallback(func() { env.SignalWorkflow(workflows.StopUpdate, nil) }, time.Hour)
+		env.RegisterDelayedCallback(func() { env.SignalWorkflow(rotation.StopUpdate, nil) }, time.Hour)
 	})
-	if r.status.RotationStatus != workflows.Stopped {
+	if r.status.RotationStatus != rotation.Stopped {
 		t.Fatal("a stop signal did not stop")
 	}
 }
@@ -770,20 +770,20 @@ func TestADeletionHoldsARotationApartFromAPerson(t *testing.T) {
 
 func TestAHeldRotationSleepsUntilItIsLetGoOrStopped(t *testing.T) {
 	t.Parallel()
-	for signal, want := range map[string]workflows.RotationStatus{"resume": "", "stop": workflows.Stopped} {
+	for signal, want := range map[string]rotation.RotationStatus{"resume": "", "stop": rotation.Stopped} {
 		w := newWorld()
 		state := asleep(start)
 		state.Held, state.SearchAttributes = true, true
-		var during workflows.Status
+		var during rotation.Status
 		r := execute(t, w, start, input(nil), state, func(env *testsuite.TestWorkflowEnvironment) {
 			env.RegisterDelayedCallback(func() {
-				if v, err := env.QueryWorkflow(workflows.StatusQuery); err != nil || v.Get(&during) != nil {
+				if v, err := env.QueryWorkflow(rotation.StatusQuery); err != nil || v.Get(&during) != nil {
 					t.Errorf("status: %v", err)
 				}
 				env.SignalWorkflow(signal, raw(`{"Deletion":true}`))
 			}, 90*24*time.Hour)
 		})
-		if len(w.calls) != 0 || during.RotationStatus != workflows.Paused || !during.NextRotationDate.IsZero() {
+		if len(w.calls) != 0 || during.RotationStatus != rotation.Paused || !during.NextRotationDate.IsZero() {
 			t.Errorf("while held the status is %+v, steps %v: want it paused, and none", during, w.calls)
 		}
 		if r.err != nil || r.status.RotationStatus != want {
@@ -797,9 +797,9 @@ func TestRevokePreviousFollowsThePromotion(t *testing.T) {
 	w := newWorld()
 	var a *answer
 	r := execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
-		a = update(env, time.Hour, workflows.RotateUpdate, raw(`{"RevokePrevious":true,"Grace":"10m"}`))
+		a = update(env, time.Hour, rotation.RotateUpdate, raw(`{"RevokePrevious":true,"Grace":"10m"}`))
 	})
-	if a.err != nil || !a.result.Revoked || w.calls[len(w.calls)-1] != "RevokePrevious" {
+	if a.err != nil || !a.result.Revoked || w.calls[len(w.calls)-1] != rotation.RevokePrevious {
 		t.Fatalf("answer %+v, steps %v", a, w.calls)
 	}
 	if a.result.SessionsEnded != 3 {
@@ -831,7 +831,7 @@ func TestDrainWaitsForSessionsToEnd(t *testing.T) {
 	w = newWorld()
 	w.sessions = func() []string { return []string{"2 from 10.0.0.7"} }
 	r := execute(t, w, start, in, nil, nil)
-	if len(w.promoted) != 0 || r.state.Rotations[0].ErrorType != workflows.ErrorStillInUse {
+	if len(w.promoted) != 0 || r.state.Rotations[0].ErrorType != rotation.ErrorStillInUse {
 		t.Errorf("recorded %+v: want a refusal after the drain", r.state.Rotations[0])
 	}
 }
@@ -841,12 +841,12 @@ func TestARevocationWaitsForNoSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	w.sessions = func() []string { return []string{"2 from 10.0.0.7"} }
-	in := input(func(in *workflows.RotateUserInput) {
+	in := input(func(in *rotation.RotateUserInput) {
 		in.Drain, in.RequireDrained = schedule.Duration(30*time.Minute), true
 	})
 	var a *answer
 	execute(t, w, start, in, asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
-		a = update(env, time.Hour, workflows.RotateUpdate, raw(`{"RevokePrevious":true}`))
+		a = update(env, time.Hour, rotation.RotateUpdate, raw(`{"RevokePrevious":true}`))
 	})
 	if a.err != nil || !a.result.Revoked || len(w.promoted) != 1 || w.promoted[0].Sub(start) > time.Hour+time.Minute {
 		t.Errorf("answer %+v, rotations at %v", a, w.promoted)
@@ -928,13 +928,13 @@ func TestTheRightsAreAnsweredToTheQueryOnly(t *testing.T) {
 	var paused *answer
 	execute(t, newWorld(), start, input(nil), state, func(env *testsuite.TestWorkflowEnvironment) {
 		env.RegisterDelayedCallback(func() {
-			var s workflows.Status
-			value, err := env.QueryWorkflow(workflows.StatusQuery)
+			var s rotation.Status
+			value, err := env.QueryWorkflow(rotation.StatusQuery)
 			if err != nil || value.Get(&s) != nil || s.Rights != "r1" {
 				t.Errorf("the query answers %+v, %v", s, err)
 			}
 		}, time.Minute)
-		paused = update(env, 2*time.Minute, workflows.PauseUpdate, nil)
+		paused = update(env, 2*time.Minute, rotation.PauseUpdate, nil)
 	})
 	if paused.err != nil || paused.status.Rights != "" || paused.status.SecretID == "" {
 		t.Errorf("the update answers %+v, %v", paused.status, paused.err)
@@ -949,8 +949,8 @@ func TestUndoDriftIsOfOneRotation(t *testing.T) {
 	w.sessions = func() []string { return []string{"1 from 10.0.0.7"}[:sessions] }
 	var a, b *answer
 	first := execute(t, w, start, raw(`{"SecretId":"s","Drain":"30m"}`), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
-		a = update(env, time.Hour, workflows.RotateUpdate, raw(`{"UndoDrift":true}`))
-		b = update(env, time.Hour+30*time.Second, workflows.RotateUpdate, raw(`{"Force":true}`))
+		a = update(env, time.Hour, rotation.RotateUpdate, raw(`{"UndoDrift":true}`))
+		b = update(env, time.Hour+30*time.Second, rotation.RotateUpdate, raw(`{"Force":true}`))
 		env.RegisterDelayedCallback(func() { sessions = 0 }, time.Hour+40*time.Second)
 	})
 	if a.err != nil || b.err != nil || len(w.inputs) != 2 {
@@ -972,7 +972,7 @@ func TestRequireDrainedWantsToSeeTheSessions(t *testing.T) {
 	w := newWorld()
 	w.unseen = true
 	r := execute(t, w, start, raw(`{"SecretId":"s","Drain":"10m","RequireDrained":true}`), nil, nil)
-	if got := r.state.Rotations[0]; len(w.promoted) != 0 || got.ErrorType != workflows.ErrorStillInUse || !strings.Contains(got.Error, "GRANT PROCESS") {
+	if got := r.state.Rotations[0]; len(w.promoted) != 0 || got.ErrorType != rotation.ErrorStillInUse || !strings.Contains(got.Error, "GRANT PROCESS") {
 		t.Errorf("recorded %+v: want a refusal that says what to grant", got)
 	}
 }
@@ -981,13 +981,13 @@ func TestAGraceEndsWithTheNextRequestToRevoke(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	var first, plain, now *answer
-	var during workflows.Status
+	var during rotation.Status
 	var shown string
 	r := execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
-		first = update(env, time.Hour, workflows.RotateUpdate, raw(`{"RevokePrevious":true,"Grace":"20h"}`))
+		first = update(env, time.Hour, rotation.RotateUpdate, raw(`{"RevokePrevious":true,"Grace":"20h"}`))
 		env.RegisterDelayedCallback(func() { during, shown = status(t, env), details(t, env) }, 2*time.Hour-time.Minute)
-		plain = update(env, 2*time.Hour, workflows.RotateUpdate, raw(`{"Force":true}`))
-		now = update(env, 3*time.Hour, workflows.RotateUpdate, raw(`{"Force":true,"RevokePrevious":true}`))
+		plain = update(env, 2*time.Hour, rotation.RotateUpdate, raw(`{"Force":true}`))
+		now = update(env, 3*time.Hour, rotation.RotateUpdate, raw(`{"Force":true,"RevokePrevious":true}`))
 	})
 	promoted := start.Add(time.Hour)
 	if during.Username != "app_clone" || during.StandbyUsername != "app" || !during.LastRotatedDate.Equal(promoted) || !during.PreviousUntil.Equal(promoted.Add(20*time.Hour)) {
@@ -1002,7 +1002,7 @@ func TestAGraceEndsWithTheNextRequestToRevoke(t *testing.T) {
 		t.Errorf("after the revocation the status is %+v", r.status)
 	}
 	var app *temporal.ApplicationError
-	if !errors.As(plain.err, &app) || app.Type() != workflows.ErrorJustRotated {
+	if !errors.As(plain.err, &app) || app.Type() != rotation.ErrorJustRotated {
 		t.Errorf("another rotation during the grace was answered %v: want a refusal", plain.err)
 	}
 	if first.err != nil || now.err != nil || !first.result.Revoked || !now.result.Revoked {
@@ -1017,8 +1017,8 @@ func TestASignalThatCannotBeReadAsksForNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
-		env.RegisterDelayedCallback(func() { env.SignalWorkflow(workflows.RotateUpdate, []byte("no JSON")) }, time.Hour)
-		env.RegisterDelayedCallback(func() { env.SignalWorkflow(workflows.StopUpdate, nil) }, 2*time.Hour)
+		env.RegisterDelayedCallback(func() { env.SignalWorkflow(rotation.RotateUpdate, []byte("no JSON")) }, time.Hour)
+		env.RegisterDelayedCallback(func() { env.SignalWorkflow(rotation.StopUpdate, nil) }, 2*time.Hour)
 	})
 	if len(w.calls) != 0 {
 		t.Errorf("steps %v: want none", w.calls)
@@ -1042,19 +1042,19 @@ func TestTheOverlapIsNoFailureOfALook(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	w.fail = func(string, int) error {
-		return temporal.NewNonRetryableApplicationError("safe from 12:00", workflows.ErrorMinimumOverlap, nil)
+		return temporal.NewNonRetryableApplicationError("safe from 12:00", rotation.ErrorMinimumOverlap, nil)
 	}
 	execute(t, w, start, raw(`{"SecretId":"s","RotateImmediately":false}`), nil, func(env *testsuite.TestWorkflowEnvironment) {
 		env.RegisterDelayedCallback(func() {
-			var s workflows.Status
-			v, err := env.QueryWorkflow(workflows.StatusQuery)
+			var s rotation.Status
+			v, err := env.QueryWorkflow(rotation.StatusQuery)
 			if err == nil {
 				err = v.Get(&s)
 			}
-			if err != nil || s.RotationStatus != workflows.Scheduled {
+			if err != nil || s.RotationStatus != rotation.Scheduled {
 				t.Errorf("status %+v, %v: want it to be scheduled", s, err)
 			}
-			env.SignalWorkflow(workflows.StopUpdate, nil)
+			env.SignalWorkflow(rotation.StopUpdate, nil)
 		}, time.Hour)
 	})
 }
@@ -1064,7 +1064,7 @@ func TestACancellationNeverCutsARotation(t *testing.T) {
 	w := newWorld()
 	var cancel func()
 	w.fail = func(step string, _ int) error {
-		if step == "SetPassword" {
+		if step == rotation.SetPassword {
 			cancel()
 		}
 		return nil
@@ -1072,7 +1072,7 @@ func TestACancellationNeverCutsARotation(t *testing.T) {
 	var waiting *answer
 	r := execute(t, w, start, input(nil), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
 		cancel = env.CancelWorkflow
-		waiting = update(env, time.Hour, workflows.RotateUpdate, raw(`{}`))
+		waiting = update(env, time.Hour, rotation.RotateUpdate, raw(`{}`))
 	})
 	if len(w.promoted) != 1 {
 		t.Errorf("steps %v: the rotation was cut", w.calls)
@@ -1101,8 +1101,8 @@ func TestAWorkerThatWasAwayRotatesOnceAndNotAllAtTheSameTime(t *testing.T) {
 	var at []time.Time
 	for _, name := range []string{"a", "b", "c", "d"} {
 		w := newWorld()
-		late := &workflows.State{NextRotationDate: start.AddDate(0, 0, -60), WindowCloses: start.AddDate(0, 0, -59), LastRotatedDate: start.AddDate(0, 0, -90)}
-		r := execute(t, w, start, input(func(in *workflows.RotateUserInput) { in.SecretID = name }), late, nil)
+		late := &rotation.State{NextRotationDate: start.AddDate(0, 0, -60), WindowCloses: start.AddDate(0, 0, -59), LastRotatedDate: start.AddDate(0, 0, -90)}
+		r := execute(t, w, start, input(func(in *rotation.RotateUserInput) { in.SecretID = name }), late, nil)
 		if len(w.promoted) != 1 || r.state.NextRotationDate.Before(start.AddDate(0, 0, 29)) {
 			t.Errorf("%s: %d rotations, next at %s: want one, and the next a month on", name, len(w.promoted), r.state.NextRotationDate)
 			continue
@@ -1124,15 +1124,15 @@ func TestTheStatusQueryShowsEachStep(t *testing.T) {
 	var env *testsuite.TestWorkflowEnvironment
 	left := 1
 	w.fail = func(step string, _ int) error {
-		if step == "TestPassword" && left > 0 {
+		if step == rotation.TestPassword && left > 0 {
 			left--
 			env.RegisterDelayedCallback(func() {
-				v, err := env.QueryWorkflow(workflows.StatusQuery)
-				var s workflows.Status
+				v, err := env.QueryWorkflow(rotation.StatusQuery)
+				var s rotation.Status
 				if err == nil {
 					err = v.Get(&s)
 				}
-				if err != nil || s.RotationStatus != workflows.Rotating || s.Current == nil {
+				if err != nil || s.RotationStatus != rotation.Rotating || s.Current == nil {
 					t.Errorf("status %+v, %v", s, err)
 					return
 				}
@@ -1145,19 +1145,19 @@ func TestTheStatusQueryShowsEachStep(t *testing.T) {
 		return nil
 	}
 	execute(t, w, start, input(nil), nil, func(e *testsuite.TestWorkflowEnvironment) { env = e })
-	if want := []string{"CloneUser", "StagePassword", "SetPassword", "TestPassword"}; !slices.Equal(seen, want) {
+	if want := []string{rotation.CloneUser, rotation.StagePassword, rotation.SetPassword, rotation.TestPassword}; !slices.Equal(seen, want) {
 		t.Errorf("steps seen %v: want %v", seen, want)
 	}
 }
 
 func TestVisibilityIsToldOfARotationThatTakesLong(t *testing.T) {
 	t.Parallel()
-	asleep := workflows.State{NextRotationDate: start, WindowCloses: start.Add(12 * time.Hour), SearchAttributes: true}
+	asleep := rotation.State{NextRotationDate: start, WindowCloses: start.Add(12 * time.Hour), SearchAttributes: true}
 	later := asleep
 	later.ShowWhenLong = true
 	for _, test := range []struct {
 		name    string
-		state   *workflows.State
+		state   *rotation.State
 		retries int // of one step, after 1, 2, 4, ... seconds
 		want    []string
 	}{
@@ -1170,7 +1170,7 @@ func TestVisibilityIsToldOfARotationThatTakesLong(t *testing.T) {
 		w := newWorld()
 		left := test.retries
 		w.fail = func(step string, _ int) error {
-			if step == "SetPassword" && left > 0 {
+			if step == rotation.SetPassword && left > 0 {
 				left--
 				return temporal.NewApplicationError("not yet", "Unreachable")
 			}
@@ -1179,7 +1179,7 @@ func TestVisibilityIsToldOfARotationThatTakesLong(t *testing.T) {
 		var told []string
 		r := execute(t, w, start, input(nil), test.state, func(env *testsuite.TestWorkflowEnvironment) {
 			env.OnUpsertTypedSearchAttributes(mock.Anything).Return(nil).Run(func(args mock.Arguments) {
-				status, _ := args.Get(0).(temporal.SearchAttributes).GetKeyword(workflows.RotationStatusKey)
+				status, _ := args.Get(0).(temporal.SearchAttributes).GetKeyword(rotation.RotationStatusKey)
 				told = append(told, status)
 			})
 		})

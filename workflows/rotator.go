@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -13,81 +14,9 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/plaintext"
+	"github.com/rotate-user/rotate-user/rotation"
 )
-
-// State is what one run hands to the next. It is decoded tolerantly and only
-// ever grows optional fields, so that releases can follow each other in either
-// order.
-type State struct {
-	LastRotatedDate time.Time `json:"LastRotatedDate,omitzero"`
-	// NextRotationDate is when the run wakes, WindowCloses until when a rotation
-	// that failed is tried again.
-	NextRotationDate time.Time `json:"NextRotationDate,omitzero"`
-	WindowCloses     time.Time `json:"WindowCloses,omitzero"`
-	// Attempts are those that have failed in a row.
-	Attempts int `json:"Attempts,omitempty"`
-	// Paused is a person's wish, Held that of the secret's deletion; the run sleeps
-	// while there is either.
-	Paused bool `json:"Paused,omitempty"`
-	Held   bool `json:"Held,omitempty"`
-	// Requested is a rotation that was asked for and is still to be made: a signal came as
-	// the run before ended, or the request is to revoke and could not be carried out yet.
-	Requested *RotateRequest `json:"Requested,omitempty"`
-	// RequestDue is when Requested is tried next, at once if it is zero, and
-	// RequestAttempts are those that have failed.
-	RequestDue      time.Time `json:"RequestDue,omitzero"`
-	RequestAttempts int       `json:"RequestAttempts,omitempty"`
-	// Requests are the last messages that were not carried out as they came.
-	Requests []Request `json:"Requests,omitempty"`
-	// Usernames are the user in use and the other one of the pair, once known:
-	// the evidence that both accounts are this workflow's.
-	Usernames []string `json:"Usernames,omitempty"`
-	// SeenUsername is the user of AWSCURRENT, as a run that was reset found it in the secret. It is
-	// for the status: a secret is no evidence of whose an account is.
-	SeenUsername string `json:"SeenUsername,omitempty"`
-	// Stored stands for the passwords that the server stores for them, by user, once
-	// they are of this workflow's making.
-	Stored map[string]string `json:"Stored,omitempty"`
-	// PromotedVersionID is the version that this workflow promoted last, at
-	// LastRotatedDate.
-	PromotedVersionID string `json:"PromotedVersionId,omitempty"`
-	// ReissuedVersionID is AWSCURRENT as this workflow has stored it again to take over
-	// from another rotation, and TakenOver what that one had staged.
-	ReissuedVersionID string `json:"ReissuedVersionId,omitempty"`
-	TakenOver         string `json:"TakenOver,omitempty"`
-	// Digest stands for the rights that both accounts had after the last
-	// rotation, so that the next can tell which of them was changed.
-	Digest string `json:"Digest,omitempty"`
-	// Rights stands for each of these rights; empty if there are too many.
-	Rights string `json:"Rights,omitempty"`
-	// PasswordExpires is when the server will refuse AWSCURRENT by its own rules, as of the
-	// last rotation; zero for never.
-	PasswordExpires time.Time `json:"PasswordExpires,omitzero"`
-	// EarlierVersionID is the version of the attempt that failed last, EarlierSHA256
-	// the digest of its value.
-	EarlierVersionID string `json:"EarlierVersionId,omitempty"`
-	EarlierSHA256    string `json:"EarlierSHA256,omitempty"`
-	DatabaseHost     string `json:"DatabaseHost,omitempty"`
-	// SecretARN and MasterKnown are the secret's ARN and its master secret as of the last rotation: of a secret
-	// that was deleted nothing else tells.
-	SecretARN   string `json:"SecretARN,omitempty"`
-	MasterKnown string `json:"MasterKnown,omitempty"`
-	// Left are the pairs that the secret was for before, until they are gone or dismissed.
-	Left []activities.KnownPair `json:"Left,omitempty"`
-	// Deleted is set while the secret is known to be deleted by something else.
-	Deleted *DeletedSecret `json:"Deleted,omitempty"`
-	// OpenAccounts is what the memo of that name says.
-	OpenAccounts string `json:"OpenAccounts,omitempty"`
-	// SearchAttributes says that the cluster had them when they were last set.
-	SearchAttributes bool `json:"SearchAttributes,omitempty"`
-	// ShowWhenLong says that visibility is told of a rotation only once it has
-	// taken long. A first run tells at once, and so does one that was continued by
-	// a release that knew nothing else: its rotation may be under way.
-	ShowWhenLong bool       `json:"ShowWhenLong,omitempty"`
-	Rotations    []Rotation `json:"Rotations,omitempty"`
-}
 
 const (
 	kept  = 10 // rotations in State
@@ -104,20 +33,20 @@ const (
 
 // rotator is one run.
 type rotator struct {
-	State
+	rotation.State
 
-	input   RotateUserInput
+	input   rotation.RotateUserInput
 	w       Workflows
-	request *RotateRequest
-	current *Rotation // under way
-	awaited bool      // an update asked for the rotation, and its sender waits
-	ended   *Rotation // what this run's rotation came to
-	changed bool      // a message changed the state; the run gives way to the next
-	stopped bool      // the workflow ends with this run, unless a resume withdraws it
-	leaving bool      // no rotation begins in this run any more
-	asked   bool      // the worker was asked about the search attributes
-	shows   int       // times that visibility was to be told
-	shown   RotationStatus
+	request *rotation.RotateRequest
+	current *rotation.Rotation // under way
+	awaited bool               // an update asked for the rotation, and its sender waits
+	ended   *rotation.Rotation // what this run's rotation came to
+	changed bool               // a message changed the state; the run gives way to the next
+	stopped bool               // the workflow ends with this run, unless a resume withdraws it
+	leaving bool               // no rotation begins in this run any more
+	asked   bool               // the worker was asked about the search attributes
+	shows   int                // times that visibility was to be told
+	shown   rotation.RotationStatus
 	updates int       // that this run has handled
 	wish    wish      // the newest of the messages that contradict each other
 	revokes time.Time // when a grace ends that has begun
@@ -130,7 +59,7 @@ type rotator struct {
 	looked  []string  // the warnings of the look at the start
 }
 
-func (w Workflows) begin(ctx workflow.Context, input RotateUserInput, carried *State) (*rotator, error) {
+func (w Workflows) begin(ctx workflow.Context, input rotation.RotateUserInput, carried *rotation.State) (*rotator, error) {
 	r := &rotator{input: input, w: w}
 	if info := workflow.GetInfo(ctx); info.OriginalRunID != "" {
 		r.reset = info.OriginalRunID != info.WorkflowExecution.RunID
@@ -152,7 +81,7 @@ func (w Workflows) begin(ctx workflow.Context, input RotateUserInput, carried *S
 	if err := r.listen(ctx); err != nil {
 		return nil, err
 	}
-	if !input.immediately() {
+	if !input.Immediately() {
 		r.schedule(now)
 		r.look(ctx)
 		r.show(ctx)
@@ -168,7 +97,7 @@ func (r *rotator) takeUp(ctx workflow.Context) {
 	q, earlier := *r.Requested, r.RequestDue.IsZero()
 	r.Requested = nil
 	if err := r.mayRotate(ctx, q); err != nil && earlier { // a release that set no date dropped it, too
-		r.note(ctx, RotateUpdate, OutcomeRefused, reason(err))
+		r.note(ctx, rotation.RotateUpdate, rotation.OutcomeRefused, reason(err))
 		return
 	}
 	r.signalled(ctx, q)
@@ -240,7 +169,7 @@ func (r *rotator) due(ctx workflow.Context) bool {
 // toTheEnd is a context that outlives a cancellation of the workflow: a
 // rotation that has begun is never cut in two by it.
 func (r *rotator) toTheEnd(ctx workflow.Context) workflow.Context {
-	r.current = &Rotation{StartedAt: workflow.Now(ctx)}
+	r.current = &rotation.Rotation{StartedAt: workflow.Now(ctx)}
 	if r.Requested != nil { // whichever rotation comes first carries it out
 		r.ask(*r.Requested)
 	}
@@ -253,9 +182,9 @@ func (r *rotator) toTheEnd(ctx workflow.Context) workflow.Context {
 	return ctx
 }
 
-func (r *rotator) cloneUserInput(ctx workflow.Context) activities.CloneUserInput {
+func (r *rotator) cloneUserInput(ctx workflow.Context) rotation.CloneUserInput {
 	info := workflow.GetInfo(ctx)
-	in := activities.CloneUserInput{
+	in := rotation.CloneUserInput{
 		SecretID:              r.input.SecretID,
 		MasterSecretID:        r.input.MasterSecretID,
 		CloneUsername:         r.input.CloneUsername,
@@ -265,8 +194,8 @@ func (r *rotator) cloneUserInput(ctx workflow.Context) activities.CloneUserInput
 		Pair:                  r.Usernames,
 		Digest:                r.Digest,
 		Rights:                r.Rights,
-		MinimumOverlapSeconds: int64(r.input.overlap().Seconds()),
-		NextRotationDate:      r.input.rules().Next(workflow.Now(ctx), r.input.SecretID).At,
+		MinimumOverlapSeconds: int64(r.input.Overlap().Seconds()),
+		NextRotationDate:      r.input.Rules().Next(workflow.Now(ctx), r.input.SecretID).At,
 		Server:                r.DatabaseHost,
 		Stored:                r.Stored,
 		ReissuedVersionID:     r.ReissuedVersionID,
@@ -287,16 +216,16 @@ func (r *rotator) cloneUserInput(ctx workflow.Context) activities.CloneUserInput
 
 // cloneUser takes the first step, and again while sessions of the standby are
 // waited for.
-func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, error) {
-	var clone activities.CloneUserResult
+func (r *rotator) cloneUser(ctx workflow.Context) (rotation.StepInput, bool, error) {
+	var clone rotation.CloneUserResult
 	deadline := workflow.Now(ctx).Add(time.Duration(r.input.Drain))
 	if r.request == nil && r.WindowCloses.Before(deadline) {
 		deadline = r.WindowCloses
 	}
 	for {
-		clone = activities.CloneUserResult{}
-		if err := r.step(ctx, CloneUser, r.cloneUserInput(ctx), &clone); err != nil {
-			return activities.Rotation{}, false, err
+		var err error
+		if clone, err = step(ctx, r, rotation.CloneUser, rotation.Activities.CloneUser, r.cloneUserInput(ctx)); err != nil {
+			return rotation.StepInput{}, false, err
 		}
 		r.current.Created = r.current.Created || clone.Created
 		// Each look has its own: what the first one changed, the next one finds equal.
@@ -314,50 +243,50 @@ func (r *rotator) cloneUser(ctx workflow.Context) (activities.Rotation, bool, er
 		if err := workflow.NewTimerWithOptions(ctx, wait, workflow.TimerOptions{
 			Summary: short("waiting for the sessions of " + plaintext.Line(clone.Rotation.Standby.String())),
 		}).Get(ctx, nil); err != nil {
-			return activities.Rotation{}, false, err
+			return rotation.StepInput{}, false, err
 		}
 	}
-	rotation := clone.Rotation
-	rotation.Reset = r.reset
+	in := clone.Rotation
+	in.Reset = r.reset
 	before := r.pair()
-	r.DatabaseHost = rotation.Server
+	r.DatabaseHost = in.Server
 	r.Deleted = nil
-	r.current.VersionID = rotation.VersionID
-	r.current.Username = rotation.Standby.User
-	r.current.PreviousUsername = rotation.Source.User
+	r.current.VersionID = in.VersionID
+	r.current.Username = in.Standby.User
+	r.current.PreviousUsername = in.Source.User
 	r.current.Warnings, r.current.InUse = clone.Warnings, clone.InUse
-	r.began = rotation.CurrentVersionID
+	r.began = in.CurrentVersionID
 	r.expires = clone.PasswordExpires
-	if r.reset && !clone.Promoted && !clone.Reissued && r.PromotedVersionID != "" && r.PromotedVersionID != rotation.CurrentVersionID {
+	if r.reset && !clone.Promoted && !clone.Reissued && r.PromotedVersionID != "" && r.PromotedVersionID != in.CurrentVersionID {
 		r.current.Warnings = append([]string{wasReset}, r.current.Warnings...)
 	}
 	if !clone.Promoted {
 		r.Digest, r.Rights = clone.Digest, clone.Rights
-		r.Usernames = []string{rotation.Source.User, rotation.Standby.User}
+		r.Usernames = []string{in.Source.User, in.Standby.User}
 		r.remember(clone)
 		r.leave(ctx, before, clone)
 	}
-	if rotation.EndSessions { // those of the standby are not waited for
-		return rotation, clone.Promoted, nil
+	if in.EndSessions { // those of the standby are not waited for
+		return in, clone.Promoted, nil
 	}
 	if r.input.RequireDrained && len(clone.InUse) > 0 {
-		return activities.Rotation{}, false, temporal.NewNonRetryableApplicationError(
-			fmt.Sprintf("%s is still in use after %s: %v; nothing was changed on it but its rights", rotation.Standby, r.input.Drain, clone.InUse), ErrorStillInUse, nil)
+		return rotation.StepInput{}, false, temporal.NewNonRetryableApplicationError(
+			fmt.Sprintf("%s is still in use after %s: %v; nothing was changed on it but its rights", in.Standby, r.input.Drain, clone.InUse), rotation.ErrorStillInUse, nil)
 	}
 	if r.input.RequireDrained && clone.InUseUnknown {
-		return activities.Rotation{}, false, temporal.NewNonRetryableApplicationError(
-			fmt.Sprintf("whether %s is still in use is unknown, and RequireDrained asks for it: GRANT PROCESS ON *.* to the administrator of the master secret; nothing was changed on it but its rights", rotation.Standby), ErrorStillInUse, nil)
+		return rotation.StepInput{}, false, temporal.NewNonRetryableApplicationError(
+			fmt.Sprintf("whether %s is still in use is unknown, and RequireDrained asks for it: GRANT PROCESS ON *.* to the administrator of the master secret; nothing was changed on it but its rights", in.Standby), rotation.ErrorStillInUse, nil)
 	}
-	return rotation, clone.Promoted, nil
+	return in, clone.Promoted, nil
 }
 
 // knows reports whether the state is of the pair that a rotation is of.
-func (r *rotator) knows(rotation activities.Rotation) bool {
-	return r.DatabaseHost == rotation.Server && slices.Contains(r.Usernames, rotation.Source.User) && slices.Contains(r.Usernames, rotation.Standby.User)
+func (r *rotator) knows(in rotation.StepInput) bool {
+	return r.DatabaseHost == in.Server && slices.Contains(r.Usernames, in.Source.User) && slices.Contains(r.Usernames, in.Standby.User)
 }
 
 // remember keeps what tells the next rotation whose the password is that the server stores for its standby.
-func (r *rotator) remember(clone activities.CloneUserResult) {
+func (r *rotator) remember(clone rotation.CloneUserResult) {
 	stored := map[string]string{}
 	for _, user := range r.Usernames {
 		if digest := r.Stored[user]; digest != "" {
@@ -379,29 +308,40 @@ func (r *rotator) remember(clone activities.CloneUserResult) {
 
 // stagePassword takes the second step, under another id where the rotation's own
 // turns out to be in use.
-func (r *rotator) stagePassword(ctx workflow.Context, rotation *activities.Rotation) error {
+func (r *rotator) stagePassword(ctx workflow.Context, in *rotation.StepInput) error {
 	for try := 1; ; try++ {
-		var staged activities.StagePasswordResult
-		err := r.step(ctx, StagePassword, *rotation, &staged)
+		staged, err := step(ctx, r, rotation.StagePassword, rotation.Activities.StagePassword, *in)
 		var app *temporal.ApplicationError
-		if errors.As(err, &app) && app.Type() == activities.ErrorTaken && try < stageTries {
-			if err := workflow.SideEffect(ctx, func(workflow.Context) any { return uuid.NewString() }).Get(&rotation.VersionID); err != nil {
+		if errors.As(err, &app) && app.Type() == rotation.ErrorTaken && try < stageTries {
+			if err := workflow.SideEffect(ctx, func(workflow.Context) any { return uuid.NewString() }).Get(&in.VersionID); err != nil {
 				return err
 			}
-			r.current.VersionID = rotation.VersionID
+			r.current.VersionID = in.VersionID
 			continue
 		}
-		rotation.ValueSHA256, r.staged = staged.ValueSHA256, staged.ValueSHA256
+		in.ValueSHA256, r.staged = staged.ValueSHA256, staged.ValueSHA256
 		return err
 	}
 }
 
 // setPassword takes the third step.
-func (r *rotator) setPassword(ctx workflow.Context, rotation *activities.Rotation) error {
-	var set activities.SetPasswordResult
-	err := r.step(ctx, SetPassword, *rotation, &set)
-	rotation.PasswordStored, r.stored = set.PasswordStored, set.PasswordStored
+func (r *rotator) setPassword(ctx workflow.Context, in *rotation.StepInput) error {
+	set, err := step(ctx, r, rotation.SetPassword, rotation.Activities.SetPassword, *in)
+	in.PasswordStored, r.stored = set.PasswordStored, set.PasswordStored
 	r.current.SessionsEnded += set.SessionsEnded
+	return err
+}
+
+// testPassword takes the fourth step.
+func (r *rotator) testPassword(ctx workflow.Context, in rotation.StepInput) error {
+	tested, err := step(ctx, r, rotation.TestPassword, rotation.Activities.TestPassword, in)
+	r.current.Warnings = atMost(shown, append(r.current.Warnings, tested.Warnings...))
+	return err
+}
+
+// promotePassword takes the last step.
+func (r *rotator) promotePassword(ctx workflow.Context, in rotation.StepInput) error {
+	_, err := step(ctx, r, rotation.PromotePassword, rotation.Activities.PromotePassword, in)
 	return err
 }
 
@@ -413,28 +353,30 @@ func atMost(n int, lines []string) []string { return lines[:min(len(lines), n)] 
 
 // step runs one activity and notes it for those who watch. What has failed is repeated for a
 // while, and the reason can be seen meanwhile.
-func (r *rotator) step(ctx workflow.Context, name string, input, result any) error {
+func step[In any, Out interface{ Done(In) string }](
+	ctx workflow.Context, r *rotator, name string, activity func(rotation.Activities, context.Context, In) (Out, error), in In,
+) (out Out, err error) {
 	if n := len(r.current.Steps); n == 0 || r.current.Steps[n-1].Name != name {
-		r.current.Steps = append(r.current.Steps, Step{Name: name, StartedAt: workflow.Now(ctx)})
+		r.current.Steps = append(r.current.Steps, rotation.Step{Name: name, StartedAt: workflow.Now(ctx)})
 	}
 	s := &r.current.Steps[len(r.current.Steps)-1]
 	var failing time.Time // since when
 	for tries := int32(quickTries); ; tries = 1 {
 		r.describe(ctx)
-		err := workflow.ExecuteActivity(r.options(ctx, name, tries), name, input).Get(ctx, result)
+		err := workflow.ExecuteActivity(r.options(ctx, name, tries), activity, in).Get(ctx, &out)
 		now := workflow.Now(ctx)
 		if err == nil {
 			s.EndedAt = now
-			s.Text = plaintext.Line(did(name, input, result))
+			s.Text = plaintext.Line(out.Done(in))
 			s.Error = ""
-			return nil
+			return out, nil
 		}
 		if failing.IsZero() {
 			failing = now
 		}
 		wait, patience := betweenTries(name, s.Attempts, err)
 		if now.Add(wait).Sub(failing) > patience || workflow.GetVersion(ctx, "a step is repeated", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
-			return err
+			return out, err
 		}
 		s.Attempts += int(tries)
 		s.Error, _ = explain(err)
@@ -442,7 +384,7 @@ func (r *rotator) step(ctx workflow.Context, name string, input, result any) err
 		r.show(ctx)
 		timer := workflow.NewTimerWithOptions(ctx, wait, workflow.TimerOptions{Summary: "until " + name + " is repeated"})
 		if timer.Get(ctx, nil) != nil {
-			return err
+			return out, err
 		}
 		s.NextAttempt = time.Time{}
 	}
@@ -459,7 +401,7 @@ func betweenTries(name string, attempts int, err error) (wait, patience time.Dur
 	switch {
 	case temporal.IsCanceledError(err):
 		return 0, -1
-	case name == RevokePrevious && !(isApp && (app.Type() == activities.ErrorEdited || app.Type() == activities.ErrorOtherServer)):
+	case name == rotation.RevokePrevious && !(isApp && (app.Type() == rotation.ErrorEdited || app.Type() == rotation.ErrorOtherServer)):
 		longest, patience = time.Hour, revokePatience
 	case outOfTime(err), isApp && app.NonRetryable():
 		return 0, -1
@@ -482,19 +424,19 @@ func outOfTime(err error) bool {
 }
 
 // revokePrevious follows the promotion where a request asked for it.
-func (r *rotator) revokePrevious(ctx workflow.Context, rotation activities.Rotation) error {
+func (r *rotator) revokePrevious(ctx workflow.Context, in rotation.StepInput) error {
 	if r.request == nil || !r.request.RevokePrevious {
 		return nil
 	}
-	if rotation.Source.User == "" {
+	if in.Source.User == "" {
 		return temporal.NewNonRetryableApplicationError(
-			"version "+rotation.VersionID+" had been promoted by the attempt before, and what it replaced is not revoked: ask again", ErrorJustRotated, nil)
+			"version "+in.VersionID+" had been promoted by the attempt before, and what it replaced is not revoked: ask again", rotation.ErrorJustRotated, nil)
 	}
-	if err := r.waitForGrace(ctx, rotation.Source.String()); err != nil {
+	if err := r.waitForGrace(ctx, in.Source.String()); err != nil {
 		return err
 	}
-	var revoked activities.RevokePreviousResult
-	if err := r.step(ctx, RevokePrevious, rotation, &revoked); err != nil {
+	revoked, err := step(ctx, r, rotation.RevokePrevious, rotation.Activities.RevokePrevious, in)
+	if err != nil {
 		return err
 	}
 	r.current.Revoked = true
@@ -555,12 +497,12 @@ func (r *rotator) record(ctx workflow.Context, err error) {
 	for i := range r.Rotations {
 		r.Rotations[i].Steps = nil
 	}
-	r.Rotations = append([]Rotation{*end}, r.Rotations[:min(len(r.Rotations), kept-1)]...)
+	r.Rotations = append([]rotation.Rotation{*end}, r.Rotations[:min(len(r.Rotations), kept-1)]...)
 }
 
 // fail decides when a rotation that failed is tried again: inside its window
 // with growing pauses, else when the schedule says.
-func (r *rotator) fail(ctx workflow.Context, end *Rotation, err error, promoted bool) {
+func (r *rotator) fail(ctx workflow.Context, end *rotation.Rotation, err error, promoted bool) {
 	end.Error, end.ErrorType = explain(err)
 	r.seen(ctx, fateOf(err))
 	if !promoted && r.catchUp(ctx, "after a failure") {
@@ -569,7 +511,7 @@ func (r *rotator) fail(ctx workflow.Context, end *Rotation, err error, promoted 
 	now := workflow.Now(ctx)
 	r.giveWay(*end)
 	asked := r.request != nil && r.NextRotationDate.After(now)
-	staged := slices.ContainsFunc(end.Steps, func(s Step) bool { return s.Name == StagePassword })
+	staged := slices.ContainsFunc(end.Steps, func(s rotation.Step) bool { return s.Name == rotation.StagePassword })
 	if staged && !promoted {
 		r.EarlierVersionID, r.EarlierSHA256 = end.VersionID, r.staged
 	}
@@ -609,9 +551,9 @@ func (r *rotator) catchUp(ctx workflow.Context, when string) bool {
 		return false
 	}
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	var current activities.LookAtCurrentResult
-	in := activities.LookAtCurrentInput{SecretID: r.input.SecretID, PromotedVersionID: r.PromotedVersionID}
-	if err := workflow.ExecuteActivity(r.options(ctx, "LookAtCurrent", quickTries), "LookAtCurrent", in).Get(ctx, &current); err != nil {
+	var current rotation.LookAtCurrentResult
+	in := rotation.LookAtCurrentInput{SecretID: r.input.SecretID, PromotedVersionID: r.PromotedVersionID}
+	if err := workflow.ExecuteActivity(r.options(ctx, "", quickTries), rotation.Activities.LookAtCurrent, in).Get(ctx, &current); err != nil {
 		workflow.GetLogger(ctx).Warn("a run that was reset could not look at its secret", "secret", r.input.SecretID, "error", err)
 		return false
 	}
@@ -629,8 +571,8 @@ func (r *rotator) catchUp(ctx workflow.Context, when string) bool {
 }
 
 // giveWay ends a workflow that has not rotated anything where another one rotates the secret.
-func (r *rotator) giveWay(end Rotation) {
-	if end.ErrorType == activities.ErrorRotatedElsewhere && r.LastRotatedDate.IsZero() {
+func (r *rotator) giveWay(end rotation.Rotation) {
+	if end.ErrorType == rotation.ErrorRotatedElsewhere && r.LastRotatedDate.IsZero() {
 		r.refused = temporal.NewNonRetryableApplicationError(end.Error, end.ErrorType, nil)
 		r.changed = true // there is nothing to wait for
 	}
@@ -639,7 +581,7 @@ func (r *rotator) giveWay(end Rotation) {
 // repeat keeps a request to revoke that could not be carried out, and says when it is tried
 // again. It ends with the promotion: the account that was in use then is no longer the one
 // that another rotation would revoke.
-func (r *rotator) repeat(ctx workflow.Context, end *Rotation, err error, promoted bool) {
+func (r *rotator) repeat(ctx workflow.Context, end *rotation.Rotation, err error, promoted bool) {
 	q := r.request
 	if q == nil || !q.RevokePrevious {
 		r.Requested = nil
@@ -647,7 +589,7 @@ func (r *rotator) repeat(ctx workflow.Context, end *Rotation, err error, promote
 	}
 	if promoted {
 		r.Requested, r.RequestDue, r.RequestAttempts = nil, time.Time{}, 0
-		r.note(ctx, RotateUpdate, OutcomeFailed, "rotated, but the previous account was not revoked: "+end.Error)
+		r.note(ctx, rotation.RotateUpdate, rotation.OutcomeFailed, "rotated, but the previous account was not revoked: "+end.Error)
 		return
 	}
 	r.RequestAttempts++
@@ -656,7 +598,7 @@ func (r *rotator) repeat(ctx workflow.Context, end *Rotation, err error, promote
 		r.RequestDue = until
 	}
 	r.Requested = q
-	r.note(ctx, RotateUpdate, OutcomeDeferred, end.Error)
+	r.note(ctx, rotation.RotateUpdate, rotation.OutcomeDeferred, end.Error)
 }
 
 // notServed reports whether a step failed because no worker took it.
@@ -680,7 +622,7 @@ func pause(attempts int) time.Duration {
 	return min(time.Minute<<min(attempts-1, 6), time.Hour)
 }
 
-func result(end *Rotation) string {
+func result(end *rotation.Rotation) string {
 	if end.Error != "" {
 		return "failed"
 	}
@@ -716,9 +658,9 @@ func tryAgainAt(err error) (time.Time, bool) {
 // schedule sets the next date from the rules. A rotation that its own overlap
 // would refuse is put off until it would not.
 func (r *rotator) schedule(after time.Time) {
-	window := r.input.rules().Next(after, r.input.SecretID)
+	window := r.input.Rules().Next(after, r.input.SecretID)
 	r.NextRotationDate, r.WindowCloses = window.At, window.Closes
-	if safe := r.LastRotatedDate.Add(r.input.overlap()); !r.LastRotatedDate.IsZero() && r.NextRotationDate.Before(safe) {
+	if safe := r.LastRotatedDate.Add(r.input.Overlap()); !r.LastRotatedDate.IsZero() && r.NextRotationDate.Before(safe) {
 		r.NextRotationDate = safe
 	}
 	if r.WindowCloses.Before(r.NextRotationDate) {
@@ -729,29 +671,29 @@ func (r *rotator) schedule(after time.Time) {
 // look asks whether a rotation would work, without one.
 func (r *rotator) look(ctx workflow.Context) {
 	started := workflow.Now(ctx)
-	var plan activities.PlanRotationResult
-	err := workflow.ExecuteActivity(r.options(ctx, "PlanRotation", 0), "PlanRotation", activities.PlanRotationInput{CloneUserInput: r.cloneUserInput(ctx)}).Get(ctx, &plan)
-	end := Rotation{StartedAt: started, EndedAt: workflow.Now(ctx)}
+	var plan rotation.PlanRotationResult
+	err := workflow.ExecuteActivity(r.options(ctx, "", 0), rotation.Activities.PlanRotation, rotation.PlanRotationInput{CloneUserInput: r.cloneUserInput(ctx)}).Get(ctx, &plan)
+	end := rotation.Rotation{StartedAt: started, EndedAt: workflow.Now(ctx)}
 	if err == nil {
 		r.looked = plan.Warnings
 		return
 	}
-	if end.Error, end.ErrorType = explain(err); end.ErrorType == ErrorMinimumOverlap {
+	if end.Error, end.ErrorType = explain(err); end.ErrorType == rotation.ErrorMinimumOverlap {
 		return // it will have passed by then
 	}
-	r.Rotations = []Rotation{end}
+	r.Rotations = []rotation.Rotation{end}
 	r.giveWay(end)
 	workflow.GetLogger(ctx).Error("a rotation would be refused", "secret", r.input.SecretID, "type", end.ErrorType, "error", end.Error)
 }
 
 // next ends the run: it hands over to the next one, or ends the workflow where
 // that was asked for.
-func (r *rotator) next(ctx workflow.Context) (Status, error) {
+func (r *rotator) next(ctx workflow.Context) (rotation.Status, error) {
 	r.leaving, r.request = true, nil
 	r.stopped = r.stopped || ctx.Err() != nil
 	undisturbed, _ := workflow.NewDisconnectedContext(ctx)
 	if err := workflow.Await(undisturbed, func() bool { return workflow.AllHandlersFinished(undisturbed) }); err != nil {
-		return Status{}, err
+		return rotation.Status{}, err
 	}
 	r.drain(undisturbed)
 	if r.request != nil {
@@ -764,13 +706,13 @@ func (r *rotator) next(ctx workflow.Context) (Status, error) {
 	r.show(undisturbed)
 	switch {
 	case ctx.Err() != nil:
-		return Status{}, ctx.Err()
+		return rotation.Status{}, ctx.Err()
 	case r.refused != nil:
-		return Status{}, r.refused
+		return rotation.Status{}, r.refused
 	case r.stopped:
 		return r.status(), nil
 	}
-	return Status{}, workflow.NewContinueAsNewError(ctx, workflow.GetInfo(ctx).WorkflowType.Name, r.input, r.State)
+	return rotation.Status{}, workflow.NewContinueAsNewError(ctx, workflow.GetInfo(ctx).WorkflowType.Name, r.input, r.State)
 }
 
 func offset(key string, within time.Duration) time.Duration {
@@ -779,8 +721,12 @@ func offset(key string, within time.Duration) time.Duration {
 	return time.Duration(h.Sum64() % uint64(within))
 }
 
+// invalidInput turns what Validate says into the error of a workflow or an update; nil stays nil.
 func invalidInput(err error) error {
-	return temporal.NewNonRetryableApplicationError(err.Error(), ErrorInvalidInput, nil)
+	if err == nil {
+		return nil
+	}
+	return temporal.NewNonRetryableApplicationError(err.Error(), rotation.ErrorInvalidInput, nil)
 }
 
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }

@@ -10,29 +10,29 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/plaintext"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
-func (r *rotator) rotationStatus() RotationStatus {
+func (r *rotator) rotationStatus() rotation.RotationStatus {
 	switch {
 	case r.failing() != nil:
-		return Retrying
+		return rotation.Retrying
 	case r.current != nil:
-		return Rotating
+		return rotation.Rotating
 	case r.stopped:
-		return Stopped
+		return rotation.Stopped
 	case r.paused():
-		return Paused
+		return rotation.Paused
 	case len(r.Rotations) > 0 && r.Rotations[0].Error != "":
-		return Failed
+		return rotation.Failed
 	default:
-		return Scheduled
+		return rotation.Scheduled
 	}
 }
 
 // failing is the step of the rotation under way that has failed and is repeated, or nil.
-func (r *rotator) failing() *Step {
+func (r *rotator) failing() *rotation.Step {
 	if r.current == nil || len(r.current.Steps) == 0 {
 		return nil
 	}
@@ -42,29 +42,16 @@ func (r *rotator) failing() *Step {
 	return nil
 }
 
-// Promotion is the step that promoted the rotation's version; nil if none has, or there is no rotation.
-func (r *Rotation) Promotion() *Step {
-	if r == nil {
-		return nil
-	}
-	for i := range r.Steps {
-		if s := &r.Steps[i]; s.Name == PromotePassword && !s.EndedAt.IsZero() {
-			return s
-		}
-	}
-	return nil
-}
-
-func (r *rotator) status() Status {
-	s := Status{
+func (r *rotator) status() rotation.Status {
+	s := rotation.Status{
 		SecretID:        r.input.SecretID,
 		MasterSecretID:  r.input.MasterSecretID,
 		RotationStatus:  r.rotationStatus(),
-		RotationRules:   r.input.rules(),
+		RotationRules:   r.input.Rules(),
 		LastRotatedDate: r.LastRotatedDate,
 		DatabaseHost:    r.DatabaseHost,
 		PasswordExpires: r.PasswordExpires,
-		Input:           r.input.complete(),
+		Input:           r.input.Complete(),
 		Digest:          r.Digest,
 		Held:            r.Held,
 		Stopping:        r.stopped && r.current != nil,
@@ -107,7 +94,7 @@ func (r *rotator) status() Status {
 const long = 30 * time.Second
 
 func (r *rotator) showWhenLong(ctx workflow.Context) {
-	timer := workflow.NewTimerWithOptions(ctx, long, workflow.TimerOptions{Summary: "until visibility says " + string(Rotating)})
+	timer := workflow.NewTimerWithOptions(ctx, long, workflow.TimerOptions{Summary: "until visibility says " + string(rotation.Rotating)})
 	if timer.Get(ctx, nil) == nil && r.current != nil {
 		r.show(ctx)
 	}
@@ -125,18 +112,18 @@ func (r *rotator) show(ctx workflow.Context) {
 		return
 	}
 	r.shown = s.RotationStatus
-	updates := []temporal.SearchAttributeUpdate{RotationStatusKey.ValueSet(string(s.RotationStatus))}
+	updates := []temporal.SearchAttributeUpdate{rotation.RotationStatusKey.ValueSet(string(s.RotationStatus))}
 	if !underWay {
 		if !s.LastRotatedDate.IsZero() {
-			updates = append(updates, LastRotatedDateKey.ValueSet(s.LastRotatedDate))
+			updates = append(updates, rotation.LastRotatedDateKey.ValueSet(s.LastRotatedDate))
 		}
 		if s.NextRotationDate.IsZero() {
-			updates = append(updates, NextRotationDateKey.ValueUnset())
+			updates = append(updates, rotation.NextRotationDateKey.ValueUnset())
 		} else {
-			updates = append(updates, NextRotationDateKey.ValueSet(s.NextRotationDate))
+			updates = append(updates, rotation.NextRotationDateKey.ValueSet(s.NextRotationDate))
 		}
 		if s.DatabaseHost != "" {
-			updates = append(updates, DatabaseHostKey.ValueSet(keyword(s.DatabaseHost)))
+			updates = append(updates, rotation.DatabaseHostKey.ValueSet(keyword(s.DatabaseHost)))
 		}
 	}
 	if err := workflow.UpsertTypedSearchAttributes(ctx, updates...); err != nil {
@@ -209,7 +196,7 @@ func (r *rotator) describe(ctx workflow.Context) {
 		}
 	case s.Held:
 		say("next: when the deletion of the secret lets go of it; if none runs, `starter recover` does once the secret is restored")
-	case s.RotationStatus == Paused:
+	case s.RotationStatus == rotation.Paused:
 		say("next: when it is resumed, or rotated by request")
 	case !s.NextRotationDate.IsZero():
 		say("next: %s", clock(s.NextRotationDate))
@@ -239,7 +226,7 @@ func (r *rotator) describe(ctx workflow.Context) {
 // setDetails sets what the Temporal UI shows of a run. Temporal documents a limit of 20,000
 // bytes, which its server does not enforce and Temporal Cloud does.
 func setDetails(ctx workflow.Context, text string) {
-	workflow.SetCurrentDetails(ctx, cut(text, 19_000))
+	workflow.SetCurrentDetails(ctx, plaintext.Cut(text, 19_000))
 }
 
 // options name the step, and the accounts once they are known, for the reader
@@ -251,7 +238,7 @@ func (r *rotator) options(ctx workflow.Context, name string, tries int32) workfl
 	}
 	o := stepOptions(r.input.ActivityTaskQueue, short(summary))
 	o.Priority.PriorityKey = r.priority()
-	if name == CloneUser {
+	if name == rotation.CloneUser {
 		patience := r.WindowCloses.Sub(workflow.Now(ctx))
 		if r.request != nil { // has no window
 			patience = pacedPatience
@@ -277,57 +264,8 @@ func (r *rotator) priority() int {
 }
 
 // short keeps a summary within the 400 bytes that Temporal documents.
-func short(s string) string { return cut(s, 390) }
+func short(s string) string { return plaintext.Cut(s, 390) }
 
 // keyword keeps a search attribute within what every visibility store takes. The server
 // terminates a workflow that sets one of more than 2,048 bytes.
-func keyword(s string) string { return cut(plaintext.Line(s), 250) }
-
-// cut shortens a text to at most n bytes, and a mark that says so.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "") + "…"
-}
-
-// did says what a step has done, in a few words.
-func did(name string, input, result any) string {
-	if clone, ok := result.(*activities.CloneUserResult); ok {
-		standby := clone.Rotation.Standby.String()
-		switch {
-		case clone.Promoted:
-			return "version " + clone.Rotation.VersionID + " is promoted already"
-		case clone.Created:
-			return standby + " made, equal to " + clone.Rotation.Source.String()
-		case clone.Changed == 0:
-			return standby + " is equal to " + clone.Rotation.Source.String()
-		default:
-			return fmt.Sprintf("%s made equal to %s by %d changes", standby, clone.Rotation.Source, clone.Changed)
-		}
-	}
-	rotation, _ := input.(activities.Rotation)
-	switch result := result.(type) {
-	case *activities.SetPasswordResult:
-		if result.SessionsEnded > 0 {
-			return fmt.Sprintf("password of %s set, %d sessions that were older ended", rotation.Standby, result.SessionsEnded)
-		}
-	case *activities.RevokePreviousResult:
-		return fmt.Sprintf("%s is locked, its password is gone, %d of its sessions were ended and none is left", rotation.Source, result.SessionsEnded)
-	}
-	switch name {
-	case StagePassword:
-		return "AWSPENDING is version " + rotation.VersionID
-	case SetPassword:
-		return "password of " + rotation.Standby.String() + " set"
-	case TestPassword:
-		text := "version " + rotation.VersionID + " logs in as " + rotation.Standby.String()
-		if n := len(rotation.TestEndpoints); n > 0 {
-			text += fmt.Sprintf(", on %d test endpoints too", n)
-		}
-		return text
-	case PromotePassword:
-		return "AWSCURRENT is version " + rotation.VersionID + ", user " + rotation.Standby.User
-	}
-	return ""
-}
+func keyword(s string) string { return plaintext.Cut(plaintext.Line(s), 250) }

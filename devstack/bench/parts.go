@@ -17,7 +17,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // timed is how long f takes, in milliseconds.
@@ -107,9 +107,9 @@ func (b *bench) oneAtATime(ctx context.Context) (err error) {
 	limit := &contestant{run: func() error { return b.limit(ctx, subjects[0]) }}
 	inARow := &contestant{run: func() error { return direct.rotate(subjects[1]) }}
 	noop := &contestant{run: func() error { return b.runNoop(ctx) }}
-	rotation := &contestant{run: func() error { return b.rotate(ctx, subjects[2]) }}
+	rotated := &contestant{run: func() error { return b.rotate(ctx, subjects[2]) }}
 	free := &contestant{run: func() error { return b.rotate(ctx, subjects[3]) }}
-	all := []*contestant{limit, inARow, noop, rotation, free}
+	all := []*contestant{limit, inARow, noop, rotated, free}
 	var aws *contestant
 	if b.awsFunction != "" {
 		f, failed := b.startAWSFunction(ctx)
@@ -132,7 +132,7 @@ func (b *bench) oneAtATime(ctx context.Context) (err error) {
 	r.LimitMSMedian, r.LimitMSP90 = limit.median(), limit.quantile(0.9)
 	r.ActivitiesMSMedian, r.ActivitiesMSP90 = inARow.median(), inARow.quantile(0.9)
 	r.NoopMSMedian, r.NoopMSP90 = noop.median(), noop.quantile(0.9)
-	r.RotationMSMedian, r.RotationMSP90 = rotation.median(), rotation.quantile(0.9)
+	r.RotationMSMedian, r.RotationMSP90 = rotated.median(), rotated.quantile(0.9)
 	r.UnpacedRotationMSMedian, r.UnpacedRotationMSP90 = free.median(), free.quantile(0.9)
 	r.ActivitiesToLimit = r.ActivitiesMSMedian / r.LimitMSMedian
 	r.RotationToNoopPlusLimit = r.RotationMSMedian / (r.NoopMSMedian + r.LimitMSMedian)
@@ -286,13 +286,13 @@ func inTurns(ctx context.Context, n, atOnce int, all []func(context.Context, int
 // end terminates the workflows of subjects, so that they cost nothing while something else is measured.
 func (b *bench) end(ctx context.Context, subjects []*subject) error {
 	return each(ctx, len(subjects), 16, func(ctx context.Context, i int) error {
-		return b.temporal.TerminateWorkflow(ctx, workflows.RotateUserWorkflowID(subjects[i].secretID), "", "measured")
+		return b.temporal.TerminateWorkflow(ctx, rotation.RotateUserWorkflowID(subjects[i].secretID), "", "measured")
 	})
 }
 
 func (b *bench) allAsleep(ctx context.Context, subjects []*subject) (bool, error) {
 	for _, s := range subjects {
-		d, err := b.temporal.DescribeWorkflowExecution(ctx, workflows.RotateUserWorkflowID(s.secretID), "")
+		d, err := b.temporal.DescribeWorkflowExecution(ctx, rotation.RotateUserWorkflowID(s.secretID), "")
 		if err != nil || !asleep(d) {
 			return false, err
 		}
@@ -385,9 +385,9 @@ func (b *bench) sleep(ctx context.Context) (err error) {
 	measure := func() (amongResult, error) {
 		noop := &contestant{run: func() error { return b.runNoop(ctx) }}
 		inARow := &contestant{run: func() error { return direct.rotate(awake[1]) }}
-		rotation := &contestant{run: func() error { return b.rotate(ctx, awake[0]) }}
-		err := turns(ctx, min(b.rounds, 30), noop, inARow, rotation)
-		return amongResult{noop.median(), inARow.median(), rotation.median()}, err
+		rotated := &contestant{run: func() error { return b.rotate(ctx, awake[0]) }}
+		err := turns(ctx, min(b.rounds, 30), noop, inARow, rotated)
+		return amongResult{noop.median(), inARow.median(), rotated.median()}, err
 	}
 	r := &b.report
 	if r.Alone, err = measure(); err != nil {

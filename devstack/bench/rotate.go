@@ -16,6 +16,7 @@ import (
 	"github.com/rotate-user/rotate-user/devstack/stack"
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // subject is a user whose password is rotated, with its secret.
@@ -128,8 +129,8 @@ func (d *direct) close() error { return d.a.Accounts.Close() }
 
 // rotate calls the five activities in a row, with what a workflow would give them.
 func (d *direct) rotate(s *subject) error {
-	var clone activities.CloneUserResult
-	value, err := d.ExecuteActivity("CloneUser", activities.CloneUserInput{
+	var clone rotation.CloneUserResult
+	value, err := d.ExecuteActivity(rotation.CloneUser, rotation.CloneUserInput{
 		SecretID: s.secretID, Mark: s.secretID, Pair: s.pair, Digest: s.digest, Force: true,
 		Server: s.server, Stored: s.stored, PromotedVersionID: s.promotedVersion, PromotedAt: s.promotedAt,
 	})
@@ -139,20 +140,20 @@ func (d *direct) rotate(s *subject) error {
 	if err := value.Get(&clone); err != nil {
 		return err
 	}
-	for _, name := range []string{"StagePassword", "SetPassword", "TestPassword", "PromotePassword"} {
+	for _, name := range []string{rotation.StagePassword, rotation.SetPassword, rotation.TestPassword, rotation.PromotePassword} {
 		value, err := d.ExecuteActivity(name, clone.Rotation)
 		if err != nil {
 			return err
 		}
-		if name == "StagePassword" {
-			var staged activities.StagePasswordResult
+		if name == rotation.StagePassword {
+			var staged rotation.StagePasswordResult
 			if err := value.Get(&staged); err != nil {
 				return err
 			}
 			clone.Rotation.ValueSHA256 = staged.ValueSHA256
 		}
-		if name == "SetPassword" {
-			var set activities.SetPasswordResult
+		if name == rotation.SetPassword {
+			var set rotation.SetPasswordResult
 			if err := value.Get(&set); err != nil {
 				return err
 			}

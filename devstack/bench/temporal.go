@@ -11,7 +11,7 @@ import (
 
 	"github.com/rotate-user/rotate-user/devstack/stack"
 	"github.com/rotate-user/rotate-user/internal/schedule"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // queue is a task queue with a worker of its own.
@@ -24,7 +24,7 @@ type queue struct {
 func (b *bench) start(ctx context.Context, name string, args ...string) (*queue, error) {
 	q, err := b.startProgram(ctx, "worker", name, args...)
 	if err == nil && !b.attributes {
-		_, missing := b.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Query: workflows.RotationStatusKey.GetName() + " IS NOT NULL"})
+		_, missing := b.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Query: rotation.RotationStatusKey.GetName() + " IS NOT NULL"})
 		b.attributes = missing == nil
 	}
 	return q, err
@@ -40,9 +40,9 @@ func (b *bench) startProgram(ctx context.Context, program, name string, args ...
 // fall starts the workflow of a subject as continue-as-new would after a rotation: asleep.
 func (b *bench) fall(ctx context.Context, q *queue, s *subject, wakes time.Time) error {
 	_, err := b.temporal.ExecuteWorkflow(ctx,
-		client.StartWorkflowOptions{ID: workflows.RotateUserWorkflowID(s.secretID), TaskQueue: q.name}, "RotateUserWorkflow",
-		workflows.RotateUserInput{SecretID: s.secretID, MinimumOverlap: new(schedule.Duration)},
-		&workflows.State{
+		client.StartWorkflowOptions{ID: rotation.RotateUserWorkflowID(s.secretID), TaskQueue: q.name}, rotation.RotateUserWorkflow,
+		rotation.RotateUserInput{SecretID: s.secretID, MinimumOverlap: new(schedule.Duration)},
+		&rotation.State{
 			LastRotatedDate: time.Now().Add(-30 * 24 * time.Hour), NextRotationDate: wakes, WindowCloses: wakes.Add(12 * time.Hour),
 			Usernames: s.pair, Digest: s.digest, DatabaseHost: fmt.Sprintf("%s:%d", b.Host, b.Port), SearchAttributes: b.attributes,
 			ShowWhenLong: true,
@@ -55,8 +55,8 @@ func nextMonth() time.Time { return time.Now().Add(30 * 24 * time.Hour) }
 // rotate asks a workflow that sleeps to rotate, and waits for the end of it.
 func (b *bench) rotate(ctx context.Context, s *subject) error {
 	update, err := b.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-		WorkflowID: workflows.RotateUserWorkflowID(s.secretID), UpdateName: workflows.RotateUpdate,
-		Args: []any{workflows.RotateRequest{Force: true}}, WaitForStage: client.WorkflowUpdateStageCompleted,
+		WorkflowID: rotation.RotateUserWorkflowID(s.secretID), UpdateName: rotation.RotateUpdate,
+		Args: []any{rotation.RotateRequest{Force: true}}, WaitForStage: client.WorkflowUpdateStageCompleted,
 	})
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ func (b *bench) countHistory(ctx context.Context, s *subject) error {
 	if err := b.fall(ctx, q, s, time.Now().Add(time.Second)); err != nil {
 		return err
 	}
-	id := workflows.RotateUserWorkflowID(s.secretID)
+	id := rotation.RotateUserWorkflowID(s.secretID)
 	first, err := b.temporal.DescribeWorkflowExecution(ctx, id, "")
 	if err != nil {
 		return err

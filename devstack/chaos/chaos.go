@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/rotate-user/rotate-user/internal/mysqld"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // Options say what to break, and for how long.
@@ -215,15 +215,15 @@ func (l *lane) survey(ctx context.Context) (*plan, error) {
 		ask := func(ctx context.Context) error { return l.launch(ctx, l.subject) }
 		if i > 0 {
 			ask = func(ctx context.Context) error {
-				return l.temporalClient.SignalWorkflow(ctx, l.subject.workflow, "", workflows.RotateUpdate, workflows.RotateRequest{})
+				return l.temporalClient.SignalWorkflow(ctx, l.subject.workflow, "", rotation.RotateUpdate, rotation.RotateRequest{})
 			}
 		}
-		rotation, err := l.subject.ended(ctx, ask)
+		rotated, err := l.subject.ended(ctx, ask)
 		if err != nil {
 			return nil, err
 		}
-		if rotation.Error != "" {
-			return nil, fmt.Errorf("a rotation without a fault failed: %s: %s", rotation.ErrorType, rotation.Error)
+		if rotated.Error != "" {
+			return nil, fmt.Errorf("a rotation without a fault failed: %s: %s", rotated.ErrorType, rotated.Error)
 		}
 		l.report.rotated(false)
 		traces[i] = l.gate.take()
@@ -362,11 +362,11 @@ func (l *lane) strike(ctx context.Context, p placement) error {
 	}
 	l.gate.reset(all...)
 	byUpdate := p.call%2 == 0
-	var rotation workflows.Rotation
+	var rotated rotation.Rotation
 	if p.first {
-		rotation, err = s.ended(ctx, launch)
+		rotated, err = s.ended(ctx, launch)
 	} else {
-		rotation, err = s.rotate(ctx, byUpdate, false)
+		rotated, err = s.rotate(ctx, byUpdate, false)
 	}
 	l.gate.reset()
 	l.recovery.Wait()
@@ -374,7 +374,7 @@ func (l *lane) strike(ctx context.Context, p placement) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", p, err)
 	}
-	l.report.rotated(rotation.Error != "")
+	l.report.rotated(rotated.Error != "")
 	var told []string
 	excused := false
 	for i, p := range faults {
@@ -387,16 +387,16 @@ func (l *lane) strike(ctx context.Context, p placement) error {
 		}
 		told = append(told, fmt.Sprintf("%s %s, %s", p.kind.name, p.place(), at))
 	}
-	if rotation.Error != "" && !excused {
-		l.report.violate("%s: the rotation did not get over it: %s: %s", s.user, rotation.ErrorType, rotation.Error)
+	if rotated.Error != "" && !excused {
+		l.report.violate("%s: the rotation did not get over it: %s: %s", s.user, rotated.ErrorType, rotated.Error)
 	}
 	ended := "promoted"
-	if rotation.Error != "" {
-		ended = "failed, " + rotation.ErrorType + ": " + rotation.Error
+	if rotated.Error != "" {
+		ended = "failed, " + rotated.ErrorType + ": " + rotated.Error
 	}
 	l.report.say("%s: %s: %s", s.user, strings.Join(told, "; and "), ended)
 	violations := l.report.violations()
-	s.inspect(ctx, rotation, was, p.kind.edits)
+	s.inspect(ctx, rotated, was, p.kind.edits)
 	if err := l.clean(ctx, !byUpdate); err != nil {
 		return fmt.Errorf("after %s: %w", p, err)
 	}

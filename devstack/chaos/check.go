@@ -10,12 +10,12 @@ import (
 	"time"
 
 	"github.com/rotate-user/rotate-user/internal/mysqld"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // inspect checks what must be true after any rotation, however it ended. was are the labels before it; edited says that
 // somebody wrote a value of his own meanwhile.
-func (s *subject) inspect(ctx context.Context, rotation workflows.Rotation, was map[string]string, edited bool) {
+func (s *subject) inspect(ctx context.Context, rotated rotation.Rotation, was map[string]string, edited bool) {
 	r := s.lane.report
 	now, err := s.labels(ctx)
 	if err != nil {
@@ -23,17 +23,17 @@ func (s *subject) inspect(ctx context.Context, rotation workflows.Rotation, was 
 		return
 	}
 	switch {
-	case rotation.Error != "":
+	case rotated.Error != "":
 		if now[current] != was[current] && !edited {
-			r.violate("%s: the rotation failed (%s: %s), and AWSCURRENT is %s, not %s as before", s.user, rotation.ErrorType, rotation.Error, now[current], was[current])
+			r.violate("%s: the rotation failed (%s: %s), and AWSCURRENT is %s, not %s as before", s.user, rotated.ErrorType, rotated.Error, now[current], was[current])
 		}
-		if rotation.ErrorType == "" || rotation.ErrorType == "Unknown" {
-			r.violate("%s: the failure has no reason: %q: %s", s.user, rotation.ErrorType, rotation.Error)
+		if rotated.ErrorType == "" || rotated.ErrorType == "Unknown" {
+			r.violate("%s: the failure has no reason: %q: %s", s.user, rotated.ErrorType, rotated.Error)
 		}
 	case edited:
 	default:
-		if now[current] != rotation.VersionID {
-			r.violate("%s: the rotation made version %s, and AWSCURRENT is %s", s.user, rotation.VersionID, now[current])
+		if now[current] != rotated.VersionID {
+			r.violate("%s: the rotation made version %s, and AWSCURRENT is %s", s.user, rotated.VersionID, now[current])
 		}
 		if now[pending] != "" && now[pending] != now[current] {
 			r.violate("%s: AWSPENDING is left on version %s", s.user, now[pending])

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rotate-user/rotate-user/devstack/secretsmanager"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
+	"github.com/rotate-user/rotate-user/rotation"
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
@@ -251,9 +252,9 @@ var kinds = []kind{
 	}},
 	{name: "a second workflow", edits: true, strike: func(ctx context.Context, l *lane, s *subject) outcome {
 		input := map[string]any{"SecretId": s.arn, "MinimumOverlap": "0s"}
-		id := workflows.RotateUserWorkflowID(s.arn)
+		id := rotation.RotateUserWorkflowID(s.arn)
 		l.failed(l.persistTemporal(ctx, func(ctx context.Context) error {
-			_, err := l.temporalClient.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: l.queue}, "RotateUserWorkflow", input)
+			_, err := l.temporalClient.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: l.queue}, rotation.RotateUserWorkflow, input)
 			return err
 		}))
 		l.recover(func() error {

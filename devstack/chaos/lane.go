@@ -22,7 +22,7 @@ import (
 	"github.com/rotate-user/rotate-user/devstack/secretsmanager"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/password"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // lane is one secret after another with workers, a master and proxies of their own, so that what strikes it strikes
@@ -287,7 +287,7 @@ func (s *subject) previousIsPromised() bool {
 func (l *lane) renew(ctx context.Context) error {
 	l.subjects++
 	s := &subject{lane: l, user: fmt.Sprintf("user_%d_%d", l.number, l.subjects)}
-	s.workflow = workflows.RotateUserWorkflowID(s.user)
+	s.workflow = rotation.RotateUserWorkflowID(s.user)
 	pw := rand.Text()
 	if err := l.createAccount(ctx, s.user, pw, "SELECT, INSERT ON shop.*", ""); err != nil {
 		return err
@@ -324,7 +324,7 @@ func (l *lane) retire(ctx context.Context) {
 // stopWorkflow ends a rotation workflow, after the rotation under way.
 func (l *lane) stopWorkflow(ctx context.Context, id string) error {
 	return l.persistTemporal(ctx, func(ctx context.Context) error {
-		err := l.temporalClient.SignalWorkflow(ctx, id, "", workflows.StopUpdate, nil)
+		err := l.temporalClient.SignalWorkflow(ctx, id, "", rotation.StopUpdate, nil)
 		var gone *serviceerror.NotFound
 		if errors.As(err, &gone) {
 			return nil
@@ -340,7 +340,7 @@ func (l *lane) stopWorkflow(ctx context.Context, id string) error {
 func (l *lane) launch(ctx context.Context, s *subject) error {
 	input := map[string]any{"SecretId": s.user, "MinimumOverlap": "0s"}
 	return l.persistTemporal(ctx, func(ctx context.Context) error {
-		_, err := l.temporalClient.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: s.workflow, TaskQueue: l.queue}, "RotateUserWorkflow", input)
+		_, err := l.temporalClient.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: s.workflow, TaskQueue: l.queue}, rotation.RotateUserWorkflow, input)
 		return err
 	})
 }

@@ -9,8 +9,7 @@ import (
 
 	"go.temporal.io/sdk/client"
 
-	"github.com/rotate-user/rotate-user/activities"
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // patience is how long a rotation may take to end, one way or the other: a step is tried for ten minutes.
@@ -18,14 +17,14 @@ const patience = 15 * time.Minute
 
 // rotate asks for a rotation, and again if nothing comes of it, and waits until one has ended that began after the call.
 // byUpdate asks by update, which waits for the end as well; else by signal.
-func (s *subject) rotate(ctx context.Context, byUpdate, force bool) (workflows.Rotation, error) {
+func (s *subject) rotate(ctx context.Context, byUpdate, force bool) (rotation.Rotation, error) {
 	return s.ended(ctx, func(ctx context.Context) error {
-		request := workflows.RotateRequest{Force: force}
+		request := rotation.RotateRequest{Force: force}
 		if !byUpdate {
-			return s.lane.temporalClient.SignalWorkflow(ctx, s.workflow, "", workflows.RotateUpdate, request)
+			return s.lane.temporalClient.SignalWorkflow(ctx, s.workflow, "", rotation.RotateUpdate, request)
 		}
 		h, err := s.lane.temporalClient.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-			WorkflowID: s.workflow, UpdateName: workflows.RotateUpdate, Args: []any{request}, WaitForStage: client.WorkflowUpdateStageCompleted,
+			WorkflowID: s.workflow, UpdateName: rotation.RotateUpdate, Args: []any{request}, WaitForStage: client.WorkflowUpdateStageCompleted,
 		})
 		if err == nil {
 			err = h.Get(ctx, nil)
@@ -35,7 +34,7 @@ func (s *subject) rotate(ctx context.Context, byUpdate, force bool) (workflows.R
 }
 
 // ended waits until a rotation that begins from now on has ended.
-func (s *subject) ended(ctx context.Context, ask func(context.Context) error) (workflows.Rotation, error) {
+func (s *subject) ended(ctx context.Context, ask func(context.Context) error) (rotation.Rotation, error) {
 	since := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -61,16 +60,16 @@ func (s *subject) ended(ctx context.Context, ask func(context.Context) error) (w
 			if a := answer.Load(); a != nil {
 				err = errors.Join(err, *a)
 			}
-			return workflows.Rotation{}, fmt.Errorf("%s: no rotation has ended since %s: %w (%w)", s.user, since.Format(time.TimeOnly), ctx.Err(), err)
+			return rotation.Rotation{}, fmt.Errorf("%s: no rotation has ended since %s: %w (%w)", s.user, since.Format(time.TimeOnly), ctx.Err(), err)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
 
-func (s *subject) status(ctx context.Context) (status workflows.Status, err error) {
+func (s *subject) status(ctx context.Context) (status rotation.Status, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	v, err := s.lane.temporalClient.QueryWorkflow(ctx, s.workflow, "", workflows.StatusQuery)
+	v, err := s.lane.temporalClient.QueryWorkflow(ctx, s.workflow, "", rotation.StatusQuery)
 	if err != nil {
 		return status, err
 	}
@@ -87,25 +86,25 @@ func (l *lane) clean(ctx context.Context, byUpdate bool) error {
 		if err != nil {
 			return err
 		}
-		rotation, err := s.rotate(ctx, byUpdate, force)
+		rotated, err := s.rotate(ctx, byUpdate, force)
 		if err != nil {
 			l.report.violate("%v", err)
 			return err
 		}
-		l.report.rotated(rotation.Error != "")
-		if rotation.Error == "" {
+		l.report.rotated(rotated.Error != "")
+		if rotated.Error == "" {
 			return nil
 		}
 		if now, err := s.labels(ctx); err == nil && now[current] != labels[current] {
-			l.report.violate("%s: a failed rotation (%s) moved AWSCURRENT", s.user, rotation.Error)
+			l.report.violate("%s: a failed rotation (%s) moved AWSCURRENT", s.user, rotated.Error)
 		}
-		if rotation.ErrorType == activities.ErrorOtherRotator && !force {
+		if rotated.ErrorType == rotation.ErrorOtherRotator && !force {
 			force = true // as its text says: what another has begun is taken over by force, or after a while
 			continue
 		}
 		if l.calmSince(began) || try == 20 {
-			l.report.violate("%s: a rotation without a fault failed: %s: %s", s.user, rotation.ErrorType, rotation.Error)
-			return errors.New(rotation.Error)
+			l.report.violate("%s: a rotation without a fault failed: %s: %s", s.user, rotated.ErrorType, rotated.Error)
+			return errors.New(rotated.Error)
 		}
 		select {
 		case <-ctx.Done():

@@ -24,6 +24,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // putUnder stores a value of the user's secret under a version id that the caller chooses.
@@ -37,7 +38,7 @@ func (l *lab) putUnder(id string, fields map[string]any, labels ...string) {
 }
 
 // refused takes a step and wants it to be refused with an error of this type.
-func (l *lab) refused(name string, r *activities.Rotation, kind string) {
+func (l *lab) refused(name string, r *rotation.StepInput, kind string) {
 	l.Helper()
 	err := l.step(name, r)
 	var app *temporal.ApplicationError
@@ -59,9 +60,9 @@ func TestAVersionThatAnEditorPutUnderTheRotationsIDIsNeverUsed(t *testing.T) {
 				t.Fatal(err)
 			}
 			l.putUnder(r.Rotation.VersionID, chosen(l), secret.Pending)
-			l.refused("StagePassword", &r.Rotation, activities.ErrorTaken)
-			for _, name := range []string{"SetPassword", "TestPassword"} {
-				l.refused(name, &r.Rotation, activities.ErrorEdited)
+			l.refused(rotation.StagePassword, &r.Rotation, rotation.ErrorTaken)
+			for _, name := range []string{rotation.SetPassword, rotation.TestPassword} {
+				l.refused(name, &r.Rotation, rotation.ErrorEdited)
 			}
 			l.mustLogIn(secret.Current, l.user)
 		})
@@ -83,11 +84,11 @@ func TestAVersionThatAnEditorPutUnderTheRotationsIDIsNeverUsed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := l.step("StagePassword", &r.Rotation); err != nil {
+			if err := l.step(rotation.StagePassword, &r.Rotation); err != nil {
 				t.Fatal(err)
 			}
 			r.Rotation.ValueSHA256 = strings.Repeat("0", 64)
-			l.refused("SetPassword", &r.Rotation, activities.ErrorEdited)
+			l.refused(rotation.SetPassword, &r.Rotation, rotation.ErrorEdited)
 		})
 	})
 }
@@ -113,7 +114,7 @@ func TestTwoRotationsNeverShareAnID(t *testing.T) {
 // late comes to the same password.
 func TestTheNextAttemptGoesOnWithWhatIsStaged(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
-		failed := func(t *testing.T) (*lab, activities.Rotation) {
+		failed := func(t *testing.T) (*lab, rotation.StepInput) {
 			l := newLab(t, s)
 			r, err := l.clone()
 			if err != nil {
@@ -192,7 +193,7 @@ func (l *lab) another() *lab {
 }
 
 // prepared is a rotation that only has to be promoted.
-func (l *lab) prepared() activities.Rotation {
+func (l *lab) prepared() rotation.StepInput {
 	l.Helper()
 	return l.leave(3)
 }
@@ -231,10 +232,10 @@ func (l *lab) rotator() {
 func TestALateMoveOfAnOvertakenRotationPromotesNothing(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		// dying begins the promotion of a rotation whose worker dies while the call is under way, and with it its sessions.
-		dying := func(l *lab, r activities.Rotation) (late gate, ended chan error) {
+		dying := func(l *lab, r rotation.StepInput) (late gate, ended chan error) {
 			ended = make(chan error, 1)
 			late = l.stopAt(movesCurrent)
-			go func() { ended <- l.step("PromotePassword", &r) }()
+			go func() { ended <- l.step(rotation.PromotePassword, &r) }()
 			<-late.reached
 			for _, id := range l.sessionsOf("r" + l.user) {
 				l.sql("KILL " + id)
@@ -253,7 +254,7 @@ func TestALateMoveOfAnOvertakenRotationPromotesNothing(t *testing.T) {
 				t.Error("the overtaken rotation promoted its version")
 			}
 			l.mustLogIn(secret.Current, l.user)
-			if err := next.step("PromotePassword", &r); err != nil {
+			if err := next.step(rotation.PromotePassword, &r); err != nil {
 				t.Fatal(err)
 			}
 			l.mustLogIn(secret.Current, l.user+"_clone")
@@ -268,10 +269,10 @@ func TestALateMoveOfAnOvertakenRotationPromotesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			late, ended := dying(l, l.prepared())
-			if err := next.step("StagePassword", &r.Rotation); err != nil {
+			if err := next.step(rotation.StagePassword, &r.Rotation); err != nil {
 				t.Fatal(err)
 			}
-			next.refused("SetPassword", &r.Rotation, activities.ErrorEdited)
+			next.refused(rotation.SetPassword, &r.Rotation, rotation.ErrorEdited)
 			late.open()
 			<-ended
 			l.mustLogIn(secret.Current, l.user+"_clone")
@@ -288,7 +289,7 @@ func TestALateMoveOfAnOvertakenRotationPromotesNothing(t *testing.T) {
 			}
 			late := l.stopAt(movesCurrent)
 			ended := make(chan error, 1)
-			go func() { ended <- l.step("PromotePassword", &first) }()
+			go func() { ended <- l.step(rotation.PromotePassword, &first) }()
 			select {
 			case err := <-ended: // it saw that it was overtaken
 				if err == nil {
@@ -340,7 +341,7 @@ func TestTwoRotatorsAtOnce(t *testing.T) {
 				switch {
 				case err == nil:
 					promoted++
-				case !errors.As(err, &refused) || !slices.Contains([]string{activities.ErrorEdited, activities.ErrorDifferent, account.ForeignPassword, account.Busy}, refused.Type()):
+				case !errors.As(err, &refused) || !slices.Contains([]string{rotation.ErrorEdited, rotation.ErrorDifferent, account.ForeignPassword, account.Busy}, refused.Type()):
 					t.Errorf("neither rotated nor refused for the other one's sake: %v", err)
 				}
 			}
@@ -374,7 +375,7 @@ func TestAPasswordThatWasChangedAfterTheTestIsNotPromoted(t *testing.T) {
 		l := newLab(t, s)
 		r := l.prepared()
 		l.sql("ALTER USER " + l.user + "_clone@'%' IDENTIFIED BY 'By.Hand-1'")
-		l.refused("PromotePassword", &r, activities.ErrorEdited)
+		l.refused(rotation.PromotePassword, &r, rotation.ErrorEdited)
 		l.mustLogIn(secret.Current, l.user)
 	})
 }
@@ -387,7 +388,7 @@ func TestAStandbyWhosePasswordIsNotTheSecretsIsLeftAlone(t *testing.T) {
 		l.sql("ALTER USER " + l.user + "@'%' IDENTIFIED BY 'By.Hand-1'") // as the rotation of another secret would
 		l.input.Force = false
 		before := l.snapshot()
-		for _, name := range []string{"PlanRotation", "CloneUser"} {
+		for _, name := range []string{rotation.PlanRotation, rotation.CloneUser} {
 			_, err := l.env.ExecuteActivity(name, l.input)
 			var app *temporal.ApplicationError
 			if !errors.As(err, &app) || app.Type() != account.ForeignPassword || !app.NonRetryable() || !strings.Contains(app.Message(), "Force") {
@@ -437,8 +438,8 @@ func TestAStandbyIsKnownToTheNextWorkflow(t *testing.T) {
 				}
 			}
 			l.settle() // what another workflow has just written may not be seen yet, and the rotation refused
-			l.input = activities.CloneUserInput{SecretID: "app", Mark: "another workflow", Force: done > 0}
-			if _, err := l.env.ExecuteActivity("PlanRotation", l.input); err != nil {
+			l.input = rotation.CloneUserInput{SecretID: "app", Mark: "another workflow", Force: done > 0}
+			if _, err := l.env.ExecuteActivity(rotation.PlanRotation, l.input); err != nil {
 				t.Errorf("after %v a plan is answered by %v", steps[:done], err)
 			}
 			l.rotate()
@@ -476,10 +477,10 @@ func TestAUsersSecretMayNotAskForLessThanItsMaster(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
 		l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master", "ssl": false})
-		for _, name := range []string{"PlanRotation", "CloneUser", "FindAccounts"} {
+		for _, name := range []string{rotation.PlanRotation, rotation.CloneUser, rotation.FindAccounts} {
 			_, err := l.env.ExecuteActivity(name, l.input)
 			var app *temporal.ApplicationError
-			if !errors.As(err, &app) || app.Type() != activities.ErrorTLS || !app.NonRetryable() || !strings.Contains(app.Message(), `"ssl": false`) {
+			if !errors.As(err, &app) || app.Type() != rotation.ErrorTLS || !app.NonRetryable() || !strings.Contains(app.Message(), `"ssl": false`) {
 				t.Errorf("%s answered %v: want a refusal for ssl", name, err)
 			}
 		}
@@ -517,7 +518,7 @@ func TestAnAccountOfThatNameOnAnotherServerIsAStrangers(t *testing.T) {
 			l.input.Force = force
 			_, err = l.clone()
 			var app *temporal.ApplicationError
-			if want := account.NotOurs; s != other && (!errors.As(err, &app) || app.Type() != want && app.Type() != activities.ErrorTLS) {
+			if want := account.NotOurs; s != other && (!errors.As(err, &app) || app.Type() != want && app.Type() != rotation.ErrorTLS) {
 				t.Errorf("force %t: CloneUser answered %v: want that the account there is another's", force, err)
 			}
 		}
@@ -558,7 +559,7 @@ func TestACurrentVersionThatDoesNotLogInGivesWayToOneThatDoes(t *testing.T) {
 		}
 		l.putText(string(value))
 		l.putText(string(value)) // so that AWSPREVIOUS does not log in either
-		if _, err := l.env.ExecuteActivity("PlanRotation", l.input); err == nil || !strings.Contains(err.Error(), lost.VersionID) {
+		if _, err := l.env.ExecuteActivity(rotation.PlanRotation, l.input); err == nil || !strings.Contains(err.Error(), lost.VersionID) {
 			t.Errorf("a plan is answered by %v: want that it names version %s, which logs in", err, lost.VersionID)
 		}
 		r, err := l.clone()
@@ -595,7 +596,7 @@ func TestTheHolderOfALeakedCredentialCannotKeepItsRotationOff(t *testing.T) {
 			if left := len(l.sessionsOf(l.user + "_clone")); (grace == 0) != (left == 0) {
 				t.Errorf("with a grace of %d s the thief has %d sessions before the promotion", grace, left)
 			}
-			for _, name := range append(slices.Clone(steps), "RevokePrevious") {
+			for _, name := range append(slices.Clone(steps), rotation.RevokePrevious) {
 				if err := l.step(name, &r.Rotation); err != nil {
 					t.Fatalf("%s: %v", name, err)
 				}
@@ -646,7 +647,7 @@ func TestTheOverlapCountsFromWhenTheLabelMoved(t *testing.T) {
 			t.Helper()
 			_, err := l.clone()
 			var app *temporal.ApplicationError
-			if got := errors.As(err, &app) && app.Type() == activities.ErrorMinimumOverlap; got != want {
+			if got := errors.As(err, &app) && app.Type() == rotation.ErrorMinimumOverlap; got != want {
 				t.Errorf("%s: CloneUser answered %v: want that it is too soon: %t", when, err, want)
 			}
 		}
@@ -667,11 +668,11 @@ func TestALateStoreSecretTakesNoPasswordFromAnAccountInUse(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
 		name := account.Name{User: l.user + "_clone", Host: "%"}
-		in := activities.CreateUserInput{SecretID: "new", MasterSecretID: "master", Account: name, Grants: []string{"SELECT ON *.*"}, VersionID: uuid.NewString()}
-		l.activity("CreateAccount", in)
+		in := rotation.CreateAccountInput{SecretID: "new", MasterSecretID: "master", Account: name, Grants: []string{"SELECT ON *.*"}, VersionID: uuid.NewString()}
+		l.activity(rotation.CreateAccount, in)
 		l.sql("ALTER USER " + name.String() + " IDENTIFIED BY 'In.Use-1' ACCOUNT UNLOCK")
 		before := l.snapshot()
-		_, err := l.env.ExecuteActivity("StoreSecret", in)
+		_, err := l.env.ExecuteActivity(rotation.StoreSecret, in)
 		var app *temporal.ApplicationError
 		if !errors.As(err, &app) || app.Type() != account.NotOurs || !app.NonRetryable() {
 			t.Errorf("StoreSecret answered %v: want that the account is another's", err)
@@ -726,7 +727,7 @@ func (l *lab) move(label, from, to string) {
 func wantEdited(t *testing.T, what string, err error) {
 	t.Helper()
 	var app *temporal.ApplicationError
-	if !errors.As(err, &app) || app.Type() != activities.ErrorEdited {
+	if !errors.As(err, &app) || app.Type() != rotation.ErrorEdited {
 		t.Errorf("%s answered %v: want a refusal, as something else has acted", what, err)
 	}
 }
@@ -737,8 +738,8 @@ func TestWhatAnotherActorDoesBeforeTheLastLookCounts(t *testing.T) {
 			t.Parallel()
 			l := newLab(t, s)
 			r := l.rotate()
-			err := l.meanwhile("RevokePrevious", r, func() { l.move(secret.Current, r.VersionID, r.CurrentVersionID) })
-			wantEdited(t, "RevokePrevious", err)
+			err := l.meanwhile(rotation.RevokePrevious, r, func() { l.move(secret.Current, r.VersionID, r.CurrentVersionID) })
+			wantEdited(t, rotation.RevokePrevious, err)
 			l.mustLogIn(secret.Current, l.user)
 		})
 		t.Run("a newer rotation before a late revocation", func(t *testing.T) {
@@ -748,17 +749,17 @@ func TestWhatAnotherActorDoesBeforeTheLastLookCounts(t *testing.T) {
 			first := l.rotate()
 			l.input.Force = true
 			second := l.rotate()
-			wantEdited(t, "RevokePrevious, late", l.step("RevokePrevious", &first))
+			wantEdited(t, "RevokePrevious, late", l.step(rotation.RevokePrevious, &first))
 			l.mustLogIn(secret.Current, second.Standby.User)
 		})
 		t.Run("an edit before a promotion", func(t *testing.T) {
 			t.Parallel()
 			l := newLab(t, s)
 			r := l.prepared()
-			err := l.meanwhile("PromotePassword", r, func() {
+			err := l.meanwhile(rotation.PromotePassword, r, func() {
 				l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master", "edited": true})
 			})
-			wantEdited(t, "PromotePassword", err)
+			wantEdited(t, rotation.PromotePassword, err)
 			l.mustLogIn(secret.Current, l.user)
 		})
 		t.Run("a deletion before a password is set", func(t *testing.T) {
@@ -768,12 +769,12 @@ func TestWhatAnotherActorDoesBeforeTheLastLookCounts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := l.step("StagePassword", &r.Rotation); err != nil {
+			if err := l.step(rotation.StagePassword, &r.Rotation); err != nil {
 				t.Fatal(err)
 			}
-			err = l.meanwhile("SetPassword", r.Rotation, l.schedule)
+			err = l.meanwhile(rotation.SetPassword, r.Rotation, l.schedule)
 			var app *temporal.ApplicationError
-			if !errors.As(err, &app) || app.Type() != activities.ErrorDeleted {
+			if !errors.As(err, &app) || app.Type() != rotation.ErrorDeleted {
 				t.Errorf("SetPassword answered %v: want a refusal", err)
 			}
 			if got := l.locked(); !slices.Contains(got, l.user+"_clone") {
@@ -785,8 +786,8 @@ func TestWhatAnotherActorDoesBeforeTheLastLookCounts(t *testing.T) {
 			l := newLab(t, s)
 			l.rotate()
 			d := l.deletion()
-			l.activity("DeleteSecret", d)
-			wantEdited(t, "LockAccounts", l.meanwhile("LockAccounts", d, l.restore))
+			l.activity(rotation.DeleteSecret, d)
+			wantEdited(t, rotation.LockAccounts, l.meanwhile(rotation.LockAccounts, d, l.restore))
 			l.mustLogIn(secret.Current, l.user+"_clone")
 			l.mustLogIn(secret.Previous, l.user)
 		})
@@ -795,10 +796,10 @@ func TestWhatAnotherActorDoesBeforeTheLastLookCounts(t *testing.T) {
 			l := newLab(t, s)
 			l.rotate()
 			d := l.deletion()
-			l.activity("DeleteSecret", d)
-			l.activity("LockAccounts", d)
+			l.activity(rotation.DeleteSecret, d)
+			l.activity(rotation.LockAccounts, d)
 			l.restore()
-			wantEdited(t, "UnlockAccounts", l.meanwhile("UnlockAccounts", d, l.schedule))
+			wantEdited(t, rotation.UnlockAccounts, l.meanwhile(rotation.UnlockAccounts, d, l.schedule))
 			if got := l.locked(); len(got) != 2 {
 				t.Errorf("locked are %v: want both", got)
 			}
@@ -808,19 +809,19 @@ func TestWhatAnotherActorDoesBeforeTheLastLookCounts(t *testing.T) {
 			l := newLab(t, s)
 			l.rotate()
 			d := l.deletion()
-			l.activity("DeleteSecret", d)
-			l.activity("LockAccounts", d)
+			l.activity(rotation.DeleteSecret, d)
+			l.activity(rotation.LockAccounts, d)
 			l.forceDelete()
 			d.Locked = true
 			for _, name := range d.Accounts {
 				l.sql("ALTER USER " + name.String() + " IDENTIFIED BY 'First.Passw0rd' ACCOUNT UNLOCK")
 			}
 			l.create("other", map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master"})
-			if _, err := l.env.ExecuteActivity("DropAccounts", d); err == nil || len(l.accounts(l.user)) != 1 {
+			if _, err := l.env.ExecuteActivity(rotation.DropAccounts, d); err == nil || len(l.accounts(l.user)) != 1 {
 				t.Errorf("DropAccounts answered %v, and the account in use is %v", err, l.accounts(l.user))
 			}
 			l.create("app", map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master"})
-			for _, name := range []string{"LockAccounts", "UnlockAccounts", "DropAccounts", "DeleteSecret"} {
+			for _, name := range []string{rotation.LockAccounts, rotation.UnlockAccounts, rotation.DropAccounts, rotation.DeleteSecret} {
 				if _, err := l.env.ExecuteActivity(name, d); err == nil {
 					t.Errorf("%s, repeated after the secret was made again, does what it did", name)
 				}
@@ -835,8 +836,8 @@ func TestWhatAnotherActorDoesBeforeTheLastLookCounts(t *testing.T) {
 			if _, err := next.clone(); err != nil { // it makes the standby
 				t.Fatal(err)
 			}
-			_, err := l.env.ExecuteActivity("DeleteSecret", d)
-			wantEdited(t, "DeleteSecret", err)
+			_, err := l.env.ExecuteActivity(rotation.DeleteSecret, d)
+			wantEdited(t, rotation.DeleteSecret, err)
 			l.mustLogIn(secret.Current, l.user)
 		})
 		t.Run("a deletion before a standby is made", func(t *testing.T) {
@@ -851,7 +852,7 @@ func TestWhatAnotherActorDoesBeforeTheLastLookCounts(t *testing.T) {
 			})
 			_, err := l.clone()
 			var app *temporal.ApplicationError
-			if !errors.As(err, &app) || app.Type() != activities.ErrorDeleted {
+			if !errors.As(err, &app) || app.Type() != rotation.ErrorDeleted {
 				t.Errorf("CloneUser answered %v: want a refusal", err)
 			}
 			if left := l.accounts(l.user + "_clone"); len(left) != 0 {
@@ -900,7 +901,7 @@ func TestAVersionThatWasNeverSetIsNotPromotedAlready(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := l.step("StagePassword", &r.Rotation); err != nil {
+		if err := l.step(rotation.StagePassword, &r.Rotation); err != nil {
 			t.Fatal(err)
 		}
 		l.input.EarlierVersionID, l.input.EarlierSHA256 = r.Rotation.VersionID, r.Rotation.ValueSHA256
@@ -1009,10 +1010,10 @@ func TestAPairOfAnotherNameIsAskedFor(t *testing.T) {
 			before := l.snapshot()
 			_, err := l.clone()
 			var app *temporal.ApplicationError
-			if !errors.As(err, &app) || app.Type() != activities.ErrorUnknownPair || !app.NonRetryable() || !strings.Contains(app.Message(), "CloneUsername \""+user+"\"") {
+			if !errors.As(err, &app) || app.Type() != rotation.ErrorUnknownPair || !app.NonRetryable() || !strings.Contains(app.Message(), "CloneUsername \""+user+"\"") {
 				t.Errorf("CloneUser answered %v: want that it asks whether %s is the other account", err, user)
 			}
-			if _, err := l.env.ExecuteActivity("PlanRotation", activities.PlanRotationInput{CloneUserInput: l.input}); err == nil {
+			if _, err := l.env.ExecuteActivity(rotation.PlanRotation, rotation.PlanRotationInput{CloneUserInput: l.input}); err == nil {
 				t.Error("a plan promises what the rotation refuses")
 			}
 			if diff := cmp.Diff(before, l.snapshot()); diff != "" {

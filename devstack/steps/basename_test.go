@@ -9,20 +9,20 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // keep tells the next rotation what a workflow keeps of one, and what the test's rotations leave out.
-func (l *lab) keep(r activities.CloneUserResult) {
+func (l *lab) keep(r rotation.CloneUserResult) {
 	l.input.Pair = []string{r.Rotation.Standby.User, r.Rotation.Source.User}
 	l.input.Server, l.input.Digest, l.input.Rights = r.Rotation.Server, r.Digest, r.Rights
 }
 
 // next does a whole rotation, and keeps what a workflow would.
-func (l *lab) next() activities.CloneUserResult {
+func (l *lab) next() rotation.CloneUserResult {
 	l.Helper()
 	r := l.rotated()
 	l.keep(r)
@@ -51,7 +51,7 @@ func (l *lab) undecided(says ...string) {
 	l.Helper()
 	before := l.snapshot()
 	_, cloneErr := l.clone()
-	_, planErr := l.env.ExecuteActivity("PlanRotation", activities.PlanRotationInput{CloneUserInput: l.input})
+	_, planErr := l.env.ExecuteActivity(rotation.PlanRotation, rotation.PlanRotationInput{CloneUserInput: l.input})
 	for name, err := range map[string]error{"rotation": cloneErr, "plan": planErr} {
 		var app *temporal.ApplicationError
 		if !errors.As(err, &app) || app.Type() != account.Undecided || !app.NonRetryable() {

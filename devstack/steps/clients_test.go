@@ -13,6 +13,7 @@ import (
 
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // clients log in with AWSCURRENT through the address of a cluster all the time.
@@ -89,7 +90,7 @@ func (g *cluster) neverRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := c.Rotation
-		if err := l.step("StagePassword", &r); err != nil {
+		if err := l.step(rotation.StagePassword, &r); err != nil {
 			t.Fatal(err)
 		}
 		g.on(node, "FLUSH TABLES WITH READ LOCK")

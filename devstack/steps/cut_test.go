@@ -9,11 +9,11 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/rotate-user/rotate-user/activities"
 	endpoint "github.com/rotate-user/rotate-user/devstack/secretsmanager"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // cut is where a worker dies: at its nth write to Secrets Manager or to the database. It does not if n is 0.
@@ -36,7 +36,7 @@ func (l *lab) lost(at cut, cloneUsername string) error {
 	l.Helper()
 	l.settle()
 	worker := l.another()
-	worker.input = activities.CloneUserInput{SecretID: "app", Mark: "a workflow that was lost", CloneUsername: cloneUsername}
+	worker.input = rotation.CloneUserInput{SecretID: "app", Mark: "a workflow that was lost", CloneUsername: cloneUsername}
 	var calls atomic.Int32
 	var dead atomic.Bool
 	switch {
@@ -76,7 +76,7 @@ func TestARotationThatWasCutOffAndForgottenIsGoneOnWith(t *testing.T) {
 		{"the third", func(l *lab) { l.rotate(); l.rotate() }},
 		{"after a revocation", func(l *lab) {
 			r := l.rotate()
-			if err := l.step("RevokePrevious", &r); err != nil {
+			if err := l.step(rotation.RevokePrevious, &r); err != nil {
 				l.Fatal(err)
 			}
 		}},
@@ -109,7 +109,7 @@ func TestARotationThatWasCutOffAndForgottenIsGoneOnWith(t *testing.T) {
 						err := l.lost(cut{}, "")
 						var app *temporal.ApplicationError
 						takenOver := at == cut{afterCall, 4} || at == cut{beforeCall, 5} // and AWSPREVIOUS not yet put back
-						if takenOver && errors.As(err, &app) && app.Type() == activities.ErrorUnknownPair {
+						if takenOver && errors.As(err, &app) && app.Type() == rotation.ErrorUnknownPair {
 							err = l.lost(cut{}, l.user+"_clone")
 						}
 						if err != nil {

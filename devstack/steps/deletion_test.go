@@ -13,16 +13,16 @@ import (
 	"github.com/google/uuid"
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/rotate-user/rotate-user/activities"
 	endpoint "github.com/rotate-user/rotate-user/devstack/secretsmanager"
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // leave begins a rotation and leaves it after some of the steps that follow CloneUser.
-func (l *lab) leave(done int) activities.Rotation {
+func (l *lab) leave(done int) rotation.StepInput {
 	l.Helper()
 	r, err := l.clone()
 	if err != nil {
@@ -51,7 +51,7 @@ func TestASecretCanBeDeletedInAnyState(t *testing.T) {
 		{"a later rotation revoked", func(l *lab) {
 			l.rotate()
 			r := l.rotate()
-			if err := l.step("RevokePrevious", &r); err != nil {
+			if err := l.step(rotation.RevokePrevious, &r); err != nil {
 				l.Fatal(err)
 			}
 		}, true},
@@ -65,17 +65,17 @@ func TestASecretCanBeDeletedInAnyState(t *testing.T) {
 				t.Parallel()
 				l := newOldLab(t, s)
 				c.arrange(l)
-				l.input = activities.CloneUserInput{SecretID: "app"} // a deletion knows nothing of the workflow
+				l.input = rotation.CloneUserInput{SecretID: "app"} // a deletion knows nothing of the workflow
 				d := l.deletion()
-				l.activity("DeleteSecret", d)
-				l.activity("LockAccounts", d)
+				l.activity(rotation.DeleteSecret, d)
+				l.activity(rotation.LockAccounts, d)
 				locked := l.locked()
 				if !slices.Contains(locked, l.user) || slices.Contains(locked, l.user+"_clone") != c.clone {
 					t.Errorf("locked are %v: want the clone among them: %t", locked, c.clone)
 				}
 				l.forceDelete()
 				d.Locked = true
-				l.activity("DropAccounts", d)
+				l.activity(rotation.DropAccounts, d)
 				if left := l.accounts(l.user + "_clone"); len(left) == 0 != c.clone {
 					t.Errorf("left is %v: want that the clone was dropped: %t", left, c.clone)
 				}
@@ -92,10 +92,10 @@ func TestADeletionTouchesNoAccountThatTheSecretOnlyNames(t *testing.T) {
 		l.put(map[string]any{"username": l.user + "_clone", "password": "Guessed-1", "masterarn": "master"})
 		l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master"})
 		l.settle()
-		_, err := l.env.ExecuteActivity("FindAccounts", l.input)
+		_, err := l.env.ExecuteActivity(rotation.FindAccounts, l.input)
 		var app *temporal.ApplicationError
-		if !errors.As(err, &app) || app.Type() != activities.ErrorUnknownPair || !strings.Contains(app.Message(), "CloneUsername") {
-			t.Errorf("FindAccounts answered %v: want a refusal of type %s", err, activities.ErrorUnknownPair)
+		if !errors.As(err, &app) || app.Type() != rotation.ErrorUnknownPair || !strings.Contains(app.Message(), "CloneUsername") {
+			t.Errorf("FindAccounts answered %v: want a refusal of type %s", err, rotation.ErrorUnknownPair)
 		}
 		l.input.CloneUsername = l.user + "_clone"
 		if d := l.deletion(); len(d.Accounts) != 2 {
@@ -126,8 +126,8 @@ func TestADeletionIsRefusedForARotationSinceItsAccountsWereFound(t *testing.T) {
 		d := l.deletion()
 		l.another().leave(1) // it takes over
 		l.settle()
-		_, err := l.env.ExecuteActivity("DeleteSecret", d)
-		wantEdited(t, "DeleteSecret", err)
+		_, err := l.env.ExecuteActivity(rotation.DeleteSecret, d)
+		wantEdited(t, rotation.DeleteSecret, err)
 		l.mustLogIn(secret.Current, l.user+"_clone")
 	})
 }
@@ -141,10 +141,10 @@ func TestADeletionAsksForAStandbyThatAWSPENDINGNames(t *testing.T) {
 		l.input.CloneUsername = other
 		l.leave(2)
 		l.settle()
-		l.input = activities.CloneUserInput{SecretID: "app"}
-		_, err := l.env.ExecuteActivity("FindAccounts", l.input)
+		l.input = rotation.CloneUserInput{SecretID: "app"}
+		_, err := l.env.ExecuteActivity(rotation.FindAccounts, l.input)
 		var app *temporal.ApplicationError
-		if !errors.As(err, &app) || app.Type() != activities.ErrorUnknownPair || !strings.Contains(app.Message(), other) {
+		if !errors.As(err, &app) || app.Type() != rotation.ErrorUnknownPair || !strings.Contains(app.Message(), other) {
 			t.Errorf("FindAccounts answered %v: want that it asks for %s", err, other)
 		}
 		l.input.CloneUsername = other
@@ -159,13 +159,13 @@ func TestALateStoreSecretUnlocksNoAccount(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
 		name := account.Name{User: l.user + "_clone", Host: "%"}
-		in := activities.CreateUserInput{SecretID: "new", MasterSecretID: "master", Account: name, Grants: []string{"SELECT ON *.*"}, VersionID: uuid.NewString()}
-		l.activity("CreateAccount", in)
-		l.activity("StoreSecret", in)
+		in := rotation.CreateAccountInput{SecretID: "new", MasterSecretID: "master", Account: name, Grants: []string{"SELECT ON *.*"}, VersionID: uuid.NewString()}
+		l.activity(rotation.CreateAccount, in)
+		l.activity(rotation.StoreSecret, in)
 		l.settle()
-		l.activity("StoreSecret", in)
+		l.activity(rotation.StoreSecret, in)
 		l.sql("ALTER USER " + name.String() + " ACCOUNT LOCK")
-		_, err := l.env.ExecuteActivity("StoreSecret", in)
+		_, err := l.env.ExecuteActivity(rotation.StoreSecret, in)
 		var app *temporal.ApplicationError
 		if !errors.As(err, &app) || app.Type() != account.NotOurs || len(l.locked()) != 1 {
 			t.Errorf("StoreSecret answered %v, and locked are %v: want that it refuses and unlocks nothing", err, l.locked())
@@ -180,11 +180,11 @@ func TestARestoreUnlocksOnlyWhatTheDeletionLocked(t *testing.T) {
 		l.rotate()
 		l.sql("ALTER USER " + l.user + "@'%' ACCOUNT LOCK")
 		d := l.deletion()
-		l.activity("DeleteSecret", d)
-		l.activity("LockAccounts", d)
+		l.activity(rotation.DeleteSecret, d)
+		l.activity(rotation.LockAccounts, d)
 		l.restore()
 		l.settle()
-		l.activity("UnlockAccounts", d)
+		l.activity(rotation.UnlockAccounts, d)
 		if locked := l.locked(); len(locked) != 1 || locked[0] != l.user {
 			t.Errorf("locked are %v: want what was locked before", locked)
 		}
@@ -197,14 +197,14 @@ func TestADeletionFindsAMasterSecretThatWasMadeAgain(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
 		d := l.deletion()
-		l.activity("DeleteSecret", d)
+		l.activity(rotation.DeleteSecret, d)
 		if _, err := l.client.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{
 			SecretId: aws.String("master"), ForceDeleteWithoutRecovery: aws.Bool(true),
 		}); err != nil {
 			t.Fatal(err)
 		}
 		l.create("master", map[string]any{"username": s.AdminUser, "password": s.AdminPassword})
-		l.activity("LockAccounts", d)
+		l.activity(rotation.LockAccounts, d)
 		if len(l.locked()) != 1 {
 			t.Error("the account is not locked")
 		}
@@ -218,9 +218,9 @@ func TestADeletionWhoseAnswerWasLostGoesOn(t *testing.T) {
 		d := l.deletion()
 		var lost atomic.Bool
 		l.sm.Intercept(func(c endpoint.Call) endpoint.Fault {
-			return endpoint.Fault{Drop: c.Operation == "DeleteSecret" && c.Done && lost.CompareAndSwap(false, true)}
+			return endpoint.Fault{Drop: c.Operation == rotation.DeleteSecret && c.Done && lost.CompareAndSwap(false, true)}
 		})
-		l.activity("DeleteSecret", d)
+		l.activity(rotation.DeleteSecret, d)
 		out, err := l.client.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String("app")})
 		if err != nil || out.DeletedDate == nil {
 			t.Errorf("the secret is not scheduled for deletion: %v", err)
@@ -229,11 +229,11 @@ func TestADeletionWhoseAnswerWasLostGoesOn(t *testing.T) {
 }
 
 // cut leaves a deletion as one that was terminated when it had locked the accounts, and restores the secret.
-func (l *lab) cut() activities.Deletion {
+func (l *lab) cut() rotation.Deletion {
 	l.Helper()
 	d := l.deletion()
-	l.activity("DeleteSecret", d)
-	l.activity("LockAccounts", d)
+	l.activity(rotation.DeleteSecret, d)
+	l.activity(rotation.LockAccounts, d)
 	l.restore()
 	l.settle()
 	return d
@@ -242,9 +242,9 @@ func (l *lab) cut() activities.Deletion {
 // A deletion was terminated, and the secret restored: both accounts are locked, and nothing runs that would unlock them.
 func TestARecoveryUnlocksWhatADeletionLeftLocked(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
-		recovers := func(l *lab, in activities.RecoverSecretInput) (r activities.RecoverSecretResult, err error) {
+		recovers := func(l *lab, in rotation.RecoverSecretInput) (r rotation.RecoverSecretResult, err error) {
 			in.CloneUserInput = l.input
-			value, err := l.env.ExecuteActivity("RecoverSecret", in)
+			value, err := l.env.ExecuteActivity(rotation.RecoverSecret, in)
 			if err == nil {
 				err = value.Get(&r)
 			}
@@ -255,13 +255,13 @@ func TestARecoveryUnlocksWhatADeletionLeftLocked(t *testing.T) {
 			l := newLab(t, s)
 			l.rotate()
 			d := l.cut()
-			r, err := recovers(l, activities.RecoverSecretInput{Locked: d.Accounts})
+			r, err := recovers(l, rotation.RecoverSecretInput{Locked: d.Accounts})
 			if err != nil || len(r.Unlocked) != 2 || len(l.locked()) != 0 {
 				t.Errorf("RecoverSecret answered %+v, %v, and locked are %v: want none", r, err, l.locked())
 			}
 			l.mustLogIn(secret.Current, l.user+"_clone")
 			l.mustLogIn(secret.Previous, l.user)
-			if r, err := recovers(l, activities.RecoverSecretInput{Locked: d.Accounts}); err != nil || len(r.Unlocked) != 0 {
+			if r, err := recovers(l, rotation.RecoverSecretInput{Locked: d.Accounts}); err != nil || len(r.Unlocked) != 0 {
 				t.Errorf("again RecoverSecret answered %+v, %v", r, err)
 			}
 		})
@@ -270,7 +270,7 @@ func TestARecoveryUnlocksWhatADeletionLeftLocked(t *testing.T) {
 			l := newLab(t, s)
 			l.rotate()
 			l.cut()
-			r, err := recovers(l, activities.RecoverSecretInput{Held: true})
+			r, err := recovers(l, rotation.RecoverSecretInput{Held: true})
 			if err != nil || len(r.Unlocked) != 1 {
 				t.Errorf("RecoverSecret answered %+v, %v: want that the account in use is unlocked", r, err)
 			}
@@ -281,7 +281,7 @@ func TestARecoveryUnlocksWhatADeletionLeftLocked(t *testing.T) {
 			l := newLab(t, s)
 			l.rotate()
 			l.sql("ALTER USER " + l.user + "@'%' ACCOUNT LOCK")
-			if _, err := recovers(l, activities.RecoverSecretInput{Held: true, Locked: []account.Name{{User: l.user, Host: "%"}}}); err != nil || len(l.locked()) != 1 {
+			if _, err := recovers(l, rotation.RecoverSecretInput{Held: true, Locked: []account.Name{{User: l.user, Host: "%"}}}); err != nil || len(l.locked()) != 1 {
 				t.Errorf("RecoverSecret answered %v, and locked are %v: want what was locked by hand, while AWSCURRENT logs in", err, l.locked())
 			}
 		})
@@ -292,7 +292,7 @@ func TestARecoveryUnlocksWhatADeletionLeftLocked(t *testing.T) {
 			current := account.Name{User: l.user + "_clone", Host: "%"}
 			l.sql("ALTER USER " + current.String() + " ACCOUNT LOCK") // its password has leaked
 			d := l.cut()
-			if _, err := recovers(l, activities.RecoverSecretInput{Held: true, Locked: d.LockedForIt(), LockedBefore: d.LockedBefore}); err == nil || !slices.Equal(l.locked(), []string{current.User}) {
+			if _, err := recovers(l, rotation.RecoverSecretInput{Held: true, Locked: d.LockedForIt(), LockedBefore: d.LockedBefore}); err == nil || !slices.Equal(l.locked(), []string{current.User}) {
 				t.Errorf("RecoverSecret answered %v, and locked are %v: want that %s stays locked", err, l.locked(), current)
 			}
 		})
@@ -300,7 +300,7 @@ func TestARecoveryUnlocksWhatADeletionLeftLocked(t *testing.T) {
 			t.Parallel()
 			l := newLab(t, s)
 			l.cut()
-			_, err := recovers(l, activities.RecoverSecretInput{})
+			_, err := recovers(l, rotation.RecoverSecretInput{})
 			var app *temporal.ApplicationError
 			if !errors.As(err, &app) || !strings.Contains(app.Message(), "ACCOUNT UNLOCK") || len(l.locked()) != 1 {
 				t.Errorf("RecoverSecret answered %v, and locked are %v: want that it names the statement", err, l.locked())
@@ -311,7 +311,7 @@ func TestARecoveryUnlocksWhatADeletionLeftLocked(t *testing.T) {
 			l := newLab(t, s)
 			d := l.cut()
 			l.sql("ALTER USER " + l.user + "@'%' IDENTIFIED BY 'Another.Us3r'")
-			if _, err := recovers(l, activities.RecoverSecretInput{Held: true, Locked: d.Accounts}); err == nil || len(l.locked()) != 1 {
+			if _, err := recovers(l, rotation.RecoverSecretInput{Held: true, Locked: d.Accounts}); err == nil || len(l.locked()) != 1 {
 				t.Errorf("RecoverSecret answered %v, and locked are %v: want that what has another password stays locked", err, l.locked())
 			}
 		})
@@ -319,10 +319,10 @@ func TestARecoveryUnlocksWhatADeletionLeftLocked(t *testing.T) {
 			t.Parallel()
 			l := newLab(t, s)
 			d := l.cut()
-			l.activity("DeleteSecret", l.deletion())
-			_, err := recovers(l, activities.RecoverSecretInput{Held: true, Locked: d.Accounts})
+			l.activity(rotation.DeleteSecret, l.deletion())
+			_, err := recovers(l, rotation.RecoverSecretInput{Held: true, Locked: d.Accounts})
 			var app *temporal.ApplicationError
-			if !errors.As(err, &app) || app.Type() != activities.ErrorDeleted || len(l.locked()) != 1 {
+			if !errors.As(err, &app) || app.Type() != rotation.ErrorDeleted || len(l.locked()) != 1 {
 				t.Errorf("RecoverSecret answered %v, and locked are %v", err, l.locked())
 			}
 		})
@@ -335,37 +335,37 @@ func TestADeletionIsTakenUpAgainWithItsAccountsLocked(t *testing.T) {
 		l := newOldLab(t, s)
 		l.rotate()
 		l.cut()
-		finds := func(in activities.FindAccountsInput) (d activities.Deletion, err error) {
+		finds := func(in rotation.FindAccountsInput) (d rotation.Deletion, err error) {
 			in.CloneUserInput = l.input
-			value, err := l.env.ExecuteActivity("FindAccounts", in)
+			value, err := l.env.ExecuteActivity(rotation.FindAccounts, in)
 			if err == nil {
 				err = value.Get(&d)
 			}
 			return d, err
 		}
 		// Who locked them is not known: they stay locked when the secret is restored.
-		if d, err := finds(activities.FindAccountsInput{}); err != nil || len(d.Accounts) != 2 || len(d.LockedBefore) != 2 {
+		if d, err := finds(rotation.FindAccountsInput{}); err != nil || len(d.Accounts) != 2 || len(d.LockedBefore) != 2 {
 			t.Errorf("FindAccounts answered %+v, %v: want both accounts, locked before", d, err)
 		}
-		d, err := finds(activities.FindAccountsInput{Held: true})
+		d, err := finds(rotation.FindAccountsInput{Held: true})
 		if err != nil || len(d.Accounts) != 2 || len(d.LockedBefore) != 0 {
 			t.Fatalf("FindAccounts answered %+v, %v: want both accounts, locked by the deletion before", d, err)
 		}
 		before := []account.Name{{User: l.user, Host: "%"}}
-		if d, err := finds(activities.FindAccountsInput{Held: true, LockedBefore: before}); err != nil || !slices.Equal(d.LockedBefore, before) {
+		if d, err := finds(rotation.FindAccountsInput{Held: true, LockedBefore: before}); err != nil || !slices.Equal(d.LockedBefore, before) {
 			t.Errorf("FindAccounts answered %+v, %v: want %v locked before", d, err, before)
 		}
 		d.RecoveryWindowInDays = 7
-		l.activity("DeleteSecret", d)
-		l.activity("LockAccounts", d)
+		l.activity(rotation.DeleteSecret, d)
+		l.activity(rotation.LockAccounts, d)
 		l.restore()
 		l.settle()
-		l.activity("UnlockAccounts", d)
+		l.activity(rotation.UnlockAccounts, d)
 		l.mustLogIn(secret.Current, l.user+"_clone")
 
 		// A lock in front of another password than the secret's is not the secret's.
 		l.sql("ALTER USER " + l.user + "_clone@'%' IDENTIFIED BY 'Another.Us3r' ACCOUNT LOCK")
-		if d, err := finds(activities.FindAccountsInput{Held: true}); err == nil {
+		if d, err := finds(rotation.FindAccountsInput{Held: true}); err == nil {
 			t.Errorf("FindAccounts answered %+v for an account of another password", d)
 		}
 	})

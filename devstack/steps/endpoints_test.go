@@ -11,10 +11,10 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // held tests that a step waits for a replica, and says for which.
@@ -83,7 +83,7 @@ func TestTestEndpointsHoldThePromotion(t *testing.T) {
 			before := l.snapshot()
 			l.input.TestEndpoints = []string{at, "127.0.0.1:1"}
 			var app *temporal.ApplicationError
-			if _, err := l.clone(); !errors.As(err, &app) || app.Type() != activities.ErrorUnreachable || app.NonRetryable() || !strings.Contains(app.Message(), "127.0.0.1:1") {
+			if _, err := l.clone(); !errors.As(err, &app) || app.Type() != rotation.ErrorUnreachable || app.NonRetryable() || !strings.Contains(app.Message(), "127.0.0.1:1") {
 				t.Errorf("with an endpoint that is not there CloneUser answered %v: want that it is unreachable, and tried again", err)
 			}
 			if after := l.snapshot(); after != before {
@@ -93,15 +93,15 @@ func TestTestEndpointsHoldThePromotion(t *testing.T) {
 			l.input.TestEndpoints = []string{at}
 			r := l.leave(0)
 			on(stop)
-			for _, step := range []string{"StagePassword", "SetPassword"} {
+			for _, step := range []string{rotation.StagePassword, rotation.SetPassword} {
 				if err := l.step(step, &r); err != nil {
 					t.Fatal(err)
 				}
 			}
-			l.held(l.step("TestPassword", &r), at)
+			l.held(l.step(rotation.TestPassword, &r), at)
 			on(start)
-			eventually(func() error { return l.step("TestPassword", &r) })
-			if err := l.step("PromotePassword", &r); err != nil {
+			eventually(func() error { return l.step(rotation.TestPassword, &r) })
+			if err := l.step(rotation.PromotePassword, &r); err != nil {
 				t.Fatal(err)
 			}
 			l.settle()
@@ -115,7 +115,7 @@ func TestTestEndpointsHoldThePromotion(t *testing.T) {
 			l.input.Force = true
 			l.input.Pair = []string{l.user, l.user + "_clone"}
 			r = l.leave(2)
-			l.held(l.step("TestPassword", &r), "a replication filter")
+			l.held(l.step(rotation.TestPassword, &r), "a replication filter")
 			if err := accepts("AWSCURRENT"); err != nil {
 				t.Errorf("the replica was to accept AWSCURRENT still: %v", err)
 			}

@@ -10,10 +10,10 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // galera is a cluster of MariaDB.
@@ -173,7 +173,7 @@ func TestGalera(t *testing.T) {
 	t.Run("no client is refused while nodes are held", g.neverRefused)
 
 	// set is a rotation whose password is set on the first node.
-	set := func(t *testing.T) (*lab, activities.Rotation) {
+	set := func(t *testing.T) (*lab, rotation.StepInput) {
 		t.Helper()
 		l := g.lab(t)
 		c, err := l.clone()
@@ -190,7 +190,7 @@ func TestGalera(t *testing.T) {
 		return l, c.Rotation
 	}
 	// hold has a backup hold the second node while a password is set on the first.
-	hold := func(t *testing.T) (*lab, activities.Rotation) {
+	hold := func(t *testing.T) (*lab, rotation.StepInput) {
 		t.Helper()
 		l := g.lab(t)
 		c, err := l.clone()
@@ -198,12 +198,12 @@ func TestGalera(t *testing.T) {
 			t.Fatal(err)
 		}
 		g.front.LeadTo(g.nodes[0])
-		if err := l.step("StagePassword", &c.Rotation); err != nil {
+		if err := l.step(rotation.StagePassword, &c.Rotation); err != nil {
 			t.Fatal(err)
 		}
 		g.on(1, "FLUSH TABLES WITH READ LOCK")
 		t.Cleanup(func() { g.on(1, "UNLOCK TABLES") })
-		if err := l.step("SetPassword", &c.Rotation); err != nil {
+		if err := l.step(rotation.SetPassword, &c.Rotation); err != nil {
 			t.Fatal(err)
 		}
 		g.front.LeadTo(g.nodes...)
@@ -212,8 +212,8 @@ func TestGalera(t *testing.T) {
 
 	t.Run("a node that is held is waited for", func(t *testing.T) {
 		l, r := hold(t)
-		g.holds(t, 1, func() error { return l.step("TestPassword", &r) }, "INFO LIKE '%global_priv%'")
-		if err := l.step("PromotePassword", &r); err != nil {
+		g.holds(t, 1, func() error { return l.step(rotation.TestPassword, &r) }, "INFO LIKE '%global_priv%'")
+		if err := l.step(rotation.PromotePassword, &r); err != nil {
 			t.Fatal(err)
 		}
 		l.everywhere(g.cluster, "AWSCURRENT", r.Standby.User)
@@ -223,7 +223,7 @@ func TestGalera(t *testing.T) {
 		g.on(1, "SET GLOBAL wsrep_provider_options = 'repl.causal_read_timeout=PT0.5S'")
 		defer g.on(1, "SET GLOBAL wsrep_provider_options = 'repl.causal_read_timeout=PT30S'")
 		l, r := hold(t)
-		wants(t, l.step("TestPassword", &r), account.NodeBehind, true, "node-2", "backup")
+		wants(t, l.step(rotation.TestPassword, &r), account.NodeBehind, true, "node-2", "backup")
 	})
 
 	t.Run("a password is set on a node that is held", func(t *testing.T) {
@@ -232,14 +232,14 @@ func TestGalera(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := l.step("StagePassword", &c.Rotation); err != nil {
+		if err := l.step(rotation.StagePassword, &c.Rotation); err != nil {
 			t.Fatal(err)
 		}
 		g.front.LeadTo(g.nodes[0])
 		g.front.Cut()
 		g.on(0, "FLUSH TABLES WITH READ LOCK")
 		t.Cleanup(func() { g.on(0, "UNLOCK TABLES") })
-		wants(t, l.step("SetPassword", &c.Rotation), account.NodeBehind, true, "node-1", "backup", "Aborting TOI")
+		wants(t, l.step(rotation.SetPassword, &c.Rotation), account.NodeBehind, true, "node-1", "backup", "Aborting TOI")
 	})
 
 	t.Run("an account that was changed on one node only", func(t *testing.T) {
@@ -251,18 +251,18 @@ func TestGalera(t *testing.T) {
 		g.on(2, "SET SESSION wsrep_on = OFF")
 		g.on(2, fmt.Sprintf("ALTER USER %s IDENTIFIED BY 'Another.Passw0rd'", r.Standby))
 		g.on(2, "SET SESSION wsrep_on = ON")
-		value, err := l.env.ExecuteActivity("TestPassword", r)
+		value, err := l.env.ExecuteActivity(rotation.TestPassword, r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var result activities.TestPasswordResult
+		var result rotation.TestPasswordResult
 		if err := value.Get(&result); err != nil {
 			t.Fatal(err)
 		}
 		if said := strings.Join(result.Warnings, "; "); len(result.Warnings) != 1 || !strings.Contains(said, "node-3") || !strings.Contains(said, r.Standby.String()) {
 			t.Errorf("warnings are %q, want one for node-3", result.Warnings)
 		}
-		if err := l.step("PromotePassword", &r); err != nil {
+		if err := l.step(rotation.PromotePassword, &r); err != nil {
 			t.Fatal(err)
 		}
 		l.everywhere(g.cluster, "AWSCURRENT", r.Standby.User)
@@ -271,11 +271,11 @@ func TestGalera(t *testing.T) {
 	t.Run("nodes that the address does not lead to", func(t *testing.T) {
 		l, r := set(t)
 		g.front.LeadTo(g.nodes[0])
-		value, err := l.env.ExecuteActivity("TestPassword", r)
+		value, err := l.env.ExecuteActivity(rotation.TestPassword, r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var result activities.TestPasswordResult
+		var result rotation.TestPasswordResult
 		if err := value.Get(&result); err != nil {
 			t.Fatal(err)
 		}
@@ -283,7 +283,7 @@ func TestGalera(t *testing.T) {
 			t.Errorf("warnings are %q, want one for node-2 and one for node-3", result.Warnings)
 		}
 		r.RequireAllNodes = true
-		wants(t, l.step("TestPassword", &r), account.NodeNotAsked, true, "node-2", "node-3")
+		wants(t, l.step(rotation.TestPassword, &r), account.NodeNotAsked, true, "node-2", "node-3")
 	})
 
 	t.Run("a node without quorum", func(t *testing.T) {
@@ -296,21 +296,21 @@ func TestGalera(t *testing.T) {
 		}()
 		g.until(2, "wsrep_cluster_status", "non-Primary")
 		g.until(0, "wsrep_cluster_size", "2")
-		wants(t, l.step("TestPassword", &r), account.NoQuorum, true, "node-3", "no quorum")
-		_, err := l.env.ExecuteActivity("ValidateSecret", activities.ValidateSecretInput{SecretID: "app"})
+		wants(t, l.step(rotation.TestPassword, &r), account.NoQuorum, true, "node-3", "no quorum")
+		_, err := l.env.ExecuteActivity(rotation.ValidateSecret, rotation.KnownSecret{SecretID: "app"})
 		if err != nil {
 			t.Error("a node with quorum:", err)
 		}
 		g.front.LeadTo(g.nodes[2])
 		g.front.Cut()
-		_, err = l.env.ExecuteActivity("ValidateSecret", activities.ValidateSecretInput{SecretID: "app"})
+		_, err = l.env.ExecuteActivity(rotation.ValidateSecret, rotation.KnownSecret{SecretID: "app"})
 		wants(t, err, account.NoQuorum, true, "no quorum")
 		l.input.Force = true
 		_, err = l.clone()
 		wants(t, err, account.NoQuorum, true, "node-3", "no quorum")
 		g.front.LeadTo(g.nodes[:2]...)
 		g.front.Cut()
-		if err := l.step("TestPassword", &r); err != nil {
+		if err := l.step(rotation.TestPassword, &r); err != nil {
 			t.Error("nodes with quorum:", err)
 		}
 	})

@@ -8,20 +8,20 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // tested is what TestPassword answers.
-func (l *lab) tested(r activities.Rotation) activities.TestPasswordResult {
+func (l *lab) tested(r rotation.StepInput) rotation.TestPasswordResult {
 	l.Helper()
-	value, err := l.env.ExecuteActivity("TestPassword", r)
+	value, err := l.env.ExecuteActivity(rotation.TestPassword, r)
 	if err != nil {
 		l.Fatal(err)
 	}
-	var result activities.TestPasswordResult
+	var result rotation.TestPasswordResult
 	if err := value.Get(&result); err != nil {
 		l.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestGroupReplication(t *testing.T) {
 		g.on(member, statement)
 		g.on(member, "SET SESSION sql_log_bin = 1")
 	}
-	setOf := func(l *lab) activities.Rotation {
+	setOf := func(l *lab) rotation.StepInput {
 		t := l.T
 		t.Helper()
 		c, err := l.clone()
@@ -56,7 +56,7 @@ func TestGroupReplication(t *testing.T) {
 		}
 		return c.Rotation
 	}
-	set := func(t *testing.T) (*lab, activities.Rotation) {
+	set := func(t *testing.T) (*lab, rotation.StepInput) {
 		t.Helper()
 		l := g.lab(t)
 		return l, setOf(l)
@@ -77,17 +77,17 @@ func TestGroupReplication(t *testing.T) {
 
 	t.Run("a new user's secret works on all members at once", func(t *testing.T) {
 		l := g.lab(t)
-		in := activities.CreateUserInput{
+		in := rotation.CreateAccountInput{
 			SecretID: "new", MasterSecretID: "master", Account: account.Name{User: l.user + "_clone", Host: "%"},
 			Grants: []string{"SELECT ON *.*"}, VersionID: uuid.NewString(),
 		}
-		for _, step := range []string{"CreateAccount", "StoreSecret"} {
+		for _, step := range []string{rotation.CreateAccount, rotation.StoreSecret} {
 			if _, err := l.env.ExecuteActivity(step, in); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for range g.nodes { // the address leads to each of them once
-			if _, err := l.env.ExecuteActivity("ValidateSecret", activities.ValidateSecretInput{SecretID: "new"}); err != nil {
+			if _, err := l.env.ExecuteActivity(rotation.ValidateSecret, rotation.KnownSecret{SecretID: "new"}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -126,7 +126,7 @@ func TestGroupReplication(t *testing.T) {
 		if said := l.tested(r).Warnings; len(said) != 1 || !strings.Contains(said[0], name(2)) || !strings.Contains(said[0], r.Standby.String()) {
 			t.Errorf("warnings are %q, want one for %s", said, name(2))
 		}
-		if err := l.step("PromotePassword", &r); err != nil {
+		if err := l.step(rotation.PromotePassword, &r); err != nil {
 			t.Fatal(err)
 		}
 		l.everywhere(g, "AWSCURRENT", r.Standby.User)
@@ -138,7 +138,7 @@ func TestGroupReplication(t *testing.T) {
 		defer g.on(2, "UNLOCK TABLES")
 		g.on(0, "CREATE DATABASE "+l.user) // which the one that is held has not
 		defer g.on(0, "DROP DATABASE "+l.user)
-		g.holds(t, 2, func() error { return l.step("TestPassword", &r) }, "STATE LIKE 'Executing hook on transaction begin%'")
+		g.holds(t, 2, func() error { return l.step(rotation.TestPassword, &r) }, "STATE LIKE 'Executing hook on transaction begin%'")
 	})
 
 	// To set its password again would end the member's part in the group.
@@ -146,7 +146,7 @@ func TestGroupReplication(t *testing.T) {
 		l, r := set(t)
 		alone(2, "DROP USER "+r.Standby.String())
 		defer alone(2, "CREATE USER "+r.Standby.String())
-		wants(t, l.step("TestPassword", &r), account.NodeDiffers, false, name(2), r.Standby.String())
+		wants(t, l.step(rotation.TestPassword, &r), account.NodeDiffers, false, name(2), r.Standby.String())
 	})
 
 	t.Run("members that the address does not lead to", func(t *testing.T) {
@@ -163,19 +163,19 @@ func TestGroupReplication(t *testing.T) {
 		l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master", "dbname": "nosuch"})
 		l.settle()
 		_, err := l.clone()
-		wants(t, err, activities.ErrorDatabase, false, "1049")
+		wants(t, err, rotation.ErrorDatabase, false, "1049")
 	})
 
 	t.Run("a member that has left and still answers", func(t *testing.T) {
 		l := g.lab(t)
 		g.on(2, "STOP GROUP_REPLICATION")
 		r := setOf(l)
-		wants(t, l.step("TestPassword", &r), account.NoQuorum, true, name(2), "offline")
+		wants(t, l.step(rotation.TestPassword, &r), account.NoQuorum, true, name(2), "offline")
 		g.front.LeadTo(g.nodes[:2]...)
-		if err := l.step("TestPassword", &r); err != nil {
+		if err := l.step(rotation.TestPassword, &r); err != nil {
 			t.Fatal(err)
 		}
-		if err := l.step("PromotePassword", &r); err != nil {
+		if err := l.step(rotation.PromotePassword, &r); err != nil {
 			t.Fatal(err)
 		}
 		// The administrator's session stays where it is, and the application's login meets the one that has left.

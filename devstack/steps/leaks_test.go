@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // logIn opens a session with what a label of the secret holds, which stays open. The answer reports whether it lives.
@@ -52,7 +52,7 @@ func TestNoSessionOfALeakedCredentialOutlivesARevocation(t *testing.T) {
 		if !current() {
 			t.Error("a session of AWSCURRENT was ended before the promotion")
 		}
-		for _, name := range []string{"PromotePassword", "RevokePrevious"} {
+		for _, name := range []string{rotation.PromotePassword, rotation.RevokePrevious} {
 			if err := l.step(name, &r.Rotation); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
@@ -96,10 +96,10 @@ func TestTheNextWorkflowKnowsARevokedAccount(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
 		r := l.rotate()
-		if err := l.step("RevokePrevious", &r); err != nil {
+		if err := l.step(rotation.RevokePrevious, &r); err != nil {
 			t.Fatal(err)
 		}
-		l.input = activities.CloneUserInput{SecretID: "app", Mark: "another workflow"}
+		l.input = rotation.CloneUserInput{SecretID: "app", Mark: "another workflow"}
 		l.rotate()
 		l.mustLogIn(secret.Current, l.user)
 	})
@@ -111,11 +111,11 @@ func TestALookAtCurrentTellsItsUserAndDate(t *testing.T) {
 		l := newLab(t, s)
 		before := time.Now().Add(-time.Second) // Secrets Manager's dates are cut
 		r := l.rotate()
-		value, err := l.env.ExecuteActivity("LookAtCurrent", activities.LookAtCurrentInput{SecretID: "app", PromotedVersionID: r.VersionID})
+		value, err := l.env.ExecuteActivity(rotation.LookAtCurrent, rotation.LookAtCurrentInput{SecretID: "app", PromotedVersionID: r.VersionID})
 		if err != nil {
 			t.Fatal(err)
 		}
-		var got activities.LookAtCurrentResult
+		var got rotation.LookAtCurrentResult
 		if err := value.Get(&got); err != nil {
 			t.Fatal(err)
 		}

@@ -12,20 +12,20 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // known is what the lab's rotation knows of its accounts.
-func (l *lab) known() activities.FindAccountsInput {
+func (l *lab) known() rotation.FindAccountsInput {
 	l.Helper()
 	arn := ""
 	if d, err := l.client.DescribeSecret(l.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String("app")}); err == nil {
 		arn = aws.ToString(d.ARN)
 	}
-	in := activities.FindAccountsInput{CloneUserInput: activities.CloneUserInput{SecretID: "app"}, MasterKnown: "master", SecretARN: arn, RecoveryWindowInDays: 7}
+	in := rotation.FindAccountsInput{CloneUserInput: rotation.CloneUserInput{SecretID: "app"}, MasterKnown: "master", SecretARN: arn, RecoveryWindowInDays: 7}
 	in.Pair, in.Server, in.Stored = []string{l.user, l.user + "_clone"}, l.address(), maps.Clone(l.input.Stored)
 	return in
 }
@@ -35,13 +35,13 @@ func (l *lab) address() string {
 }
 
 // finds takes FindAccounts.
-func (l *lab) finds(in activities.FindAccountsInput) (d activities.Deletion, err error) {
+func (l *lab) finds(in rotation.FindAccountsInput) (d rotation.Deletion, err error) {
 	l.Helper()
-	value, err := l.env.ExecuteActivity("FindAccounts", in)
+	value, err := l.env.ExecuteActivity(rotation.FindAccounts, in)
 	var app *temporal.ApplicationError
 	// A busy server lists a login of ours for a moment after its end.
-	for end := time.Now().Add(10 * time.Second); errors.As(err, &app) && app.Type() == activities.ErrorInUse && time.Now().Before(end); {
-		value, err = l.env.ExecuteActivity("FindAccounts", in)
+	for end := time.Now().Add(10 * time.Second); errors.As(err, &app) && app.Type() == rotation.ErrorInUse && time.Now().Before(end); {
+		value, err = l.env.ExecuteActivity(rotation.FindAccounts, in)
 	}
 	if err == nil {
 		err = value.Get(&d)
@@ -84,7 +84,7 @@ func TestADeletedSecretIsTakenOver(t *testing.T) {
 				if err != nil || len(d.Accounts) != 2 || len(d.LockedBefore) != 0 || len(d.Others) != 0 || d.Gone != gone || d.ScheduledFor.Before(time.Now().AddDate(0, 0, 6)) {
 					t.Fatalf("FindAccounts answered %+v, %v: want both accounts", d, err)
 				}
-				l.activity("LockAccounts", d)
+				l.activity(rotation.LockAccounts, d)
 				if locked := l.locked(); len(locked) != 2 {
 					t.Errorf("locked are %v", locked)
 				}
@@ -96,15 +96,15 @@ func TestADeletedSecretIsTakenOver(t *testing.T) {
 				if !gone {
 					l.restore()
 					l.settle()
-					l.activity("UnlockAccounts", d)
+					l.activity(rotation.UnlockAccounts, d)
 					l.mustLogIn("AWSCURRENT", l.user+"_clone")
 					l.scheduled()
-					l.activity("LockAccounts", d)
+					l.activity(rotation.LockAccounts, d)
 					l.restore()
 					l.forceDelete()
 				}
 				d.Locked = true
-				l.activity("DropAccounts", d)
+				l.activity(rotation.DropAccounts, d)
 				if left := append(l.accounts(l.user), l.accounts(l.user+"_clone")...); len(left) != 0 {
 					t.Errorf("left are %v", left)
 				}
@@ -128,13 +128,13 @@ func TestADeletionLeavesALaterAccountOfTheNameAlone(t *testing.T) {
 		}
 		l.sql("DROP USER " + l.user + "@'%'")
 		l.sql("CREATE USER " + l.user + "@'%' IDENTIFIED BY 'An0ther.Secrets'")
-		_, err = l.env.ExecuteActivity("LockAccounts", d)
-		l.refuses("LockAccounts", err, activities.ErrorEdited, "another password")
+		_, err = l.env.ExecuteActivity(rotation.LockAccounts, d)
+		l.refuses(rotation.LockAccounts, err, rotation.ErrorEdited, "another password")
 		if locked := l.locked(); !slices.Equal(locked, []string{l.user + "_clone"}) {
 			t.Errorf("locked are %v: want only the account that was found", locked)
 		}
-		_, err = l.env.ExecuteActivity("DropAccounts", d)
-		l.refuses("DropAccounts", err, activities.ErrorEdited, "another password")
+		_, err = l.env.ExecuteActivity(rotation.DropAccounts, d)
+		l.refuses(rotation.DropAccounts, err, rotation.ErrorEdited, "another password")
 		if len(l.accounts(l.user)) != 1 || len(l.accounts(l.user+"_clone")) != 0 {
 			t.Errorf("left are %v and %v: want only the new account", l.accounts(l.user), l.accounts(l.user+"_clone"))
 		}
@@ -154,18 +154,18 @@ func TestADeletedSecretIsTakenOverOnEvidenceOnly(t *testing.T) {
 		nothing := in
 		nothing.Pair = nil
 		_, err := l.finds(nothing)
-		l.refuses("without a rotation", err, activities.ErrorDeleted, "no rotation of it runs")
+		l.refuses("without a rotation", err, rotation.ErrorDeleted, "no rotation of it runs")
 		nothing.SecretID = "misspelt"
 		_, err = l.finds(nothing)
-		l.refuses("misspelt", err, activities.ErrorSecretsManager, "check the name")
+		l.refuses("misspelt", err, rotation.ErrorSecretsManager, "check the name")
 		other := in
 		other.Server = "elsewhere:3306"
 		_, err = l.finds(other)
-		l.refuses("on another server", err, activities.ErrorOtherServer, "elsewhere:3306")
+		l.refuses("on another server", err, rotation.ErrorOtherServer, "elsewhere:3306")
 		master := in
 		master.MasterKnown = ""
 		_, err = l.finds(master)
-		l.refuses("without a master secret", err, activities.ErrorNoMaster, "--master-secret-id")
+		l.refuses("without a master secret", err, rotation.ErrorNoMaster, "--master-secret-id")
 
 		l.sql("ALTER USER " + clone.String() + " IDENTIFIED BY 'Another.S3cret'")
 		if d, err := l.finds(in); err != nil || !slices.Equal(d.Others, []account.Name{clone}) || len(d.Accounts) != 1 {
@@ -173,7 +173,7 @@ func TestADeletedSecretIsTakenOverOnEvidenceOnly(t *testing.T) {
 		}
 		l.sql("ALTER USER " + l.user + "@'%' IDENTIFIED BY 'Another.S3cret'")
 		_, err = l.finds(in)
-		l.refuses("with other passwords", err, activities.ErrorUnknownPair, "DROP USER")
+		l.refuses("with other passwords", err, rotation.ErrorUnknownPair, "DROP USER")
 	})
 }
 
@@ -184,7 +184,7 @@ func TestADeletionIncludesThePairThatTheSecretWasForBefore(t *testing.T) {
 		l.rotate()
 		l.rotate()
 		in := l.known()
-		left := activities.KnownPair{Usernames: in.Pair, Server: in.Server, Stored: in.Stored}
+		left := rotation.KnownPair{Usernames: in.Pair, Server: in.Server, Stored: in.Stored}
 		users := []string{l.user + "n", l.user + "n_clone"}
 		l.Cleanup(func() {
 			for _, u := range append(users, l.user+"s") {
@@ -203,7 +203,7 @@ func TestADeletionIncludesThePairThatTheSecretWasForBefore(t *testing.T) {
 		}
 
 		// A rotation finds that it left them, and when one is gone.
-		l.input.Left = []activities.KnownPair{left}
+		l.input.Left = []rotation.KnownPair{left}
 		l.input.Pair, l.input.Server, l.input.Force = in.Pair, in.Server, true
 		clone, err := l.clone()
 		if err != nil || len(clone.LeftGone) != 0 || clone.SecretARN != in.SecretARN {
@@ -217,9 +217,9 @@ func TestADeletionIncludesThePairThatTheSecretWasForBefore(t *testing.T) {
 
 		// An editor has had the rotation of the secret leave a stranger's account, or one was taken into use since.
 		in.Pair, in.Stored = users, nil
-		stranger := activities.KnownPair{Usernames: []string{l.user + "s"}, Server: in.Server}
-		elsewhere := activities.KnownPair{Usernames: []string{"x"}, Server: "elsewhere:3306"}
-		in.Left = []activities.KnownPair{left, stranger, elsewhere}
+		stranger := rotation.KnownPair{Usernames: []string{l.user + "s"}, Server: in.Server}
+		elsewhere := rotation.KnownPair{Usernames: []string{"x"}, Server: "elsewhere:3306"}
+		in.Left = []rotation.KnownPair{left, stranger, elsewhere}
 		d, err = l.finds(in)
 		if err != nil || !slices.Contains(d.Accounts, account.Name{User: l.user + "_clone", Host: "%"}) || len(d.Accounts) != 3 ||
 			!slices.Equal(d.Others, []account.Name{{User: l.user + "s", Host: "%"}}) || len(d.Elsewhere) != 1 {
@@ -229,11 +229,11 @@ func TestADeletionIncludesThePairThatTheSecretWasForBefore(t *testing.T) {
 		if d, err = l.finds(in); err != nil || len(d.Accounts) != 2 || len(d.Others) != 2 {
 			t.Errorf("FindAccounts answered %+v, %v: want that what has another password is left alone", d, err)
 		}
-		l.activity("DeleteSecret", func() activities.Deletion { d.RecoveryWindowInDays = 7; return d }())
-		l.activity("LockAccounts", d)
+		l.activity(rotation.DeleteSecret, func() rotation.Deletion { d.RecoveryWindowInDays = 7; return d }())
+		l.activity(rotation.LockAccounts, d)
 		l.forceDelete()
 		d.Locked = true
-		l.activity("DropAccounts", d)
+		l.activity(rotation.DropAccounts, d)
 		if n := len(l.accounts(l.user+"_clone")) + len(l.accounts(l.user+"s")); n != 2 {
 			t.Errorf("%d accounts are there that are not the secret's: want 2", n)
 		}
@@ -246,9 +246,9 @@ func TestADeletedSecretIsNotAMisspeltOne(t *testing.T) {
 		l := newOldLab(t, s)
 		l.rotate()
 		in := l.known()
-		plan := activities.PlanRotationInput{CloneUserInput: in.CloneUserInput}
-		validate := activities.ValidateSecretInput{SecretID: "app", Known: activities.KnownPair{Usernames: in.Pair, Server: in.Server}}
-		all := map[string]any{"CloneUser": in.CloneUserInput, "PlanRotation": plan, "ValidateSecret": validate}
+		plan := rotation.PlanRotationInput{CloneUserInput: in.CloneUserInput}
+		validate := rotation.KnownSecret{SecretID: "app", Known: rotation.KnownPair{Usernames: in.Pair, Server: in.Server}}
+		all := map[string]any{rotation.CloneUser: in.CloneUserInput, rotation.PlanRotation: plan, rotation.ValidateSecret: validate}
 		check := func(state, kind, says string) {
 			t.Helper()
 			for name, in := range all {
@@ -260,14 +260,14 @@ func TestADeletedSecretIsNotAMisspeltOne(t *testing.T) {
 			}
 		}
 		l.scheduled()
-		check("scheduled for deletion", activities.ErrorDeleted, "starter delete --secret-id app")
-		_, err := l.env.ExecuteActivity("ValidateSecret", activities.ValidateSecretInput{SecretID: "app"})
-		l.refuses("without a rotation", err, activities.ErrorDeleted, "is scheduled for deletion")
+		check("scheduled for deletion", rotation.ErrorDeleted, "starter delete --secret-id app")
+		_, err := l.env.ExecuteActivity(rotation.ValidateSecret, rotation.KnownSecret{SecretID: "app"})
+		l.refuses("without a rotation", err, rotation.ErrorDeleted, "is scheduled for deletion")
 		l.restore()
 		l.forceDelete()
-		check("gone", activities.ErrorSecretGone, "starter delete --secret-id app")
-		_, err = l.env.ExecuteActivity("ValidateSecret", activities.ValidateSecretInput{SecretID: "app"})
-		l.refuses("without a rotation", err, activities.ErrorSecretsManager, "check the name")
+		check("gone", rotation.ErrorSecretGone, "starter delete --secret-id app")
+		_, err = l.env.ExecuteActivity(rotation.ValidateSecret, rotation.KnownSecret{SecretID: "app"})
+		l.refuses("without a rotation", err, rotation.ErrorSecretsManager, "check the name")
 	})
 }
 

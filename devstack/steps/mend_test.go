@@ -11,6 +11,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // during has another actor act right before the nth call of an operation.
@@ -122,7 +123,7 @@ func TestAPasswordThatIsRightAgainIsNotTakenAway(t *testing.T) {
 		l.during("DescribeSecret", 2, func() { l.sql("ALTER USER " + l.user + "_clone@'%' IDENTIFIED BY '" + value + "'") })
 		_, err := l.clone()
 		l.sm.Intercept(nil)
-		wantEdited(t, "CloneUser", err)
+		wantEdited(t, rotation.CloneUser, err)
 		l.mustLogIn(secret.Current, l.user+"_clone")
 	})
 }
@@ -139,7 +140,7 @@ func TestAnEditBeforeATakeoverStays(t *testing.T) {
 		l.during("PutSecretValue", 1, func() { l.put(edited) })
 		_, err := l.clone()
 		l.sm.Intercept(nil)
-		wantEdited(t, "CloneUser", err)
+		wantEdited(t, rotation.CloneUser, err)
 		l.mustLogIn(secret.Current, l.user)
 	})
 }

@@ -7,19 +7,19 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
-func (l *lab) plan(page int) activities.PlanRotationResult {
+func (l *lab) plan(page int) rotation.PlanRotationResult {
 	l.Helper()
-	value, err := l.env.ExecuteActivity("PlanRotation", activities.PlanRotationInput{CloneUserInput: l.input, Page: page})
+	value, err := l.env.ExecuteActivity(rotation.PlanRotation, rotation.PlanRotationInput{CloneUserInput: l.input, Page: page})
 	if err != nil {
 		l.Fatal(err)
 	}
-	var plan activities.PlanRotationResult
+	var plan rotation.PlanRotationResult
 	if err := value.Get(&plan); err != nil {
 		l.Fatal(err)
 	}

@@ -9,17 +9,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // recover takes the step, and returns what it answered.
-func (l *lab) recover() (r activities.RecoverSecretResult, err error) {
+func (l *lab) recover() (r rotation.RecoverSecretResult, err error) {
 	l.Helper()
-	value, err := l.env.ExecuteActivity("RecoverSecret", l.input)
+	value, err := l.env.ExecuteActivity(rotation.RecoverSecret, l.input)
 	if err == nil {
 		err = value.Get(&r)
 	}

@@ -32,6 +32,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 func TestMain(m *testing.M) { mysqldtest.Main(m) }
@@ -51,7 +52,7 @@ type lab struct {
 	client     *secretsmanager.Client // for what the test arranges and checks: it knows no lag
 	env        *testsuite.TestActivityEnvironment
 	user       string
-	input      activities.CloneUserInput
+	input      rotation.CloneUserInput
 }
 
 func newLab(t *testing.T, s *mysqld.Server) *lab {
@@ -95,7 +96,7 @@ func newLabOf(t *testing.T, s *mysqld.Server, o endpoint.Options) *lab {
 	l.env = suite.NewTestActivityEnvironment()
 	l.activities = &activities.Activities{Secrets: secret.NewStore(serve(sm)), Accounts: dialer}
 	l.env.RegisterActivity(l.activities)
-	l.input = activities.CloneUserInput{SecretID: "app", Mark: "workflow-" + l.user}
+	l.input = rotation.CloneUserInput{SecretID: "app", Mark: "workflow-" + l.user}
 
 	l.sql("CREATE USER " + l.user + "@'%' IDENTIFIED BY 'First.Passw0rd'")
 	l.sql("GRANT SELECT, INSERT ON *.* TO " + l.user + "@'%'")
@@ -190,12 +191,12 @@ func (l *lab) settle() {
 	}
 }
 
-func (l *lab) clone() (activities.CloneUserResult, error) {
-	value, err := l.env.ExecuteActivity("CloneUser", l.input)
+func (l *lab) clone() (rotation.CloneUserResult, error) {
+	value, err := l.env.ExecuteActivity(rotation.CloneUser, l.input)
 	if err != nil {
-		return activities.CloneUserResult{}, err
+		return rotation.CloneUserResult{}, err
 	}
-	var r activities.CloneUserResult
+	var r rotation.CloneUserResult
 	if err := value.Get(&r); err != nil {
 		l.Fatal(err)
 	}
@@ -203,20 +204,20 @@ func (l *lab) clone() (activities.CloneUserResult, error) {
 }
 
 // step takes one step of a rotation, and tells r what the next ones have to know.
-func (l *lab) step(name string, r *activities.Rotation) error {
+func (l *lab) step(name string, r *rotation.StepInput) error {
 	value, err := l.env.ExecuteActivity(name, *r)
 	if err != nil {
 		return err
 	}
-	var staged activities.StagePasswordResult
-	var set activities.SetPasswordResult
+	var staged rotation.StagePasswordResult
+	var set rotation.SetPasswordResult
 	switch name {
-	case "StagePassword":
+	case rotation.StagePassword:
 		if err := value.Get(&staged); err != nil {
 			l.Fatal(err)
 		}
 		r.ValueSHA256 = staged.ValueSHA256
-	case "SetPassword":
+	case rotation.SetPassword:
 		if err := value.Get(&set); err != nil {
 			l.Fatal(err)
 		}
@@ -225,16 +226,16 @@ func (l *lab) step(name string, r *activities.Rotation) error {
 	return nil
 }
 
-var steps = []string{"StagePassword", "SetPassword", "TestPassword", "PromotePassword"}
+var steps = []string{rotation.StagePassword, rotation.SetPassword, rotation.TestPassword, rotation.PromotePassword}
 
 // rotate does a whole rotation.
-func (l *lab) rotate() activities.Rotation {
+func (l *lab) rotate() rotation.StepInput {
 	l.Helper()
 	return l.rotated().Rotation
 }
 
 // rotated is rotate, with all that CloneUser answers.
-func (l *lab) rotated() activities.CloneUserResult {
+func (l *lab) rotated() rotation.CloneUserResult {
 	l.Helper()
 	r, err := l.clone()
 	if err != nil {
@@ -250,7 +251,7 @@ func (l *lab) rotated() activities.CloneUserResult {
 }
 
 // remember tells the next rotation what a workflow would tell it of one that was promoted.
-func (l *lab) remember(r activities.CloneUserResult) {
+func (l *lab) remember(r rotation.CloneUserResult) {
 	l.input.Force = true
 	l.input.PromotedVersionID, l.input.PromotedAt = r.Rotation.VersionID, time.Now()
 	if l.input.Stored == nil {
@@ -349,48 +350,48 @@ func TestARefusedRotationLeavesEverythingAsItWas(t *testing.T) {
 		kind    string
 		says    string
 	}{
-		{"no such secret", func(l *lab) { l.input.SecretID = "nope" }, activities.ErrorSecretsManager, "check the name"},
-		{"no master is named", func(l *lab) { l.put(with(l, "masterarn", nil)) }, activities.ErrorNoMaster, "MasterSecretId"},
+		{"no such secret", func(l *lab) { l.input.SecretID = "nope" }, rotation.ErrorSecretsManager, "check the name"},
+		{"no master is named", func(l *lab) { l.put(with(l, "masterarn", nil)) }, rotation.ErrorNoMaster, "MasterSecretId"},
 		{"two masters are named", func(l *lab) {
 			l.create("other", map[string]any{"username": l.server.AdminUser, "password": l.server.AdminPassword})
 			l.input.MasterSecretID = "other"
-		}, activities.ErrorNoMaster, "masterarn"},
-		{"no such master", func(l *lab) { l.put(with(l, "masterarn", "nope")) }, activities.ErrorSecretsManager, "master secret"},
-		{"another port than the master's", func(l *lab) { l.put(with(l, "port", l.server.Port+1)) }, activities.ErrorOtherServer, "host and port"},
-		{"another host than the master's", func(l *lab) { l.put(with(l, "host", "localhost")) }, activities.ErrorOtherServer, "host and port"},
-		{"no JSON", func(l *lab) { l.putText("First.Passw0rd") }, activities.ErrorMalformed, "JSON"},
-		{"a port that is none", func(l *lab) { l.put(with(l, "port", "3306x")) }, activities.ErrorMalformed, `"port"`},
-		{"an unknown engine", func(l *lab) { l.put(with(l, "engine", "postgres")) }, activities.ErrorMalformed, `"engine"`},
-		{"no password", func(l *lab) { l.put(with(l, "password", nil)) }, activities.ErrorMalformed, `"password"`},
+		}, rotation.ErrorNoMaster, "masterarn"},
+		{"no such master", func(l *lab) { l.put(with(l, "masterarn", "nope")) }, rotation.ErrorSecretsManager, "master secret"},
+		{"another port than the master's", func(l *lab) { l.put(with(l, "port", l.server.Port+1)) }, rotation.ErrorOtherServer, "host and port"},
+		{"another host than the master's", func(l *lab) { l.put(with(l, "host", "localhost")) }, rotation.ErrorOtherServer, "host and port"},
+		{"no JSON", func(l *lab) { l.putText("First.Passw0rd") }, rotation.ErrorMalformed, "JSON"},
+		{"a port that is none", func(l *lab) { l.put(with(l, "port", "3306x")) }, rotation.ErrorMalformed, `"port"`},
+		{"an unknown engine", func(l *lab) { l.put(with(l, "engine", "postgres")) }, rotation.ErrorMalformed, `"engine"`},
+		{"no password", func(l *lab) { l.put(with(l, "password", nil)) }, rotation.ErrorMalformed, `"password"`},
 		{"a password that does not log in", func(l *lab) { l.sql("ALTER USER " + l.user + "@'%' IDENTIFIED BY 'Another.Passw0rd1'") }, account.WrongPassword, "store the right one"},
 		{"a master that does not log in", func(l *lab) {
 			l.create("bad", map[string]any{"username": l.server.AdminUser, "password": "Wrong.Passw0rd"})
 			l.put(with(l, "masterarn", "bad"))
-		}, activities.ErrorAccessDenied, "administrator"},
+		}, rotation.ErrorAccessDenied, "administrator"},
 		{"Secrets Manager rotates it", func(l *lab) {
 			if err := l.sm.EnableRotation("app"); err != nil {
 				l.Fatal(err)
 			}
-		}, activities.ErrorOtherRotator, "cancel-rotate-secret"},
-		{"somebody else has staged a version", func(l *lab) { l.put(good(l), "AWSPENDING") }, activities.ErrorOtherRotator, "taken over"},
-		{"no right to stage", func(l *lab) { l.deny("PutSecretValue") }, activities.ErrorAccessDenied, "IAM policy"},
-		{"no right to promote", func(l *lab) { l.deny("UpdateSecretVersionStage") }, activities.ErrorAccessDenied, "IAM policy"},
+		}, rotation.ErrorOtherRotator, "cancel-rotate-secret"},
+		{"somebody else has staged a version", func(l *lab) { l.put(good(l), "AWSPENDING") }, rotation.ErrorOtherRotator, "taken over"},
+		{"no right to stage", func(l *lab) { l.deny("PutSecretValue") }, rotation.ErrorAccessDenied, "IAM policy"},
+		{"no right to promote", func(l *lab) { l.deny("UpdateSecretVersionStage") }, rotation.ErrorAccessDenied, "IAM policy"},
 		{"a replica", func(l *lab) {
 			if err := l.sm.MakeReadOnly("app", "us-east-1", ""); err != nil {
 				l.Fatal(err)
 			}
-		}, activities.ErrorReadOnlySecret, "primary arn:aws:secretsmanager:us-east-1:123456789012:secret:app-"},
+		}, rotation.ErrorReadOnlySecret, "primary arn:aws:secretsmanager:us-east-1:123456789012:secret:app-"},
 		{"managed by another service", func(l *lab) {
 			if err := l.sm.MakeReadOnly("app", "", "rds"); err != nil {
 				l.Fatal(err)
 			}
-		}, activities.ErrorReadOnlySecret, "managed by the AWS service rds"},
-		{"a value that would grow too large", func(l *lab) { l.put(with(l, "notes", strings.Repeat("x", 65_200))) }, activities.ErrorMalformed, "shorten"},
+		}, rotation.ErrorReadOnlySecret, "managed by the AWS service rds"},
+		{"a value that would grow too large", func(l *lab) { l.put(with(l, "notes", strings.Repeat("x", 65_200))) }, rotation.ErrorMalformed, "shorten"},
 		{"scheduled for deletion", func(l *lab) {
 			if _, err := l.client.DeleteSecret(l.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("app")}); err != nil {
 				l.Fatal(err)
 			}
-		}, activities.ErrorDeleted, "restore"},
+		}, rotation.ErrorDeleted, "restore"},
 		{"the clone's name is taken", func(l *lab) { l.sql("CREATE USER " + l.user + "_clone@'%' IDENTIFIED BY 'Some.Passw0rd1'") }, "NotOurs", "CloneUsername"},
 		{"the previous version names a stranger", func(l *lab) {
 			l.put(with(l, "username", "billing"))
@@ -401,12 +402,12 @@ func TestARefusedRotationLeavesEverythingAsItWas(t *testing.T) {
 			l.sql("CREATE USER " + l.user + "_clone@'%' IDENTIFIED BY 'Some.Passw0rd1'")
 			l.put(map[string]any{"username": l.user + "_clone", "password": "Some.Passw0rd1", "masterarn": "master"})
 			l.put(map[string]any{"username": l.user + "_clone", "password": "Some.Passw0rd1", "masterarn": "master"})
-		}, activities.ErrorUnknownPair, "CloneUsername"},
+		}, rotation.ErrorUnknownPair, "CloneUsername"},
 		{"the user is on several hosts", func(l *lab) { l.sql("CREATE USER " + l.user + "@'10.%' IDENTIFIED BY 'Some.Passw0rd1'") }, "AmbiguousHost", "10.%"},
 		{"the previous credential is still young", func(l *lab) {
 			l.rotate()
 			l.input.Force, l.input.MinimumOverlapSeconds = false, 3600
-		}, activities.ErrorMinimumOverlap, "safe from"},
+		}, rotation.ErrorMinimumOverlap, "safe from"},
 		{"somebody locked the standby", func(l *lab) {
 			l.rotate()
 			l.input.Force = false
@@ -419,8 +420,8 @@ func TestARefusedRotationLeavesEverythingAsItWas(t *testing.T) {
 				l := newLab(t, s)
 				c.arrange(l)
 				before := l.snapshot()
-				for _, name := range []string{"PlanRotation", "CloneUser"} {
-					if name == "PlanRotation" && c.kind == activities.ErrorMinimumOverlap {
+				for _, name := range []string{rotation.PlanRotation, rotation.CloneUser} {
+					if name == rotation.PlanRotation && c.kind == rotation.ErrorMinimumOverlap {
 						continue // a plan forces: it is for any time
 					}
 					_, err := l.env.ExecuteActivity(name, l.input)
@@ -526,7 +527,7 @@ func TestAnOvertakenRotationChangesNothing(t *testing.T) {
 				t.Helper()
 				err := l.step(name, &slow.Rotation)
 				var app *temporal.ApplicationError
-				if !errors.As(err, &app) || app.Type() != activities.ErrorEdited {
+				if !errors.As(err, &app) || app.Type() != rotation.ErrorEdited {
 					t.Errorf("%s of the overtaken rotation answered %v: want a refusal", name, err)
 				}
 			}
@@ -538,7 +539,7 @@ func TestAnOvertakenRotationChangesNothing(t *testing.T) {
 					t.Fatalf("%d: %s: %v", i, name, err)
 				}
 			}
-			overtaken("PromotePassword") // by a rotation that has ended
+			overtaken(rotation.PromotePassword) // by a rotation that has ended
 			l.mustLogIn(secret.Current, l.user+"_clone")
 			l.mustLogIn(secret.Previous, l.user)
 		}
@@ -553,7 +554,7 @@ func TestARollbackStopsTheRotation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := l.step("StagePassword", &r.Rotation); err != nil {
+		if err := l.step(rotation.StagePassword, &r.Rotation); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := l.client.UpdateSecretVersionStage(t.Context(), &secretsmanager.UpdateSecretVersionStageInput{
@@ -561,10 +562,10 @@ func TestARollbackStopsTheRotation(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		for name, r := range map[string]activities.Rotation{"SetPassword": r.Rotation, "RevokePrevious": first} {
+		for name, r := range map[string]rotation.StepInput{rotation.SetPassword: r.Rotation, rotation.RevokePrevious: first} {
 			err := l.step(name, &r)
 			var app *temporal.ApplicationError
-			if !errors.As(err, &app) || app.Type() != activities.ErrorEdited {
+			if !errors.As(err, &app) || app.Type() != rotation.ErrorEdited {
 				t.Errorf("%s answered %v: want a refusal, as the account is in use again", name, err)
 			}
 		}
@@ -585,9 +586,9 @@ func TestARightThatAppearsBeforeTheTestIsNotPromoted(t *testing.T) {
 			}
 		}
 		l.sql("GRANT DELETE ON *.* TO " + l.user + "_clone@'%'")
-		err = l.step("TestPassword", &r.Rotation)
+		err = l.step(rotation.TestPassword, &r.Rotation)
 		var app *temporal.ApplicationError
-		if !errors.As(err, &app) || app.Type() != activities.ErrorDifferent || !strings.Contains(app.Message(), "DELETE") {
+		if !errors.As(err, &app) || app.Type() != rotation.ErrorDifferent || !strings.Contains(app.Message(), "DELETE") {
 			t.Fatalf("TestPassword answered %v: want a refusal that names DELETE", err)
 		}
 		l.mustLogIn(secret.Current, l.user)
@@ -651,7 +652,7 @@ func TestAPromotedVersionEndsBesideAnotherStagedOne(t *testing.T) {
 		if err != nil || !again.Promoted {
 			t.Fatalf("CloneUser answered %+v, %v: want it to know its version", again, err)
 		}
-		if err := l.step("PromotePassword", &again.Rotation); err != nil {
+		if err := l.step(rotation.PromotePassword, &again.Rotation); err != nil {
 			t.Error(err)
 		}
 		l.mustLogIn(secret.Current, l.user+"_clone")
@@ -665,15 +666,15 @@ func TestADeletedSecretsAccountIsNotUnlocked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := l.step("StagePassword", &r.Rotation); err != nil {
+		if err := l.step(rotation.StagePassword, &r.Rotation); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := l.client.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("app")}); err != nil {
 			t.Fatal(err)
 		}
-		err = l.step("SetPassword", &r.Rotation)
+		err = l.step(rotation.SetPassword, &r.Rotation)
 		var app *temporal.ApplicationError
-		if !errors.As(err, &app) || app.Type() != activities.ErrorDeleted {
+		if !errors.As(err, &app) || app.Type() != rotation.ErrorDeleted {
 			t.Errorf("SetPassword answered %v: want a refusal", err)
 		}
 	})
@@ -700,7 +701,7 @@ func TestThePasswordPolicyOfTheServer(t *testing.T) {
 			l.sql(statement)
 		}
 		before := l.snapshot()
-		for _, name := range []string{"PlanRotation", "CloneUser"} {
+		for _, name := range []string{rotation.PlanRotation, rotation.CloneUser} {
 			_, err := l.env.ExecuteActivity(name, l.input)
 			var app *temporal.ApplicationError
 			if !errors.As(err, &app) || app.Type() != account.PasswordPolicy || !app.NonRetryable() {
@@ -797,10 +798,10 @@ func (l *lab) restore() {
 }
 
 // deletion finds the accounts of the lab's secret.
-func (l *lab) deletion() activities.Deletion {
+func (l *lab) deletion() rotation.Deletion {
 	l.Helper()
 	l.settle() // a deletion knows nothing of what a rotation has just written
-	d, err := l.finds(activities.FindAccountsInput{CloneUserInput: l.input})
+	d, err := l.finds(rotation.FindAccountsInput{CloneUserInput: l.input})
 	if err != nil {
 		l.Fatal(err)
 	}
@@ -818,7 +819,7 @@ func TestADeletionIsRefusedBeforeTheSecretIsScheduled(t *testing.T) {
 	}{
 		{"its own master", "", func(l *lab) {
 			l.put(map[string]any{"username": l.server.AdminUser, "password": l.server.AdminPassword, "masterarn": "app"})
-		}, activities.ErrorNoMaster, "its own master"},
+		}, rotation.ErrorNoMaster, "its own master"},
 		{"the administrator's", "", func(l *lab) {
 			for range 2 { // AWSPREVIOUS is another user's after one
 				l.put(map[string]any{"username": l.server.AdminUser, "password": l.server.AdminPassword, "masterarn": "master"})
@@ -854,7 +855,7 @@ func TestADeletionIsRefusedBeforeTheSecretIsScheduled(t *testing.T) {
 				l := newLab(t, s)
 				c.arrange(l)
 				before := l.snapshot()
-				_, err := l.env.ExecuteActivity("FindAccounts", l.input)
+				_, err := l.env.ExecuteActivity(rotation.FindAccounts, l.input)
 				var app *temporal.ApplicationError
 				if !errors.As(err, &app) || app.Type() != c.kind || !strings.Contains(app.Message(), c.says) {
 					t.Errorf("FindAccounts answered %v: want a refusal of type %s that says %q", err, c.kind, c.says)
@@ -895,10 +896,10 @@ func TestADeletionDoesWhatItCanWithEachAccount(t *testing.T) {
 		if !slices.Equal(d.Accounts, both) {
 			t.Fatalf("found %v: want %v", d.Accounts, both)
 		}
-		l.activity("DeleteSecret", d)
+		l.activity(rotation.DeleteSecret, d)
 		refused := d
 		refused.Accounts = append([]account.Name{{User: "root", Host: "localhost"}}, both...)
-		_, err := l.env.ExecuteActivity("LockAccounts", refused)
+		_, err := l.env.ExecuteActivity(rotation.LockAccounts, refused)
 		if err == nil || !strings.Contains(err.Error(), "'root'@'localhost'") {
 			t.Errorf("locking root too is answered by %v", err)
 		}
@@ -906,8 +907,8 @@ func TestADeletionDoesWhatItCanWithEachAccount(t *testing.T) {
 			t.Errorf("locked are %v: want both, whatever became of root", got)
 		}
 		l.sql("DROP USER " + both[0].String())
-		for _, step := range []string{"LockAccounts", "UnlockAccounts"} {
-			if step == "UnlockAccounts" {
+		for _, step := range []string{rotation.LockAccounts, rotation.UnlockAccounts} {
+			if step == rotation.UnlockAccounts {
 				l.restore()
 			}
 			if _, err := l.env.ExecuteActivity(step, d); err != nil {
@@ -930,10 +931,10 @@ func TestADefinerIsNotDropped(t *testing.T) {
 		if len(d.Definers) != 1 || !strings.Contains(d.Definers[0], schema+".pay") {
 			t.Errorf("the deletion names %q: want the procedure", d.Definers)
 		}
-		l.activity("DeleteSecret", d)
-		l.activity("LockAccounts", d)
+		l.activity(rotation.DeleteSecret, d)
+		l.activity(rotation.LockAccounts, d)
 		l.forceDelete()
-		drop := func(d activities.Deletion) error { _, err := l.env.ExecuteActivity("DropAccounts", d); return err }
+		drop := func(d rotation.Deletion) error { _, err := l.env.ExecuteActivity(rotation.DropAccounts, d); return err }
 		err := drop(d)
 		var app *temporal.ApplicationError
 		if !errors.As(err, &app) || app.Type() != account.Definer || !app.NonRetryable() || !strings.Contains(app.Message(), schema+".pay") ||
@@ -974,9 +975,9 @@ func TestTheDropOfADefinerNamesTheRight(t *testing.T) {
 		l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": l.administrator("CREATE USER ON *.*")})
 		d := l.deletion()
 		l.forceDelete()
-		_, err := l.env.ExecuteActivity("DropAccounts", d)
+		_, err := l.env.ExecuteActivity(rotation.DropAccounts, d)
 		var app *temporal.ApplicationError
-		if !errors.As(err, &app) || app.Type() != activities.ErrorAccessDenied || !app.NonRetryable() ||
+		if !errors.As(err, &app) || app.Type() != rotation.ErrorAccessDenied || !app.NonRetryable() ||
 			!strings.Contains(app.Message(), "definer account in a stored routine") || !strings.Contains(app.Message(), "ALLOW_NONEXISTENT_DEFINER") {
 			t.Errorf("the drop is answered by %v", err)
 		}
@@ -987,8 +988,8 @@ func TestASecretMadeAnewIsNotTheOneThatWasDeleted(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
 		d := l.deletion()
-		look := func(d activities.Deletion) (fate activities.SecretFate, err error) {
-			value, err := l.env.ExecuteActivity("LookAtSecret", d)
+		look := func(d rotation.Deletion) (fate rotation.SecretFate, err error) {
+			value, err := l.env.ExecuteActivity(rotation.LookAtSecret, d)
 			if err == nil {
 				err = value.Get(&fate)
 			}
@@ -998,22 +999,22 @@ func TestASecretMadeAnewIsNotTheOneThatWasDeleted(t *testing.T) {
 			l.forceDelete()
 			l.create("app", fields)
 		}
-		if fate, err := look(d); err != nil || fate != activities.SecretRestored {
+		if fate, err := look(d); err != nil || fate != rotation.SecretRestored {
 			t.Errorf("the secret itself is %s, %v", fate, err)
 		}
 		remake(map[string]any{"username": "another", "password": "Some.Passw0rd1"})
-		if fate, err := look(d); err != nil || fate != activities.SecretGone {
+		if fate, err := look(d); err != nil || fate != rotation.SecretGone {
 			t.Errorf("after another was made the secret is %s, %v: want that it is gone", fate, err)
 		}
 		older := d
 		older.SecretARN = ""
-		if fate, err := look(older); err != nil || fate != activities.SecretRestored {
+		if fate, err := look(older); err != nil || fate != rotation.SecretRestored {
 			t.Errorf("to a deletion of an earlier release the secret is %s, %v: want as before", fate, err)
 		}
 		remake(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master"})
 		fate, err := look(d)
 		var app *temporal.ApplicationError
-		if !errors.As(err, &app) || app.Type() != activities.ErrorSecretExists || !strings.Contains(app.Message(), "ACCOUNT UNLOCK") {
+		if !errors.As(err, &app) || app.Type() != rotation.ErrorSecretExists || !strings.Contains(app.Message(), "ACCOUNT UNLOCK") {
 			t.Errorf("a new secret of the same user makes it %s, %v: want a refusal, or a user in use is dropped", fate, err)
 		}
 	})
@@ -1023,17 +1024,17 @@ func TestCreateLeavesNothingBehindWhereTheSecretMayNotBeMade(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
 		name := account.Name{User: l.user + "_clone", Host: "%"} // a name that the lab cleans up
-		in := activities.CreateUserInput{SecretID: "new", MasterSecretID: "master", Account: name, Grants: []string{"SELECT ON *.*"}, VersionID: uuid.NewString()}
+		in := rotation.CreateAccountInput{SecretID: "new", MasterSecretID: "master", Account: name, Grants: []string{"SELECT ON *.*"}, VersionID: uuid.NewString()}
 		l.sm.Intercept(func(c endpoint.Call) endpoint.Fault {
 			if c.Operation == "CreateSecret" && !c.Done {
 				return endpoint.Denied(c)
 			}
 			return endpoint.Fault{}
 		})
-		if _, err := l.env.ExecuteActivity("CreateAccount", in); err != nil {
+		if _, err := l.env.ExecuteActivity(rotation.CreateAccount, in); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := l.env.ExecuteActivity("StoreSecret", in); err == nil {
+		if _, err := l.env.ExecuteActivity(rotation.StoreSecret, in); err == nil {
 			t.Fatal("a secret was made that may not be")
 		}
 		if left := l.accounts(name.User); len(left) != 0 {
@@ -1041,12 +1042,12 @@ func TestCreateLeavesNothingBehindWhereTheSecretMayNotBeMade(t *testing.T) {
 		}
 		l.sm.Intercept(nil)
 		in.VersionID = uuid.NewString()
-		for _, step := range []string{"CreateAccount", "CreateAccount", "StoreSecret", "StoreSecret", "CreateAccount"} {
+		for _, step := range []string{rotation.CreateAccount, rotation.CreateAccount, rotation.StoreSecret, rotation.StoreSecret, rotation.CreateAccount} {
 			if _, err := l.env.ExecuteActivity(step, in); err != nil {
 				t.Fatalf("%s: %v", step, err)
 			}
 		}
-		if _, err := l.env.ExecuteActivity("ValidateSecret", activities.ValidateSecretInput{SecretID: "new"}); err != nil {
+		if _, err := l.env.ExecuteActivity(rotation.ValidateSecret, rotation.KnownSecret{SecretID: "new"}); err != nil {
 			t.Error(err)
 		}
 	})
@@ -1057,26 +1058,26 @@ func TestACreationThatWasCutOffNamesTheWayOut(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
 		name := account.Name{User: l.user + "_clone", Host: "%"} // a name that the lab cleans up
-		in := activities.CreateUserInput{SecretID: "new", MasterSecretID: "master", Account: name, Grants: []string{"SELECT ON *.*"}, VersionID: uuid.NewString()}
-		l.activity("CreateAccount", in)
+		in := rotation.CreateAccountInput{SecretID: "new", MasterSecretID: "master", Account: name, Grants: []string{"SELECT ON *.*"}, VersionID: uuid.NewString()}
+		l.activity(rotation.CreateAccount, in)
 		if _, err := l.client.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("new"), ClientRequestToken: &in.VersionID, SecretString: aws.String("{}")}); err != nil {
 			t.Fatal(err)
 		}
 		in.VersionID = uuid.NewString()
-		_, err := l.env.ExecuteActivity("CreateAccount", in)
+		_, err := l.env.ExecuteActivity(rotation.CreateAccount, in)
 		var app *temporal.ApplicationError
-		if !errors.As(err, &app) || app.Type() != activities.ErrorSecretExists || !strings.Contains(app.Message(), "--force-delete-without-recovery") {
+		if !errors.As(err, &app) || app.Type() != rotation.ErrorSecretExists || !strings.Contains(app.Message(), "--force-delete-without-recovery") {
 			t.Fatalf("CreateAccount answered %v: want the way out", err)
 		}
 		if _, err := l.client.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("new"), ForceDeleteWithoutRecovery: aws.Bool(true)}); err != nil {
 			t.Fatal(err)
 		}
-		for _, step := range []string{"CreateAccount", "StoreSecret"} {
+		for _, step := range []string{rotation.CreateAccount, rotation.StoreSecret} {
 			if _, err := l.env.ExecuteActivity(step, in); err != nil {
 				t.Fatalf("%s: %v", step, err)
 			}
 		}
-		if _, err := l.env.ExecuteActivity("ValidateSecret", activities.ValidateSecretInput{SecretID: "new"}); err != nil {
+		if _, err := l.env.ExecuteActivity(rotation.ValidateSecret, rotation.KnownSecret{SecretID: "new"}); err != nil {
 			t.Error(err)
 		}
 	})

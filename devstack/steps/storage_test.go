@@ -7,9 +7,9 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // MySQL 9.7 can refuse every statement of an account whose password is stored in another format than the server asks for.
@@ -42,14 +42,14 @@ func TestRotationsUnderAnEnforcedStorageFormat(t *testing.T) {
 		l.sql("ALTER USER CURRENT_USER() IDENTIFIED BY '" + s.AdminPassword + "'")
 		before := l.snapshot()
 		for name, call := range map[string]func() error{
-			"CloneUser": func() error { _, err := l.clone(); return err },
-			"PlanRotation": func() error {
-				_, err := l.env.ExecuteActivity("PlanRotation", activities.PlanRotationInput{CloneUserInput: l.input})
+			rotation.CloneUser: func() error { _, err := l.clone(); return err },
+			rotation.PlanRotation: func() error {
+				_, err := l.env.ExecuteActivity(rotation.PlanRotation, rotation.PlanRotationInput{CloneUserInput: l.input})
 				return err
 			},
 		} {
 			var final *temporal.ApplicationError
-			if err := call(); !errors.As(err, &final) || final.Type() != activities.ErrorAccessDenied || !final.NonRetryable() ||
+			if err := call(); !errors.As(err, &final) || final.Type() != rotation.ErrorAccessDenied || !final.NonRetryable() ||
 				!strings.Contains(final.Message(), "caching_sha2_password_enforce_storage_format") || !strings.Contains(final.Message(), "set the same password again") {
 				t.Errorf("%s with a current credential in the old format: %v", name, err)
 			}

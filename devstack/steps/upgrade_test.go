@@ -6,10 +6,10 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // A rotation that an earlier release began lacks what that release did not know. It goes on, or is refused as edited and begun again.
@@ -17,14 +17,14 @@ func TestARotationOfAnEarlierReleaseGoesOnOrIsBegunAgain(t *testing.T) {
 	cases := []struct {
 		name   string
 		before string // the step that a new worker is the first to take
-		forget func(*activities.Rotation)
+		forget func(*rotation.StepInput)
 	}{
-		{"what the standby stores", "SetPassword", func(r *activities.Rotation) { r.StandbyStored = "" }},
-		{"the digest of the value", "StagePassword", func(r *activities.Rotation) { r.StandbyStored, r.ValueSHA256 = "", "" }},
-		{"the digest of the staged value", "SetPassword", func(r *activities.Rotation) { r.StandbyStored, r.ValueSHA256 = "", "" }},
-		{"the digest of the tested value", "TestPassword", func(r *activities.Rotation) { r.ValueSHA256, r.PasswordStored = "", "" }},
-		{"what was set", "PromotePassword", func(r *activities.Rotation) { r.PasswordStored = "" }},
-		{"all of it", "PromotePassword", func(r *activities.Rotation) {
+		{"what the standby stores", rotation.SetPassword, func(r *rotation.StepInput) { r.StandbyStored = "" }},
+		{"the digest of the value", rotation.StagePassword, func(r *rotation.StepInput) { r.StandbyStored, r.ValueSHA256 = "", "" }},
+		{"the digest of the staged value", rotation.SetPassword, func(r *rotation.StepInput) { r.StandbyStored, r.ValueSHA256 = "", "" }},
+		{"the digest of the tested value", rotation.TestPassword, func(r *rotation.StepInput) { r.ValueSHA256, r.PasswordStored = "", "" }},
+		{"what was set", rotation.PromotePassword, func(r *rotation.StepInput) { r.PasswordStored = "" }},
+		{"all of it", rotation.PromotePassword, func(r *rotation.StepInput) {
 			r.StandbyStored, r.ValueSHA256, r.PasswordStored, r.PendingVersionID = "", "", "", ""
 		}},
 	}
@@ -51,7 +51,7 @@ func TestARotationOfAnEarlierReleaseGoesOnOrIsBegunAgain(t *testing.T) {
 						err = l.step(name, &r)
 					}
 					var app *temporal.ApplicationError
-					if err != nil && (!errors.As(err, &app) || app.Type() != activities.ErrorEdited) {
+					if err != nil && (!errors.As(err, &app) || app.Type() != rotation.ErrorEdited) {
 						t.Errorf("the rotation ended with %v", err)
 					}
 					if !l.logsIn(secret.Current) {

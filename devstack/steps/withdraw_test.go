@@ -10,6 +10,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // asWorkflow takes a step as a workflow of a type would.
@@ -30,7 +31,7 @@ func (l *lab) asWorkflow(kind, name string, in any) error {
 func TestAnOvertakenRotationTakesItsLabelOff(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		for taken, name := range steps[:4] {
-			if name == "StagePassword" || name == "TestPassword" {
+			if name == rotation.StagePassword || name == rotation.TestPassword {
 				continue // neither looks at AWSCURRENT
 			}
 			t.Run(name, func(t *testing.T) {
@@ -60,18 +61,18 @@ func TestWhatAResetLeftIsTakenOff(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := l.asWorkflow("RotateUserWorkflow", "StagePassword", r.Rotation); err != nil {
+		if err := l.asWorkflow(rotation.RotateUserWorkflow, rotation.StagePassword, r.Rotation); err != nil {
 			t.Fatal(err)
 		}
 		l.settle()
-		if err := l.asWorkflow("RotateUserWorkflow", "PromotePassword", first); err != nil {
+		if err := l.asWorkflow(rotation.RotateUserWorkflow, rotation.PromotePassword, first); err != nil {
 			t.Errorf("a promotion that was made is repeated with %v", err)
 		}
 		if on := l.labels()[secret.Pending]; on != r.Rotation.VersionID {
 			t.Errorf("a late try of an older promotion leaves AWSPENDING on %q, want the newer rotation's version", on)
 		}
 		first.Reset = true
-		if err := l.asWorkflow("RotateUserWorkflow", "PromotePassword", first); err != nil {
+		if err := l.asWorkflow(rotation.RotateUserWorkflow, rotation.PromotePassword, first); err != nil {
 			t.Errorf("a promotion that was made is repeated after a reset with %v", err)
 		}
 		if on := l.labels()[secret.Pending]; on != "" {
@@ -81,7 +82,7 @@ func TestWhatAResetLeftIsTakenOff(t *testing.T) {
 		// A version that another actor staged is left alone.
 		l.put(map[string]any{"username": l.user, "password": "Somebody.Else1", "masterarn": "master"}, secret.Pending)
 		l.settle()
-		if err := l.asWorkflow("RotateUserWorkflow", "PromotePassword", first); err != nil {
+		if err := l.asWorkflow(rotation.RotateUserWorkflow, rotation.PromotePassword, first); err != nil {
 			t.Errorf("a promotion that was made is repeated with %v", err)
 		}
 		if l.labels()[secret.Pending] == "" {

@@ -62,3 +62,11 @@ func Code(text string) string {
 	}
 	return fence + text + fence
 }
+
+// Cut shortens a text to at most n bytes, and adds a mark that shows that something is missing.
+func Cut(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	return strings.ToValidUTF8(text[:n], "") + "…"
+}

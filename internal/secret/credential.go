@@ -219,24 +219,6 @@ func (c Credential) Address() string {
 	return net.JoinHostPort(host, strconv.Itoa(c.Port))
 }
 
-// ParseAddress reads the host:port of a server, with brackets around an IPv6 address. A workflow may call it: it is nothing but
-// a look at the text.
-func ParseAddress(text string) (name string, number int, err error) {
-	i := strings.LastIndexByte(text, ':')
-	n, err := strconv.ParseUint(text[i+1:], 10, 16)
-	name, of := text[:max(i, 0)], ".-_abcdefghijklmnopqrstuvwxyz0123456789"
-	if inner, ok := strings.CutPrefix(name, "["); ok {
-		name, ok = strings.CutSuffix(inner, "]")
-		if of = ".:abcdef0123456789"; !ok {
-			name = ""
-		}
-	}
-	if err != nil || n == 0 || name == "" || strings.Trim(strings.ToLower(name), of) != "" {
-		return "", 0, errors.New("must be host:port, such as reader.example.com:3306")
-	}
-	return name, int(n), nil
-}
-
 // SameServer says whether both name one server: the same host and the same port.
 func (c Credential) SameServer(other Credential) bool { return c.Address() == other.Address() }
 

@@ -1,10 +1,10 @@
-package workflows_test
+package rotation_test
 
 import (
 	"encoding/json"
 	"testing"
 
-	"github.com/rotate-user/rotate-user/workflows"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // FuzzInput: whatever is typed is an input that validates, or an error that
@@ -17,7 +17,7 @@ func FuzzInput(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		var in workflows.RotateUserInput
+		var in rotation.RotateUserInput
 		if err := json.Unmarshal([]byte(text), &in); err != nil {
 			return // no JSON at all
 		}
@@ -31,7 +31,7 @@ func FuzzInput(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var again workflows.RotateUserInput
+		var again rotation.RotateUserInput
 		if err := json.Unmarshal(carried, &again); err != nil {
 			t.Fatal(err)
 		}

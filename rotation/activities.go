@@ -1,0 +1,115 @@
+package rotation
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Activities are all activities, by their names. Workflows refer to them by method expressions, as in
+//
+//	workflow.ExecuteActivity(ctx, rotation.Activities.ValidateSecret, in)
+//
+// so that the compiler checks names and inputs. Each activity may run twice, late, or be cut off anywhere.
+type Activities interface {
+	// The steps of a rotation, in their order. RevokePrevious follows only if the request asks for it.
+
+	CloneUser(context.Context, CloneUserInput) (CloneUserResult, error)
+	StagePassword(context.Context, StepInput) (StagePasswordResult, error)
+	SetPassword(context.Context, StepInput) (SetPasswordResult, error)
+	TestPassword(context.Context, StepInput) (TestPasswordResult, error)
+	PromotePassword(context.Context, StepInput) (PromotePasswordResult, error)
+	RevokePrevious(context.Context, StepInput) (RevokePreviousResult, error)
+
+	// Looks, which write nothing.
+
+	PlanRotation(context.Context, PlanRotationInput) (PlanRotationResult, error)
+	ValidateSecret(context.Context, KnownSecret) (ValidateSecretResult, error)
+	LookAtCurrent(context.Context, LookAtCurrentInput) (LookAtCurrentResult, error)
+
+	// RecoverSecret moves AWSCURRENT back to a version that logs in.
+	RecoverSecret(context.Context, RecoverSecretInput) (RecoverSecretResult, error)
+
+	// The creation of a user.
+
+	CreateAccount(context.Context, CreateAccountInput) error
+	StoreSecret(context.Context, CreateAccountInput) error
+
+	// The deletion of a user. DeleteSecret returns the date on which the secret will be gone.
+
+	FindAccounts(context.Context, FindAccountsInput) (Deletion, error)
+	DeleteSecret(context.Context, Deletion) (time.Time, error)
+	LookAtSecret(context.Context, Deletion) (SecretFate, error)
+	LockAccounts(context.Context, Deletion) error
+	UnlockAccounts(context.Context, Deletion) error
+	DropAccounts(context.Context, Deletion) error
+}
+
+// The names of the activities, as histories and a Rotation's steps have them.
+const (
+	CloneUser       = "CloneUser"
+	StagePassword   = "StagePassword"
+	SetPassword     = "SetPassword"
+	TestPassword    = "TestPassword"
+	PromotePassword = "PromotePassword"
+	RevokePrevious  = "RevokePrevious"
+	PlanRotation    = "PlanRotation"
+	ValidateSecret  = "ValidateSecret"
+	LookAtCurrent   = "LookAtCurrent"
+	RecoverSecret   = "RecoverSecret"
+	CreateAccount   = "CreateAccount"
+	StoreSecret     = "StoreSecret"
+	FindAccounts    = "FindAccounts"
+	DeleteSecret    = "DeleteSecret"
+	LookAtSecret    = "LookAtSecret"
+	LockAccounts    = "LockAccounts"
+	UnlockAccounts  = "UnlockAccounts"
+	DropAccounts    = "DropAccounts"
+)
+
+// Done says in a few words what the step has done.
+func (r CloneUserResult) Done(CloneUserInput) string {
+	standby, source := r.Rotation.Standby.String(), r.Rotation.Source.String()
+	switch {
+	case r.Promoted:
+		return "version " + r.Rotation.VersionID + " is promoted already"
+	case r.Created:
+		return standby + " made, equal to " + source
+	case r.Changed == 0:
+		return standby + " is equal to " + source
+	default:
+		return fmt.Sprintf("%s made equal to %s by %d changes", standby, source, r.Changed)
+	}
+}
+
+// Done says in a few words what the step has done.
+func (r StagePasswordResult) Done(in StepInput) string {
+	return "AWSPENDING is version " + in.VersionID
+}
+
+// Done says in a few words what the step has done.
+func (r SetPasswordResult) Done(in StepInput) string {
+	if r.SessionsEnded > 0 {
+		return fmt.Sprintf("password of %s set, %d sessions that were older ended", in.Standby, r.SessionsEnded)
+	}
+	return "password of " + in.Standby.String() + " set"
+}
+
+// Done says in a few words what the step has done.
+func (r TestPasswordResult) Done(in StepInput) string {
+	text := "version " + in.VersionID + " logs in as " + in.Standby.String()
+	if n := len(in.TestEndpoints); n > 0 {
+		text += fmt.Sprintf(", on %d test endpoints too", n)
+	}
+	return text
+}
+
+// Done says in a few words what the step has done.
+func (r PromotePasswordResult) Done(in StepInput) string {
+	return "AWSCURRENT is version " + in.VersionID + ", user " + in.Standby.User
+}
+
+// Done says in a few words what the step has done.
+func (r RevokePreviousResult) Done(in StepInput) string {
+	return fmt.Sprintf("%s is locked, its password is gone, %d of its sessions were ended and none is left", in.Source, r.SessionsEnded)
+}

@@ -1,0 +1,163 @@
+package rotation
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/address"
+	"github.com/rotate-user/rotate-user/internal/plaintext"
+	"github.com/rotate-user/rotate-user/internal/schedule"
+)
+
+// RotationRules says when to rotate, in the vocabulary of Secrets Manager's RotateSecret. AutomaticallyAfterDays excludes
+// ScheduleExpression.
+type RotationRules = schedule.Rules
+
+// Duration is a length of time that is written as people write it: "3h", "30d".
+type Duration = schedule.Duration
+
+// ParseDuration reads a Duration.
+func ParseDuration(text string) (Duration, error) { return schedule.ParseDuration(text) }
+
+// Account is the name of a MySQL account: a user, and the host from which it may log in.
+type Account = account.Name
+
+// RotateUserInput starts a RotateUserWorkflow. Only SecretID is required. The
+// fields are those of Secrets Manager's RotateSecret call, and a few of ours.
+type RotateUserInput struct {
+	// SecretID is the name or the ARN of the user's secret.
+	SecretID string `json:"SecretId"`
+	// MasterSecretID is the name or the ARN of the administrator's secret. It is
+	// "masterarn" in the user's secret by default.
+	MasterSecretID string `json:"MasterSecretId,omitempty"`
+	// RotationRules say when; every 30 days by default.
+	RotationRules RotationRules `json:"RotationRules,omitzero"`
+	// RotateImmediately rotates at the start. That is the default; false looks
+	// whether a rotation would work, changes nothing, and waits for the schedule.
+	RotateImmediately *bool `json:"RotateImmediately,omitempty"`
+	// CloneUsername is the other account of the pair, <user>_clone by default.
+	CloneUsername string `json:"CloneUsername,omitempty"`
+	// MinimumOverlap is how long a promoted credential is left alone before the
+	// other one may change. One hour by default: AWS's caching clients read a
+	// secret again when their copy is that old.
+	MinimumOverlap *Duration `json:"MinimumOverlap,omitempty"`
+	// Drain is how long a rotation waits for the sessions of the standby to end;
+	// it does not wait by default. RequireDrained fails the rotation when they
+	// have not.
+	Drain          Duration `json:"Drain,omitzero"`
+	RequireDrained bool     `json:"RequireDrained,omitempty"`
+	// RequireAllNodes does not promote while a node of the cluster cannot be asked whether it
+	// has the new password; by default the result names such a node.
+	RequireAllNodes bool `json:"RequireAllNodes,omitempty"`
+	// TestEndpoints are further endpoints of the database, each as host:port, that must accept a
+	// new credential before it is promoted: replicas, readers, proxies. A rotation waits for them
+	// inside its window.
+	TestEndpoints []string `json:"TestEndpoints,omitempty"`
+	// ActivityTaskQueue is where the activities run, for workers inside another
+	// network; the workflow's own task queue by default.
+	ActivityTaskQueue string `json:"ActivityTaskQueue,omitempty"`
+
+	typed typed
+}
+
+// UnmarshalJSON keeps what is wrong with the text for Validate: the workflow
+// refuses what people type, and goes on with what another release left behind.
+func (in *RotateUserInput) UnmarshalJSON(data []byte) error {
+	type plain RotateUserInput
+	return in.typed.decode(data, (*plain)(in))
+}
+
+// Validate names the first field that is wrong.
+func (in RotateUserInput) Validate() error {
+	if in.typed.err != nil {
+		return in.typed.err
+	}
+	if err := validSecretID("SecretId", in.SecretID, true); err != nil {
+		return err
+	}
+	if err := validSecretID("MasterSecretId", in.MasterSecretID, false); err != nil {
+		return err
+	}
+	if in.MasterSecretID == in.SecretID {
+		return errOwnMaster
+	}
+	if err := in.Rules().Validate(); err != nil {
+		return fmt.Errorf("RotationRules: %w", err)
+	}
+	if in.RequireDrained && in.Drain == 0 {
+		return errors.New("RequireDrained needs Drain: say how long to wait for the sessions to end, for example \"Drain\": \"2h\"")
+	}
+	if n := len(in.TestEndpoints); n > maxEndpoints {
+		return fmt.Errorf("TestEndpoints are %d: %d at most", n, maxEndpoints)
+	}
+	for _, endpoint := range in.TestEndpoints {
+		if _, _, err := address.Parse(endpoint); err != nil {
+			return fmt.Errorf("TestEndpoints: %q %w", plaintext.Cut(endpoint, 100), err)
+		}
+	}
+	if time.Duration(in.Drain) > maxDrain {
+		return fmt.Errorf("Drain is %s: 24h at most", in.Drain)
+	}
+	return nil
+}
+
+var errOwnMaster = errors.New("MasterSecretId is the secret itself: name the secret of an administrator")
+
+const (
+	maxDrain       = 24 * time.Hour
+	maxEndpoints   = 20
+	defaultDays    = 30
+	defaultOverlap = time.Hour
+)
+
+func (in RotateUserInput) Rules() RotationRules {
+	r := in.RotationRules
+	if r.ScheduleExpression == "" && r.AutomaticallyAfterDays == 0 && !in.typed.has("RotationRules.AutomaticallyAfterDays") {
+		r.AutomaticallyAfterDays = defaultDays
+	}
+	return r
+}
+
+func (in RotateUserInput) Immediately() bool {
+	return in.RotateImmediately == nil || *in.RotateImmediately
+}
+
+func (in RotateUserInput) Overlap() time.Duration {
+	if in.MinimumOverlap == nil {
+		return defaultOverlap
+	}
+	return time.Duration(*in.MinimumOverlap)
+}
+
+// Complete is the input with its defaults filled in.
+func (in RotateUserInput) Complete() *RotateUserInput {
+	immediately, overlap := in.Immediately(), Duration(in.Overlap())
+	in.RotationRules, in.RotateImmediately, in.MinimumOverlap = in.Rules(), &immediately, &overlap
+	in.typed = typed{}
+	return &in
+}
+
+// validSecretID applies Secrets Manager's rule for names, so that a typo is
+// found before a workflow runs on it.
+func validSecretID(field, id string, required bool) error {
+	if id == "" {
+		if required {
+			return fmt.Errorf("%s is required: the name or the ARN of the secret", field)
+		}
+		return nil
+	}
+	if len(id) > 2048 {
+		return fmt.Errorf("%s is longer than 2048 characters", field)
+	}
+	for _, c := range id {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case c == '/', c == '_', c == '+', c == '=', c == '.', c == '@', c == '-', c == ':', c == '!':
+		default:
+			return fmt.Errorf("%s holds the character %q: a secret's name has letters, digits and /_+=.@-! only", field, c)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package rotation
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// UnmarshalJSON keeps what is wrong for validate.
+func (s *SecretSeen) UnmarshalJSON(data []byte) error {
+	type plain SecretSeen
+	return s.typed.decode(data, (*plain)(s))
+}
+
+// Validate names the first field that is wrong.
+func (s SecretSeen) Validate() error {
+	if s.typed.err != nil {
+		return s.typed.err
+	}
+	if !slices.Contains([]SecretFate{SecretScheduled, SecretRestored, SecretGone}, s.Fate) {
+		return fmt.Errorf("Fate is %q: Scheduled, Restored or Gone", s.Fate)
+	}
+	return nil
+}
+
+// RotateRequest is the argument of RotateUpdate.
+type RotateRequest struct {
+	// Force rotates even within MinimumOverlap of the last rotation, and takes
+	// over a version that another rotator has staged and not finished.
+	Force bool `json:"Force,omitempty"`
+	// RevokePrevious locks the account that was in use until now, ends its
+	// sessions and scrambles its password once the new one is promoted.
+	RevokePrevious bool `json:"RevokePrevious,omitempty"`
+	// Grace is how long RevokePrevious waits after the promotion; none by
+	// default, 24 hours at most.
+	Grace Duration `json:"Grace,omitzero"`
+	// UndoDrift makes the account with the base name equal to the one in use, if it is the
+	// standby, instead of giving the rights that were granted to it to both accounts, and of
+	// refusing the rotation where one was revoked.
+	UndoDrift bool `json:"UndoDrift,omitempty"`
+
+	typed typed
+}
+
+const maxGrace = 24 * time.Hour
+
+// Validate names the first field that is wrong.
+func (q RotateRequest) Validate() error {
+	if q.typed.err != nil {
+		return q.typed.err
+	}
+	if time.Duration(q.Grace) > maxGrace {
+		return fmt.Errorf("Grace is %s: 24h at most", q.Grace)
+	}
+	if q.Grace > 0 && !q.RevokePrevious {
+		return errors.New("Grace needs RevokePrevious")
+	}
+	return nil
+}
+
+// RescheduleRequest is the argument of RescheduleUpdate.
+type RescheduleRequest struct {
+	RotationRules RotationRules `json:"RotationRules"`
+
+	typed typed
+}
+
+// Sender is the argument of pause, resume and stop. It may be left out.
+type Sender struct {
+	// Deletion says that the deletion of the secret holds the rotation, or lets go
+	// of it. What a person has paused stays paused, and a stop ends only a rotation
+	// that is paused or held: one that runs is of another secret of the name.
+	Deletion bool `json:"Deletion,omitempty"`
+	// SentAt is when the message was sent. Of messages that the workflow meets at the same
+	// time, because no worker was there or the workflow was reset, the newest wins.
+	SentAt time.Time `json:"SentAt,omitzero"`
+
+	typed typed
+}
+
+// SecretSeen is the argument of SecretSeenSignal.
+type SecretSeen struct {
+	Fate SecretFate `json:"Fate"`
+
+	typed typed
+}
+
+// Outcome is what became of a message. It is the label of the metric rotate_user_requests.
+type Outcome string
+
+// The outcomes of messages that were not carried out as they came.
+const (
+	OutcomeRefused    Outcome = "refused"    // it may not be carried out
+	OutcomeDeferred   Outcome = "deferred"   // it is tried again later
+	OutcomeSuperseded Outcome = "superseded" // another message or rotation made it pointless
+	OutcomeUnreadable Outcome = "unreadable" // it could not be decoded
+	OutcomeFailed     Outcome = "failed"     // it was tried, and is not tried again
+)
+
+// Request is a message that was not carried out as it came.
+type Request struct {
+	At      time.Time `json:"At"`
+	Message string    `json:"Message"`
+	Outcome Outcome   `json:"Outcome"`
+	Reason  string    `json:"Reason"`
+	// Count is how many of the kind came, the last one At.
+	Count int `json:"Count"`
+}
+
+// UnmarshalJSON keeps what is wrong for the validator, which names it.
+func (q *RotateRequest) UnmarshalJSON(data []byte) error {
+	type plain RotateRequest
+	return q.typed.decode(data, (*plain)(q))
+}
+
+// Validate names the first field that is wrong.
+func (s Sender) Validate() error {
+	if s.typed.err != nil {
+		return s.typed.err
+	}
+	return nil
+}
+
+// UnmarshalJSON keeps what is wrong for validate. A null is what some clients send where
+// there is no argument.
+func (s *Sender) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		*s = Sender{}
+		return nil
+	}
+	type plain Sender
+	return s.typed.decode(data, (*plain)(s))
+}
+
+// UnmarshalJSON keeps what is wrong for the validator, which names it.
+func (q *RescheduleRequest) UnmarshalJSON(data []byte) error {
+	type plain RescheduleRequest
+	return q.typed.decode(data, (*plain)(q))
+}
+
+// Validate names the first field that is wrong.
+func (q RescheduleRequest) Validate() error {
+	if q.typed.err != nil {
+		return q.typed.err
+	}
+	if err := q.RotationRules.Validate(); err != nil {
+		return fmt.Errorf("RotationRules: %w", err)
+	}
+	return nil
+}

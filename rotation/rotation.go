@@ -1,0 +1,80 @@
+// Package rotation is the contract of rotate-user: what a client, an operator's tool, or another team's workflow needs to
+// start, ask, signal and read rotations. The names and the JSON in it stay as they are, because workflows that earlier releases
+// began are still running; inputs, results and states only gain optional fields.
+//
+// A rotation is one workflow for each secret:
+//
+//	options := client.StartWorkflowOptions{ID: rotation.RotateUserWorkflowID("shop/app"), TaskQueue: rotation.TaskQueue}
+//	run, err := c.ExecuteWorkflow(ctx, options, rotation.RotateUserWorkflow, rotation.RotateUserInput{SecretID: "shop/app"})
+package rotation
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+)
+
+// The types of the workflows. Each takes its input as one JSON object. RotateUserWorkflow, PlanRotationWorkflow and
+// RecoverSecretWorkflow take a RotateUserInput, LookAtSecretWorkflow a ValidateSecretInput, the others the input of their own
+// name. The arguments that follow the input are what the rotation of the secret knows, if there is one.
+const (
+	RotateUserWorkflow     = "RotateUserWorkflow"
+	PlanRotationWorkflow   = "PlanRotationWorkflow"
+	ValidateSecretWorkflow = "ValidateSecretWorkflow"
+	LookAtSecretWorkflow   = "LookAtSecretWorkflow"
+	RecoverSecretWorkflow  = "RecoverSecretWorkflow"
+	CreateUserWorkflow     = "CreateUserWorkflow"
+	DeleteUserWorkflow     = "DeleteUserWorkflow"
+)
+
+// TaskQueue is where the worker listens unless it is told otherwise.
+const TaskQueue = "rotate-user"
+
+// PacedTaskQueue returns the task queue of the first steps of rotations, for the workers that serve taskQueue. The server
+// dispatches its tasks at a rate that all workers share: when many rotations are due at once, most of them wait before they
+// have read or written anything.
+func PacedTaskQueue(taskQueue string) string { return taskQueue + "/paced" }
+
+// The messages of RotateUserWorkflow.
+const (
+	// StatusQuery answers a Status. DeleteUserWorkflow answers a DeletionState to it.
+	StatusQuery = "status"
+
+	// The updates, and the signals of the same names. RotateUpdate takes a RotateRequest and answers the Rotation;
+	// RescheduleUpdate takes a RescheduleRequest; the others take a Sender, or nothing. All but RotateUpdate answer a Status.
+	RotateUpdate     = "rotate"
+	PauseUpdate      = "pause"
+	ResumeUpdate     = "resume"
+	RescheduleUpdate = "reschedule"
+	StopUpdate       = "stop"
+	// DismissUpdate forgets the pairs that the secret was for before.
+	DismissUpdate = "dismiss"
+
+	// SecretSeenSignal tells a rotation what has become of its secret. It takes a SecretSeen.
+	SecretSeenSignal = "secret-seen"
+)
+
+// RotateUserWorkflowID returns the id of the workflow that rotates a secret. The secret is named as its workflow's input names
+// it, by name or by ARN.
+func RotateUserWorkflowID(secretID string) string { return "rotate-user/" + secretID }
+
+// CreateUserWorkflowID returns the id of the workflow that creates a user and its secret.
+func CreateUserWorkflowID(secretID string) string { return "create-user/" + secretID }
+
+// DeleteUserWorkflowID returns the id of the workflow that deletes a secret and its users.
+func DeleteUserWorkflowID(secretID string) string { return "delete-user/" + secretID }
+
+// LookPatience is how long LookAtSecretWorkflow tries.
+const LookPatience = 5 * time.Second
+
+// The search attributes of a rotation. A cluster that lacks them can still rotate.
+var (
+	RotationStatusKey   = temporal.NewSearchAttributeKeyKeyword("RotationStatus")
+	LastRotatedDateKey  = temporal.NewSearchAttributeKeyTime("LastRotatedDate")
+	NextRotationDateKey = temporal.NewSearchAttributeKeyTime("NextRotationDate")
+	DatabaseHostKey     = temporal.NewSearchAttributeKeyKeyword("DatabaseHost")
+)
+
+// OpenAccountsMemo is the key of a rotation's memo that lists accounts that still log in although no secret is for them any
+// longer. The memo is missing or empty if there are none.
+const OpenAccountsMemo = "OpenAccounts"
