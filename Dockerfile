@@ -7,6 +7,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY activities activities
 COPY internal internal
+COPY rotation rotation
 COPY starter starter
 COPY worker worker
 COPY workflows workflows
