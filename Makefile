@@ -12,6 +12,9 @@ export GOWORK := off
 
 tool := go tool -modfile=$(CURDIR)/tools/go.mod
 
+# What only the worker and its activities may reach: the operator's machine has access to neither AWS nor the databases.
+worker_only := github.com/aws/
+
 .PHONY: help
 help: ## List the jobs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,8 +44,10 @@ lint: lint-imports ## Check style, common mistakes, and the determinism of the w
 	$(tool) workflowcheck ./workflows/...
 
 .PHONY: lint-imports
-lint-imports: ## Check that the worker's module does not drag in a Temporal server
+lint-imports: ## Check which packages the programs reach
 	@deps=$$(go list -deps ./...) && ! grep '^go.temporal.io/server' <<<"$$deps" || { echo 'only devstack/ may import the Temporal server' >&2; exit 1; }
+	@deps=$$(go list -deps ./rotation ./workflows ./starter) && ! grep -E '^($(worker_only))' <<<"$$deps" || \
+		{ echo 'rotation, workflows and starter must not reach these packages: only the worker and its activities talk to AWS and to databases' >&2; exit 1; }
 
 .PHONY: vulncheck
 vulncheck: ## Look for known vulnerabilities; asks vuln.go.dev

@@ -115,6 +115,9 @@ func TestEnvironmentFile(t *testing.T) {
 	if got, want := shell(`echo "$TEMPORAL_ADDRESS"`), s.Temporal.Address(); got != want {
 		t.Errorf("TEMPORAL_ADDRESS is %q, want %q", got, want)
 	}
+	if got := shell(`echo "$AWS_REGION $AWS_DEFAULT_REGION"`); got != "us-east-1 us-east-1" {
+		t.Errorf("AWS_REGION and AWS_DEFAULT_REGION are %q", got)
+	}
 	if got := shell(`echo "$PATH"`); !strings.HasPrefix(got, "/bin dir:/") {
 		t.Errorf("PATH is %q", got)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/rotate-user/rotate-user/internal/plaintext"
 )
 
 // Activities are all activities, by their names. Workflows refer to them by method expressions, as in
@@ -78,7 +80,7 @@ func (r CloneUserResult) Done(CloneUserInput) string {
 	case r.Changed == 0:
 		return standby + " is equal to " + source
 	default:
-		return fmt.Sprintf("%s made equal to %s by %d changes", standby, source, r.Changed)
+		return fmt.Sprintf("%s made equal to %s by %s", standby, source, plaintext.Count(r.Changed, "change"))
 	}
 }
 
@@ -90,7 +92,7 @@ func (r StagePasswordResult) Done(in StepInput) string {
 // Done says in a few words what the step has done.
 func (r SetPasswordResult) Done(in StepInput) string {
 	if r.SessionsEnded > 0 {
-		return fmt.Sprintf("password of %s set, %d sessions that were older ended", in.Standby, r.SessionsEnded)
+		return fmt.Sprintf("password of %s set, %s from before ended", in.Standby, plaintext.Count(r.SessionsEnded, "session"))
 	}
 	return "password of " + in.Standby.String() + " set"
 }
@@ -99,7 +101,7 @@ func (r SetPasswordResult) Done(in StepInput) string {
 func (r TestPasswordResult) Done(in StepInput) string {
 	text := "version " + in.VersionID + " logs in as " + in.Standby.String()
 	if n := len(in.TestEndpoints); n > 0 {
-		text += fmt.Sprintf(", on %d test endpoints too", n)
+		text += ", also on " + plaintext.Count(n, "test endpoint")
 	}
 	return text
 }

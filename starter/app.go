@@ -14,16 +14,13 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
+	"github.com/rotate-user/rotate-user/internal/program"
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// The exit codes of every command.
-const (
-	exitDone        = 0
-	exitFailed      = 1 // refused or failed
-	exitUsage       = 2
-	exitWouldChange = 3 // plan only: the next rotation would change the standby's rights or properties, or make it
-)
+// exitWouldChange is the exit code of plan if the next rotation would create the standby account, or change its rights or
+// properties.
+const exitWouldChange = 3
 
 // temporal is as much of a Temporal client as the commands use.
 type temporal interface {
@@ -89,15 +86,15 @@ func (a *app) run(ctx context.Context, args []string) int {
 	cmd, err := root.ExecuteContextC(ctx)
 	switch {
 	case err == nil:
-		return exitDone
+		return program.Done
 	case errors.Is(err, errWouldChange):
 		return exitWouldChange
 	case !a.begun:
 		fmt.Fprintf(a.errors, "starter: %s\nSee %s --help\n", clean(err.Error()), cmd.CommandPath())
-		return exitUsage
+		return program.WrongUsage
 	default:
 		fmt.Fprintf(a.errors, "starter: %s\n", a.explain(ctx, err))
-		return exitFailed
+		return program.Failed
 	}
 }
 
@@ -111,15 +108,17 @@ The starter talks to Temporal only, and finds it as the temporal CLI does: TEMPO
 TEMPORAL_API_KEY, TEMPORAL_TLS_..., TEMPORAL_CODEC_ENDPOINT, or a profile (TEMPORAL_PROFILE) of the file that TEMPORAL_CONFIG_FILE names.
 A worker must be running; it reads the secrets and changes the accounts.
 
-Exit codes: 0 done, 1 refused or failed, 2 wrong usage. plan has one more.`,
+` + program.ExitCodes + `
+starter plan also returns 3: the next rotation would change rights or properties.`,
 		Example: `  starter create --secret-id MyTestDatabaseUserSecret --master-secret-id MyMasterSecret --username mytestuser --grant 'SELECT ON *.*'
   starter start --secret-id MyTestDatabaseUserSecret
   starter status --secret-id MyTestDatabaseUserSecret
   starter rotate --secret-id MyTestDatabaseUserSecret`,
-		SilenceUsage:      true,
-		SilenceErrors:     true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Version:       program.Version(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
 	}
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp) // no command reads a file
 	a.output = table
 	queue, ok := a.lookup("ROTATE_USER_TASK_QUEUE")
 	if !ok {
@@ -127,6 +126,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage. plan has one more.`,
 	}
 	root.PersistentFlags().StringVar(&a.taskQueue, "task-queue", queue, "Temporal task queue of the worker [ROTATE_USER_TASK_QUEUE]")
 	root.PersistentFlags().VarP(&a.output, "output", "o", "how to print results")
+	program.Complete(root, "output", string(table), string(jsonFormat))
 	cobra.EnableCommandSorting = false
 	root.AddCommand(
 		a.createCommand(), a.validateCommand(), a.recoverCommand(), a.planCommand(), a.startCommand(), a.rotateCommand(), a.statusCommand(), a.listCommand(),

@@ -28,8 +28,7 @@ import (
 	sdk "go.temporal.io/sdk/temporal"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/rotate-user/rotate-user/internal/account"
-	"github.com/rotate-user/rotate-user/internal/schedule"
+	"github.com/rotate-user/rotate-user/internal/program"
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
@@ -328,7 +327,7 @@ func warned(s rotation.Status) rotation.Status {
 }
 
 func withInput(in rotation.RotateUserInput) rotation.Status {
-	overlap, immediately := schedule.Duration(time.Hour), true
+	overlap, immediately := rotation.Duration(time.Hour), true
 	in.MinimumOverlap, in.RotateImmediately = &overlap, &immediately
 	s := status(rotation.Scheduled)
 	s.Input = &in
@@ -600,33 +599,33 @@ func TestCommands(t *testing.T) {
 		{"list-none-paused", "list --status Paused", fake{}},
 		{"delete", "delete --secret-id shop/app --recovery-window-in-days 7", fake{busy: 1, deletion: rotation.DeletionState{
 			DeletionDate: now.AddDate(0, 0, 7),
-			Deletion:     rotation.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}, {User: "app_clone", Host: "%"}}},
+			Deletion:     rotation.Deletion{Server: "db:3306", Accounts: []rotation.Account{{User: "app", Host: "%"}, {User: "app_clone", Host: "%"}}},
 		}}},
 		{"delete-definers", "delete --secret-id shop/app --force", fake{deletion: rotation.DeletionState{
 			DeletionDate: now.AddDate(0, 0, 30),
-			Deletion: rotation.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}}, Force: true,
+			Deletion: rotation.Deletion{Server: "db:3306", Accounts: []rotation.Account{{User: "app", Host: "%"}}, Force: true,
 				Definers: []string{"view shop.v of 'app'@'%'", "and 3 more"}},
 		}}},
 		{"delete-kept", "delete --secret-id shop/app", fake{deletion: rotation.DeletionState{
 			DeletionDate: now.AddDate(0, 0, 30),
-			Deletion: rotation.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}},
+			Deletion: rotation.Deletion{Server: "db:3306", Accounts: []rotation.Account{{User: "app", Host: "%"}},
 				Definers: []string{"view shop.v of 'app'@'%'"}},
 		}}},
 		{"delete-others", "delete --secret-id shop/app", fake{deletion: rotation.DeletionState{
 			DeletionDate: now.AddDate(0, 0, 30),
-			Deletion: rotation.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}},
-				Others: []account.Name{{User: "app_clone", Host: "%"}}},
+			Deletion: rotation.Deletion{Server: "db:3306", Accounts: []rotation.Account{{User: "app", Host: "%"}},
+				Others: []rotation.Account{{User: "app_clone", Host: "%"}}},
 		}}},
 		{"delete-failed", "delete --secret-id shop/app", fake{results: map[string]any{rotation.DeleteUserWorkflow: refusal("SecretsManager", "no such secret")}}},
 		{"delete-not-locked", "delete --secret-id shop/app", fake{deletion: rotation.DeletionState{Error: "db:3306 does not answer"}}},
 		{"delete-cut", "delete --secret-id shop/app", fake{cut: enums.WORKFLOW_EXECUTION_STATUS_CANCELED, statuses: known(held), deletion: rotation.DeletionState{
 			DeletionDate: now.AddDate(0, 0, 30), Cancelled: "the deletion was cancelled",
-			Deletion: rotation.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}}},
+			Deletion: rotation.Deletion{Server: "db:3306", Accounts: []rotation.Account{{User: "app", Host: "%"}}},
 		}}},
 		{"delete-known", "delete --secret-id shop/app", fake{statuses: known(left), deletion: rotation.DeletionState{
 			DeletionDate: now.AddDate(0, 0, 30),
-			Deletion: rotation.Deletion{Server: "db:3306", Accounts: []account.Name{{User: "app", Host: "%"}}, Gone: true,
-				Others: []account.Name{{User: "old_clone", Host: "%"}}, Elsewhere: []string{"old, old_clone on db1:3306"}},
+			Deletion: rotation.Deletion{Server: "db:3306", Accounts: []rotation.Account{{User: "app", Host: "%"}}, Gone: true,
+				Others: []rotation.Account{{User: "old_clone", Host: "%"}}, Elsewhere: []string{"old, old_clone on db1:3306"}},
 		}}},
 		{"status-left", "status --secret-id shop/app", fake{statuses: known(left), results: map[string]any{rotation.LookAtSecretWorkflow: rotation.SecretGone}}},
 		{"validate-known", "validate --secret-id shop/app", fake{statuses: known(left), results: map[string]any{rotation.ValidateSecretWorkflow: refusal(rotation.ErrorSecretGone, "secret shop/app is gone")}}},
@@ -689,7 +688,7 @@ func TestCommands(t *testing.T) {
 				fmt.Fprintf(&got, "> %s\n", line)
 			}
 			compare(t, filepath.Join("testdata", test.name+".golden"), got.String())
-			if strings.HasPrefix(test.name, "usage-") != (code == exitUsage) {
+			if strings.HasPrefix(test.name, "usage-") != (code == program.WrongUsage) {
 				t.Errorf("exit %d", code)
 			}
 		})
@@ -751,7 +750,7 @@ func TestTaskQueueFromEnvironment(t *testing.T) {
 	a.lookup = func(name string) (string, bool) { return "from-environment", name == "ROTATE_USER_TASK_QUEUE" }
 	f := &fake{}
 	a.dial = func(context.Context) (temporal, error) { return f, nil }
-	if code := a.run(t.Context(), []string{"start", "--secret-id", "shop/app", "--no-wait"}); code != exitDone {
+	if code := a.run(t.Context(), []string{"start", "--secret-id", "shop/app", "--no-wait"}); code != program.Done {
 		t.Fatalf("exit %d: %s", code, errs.String())
 	}
 	if len(f.asked) != 1 || !strings.Contains(f.asked[0], " on from-environment ") {
@@ -761,7 +760,7 @@ func TestTaskQueueFromEnvironment(t *testing.T) {
 
 func TestUnreachable(t *testing.T) {
 	var out, errs bytes.Buffer
-	if code := newApp(&out, &errs).run(t.Context(), []string{"list"}); code != exitFailed || !strings.Contains(errs.String(), "no server") {
+	if code := newApp(&out, &errs).run(t.Context(), []string{"list"}); code != program.Failed || !strings.Contains(errs.String(), "no server") {
 		t.Errorf("exit %d: %s", code, errs.String())
 	}
 }
@@ -772,7 +771,7 @@ func TestInterrupted(t *testing.T) {
 	a.dial = func(context.Context) (temporal, error) { return &fake{}, nil }
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if code := a.run(ctx, []string{"validate", "--secret-id", "x"}); code != exitFailed || !strings.Contains(errs.String(), "interrupted") {
+	if code := a.run(ctx, []string{"validate", "--secret-id", "x"}); code != program.Failed || !strings.Contains(errs.String(), "interrupted") {
 		t.Errorf("exit %d: %s", code, errs.String())
 	}
 }

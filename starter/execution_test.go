@@ -19,7 +19,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/rotate-user/rotate-user/internal/schedule"
+	"github.com/rotate-user/rotate-user/internal/program"
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
@@ -85,7 +85,7 @@ func TestWaiting(t *testing.T) {
 				deletion: rotation.DeletionState{}, busy: 1 << 30,
 			}
 			a.dial = func(context.Context) (temporal, error) { return f, nil }
-			if code := a.run(ctx, strings.Fields(test.args)); code != exitFailed {
+			if code := a.run(ctx, strings.Fields(test.args)); code != program.Failed {
 				t.Errorf("exit %d", code)
 			}
 			if !strings.Contains(errs.String(), test.want) {
@@ -173,10 +173,10 @@ func TestStartComparesEveryOption(t *testing.T) {
 		}
 		var out, errs bytes.Buffer
 		a := newApp(&out, &errs)
-		running := withInput(rotation.RotateUserInput{SecretID: "shop/app", MasterSecretID: "shop/admin", RotationRules: days30, Drain: schedule.Duration(time.Hour)})
+		running := withInput(rotation.RotateUserInput{SecretID: "shop/app", MasterSecretID: "shop/admin", RotationRules: days30, Drain: rotation.Duration(time.Hour)})
 		f := &fake{running: true, statuses: map[string]rotation.Status{"shop/app": running}}
 		a.dial = func(context.Context) (temporal, error) { return f, nil }
-		if code := a.run(t.Context(), args); code != exitFailed || !strings.Contains(errs.String(), "with other options") || !strings.Contains(errs.String(), value) {
+		if code := a.run(t.Context(), args); code != program.Failed || !strings.Contains(errs.String(), "with other options") || !strings.Contains(errs.String(), value) {
 			t.Errorf("--%s: exit %d: %s%s", flag.Name, code, out.String(), errs.String())
 		}
 	})

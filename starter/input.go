@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/rotate-user/rotate-user/internal/schedule"
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
@@ -53,7 +52,7 @@ type inputFlags struct {
 
 	input          rotation.RotateUserInput
 	immediately    bool
-	minimumOverlap schedule.Duration
+	minimumOverlap rotation.Duration
 }
 
 func (f *inputFlags) add(cmd *cobra.Command) {
@@ -62,8 +61,8 @@ func (f *inputFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.input.MasterSecretID, "master-secret-id", "", "name or ARN of the administrator's secret (default \"masterarn\" of the user's secret)")
 	flags.StringVar(&f.input.CloneUsername, "clone-username", "", "the other account of the pair (default <user>_clone)")
 	f.rulesFlags.add(cmd)
-	flags.TextVar(&f.minimumOverlap, "minimum-overlap", schedule.Duration(0), "`duration` for which a new credential is left alone before the other one may change (default 1h)")
-	flags.TextVar(&f.input.Drain, "drain", schedule.Duration(0), "`duration` for which a rotation waits for the standby's sessions to end")
+	flags.TextVar(&f.minimumOverlap, "minimum-overlap", rotation.Duration(0), "`duration` for which a new credential is left alone before the other one may change (default 1h)")
+	flags.TextVar(&f.input.Drain, "drain", rotation.Duration(0), "`duration` for which a rotation waits for the standby's sessions to end")
 	flags.BoolVar(&f.input.RequireDrained, "require-drained", false, "fail the rotation when they have not")
 	flags.BoolVar(&f.input.RequireAllNodes, "require-all-nodes", false, "do not promote while a node of the cluster cannot be asked whether it has the new password")
 	endpointsFlag(cmd, &f.input)

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rotate-user/rotate-user/internal/plaintext"
+	"github.com/rotate-user/rotate-user/internal/program"
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
@@ -38,6 +39,11 @@ where the cluster lacks them, each workflow is asked.`,
   starter list --status Failed -o json`,
 	}
 	cmd.Flags().StringVar(&wanted, "status", "", "only those that are Scheduled, Rotating, Retrying, Failed or Paused")
+	var names []string
+	for _, s := range allStatuses {
+		names = append(names, string(s))
+	}
+	program.Complete(cmd, "status", names...)
 	check := func() error {
 		if wanted != "" && !slices.Contains(allStatuses, rotation.RotationStatus(wanted)) {
 			return fmt.Errorf("--status is %q: Scheduled, Rotating, Retrying, Failed or Paused", wanted)

@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/rotate-user/rotate-user/internal/program"
 )
 
 // TestCodecServer checks that values go through the codec server that the temporal CLI would use.
@@ -47,5 +49,28 @@ func TestNoServer(t *testing.T) {
 	cancel()
 	if _, err := dial(ctx); err == nil || !strings.Contains(err.Error(), "localhost:7233 (the default): ") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestHelp checks what both programs promise: a version, exit codes in the help, and completion.
+func TestHelp(t *testing.T) {
+	for args, says := range map[string]string{
+		"--version":                 "starter version " + program.Version() + "\n",
+		"--help":                    program.ExitCodes,
+		"plan --help":               "3: rights or properties would change",
+		"-h":                        "completion  Generate the autocompletion script",
+		"completion bash":           "# bash completion",
+		"__complete list -o ":       "table\njson\n",
+		"__complete list --status ": "Scheduled\nRotating\nRetrying\nFailed\nPaused\n",
+		"__complete status ":        ":4\n", // no files
+	} {
+		var out, errs bytes.Buffer
+		words := strings.Split(args, " ")
+		if code := newApp(&out, &errs).run(t.Context(), words); code != program.Done {
+			t.Errorf("%s: exit code %d: %s", args, code, &errs)
+		}
+		if !strings.Contains(out.String(), says) {
+			t.Errorf("%s does not say %q:\n%s", args, says, &out)
+		}
 	}
 }

@@ -196,10 +196,8 @@ func (v planView) text(w io.Writer) {
 	section(w, "Logged in as the standby", p.InUse)
 	section(w, "Warnings", p.Warnings)
 	switch {
-	case changed == 1:
-		fmt.Fprintln(w, "\n1 change, and a new password.")
 	case p.Created || changed > 0:
-		fmt.Fprintf(w, "\n%d changes, and a new password.\n", changed)
+		fmt.Fprintf(w, "\n%s, and a new password.\n", plaintext.Count(changed, "change"))
 		if len(p.Changes) < changed {
 			fmt.Fprintf(w, "To see them all: starter plan --secret-id %s --all\n", v.secretID)
 		}
@@ -491,11 +489,8 @@ func roughly(d time.Duration) string {
 	}{{"day", 24 * time.Hour}, {"hour", time.Hour}, {"minute", time.Minute}, {"second", time.Second}}
 	for _, u := range units {
 		n := int((d + u.length/2) / u.length)
-		switch {
-		case n == 1 && d >= u.length:
-			return "1 " + u.name
-		case n > 1 && d >= u.length:
-			return fmt.Sprintf("%d %ss", n, u.name)
+		if n >= 1 && d >= u.length {
+			return plaintext.Count(n, u.name)
 		}
 	}
 	return "a moment"

@@ -16,7 +16,6 @@ import (
 	sdk "go.temporal.io/sdk/temporal"
 
 	"github.com/rotate-user/rotate-user/internal/plaintext"
-	"github.com/rotate-user/rotate-user/internal/schedule"
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
@@ -200,7 +199,7 @@ accounts. If one was revoked from it, the rotation is refused until you decide: 
 	secretFlag(cmd, &id)
 	cmd.Flags().BoolVar(&request.Force, "force", false, "rotate even within the minimum overlap of the last rotation; clients that cache the secret may be refused")
 	cmd.Flags().BoolVar(&request.RevokePrevious, "revoke-previous", false, "lock the account in use until now, scramble its password, end the sessions of both accounts; clients that cache the secret are refused until they read it again")
-	cmd.Flags().TextVar(&request.Grace, "grace", schedule.Duration(0), "`duration` for which --revoke-previous waits after the promotion, 24h at most")
+	cmd.Flags().TextVar(&request.Grace, "grace", rotation.Duration(0), "`duration` for which --revoke-previous waits after the promotion, 24h at most")
 	cmd.Flags().BoolVar(&request.UndoDrift, "undo-drift", false, "make the account with the base name equal to the one in use: grant back what was revoked from it, revoke what was granted to it")
 	check := func() error {
 		if request.Grace > 0 && !request.RevokePrevious {

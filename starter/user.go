@@ -75,8 +75,11 @@ func (a *app) planCommand() *cobra.Command {
 		Short: "Show what the next rotation would change, or why it would be refused",
 		Long: `Show what the next rotation would change, or why it would be refused. Nothing is written, anywhere.
 
-Exit codes: 0 the accounts are equal, nothing but the password would change; 3 rights or properties would change, or the other
-account would be made; 1 the rotation would be refused, or the plan failed; 2 wrong usage.`,
+Exit codes:
+  0: only the password would change
+  1: the rotation would be refused, or the plan failed
+  2: wrong usage
+  3: rights or properties would change, or the standby account would be created`,
 		Example: `  starter plan --secret-id MyTestDatabaseUserSecret`,
 	}
 	secretFlag(cmd, &f.input.SecretID)

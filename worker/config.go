@@ -17,6 +17,7 @@ import (
 
 	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/program"
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
@@ -61,7 +62,11 @@ func (c *config) addMetricsAddress(flags *pflag.FlagSet) {
 
 // nameVariables adds to the usage of each flag the environment variable that stands for it.
 func nameVariables(flags *pflag.FlagSet) {
-	flags.VisitAll(func(f *pflag.Flag) { f.Usage += " [" + variable(f.Name) + "]" })
+	flags.VisitAll(func(f *pflag.Flag) {
+		if !program.IsBuiltIn(f) {
+			f.Usage += " [" + variable(f.Name) + "]"
+		}
+	})
 }
 
 // variable is the environment variable that stands for a flag.
@@ -74,7 +79,7 @@ func setFromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)
 	var errs []error
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := variable(f.Name)
-		if value, ok := lookup(name); ok && !f.Changed {
+		if value, ok := lookup(name); ok && !f.Changed && !program.IsBuiltIn(f) {
 			if err := flags.Set(f.Name, value); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", name, err))
 			}

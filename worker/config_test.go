@@ -29,7 +29,7 @@ func configured(t *testing.T, environment map[string]string, args ...string) (co
 	t.Helper()
 	var c config
 	lookup := func(name string) (string, bool) { value, ok := environment[name]; return value, ok }
-	cmd := newCommand(lookup)
+	cmd := newCommand(lookup, new(bool))
 	cmd.ResetFlags()
 	c.addFlags(cmd.Flags())
 	if err := cmd.ParseFlags(args); err != nil {
@@ -85,7 +85,7 @@ func TestFlagsWinOverEnvironment(t *testing.T) {
 }
 
 func TestEveryFlagHasItsVariable(t *testing.T) {
-	newCommand(os.LookupEnv).Flags().VisitAll(func(f *pflag.Flag) {
+	newCommand(os.LookupEnv, new(bool)).Flags().VisitAll(func(f *pflag.Flag) {
 		if !strings.HasSuffix(f.Usage, "["+variable(f.Name)+"]") {
 			t.Errorf("--%s does not say its variable: %s", f.Name, f.Usage)
 		}

@@ -11,22 +11,45 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/rotate-user/rotate-user/internal/program"
 )
 
-func main() {
-	if err := newCommand(os.LookupEnv).ExecuteContext(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, "worker:", err)
-		os.Exit(1)
+func main() { os.Exit(execute(context.Background(), os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr)) }
+
+// execute runs the program and returns its exit code.
+func execute(ctx context.Context, args []string, lookup func(string) (string, bool), out, errs io.Writer) int {
+	begun := false
+	root := newCommand(lookup, &begun)
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errs)
+	cmd, err := root.ExecuteContextC(ctx)
+	switch {
+	case err == nil:
+		return program.Done
+	case begun:
+		fmt.Fprintf(errs, "worker: %v\n", err)
+		return program.Failed
+	default:
+		fmt.Fprintf(errs, "worker: %v\nSee %s --help\n", err, cmd.CommandPath())
+		return program.WrongUsage
 	}
 }
 
-func newCommand(lookup func(string) (string, bool)) *cobra.Command {
+// killAfter is how long whoever stops the worker should wait before killing it: stopTimeout, and time to close connections.
+const killAfter = stopTimeout + 15*time.Second
+
+// newCommand returns the command line. It sets begun once the command line and the environment have been understood.
+func newCommand(lookup func(string) (string, bool), begun *bool) *cobra.Command {
 	var c config
 	cmd := &cobra.Command{
-		Use:   "worker",
-		Short: "Rotate the credentials of MySQL users",
+		Use:     "worker",
+		Version: program.Version(),
+		Short:   "Rotate the credentials of MySQL users",
 		Long: `Rotate the credentials of MySQL users: run the workflows and activities of rotate-user.
 
 Temporal is found as the temporal CLI finds it: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_...,
@@ -35,15 +58,16 @@ AWS is found as the AWS CLI finds it: AWS_REGION, AWS_PROFILE, a role, AWS_ENDPO
 With TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_WORKER_BUILD_ID the worker is a version of that deployment, and takes part in
 Temporal's Worker Versioning.
 
-On SIGTERM the worker takes no more work, lets the steps that it has begun end, and exits with 0. Give it ` + stopTimeout.String() + `
-before it is killed.`,
+On SIGTERM the worker takes no more work, finishes the steps that it has begun, and exits with 0. Give it ` + seconds(killAfter) + `
+before you kill it.
+
+` + program.ExitCodes,
 		Example: `  worker --task-queue rotate-user --log-format json
   ROTATE_USER_TLS_CA_FILE=/etc/rds/global-bundle.pem worker`,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		PreRunE: func(cmd *cobra.Command, _ []string) error {
 			if err := setFromEnvironment(cmd.Flags(), lookup); err != nil {
 				return err
@@ -51,15 +75,23 @@ before it is killed.`,
 			c.fromEnvironment(lookup)
 			return c.validate()
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), c, cmd.ErrOrStderr()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			*begun = true
+			return run(cmd.Context(), c, cmd.ErrOrStderr())
+		},
 	}
 	c.addFlags(cmd.Flags())
-	cmd.AddCommand(newHealthCommand(lookup))
+	program.Complete(cmd, "log-level", "debug", "info", "warn", "error")
+	program.Complete(cmd, "log-format", "text", "json")
+	cmd.AddCommand(newHealthCommand(lookup, begun))
 	return cmd
 }
 
+// seconds writes a duration as the documentation does.
+func seconds(d time.Duration) string { return fmt.Sprintf("%.0f seconds", d.Seconds()) }
+
 // newHealthCommand is for the health check of a container, whose image has no other program to ask with.
-func newHealthCommand(lookup func(string) (string, bool)) *cobra.Command {
+func newHealthCommand(lookup func(string) (string, bool), begun *bool) *cobra.Command {
 	var c config
 	cmd := &cobra.Command{
 		Use:     "health",
@@ -67,7 +99,10 @@ func newHealthCommand(lookup func(string) (string, bool)) *cobra.Command {
 		Long:    "Ask the worker at --metrics-address for /healthz, and exit with 0 if it is healthy.",
 		Args:    cobra.NoArgs,
 		PreRunE: func(cmd *cobra.Command, _ []string) error { return setFromEnvironment(cmd.Flags(), lookup) },
-		RunE:    func(cmd *cobra.Command, _ []string) error { return health(cmd.Context(), c.metricsAddress) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			*begun = true
+			return health(cmd.Context(), c.metricsAddress)
+		},
 	}
 	c.addMetricsAddress(cmd.Flags())
 	nameVariables(cmd.Flags())

@@ -91,7 +91,7 @@ func TestMetricsAndHealth(t *testing.T) {
 	}
 	// As in a container, where the address is that of every interface.
 	health := func() error {
-		cmd := newCommand(func(name string) (string, bool) { return ":" + port, name == "ROTATE_USER_METRICS_ADDRESS" })
+		cmd := newCommand(func(name string) (string, bool) { return ":" + port, name == "ROTATE_USER_METRICS_ADDRESS" }, new(bool))
 		cmd.SetArgs([]string{"health"})
 		return cmd.ExecuteContext(t.Context())
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/panics"
+	"github.com/rotate-user/rotate-user/internal/program"
 	"github.com/rotate-user/rotate-user/internal/secret"
 	"github.com/rotate-user/rotate-user/rotation"
 	"github.com/rotate-user/rotate-user/workflows"
@@ -103,7 +104,7 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 		}
 		go version.watch(ctx)
 	}
-	logger.Info("worker starts", "address", cmp.Or(options.HostPort, client.DefaultHostPort),
+	logger.Info("worker starts", "version", program.Version(), "address", cmp.Or(options.HostPort, client.DefaultHostPort),
 		"namespace", cmp.Or(options.Namespace, client.DefaultNamespace), "taskQueue", c.taskQueue, "metrics", c.metricsAddress)
 	if err := serve(w, paced); err != nil {
 		return fmt.Errorf("task queue %s: %w", c.taskQueue, err)

@@ -200,6 +200,7 @@ func (s *Stack) startSecretsManager(ctx context.Context, o Options) error {
 		// Any key is taken; these are AWS's own words for examples.
 		key, secret := "AKIAIOSFODNN7EXAMPLE", "devstack"
 		s.set("AWS_REGION", "us-east-1")
+		s.set("AWS_DEFAULT_REGION", "us-east-1") // AWS CLI v1 and boto3 read only this one
 		s.set("AWS_ACCESS_KEY_ID", key)
 		s.set("AWS_SECRET_ACCESS_KEY", secret)
 		load = append(load, config.WithRegion("us-east-1"), config.WithCredentialsProvider(staticKeys(key, secret)))

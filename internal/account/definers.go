@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/rotate-user/rotate-user/internal/plaintext"
 )
 
 // lookAround adds to a plan who is logged in as the standby, and warnings of what goes by the accounts' names: objects whose
@@ -43,7 +46,8 @@ func (a *Admin) lookAround(ctx context.Context, plan *Plan, definers bool) error
 			continue
 		}
 		definer := parseName(r.text("a")).String()
-		objects[definer] = append(objects[definer], fmt.Sprintf("%s %s (%s)", r.text("n"), r.text("kind"), r.text("b")))
+		n, _ := strconv.Atoi(r.text("n")) // a count
+		objects[definer] = append(objects[definer], fmt.Sprintf("%s (%s)", plaintext.Count(n, r.text("kind")), r.text("b")))
 	}
 	plan.warnRules(&a.server, rules)
 	for _, n := range []Name{plan.Source, plan.Standby} {
@@ -64,12 +68,12 @@ func (a *Admin) lookAround(ctx context.Context, plan *Plan, definers bool) error
 // definedIn are the views of objects that have a definer: what they list, and the columns with schema, name and definer.
 // MariaDB has tables of routines and events, where an administrator sees those too that it has no rights on.
 var definedIn = []struct{ kind, mysql, mariadb, schema, name string }{
-	{"views", "information_schema.VIEWS", "information_schema.VIEWS", "TABLE_SCHEMA", "TABLE_NAME"},
-	{"triggers", "information_schema.TRIGGERS", "information_schema.TRIGGERS", "TRIGGER_SCHEMA", "TRIGGER_NAME"},
-	{"routines", "information_schema.ROUTINES", "", "ROUTINE_SCHEMA", "ROUTINE_NAME"},
-	{"routines", "", "mysql.proc", "db", "name"},
-	{"events", "information_schema.EVENTS", "", "EVENT_SCHEMA", "EVENT_NAME"},
-	{"events", "", "mysql.event", "db", "name"},
+	{"view", "information_schema.VIEWS", "information_schema.VIEWS", "TABLE_SCHEMA", "TABLE_NAME"},
+	{"trigger", "information_schema.TRIGGERS", "information_schema.TRIGGERS", "TRIGGER_SCHEMA", "TRIGGER_NAME"},
+	{"routine", "information_schema.ROUTINES", "", "ROUTINE_SCHEMA", "ROUTINE_NAME"},
+	{"routine", "", "mysql.proc", "db", "name"},
+	{"event", "information_schema.EVENTS", "", "EVENT_SCHEMA", "EVENT_NAME"},
+	{"event", "", "mysql.event", "db", "name"},
 }
 
 // definersQuery reads what accounts are the definers of, as far as the administrator may see it: in columns kind, a with the
@@ -109,7 +113,7 @@ func (a *Admin) Definers(ctx context.Context, accounts ...Name) ([]string, error
 	}
 	var objects []string
 	for _, r := range rows {
-		objects = append(objects, fmt.Sprintf("%s %s of %s", strings.TrimSuffix(r.text("kind"), "s"), r.text("b"), parseName(r.text("a"))))
+		objects = append(objects, fmt.Sprintf("%s %s of %s", r.text("kind"), r.text("b"), parseName(r.text("a"))))
 	}
 	slices.Sort(objects)
 	return objects, nil

@@ -50,8 +50,8 @@ func TestDefiners(t *testing.T) {
 			b.Fatalf("warnings %q, want one of each account", got)
 		}
 		for i, want := range [][]string{
-			{"'app'@'%' is the definer of 1 events (shop.ev), 1 routines (shop.pay), 1 triggers (shop.tr), 3 views (shop.v):", "'app_clone'@'%' cannot alter such a view (1227)", "1045", "1449"},
-			{"'app_clone'@'%' is the definer of 1 routines (shop.vat):"},
+			{"'app'@'%' is the definer of 1 event (shop.ev), 1 routine (shop.pay), 1 trigger (shop.tr), 3 views (shop.v):", "'app_clone'@'%' cannot alter such a view (1227)", "1045", "1449"},
+			{"'app_clone'@'%' is the definer of 1 routine (shop.vat):"},
 		} {
 			for _, words := range want {
 				if !strings.Contains(got[i], words) {

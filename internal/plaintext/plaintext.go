@@ -63,6 +63,14 @@ func Code(text string) string {
 	return fence + text + fence
 }
 
+// Count returns a number with its noun: "1 change", "2 changes".
+func Count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return strconv.Itoa(n) + " " + noun
+}
+
 // Cut shortens a text to at most n bytes, and adds a mark that shows that something is missing.
 func Cut(text string, n int) string {
 	if len(text) <= n {

@@ -6,6 +6,15 @@ import (
 	"unicode"
 )
 
+func TestCount(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]string{0: "0 changes", 1: "1 change", 2: "2 changes"} {
+		if got := Count(n, "change"); got != want {
+			t.Errorf("%d: %q", n, got)
+		}
+	}
+}
+
 func TestLine(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{"", ""},
