@@ -43,7 +43,7 @@ is promised did not hold.`,
 			if !slices.Contains([]string{"", chaos.Galera, chaos.GroupReplication}, o.Cluster) {
 				return fmt.Errorf("--cluster is %q: galera or group-replication", o.Cluster)
 			}
-			root, err := repository()
+			root, err := stack.Repository(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -185,8 +183,7 @@ func (t *tutorial) showAround() {
 // starter runs the starter and shows the command and what it says.
 func (t *tutorial) starter(ctx context.Context, args ...string) error {
 	t.command(append([]string{"starter"}, args...))
-	cmd := exec.CommandContext(ctx, filepath.Join(t.bin, "starter"), args...)
-	cmd.Env = t.Environment()
+	cmd := t.starterCommand(ctx, args...)
 	out := &indented{w: t.w}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Run(); err != nil {

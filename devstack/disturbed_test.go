@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -39,8 +37,7 @@ func (e *e2e) begin(t *testing.T, args ...string) *begun {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	b := &begun{ended: make(chan error, 1)}
-	cmd := exec.CommandContext(ctx, filepath.Join(e.bin, "starter"), args...)
-	cmd.Env = e.Environment()
+	cmd := e.starterCommand(ctx, args...)
 	cmd.Stdout, cmd.Stderr = &b.out, &b.out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -37,7 +36,7 @@ import (
 
 // binaries are the worker and the starter, built once.
 var binaries = sync.OnceValues(func() (string, error) {
-	root, err := repository()
+	root, err := stack.Repository(context.Background())
 	if err != nil {
 		return "", err
 	}
@@ -124,8 +123,7 @@ func (e *e2e) starter(t *testing.T, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(e.bin, "starter"), args...)
-	cmd.Env = e.Environment()
+	cmd := e.starterCommand(ctx, args...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("starter %s: %v\n%s", strings.Join(args, " "), err, out)
@@ -138,8 +136,7 @@ func (e *e2e) starterExits(t *testing.T, want int, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(e.bin, "starter"), args...)
-	cmd.Env = e.Environment()
+	cmd := e.starterCommand(ctx, args...)
 	out, err := cmd.CombinedOutput()
 	if got := cmd.ProcessState.ExitCode(); got != want {
 		t.Fatalf("starter %s: exit code %d, want %d, %v\n%s", strings.Join(args, " "), got, want, err, out)
@@ -172,7 +169,7 @@ func TestTutorialGoesOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := stack.Options{Dir: t.TempDir(), DataDir: t.TempDir(), Mysqld: mysqldtest.Programs(t)[0].Engine, MySQLPort: unusedPort(t)}
+	o := stack.Options{Dir: t.TempDir(), DataDir: t.TempDir(), Mysqld: mysqldtest.Programs(t)[0].Engine, MySQLPort: freePort(t)}
 	for _, want := range [][]string{
 		{userName, cloneName, userName},
 		{userName, userName, cloneName},

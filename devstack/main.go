@@ -5,10 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -55,30 +52,4 @@ func addStackFlags(cmd *cobra.Command) *stack.Options {
 	f.StringVar(&o.Mysqld, "mysqld", "", "our own database server: mysql, mariadb or a path (default: the first one found)")
 	f.StringVar(&o.DataDir, "data-dir", "", "keep the state of all parts in this directory (default: keep nothing)")
 	return o
-}
-
-// stateDir is the folder of the repository that receives logs, binaries and settings.
-const stateDir = ".devstack"
-
-// resolve fills in what does not come from flags.
-func resolve(o *stack.Options) (root string, err error) {
-	if root, err = repository(); err != nil {
-		return "", err
-	}
-	o.Dir = filepath.Join(root, stateDir)
-	o.MySQLAdminPassword = os.Getenv("MYSQL_ADMIN_PASSWORD")
-	if o.DataDir != "" && !filepath.IsAbs(o.DataDir) {
-		// The command runs in devstack/, but whoever types a path is likely to be in the root.
-		o.DataDir = filepath.Join(root, o.DataDir)
-	}
-	return root, nil
-}
-
-// repository is the root of the repository that holds the working directory.
-func repository() (string, error) {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/rotate-user/rotate-user").Output()
-	if err != nil {
-		return "", fmt.Errorf("not in the repository of rotate-user: %w", err)
-	}
-	return strings.TrimSpace(string(out)), nil
 }

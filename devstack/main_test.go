@@ -1,16 +1,16 @@
 package main
 
 import (
-	"net"
 	"testing"
+
+	"github.com/rotate-user/rotate-user/internal/freeport"
 )
 
-func unusedPort(t *testing.T) int {
+func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freeport.Port()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return port
 }

@@ -35,7 +35,7 @@ find under way: <shape>.<commit>.json. Files that are there already stay as they
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c := newConsole(cmd.OutOrStdout())
 			return run(cmd.Context(), c, stack.Options{}, func(ctx context.Context, r running) error {
-				root, err := repository()
+				root, err := stack.Repository(ctx)
 				if err != nil {
 					return err
 				}
@@ -121,8 +121,7 @@ func (r *recorder) starter(command string, args ...string) {
 	if r.err != nil {
 		return
 	}
-	cmd := exec.CommandContext(r.ctx, filepath.Join(r.bin, "starter"), append([]string{command, "--secret-id", userSecret}, args...)...)
-	cmd.Env = r.Environment()
+	cmd := r.starterCommand(r.ctx, append([]string{command, "--secret-id", userSecret}, args...)...)
 	switch out, err := cmd.CombinedOutput(); {
 	case err != nil && !r.starterFails:
 		r.err = fmt.Errorf("starter %s: %w\n%s", command, err, out)

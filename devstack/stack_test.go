@@ -15,7 +15,7 @@ import (
 func TestStackIsKeptInItsDataDirectory(t *testing.T) {
 	for _, p := range mysqldtest.Programs(t) {
 		t.Run(p.Engine, func(t *testing.T) {
-			o := stack.Options{Dir: t.TempDir(), DataDir: t.TempDir(), Mysqld: p.Engine, MySQLPort: unusedPort(t)}
+			o := stack.Options{Dir: t.TempDir(), DataDir: t.TempDir(), Mysqld: p.Engine, MySQLPort: freePort(t)}
 			var versions []string
 			for range 2 {
 				s, err := stack.Start(t.Context(), o)

@@ -150,7 +150,7 @@ func get(t *testing.T, url string) string {
 }
 
 func TestTemporalUI(t *testing.T) {
-	port := unusedPort(t)
+	port := freePort(t)
 	s, err := temporal.Start(t.Context(), temporal.Options{UIPort: port})
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,11 +79,7 @@ func newBench(ctx context.Context, o options, bin string, progress io.Writer) (_
 	if b.observer, err = b.observed.Conn(ctx); err != nil {
 		return nil, err
 	}
-	if b.Database != nil {
-		if b.roots, err = b.Database.RootCAs(); err != nil {
-			return nil, err
-		}
-	} else if b.roots, err = rootCAs(os.Getenv("ROTATE_USER_TLS_CA_FILE")); err != nil {
+	if b.roots, err = b.RootCAs(); err != nil {
 		return nil, err
 	}
 	if b.latency > 0 {
@@ -113,21 +108,6 @@ func (b *bench) dial(ctx context.Context) (client.Client, error) {
 	}
 	options.HostPort, options.Logger = b.stack.TemporalAddress, b.silent
 	return client.DialContext(ctx, options)
-}
-
-func rootCAs(file string) (*x509.CertPool, error) {
-	pool, err := x509.SystemCertPool()
-	if err != nil || file == "" {
-		return pool, err
-	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate", file)
-	}
-	return pool, nil
 }
 
 func (b *bench) close() error {

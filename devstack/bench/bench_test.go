@@ -12,7 +12,7 @@ import (
 func TestCountsStayWithinTheirGoals(t *testing.T) {
 	for _, engine := range engines(t) {
 		t.Run(engine, func(t *testing.T) {
-			root, err := repository(t.Context())
+			root, err := stack.Repository(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,7 +14,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -57,7 +56,7 @@ func newCommand() *cobra.Command {
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			root, err := repository(cmd.Context())
+			root, err := stack.Repository(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -108,15 +107,6 @@ func newCommand() *cobra.Command {
 	f.StringVar(&o.stack.Mysqld, "mysqld", "", "our own database server: mysql, mariadb or a path (default: MySQL where it is installed)")
 	cmd.AddCommand(newSimulateCommand())
 	return cmd
-}
-
-// repository is the root of the repository that holds the working directory.
-func repository(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/rotate-user/rotate-user").Output()
-	if err != nil {
-		return "", fmt.Errorf("not in the repository of rotate-user: %w", err)
-	}
-	return strings.TrimSpace(string(out)), nil
 }
 
 // build builds the worker and noop into one folder.

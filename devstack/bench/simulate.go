@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rotate-user/rotate-user/devstack/stack"
 	"github.com/rotate-user/rotate-user/internal/schedule"
 )
 
@@ -166,7 +167,7 @@ func newSimulateCommand() *cobra.Command {
 		Short: "Simulate a year of a million secrets, with outages and a leak",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			root, err := repository(cmd.Context())
+			root, err := stack.Repository(cmd.Context())
 			if err != nil {
 				return err
 			}

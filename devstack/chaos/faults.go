@@ -337,7 +337,7 @@ func (l *lane) end(workers []*process) {
 		l.report.keepMetrics(p.scrape())
 		p.terminate()
 		select {
-		case <-p.done:
+		case <-p.Done():
 		case <-time.After(workflows.StepTimeout + 30*time.Second):
 			l.report.violate("lane %d: a worker does not end after SIGTERM", l.number)
 			p.kill()

@@ -20,6 +20,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/rotate-user/rotate-user/devstack/secretsmanager"
+	"github.com/rotate-user/rotate-user/devstack/stack"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/password"
 	"github.com/rotate-user/rotate-user/rotation"
@@ -98,10 +99,9 @@ func (l *lane) startBinary(ctx context.Context, binary string) error {
 		"AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID="+accessKey, "AWS_SECRET_ACCESS_KEY="+secretKey,
 		"AWS_ENDPOINT_URL_SECRETS_MANAGER="+l.secretsAddress, "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null")
 	for range 20 { // Temporal may be down
-		var p *process
-		p, err = startWorker(ctx, binary, env, []string{"--task-queue", l.queue, "--tls-ca-file", l.caFile, "--log-level", "debug"}, l.log)
+		p := &process{temporal: way}
+		p.Worker, err = stack.RunWorker(ctx, binary, env, []string{"--task-queue", l.queue, "--tls-ca-file", l.caFile, "--log-level", "debug"}, l.log)
 		if err == nil {
-			p.temporal = way
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			if l.stopped {
@@ -124,7 +124,7 @@ func (l *lane) startBinary(ctx context.Context, binary string) error {
 // supervise starts a worker anew that has ended by itself, as whatever runs it in earnest would: one that does not reach
 // Temporal as it starts gives up.
 func (l *lane) supervise(ctx context.Context, binary string, p *process) {
-	<-p.done
+	<-p.Done()
 	l.mu.Lock()
 	i := slices.Index(l.workers, p)
 	if i >= 0 {

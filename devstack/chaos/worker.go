@@ -1,30 +1,26 @@
 package chaos
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
-	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/rotate-user/rotate-user/devstack/stack"
 )
 
 // process is a running worker.
 type process struct {
-	*os.Process
-	metrics  string      // URL
+	*stack.Worker
 	temporal *plainProxy // its way to Temporal
-	done     chan struct{}
-	err      error // how it ended; to be read after done
 }
 
-// workerLog is a lane's log file, and knows what its workers say.
+// workerLog is the log file of a lane, to which all of its workers write.
 type workerLog struct {
 	mu   sync.Mutex
 	file *os.File
@@ -36,66 +32,19 @@ func (w *workerLog) Write(b []byte) (int, error) {
 	return w.file.Write(b)
 }
 
-// startWorker runs a worker of the lane and returns as soon as it serves.
-func startWorker(ctx context.Context, binary string, env, args []string, log io.Writer) (*process, error) {
-	address, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.Command(binary, append([]string{"--metrics-address", address}, args...)...)
-	cmd.Env = env
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = attributes()
-	p := &process{metrics: "http://" + address + "/metrics", done: make(chan struct{})}
-	started := make(chan error)
-	go func() {
-		// The parent's death signal is sent when the thread that forked ends, so that thread waits for the child.
-		runtime.LockOSThread()
-		err := cmd.Start()
-		p.Process = cmd.Process
-		started <- err
-		if err == nil {
-			p.err = cmd.Wait()
-			close(p.done)
-		}
-	}()
-	if err := <-started; err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	for {
-		if res, err := http.Get(p.metrics); err == nil {
-			res.Body.Close()
-			return p, nil
-		}
-		select {
-		case <-p.done:
-			return nil, fmt.Errorf("worker ended at once: %w", p.err)
-		case <-ctx.Done():
-			_ = p.Kill()
-			return nil, fmt.Errorf("worker does not serve %s: %w", p.metrics, ctx.Err())
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-}
-
 // kill ends the worker as a crash would.
-func (p *process) kill() {
-	_ = p.Kill() // it may have ended
-	<-p.done
-}
+func (p *process) kill() { _ = p.Kill() }
 
-// terminate asks the worker to end; the channel done says when it has.
+// terminate asks the worker to end; Done reports when it has.
 func (p *process) terminate() { _ = p.Signal(syscall.SIGTERM) }
 
 func (p *process) freeze() { _ = p.Signal(syscall.SIGSTOP) }
 func (p *process) thaw()   { _ = p.Signal(syscall.SIGCONT) }
 
-// scrape reads the worker's metrics, empty where it does not answer.
+// scrape returns the worker's metrics, or nothing if it does not answer.
 func (p *process) scrape() []byte {
 	client := http.Client{Timeout: 5 * time.Second}
-	res, err := client.Get(p.metrics)
+	res, err := client.Get(p.MetricsURL)
 	if err != nil {
 		return nil
 	}
@@ -107,17 +56,9 @@ func (p *process) scrape() []byte {
 	return body
 }
 
-// without is the environment without the variables that begin with one of the prefixes.
+// without returns the environment without the variables that begin with one of the prefixes.
 func without(env []string, prefixes ...string) []string {
-	var kept []string
-	for _, v := range env {
-		keep := true
-		for _, p := range prefixes {
-			keep = keep && !strings.HasPrefix(v, p)
-		}
-		if keep {
-			kept = append(kept, v)
-		}
-	}
-	return kept
+	return slices.DeleteFunc(slices.Clone(env), func(v string) bool {
+		return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(v, p) })
+	})
 }

@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +27,7 @@ import (
 	"github.com/rotate-user/rotate-user/devstack/temporal"
 	"github.com/rotate-user/rotate-user/internal/connection"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
+	"github.com/rotate-user/rotate-user/internal/privateca"
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
@@ -86,7 +86,7 @@ func newWorld(ctx context.Context, o Options, report *Report) (_ *world, err err
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	program, err := findProgram(o.engine())
+	program, err := mysqld.FindOne(o.engine())
 	if err != nil {
 		return nil, err
 	}
@@ -176,12 +176,15 @@ func newWorld(ctx context.Context, o Options, report *Report) (_ *world, err err
 		return nil, err
 	}
 
-	var pem []byte
-	if w.certificate, pem, err = certificate(); err != nil {
+	ca, err := privateca.New()
+	if err != nil {
+		return nil, err
+	}
+	if w.certificate, err = ca.ForServer("127.0.0.1"); err != nil {
 		return nil, err
 	}
 	w.caFile = filepath.Join(o.Dir, "proxy-ca.pem")
-	return w, os.WriteFile(w.caFile, pem, 0o600)
+	return w, os.WriteFile(w.caFile, ca.PEM(), 0o600)
 }
 
 // serve answers on a free port until the world stops, and returns its URL.
@@ -300,22 +303,4 @@ func outOfReach(err error) bool {
 		return true
 	}
 	return false
-}
-
-func findProgram(engine string) (mysqld.Program, error) {
-	for _, p := range mysqld.Find() {
-		if engine == "" || engine == p.Engine {
-			return p, nil
-		}
-	}
-	return mysqld.Program{}, fmt.Errorf("no %s server on this machine", strings.TrimSpace(engine+" database"))
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	awssm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+
+	"github.com/rotate-user/rotate-user/internal/privateca"
 )
 
 // Credential is a secret's value in AWS's JSON, as an application reads it.
@@ -113,21 +115,14 @@ func staticKeys(key, secret string) aws.CredentialsProvider {
 	return credentials.NewStaticCredentialsProvider(key, secret, "")
 }
 
-// rootCAs are the system's certificate authorities and those of the file, if any.
-func rootCAs(file string) (*x509.CertPool, error) {
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		return nil, err
+// RootCAs returns the authorities to trust: those of our own database server, or else the system's and the file's that
+// ROTATE_USER_TLS_CA_FILE names.
+func (s *Stack) RootCAs() (*x509.CertPool, error) {
+	if s.Database != nil {
+		return s.Database.RootCAs()
 	}
-	if file == "" {
-		return pool, nil
+	if file := os.Getenv("ROTATE_USER_TLS_CA_FILE"); file != "" {
+		return privateca.SystemPool(file)
 	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate", file)
-	}
-	return pool, nil
+	return privateca.SystemPool()
 }

@@ -4,7 +4,6 @@
 package stack
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"database/sql"
@@ -28,6 +27,7 @@ import (
 	"github.com/rotate-user/rotate-user/devstack/secretsmanager"
 	"github.com/rotate-user/rotate-user/devstack/temporal"
 	"github.com/rotate-user/rotate-user/internal/connection"
+	"github.com/rotate-user/rotate-user/internal/freeport"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/workflows"
 )
@@ -247,9 +247,11 @@ func (s *Stack) startDatabase(ctx context.Context, o Options) error {
 	if o.MySQLAddress != "" {
 		return s.useDatabase(ctx, o)
 	}
-	program, err := findProgram(o.Mysqld)
-	if err != nil {
-		return err
+	program, err := mysqld.FindOne(o.Mysqld)
+	if err != nil && o.Mysqld == "" {
+		return fmt.Errorf("%w: `make demo` installs one, or give --mysql-address", err)
+	} else if err != nil {
+		return fmt.Errorf("--mysqld: %w", err)
 	}
 	log, err := os.OpenFile(filepath.Join(s.Dir, program.Engine+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -259,12 +261,8 @@ func (s *Stack) startDatabase(ctx context.Context, o Options) error {
 	options := mysqld.Options{Port: o.MySQLPort, Args: o.MySQLArgs, Log: log}
 	if o.MySQLPort != 0 {
 		// The server's own complaint comes after a minute of trying.
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(o.MySQLPort)))
-		if err != nil {
+		if err := freeport.Check(o.MySQLPort); err != nil {
 			return taken(fmt.Errorf("%s: %w", program.Engine, err), "--mysql-port")
-		}
-		if err := l.Close(); err != nil {
-			return err
 		}
 	}
 	if o.DataDir != "" {
@@ -315,7 +313,7 @@ func (s *Stack) Open(user, password string) (*sql.DB, error) {
 	}
 	c := mysql.NewConfig()
 	c.User, c.Passwd, c.Net, c.Addr = user, password, "tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port))
-	pool, err := rootCAs(os.Getenv("ROTATE_USER_TLS_CA_FILE"))
+	pool, err := s.RootCAs()
 	if err != nil {
 		return nil, err
 	}
@@ -338,24 +336,6 @@ func (s *Stack) OptionFile() string {
 // optionValue quotes a value of an option file.
 func optionValue(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
-}
-
-func findProgram(wanted string) (mysqld.Program, error) {
-	programs := mysqld.Find()
-	for _, p := range programs {
-		if wanted == "" || wanted == p.Engine || wanted == p.Path {
-			return p, nil
-		}
-	}
-	if wanted != "" {
-		names := make([]string, len(programs))
-		for i, p := range programs {
-			names[i] = fmt.Sprintf("%s (%s %s)", p.Path, p.Engine, p.Version)
-		}
-		return mysqld.Program{}, fmt.Errorf("--mysqld %s is not among the servers on this machine: %s", wanted,
-			cmp.Or(strings.Join(names, ", "), "there is none"))
-	}
-	return mysqld.Program{}, errors.New("no mysqld or mariadbd on this machine: `make demo` installs one, or give --mysql-address")
 }
 
 // taken says which flag moves a part whose port is in use.

@@ -37,6 +37,8 @@ import (
 	sqliteschema "go.temporal.io/server/schema/sqlite"
 	server "go.temporal.io/server/temporal"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/rotate-user/rotate-user/internal/freeport"
 )
 
 const (
@@ -232,15 +234,15 @@ var dynamicConfig = dynamicconfig.StaticClient{
 }
 
 func newConfig(o Options) (*config.Config, error) {
-	var ports reserved
-	defer ports.release()
+	var ports freeport.Held
+	defer ports.Release()
 	if o.UIPort != 0 {
 		// The UI ends the whole process when its port is taken, so this has to be known before.
-		if _, err := ports.reserve(o.UIPort); err != nil {
+		if _, err := ports.Hold(o.UIPort); err != nil {
 			return nil, fmt.Errorf("temporal UI: %w", err)
 		}
 	}
-	frontend, err := ports.reserve(o.Port)
+	frontend, err := ports.Hold(o.Port)
 	if err != nil {
 		return nil, fmt.Errorf("temporal frontend: %w", err)
 	}
@@ -248,7 +250,7 @@ func newConfig(o Options) (*config.Config, error) {
 	for _, name := range server.DefaultServices {
 		port := frontend
 		if name != string(primitives.FrontendService) {
-			if port, err = ports.reserve(0); err != nil {
+			if port, err = ports.Hold(0); err != nil {
 				return nil, fmt.Errorf("temporal %s: %w", name, err)
 			}
 		}
@@ -333,25 +335,6 @@ func prepareStore(o Options, sql *config.SQL) error {
 		return fmt.Errorf("temporal namespace: %w", err)
 	}
 	return nil
-}
-
-// reserved are ports that are listened on until all are chosen, or one could be chosen twice.
-type reserved []net.Listener
-
-// reserve returns port when nothing listens on it, or any free one for 0.
-func (r *reserved) reserve(port int) (int, error) {
-	l, err := net.Listen("tcp", localAddress(port))
-	if err != nil {
-		return 0, err
-	}
-	*r = append(*r, l)
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
-
-func (r *reserved) release() {
-	for _, l := range *r {
-		l.Close()
-	}
 }
 
 func localAddress(port int) string { return net.JoinHostPort(localhost, strconv.Itoa(port)) }

@@ -36,7 +36,7 @@ func (s *Server) copies(size int, o Options, arguments func(i int) []string) ([]
 func discard(servers []*Server) (err error) {
 	for _, s := range servers {
 		if s.process != nil {
-			err = errors.Join(err, s.process.end(syscall.SIGKILL))
+			err = errors.Join(err, s.process.End(syscall.SIGKILL, stopTimeout))
 		}
 		s.forget()
 	}

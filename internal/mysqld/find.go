@@ -5,6 +5,8 @@ package mysqld
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -64,6 +66,22 @@ func Find() []Program {
 	}
 	add(filepath.Join(root, "usr/sbin/mysqld"), root)
 	return found
+}
+
+// FindOne returns the server of an engine or at a path, or the first one of Find if wanted is empty.
+func FindOne(wanted string) (Program, error) {
+	found := Find()
+	if len(found) == 0 {
+		return Program{}, errors.New("no mysqld or mariadbd on this machine")
+	}
+	names := make([]string, len(found))
+	for i, p := range found {
+		if wanted == "" || wanted == p.Engine || wanted == p.Path {
+			return p, nil
+		}
+		names[i] = fmt.Sprintf("%s (%s %s)", p.Path, p.Engine, p.Version)
+	}
+	return Program{}, fmt.Errorf("%s is not among the servers on this machine: %s", wanted, strings.Join(names, ", "))
 }
 
 var versionText = regexp.MustCompile(`Ver (\d+\.\d+\.\d+)(\S*)`)

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/rotate-user/rotate-user/internal/freeport"
 )
 
 // ErrNoGalera says that this machine has no Galera library for MariaDB.
@@ -52,7 +53,7 @@ func (p Program) StartGalera(ctx context.Context, size int, o Options) (nodes []
 	if provider == "" {
 		return nil, ErrNoGalera
 	}
-	addresses, err := freeAddresses(2 * size)
+	addresses, err := freeport.Addresses(2 * size)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +76,7 @@ func (p Program) StartGalera(ctx context.Context, size int, o Options) (nodes []
 	if err := model.synced(ctx); err != nil {
 		return nil, err
 	}
-	if err := model.process.end(syscall.SIGTERM); err != nil {
+	if err := model.process.End(syscall.SIGTERM, stopTimeout); err != nil {
 		return nil, err
 	}
 	script := filepath.Join(model.home, "wsrep_sst_position")
@@ -138,18 +139,4 @@ func galeraLibrary() string {
 		}
 	}
 	return ""
-}
-
-// freeAddresses are different ones, each free a moment ago.
-func freeAddresses(n int) ([]string, error) {
-	var addresses []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close()
-		addresses = append(addresses, l.Addr().String())
-	}
-	return addresses, nil
 }

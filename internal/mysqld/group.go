@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/rotate-user/rotate-user/internal/freeport"
 )
 
 // Primaries says which members of a group take writes.
@@ -25,7 +27,7 @@ const (
 // have one administrator, one certificate and one authority, so that a client may be led to any of them. Their data lie in
 // temporary directories.
 func (p Program) StartGroup(ctx context.Context, size int, primaries Primaries, o Options) (members []*Server, err error) {
-	addresses, err := freeAddresses(size)
+	addresses, err := freeport.Addresses(size)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +52,7 @@ func (p Program) StartGroup(ctx context.Context, size int, primaries Primaries, 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, model.Stop()) }()
-	if err := model.process.end(syscall.SIGTERM); err != nil {
+	if err := model.process.End(syscall.SIGTERM, stopTimeout); err != nil {
 		return nil, err
 	}
 	if err := os.Remove(filepath.Join(model.DataDir, "auto.cnf")); err != nil { // each server makes an id of its own

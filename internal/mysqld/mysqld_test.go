@@ -249,3 +249,42 @@ func TestStartFailsWithTheServersWords(t *testing.T) {
 		})
 	}
 }
+
+// TestServersStartFromOneBlankDirectory checks that it is made once, and that its copies are different servers.
+func TestServersStartFromOneBlankDirectory(t *testing.T) {
+	for _, p := range mysqldtest.Programs(t) {
+		t.Run(p.Engine+"-"+p.Version, func(t *testing.T) {
+			cache := t.TempDir()
+			t.Setenv("HOME", cache) // on macOS
+			t.Setenv("XDG_CACHE_HOME", cache)
+			var blanks []os.FileInfo
+			seen := map[string]bool{}
+			for range 2 {
+				s, err := p.Start(t.Context(), mysqld.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { s.Stop() })
+				found, err := filepath.Glob(filepath.Join(cache, "rotate-user", "*"))
+				if err != nil || len(found) != 1 {
+					t.Fatalf("blank directories: %v, %v; want one", found, err)
+				}
+				info, err := os.Stat(found[0])
+				if err != nil {
+					t.Fatal(err)
+				}
+				blanks = append(blanks, info)
+				for _, file := range []string{"auto.cnf", "private_key.pem"} {
+					own, err := os.ReadFile(filepath.Join(s.DataDir, file))
+					if err == nil && seen[string(own)] {
+						t.Errorf("two servers have one %s", file)
+					}
+					seen[string(own)] = true
+				}
+			}
+			if !os.SameFile(blanks[0], blanks[1]) || !blanks[0].ModTime().Equal(blanks[1].ModTime()) {
+				t.Error("the blank directory was made twice")
+			}
+		})
+	}
+}

@@ -1,8 +1,9 @@
-package chaos
+package child
 
 import "syscall"
 
-// attributes keep Ctrl-C from the workers, and let them end when this process is killed.
+const diesWithParent = true
+
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

@@ -1,7 +1,9 @@
 //go:build unix && !linux
 
-package chaos
+package child
 
 import "syscall"
+
+const diesWithParent = false
 
 func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
