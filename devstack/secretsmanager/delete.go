@@ -16,7 +16,7 @@ type deleteSecretOutput struct {
 	DeletionDate epoch
 }
 
-func (s *Server) deleteSecret(in *deleteSecretInput) (deleteSecretOutput, error) {
+func (s caller) deleteSecret(in *deleteSecretInput) (deleteSecretOutput, error) {
 	var out deleteSecretOutput
 	window := int64(30)
 	if in.RecoveryWindowInDays != nil {
@@ -34,9 +34,13 @@ func (s *Server) deleteSecret(in *deleteSecretInput) (deleteSecretOutput, error)
 		return deleteSecretOutput{s.unknownIdentity(in.SecretId), s.instant()}, nil
 	case err != nil:
 		return out, err
+	case sec.PrimaryRegion != "":
+		return out, errReplica
+	case len(sec.Replicas) > 0:
+		return out, errorf(invalidParameter, "You can't delete secret %s that still has replica regions [%s].", sec.ARN, sec.replicaRegions())
 	case in.ForceDeleteWithoutRecovery:
-		delete(s.state.Secrets, sec.Name)
-		s.touch(sec.Name)
+		delete(s.state.Secrets, s.keyOf(sec))
+		s.touch(s.keyOf(sec))
 		return deleteSecretOutput{sec.identity(), s.instant()}, nil
 	}
 	if _, err := s.writable(in.SecretId); err != nil { // scheduled already, or a replica
@@ -49,7 +53,7 @@ func (s *Server) deleteSecret(in *deleteSecretInput) (deleteSecretOutput, error)
 
 // unknownIdentity is what a forced deletion calls a secret that does not exist,
 // which it forgives.
-func (s *Server) unknownIdentity(id string) identity {
+func (s caller) unknownIdentity(id string) identity {
 	if !strings.HasPrefix(id, "arn:") {
 		return identity{s.newARN(id), id}
 	}
@@ -57,7 +61,7 @@ func (s *Server) unknownIdentity(id string) identity {
 	return identity{id, arnSuffixForm.ReplaceAllString(name, "")}
 }
 
-func (s *Server) restoreSecret(in *secretIDInput) (identity, error) {
+func (s caller) restoreSecret(in *secretIDInput) (identity, error) {
 	sec, err := s.find(in.SecretId)
 	if err != nil {
 		return identity{}, err

@@ -64,11 +64,14 @@ func newEndpoint(t testing.TB, path string) *endpoint {
 	return &endpoint{client(web.URL), server, web.URL, c}
 }
 
-func client(url string) *sm.Client {
+func client(url string) *sm.Client { return clientOf(url, "us-east-1", "any") }
+
+// clientOf signs for a region, with an access key.
+func clientOf(url, region, key string) *sm.Client {
 	return sm.New(sm.Options{
-		Region:       "us-east-1",
+		Region:       region,
 		BaseEndpoint: &url,
-		Credentials:  credentials.NewStaticCredentialsProvider("any", "thing", ""),
+		Credentials:  credentials.NewStaticCredentialsProvider(key, "thing", ""),
 		Retryer:      aws.NopRetryer{},
 	})
 }

@@ -10,7 +10,7 @@ import (
 // moment is what reads see from a time on, until the next one takes its place.
 type moment struct {
 	from    time.Time
-	secrets map[string]*secret // copies, by name
+	secrets map[string]*secret // copies, by their keys
 }
 
 // record keeps the present for the reads that will see it when the lag has passed. A change that is published is seen at once,
@@ -25,11 +25,11 @@ func (s *Server) record(publish bool) {
 	}
 	now := s.now()
 	m := moment{now.Add(s.lag), maps.Clone(s.past[len(s.past)-1].secrets)}
-	for name := range s.touched {
-		if sec := s.state.Secrets[name]; sec != nil {
-			m.secrets[name] = sec.clone()
+	for key := range s.touched {
+		if sec := s.state.Secrets[key]; sec != nil {
+			m.secrets[key] = sec.clone()
 		} else {
-			delete(m.secrets, name)
+			delete(m.secrets, key)
 		}
 	}
 	clear(s.touched)
@@ -51,7 +51,7 @@ func (s *Server) seen() map[string]*secret {
 // clone returns a copy that no later change of sec reaches. Values are shared: they never change.
 func (sec *secret) clone() *secret {
 	c := *sec
-	c.Tags = slices.Clone(sec.Tags)
+	c.Tags, c.Replicas = slices.Clone(sec.Tags), slices.Clone(sec.Replicas)
 	c.LabelHolders = maps.Clone(sec.LabelHolders)
 	c.Versions = make(map[string]*version, len(sec.Versions))
 	for id, v := range sec.Versions {
@@ -64,5 +64,9 @@ func (sec *secret) clone() *secret {
 // WithoutLag returns a handler of the same secrets for those who arrange and check what others read with [Options].Lag: it
 // reads what is so now, and what it writes everyone reads at once, with all that was written before.
 func (s *Server) WithoutLag() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, true) })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := s.caller(r)
+		c.withoutLag = true
+		s.serve(w, r, c)
+	})
 }

@@ -24,6 +24,10 @@ type description struct {
 }
 
 func (sec *secret) describe() description {
+	primary := sec.PrimaryRegion
+	if len(sec.Replicas) > 0 {
+		primary = sec.region()
+	}
 	return description{
 		identity:         sec.identity(),
 		Description:      sec.Description,
@@ -33,7 +37,7 @@ func (sec *secret) describe() description {
 		LastAccessedDate: sec.Accessed,
 		DeletedDate:      sec.Deleted,
 		Tags:             slices.Clone(sec.Tags),
-		PrimaryRegion:    sec.PrimaryRegion,
+		PrimaryRegion:    primary,
 		OwningService:    sec.OwningService,
 		rotation:         sec.Rotation,
 	}
@@ -47,14 +51,15 @@ type secretIDInput struct {
 type describeSecretOutput struct {
 	description
 	VersionIdsToStages map[string][]string `json:",omitempty"`
+	ReplicationStatus  []replicationStatus `json:",omitempty"`
 }
 
-func (s *Server) describeSecret(in *secretIDInput) (describeSecretOutput, error) {
+func (s caller) describeSecret(in *secretIDInput) (describeSecretOutput, error) {
 	sec, err := s.find(in.SecretId)
 	if err != nil {
 		return describeSecretOutput{}, err
 	}
-	return describeSecretOutput{sec.describe(), sec.versionStages()}, nil
+	return describeSecretOutput{sec.describe(), sec.versionStages(), s.replicationStatus(sec)}, nil
 }
 
 type listSecretVersionIdsInput struct {
@@ -78,7 +83,7 @@ type versionEntry struct {
 	VersionStages    []string `json:",omitempty"`
 }
 
-func (s *Server) listSecretVersionIds(in *listSecretVersionIdsInput) (listSecretVersionIdsOutput, error) {
+func (s caller) listSecretVersionIds(in *listSecretVersionIdsInput) (listSecretVersionIdsOutput, error) {
 	var out listSecretVersionIdsOutput
 	sec, err := s.find(in.SecretId)
 	if err != nil {
@@ -127,7 +132,7 @@ type secretEntry struct {
 	SecretVersionsToStages map[string][]string `json:",omitempty"`
 }
 
-func (s *Server) listSecrets(in *listSecretsInput) (listSecretsOutput, error) {
+func (s caller) listSecrets(in *listSecretsInput) (listSecretsOutput, error) {
 	out := listSecretsOutput{SecretList: []secretEntry{}}
 	found, next, err := s.search(in.Filters, in.IncludePlannedDeletion, in.SortBy, in.SortOrder, page{in.MaxResults, in.NextToken, 100})
 	if err != nil {
@@ -169,9 +174,10 @@ func (f filter) attributes(sec *secret) (texts []string, words, known bool) {
 			texts = append(texts, t.Key, t.Value)
 		}
 		return texts, true, true
-	case "primary-region", "owning-service":
-		// Replicas, and secrets of other services: there are none.
-		return nil, false, true
+	case "primary-region":
+		return []string{sec.describe().PrimaryRegion}, false, true
+	case "owning-service":
+		return []string{sec.OwningService}, false, true
 	}
 	return nil, false, false
 }
@@ -228,7 +234,7 @@ func hasWords(texts []string, v string) bool {
 
 // search returns a page of the secrets that pass all filters, and the token of
 // the next page. Without sortBy they come in the order of their creation.
-func (s *Server) search(filters []filter, scheduled bool, sortBy, order string, p page) ([]*secret, string, error) {
+func (s caller) search(filters []filter, scheduled bool, sortBy, order string, p page) ([]*secret, string, error) {
 	if err := checkLength("Filters", len(filters), 0, 10); err != nil {
 		return nil, "", err
 	}
@@ -258,7 +264,7 @@ func (s *Server) search(filters []filter, scheduled bool, sortBy, order string, 
 	now := s.instant()
 	var found []*secret
 	for _, sec := range s.state.Secrets {
-		if sec.Deleted != 0 && (!scheduled || sec.Deleted <= now) {
+		if sec.region() != s.region || sec.account() != s.account || sec.Deleted != 0 && (!scheduled || sec.Deleted <= now) {
 			continue
 		}
 		if !slices.ContainsFunc(filters, func(f filter) bool { return !f.match(sec) }) {

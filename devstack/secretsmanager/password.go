@@ -33,7 +33,7 @@ type getRandomPasswordOutput struct {
 	RandomPassword string
 }
 
-func (s *Server) getRandomPassword(in *getRandomPasswordInput) (getRandomPasswordOutput, error) {
+func (s caller) getRandomPassword(in *getRandomPasswordInput) (getRandomPasswordOutput, error) {
 	var out getRandomPasswordOutput
 	length := int64(32)
 	if in.PasswordLength != nil {

@@ -60,9 +60,10 @@ func TestWire(t *testing.T) {
 		{"put without token", "PutSecretValue", `{"SecretId":"none","SecretString":"x"}`, 400, `{"__type":"InvalidRequestException",` + noToken},
 		{"update without token", "UpdateSecret", `{"SecretId":"none","SecretString":"x"}`, 400, `{"__type":"InvalidRequestException",` + noToken},
 		{"rotate without token", "RotateSecret", `{"SecretId":"none"}`, 400, `{"__type":"InvalidParameterException",` + noToken},
-		{"unknown operation", "GetResourcePolicy", `{"SecretId":"s"}`, 400, `{"__type":"UnknownOperationException","Message":""}`},
-		{"unknown parameter", "CreateSecret", `{"Name":"n",` + token + `,"AddReplicaRegions":[]}`, 400,
-			`{"__type":"UnknownParameterException","Message":"this endpoint does not know the parameter \"AddReplicaRegions\""}`},
+		{"unknown operation", "PutSecret", `{"SecretId":"s"}`, 400,
+			`{"__type":"UnknownOperationException","Message":"this endpoint does not know the operation \"PutSecret\""}`},
+		{"unknown parameter", "CreateSecret", `{"Name":"n",` + token + `,"Owner":[]}`, 400,
+			`{"__type":"UnknownParameterException","Message":"this endpoint does not know the parameter \"Owner\""}`},
 		{"wrong type", "GetSecretValue", `{"SecretId":1}`, 400,
 			`{"__type":"SerializationException","Message":"parameter \"SecretId\" has the wrong JSON type"}`},
 		{"no JSON", "GetSecretValue", `SecretId=s`, 400,
@@ -199,7 +200,7 @@ func TestLog(t *testing.T) {
 	raw(t, web.URL, "PutSecretValue", `{"SecretId":"s","SecretString":["`+canary+`"]}`)
 	raw(t, web.URL, "PutSecretValue", `{"SecretId":"s","SecretBinary":"!`+canary+`"}`)
 	raw(t, web.URL, "PutSecretValue", `{"SecretId":"s","Nonsense":"`+canary+`"}`)
-	raw(t, web.URL, "ReplicateSecretToRegions", `{"SecretId":"s"}`)
+	raw(t, web.URL, "PutSecret", `{"SecretId":"s"}`)
 	web.Close() // waits for the calls, which log before they are answered
 
 	text := log.String()
@@ -210,7 +211,7 @@ func TestLog(t *testing.T) {
 		`level=DEBUG msg=call operation=CreateSecret secret=s error=""`,
 		`level=DEBUG msg=call operation=PutSecretValue secret=s error=ResourceExistsException`,
 		`level=WARN msg="unknown parameter" operation=PutSecretValue secret=s error="this endpoint does not know the parameter \"Nonsense\""`,
-		`level=WARN msg="unknown operation" target=secretsmanager.ReplicateSecretToRegions`,
+		`level=WARN msg="unknown operation" target=secretsmanager.PutSecret`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("not in the log: %s\n%s", want, text)
@@ -244,7 +245,7 @@ func TestARN(t *testing.T) {
 	}
 	web := httptest.NewServer(s)
 	t.Cleanup(web.Close)
-	e := &endpoint{client(web.URL), s, web.URL, nil}
+	e := &endpoint{clientOf(web.URL, "eu-central-1", "any"), s, web.URL, nil}
 	form := regexp.MustCompile(`^arn:aws:secretsmanager:eu-central-1:000000000042:secret:a/b_c\+d=e\.f@g-[A-Za-z0-9]{6}$`)
 	name := "a/b_c+d=e.f@g"
 	first := e.create(t, name, "v1", "a")

@@ -24,14 +24,14 @@ type rotationRules struct {
 // AWSPENDING that the service makes for the function to fill. An unknown secret
 // is an error.
 func (s *Server) EnableRotation(secretID string) error {
-	_, seen, err := locked(s, &secretIDInput{secretID}, (*Server).enableRotation, true)
+	_, seen, err := locked(s.home(), &secretIDInput{secretID}, caller.enableRotation, true)
 	if err != nil {
 		return err
 	}
 	return s.save(seen)
 }
 
-func (s *Server) enableRotation(in *secretIDInput) (none, error) {
+func (s caller) enableRotation(in *secretIDInput) (none, error) {
 	sec, err := s.live(in.SecretId)
 	if err != nil {
 		return none{}, err
@@ -53,7 +53,7 @@ type rotateSecretInput struct {
 	RotateImmediately                               *bool
 }
 
-func (s *Server) rotateSecret(in *rotateSecretInput) (versionIdentity, error) {
+func (s caller) rotateSecret(in *rotateSecretInput) (versionIdentity, error) {
 	var out versionIdentity
 	if err := cmp.Or(checkID(in.SecretId), checkToken(in.ClientRequestToken, invalidParameter)); err != nil {
 		return out, err
@@ -94,7 +94,7 @@ func (s *Server) rotateSecret(in *rotateSecretInput) (versionIdentity, error) {
 	return versionIdentity{sec.identity(), in.ClientRequestToken}, nil
 }
 
-func (s *Server) cancelRotateSecret(in *secretIDInput) (versionIdentity, error) {
+func (s caller) cancelRotateSecret(in *secretIDInput) (versionIdentity, error) {
 	sec, err := s.writable(in.SecretId)
 	if err != nil {
 		return versionIdentity{}, err

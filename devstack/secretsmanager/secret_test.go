@@ -32,7 +32,7 @@ func TestSecretID(t *testing.T) {
 		{"plain-" + arns["plain"][len(arns["plain"])-6:], "", noSecret},
 		{partial("plain") + "-AAAAAA", "", noSecret},
 		{strings.Replace(arns["plain"], "us-east-1", "us-west-2", 1), "", noSecret},
-		{strings.Replace(arns["plain"], "123456789012", "210987654321", 1), "", noSecret},
+		{strings.Replace(arns["plain"], "123456789012", "210987654321", 1), "", "AccessDeniedException"},
 		{"arn:aws:s3:::bucket", "", noSecret},
 		{"none", "", noSecret},
 		{"Plain", "", noSecret},

@@ -1,14 +1,21 @@
 package secretsmanager
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 type tag struct {
 	Key, Value string
 }
 
 // checkTags checks the bounds of the API reference.
-func checkTags(tags []tag) error {
+// Only AWS's own services may set tags whose keys begin with aws:.
+func (s caller) checkTags(tags []tag) error {
 	for _, t := range tags {
+		if s.service == "" && strings.HasPrefix(strings.ToLower(t.Key), "aws:") {
+			return errorf(invalidParameter, "Tag keys that begin with aws: are reserved for system use.")
+		}
 		if err := checkLength("Key", len(t.Key), 1, 128); err != nil {
 			return err
 		}
@@ -27,8 +34,8 @@ type tagResourceInput struct {
 	Tags     []tag
 }
 
-func (s *Server) tagResource(in *tagResourceInput) (none, error) {
-	if err := checkTags(in.Tags); err != nil {
+func (s caller) tagResource(in *tagResourceInput) (none, error) {
+	if err := s.checkTags(in.Tags); err != nil {
 		return none{}, err
 	}
 	sec, err := s.writable(in.SecretId)
@@ -52,7 +59,7 @@ type untagResourceInput struct {
 	TagKeys  []string
 }
 
-func (s *Server) untagResource(in *untagResourceInput) (none, error) {
+func (s caller) untagResource(in *untagResourceInput) (none, error) {
 	sec, err := s.writable(in.SecretId)
 	if err != nil {
 		return none{}, err

@@ -69,7 +69,7 @@ func errTokenUsed(token string, sec *secret) error {
 // AWSCURRENT if there are none. A token seen before with the same value changes
 // nothing, so that a late repetition does not take AWSCURRENT back; with another
 // value it is an error. A version that RotateSecret left empty is filled.
-func (s *Server) putVersion(sec *secret, token string, val value, labels []string) error {
+func (s caller) putVersion(sec *secret, token string, val value, labels []string) error {
 	v := sec.Versions[token]
 	if v != nil && !v.empty() {
 		if !v.equal(val) {
@@ -121,63 +121,6 @@ type versionIdentity struct {
 	VersionId string `json:",omitempty"`
 }
 
-type createSecretInput struct {
-	value
-	Name, ClientRequestToken, Description, KmsKeyId string
-	Tags                                            []tag
-}
-
-func (s *Server) createSecret(in *createSecretInput) (versionIdentity, error) {
-	var out versionIdentity
-	var valueErr error
-	if in.given() {
-		valueErr = in.check()
-	}
-	if err := cmp.Or(
-		checkLength("Name", len(in.Name), 1, 512),
-		checkName(in.Name),
-		checkToken(in.ClientRequestToken, invalidRequest),
-		checkLength("Description", len(in.Description), 0, 2048),
-		checkTags(in.Tags),
-		valueErr,
-	); err != nil {
-		return out, err
-	}
-	if sec := s.named(in.Name); sec != nil {
-		if sec.Deleted != 0 {
-			return out, errorf(invalidRequest, "You can't create this secret because a secret with this name is already scheduled for deletion.")
-		}
-		v := sec.Versions[in.ClientRequestToken]
-		switch {
-		case v == nil:
-			return out, errorf(exists, "The operation failed because the secret %s already exists.", in.Name)
-		case !v.equal(in.value):
-			return out, errTokenUsed(in.ClientRequestToken, sec)
-		}
-		return versionIdentity{sec.identity(), v.ID}, nil
-	}
-	s.state.LastSeq++
-	sec := &secret{
-		Seq:          s.state.LastSeq,
-		Name:         in.Name,
-		ARN:          s.newARN(in.Name),
-		Description:  in.Description,
-		KmsKeyID:     in.KmsKeyId,
-		Created:      s.instant(),
-		Tags:         in.Tags,
-		Versions:     map[string]*version{},
-		LabelHolders: map[string]string{},
-	}
-	s.state.Secrets[sec.Name] = sec
-	s.changed(sec)
-	out.identity = sec.identity()
-	if !in.given() {
-		return out, nil
-	}
-	out.VersionId = in.ClientRequestToken
-	return out, s.putVersion(sec, in.ClientRequestToken, in.value, nil)
-}
-
 type putSecretValueInput struct {
 	value
 	SecretId, ClientRequestToken string
@@ -189,7 +132,7 @@ type putSecretValueOutput struct {
 	VersionStages []string `json:",omitempty"`
 }
 
-func (s *Server) putSecretValue(in *putSecretValueInput) (putSecretValueOutput, error) {
+func (s caller) putSecretValue(in *putSecretValueInput) (putSecretValueOutput, error) {
 	var out putSecretValueOutput
 	if err := cmp.Or(
 		checkID(in.SecretId),
@@ -211,32 +154,13 @@ func (s *Server) putSecretValue(in *putSecretValueInput) (putSecretValueOutput, 
 	return out, nil
 }
 
-// maxLabels is the most labels that a version may have, and a call may name.
-const maxLabels = 20
-
-// checkLabels checks VersionStages, where nil means that none were given.
-func checkLabels(labels []string) error {
-	if labels == nil {
-		return nil
-	}
-	if err := checkLength("VersionStages", len(labels), 1, maxLabels); err != nil {
-		return err
-	}
-	for _, l := range labels {
-		if err := checkLength("VersionStage", len(l), 1, 256); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 type updateSecretInput struct {
 	value
 	SecretId, ClientRequestToken string
 	Description, KmsKeyId        *string
 }
 
-func (s *Server) updateSecret(in *updateSecretInput) (versionIdentity, error) {
+func (s caller) updateSecret(in *updateSecretInput) (versionIdentity, error) {
 	var out versionIdentity
 	var valueErr, descriptionErr error
 	if in.given() {
@@ -254,6 +178,9 @@ func (s *Server) updateSecret(in *updateSecretInput) (versionIdentity, error) {
 		return out, err
 	}
 	sec, err := s.writable(in.SecretId)
+	if errors.Is(err, errReplica) && !in.given() && in.Description == nil && in.KmsKeyId != nil {
+		return s.updateReplicaKey(in)
+	}
 	if err != nil {
 		return out, err
 	}
@@ -271,159 +198,5 @@ func (s *Server) updateSecret(in *updateSecretInput) (versionIdentity, error) {
 	}
 	s.changed(sec)
 	out.identity = sec.identity()
-	return out, nil
-}
-
-type updateSecretVersionStageInput struct {
-	SecretId, VersionStage, RemoveFromVersionId, MoveToVersionId string
-}
-
-func (s *Server) updateSecretVersionStage(in *updateSecretVersionStageInput) (identity, error) {
-	label, from, to := in.VersionStage, in.RemoveFromVersionId, in.MoveToVersionId
-	if err := cmp.Or(
-		checkID(in.SecretId),
-		checkLength("VersionStage", len(label), 1, 256),
-		checkVersionID("RemoveFromVersionId", from),
-		checkVersionID("MoveToVersionId", to),
-	); err != nil {
-		return identity{}, err
-	}
-	sec, err := s.writable(in.SecretId)
-	if err != nil {
-		return identity{}, err
-	}
-	for _, id := range []string{from, to} {
-		if id != "" && sec.Versions[id] == nil {
-			return identity{}, errorf(invalidParameter, "Not a valid version: %s", id)
-		}
-	}
-	holder := sec.LabelHolders[label]
-	switch {
-	case from == "" && to == "":
-		return identity{}, errorf(invalidParameter, "You must provide RemoveFromVersionId, MoveToVersionId, or both.")
-	case from != "" && from != holder:
-		return identity{}, errorf(invalidParameter, "When you move staging label %s, if you specify RemoveFromVersionId, it must be set to the version that currently has the staging label %s.", label, label)
-	case to == "" && label == current:
-		return identity{}, errorf(invalidParameter, "You can only move staging label %s to a different secret version. It can't be completely removed.", label)
-	case from == "" && holder != "" && holder != to:
-		return identity{}, errorf(invalidParameter, "The parameter RemoveFromVersionId can't be empty. Staging label %s is currently attached to version %s, so you must explicitly reference that version in RemoveFromVersionId.", label, holder)
-	case to != "" && holder != to && len(sec.stages(to)) >= maxLabels:
-		return identity{}, errorf("LimitExceededException", "Version %s has %d staging labels, the most that are allowed.", to, maxLabels)
-	}
-	switch {
-	case to == "":
-		delete(sec.LabelHolders, label)
-	case label == current:
-		sec.makeCurrent(to)
-	default:
-		sec.LabelHolders[label] = to
-	}
-	s.changed(sec)
-	return sec.identity(), nil
-}
-
-type getSecretValueInput struct {
-	SecretId, VersionId, VersionStage string
-}
-
-type secretValue struct {
-	versionIdentity
-	CreatedDate   epoch
-	SecretString  *string  `json:",omitempty"`
-	SecretBinary  []byte   `json:",omitempty"`
-	VersionStages []string `json:",omitempty"`
-}
-
-func (s *Server) getSecretValue(in *getSecretValueInput) (secretValue, error) {
-	if err := cmp.Or(
-		checkID(in.SecretId),
-		checkVersionID("VersionId", in.VersionId),
-		checkLength("VersionStage", len(in.VersionStage), 0, 256),
-	); err != nil {
-		return secretValue{}, err
-	}
-	sec, err := s.live(in.SecretId)
-	if err != nil {
-		return secretValue{}, err
-	}
-	id := in.VersionId
-	if id == "" {
-		id = sec.LabelHolders[cmp.Or(in.VersionStage, current)]
-	}
-	v := sec.Versions[id]
-	missing := v == nil || v.empty()
-	switch {
-	case missing && in.VersionId != "":
-		return secretValue{}, errorf(notFound, "Secrets Manager can't find the specified secret value for VersionId: %s", in.VersionId)
-	case missing:
-		return secretValue{}, errorf(notFound, "Secrets Manager can't find the specified secret value for staging label: %s", cmp.Or(in.VersionStage, current))
-	case in.VersionStage != "" && sec.LabelHolders[in.VersionStage] != id:
-		return secretValue{}, errorf(invalidRequest, "You provided a VersionStage that is not associated to the provided VersionId.")
-	}
-	if today := s.today(); v.Accessed != today || sec.Accessed != today {
-		v.Accessed, sec.Accessed = today, today
-		s.changes++
-	}
-	return secretValue{
-		versionIdentity: versionIdentity{sec.identity(), id},
-		CreatedDate:     v.Created,
-		SecretString:    v.String,
-		SecretBinary:    v.Binary,
-		VersionStages:   sec.stages(id),
-	}, nil
-}
-
-type batchGetSecretValueInput struct {
-	SecretIdList []string
-	Filters      []filter
-	MaxResults   *int
-	NextToken    string
-}
-
-type batchGetSecretValueOutput struct {
-	SecretValues []secretValue
-	Errors       []batchError `json:",omitempty"`
-	NextToken    string       `json:",omitempty"`
-}
-
-type batchError struct {
-	SecretId, ErrorCode, Message string
-}
-
-func (s *Server) batchGetSecretValue(in *batchGetSecretValueInput) (batchGetSecretValueOutput, error) {
-	out := batchGetSecretValueOutput{SecretValues: []secretValue{}}
-	ids := in.SecretIdList
-	switch {
-	case (ids == nil) == (in.Filters == nil):
-		return out, errorf(invalidParameter, "You must provide either SecretIdList or Filters, and not both.")
-	case ids != nil:
-		if err := checkLength("SecretIdList", len(ids), 1, 20); err != nil {
-			return out, err
-		}
-		if in.MaxResults != nil || in.NextToken != "" {
-			return out, errorf(invalidParameter, "You can use MaxResults and NextToken with Filters only.")
-		}
-	default:
-		found, next, err := s.search(in.Filters, false, "", "", page{in.MaxResults, in.NextToken, 20})
-		if err != nil {
-			return out, err
-		}
-		for _, sec := range found {
-			ids = append(ids, sec.ARN)
-		}
-		out.NextToken = next
-	}
-	for _, id := range ids {
-		v, err := s.getSecretValue(&getSecretValueInput{SecretId: id})
-		if err == nil {
-			out.SecretValues = append(out.SecretValues, v)
-			continue
-		}
-		var e *apiError
-		if !errors.As(err, &e) {
-			return out, err
-		}
-		out.Errors = append(out.Errors, batchError{id, e.Type, e.Message})
-	}
 	return out, nil
 }
