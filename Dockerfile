@@ -1,4 +1,4 @@
-# The worker and the starter, without anything else:
+# An image with the worker and the starter only:
 #   docker build -t rotate-user . && docker run rotate-user
 #   docker run --entrypoint starter rotate-user --help
 FROM golang:1.26 AS build
@@ -13,10 +13,10 @@ COPY worker worker
 COPY workflows workflows
 RUN CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o /out/ ./worker ./starter
 
-# Certificate authorities, time zones, and a user without rights.
+# This base has certificate authorities, time zones, and an unprivileged user.
 FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /out/ /usr/local/bin/
-# The default, 127.0.0.1, could not be scraped from outside the container.
+# On the default, 127.0.0.1, metrics could not be scraped from outside the container.
 ENV ROTATE_USER_METRICS_ADDRESS=:9464
 EXPOSE 9464
 HEALTHCHECK CMD ["worker", "health"]

@@ -1,13 +1,12 @@
-# The jobs of this repository; `make help` lists them. Nothing here needs more than Go, git and, for a database server that is
-# missing, the system's package manager.
+# `make help` lists the jobs. They need Go and git, and the system's package manager if a database server is missing.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-# Further arguments, as in: make demo ARGS=--once
+# Arguments of the program that a job runs: make demo ARGS=--once
 ARGS ?=
 
-# Three modules, each with the dependencies that it names, even inside a workspace.
+# Build each of the three modules with its own go.mod, even inside a workspace.
 export GOWORK := off
 
 tool := go tool -modfile=$(CURDIR)/tools/go.mod
@@ -20,11 +19,11 @@ help: ## List the jobs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: database-server ## Watch a password rotate twice, then look around; ARGS=--once ends by itself
+demo: database-server ## Watch a password rotate twice, then look around; ARGS=--once exits by itself
 	@go run -C devstack . demo $(ARGS)
 
 .PHONY: up
-up: database-server ## Start Temporal, Secrets Manager, a database and the worker; see .devstack/env
+up: database-server ## Start Temporal, Secrets Manager, a database and the worker; settings are in .devstack/env
 	@go run -C devstack . up $(ARGS)
 
 .PHONY: build
@@ -32,13 +31,13 @@ build: ## Build the worker and the starter into bin/
 	go build -o bin/ ./worker ./starter
 
 .PHONY: test
-test: ## Run all tests, on every database server that is found
+test: ## Run all tests, on every database server found
 	go test -timeout 20m $(ARGS) ./...
 	go test -C devstack -timeout 20m $(ARGS) ./...
 	go test -C devstack -timeout 20m $(ARGS) ./steps -skip 'AnotherServer|GivesWay|StorageFormat|BeforeTheLastLook' -args -lag=100ms
 
 .PHONY: lint
-lint: lint-imports ## Check style, common mistakes, and the determinism of the workflows
+lint: lint-imports ## Check style, common mistakes, and that workflows are deterministic
 	$(tool) golangci-lint run ./...
 	cd devstack && $(tool) golangci-lint run ./...
 	$(tool) workflowcheck ./workflows/...
@@ -50,15 +49,15 @@ lint-imports: ## Check which packages the programs reach
 		{ echo 'rotation, workflows and starter must not reach these packages: only the worker and its activities talk to AWS and to databases' >&2; exit 1; }
 
 .PHONY: vulncheck
-vulncheck: ## Look for known vulnerabilities; asks vuln.go.dev
+vulncheck: ## Check for known vulnerabilities; asks vuln.go.dev
 	$(tool) govulncheck ./...
 
 .PHONY: chaos
-chaos: database-server ## Break everything on purpose while clients log in; ARGS="--rotations 1000 --seed 1"
+chaos: database-server ## Break everything while clients log in; ARGS="--rotations 1000 --seed 1"
 	@go run -C devstack . chaos $(ARGS)
 
 .PHONY: bench
-bench: database-server ## Measure what a rotation costs, beside the least that it could
+bench: database-server ## Measure what a rotation costs, next to the least that it could cost
 	@go run -C devstack ./bench $(ARGS)
 
 .PHONY: record
@@ -70,5 +69,5 @@ database-server:
 	@devstack/install-server.sh
 
 .PHONY: clean
-clean: ## Remove what was built and recorded, but no data directory
+clean: ## Remove binaries and logs; keep data directories
 	rm -rf bin .devstack

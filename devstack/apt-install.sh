@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs packages by apt, for apt-install.sh package... It tries again where the network or another apt is in the way.
+# Installs packages with apt: apt-install.sh PACKAGE... It retries if the network fails or another apt holds the lock.
 set -eu
 
 sudo=

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# AWS SDK for Go v2: the retries that a storm of throttling has used up do not come back with time.
+# AWS SDK for Go v2: retries that throttling has used up do not come back with time.
 #
-# Ran:       aws-sdk-go-v2 v1.48.0 with service/secretsmanager v1.51.0, against an HTTP server of this script's.
-# Guess:     the client's retry quota (500 tokens) fills up again within seconds, as a rate limit does.
-# Behaviour: GetSecretValue is tried three times while there are tokens. When throttled calls have used them up, each call gets
-#            one attempt. Half a minute without a call gives none back; a call that succeeds gives one token, and a retry takes
-#            five, so that some hundred successes pass before calls are retried as before.
-# Matters:   a rotator whose client lives for weeks has no retries left after one storm, and no hour of quiet mends it. Give the
-#            client a retryer of its own (retry.NewStandard with RateLimiter ratelimit.None), or retry above the SDK.
+# Ran:       aws-sdk-go-v2 v1.48.0 with service/secretsmanager v1.51.0, against an HTTP server in this script.
+# Guess:     the client's retry quota (500 tokens) refills within seconds, as a rate limit does.
+# Behaviour: GetSecretValue is tried three times while tokens are left. Once throttled calls have used them up, each call gets one
+#            attempt. Half a minute without calls returns no token. A call that succeeds returns one token and a retry takes five,
+#            so it takes about a hundred successes until calls are retried as before.
+# Matters:   a rotator whose client lives for weeks has no retries left after one period of throttling, and waiting does not help.
+#            Give the client its own retryer (retry.NewStandard with RateLimiter ratelimit.None), or retry above the SDK.
 set -euo pipefail
 
 temp=$(mktemp -d)
@@ -63,7 +63,7 @@ func main() {
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}, nil
 		}),
-		// All defaults but for the pauses between attempts.
+		// Defaults, except for shorter pauses between attempts.
 		Retryer: retry.NewStandard(func(o *retry.StandardOptions) { o.Backoff = at{} }),
 	})
 	call := func() int64 {
@@ -81,12 +81,12 @@ func main() {
 	calls := 1
 	for ; call() == 3 && calls < 1000; calls++ {
 	}
-	fmt.Printf("%-55s %d calls\n", "retried three times in the storm:", calls)
+	fmt.Printf("%-55s %d calls\n", "calls with three attempts while throttled:", calls)
 	ok = ok && calls >= 40 && calls <= 60
 	for range 5 {
 		call()
 	}
-	expect("after the storm:", call(), 1)
+	expect("after the quota is used up:", call(), 1)
 	time.Sleep(30 * time.Second)
 	expect("half a minute later:", call(), 1)
 	throttled.Store(false)

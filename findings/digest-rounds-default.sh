@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# MySQL: SET GLOBAL caching_sha2_password_digest_rounds = DEFAULT leaves a server that can make no account with a password.
+# MySQL: after SET GLOBAL caching_sha2_password_digest_rounds = DEFAULT, a server cannot create an account with a password.
 #
 # Ran:       MySQL 9.7.4 of Debian sid, its own client, over a socket.
-# Guess:     DEFAULT puts the variable back to 5000 or 10000 rounds, and CREATE USER … IDENTIFIED BY goes on working.
-# Behaviour: the variable shows 10000 as before, but CREATE USER and ALTER USER … IDENTIFIED BY fail with error 1396, which says
-#            that the operation failed and nothing of hashes. They work again once the variable is set to a number. A hash
-#            (IDENTIFIED WITH … AS) is taken all the while.
-# Matters:   a rotator that sends passwords in clear text stops working after somebody tidied the server's variables up, with an
-#            error that reads as if the account existed or were missing. One that sends hashes does not.
+# Guess:     DEFAULT sets the variable back to 5000 or 10000 rounds, and CREATE USER … IDENTIFIED BY keeps working.
+# Behaviour: the variable shows 10000 as before, but CREATE USER and ALTER USER … IDENTIFIED BY fail with error 1396. It says that
+#            the operation failed, and does not mention hashes. They work again once the variable is set to a number. The server
+#            accepts a hash (IDENTIFIED WITH … AS) all the time.
+# Matters:   a rotator that sends passwords in clear text stops working after an administrator resets the server's variables. The
+#            error reads as if the account already existed, or did not exist. A rotator that sends hashes is not affected.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -39,7 +39,7 @@ for _ in $(seq 300); do
 done
 
 failed=0
-expect() { # a statement, and how its output must begin; nothing where it must succeed in silence
+expect() { # STATEMENT PREFIX: the output must begin with the prefix, or be empty if that is empty
 	local out
 	out=$(sql "$1") || true
 	printf '%s\n    %s\n' "$1" "${out:-done}"
@@ -48,7 +48,7 @@ expect() { # a statement, and how its output must begin; nothing where it must s
 
 version=$(sql 'SELECT VERSION()')
 echo "MySQL $version"
-if [[ $version != 9.7.4* ]]; then echo "Debian sid has moved on from 9.7.4, which this was seen on"; fi
+if [[ $version != 9.7.4* ]]; then echo "this was seen on 9.7.4, and Debian sid now has another version"; fi
 sql 'SELECT @@GLOBAL.caching_sha2_password_digest_rounds'
 expect "CREATE USER one@localhost IDENTIFIED BY 'First-1'" ''
 expect 'SET GLOBAL caching_sha2_password_digest_rounds = DEFAULT' ''

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# MySQL: an account statement that waits for the members of its group keeps everyone from logging in.
+# MySQL: while an account statement waits for the members of its group, no one can log in.
 #
 # Ran:       MySQL 9.7.4 of Debian sid, three members of Group Replication on 127.0.0.1, one of them the primary.
-# Guess:     group_replication_consistency = 'AFTER' makes ALTER USER wait until every member has the new password, and nobody else.
-# Behaviour: while it waits, with one member held by a backup's FLUSH TABLES WITH READ LOCK, no new login succeeds on any member but
-#            the one that is held: the others keep their lists of accounts locked until the statement ends.
-# Matters:   a rotator that wants a password to be everywhere before it is used must not wait for it in the statement that sets it.
-#            It can ask each member afterwards, by a read with 'BEFORE'.
+# Guess:     with group_replication_consistency = 'AFTER', ALTER USER waits until every member has the new password, and nothing else waits.
+# Behaviour: while it waits for a member that a backup holds with FLUSH TABLES WITH READ LOCK, no new login succeeds on any other
+#            member. They keep their lists of accounts locked until the statement ends.
+# Matters:   a rotator that wants a password on every member before it is used must not wait in the statement that sets it. It can
+#            ask each member afterwards, with a read under 'BEFORE'.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -27,7 +27,7 @@ run() { local program=$1; shift; "$loader" --library-path "${loader%/*}" "$root/
 as=()
 if [ "$(id -u)" = 0 ]; then as=(--user=nobody); chown nobody "$temp"; fi
 common=("${as[@]}" --plugin-dir="$(echo "$root"/usr/lib/mysql/plugin)" --basedir="$root/usr" --lc-messages-dir="$root/usr/share/mysql" --secure-file-priv=)
-port() { echo $((23300 + $1)); } # of the group's own connections; the server listens ten above
+port() { echo $((23300 + $1)); } # of the group's own connections; the server listens on that port plus ten
 seeds=127.0.0.1:$(port 1),127.0.0.1:$(port 2),127.0.0.1:$(port 3)
 for i in 1 2 3; do
 	run sbin/mysqld "${common[@]}" --datadir="$temp/data$i" --log-error="$temp/error$i.log" --initialize-insecure
@@ -59,14 +59,14 @@ for i in 1 2 3; do
 done
 
 failed=0
-logins() { # which members let an account in within five seconds
+logins() { # prints the members that accept a login within five seconds
 	local i in=
 	for i in 1 2 3; do
 		if timeout 5 "$loader" --library-path "${loader%/*}" "$root/usr/bin/mysql" --no-defaults --user=other --socket="$temp/s$i" --execute 'SELECT 1' >/dev/null 2>&1; then in="$in $i"; fi
 	done
 	echo "${in:- none}"
 }
-expect() { # a text, what is, and what should be
+expect() { # TEXT ACTUAL EXPECTED
 	printf '%s:%s\n' "$1" "$2"
 	if [ "$2" != "$3" ]; then failed=1; fi
 }
@@ -75,15 +75,15 @@ after="SET SESSION group_replication_consistency = 'AFTER';"
 echo "MySQL $(sql 1 'SELECT VERSION()')"
 sql 1 'CREATE USER one@localhost, two@localhost, other@localhost'
 sleep 2
-expect 'members that let a client in' "$(logins)" ' 1 2 3'
+expect 'members that accept a login' "$(logins)" ' 1 2 3'
 sql 2 'FLUSH TABLES WITH READ LOCK; SELECT SLEEP(30)' >/dev/null &
 sleep 2
 sql 1 "$after ALTER USER one@localhost ACCOUNT UNLOCK" &
 alter=$!
 sleep 2
-expect 'one member is held, and ALTER USER waits for it' "$(logins)" ' 2'
+expect 'while one member is held and ALTER USER waits for it' "$(logins)" ' 2'
 wait $alter
-expect 'it has ended' "$(logins)" ' 1 2 3'
+expect 'after ALTER USER has ended' "$(logins)" ' 1 2 3'
 
 if [ "$failed" != 0 ]; then echo "the behaviour has changed" >&2; exit 1; fi
 echo "as described"
