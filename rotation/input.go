@@ -7,6 +7,7 @@ import (
 
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/address"
+	"github.com/rotate-user/rotate-user/internal/password"
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 	"github.com/rotate-user/rotate-user/internal/schedule"
 )
@@ -20,6 +21,9 @@ type Duration = schedule.Duration
 
 // ParseDuration reads a Duration.
 func ParseDuration(text string) (Duration, error) { return schedule.ParseDuration(text) }
+
+// PasswordPolicy is what a server requires of a password.
+type PasswordPolicy = password.Policy
 
 // Account is the name of a MySQL account: a user, and the host from which it may log in.
 type Account = account.Name
