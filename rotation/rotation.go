@@ -73,6 +73,8 @@ var (
 	LastRotatedDateKey  = temporal.NewSearchAttributeKeyTime("LastRotatedDate")
 	NextRotationDateKey = temporal.NewSearchAttributeKeyTime("NextRotationDate")
 	DatabaseHostKey     = temporal.NewSearchAttributeKeyKeyword("DatabaseHost")
+	// RotationErrorKey is the type of the error of the last rotation. It is unset if that succeeded.
+	RotationErrorKey = temporal.NewSearchAttributeKeyKeyword("RotationError")
 )
 
 // OpenAccountsMemo is the key of a rotation's memo that lists accounts that still log in although no secret is for them any

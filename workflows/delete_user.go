@@ -288,7 +288,7 @@ func tell(ctx workflow.Context, secretID, message string, d rotation.Deletion) {
 }
 
 // letGo lets a rotation go on that a deletion holds which no longer runs.
-func letGo(ctx workflow.Context, secretID string) {
+func releaseRotation(ctx workflow.Context, secretID string) {
 	sender := rotation.Sender{Deletion: true, SentAt: workflow.Now(ctx)}
 	if err := workflow.SignalExternalWorkflow(ctx, rotation.RotateUserWorkflowID(secretID), "", rotation.ResumeUpdate, sender).Get(ctx, nil); err != nil {
 		workflow.GetLogger(ctx).Info("no rotation to let go", "secret", secretID)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -13,208 +12,118 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
+// revoke is a RotateUpdate that asks for RevokePrevious.
+const revoke = "rotate with RevokePrevious"
+
+// takes says what becomes of each message in each phase: empty if it is taken, otherwise the type of the error that refuses it.
+// Beside that, a rotation is refused when a stop was requested, and before MinimumOverlap has passed (see mayRotate).
+var takes = map[string][stopped + 1]string{
+	// while                 asleep  rotating  inGrace                      leaving                      stopped
+	rotation.RotateUpdate:     {"", "", rotation.ErrorJustRotated, rotation.ErrorJustRotated, string(rotation.Stopped)},
+	revoke:                    {"", "", "", rotation.ErrorJustRotated, string(rotation.Stopped)},
+	rotation.PauseUpdate:      {"", "", "", "", string(rotation.Stopped)},
+	rotation.ResumeUpdate:     {"", "", "", "", string(rotation.Stopped)},
+	rotation.RescheduleUpdate: {"", "", "", "", string(rotation.Stopped)},
+	rotation.StopUpdate:       {"", "", "", "", string(rotation.Stopped)},
+	rotation.DismissUpdate:    {"", "", "", "", string(rotation.Stopped)},
+	rotation.SecretSeenSignal: {"", "", "", "", string(rotation.Stopped)},
+}
+
 // listen registers the query, the updates, and the signals of the same names.
 func (r *rotator) listen(ctx workflow.Context) error {
-	set := func(name, description string) error {
-		return workflow.SetUpdateHandlerWithOptions(ctx, name, func(ctx workflow.Context, by rotation.Sender) (rotation.Status, error) {
-			r.updates++
-			r.set(ctx, name, by)
-			return r.status(), nil
-		}, workflow.UpdateHandlerOptions{
-			Validator:   func(by rotation.Sender) error { return invalidInput(by.Validate()) },
-			Description: description,
-		})
-	}
 	err := errors.Join(
 		workflow.SetQueryHandler(ctx, rotation.StatusQuery, func() (rotation.Status, error) {
 			s := r.status()
-			s.Rights, s.Stored = r.Rights, r.Stored // which are long, and an answer to an update is kept in the history
+			s.Rights, s.Stored = r.Rights, r.Stored // too long for the answers to updates, which histories keep
 			return s, nil
 		}),
 		workflow.SetUpdateHandlerWithOptions(ctx, rotation.RotateUpdate, r.onRotate, workflow.UpdateHandlerOptions{
-			Validator:   r.mayRotate,
-			Description: "rotate now and answer the rotation",
+			Validator: r.mayRotate, Description: "rotate now and return the rotation",
 		}),
-		workflow.SetUpdateHandlerWithOptions(ctx, rotation.RescheduleUpdate, func(ctx workflow.Context, q rotation.RescheduleRequest) (rotation.Status, error) {
-			r.updates++
-			r.reschedule(ctx, q)
-			return r.status(), nil
-		}, workflow.UpdateHandlerOptions{
-			Validator:   func(q rotation.RescheduleRequest) error { return invalidInput(q.Validate()) },
-			Description: "rotate by other rules from now on",
-		}),
-		set(rotation.PauseUpdate, "rotate by request only"),
-		set(rotation.ResumeUpdate, "rotate by the schedule again, and go on in spite of a stop"),
-		set(rotation.StopUpdate, "end this workflow, after the rotation under way"),
-		set(rotation.DismissUpdate, "forget the accounts that the secret was for before"),
+		handle(ctx, r, rotation.RescheduleUpdate, "rotate on another schedule from now on", r.reschedule),
+		handle(ctx, r, rotation.PauseUpdate, "rotate only by request", r.pause),
+		handle(ctx, r, rotation.ResumeUpdate, "rotate on the schedule again, and withdraw a stop", r.resume),
+		handle(ctx, r, rotation.StopUpdate, "end this workflow, after the rotation in progress", r.stop),
+		handle(ctx, r, rotation.DismissUpdate, "forget the accounts that the secret was for before", r.dismiss),
 	)
 	if err != nil {
 		return err
 	}
-	workflow.GoNamed(ctx, "signals", func(ctx workflow.Context) {
-		s := workflow.NewNamedSelector(ctx, "signals")
-		for _, name := range signals {
-			s.AddReceive(workflow.GetSignalChannel(ctx, name), func(c workflow.ReceiveChannel, _ bool) { r.receive(ctx, c) })
-		}
-		for ctx.Err() == nil {
-			s.Select(ctx)
-		}
+	workflow.GoNamed(ctx, "signals", r.receiveSignals)
+	return nil
+}
+
+// handle registers an update that answers a Status.
+func handle[Request interface{ Validate() error }](ctx workflow.Context, r *rotator, name, description string, do func(workflow.Context, Request)) error {
+	return workflow.SetUpdateHandlerWithOptions(ctx, name, func(ctx workflow.Context, q Request) (rotation.Status, error) {
+		r.updates++
+		do(ctx, q)
+		return r.status(), nil
+	}, workflow.UpdateHandlerOptions{
+		Validator:   func(q Request) error { return r.mayTake(name, q) },
+		Description: description,
 	})
+}
+
+// mayTake returns why a message other than rotate is refused, nil if it is taken.
+func (r *rotator) mayTake(name string, q interface{ Validate() error }) error {
+	if err := q.Validate(); err != nil {
+		return invalidInput(err)
+	}
+	if takes[name][r.phase] != "" {
+		return r.refuseStopped()
+	}
 	return nil
 }
 
-var signals = []string{rotation.RotateUpdate, rotation.PauseUpdate, rotation.ResumeUpdate, rotation.RescheduleUpdate, rotation.StopUpdate, rotation.DismissUpdate, rotation.SecretSeenSignal}
-
-// drain takes the signals that have come while the run was ending.
-func (r *rotator) drain(ctx workflow.Context) {
-	for _, name := range signals {
-		c := workflow.GetSignalChannel(ctx, name)
-		for c.Len() > 0 {
-			r.receive(ctx, c)
-		}
+func (r *rotator) refuseStopped() error {
+	if r.current != nil {
+		return refused(rotation.Stopped, "the rotation of secret %s stops after the one in progress: resume it first", r.input.SecretID)
 	}
+	return refused(rotation.Stopped, "the rotation of secret %s has been stopped: start it again", r.input.SecretID)
 }
 
-// receive does what a signal asks, as the update of that name would. Its sender waits for
-// no answer, so the status says what became of it.
-func (r *rotator) receive(ctx workflow.Context, c workflow.ReceiveChannel) {
-	var err error
-	switch c.Name() {
-	case rotation.RotateUpdate:
-		var q rotation.RotateRequest
-		if r.read(ctx, c, &q) {
-			r.signalled(ctx, q)
-		}
-	case rotation.RescheduleUpdate:
-		var q rotation.RescheduleRequest
-		if r.read(ctx, c, &q) {
-			if err = invalidInput(q.Validate()); err == nil {
-				r.reschedule(ctx, q)
-			}
-		}
-	case rotation.SecretSeenSignal:
-		var q rotation.SecretSeen
-		if r.read(ctx, c, &q) {
-			if err = invalidInput(q.Validate()); err == nil {
-				r.changed = r.seen(ctx, q.Fate) || r.changed
-			}
-		}
-	default:
-		var by rotation.Sender
-		if r.read(ctx, c, &by) {
-			if err = invalidInput(by.Validate()); err == nil {
-				r.set(ctx, c.Name(), by)
-			}
-		}
-	}
-	if err != nil {
-		r.note(ctx, c.Name(), rotation.OutcomeRefused, reason(err))
-	}
-	r.describe(ctx)
+func refused[Type ~string](kind Type, format string, args ...any) error {
+	return temporal.NewNonRetryableApplicationError(fmt.Sprintf(format, args...), string(kind), nil)
 }
 
-// read reports whether a signal was read. The SDK drops one that cannot be decoded, and goes
-// on to the next of the same name.
-func (r *rotator) read(ctx workflow.Context, c workflow.ReceiveChannel, into any) bool {
-	before := c.Len()
-	ok := c.ReceiveAsync(into)
-	dropped := before - c.Len()
-	if ok {
-		dropped--
-	}
-	for range dropped {
-		r.note(ctx, c.Name(), rotation.OutcomeUnreadable, "its argument is not one JSON value")
-	}
-	return ok
-}
-
-// signalled asks for a rotation, now or, if it is to revoke, as soon as that is safe.
-func (r *rotator) signalled(ctx workflow.Context, q rotation.RotateRequest) {
-	err := r.mayRotate(ctx, q)
-	var app *temporal.ApplicationError
-	kind := ""
-	if errors.As(err, &app) {
-		kind = app.Type()
-	}
-	switch {
-	case err == nil, kind == rotation.ErrorJustRotated && r.leaving:
-		r.ask(q)
-	case kind == rotation.ErrorJustRotated:
-		r.note(ctx, rotation.RotateUpdate, rotation.OutcomeSuperseded, reason(err))
-	case kind == rotation.ErrorMinimumOverlap && q.RevokePrevious:
-		r.Requested, r.RequestDue = joined(r.Requested, q), r.LastRotatedDate.Add(r.input.Overlap())
-		r.changed = true // the next run wakes for it
-		r.note(ctx, rotation.RotateUpdate, rotation.OutcomeDeferred, reason(err))
-	default:
-		r.note(ctx, rotation.RotateUpdate, rotation.OutcomeRefused, reason(err))
-	}
-}
-
-const (
-	keptRequests = 5   // in State
-	reasonBytes  = 500 // of each
-)
-
-// note keeps what became of a message that was not carried out as it came. One that is
-// repeated is counted.
-func (r *rotator) note(ctx workflow.Context, message string, outcome rotation.Outcome, reason string) {
-	n := rotation.Request{At: workflow.Now(ctx), Message: message, Outcome: outcome, Reason: plaintext.Cut(plaintext.Line(reason), reasonBytes), Count: 1}
-	same := func(o rotation.Request) bool {
-		return o.Message == n.Message && o.Outcome == n.Outcome && o.Reason == n.Reason
-	}
-	if i := slices.IndexFunc(r.Requests, same); i >= 0 {
-		n.Count += r.Requests[i].Count
-		r.Requests = slices.Delete(r.Requests, i, i+1)
-	}
-	r.Requests = append([]rotation.Request{n}, r.Requests[:min(len(r.Requests), keptRequests-1)]...)
-	workflow.GetMetricsHandler(ctx).WithTags(map[string]string{"outcome": string(outcome)}).Counter("rotate_user_requests").Inc(1)
-	workflow.GetLogger(ctx).Warn("message not carried out as it came", "secret", r.input.SecretID, "message", message, "outcome", outcome, "reason", n.Reason)
-}
-
-// reason is the text of a refusal.
-func reason(err error) string {
-	text, _ := explain(err)
-	return text
-}
-
+// mayRotate returns why a request for a rotation is refused, nil if it is taken.
 func (r *rotator) mayRotate(ctx workflow.Context, q rotation.RotateRequest) error {
-	if err := invalidInput(q.Validate()); err != nil {
-		return err
+	if err := q.Validate(); err != nil {
+		return invalidInput(err)
 	}
-	if r.stopped && r.current != nil {
-		return temporal.NewNonRetryableApplicationError("the rotation of secret "+r.input.SecretID+" stops after the one under way: resume it first", string(rotation.Stopped), nil)
+	message := rotation.RotateUpdate
+	if q.RevokePrevious {
+		message = revoke
 	}
-	if r.stopped {
-		return temporal.NewNonRetryableApplicationError("the rotation of secret "+r.input.SecretID+" has been stopped: start it again", string(rotation.Stopped), nil)
-	}
-	if r.leaving {
-		return temporal.NewNonRetryableApplicationError("a rotation of secret "+r.input.SecretID+" has just ended: look at its status, and ask again if you want another", rotation.ErrorJustRotated, nil)
-	}
-	if !r.revokes.IsZero() && !q.RevokePrevious {
-		return temporal.NewNonRetryableApplicationError(fmt.Sprintf(
-			"a rotation of secret %s has ended but for the revocation of the previous account, due at %s: ask for RevokePrevious to revoke the previous account now, and for another rotation after that",
-			r.input.SecretID, clock(r.revokes)), rotation.ErrorJustRotated, nil)
-	}
+	kind := takes[message][r.phase]
 	safe := r.LastRotatedDate.Add(r.input.Overlap())
-	if r.current == nil && !q.Force && !r.LastRotatedDate.IsZero() && workflow.Now(ctx).Before(safe) {
-		return temporal.NewNonRetryableApplicationError(fmt.Sprintf(
-			"secret %s was rotated at %s, and clients may still use the credential before: rotating again is safe from %s, or with Force",
-			r.input.SecretID, clock(r.LastRotatedDate), clock(safe)), rotation.ErrorMinimumOverlap, nil)
+	switch {
+	case r.asked.stop, r.phase == stopped:
+		return r.refuseStopped()
+	case kind != "" && r.phase == leaving:
+		return refused(kind, "a rotation of secret %s has just ended: look at its status, and ask again if you want another", r.input.SecretID)
+	case kind != "":
+		return refused(kind, "a rotation of secret %s has ended but for the revocation of the previous account, due at %s: "+
+			"ask for RevokePrevious to revoke the previous account now, and for another rotation after that", r.input.SecretID, clock(r.revokesAt))
+	case r.phase == asleep && !q.Force && !r.LastRotatedDate.IsZero() && workflow.Now(ctx).Before(safe):
+		return refused(rotation.ErrorMinimumOverlap, "secret %s was rotated at %s, and clients may still use the credential before: "+
+			"rotating again is safe from %s, or with Force", r.input.SecretID, clock(r.LastRotatedDate), clock(safe))
 	}
 	return nil
 }
 
-// onRotate waits for the rotation that it asks for, or that is under way.
+// onRotate waits for the rotation that it requests, or for the one in progress.
 func (r *rotator) onRotate(ctx workflow.Context, q rotation.RotateRequest) (rotation.Rotation, error) {
 	r.updates++
 	r.ask(q)
-	r.awaited = true
-	ended := func() bool { return r.ended != nil || r.leaving }
+	r.asked.awaited = true
+	ended := func() bool { return r.ended != nil || r.phase >= leaving }
 	if err := workflow.Await(ctx, ended); err != nil {
 		if workflow.GetVersion(ctx, "a cancelled rotation is answered", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
 			return rotation.Rotation{}, err
 		}
-		// A cancellation ends the workflow, and not the rotation under way.
+		// A cancellation ends the workflow, but not the rotation in progress.
 		undisturbed, _ := workflow.NewDisconnectedContext(ctx)
 		if err := workflow.Await(undisturbed, ended); err != nil {
 			return rotation.Rotation{}, err
@@ -230,80 +139,89 @@ func (r *rotator) onRotate(ctx workflow.Context, q rotation.RotateRequest) (rota
 }
 
 // ask joins a request to those that wait already.
-func (r *rotator) ask(q rotation.RotateRequest) { r.request = joined(r.request, q) }
+func (r *rotator) ask(q rotation.RotateRequest) { r.asked.rotation = joined(r.asked.rotation, &q) }
 
-// joined is one request for what both ask for.
-func joined(to *rotation.RotateRequest, q rotation.RotateRequest) *rotation.RotateRequest {
+// joined returns one request for what both ask for. Either may be nil.
+func joined(a, b *rotation.RotateRequest) *rotation.RotateRequest {
 	var all rotation.RotateRequest
-	if to != nil {
-		all = *to
-	}
-	all.Force = all.Force || q.Force
-	all.UndoDrift = all.UndoDrift || q.UndoDrift
-	if q.RevokePrevious && (!all.RevokePrevious || q.Grace < all.Grace) {
-		all.RevokePrevious, all.Grace = true, q.Grace // the sooner of the two
+	for _, q := range []*rotation.RotateRequest{a, b} {
+		if q == nil {
+			continue
+		}
+		all.Force = all.Force || q.Force
+		all.UndoDrift = all.UndoDrift || q.UndoDrift
+		if q.RevokePrevious && (!all.RevokePrevious || q.Grace < all.Grace) {
+			all.RevokePrevious, all.Grace = true, q.Grace // the shorter grace
+		}
 	}
 	return &all
 }
 
 func (r *rotator) paused() bool { return r.Paused || r.Held }
 
-// wish is when the newest of the messages of one workflow task was sent.
-type wish struct{ task, sent time.Time }
-
-// set carries out pause, resume or stop, unless a newer one of them came with it. Messages that
-// meet the first task of a run, because no worker was there or a reset applies them again, come
-// grouped by their names rather than in the order in which they were sent.
-func (r *rotator) set(ctx workflow.Context, name string, by rotation.Sender) {
-	if name == rotation.DismissUpdate { // it contradicts none of them
-		r.changed = r.changed || len(r.Left) > 0
-		r.Left = nil
+// pause is the update and the signal of that name.
+func (r *rotator) pause(ctx workflow.Context, by rotation.Sender) {
+	if r.overtaken(ctx, rotation.PauseUpdate, by) {
 		return
 	}
-	now := workflow.Now(ctx)
-	if !r.wish.task.Equal(now) {
-		r.wish = wish{task: now}
+	flag := &r.Paused
+	if by.Deletion {
+		flag = &r.Held
 	}
-	if !by.SentAt.IsZero() {
-		if by.SentAt.Before(r.wish.sent) {
-			r.note(ctx, name, rotation.OutcomeSuperseded, "a newer message came with it")
-			return
-		}
-		r.wish.sent = by.SentAt
-	}
-	switch name {
-	case rotation.PauseUpdate:
-		r.pause(by)
-	case rotation.ResumeUpdate:
-		r.resume(by)
-	case rotation.StopUpdate:
-		r.stopped = r.stopped || !by.Deletion || r.paused()
-	}
+	r.asked.giveWay = r.asked.giveWay || !*flag
+	*flag = true
+	r.asked.stop = r.asked.stop && by.Deletion
 	r.describe(ctx)
 }
 
-func (r *rotator) pause(by rotation.Sender) {
-	wish := &r.Paused
-	if by.Deletion {
-		wish = &r.Held
+// resume also withdraws a stop that has not taken effect. The resume of a deletion means that the secret is there.
+func (r *rotator) resume(ctx workflow.Context, by rotation.Sender) {
+	if r.overtaken(ctx, rotation.ResumeUpdate, by) {
+		return
 	}
-	r.changed = r.changed || !*wish
-	*wish = true
-	r.stopped = r.stopped && by.Deletion
-}
-
-// resume withdraws a stop that has not taken effect, too. A deletion lets go of a secret that is there.
-func (r *rotator) resume(by rotation.Sender) {
 	if by.Deletion {
 		r.Deleted = nil
 	}
-	r.changed = r.changed || r.Held || r.Paused && !by.Deletion
+	r.asked.giveWay = r.asked.giveWay || r.Held || r.Paused && !by.Deletion
 	r.Held, r.Paused = false, r.Paused && by.Deletion
-	r.stopped = r.stopped && by.Deletion
+	r.asked.stop = r.asked.stop && by.Deletion
+	r.describe(ctx)
 }
 
-// reschedule counts the new rules from the last rotation, or from now where
-// that would mean a window that has passed.
+// stop ends the workflow with this run. The stop of a deletion ends only a rotation that is paused or held: one that runs is
+// of a later secret of the same name.
+func (r *rotator) stop(ctx workflow.Context, by rotation.Sender) {
+	if r.overtaken(ctx, rotation.StopUpdate, by) {
+		return
+	}
+	r.asked.stop = r.asked.stop || !by.Deletion || r.paused()
+	r.describe(ctx)
+}
+
+// overtaken reports whether a newer pause, resume or stop came with this one. Messages that meet the first task of a run, because
+// no worker was there or a reset applies them again, come grouped by their names instead of in the order in which they were sent.
+func (r *rotator) overtaken(ctx workflow.Context, name string, by rotation.Sender) bool {
+	if now := workflow.Now(ctx); !r.asked.newest.task.Equal(now) {
+		r.asked.newest = sent{task: now}
+	}
+	if by.SentAt.IsZero() {
+		return false
+	}
+	if by.SentAt.Before(r.asked.newest.at) {
+		r.note(ctx, name, rotation.OutcomeSuperseded, "a newer message came with it")
+		return true
+	}
+	r.asked.newest.at = by.SentAt
+	return false
+}
+
+// dismiss forgets the pairs that the secret was for before.
+func (r *rotator) dismiss(_ workflow.Context, _ rotation.Sender) {
+	r.asked.giveWay = r.asked.giveWay || len(r.Left) > 0
+	r.Left = nil
+}
+
+// reschedule counts the new rules from the last rotation, or from now if that window has passed.
 func (r *rotator) reschedule(ctx workflow.Context, q rotation.RescheduleRequest) {
 	r.input.RotationRules = q.RotationRules
 	now := workflow.Now(ctx)
@@ -313,5 +231,31 @@ func (r *rotator) reschedule(ctx workflow.Context, q rotation.RescheduleRequest)
 			r.schedule(now)
 		}
 	}
-	r.changed = true
+	r.asked.giveWay = true
+}
+
+// note keeps what became of a message that was not carried out as it came. Repeated messages are counted.
+func (r *rotator) note(ctx workflow.Context, message string, outcome rotation.Outcome, reason string) {
+	n := rotation.Request{At: workflow.Now(ctx), Message: message, Outcome: outcome, Reason: plaintext.Cut(plaintext.Line(reason), reasonBytes), Count: 1}
+	same := func(o rotation.Request) bool {
+		return o.Message == n.Message && o.Outcome == n.Outcome && o.Reason == n.Reason
+	}
+	if i := slices.IndexFunc(r.Requests, same); i >= 0 {
+		n.Count += r.Requests[i].Count
+		r.Requests = slices.Delete(r.Requests, i, i+1)
+	}
+	r.Requests = append([]rotation.Request{n}, r.Requests[:min(len(r.Requests), keptRequests-1)]...)
+	workflow.GetMetricsHandler(ctx).WithTags(map[string]string{"outcome": string(outcome)}).Counter("rotate_user_requests").Inc(1)
+	workflow.GetLogger(ctx).Warn("message not carried out as it came", "secret", r.input.SecretID, "message", message, "outcome", outcome, "reason", n.Reason)
+}
+
+const (
+	keptRequests = 5   // in State
+	reasonBytes  = 500 // of each
+)
+
+// reason returns the text of a refusal.
+func reason(err error) string {
+	text, _ := explain(err)
+	return text
 }

@@ -1,13 +1,10 @@
 package workflows
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/rotate-user/rotate-user/internal/plaintext"
@@ -20,14 +17,9 @@ import (
 // keptLeft is how many pairs are kept that a secret was for before.
 const keptLeft = 10
 
-// pair is the pair that the rotation knows; it has no user names before the first rotation has looked.
-func (r *rotator) pair() rotation.KnownPair {
-	return rotation.KnownPair{Usernames: r.Usernames, Server: r.DatabaseHost, MasterSecretID: cmp.Or(r.MasterKnown, r.input.MasterSecretID), Stored: r.Stored}
-}
-
-// leave keeps the pair that the secret was for before, if that is another one than it is for now, and drops from those that
+// keepLeftPairs keeps the pair that the secret was for before, if that is another one than it is for now, and drops from those that
 // are kept whatever is gone or in use again.
-func (r *rotator) leave(ctx workflow.Context, before rotation.KnownPair, clone rotation.CloneUserResult) {
+func (r *rotator) keepLeftPairs(ctx workflow.Context, before rotation.KnownPair, clone rotation.CloneUserResult) {
 	now := r.pair()
 	before.LeftAt = workflow.Now(ctx)
 	var left []rotation.KnownPair
@@ -55,22 +47,6 @@ func (r *rotator) leave(ctx workflow.Context, before rotation.KnownPair, clone r
 	r.Left = left[max(0, len(left)-keptLeft):]
 }
 
-// fateOf is what an error of a step says of the secret; empty if it says nothing.
-func fateOf(err error) rotation.SecretFate {
-	var app *temporal.ApplicationError
-	if !errors.As(err, &app) {
-		return ""
-	}
-	switch app.Type() {
-	case rotation.ErrorDeleted:
-		return rotation.SecretScheduled
-	case rotation.ErrorSecretGone:
-		return rotation.SecretGone
-	default:
-		return ""
-	}
-}
-
 // seen notes what has become of the secret, and reports whether that is news. Without a pair there is nothing that stays open.
 func (r *rotator) seen(ctx workflow.Context, fate rotation.SecretFate) (news bool) {
 	switch fate {
@@ -87,8 +63,8 @@ func (r *rotator) seen(ctx workflow.Context, fate rotation.SecretFate) (news boo
 	return news
 }
 
-// open says which accounts are still open, a line each; none while a deletion of the secret holds the rotation.
-func (r *rotator) open() (all []string) {
+// openAccounts says which accounts are still open, a line each; none while a deletion of the secret holds the rotation.
+func (r *rotator) openAccounts() (all []string) {
 	if r.Held {
 		return nil
 	}
@@ -110,22 +86,6 @@ func (r *rotator) open() (all []string) {
 func (r *rotator) openPair(p rotation.KnownPair) string {
 	return plaintext.Line(fmt.Sprintf("the secret was edited to be for another user, and %s on %s, which it was for until %s, still log in: drop them if they are not in use,"+
 		" or have `starter delete` drop them with the secret; `starter dismiss --secret-id %s` ends this warning", strings.Join(p.Usernames, " and "), p.Server, clock(p.LeftAt), r.input.SecretID))
-}
-
-// showOpen tells visibility which accounts are still open, if that has changed.
-func (r *rotator) showOpen(ctx workflow.Context) {
-	text := plaintext.Cut(strings.Join(r.open(), "\n"), 2000)
-	if text == r.OpenAccounts {
-		return
-	}
-	if workflow.GetVersion(ctx, "visibility is told of open accounts", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
-		return
-	}
-	if err := workflow.UpsertMemo(ctx, map[string]any{rotation.OpenAccountsMemo: text}); err != nil {
-		workflow.GetLogger(ctx).Warn("the memo is left alone", "error", err)
-		return
-	}
-	r.OpenAccounts = text
 }
 
 // tellFate tells the rotation of a secret what a step of another workflow has found of the secret.

@@ -24,7 +24,7 @@ func (Workflows) PlanRotationWorkflow(ctx workflow.Context, input rotation.Rotat
 
 // asKnown is the input of the first step for who looks at a pair and rotates nothing.
 func asKnown(ctx workflow.Context, input rotation.RotateUserInput, known *rotation.State) rotation.CloneUserInput {
-	r := &rotator{input: input, request: &rotation.RotateRequest{Force: true}}
+	r := &rotator{input: input, asked: requests{rotation: &rotation.RotateRequest{Force: true}}}
 	if known != nil {
 		r.State = *known
 	}

@@ -25,7 +25,7 @@ func (Workflows) RecoverSecretWorkflow(ctx workflow.Context, input rotation.Rota
 		return result, err
 	}
 	if in.Held || len(result.Unlocked) > 0 {
-		letGo(ctx, input.SecretID)
+		releaseRotation(ctx, input.SecretID)
 	}
 	return result, nil
 }

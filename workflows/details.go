@@ -1,0 +1,93 @@
+package workflows
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rotate-user/rotate-user/internal/plaintext"
+	"github.com/rotate-user/rotate-user/rotation"
+)
+
+// describe sets what the Temporal UI shows of the run, in Markdown. Names and
+// the texts of servers are code there: they may hold links, and a statement must
+// be copied as it was written.
+func (r *rotator) describe(ctx workflow.Context) {
+	s := r.status()
+	head := fmt.Sprintf("**%s**: secret %s", s.RotationStatus, plaintext.Code(s.SecretID))
+	if s.DatabaseHost != "" {
+		head += " on " + plaintext.Code(s.DatabaseHost)
+	}
+	lines := []string{head + ", " + s.RotationRules.String(), ""}
+	say := func(format string, args ...any) { lines = append(lines, "- "+fmt.Sprintf(format, args...)) }
+	if s.Username != "" {
+		say("in use: %s, the other one: %s", plaintext.Code(s.Username), plaintext.Code(s.StandbyUsername))
+	}
+	if !s.PreviousUntil.IsZero() {
+		say("**AWSPREVIOUS**, user %s, logs in until it is revoked at %s", plaintext.Code(s.StandbyUsername), clock(s.PreviousUntil))
+	}
+	if s.Reset {
+		say("this run was reset: it may know of fewer rotations than the secret, until its next rotation")
+	}
+	if !s.LastRotatedDate.IsZero() {
+		say("last rotated: %s", clock(s.LastRotatedDate))
+	}
+	if !s.PasswordExpires.IsZero() {
+		say("the password in use expires by the server's rules: %s", clock(s.PasswordExpires))
+	}
+	switch {
+	case s.Current != nil:
+		for _, step := range s.Current.Steps {
+			if step.Error != "" {
+				next := "is being repeated"
+				if !step.NextAttempt.IsZero() {
+					next = "is repeated at " + step.NextAttempt.UTC().Format("15:04:05 UTC")
+				}
+				say("**%s** failed %d times and %s: %s", step.Name, step.Attempts, next, plaintext.Code(step.Error))
+			} else if step.EndedAt.IsZero() {
+				say("**%s** is running", step.Name)
+			} else {
+				say("%s: %s", step.Name, plaintext.Code(step.Text))
+			}
+		}
+	case s.Held:
+		say("next: when the deletion of the secret lets go of it; if none runs, `starter recover` does once the secret is restored")
+	case s.RotationStatus == rotation.Paused:
+		say("next: when it is resumed, or rotated by request")
+	case !s.NextRotationDate.IsZero():
+		say("next: %s", clock(s.NextRotationDate))
+	}
+	if len(s.Rotations) > 0 && s.Rotations[0].Error != "" {
+		say("**failed** at %s: %s", clock(s.Rotations[0].EndedAt), plaintext.Code(s.Rotations[0].Error))
+	}
+	for _, text := range r.openAccounts() {
+		say("**still open**: %s", plaintext.Code(text))
+	}
+	if s.Stopping {
+		say("stops after this rotation, unless it is resumed")
+	}
+	if s.Requested != nil {
+		say("asked for and tried again at %s: a rotation%s", clock(s.RequestDue), map[bool]string{true: " that revokes the previous account"}[s.Requested.RevokePrevious])
+	}
+	for _, q := range s.Requests {
+		times := ""
+		if q.Count > 1 {
+			times = fmt.Sprintf(", %d times", q.Count)
+		}
+		say("message %s **%s**%s, at %s: %s", q.Message, q.Outcome, times, clock(q.At), plaintext.Code(q.Reason))
+	}
+	setDetails(ctx, strings.Join(lines, "\n"))
+}
+
+// setDetails sets what the Temporal UI shows of a run. Temporal documents a limit of 20,000
+// bytes, which its server does not enforce and Temporal Cloud does.
+func setDetails(ctx workflow.Context, text string) {
+	workflow.SetCurrentDetails(ctx, plaintext.Cut(text, 19_000))
+}
+
+// short keeps a summary within the 400 bytes that Temporal documents.
+func short(s string) string { return plaintext.Cut(s, 390) }
+
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }

@@ -1,0 +1,165 @@
+package workflows
+
+import (
+	"errors"
+	"hash/fnv"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rotate-user/rotate-user/rotation"
+)
+
+// sleep returns when a rotation is due, when a message has changed something, or when messages have filled the history. The
+// timer is the first command of a run, so that a sleeping run does not bind later releases to anything else.
+func (r *rotator) sleep(ctx workflow.Context) {
+	r.describe(ctx)
+	timers, cancel := workflow.WithCancel(ctx)
+	var timer workflow.Future
+	wake := func(at time.Time) {
+		timer = workflow.NewTimerWithOptions(timers, at.Sub(workflow.Now(ctx)), workflow.TimerOptions{
+			Summary: short("next rotation of " + r.input.SecretID + ": " + clock(at)),
+		})
+	}
+	switch postponed := r.Requested != nil && !r.Held; {
+	case postponed && (r.Paused || r.RequestDue.Before(r.NextRotationDate)):
+		wake(r.RequestDue)
+	case !r.paused():
+		wake(r.NextRotationDate)
+	}
+	message := func() bool { return r.asked.rotation != nil || r.asked.giveWay || r.asked.stop }
+	awake := func() bool { return message() || timer != nil && timer.IsReady() }
+	err := r.await(ctx, awake)
+	missed := !r.paused() && !workflow.Now(ctx).Before(r.NextRotationDate) && workflow.Now(ctx).After(r.WindowCloses)
+	if err == nil && !message() && missed {
+		wake(workflow.Now(ctx).Add(spread(r.input.SecretID, lateSpread)))
+		r.WindowCloses = workflow.Now(ctx).Add(firstWindow)
+		err = r.await(ctx, awake)
+	}
+	if err != nil { // the workflow was cancelled
+		r.asked.stop = true
+	}
+	if r.asked.rotation != nil {
+		cancel()
+	}
+	if r.asked.rotation == nil && r.Requested != nil && !r.Held && !r.asked.giveWay && !workflow.Now(ctx).Before(r.RequestDue) {
+		q := *r.Requested
+		r.asked.rotation = &q
+	}
+}
+
+// updatesPerRun is half of what Temporal accepts in one run.
+const updatesPerRun = 1000
+
+// await waits until awake reports true. If messages have filled the history, the run gives way to the next one, with the same
+// dates: Temporal terminates a workflow whose history is too long, whether or not the messages changed anything.
+func (r *rotator) await(ctx workflow.Context, awake func() bool) error {
+	full := func() bool { return workflow.GetInfo(ctx).GetContinueAsNewSuggested() || r.updates >= updatesPerRun }
+	err := workflow.Await(ctx, func() bool { return awake() || full() })
+	if err != nil || awake() {
+		return err
+	}
+	if workflow.GetVersion(ctx, "a full history is left behind", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return workflow.Await(ctx, awake) // an earlier release slept on
+	}
+	r.asked.giveWay = true
+	return nil
+}
+
+// due reports whether the run must rotate now.
+func (r *rotator) due(ctx workflow.Context) bool {
+	return !r.asked.stop && (r.asked.rotation != nil || !r.paused() && !r.asked.giveWay && !workflow.Now(ctx).Before(r.NextRotationDate))
+}
+
+// schedule sets the next date from the rules. A rotation that MinimumOverlap would refuse is postponed until it is safe.
+func (r *rotator) schedule(after time.Time) {
+	window := r.input.Rules().Next(after, r.input.SecretID)
+	r.NextRotationDate, r.WindowCloses = window.At, window.Closes
+	if safe := r.LastRotatedDate.Add(r.input.Overlap()); !r.LastRotatedDate.IsZero() && r.NextRotationDate.Before(safe) {
+		r.NextRotationDate = safe
+	}
+	if r.WindowCloses.Before(r.NextRotationDate) {
+		r.WindowCloses = r.NextRotationDate
+	}
+}
+
+// fail decides when a failed rotation is retried: inside its window with a growing backoff, otherwise on the next date of the
+// schedule. A request leaves a scheduled rotation of a later date alone.
+func (r *rotator) fail(ctx workflow.Context, end *rotation.Rotation, err error, promoted bool) {
+	end.Error, end.ErrorType = explain(err)
+	r.seen(ctx, fateOf(err))
+	if !promoted && r.catchUp(ctx, "after a failure") {
+		end.Error = wasReset + ": " + end.Error
+	}
+	now := workflow.Now(ctx)
+	r.endIfRotatedElsewhere(*end)
+	asked := r.asked.rotation != nil && r.NextRotationDate.After(now)
+	staged := slices.ContainsFunc(end.Steps, func(s rotation.Step) bool { return s.Name == rotation.StagePassword })
+	if staged && !promoted {
+		r.EarlierVersionID, r.EarlierSHA256 = end.VersionID, r.staged
+	}
+	r.postponeRequest(ctx, end, err, promoted)
+	if !promoted && !asked {
+		r.Attempts++
+		next := now.Add(backoff(r.Attempts))
+		if until, ok := retryAt(err); ok {
+			next = until
+		}
+		switch {
+		case !next.After(r.WindowCloses):
+			r.NextRotationDate = next
+		case notServed(err): // the rotation stays due until a worker is back
+			r.Attempts, r.NextRotationDate, r.WindowCloses = 0, now.Add(spread(r.input.SecretID, lateSpread)), now.Add(firstWindow)
+		default:
+			r.Attempts = 0 // in the next window the backoff starts from the beginning
+			r.schedule(now)
+		}
+	}
+	workflow.GetLogger(ctx).Error("rotation failed", "secret", r.input.SecretID, "type", end.ErrorType, "error", end.Error, "next", r.NextRotationDate)
+}
+
+// postponeRequest keeps a request to revoke that could not be carried out, and sets when it is retried. After a promotion it is
+// not retried: another rotation would revoke another account.
+func (r *rotator) postponeRequest(ctx workflow.Context, end *rotation.Rotation, err error, promoted bool) {
+	q := r.asked.rotation
+	if q == nil || !q.RevokePrevious {
+		r.Requested = nil
+		return
+	}
+	if promoted {
+		r.Requested, r.RequestDue, r.RequestAttempts = nil, time.Time{}, 0
+		r.note(ctx, rotation.RotateUpdate, rotation.OutcomeFailed, "rotated, but the previous account was not revoked: "+end.Error)
+		return
+	}
+	r.RequestAttempts++
+	r.RequestDue = workflow.Now(ctx).Add(backoff(r.RequestAttempts))
+	if until, ok := retryAt(err); ok {
+		r.RequestDue = until
+	}
+	r.Requested = q
+	r.note(ctx, rotation.RotateUpdate, rotation.OutcomeDeferred, end.Error)
+}
+
+// backoff returns how long to wait after so many failed attempts: from one minute up to an hour.
+func backoff(attempts int) time.Duration {
+	return min(time.Minute<<min(attempts-1, 6), time.Hour)
+}
+
+// retryAt returns the time from which the error of a step no longer holds, if the error names one.
+func retryAt(err error) (time.Time, bool) {
+	var app *temporal.ApplicationError
+	var until time.Time
+	if errors.As(err, &app) && app.HasDetails() && app.Details(&until) == nil {
+		return until, !until.IsZero()
+	}
+	return time.Time{}, false
+}
+
+// spread returns an offset below within that is always the same for a key, so that secrets do not fire together.
+func spread(key string, within time.Duration) time.Duration {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(key))
+	return time.Duration(h.Sum64() % uint64(within))
+}
