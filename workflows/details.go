@@ -11,9 +11,8 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// describe sets what the Temporal UI shows of the run, in Markdown. Names and
-// the texts of servers are code there: they may hold links, and a statement must
-// be copied as it was written.
+// describe sets what the Temporal UI shows of the run, in Markdown. Names and the texts of servers are shown as code: they could
+// contain links, and a statement must be copied exactly.
 func (r *rotator) describe(ctx workflow.Context) {
 	s := r.status()
 	head := fmt.Sprintf("**%s**: secret %s", s.RotationStatus, plaintext.Code(s.SecretID))
@@ -23,7 +22,7 @@ func (r *rotator) describe(ctx workflow.Context) {
 	lines := []string{head + ", " + s.RotationRules.String(), ""}
 	say := func(format string, args ...any) { lines = append(lines, "- "+fmt.Sprintf(format, args...)) }
 	if s.Username != "" {
-		say("in use: %s, the other one: %s", plaintext.Code(s.Username), plaintext.Code(s.StandbyUsername))
+		say("current user: %s, standby: %s", plaintext.Code(s.Username), plaintext.Code(s.StandbyUsername))
 	}
 	if !s.PreviousUntil.IsZero() {
 		say("**AWSPREVIOUS**, user %s, logs in until it is revoked at %s", plaintext.Code(s.StandbyUsername), clock(s.PreviousUntil))
@@ -35,15 +34,15 @@ func (r *rotator) describe(ctx workflow.Context) {
 		say("last rotated: %s", clock(s.LastRotatedDate))
 	}
 	if !s.PasswordExpires.IsZero() {
-		say("the password in use expires by the server's rules: %s", clock(s.PasswordExpires))
+		say("the current password expires by the server's rules: %s", clock(s.PasswordExpires))
 	}
 	switch {
 	case s.Current != nil:
 		for _, step := range s.Current.Steps {
 			if step.Error != "" {
-				next := "is being repeated"
+				next := "is being retried"
 				if !step.NextAttempt.IsZero() {
-					next = "is repeated at " + step.NextAttempt.UTC().Format("15:04:05 UTC")
+					next = "is retried at " + step.NextAttempt.UTC().Format("15:04:05 UTC")
 				}
 				say("**%s** failed %d times and %s: %s", step.Name, step.Attempts, next, plaintext.Code(step.Error))
 			} else if step.EndedAt.IsZero() {
@@ -53,9 +52,9 @@ func (r *rotator) describe(ctx workflow.Context) {
 			}
 		}
 	case s.Held:
-		say("next: when the deletion of the secret lets go of it; if none runs, `starter recover` does once the secret is restored")
+		say("next: when the deletion of the secret releases it; if no deletion runs, restore the secret and run `starter recover`")
 	case s.RotationStatus == rotation.Paused:
-		say("next: when it is resumed, or rotated by request")
+		say("next: when it is resumed, or on request")
 	case !s.NextRotationDate.IsZero():
 		say("next: %s", clock(s.NextRotationDate))
 	}
@@ -69,7 +68,7 @@ func (r *rotator) describe(ctx workflow.Context) {
 		say("stops after this rotation, unless it is resumed")
 	}
 	if s.Requested != nil {
-		say("asked for and tried again at %s: a rotation%s", clock(s.RequestDue), map[bool]string{true: " that revokes the previous account"}[s.Requested.RevokePrevious])
+		say("requested and retried at %s: a rotation%s", clock(s.RequestDue), map[bool]string{true: " that revokes the previous account"}[s.Requested.RevokePrevious])
 	}
 	for _, q := range s.Requests {
 		times := ""

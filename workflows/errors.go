@@ -57,19 +57,3 @@ func notServed(err error) bool {
 		return false
 	}
 }
-
-// fateOf returns what the error of a step says about the secret; empty if it says nothing.
-func fateOf(err error) rotation.SecretFate {
-	var app *temporal.ApplicationError
-	if !errors.As(err, &app) {
-		return ""
-	}
-	switch app.Type() {
-	case rotation.ErrorDeleted:
-		return rotation.SecretScheduled
-	case rotation.ErrorSecretGone:
-		return rotation.SecretGone
-	default:
-		return ""
-	}
-}

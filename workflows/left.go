@@ -11,14 +11,14 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// What follows is about accounts that stay open, with all their rights, though no secret is for them any more: the secret was
-// deleted by something else than DeleteUserWorkflow, or edited to be for another user.
+// This file is about accounts that still log in, with all their rights, although no secret is for them any longer: the secret was
+// deleted by something other than DeleteUserWorkflow, or it was edited to be for another user.
 
-// keptLeft is how many pairs are kept that a secret was for before.
+// keptLeft is how many earlier pairs of a secret are kept.
 const keptLeft = 10
 
-// keepLeftPairs keeps the pair that the secret was for before, if that is another one than it is for now, and drops from those that
-// are kept whatever is gone or in use again.
+// keepLeftPairs keeps the pair that the secret was for before, if that was another one, and forgets accounts that are gone or in
+// use again.
 func (r *rotator) keepLeftPairs(ctx workflow.Context, before rotation.KnownPair, clone rotation.CloneUserResult) {
 	now := r.pair()
 	before.LeftAt = workflow.Now(ctx)
@@ -47,7 +47,7 @@ func (r *rotator) keepLeftPairs(ctx workflow.Context, before rotation.KnownPair,
 	r.Left = left[max(0, len(left)-keptLeft):]
 }
 
-// seen notes what has become of the secret, and reports whether that is news. Without a pair there is nothing that stays open.
+// seen records what has become of the secret, and reports whether that is new. Without a pair, no account stays open.
 func (r *rotator) seen(ctx workflow.Context, fate rotation.SecretFate) (news bool) {
 	switch fate {
 	case rotation.SecretRestored:
@@ -63,7 +63,8 @@ func (r *rotator) seen(ctx workflow.Context, fate rotation.SecretFate) (news boo
 	return news
 }
 
-// openAccounts says which accounts are still open, a line each; none while a deletion of the secret holds the rotation.
+// openAccounts returns a line for each account that still logs in although no secret is for it. It returns nothing while a
+// deletion of the secret holds the rotation.
 func (r *rotator) openAccounts() (all []string) {
 	if r.Held {
 		return nil
@@ -82,45 +83,20 @@ func (r *rotator) openAccounts() (all []string) {
 	return all
 }
 
-// openPair says that a pair is still open which the secret was for before.
+// openPair returns the line for a pair that the secret was for before.
 func (r *rotator) openPair(p rotation.KnownPair) string {
 	return plaintext.Line(fmt.Sprintf("the secret was edited to be for another user, and %s on %s, which it was for until %s, still log in: drop them if they are not in use,"+
 		" or have `starter delete` drop them with the secret; `starter dismiss --secret-id %s` ends this warning", strings.Join(p.Usernames, " and "), p.Server, clock(p.LeftAt), r.input.SecretID))
 }
 
-// tellFate tells the rotation of a secret what a step of another workflow has found of the secret.
-func tellFate(ctx workflow.Context, secretID string, known *rotation.State, err error) {
-	fate := fateOf(err)
-	if err == nil {
-		fate = rotation.SecretRestored
-	}
-	tellSeen(ctx, secretID, known, fate)
-}
-
-// tellSeen tells the rotation of a secret what has become of the secret, if that is news to it.
-func tellSeen(ctx workflow.Context, secretID string, known *rotation.State, fate rotation.SecretFate) {
-	if known == nil || len(known.Usernames) == 0 || fate == "" {
-		return
-	}
-	if d := known.Deleted; d == nil && fate == rotation.SecretRestored || d != nil && fate == map[bool]rotation.SecretFate{true: rotation.SecretGone, false: rotation.SecretScheduled}[d.Gone] {
-		return
-	}
-	if workflow.GetVersion(ctx, "the rotation is told of its secret", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
-		return
-	}
-	if err := workflow.SignalExternalWorkflow(ctx, rotation.RotateUserWorkflowID(secretID), "", rotation.SecretSeenSignal, rotation.SecretSeen{Fate: fate}).Get(ctx, nil); err != nil {
-		workflow.GetLogger(ctx).Info("no rotation to tell", "secret", secretID, "signal", rotation.SecretSeenSignal)
-	}
-}
-
-// LookAtSecretWorkflow reports what has become of a secret, without reading it, and tells the workflow that rotates it if that
-// is news: known is what that one knows.
+// LookAtSecretWorkflow returns what has become of a secret, without reading it, and tells the workflow that rotates it if that is
+// new. The argument known is what that workflow knows.
 func (Workflows) LookAtSecretWorkflow(ctx workflow.Context, input rotation.ValidateSecretInput, known *rotation.State) (fate rotation.SecretFate, err error) {
 	if err := input.Validate(); err != nil {
 		return fate, invalidInput(err)
 	}
 	o := stepOptions(input.ActivityTaskQueue, input.SecretID)
-	o.ScheduleToCloseTimeout = rotation.LookPatience // whoever asks for it can do without
+	o.ScheduleToCloseTimeout = rotation.LookPatience // the answer is only a hint
 	ctx = workflow.WithActivityOptions(ctx, o)
 	if err := workflow.ExecuteActivity(ctx, rotation.Activities.LookAtSecret, rotation.Deletion{SecretID: input.SecretID}).Get(ctx, &fate); err != nil {
 		return fate, err

@@ -993,7 +993,7 @@ func TestAGraceEndsWithTheNextRequestToRevoke(t *testing.T) {
 	if during.Username != "app_clone" || during.StandbyUsername != "app" || !during.LastRotatedDate.Equal(promoted) || !during.PreviousUntil.Equal(promoted.Add(20*time.Hour)) {
 		t.Errorf("in the grace the status is %+v", during)
 	}
-	for _, line := range []string{"- in use: `app_clone`, the other one: `app`", "- **AWSPREVIOUS**, user `app`, logs in until it is revoked at 2026-02-01 06:30 UTC", "- PromotePassword: "} {
+	for _, line := range []string{"- current user: `app_clone`, standby: `app`", "- **AWSPREVIOUS**, user `app`, logs in until it is revoked at 2026-02-01 06:30 UTC", "- PromotePassword: "} {
 		if !strings.Contains(shown, line) {
 			t.Errorf("in the grace the UI does not show %q:\n%s", line, shown)
 		}

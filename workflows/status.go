@@ -24,7 +24,7 @@ func (r *rotator) rotationStatus() rotation.RotationStatus {
 	}
 }
 
-// failing is the step of the rotation under way that has failed and is repeated, or nil.
+// failing returns the step of the rotation in progress that has failed and is retried, nil if there is none.
 func (r *rotator) failing() *rotation.Step {
 	if r.current == nil || len(r.current.Steps) == 0 {
 		return nil
@@ -70,7 +70,7 @@ func (r *rotator) status() rotation.Status {
 	if r.SeenUsername != "" && r.SeenUsername != s.Username {
 		s.Username, s.StandbyUsername = r.SeenUsername, ""
 	}
-	if promoted := r.current.Promotion(); promoted != nil { // what remains to be done is the revocation, which may wait for long
+	if promoted := r.current.Promotion(); promoted != nil { // only the revocation remains, which may be hours away
 		s.LastRotatedDate, s.PasswordExpires = promoted.EndedAt, r.expires
 		if s.StandbyUsername == r.current.Username {
 			s.Username, s.StandbyUsername = s.StandbyUsername, s.Username
@@ -82,7 +82,7 @@ func (r *rotator) status() rotation.Status {
 	return s
 }
 
-// pair is the pair that the rotation knows; it has no user names before the first rotation has looked.
+// pair returns what is known of the pair. It has no user names before the first rotation has read the secret.
 func (r *rotator) pair() rotation.KnownPair {
 	return rotation.KnownPair{Usernames: r.Usernames, Server: r.DatabaseHost, MasterSecretID: cmp.Or(r.MasterKnown, r.input.MasterSecretID), Stored: r.Stored}
 }
