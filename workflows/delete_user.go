@@ -6,7 +6,6 @@ import (
 
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
@@ -149,7 +148,7 @@ func deleteSecret(ctx workflow.Context, input rotation.DeleteUserInput, find rot
 	return state, nil
 }
 
-func accountNames(accounts []account.Name) []string {
+func accountNames(accounts []rotation.Account) []string {
 	var all []string
 	for _, n := range accounts {
 		all = append(all, n.String())

@@ -6,11 +6,10 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// PlanRotationWorkflow shows what the next rotation of a secret would do. It
-// takes the input of RotateUserWorkflow and writes nothing. Where the rotation
-// would be refused, it fails with the same error. known is what the workflow
-// that rotates the secret knows of its pair, nil where there is none. page is
-// which page of the changes to answer, from 1 on; the first if it is left out.
+// PlanRotationWorkflow returns what the next rotation of a secret would do. It takes the input of RotateUserWorkflow and writes
+// nothing. If the rotation would be refused, it fails with the same error. The argument known is what the workflow that rotates
+// the secret knows of its pair, nil if there is none; page is the page of the changes to return, counted from 1, the first by
+// default.
 func (Workflows) PlanRotationWorkflow(ctx workflow.Context, input rotation.RotateUserInput, known *rotation.State, page int) (plan rotation.PlanRotationResult, err error) {
 	if err := input.Validate(); err != nil {
 		return plan, invalidInput(err)
@@ -22,7 +21,7 @@ func (Workflows) PlanRotationWorkflow(ctx workflow.Context, input rotation.Rotat
 	return plan, err
 }
 
-// asKnown is the input of the first step for who looks at a pair and rotates nothing.
+// asKnown returns the input of the first step for a workflow that does not rotate.
 func asKnown(ctx workflow.Context, input rotation.RotateUserInput, known *rotation.State) rotation.CloneUserInput {
 	r := &rotator{input: input, asked: requests{rotation: &rotation.RotateRequest{Force: true}}}
 	if known != nil {

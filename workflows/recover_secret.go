@@ -6,12 +6,10 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// RecoverSecretWorkflow moves AWSCURRENT to the newest version of a secret that
-// logs in, where the one that is there does not. It takes the input of
-// RotateUserWorkflow; known is what the workflow that rotates the secret knows of
-// its pair, nil where there is none. Where no version logs in, it fails. If a deletion
-// of the secret was cut and left its accounts locked, it unlocks them and lets the
-// rotation go on: known says that the deletion holds it, and earlier is its state.
+// RecoverSecretWorkflow moves AWSCURRENT to the newest version of a secret that logs in, if the current one does not. It fails if
+// no version logs in. If a deletion of the secret was cut off and left its accounts locked, it unlocks them and lets the rotation
+// go on. It takes the input of RotateUserWorkflow; known is what the workflow that rotates the secret knows of its pair, nil if
+// there is none, and earlier is the state of the deletion.
 func (Workflows) RecoverSecretWorkflow(ctx workflow.Context, input rotation.RotateUserInput, known *rotation.State, earlier *rotation.DeletionState) (result rotation.RecoverSecretResult, err error) {
 	if err := input.Validate(); err != nil {
 		return result, invalidInput(err)

@@ -6,9 +6,8 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// RotateUserWorkflow rotates the credential of one MySQL user for as long as
-// the user lives. Each run sleeps, rotates once, and continues as new with its
-// State. It fails only on input that can never work.
+// RotateUserWorkflow rotates the credential of one MySQL user for as long as the user lives. Each run sleeps, rotates once, and
+// continues as new with its State. It fails only on input that can never work.
 func (w Workflows) RotateUserWorkflow(ctx workflow.Context, input rotation.RotateUserInput, carried *rotation.State) (rotation.Status, error) {
 	r, err := w.begin(ctx, input, carried)
 	if err != nil {
@@ -24,9 +23,8 @@ func (w Workflows) RotateUserWorkflow(ctx workflow.Context, input rotation.Rotat
 	return r.next(ctx)
 }
 
-// rotate makes the standby equal to the account in use, gives it a new
-// password, proves that it works, and only then promotes it. The credential in
-// use is valid throughout.
+// rotate makes the standby equal to the current account, gives it a new password, proves that it works, and only then promotes
+// it. The current credential is valid throughout.
 func (r *rotator) rotate(ctx workflow.Context) error {
 	ctx = r.toTheEnd(ctx)
 	in, promoted, err := r.cloneUser(ctx)

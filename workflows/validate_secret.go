@@ -6,9 +6,8 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// ValidateSecretWorkflow proves that the stored credential logs in. known is what the
-// workflow that rotates the secret knows of its pair, nil where there is none; that one
-// is told if the secret turns out to be deleted.
+// ValidateSecretWorkflow proves that the stored credential logs in. The argument known is what the workflow that rotates the secret
+// knows of its pair, nil if there is none. That workflow is told if the secret turns out to be deleted.
 func (Workflows) ValidateSecretWorkflow(ctx workflow.Context, input rotation.ValidateSecretInput, known *rotation.State) (result rotation.ValidateSecretResult, err error) {
 	if err := input.Validate(); err != nil {
 		return result, invalidInput(err)
