@@ -73,9 +73,10 @@ func TestAPersonsStepIsHandedOutFirst(t *testing.T) {
 			if id != "person" {
 				continue
 			}
-			// Each of the four parts of a task queue has an order of its own.
+			// Each of the four partitions of a task queue has an order of its own, and each poll asks one of them: in 30 polls,
+			// one in 5,600 runs does not ask that of the person's step. Without priorities it would be the last one.
 			t.Logf("step %d of %d", n, waiting+1)
-			if n > waiting/4 {
+			if n > waiting*3/4 {
 				t.Errorf("the step that a person waits for was step %d of %d", n, waiting+1)
 			}
 			return
