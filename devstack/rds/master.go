@@ -1,0 +1,143 @@
+package rds
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/google/uuid"
+
+	"github.com/rotate-user/rotate-user/internal/password"
+)
+
+// Master is an administrator whose password RDS keeps in Secrets Manager and rotates: a secret with nothing but a user name
+// and a password, which says by its tags for which database it is.
+type Master struct {
+	// SecretID is the secret's name, rds!db-... or rds!cluster-..., and SecretARN its ARN.
+	SecretID, SecretARN string
+
+	secrets *secretsmanager.Client
+	db      *sql.DB
+
+	mu    sync.Mutex // held during a rotation
+	value masterValue
+}
+
+type masterValue struct {
+	Username string `json:"username"`
+	Password string `json:"password"`
+}
+
+// The tags of a managed secret.
+const (
+	serviceTag  = "aws:secretsmanager:owningService"
+	instanceTag = "aws:rds:primaryDBInstanceArn"
+	clusterTag  = "aws:rds:primaryDBClusterArn"
+)
+
+// Manage puts the credential of a database's administrator, user at any host, into a secret of RDS's own. database is the ARN of
+// an instance or a cluster. The client must call Secrets Manager as rds, and db may change the password of every account, as
+// RDS may.
+func Manage(ctx context.Context, secrets *secretsmanager.Client, db *sql.DB, database, user, pass string) (*Master, error) {
+	m := &Master{SecretID: "rds!db-" + uuid.NewString(), secrets: secrets, db: db, value: masterValue{user, pass}}
+	kind := instanceTag
+	if strings.Contains(database, ":cluster:") {
+		m.SecretID, kind = "rds!cluster-"+uuid.NewString(), clusterTag
+	}
+	text, err := json.Marshal(m.value)
+	if err != nil {
+		return nil, err
+	}
+	out, err := secrets.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
+		Name: &m.SecretID, SecretString: aws.String(string(text)),
+		Description: aws.String("The secret associated with the primary RDS DB instance: " + database),
+		Tags: []types.Tag{
+			{Key: aws.String(serviceTag), Value: aws.String("rds")},
+			{Key: aws.String(kind), Value: &database},
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create the managed master secret: %w", err)
+	}
+	m.SecretARN = aws.ToString(out.ARN)
+	return m, nil
+}
+
+// Rotate gives the administrator another password in the database and then in the secret, as RDS does: from the one moment to
+// the other, AWSCURRENT does not log in.
+func (m *Master) Rotate(ctx context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := m.value
+	var err error
+	if next.Password, err = password.Generate(password.Policy{}); err != nil {
+		return err
+	}
+	text, err := json.Marshal(next)
+	if err != nil {
+		return err
+	}
+	id := &m.SecretID
+	version := uuid.NewString()
+	if _, err := m.secrets.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
+		SecretId: id, ClientRequestToken: &version, SecretString: aws.String(string(text)), VersionStages: []string{"AWSPENDING"},
+	}); err != nil {
+		return err
+	}
+	if err := m.setPassword(ctx, next.Password); err != nil {
+		return err
+	}
+	m.value = next
+	d, err := m.secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: id})
+	if err != nil {
+		return err
+	}
+	for from, labels := range d.VersionIdsToStages {
+		for _, label := range labels {
+			if label != "AWSCURRENT" {
+				continue
+			}
+			if _, err := m.secrets.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
+				SecretId: id, VersionStage: aws.String("AWSCURRENT"), RemoveFromVersionId: &from, MoveToVersionId: &version,
+			}); err != nil {
+				return err
+			}
+		}
+	}
+	_, err = m.secrets.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
+		SecretId: id, VersionStage: aws.String("AWSPENDING"), RemoveFromVersionId: &version,
+	})
+	return err
+}
+
+// setPassword changes the administrator's password. A generated one has no character that would end the text.
+func (m *Master) setPassword(ctx context.Context, to string) error {
+	account := "'" + strings.NewReplacer(`\`, `\\`, "'", "''").Replace(m.value.Username) + "'@'%'"
+	if _, err := m.db.ExecContext(ctx, "ALTER USER "+account+" IDENTIFIED BY '"+to+"'"); err != nil {
+		return fmt.Errorf("set the password of the administrator %s", m.value.Username) // the server's text may quote it
+	}
+	return nil
+}
+
+// RotateEvery rotates until ctx is done, and returns the first error but that of ctx.
+func (m *Master) RotateEvery(ctx context.Context, interval time.Duration) error {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := m.Rotate(ctx); err != nil && ctx.Err() == nil {
+				return err
+			}
+		}
+	}
+}

@@ -1,0 +1,232 @@
+// Package rds is an Amazon RDS endpoint that runs inside a test or a demonstration. It answers DescribeDBInstances and
+// DescribeDBClusters in AWS's query protocol, which the real SDKs and the aws CLI speak, about databases that are added to it,
+// and it keeps the password of an administrator in Secrets Manager and rotates it, as RDS does.
+//
+// What it does not know it refuses: operations, and parameters of the operations that it has. It verifies no signature and has
+// no access control, so it must listen on a loopback address only.
+package rds
+
+import (
+	"cmp"
+	"crypto/rand"
+	"encoding/xml"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Options configure a [Server]. The zero value is usable.
+type Options struct {
+	Region    string // us-east-1 if empty
+	AccountID string // 123456789012 if empty
+}
+
+// Server is the endpoint, an [http.Handler] to be served at the root path. It is safe for concurrent use.
+type Server struct {
+	region, account string
+
+	mu        sync.Mutex
+	instances map[string]Instance // by identifier
+	clusters  map[string]Cluster  // by identifier
+	calls     map[string]int
+	intercept func(Call) *Failure
+}
+
+// New returns a server without databases.
+func New(o Options) *Server {
+	return &Server{
+		region:    cmp.Or(o.Region, "us-east-1"),
+		account:   cmp.Or(o.AccountID, "123456789012"),
+		instances: map[string]Instance{},
+		clusters:  map[string]Cluster{},
+		calls:     map[string]int{},
+	}
+}
+
+// Instance is a database instance.
+type Instance struct {
+	Identifier string
+	Engine     string // mysql, mariadb or aurora-mysql
+	Version    string
+	Host       string // empty while the instance is being created
+	Port       int
+	Master     string // the administrator's name
+	SecretARN  string // of its credential, if RDS manages it
+	Cluster    string // identifier of the cluster that the instance belongs to; empty if there is none
+}
+
+// Cluster is an Aurora or Multi-AZ cluster.
+type Cluster struct {
+	Identifier      string
+	Engine          string
+	Version         string
+	Host            string // of the writer; empty while the cluster is being created
+	ReaderHost      string
+	CustomEndpoints []string
+	Port            int
+	Master          string
+	SecretARN       string
+}
+
+// PutInstance adds an instance, or replaces the one with its identifier. It returns the ARN.
+func (s *Server) PutInstance(i Instance) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.instances[strings.ToLower(i.Identifier)] = i
+	return s.arn("db", i.Identifier)
+}
+
+// PutCluster adds a cluster, or replaces the one with its identifier. It returns the ARN.
+func (s *Server) PutCluster(c Cluster) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clusters[strings.ToLower(c.Identifier)] = c
+	return s.arn("cluster", c.Identifier)
+}
+
+func (s *Server) arn(kind, identifier string) string {
+	return fmt.Sprintf("arn:aws:rds:%s:%s:%s:%s", s.region, s.account, kind, strings.ToLower(identifier))
+}
+
+// Calls returns how often each operation was called.
+func (s *Server) Calls() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.calls)
+}
+
+// Call is what an intercept function learns of a call.
+type Call struct {
+	Operation  string // such as DescribeDBInstances
+	Identifier string // DBInstanceIdentifier or DBClusterIdentifier as given
+}
+
+// Failure is an error as the service sends it.
+type Failure struct {
+	Code, Message string
+	Status        int // of HTTP
+}
+
+// Intercept has f see every call before it is answered, and answer it with a failure. Nil ends the interception.
+func (s *Server) Intercept(f func(Call) *Failure) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.intercept = f
+}
+
+// Throttled is the failure of a caller above the service's request rate.
+func Throttled(Call) *Failure {
+	return &Failure{"Throttling", "Rate exceeded", http.StatusBadRequest}
+}
+
+// Denied is the failure of a caller whose policy does not allow the call.
+func Denied(c Call) *Failure {
+	return &Failure{"AccessDenied", "User: arn:aws:iam::123456789012:user/any is not authorized to perform: rds:" + c.Operation +
+		" on resource: " + c.Identifier + " because no identity-based policy allows the rds:" + c.Operation + " action", http.StatusForbidden}
+}
+
+const maxBody = 1 << 16
+
+// ServeHTTP answers one call.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	if r.Method != http.MethodPost || r.URL.Path != "/" || r.ParseForm() != nil {
+		reply(w, nil, &Failure{"MalformedInput", "the request is not a form that was posted to /", http.StatusBadRequest})
+		return
+	}
+	out, failure := s.answer(r.PostForm)
+	reply(w, out, failure)
+}
+
+func (s *Server) answer(form url.Values) (any, *Failure) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	call := Call{form.Get("Action"), cmp.Or(form.Get("DBInstanceIdentifier"), form.Get("DBClusterIdentifier"))}
+	describe := map[string]func(url.Values) (any, *Failure){"DescribeDBInstances": s.describeInstances, "DescribeDBClusters": s.describeClusters}[call.Operation]
+	if describe == nil {
+		return nil, &Failure{"InvalidAction", fmt.Sprintf("this endpoint does not know the operation %q", call.Operation), http.StatusBadRequest}
+	}
+	s.calls[call.Operation]++
+	if s.intercept != nil {
+		if failure := s.intercept(call); failure != nil {
+			return nil, failure
+		}
+	}
+	known := []string{"Action", "Version", "Marker", "MaxRecords", strings.TrimSuffix(strings.TrimPrefix(call.Operation, "Describe"), "s") + "Identifier"}
+	for name := range form {
+		if !slices.Contains(known, name) {
+			return nil, &Failure{"InvalidParameterValue", fmt.Sprintf("this endpoint does not know the parameter %q", name), http.StatusBadRequest}
+		}
+	}
+	return describe(form)
+}
+
+// page cuts a list after the marker and MaxRecords of a call.
+func page(form url.Values, sorted []string) (some []string, marker string, failure *Failure) {
+	size := 100
+	if text := form.Get("MaxRecords"); text != "" {
+		var err error
+		if size, err = strconv.Atoi(text); err != nil || size < 20 || size > 100 {
+			return nil, "", &Failure{"InvalidParameterValue", "Invalid value " + text + " for MaxRecords. Must be between 20 and 100", http.StatusBadRequest}
+		}
+	}
+	if after := form.Get("Marker"); after != "" {
+		at, _ := slices.BinarySearch(sorted, after+"\x00")
+		sorted = sorted[at:]
+	}
+	if len(sorted) > size {
+		return sorted[:size], sorted[size-1], nil
+	}
+	return sorted, "", nil
+}
+
+// identifiers are those that a call asks for: all, or the one that it names, by its identifier or its ARN.
+func (s *Server) identifiers(form url.Values, parameter, kind string, all []string) ([]string, string, *Failure) {
+	id := strings.ToLower(form.Get(parameter))
+	if id == "" {
+		slices.Sort(all)
+		return page(form, all)
+	}
+	id = strings.TrimPrefix(id, s.arn(kind, ""))
+	if slices.Contains(all, id) {
+		return []string{id}, "", nil
+	}
+	name := id[strings.LastIndexByte(id, ':')+1:]
+	if kind == "db" {
+		return nil, "", &Failure{"DBInstanceNotFound", "DBInstance " + name + " not found.", http.StatusNotFound}
+	}
+	return nil, "", &Failure{"DBClusterNotFoundFault", "DBCluster " + name + " not found.", http.StatusNotFound}
+}
+
+func reply(w http.ResponseWriter, out any, failure *Failure) {
+	status := http.StatusOK
+	id := requestID()
+	if failure != nil {
+		status = failure.Status
+		out = errorAnswer{Namespace: namespace, Type: "Sender", Code: failure.Code, Message: failure.Message, RequestID: id}
+	}
+	if a, ok := out.(interface{ setRequestID(string) }); ok {
+		a.setRequestID(id)
+	}
+	body, err := xml.Marshal(out)
+	if err != nil {
+		panic(err) // an output type that XML cannot hold
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/xml")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("X-Amzn-Requestid", id)
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // fails if the client is gone, which is its affair
+}
+
+func requestID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
