@@ -16,6 +16,9 @@ import (
 // ScheduleExpression.
 type RotationRules = schedule.Rules
 
+// Schedule is when to rotate: rules, in a time zone, outside a blackout.
+type Schedule = schedule.Schedule
+
 // Duration is a length of time that is written as people write it: "3h", "30d".
 type Duration = schedule.Duration
 
@@ -38,6 +41,12 @@ type RotateUserInput struct {
 	MasterSecretID string `json:"MasterSecretId,omitempty"`
 	// RotationRules say when; every 30 days by default.
 	RotationRules RotationRules `json:"RotationRules,omitzero"`
+	// TimeZone is the zone of the IANA database, such as Europe/Berlin, in which days, cron expressions and Blackout count; UTC
+	// by default.
+	TimeZone string `json:"TimeZone,omitempty"`
+	// Blackout are the times in which no scheduled rotation starts: dates ("2026-12-25"), dates from and to, both included
+	// ("2026-12-24/2027-01-02"), and parts of every week ("Fri 16:00 - Mon 08:00"). Rotations by request start in them, too.
+	Blackout []string `json:"Blackout,omitempty"`
 	// RotateImmediately rotates at the start. That is the default; false looks
 	// whether a rotation would work, changes nothing, and waits for the schedule.
 	RotateImmediately *bool `json:"RotateImmediately,omitempty"`
@@ -87,8 +96,8 @@ func (in RotateUserInput) Validate() error {
 	if in.MasterSecretID == in.SecretID {
 		return errOwnMaster
 	}
-	if err := in.Rules().Validate(); err != nil {
-		return fmt.Errorf("RotationRules: %w", err)
+	if _, err := in.Schedule(); err != nil {
+		return err
 	}
 	if in.RequireDrained && in.Drain == 0 {
 		return errors.New("RequireDrained needs Drain: say how long to wait for the sessions to end, for example \"Drain\": \"2h\"")
@@ -122,6 +131,11 @@ func (in RotateUserInput) Rules() RotationRules {
 		r.AutomaticallyAfterDays = defaultDays
 	}
 	return r
+}
+
+// Schedule is when the input says to rotate. Its error names the field that is wrong.
+func (in RotateUserInput) Schedule() (*Schedule, error) {
+	return schedule.New(in.Rules(), in.TimeZone, in.Blackout)
 }
 
 func (in RotateUserInput) Immediately() bool {

@@ -61,7 +61,12 @@ func (q RotateRequest) Validate() error {
 
 // RescheduleRequest is the argument of RescheduleUpdate.
 type RescheduleRequest struct {
-	RotationRules RotationRules `json:"RotationRules"`
+	// RotationRules are the new rules. They may be left out if TimeZone or Blackout is given.
+	RotationRules RotationRules `json:"RotationRules,omitzero"`
+	// TimeZone is the new zone; what is left out stays as it is.
+	TimeZone string `json:"TimeZone,omitempty"`
+	// Blackout is the new one; empty ends the one before, and nil leaves it as it is.
+	Blackout []string `json:"Blackout,omitzero"`
 
 	typed typed
 }
@@ -144,8 +149,25 @@ func (q RescheduleRequest) Validate() error {
 	if q.typed.err != nil {
 		return q.typed.err
 	}
-	if err := q.RotationRules.Validate(); err != nil {
-		return fmt.Errorf("RotationRules: %w", err)
+	if q.RotationRules != (RotationRules{}) || q.TimeZone == "" && q.Blackout == nil || q.typed.has("RotationRules") {
+		if err := q.RotationRules.Validate(); err != nil {
+			return fmt.Errorf("RotationRules: %w", err)
+		}
 	}
-	return nil
+	_, err := q.Apply(RotateUserInput{}).Schedule()
+	return err
+}
+
+// Apply returns an input with what the request changes.
+func (q RescheduleRequest) Apply(in RotateUserInput) RotateUserInput {
+	if q.RotationRules != (RotationRules{}) {
+		in.RotationRules = q.RotationRules
+	}
+	if q.TimeZone != "" {
+		in.TimeZone = q.TimeZone
+	}
+	if q.Blackout != nil {
+		in.Blackout = q.Blackout
+	}
+	return in
 }

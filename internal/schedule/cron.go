@@ -8,9 +8,12 @@ import (
 	"time"
 )
 
-// cron is a cron expression as Secrets Manager defines it. It is read here and not by a library because the dialect differs
-// from every other one (days of the week count from 1, # and L, ? in one of two fields, hours only), and because a change in
-// how a date is found would break the replay of sleeping workflows.
+// cron is a cron expression as Secrets Manager defines it. It is read here and not by a library because the dialect
+// differs from every other one: days of the week count from 1, # and L, ? in one of two fields, hours only.
+//
+// A release that finds another date than the one before it still replays the runs that sleep. Each was given its date by the run
+// before, and Temporal matches timers by their ids, not by their lengths. Only a first run that does not rotate at once finds its
+// own date, and decides by it when it wakes.
 //
 // Sets are bit masks: bit n stands for the value n.
 type cron struct {
@@ -28,7 +31,7 @@ type cron struct {
 	lastDaysOfWeek uint32    // "SUNL"
 }
 
-// The days on which windows open repeat after 28 years, save around a century that is no leap year.
+// The days on which windows open repeat after 28 years, save around a century that is not a leap year.
 const cycleYears = 28
 
 // yearApart is the longest time allowed between two openings. The same weekday of a month may fall eight days later a year
@@ -231,7 +234,7 @@ func (c *cron) interval() (time.Duration, error) {
 	end := start.AddDate(cycleYears, 0, 0)
 	shortest := yearApart
 	for last := start; last.Before(end); {
-		next := c.next(last)
+		next := c.next(last, time.UTC)
 		if next.IsZero() || next.Sub(last) > yearApart {
 			return 0, errors.New("it does not open every year: rotations must not be more than a year apart")
 		}
@@ -247,23 +250,22 @@ func (c *cron) interval() (time.Duration, error) {
 }
 
 // next is the first opening later than t, or the zero time where there is none.
-func (c *cron) next(t time.Time) time.Time {
-	midnight := t.Truncate(day)
+func (c *cron) next(t time.Time, zone *time.Location) time.Time {
+	date := dateIn(t, zone)
 	for range cycleYears * 366 {
-		if c.matches(midnight) {
+		if c.matches(date) {
 			for hours := c.hours; hours != 0; hours &= hours - 1 {
-				opens := midnight.Add(time.Duration(bits.TrailingZeros32(hours)) * time.Hour)
-				if opens.After(t) {
+				if opens := instant(date, time.Duration(bits.TrailingZeros32(hours))*time.Hour, zone); opens.After(t) {
 					return opens
 				}
 			}
 		}
-		midnight = midnight.Add(day)
+		date = date.Add(day)
 	}
 	return time.Time{}
 }
 
-// matches tells whether windows open on the day that begins at midnight.
+// matches reports whether windows open on a date, which is a midnight in UTC.
 func (c *cron) matches(midnight time.Time) bool {
 	_, month, dayOfMonth := midnight.Date()
 	if c.months>>month&1 == 0 {
@@ -282,7 +284,7 @@ func (c *cron) matches(midnight time.Time) bool {
 	return c.weekdays != 0 && c.nearestWeekday(midnight)
 }
 
-// nearestWeekday tells whether the day is the weekday nearest to one of the days of c.weekdays in the same month.
+// nearestWeekday reports whether the day is the weekday nearest to one of the days of c.weekdays in the same month.
 func (c *cron) nearestWeekday(midnight time.Time) bool {
 	year, month, dayOfMonth := midnight.Date()
 	for set := c.weekdays; set != 0; set &= set - 1 {
@@ -308,7 +310,7 @@ func (c *cron) nearestWeekday(midnight time.Time) bool {
 	return false
 }
 
-// daily tells whether at most one window opens a day.
+// daily reports whether at most one window opens a day.
 func (c *cron) daily() bool { return bits.OnesCount32(c.hours) == 1 }
 
 // lastHour is the time of day of the last opening.

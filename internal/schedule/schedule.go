@@ -1,221 +1,151 @@
-// Package schedule says when a secret is rotated, by the rules that Secrets Manager's RotateSecret call has. It is pure: the
-// same rules, time and key give the same answer for ever, as workflow code must. All times are UTC.
+// Package schedule says when a secret is rotated, by the rules that Secrets Manager's RotateSecret call has, in the time zone
+// and outside the blackouts that its owner gives. It is pure: the same schedule, time and key give the same answer on every
+// machine that has the same rules for the time zone.
 //
 // The rules are those of "Rotation schedules" in the AWS Secrets Manager User Guide and of RotationRulesType in its API
 // reference.
 package schedule
 
 import (
-	"errors"
 	"fmt"
 	"hash/fnv"
-	"strconv"
-	"strings"
 	"time"
 )
 
-const (
-	maxAutomaticDays    = 1000 // RotationRulesType, AutomaticallyAfterDays
-	maxRateDays         = 999  // User Guide, "Rate expressions"
-	minInterval         = 4 * time.Hour
-	maxExpressionLength = 256 // RotationRulesType, ScheduleExpression
-)
+// Schedule is when one secret is rotated. New makes one.
+type Schedule struct {
+	plan     plan
+	zone     *time.Location
+	blackout []span
+}
 
-// Rules say how often a secret is rotated, in the words of Secrets Manager's RotationRules. Exactly one of
-// AutomaticallyAfterDays and ScheduleExpression is set.
-type Rules struct {
-	// AutomaticallyAfterDays is the number of days between rotations, 1 to 1000. The rotation falls on that day after the
-	// day of the last one, in a window that opens at midnight.
-	AutomaticallyAfterDays int `json:"AutomaticallyAfterDays,omitempty"`
-	// ScheduleExpression is "rate(12 hours)", "rate(10 days)" or "cron(Minutes Hours Day-of-month Month Day-of-week Year)".
-	ScheduleExpression string `json:"ScheduleExpression,omitempty"`
-	// Duration is the length of the rotation window in whole hours, "1h" to "24h". Without it the window closes at the end
-	// of the day, and after one hour where there are several rotations a day.
-	Duration string `json:"Duration,omitempty"`
+// New checks rules, the name of a time zone and the entries of a blackout, and returns the schedule that they make. Its error
+// names the field that is wrong. The zone is one of the IANA database, such as "Europe/Berlin"; empty is UTC. For the entries
+// of a blackout see parseSpan.
+func New(rules Rules, timeZone string, blackout []string) (*Schedule, error) {
+	p, err := rules.check()
+	if err != nil {
+		return nil, fmt.Errorf("RotationRules: %w", err)
+	}
+	s := Schedule{plan: p}
+	if s.zone, err = zoneNamed(timeZone); err != nil {
+		return nil, err
+	}
+	if s.blackout, err = parseBlackout(blackout, s.zone); err != nil {
+		return nil, err
+	}
+	return &s, nil
 }
 
 // Window is the time in which one rotation is to happen.
 type Window struct {
-	// Opens is when the schedule says; it is on the hour.
+	// Opens is when the schedule says, on the hour of its time zone, or the end of a blackout.
 	Opens time.Time
-	// At is when to rotate. Secrets with the same rules are spread over the first half of the window, each always at the
+	// At is when to rotate. Secrets with the same schedule are spread over the first half of the window, each always at the
 	// same place; the second half is left for retries.
 	At time.Time
 	// Closes is when to stop trying.
 	Closes time.Time
 }
 
-// Validate says what is wrong with the rules, naming the field.
-func (r Rules) Validate() error {
-	p, err := r.compile()
-	if err != nil {
-		return err
-	}
-	longest, reason := day, "the window must not go into the next UTC day"
-	if p.hours != 0 {
-		longest, reason = time.Duration(p.hours)*time.Hour, "the window must not go into the next one"
-	}
-	if p.cron != nil {
-		interval, err := p.cron.interval()
-		if err != nil {
-			return fmt.Errorf("ScheduleExpression %q: %w", r.ScheduleExpression, err)
-		}
-		if p.cron.daily() {
-			longest = day - p.cron.lastHour()
-		} else {
-			longest, reason = interval, "the window must not go into the next one"
-		}
-	}
-	if p.window > longest {
-		return fmt.Errorf("Duration %q: at most %dh with this schedule, because %s", r.Duration, longest/time.Hour, reason)
-	}
-	return nil
-}
-
 // Next is the window of the next rotation after the last one, or after the start where there was none. Its At is later than
-// after. The key, the secret's id, decides the place inside the window.
+// after, and in no blackout. The key, the secret's id, decides the place inside the window.
 //
 // A rotation that did not happen at its At moves the following ones of AutomaticallyAfterDays and rate, which count from the
 // last rotation, and leaves those of cron where they are.
-//
-// The rules must be valid: Next may panic where Validate returns an error.
-func (r Rules) Next(after time.Time, key string) Window {
-	p, err := r.compile()
-	if err != nil {
-		panic(fmt.Sprintf("schedule: rules were never validated: %v", err))
-	}
+func (s *Schedule) Next(after time.Time, key string) Window {
 	after = after.UTC()
-	offset := spread(key, p.window/2)
+	offset := spread(key, s.plan.window/2)
 	var opens time.Time
-	switch {
+	switch p := s.plan; {
 	case p.days != 0:
-		opens = after.Truncate(day).Add(time.Duration(p.days) * day)
+		opens = instant(dateIn(after, s.zone).AddDate(0, 0, p.days), 0, s.zone)
 	case p.hours != 0:
 		// Counting from the place where the last window opened, not from the place in it, keeps the rotations N hours
 		// apart however long the window is.
 		opens = after.Add(-offset).Truncate(time.Hour).Add(time.Duration(p.hours) * time.Hour)
 	default:
-		opens = p.cron.next(after.Add(-offset))
+		opens = p.cron.next(after.Add(-offset), s.zone)
 	}
-	return Window{Opens: opens, At: opens.Add(offset), Closes: opens.Add(p.window)}
+	for {
+		w, free := s.place(s.window(opens), key, offset)
+		if !free {
+			w = s.moved(w, key, offset)
+		}
+		if w.At.After(after) {
+			return w
+		}
+		// A blackout has put the rotation before its usual place in the window, and it has happened.
+		opens = s.plan.following(opens, s.zone)
+	}
 }
 
-// String says the rules in a few words, for people: "every 30 days", "cron(0 8 ? * MON *), window 3h".
-func (r Rules) String() string {
-	text := r.ScheduleExpression
-	switch {
-	case text != "":
-	case r.AutomaticallyAfterDays == 1:
-		text = "every day"
-	default:
-		text = fmt.Sprintf("every %d days", r.AutomaticallyAfterDays)
+// window is the window that opens at a time of the schedule. Where clocks are changed, it is shorter if it would go into the next
+// day, or into the next window.
+func (s *Schedule) window(opens time.Time) Window {
+	p := s.plan
+	w := Window{Opens: opens, Closes: opens.Add(p.window)}
+	var limit time.Time
+	if p.daily() {
+		limit = instant(dateIn(opens, s.zone).AddDate(0, 0, 1), 0, s.zone)
+	} else if p.cron != nil {
+		limit = p.cron.next(opens, s.zone)
 	}
-	if r.Duration != "" {
-		text += ", window " + r.Duration
+	if !limit.IsZero() && limit.Before(w.Closes) {
+		w.Closes = limit
 	}
-	return text
+	return w
+}
+
+// place puts the rotation into its window, outside the blackouts. It reports false if the window has no place for it.
+func (s *Schedule) place(w Window, key string, offset time.Duration) (Window, bool) {
+	w.At = w.Opens.Add(offset)
+	if w.At.Before(w.Closes) && s.Free(w.At).Equal(w.At) {
+		return w, true
+	}
+	// The first free time after the usual place, or else the last one before.
+	for from := s.Free(w.Opens); from.Before(w.Closes); {
+		to := s.busy(from, w.Closes)
+		w.At = from.Add(spread(key, to.Sub(from)/2))
+		if to.After(w.Opens.Add(offset)) {
+			return w, true
+		}
+		next := s.Free(to)
+		if !next.Before(w.Closes) {
+			return w, true
+		}
+		from = next
+	}
+	return w, false
+}
+
+// wait is how near the next window of a cron schedule must be for a rotation to wait for it, rather than to follow a blackout
+// that its own window lies in.
+const wait = day
+
+// moved is the window of a rotation whose own window lies wholly in a blackout: it opens at the blackout's end.
+func (s *Schedule) moved(w Window, key string, offset time.Duration) Window {
+	end := s.Free(w.Opens)
+	if c := s.plan.cron; c != nil {
+		for opens := c.next(end.Add(-s.plan.window), s.zone); opens.Before(end.Add(wait)); opens = c.next(opens, s.zone) {
+			if next, free := s.place(s.window(opens), key, offset); free {
+				return next
+			}
+		}
+	}
+	w = Window{Opens: end, At: end.Add(offset), Closes: end.Add(s.plan.window)}
+	if !s.Free(w.At).Equal(w.At) {
+		w.At = end.Add(spread(key, s.busy(end, w.Closes).Sub(end)/2))
+	}
+	return w
 }
 
 // spread is a stable place for key in [0, limit), in whole seconds.
 func spread(key string, limit time.Duration) time.Duration {
+	if limit < time.Second {
+		return 0
+	}
 	h := fnv.New64a()
 	h.Write([]byte(key)) // never fails: hash.Hash says so
 	return time.Duration(h.Sum64()%uint64(limit/time.Second)) * time.Second
-}
-
-// plan is what the rules mean: one of days, hours and cron, and the length of every window.
-type plan struct {
-	days   int
-	hours  int
-	cron   *cron
-	window time.Duration
-}
-
-// compile reads the rules. What it leaves to Validate is whether the schedule and the window are within Secrets Manager's
-// limits.
-func (r Rules) compile() (plan, error) {
-	var p plan
-	switch expression := r.ScheduleExpression; {
-	case expression != "" && r.AutomaticallyAfterDays != 0:
-		return p, errors.New("AutomaticallyAfterDays and ScheduleExpression exclude each other: give one")
-	case expression == "":
-		if r.AutomaticallyAfterDays < 1 || r.AutomaticallyAfterDays > maxAutomaticDays {
-			return p, fmt.Errorf("AutomaticallyAfterDays is %d: give 1 to %d whole days, or a ScheduleExpression",
-				r.AutomaticallyAfterDays, maxAutomaticDays)
-		}
-		p.days = r.AutomaticallyAfterDays
-	case len(expression) > maxExpressionLength:
-		return p, fmt.Errorf("ScheduleExpression has %d characters: at most %d are allowed", len(expression), maxExpressionLength)
-	default:
-		if err := p.parseExpression(expression); err != nil {
-			return p, fmt.Errorf("ScheduleExpression %q: %w", expression, err)
-		}
-	}
-	if r.Duration != "" {
-		hours, ok := number(strings.TrimSuffix(r.Duration, "h"))
-		if !ok || !strings.HasSuffix(r.Duration, "h") || hours < 1 || hours > 24 {
-			return p, fmt.Errorf("Duration %q: the rotation window is given in whole hours, 1h to 24h", r.Duration)
-		}
-		p.window = time.Duration(hours) * time.Hour
-		return p, nil
-	}
-	switch {
-	case p.days != 0:
-		p.window = day
-	case p.cron != nil && p.cron.daily():
-		p.window = day - p.cron.lastHour()
-	default:
-		p.window = time.Hour
-	}
-	return p, nil
-}
-
-func (p *plan) parseExpression(text string) error {
-	name, rest, _ := strings.Cut(text, "(")
-	arguments, closed := strings.CutSuffix(rest, ")")
-	var err error
-	switch {
-	case name == "rate" && closed:
-		err = p.parseRate(arguments)
-	case name == "cron" && closed:
-		p.cron, err = parseCron(arguments)
-	default:
-		err = errors.New("write rate(12 hours), rate(10 days) or, for every Monday at eight, cron(0 8 ? * MON *)")
-	}
-	return err
-}
-
-func (p *plan) parseRate(text string) error {
-	fields := strings.Fields(text)
-	if len(fields) != 2 {
-		return errors.New("a rate is a number and a unit, as in rate(12 hours) or rate(10 days)")
-	}
-	n, ok := number(fields[0])
-	if !ok {
-		return fmt.Errorf("%q is not a whole number", fields[0])
-	}
-	switch fields[1] {
-	case "hour", "hours":
-		if n < int(minInterval/time.Hour) || n > maxRateDays*24 {
-			return fmt.Errorf("a rate in hours is 4 to %d", maxRateDays*24)
-		}
-		p.hours = n
-	case "day", "days":
-		if n < 1 || n > maxRateDays {
-			return fmt.Errorf("a rate in days is 1 to %d", maxRateDays)
-		}
-		p.days = n
-	default:
-		return fmt.Errorf("the unit %q is not known: use hours or days", fields[1])
-	}
-	return nil
-}
-
-// number reads a decimal number of one to five digits, without a sign.
-func number(text string) (int, bool) {
-	if len(text) == 0 || len(text) > 5 || strings.Trim(text, "0123456789") != "" {
-		return 0, false
-	}
-	n, err := strconv.Atoi(text)
-	return n, err == nil
 }

@@ -20,6 +20,17 @@ func at(text string) time.Time {
 
 func automatically(days int) schedule.Rules { return schedule.Rules{AutomaticallyAfterDays: days} }
 
+// inUTC is the schedule of rules that were found to be valid.
+func inUTC(rules schedule.Rules) *schedule.Schedule { return in("", rules) }
+
+func in(zone string, rules schedule.Rules, blackout ...string) *schedule.Schedule {
+	s, err := schedule.New(rules, zone, blackout)
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
 func expression(text string) schedule.Rules { return schedule.Rules{ScheduleExpression: text} }
 
 func TestValidate(t *testing.T) {
@@ -175,7 +186,7 @@ func TestNextOpens(t *testing.T) {
 			t.Errorf("%s: %v", test.rules, err)
 			continue
 		}
-		window := test.rules.Next(at(test.after), "MyTestDatabaseUserSecret")
+		window := inUTC(test.rules).Next(at(test.after), "MyTestDatabaseUserSecret")
 		if !window.Opens.Equal(at(test.opens)) || !window.Closes.Equal(at(test.closes)) {
 			t.Errorf("%s after %s: the window is %s to %s, not %s to %s", test.rules, test.after,
 				window.Opens.Format("2006-01-02 15:04"), window.Closes.Format("2006-01-02 15:04"), test.opens, test.closes)
@@ -186,18 +197,18 @@ func TestNextOpens(t *testing.T) {
 // A window that is open, and whose moment for this secret is still to come, is not passed over.
 func TestNextInOpenWindow(t *testing.T) {
 	rules := expression("cron(0 10 * * ? *)")
-	window := rules.Next(at("2026-01-01 00:00"), "MyTestDatabaseUserSecret")
+	window := inUTC(rules).Next(at("2026-01-01 00:00"), "MyTestDatabaseUserSecret")
 	if window.At.Equal(window.Opens) {
 		t.Fatal("this key has no offset: take another")
 	}
-	if again := rules.Next(window.Opens, "MyTestDatabaseUserSecret"); again != window {
+	if again := inUTC(rules).Next(window.Opens, "MyTestDatabaseUserSecret"); again != window {
 		t.Errorf("%v, then %v", window, again)
 	}
 }
 
 func TestNextIsUTC(t *testing.T) {
 	tokyo := time.FixedZone("JST", 9*60*60)
-	window := automatically(1).Next(time.Date(2026, 1, 2, 3, 0, 0, 0, tokyo), "a") // still the first in UTC
+	window := inUTC(automatically(1)).Next(time.Date(2026, 1, 2, 3, 0, 0, 0, tokyo), "a") // still the first in UTC
 	if want := at("2026-01-02 00:00"); window.Opens != want {
 		t.Errorf("opens %s, want %s", window.Opens, want)
 	}
@@ -207,9 +218,9 @@ func TestNextIsUTC(t *testing.T) {
 func TestRateDoesNotDrift(t *testing.T) {
 	rules := schedule.Rules{ScheduleExpression: "rate(4 hours)", Duration: "4h"}
 	for _, key := range []string{"a", "b", "c", "d", "e"} {
-		last := rules.Next(at("2026-01-01 00:07"), key).At
+		last := inUTC(rules).Next(at("2026-01-01 00:07"), key).At
 		for range 1000 {
-			next := rules.Next(last, key).At
+			next := inUTC(rules).Next(last, key).At
 			if got := next.Sub(last); got != 4*time.Hour {
 				t.Fatalf("%s: %s after %s", key, got, last)
 			}
@@ -223,7 +234,7 @@ func TestSpread(t *testing.T) {
 	const secrets, slots = 3000, 30 // a slot is a minute
 	var filled [slots]int
 	for i := range secrets {
-		window := rules.Next(at("2026-01-01 00:00"), fmt.Sprintf("prod/app-%d/mysql", i))
+		window := inUTC(rules).Next(at("2026-01-01 00:00"), fmt.Sprintf("prod/app-%d/mysql", i))
 		filled[window.At.Sub(window.Opens)/time.Minute]++
 	}
 	for minute, n := range filled {
@@ -262,7 +273,7 @@ func TestNextProperties(t *testing.T) {
 		key := rapid.String().Draw(t, "key")
 		after := time.Unix(rapid.Int64Range(0, 1<<33).Draw(t, "after"), rapid.Int64Range(0, 999_999_999).Draw(t, "nanoseconds")).UTC()
 
-		window := rules.Next(after, key)
+		window := inUTC(rules).Next(after, key)
 		if !window.At.After(after) {
 			t.Fatalf("at %s, which is not after %s", window.At, after)
 		}
@@ -272,10 +283,10 @@ func TestNextProperties(t *testing.T) {
 		if window.Opens.Minute() != 0 || window.Opens.Second() != 0 || window.Opens.Nanosecond() != 0 {
 			t.Fatalf("opens at %s, not on the hour", window.Opens)
 		}
-		if again := rules.Next(after.In(time.FixedZone("", 3600)), key); again != window {
+		if again := inUTC(rules).Next(after.In(time.FixedZone("", 3600)), key); again != window {
 			t.Fatalf("%v, then %v", window, again)
 		}
-		next := rules.Next(window.At, key)
+		next := inUTC(rules).Next(window.At, key)
 		if next.Opens.Before(window.Closes) {
 			t.Fatalf("the next window opens at %s, before this one closes at %s", next.Opens, window.Closes)
 		}
@@ -303,7 +314,7 @@ func FuzzScheduleExpression(f *testing.F) {
 		if rules.Validate() != nil {
 			return
 		}
-		window := rules.Next(after, "key")
+		window := inUTC(rules).Next(after, "key")
 		if !window.At.After(after) || !window.Closes.After(window.At) {
 			t.Fatalf("%q after %s: %v", text, after, window)
 		}
