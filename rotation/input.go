@@ -3,6 +3,7 @@ package rotation
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/rotate-user/rotate-user/internal/account"
@@ -136,6 +137,18 @@ func (in RotateUserInput) Rules() RotationRules {
 // Schedule is when the input says to rotate. Its error names the field that is wrong.
 func (in RotateUserInput) Schedule() (*Schedule, error) {
 	return schedule.New(in.Rules(), in.TimeZone, in.Blackout)
+}
+
+// ScheduleText says in a few words when the input says to rotate: "every 30 days in Europe/Berlin, but for Fri 16:00 - Mon 08:00".
+func (in RotateUserInput) ScheduleText() string {
+	text := in.Rules().String()
+	if in.TimeZone != "" {
+		text += " in " + in.TimeZone
+	}
+	if len(in.Blackout) > 0 {
+		text += ", but for " + strings.Join(in.Blackout, ", ")
+	}
+	return text
 }
 
 func (in RotateUserInput) Immediately() bool {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -143,13 +144,18 @@ func (a *app) rescheduleCommand() *cobra.Command {
 		Use:   "reschedule",
 		Short: "Rotate a secret by other rules from now on",
 		Example: `  starter reschedule --secret-id MyTestDatabaseUserSecret --automatically-after-days 7
-  starter reschedule --secret-id MyTestDatabaseUserSecret --schedule-expression 'cron(0 2 ? * SUN *)' --duration 3h`,
+  starter reschedule --secret-id MyTestDatabaseUserSecret --schedule-expression 'cron(0 2 ? * SUN *)' --duration 3h
+  starter reschedule --secret-id MyTestDatabaseUserSecret --time-zone Europe/Berlin --blackout 'Fri 16:00 - Mon 08:00' --blackout 2026-12-24/2027-01-02`,
 	}
 	secretFlag(cmd, &id)
 	f.add(cmd)
-	cmd.MarkFlagsOneRequired("automatically-after-days", "schedule-expression")
-	return a.does(cmd, f.check, func(ctx context.Context) error {
-		return a.update(ctx, id, rotation.RescheduleUpdate, rotation.RescheduleRequest{RotationRules: f.rules})
+	cmd.MarkFlagsOneRequired("automatically-after-days", "schedule-expression", "time-zone", "blackout")
+	request := func() rotation.RescheduleRequest {
+		return rotation.RescheduleRequest{RotationRules: f.rules, TimeZone: f.timeZone, Blackout: f.entries()}
+	}
+	check := func() error { return cmp.Or(f.check(), request().Validate()) }
+	return a.does(cmd, check, func(ctx context.Context) error {
+		return a.update(ctx, id, rotation.RescheduleUpdate, request())
 	})
 }
 

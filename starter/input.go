@@ -13,19 +13,31 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// rulesFlags are RotationRules.
+// rulesFlags are RotationRules, TimeZone and Blackout.
 type rulesFlags struct {
-	cmd   *cobra.Command
-	rules rotation.RotationRules
+	cmd      *cobra.Command
+	rules    rotation.RotationRules
+	timeZone string
+	blackout []string
 }
 
 func (f *rulesFlags) add(cmd *cobra.Command) {
 	f.cmd = cmd
 	flags := cmd.Flags()
 	flags.Var((*days)(&f.rules.AutomaticallyAfterDays), "automatically-after-days", "days between rotations, 1 to 1000 (default 30)")
-	flags.StringVar(&f.rules.ScheduleExpression, "schedule-expression", "", "instead of days: rate(12 hours), rate(10 days), cron(0 8 ? * MON *); UTC")
+	flags.StringVar(&f.rules.ScheduleExpression, "schedule-expression", "", "instead of days: rate(12 hours), rate(10 days), cron(0 8 ? * MON *)")
 	flags.StringVar(&f.rules.Duration, "duration", "", "length of the rotation window, such as 3h (default to the end of the day)")
+	flags.StringVar(&f.timeZone, "time-zone", "", "`zone` of the IANA database in which days, cron and blackouts count, such as Europe/Berlin (default UTC)")
+	flags.StringArrayVar(&f.blackout, "blackout", nil, "`time` in which no scheduled rotation starts: 2026-12-25, 2026-12-24/2027-01-02 or 'Fri 16:00 - Mon 08:00'; may be given several times, none ends it")
 	cmd.MarkFlagsMutuallyExclusive("automatically-after-days", "schedule-expression")
+}
+
+// entries are those of the blackout: nil if the command line names none, and empty if it ends it.
+func (f *rulesFlags) entries() []string {
+	if slices.Equal(f.blackout, []string{"none"}) {
+		return []string{}
+	}
+	return f.blackout
 }
 
 // given says whether the command line names a schedule.
@@ -86,7 +98,7 @@ func (f *inputFlags) check() error {
 	if err := f.rulesFlags.check(); err != nil {
 		return err
 	}
-	f.input.RotationRules = f.rules
+	f.input.RotationRules, f.input.TimeZone, f.input.Blackout = f.rules, f.timeZone, f.entries()
 	if f.cmd.Flags().Changed("rotate-immediately") {
 		f.input.RotateImmediately = &f.immediately
 	}
@@ -120,6 +132,12 @@ func (f *inputFlags) compare(status rotation.Status) (different []string, want r
 		different = append(different, fmt.Sprintf("%s: is %s, asked for %s", rules, have.RotationRules, want.RotationRules))
 	}
 	in := f.input
+	if option("time-zone", cmp.Or(have.TimeZone, "UTC"), in.TimeZone, cmp.Or(in.TimeZone, "UTC") == cmp.Or(have.TimeZone, "UTC")) {
+		want.TimeZone = in.TimeZone
+	}
+	if option("blackout", strings.Join(have.Blackout, ", "), strings.Join(in.Blackout, ", "), slices.Equal(in.Blackout, have.Blackout)) {
+		want.Blackout = in.Blackout
+	}
 	if option("master-secret-id", have.MasterSecretID, in.MasterSecretID, in.MasterSecretID == have.MasterSecretID) {
 		want.MasterSecretID = in.MasterSecretID
 	}
@@ -154,11 +172,16 @@ const rules = "schedule"
 
 // onlyRules reports whether reschedule can change all that differs.
 func (f *inputFlags) onlyRules(different []string) bool {
-	return len(different) == 1 && strings.HasPrefix(different[0], rules+":")
+	return !slices.ContainsFunc(different, func(text string) bool {
+		name, _, _ := strings.Cut(text, ":")
+		return !slices.Contains([]string{rules, "--time-zone", "--blackout"}, name)
+	})
 }
 
-func rulesFlagsOf(r rotation.RotationRules) string {
+// scheduleFlagsOf are the options for the schedule of an input.
+func scheduleFlagsOf(in rotation.RotateUserInput) string {
 	var b strings.Builder
+	r := in.RotationRules
 	if r.ScheduleExpression != "" {
 		fmt.Fprintf(&b, " --schedule-expression '%s'", r.ScheduleExpression)
 	}
@@ -167,6 +190,15 @@ func rulesFlagsOf(r rotation.RotationRules) string {
 	}
 	if r.Duration != "" {
 		fmt.Fprintf(&b, " --duration %s", r.Duration)
+	}
+	if in.TimeZone != "" {
+		fmt.Fprintf(&b, " --time-zone %s", in.TimeZone)
+	}
+	for _, entry := range in.Blackout {
+		fmt.Fprintf(&b, " --blackout %s", quoted(entry))
+	}
+	if in.Blackout != nil && len(in.Blackout) == 0 {
+		b.WriteString(" --blackout none")
 	}
 	return b.String()
 }
@@ -184,7 +216,7 @@ func restart(secretID string, in *rotation.RotateUserInput) string {
 	}
 	add("master-secret-id", in.MasterSecretID)
 	add("clone-username", quoted(in.CloneUsername))
-	command += rulesFlagsOf(in.RotationRules)
+	command += scheduleFlagsOf(*in)
 	if in.MinimumOverlap != nil && time.Duration(*in.MinimumOverlap) != time.Hour {
 		add("minimum-overlap", in.MinimumOverlap.String())
 	}

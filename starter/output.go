@@ -262,11 +262,15 @@ func (v statusView) text(w io.Writer) {
 	if !s.PreviousUntil.IsZero() && v.ending == nil {
 		other += ", AWSPREVIOUS, until it is revoked at " + date(s.PreviousUntil, v.now)
 	}
+	schedule := s.RotationRules.String()
+	if s.Input != nil {
+		schedule = s.Input.ScheduleText()
+	}
 	pairs(w,
 		"Secret", s.SecretID,
 		"Master secret", s.MasterSecretID,
 		"Status", state,
-		"Rules", s.RotationRules.String(),
+		"Rules", schedule,
 		"Database", s.DatabaseHost,
 		"User in use", inUse,
 		"Other user", other,

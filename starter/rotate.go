@@ -157,7 +157,7 @@ func (a *app) alreadyStarted(ctx context.Context, f *inputFlags) error {
 	if len(different) > 0 {
 		advice := "Change it with: starter stop --secret-id " + id + " && " + restart(id, &want) + queue
 		if f.onlyRules(different) {
-			advice = "Change them with: starter reschedule --secret-id " + id + rulesFlagsOf(want.RotationRules)
+			advice = "Change them with: starter reschedule --secret-id " + id + scheduleFlagsOf(want)
 		}
 		return advise(advice, "secret %s is rotated already, with other options; nothing was changed:\n  %s", id, strings.Join(different, "\n  "))
 	}
