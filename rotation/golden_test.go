@@ -94,6 +94,8 @@ func fill(v reflect.Value, name string) {
 		v.SetString(name)
 	case reflect.Bool:
 		v.SetBool(true)
+	case reflect.Uint8:
+		v.SetUint(7)
 	case reflect.Int, reflect.Int64, reflect.Int32:
 		v.SetInt(7)
 	case reflect.Pointer:

@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	_ "time/tzdata" // the zones of schedules, for machines without them
 
 	"github.com/spf13/cobra"
 

@@ -19,7 +19,7 @@ func (r *rotator) describe(ctx workflow.Context) {
 	if s.DatabaseHost != "" {
 		head += " on " + plaintext.Code(s.DatabaseHost)
 	}
-	lines := []string{head + ", " + s.RotationRules.String(), ""}
+	lines := []string{head + ", " + r.input.ScheduleText(), ""}
 	say := func(format string, args ...any) { lines = append(lines, "- "+fmt.Sprintf(format, args...)) }
 	if s.Username != "" {
 		say("current user: %s, standby: %s", plaintext.Code(s.Username), plaintext.Code(s.StandbyUsername))

@@ -223,12 +223,12 @@ func (r *rotator) dismiss(_ workflow.Context, _ rotation.Sender) {
 
 // reschedule counts the new rules from the last rotation, or from now if that window has passed.
 func (r *rotator) reschedule(ctx workflow.Context, q rotation.RescheduleRequest) {
-	r.input.RotationRules = q.RotationRules
+	r.input = q.Apply(r.input)
 	now := workflow.Now(ctx)
-	r.schedule(now)
+	r.schedule(ctx, now)
 	if last := r.LastRotatedDate; !last.IsZero() {
-		if r.schedule(last); r.WindowCloses.Before(now) {
-			r.schedule(now)
+		if r.schedule(ctx, last); r.WindowCloses.Before(now) {
+			r.schedule(ctx, now)
 		}
 	}
 	r.asked.giveWay = true

@@ -14,7 +14,7 @@ func (w Workflows) RotateUserWorkflow(ctx workflow.Context, input rotation.Rotat
 		return rotation.Status{}, err
 	}
 	if r.catchUp(ctx, "at its start") {
-		r.schedule(r.LastRotatedDate)
+		r.schedule(ctx, r.LastRotatedDate)
 	}
 	r.sleep(ctx)
 	if r.due(ctx) {

@@ -46,7 +46,7 @@ func (r *rotator) cloneUserInput(ctx workflow.Context) rotation.CloneUserInput {
 		Digest:                r.Digest,
 		Rights:                r.Rights,
 		MinimumOverlapSeconds: int64(r.input.Overlap().Seconds()),
-		NextRotationDate:      r.input.Rules().Next(workflow.Now(ctx), r.input.SecretID).At,
+		NextRotationDate:      r.nextAfter(ctx, workflow.Now(ctx)).At,
 		Server:                r.DatabaseHost,
 		Stored:                r.Stored,
 		ReissuedVersionID:     r.ReissuedVersionID,

@@ -98,7 +98,7 @@ func (w Workflows) begin(ctx workflow.Context, input rotation.RotateUserInput, c
 		return nil, err
 	}
 	if !input.Immediately() {
-		r.schedule(now)
+		r.schedule(ctx, now)
 		r.planDryRun(ctx)
 		r.show(ctx)
 	}
@@ -183,7 +183,7 @@ func (r *rotator) record(ctx workflow.Context, err error) {
 	promotion := end.Promotion()
 	if promotion != nil {
 		r.recordPromotion(end, promotion.EndedAt)
-		r.schedule(now)
+		r.schedule(ctx, now)
 	}
 	if err != nil {
 		r.fail(ctx, end, err, promotion != nil)

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"errors"
+	"fmt"
 	"hash/fnv"
 	"slices"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/rotate-user/rotate-user/internal/schedule"
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
@@ -38,6 +40,10 @@ func (r *rotator) sleep(ctx workflow.Context) {
 		r.WindowCloses = workflow.Now(ctx).Add(firstWindow)
 		err = r.await(ctx, awake)
 	}
+	for err == nil && !message() && r.inBlackout(ctx) {
+		wake(r.NextRotationDate)
+		err = r.await(ctx, awake)
+	}
 	if err != nil { // the workflow was cancelled
 		r.asked.stop = true
 	}
@@ -48,6 +54,25 @@ func (r *rotator) sleep(ctx workflow.Context) {
 		q := *r.Requested
 		r.asked.rotation = &q
 	}
+}
+
+// inBlackout reports whether a scheduled rotation is due in a blackout, because the worker was away at its time, and puts it off
+// until after that. The rotation at the start was requested.
+func (r *rotator) inBlackout(ctx workflow.Context) bool {
+	now := workflow.Now(ctx)
+	atStart := len(r.Rotations) == 0 && r.input.Immediately()
+	if len(r.input.Blackout) == 0 || atStart || r.paused() || now.Before(r.NextRotationDate) {
+		return false
+	}
+	end := r.outsideBlackout(ctx, now)
+	if !end.After(now) {
+		return false
+	}
+	if r.NextRotationDate = end; end.After(r.WindowCloses) {
+		r.NextRotationDate = r.outsideBlackout(ctx, end.Add(spread(r.input.SecretID, lateSpread)))
+		r.WindowCloses = r.NextRotationDate.Add(firstWindow)
+	}
+	return true
 }
 
 // updatesPerRun is half of what Temporal accepts in one run.
@@ -74,15 +99,48 @@ func (r *rotator) due(ctx workflow.Context) bool {
 }
 
 // schedule sets the next date from the rules. A rotation that MinimumOverlap would refuse is postponed until it is safe.
-func (r *rotator) schedule(after time.Time) {
-	window := r.input.Rules().Next(after, r.input.SecretID)
+func (r *rotator) schedule(ctx workflow.Context, after time.Time) {
+	window := r.nextAfter(ctx, after)
 	r.NextRotationDate, r.WindowCloses = window.At, window.Closes
 	if safe := r.LastRotatedDate.Add(r.input.Overlap()); !r.LastRotatedDate.IsZero() && r.NextRotationDate.Before(safe) {
-		r.NextRotationDate = safe
+		r.NextRotationDate = r.outsideBlackout(ctx, safe)
 	}
 	if r.WindowCloses.Before(r.NextRotationDate) {
 		r.WindowCloses = r.NextRotationDate
 	}
+}
+
+// nextAfter returns the window of the rotation that follows one at a given time.
+func (r *rotator) nextAfter(ctx workflow.Context, after time.Time) schedule.Window {
+	return bySchedule(ctx, r, func(s *rotation.Schedule) schedule.Window { return s.Next(after, r.input.SecretID) })
+}
+
+// outsideBlackout returns the first time from t on that is in no blackout.
+func (r *rotator) outsideBlackout(ctx workflow.Context, t time.Time) time.Time {
+	if len(r.input.Blackout) == 0 {
+		return t
+	}
+	return bySchedule(ctx, r, func(s *rotation.Schedule) time.Time { return s.Free(t) })
+}
+
+// bySchedule returns what the schedule answers. Workers may have different rules for a time zone, and a replay must find the dates
+// that the run found, so answers that depend on a zone are recorded.
+func bySchedule[T any](ctx workflow.Context, r *rotator, ask func(*rotation.Schedule) T) T {
+	answer := func() T {
+		s, err := r.input.Schedule()
+		if err != nil { // a worker of another release took it
+			panic(fmt.Sprintf("the schedule of secret %s cannot be read: %v", r.input.SecretID, err))
+		}
+		return ask(s)
+	}
+	if r.input.TimeZone == "" {
+		return answer()
+	}
+	var recorded T
+	if err := workflow.SideEffect(ctx, func(workflow.Context) any { return answer() }).Get(&recorded); err != nil {
+		panic(err) // what was recorded cannot be read
+	}
+	return recorded
 }
 
 // fail decides when a failed rotation is retried: inside its window with a growing backoff, otherwise on the next date of the
@@ -107,6 +165,7 @@ func (r *rotator) fail(ctx workflow.Context, end *rotation.Rotation, err error, 
 		if until, ok := retryAt(err); ok {
 			next = until
 		}
+		next = r.outsideBlackout(ctx, next)
 		switch {
 		case !next.After(r.WindowCloses):
 			r.NextRotationDate = next
@@ -114,7 +173,7 @@ func (r *rotator) fail(ctx workflow.Context, end *rotation.Rotation, err error, 
 			r.Attempts, r.NextRotationDate, r.WindowCloses = 0, now.Add(spread(r.input.SecretID, lateSpread)), now.Add(firstWindow)
 		default:
 			r.Attempts = 0 // in the next window the backoff starts from the beginning
-			r.schedule(now)
+			r.schedule(ctx, now)
 		}
 	}
 	workflow.GetLogger(ctx).Error("rotation failed", "secret", r.input.SecretID, "type", end.ErrorType, "error", end.Error, "next", r.NextRotationDate)

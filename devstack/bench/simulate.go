@@ -56,7 +56,10 @@ const (
 // the limit takes so many a minute, in order. A rotation that fails is tried again after 1, 2, 4 ... 60 minutes until its
 // window closes, and then by the schedule, as workflows do. Windows and places in them are those of internal/schedule.
 func simulate(f fleet) outcome {
-	rules := schedule.Rules{AutomaticallyAfterDays: f.days}
+	rules, err := schedule.New(schedule.Rules{AutomaticallyAfterDays: f.days}, "", nil)
+	if err != nil {
+		panic(err) // a fleet of ours has no such rules
+	}
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	type state struct {
 		next, closes, last, since int32 // minutes: due, its window's end, rotated, waiting
