@@ -144,6 +144,7 @@ func secretsManager(ctx context.Context, logger *slog.Logger) (*secret.Store, er
 	}
 	go warnWithoutCredentials(ctx, c.Credentials, logger)
 	c.Credentials = secret.Credentials(c.Credentials)
+	c.Retryer = secret.Retryer
 	return secret.NewStore(secretsmanager.NewFromConfig(c)), nil
 }
 
