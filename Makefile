@@ -12,7 +12,7 @@ export GOWORK := off
 tool := go tool -modfile=$(CURDIR)/tools/go.mod
 
 # What only the worker and its activities may reach: the operator's machine has access to neither AWS nor the databases.
-worker_only := github.com/aws/
+worker_only := github.com/aws/|github.com/go-sql-driver/|database/sql$$
 
 .PHONY: help
 help: ## List the jobs
@@ -45,8 +45,8 @@ lint: lint-imports ## Check style, common mistakes, and that workflows are deter
 .PHONY: lint-imports
 lint-imports: ## Check which packages the programs reach
 	@deps=$$(go list -deps ./...) && ! grep '^go.temporal.io/server' <<<"$$deps" || { echo 'only devstack/ may import the Temporal server' >&2; exit 1; }
-	@deps=$$(go list -deps ./rotation ./workflows ./starter) && ! grep -E '^($(worker_only))' <<<"$$deps" || \
-		{ echo 'rotation, workflows and starter must not reach these packages: only the worker and its activities talk to AWS and to databases' >&2; exit 1; }
+	@deps=$$(go list -deps ./internal/grants ./rotation ./workflows ./starter) && ! grep -E '^($(worker_only))' <<<"$$deps" || \
+		{ echo 'internal/grants, rotation, workflows and starter must not reach these packages: only the worker and its activities talk to AWS and to databases' >&2; exit 1; }
 
 .PHONY: vulncheck
 vulncheck: ## Check for known vulnerabilities; asks vuln.go.dev

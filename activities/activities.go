@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 	"github.com/rotate-user/rotate-user/internal/secret"
@@ -219,7 +220,7 @@ func refuseUntil(until time.Time, reason, format string, args ...any) error {
 
 // sessions are lines for people: who is logged in, from where, how often. A
 // program names itself, so its name may hold anything.
-func sessions(all []account.Session) []string {
+func sessions(all []grants.Session) []string {
 	var lines []string
 	for _, s := range all {
 		line := fmt.Sprintf("%d from %s", s.Count, s.Host)

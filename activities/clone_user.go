@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/secret"
 	"github.com/rotate-user/rotate-user/rotation"
 )
@@ -127,7 +128,7 @@ func (t *attempt) behindOrFinal(ctx context.Context, admin *account.Admin, s *su
 // has changed it: it can no longer be proved, and no one else should use it.
 // Otherwise AWSCURRENT goes to the newest version that holds a password of the
 // pair, if there is one: what logs in is better than what does not.
-func (t *attempt) mend(ctx context.Context, admin *account.Admin, in rotation.CloneUserInput, s *subject, refused error) (*subject, *account.Plan, error) {
+func (t *attempt) mend(ctx context.Context, admin *account.Admin, in rotation.CloneUserInput, s *subject, refused error) (*subject, *grants.Plan, error) {
 	refused = fmt.Errorf("version %s of secret %s: %w", s.current.ID, s.SecretID, refused)
 	if in.Force && in.RevokePrevious && s.current.ID == in.PromotedVersionID {
 		s.warnings = append(s.warnings, "AWSCURRENT did not log in, and was taken for the credential that leaked: "+refused.Error())
@@ -225,7 +226,7 @@ func (t *attempt) working(ctx context.Context, admin *account.Admin, s *subject)
 	if err != nil {
 		return "", err
 	}
-	stored = slices.DeleteFunc(stored, func(s account.Stored) bool { return s.Locked })
+	stored = slices.DeleteFunc(stored, func(s grants.Stored) bool { return s.Locked })
 	v, err := t.newest(ctx, s.SecretID, stored, func(v secret.Version) bool { return s.current.SameBut(v.Credential) })
 	return v.ID, err
 }
@@ -233,8 +234,8 @@ func (t *attempt) working(ctx context.Context, admin *account.Admin, s *subject)
 // wrongPassword reports whether the server stores another password for the
 // account in use than AWSCURRENT holds.
 func wrongPassword(err error) bool {
-	refused, ok := errors.AsType[*account.Refusal](err)
-	return ok && refused.Reason == account.WrongPassword
+	refused, ok := errors.AsType[*grants.Refusal](err)
+	return ok && refused.Reason == grants.WrongPassword
 }
 
 // reissue stores the current credential under another version id, so that
@@ -255,7 +256,7 @@ func (t *attempt) reissue(ctx context.Context, admin *account.Admin, s *subject)
 	})
 }
 
-func describe(plan *account.Plan) rotation.CloneUserResult {
+func describe(plan *grants.Plan) rotation.CloneUserResult {
 	r := rotation.CloneUserResult{Created: plan.Create, Changed: len(plan.Changes), Warnings: lines(plan.Warnings), InUse: lines(sessions(plan.Sessions)), Digest: plan.Digest, Rights: plan.Rights, PasswordExpires: plan.Expires}
 	for _, c := range plan.Changes {
 		r.Changes = append(r.Changes, c.Text)

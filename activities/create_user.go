@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/password"
 	"github.com/rotate-user/rotate-user/internal/secret"
 	"github.com/rotate-user/rotate-user/rotation"
@@ -86,7 +87,7 @@ func (a *Activities) StoreSecret(ctx context.Context, in rotation.CreateAccountI
 	if err != nil {
 		return err
 	}
-	if _, err := admin.SetPassword(ctx, in.Account, in.Account, stored.Password, func(_ context.Context, now account.Stored) error {
+	if _, err := admin.SetPassword(ctx, in.Account, in.Account, stored.Password, func(_ context.Context, now grants.Stored) error {
 		if set, err := now.Matches(stored.Password); err == nil && set && !now.Locked {
 			return nil
 		}
@@ -102,11 +103,11 @@ func (a *Activities) StoreSecret(ctx context.Context, in rotation.CreateAccountI
 }
 
 // unused refuses an account that is not as CreateAccount leaves it.
-func unused(in rotation.CreateAccountInput, now account.Stored) error {
+func unused(in rotation.CreateAccountInput, now grants.Stored) error {
 	if now.Locked && now.Bears(creationMark(in)) {
 		return nil
 	}
-	return refuse(account.NotOurs, "%s is not as it was made for secret %s: something else uses it by now; choose another name, or drop it", in.Account, in.SecretID)
+	return refuse(grants.NotOurs, "%s is not as it was made for secret %s: something else uses it by now; choose another name, or drop it", in.Account, in.SecretID)
 }
 
 func creationMark(in rotation.CreateAccountInput) string { return "create " + in.SecretID }
@@ -117,9 +118,9 @@ func (t *attempt) createSecret(ctx context.Context, admin *account.Admin, master
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(stored, func(s account.Stored) bool { return s.Account == in.Account })
+		i := slices.IndexFunc(stored, func(s grants.Stored) bool { return s.Account == in.Account })
 		if i < 0 {
-			return refuse(account.NoSuchAccount, "account %s, which was made for secret %s, is gone: create it again", in.Account, in.SecretID)
+			return refuse(grants.NoSuchAccount, "account %s, which was made for secret %s, is gone: create it again", in.Account, in.SecretID)
 		}
 		return unused(in, stored[i])
 	}

@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/secret"
 	"github.com/rotate-user/rotate-user/rotation"
 )
@@ -72,7 +73,7 @@ func (a *Activities) FindAccounts(ctx context.Context, in rotation.FindAccountsI
 	if err != nil {
 		return rotation.Deletion{}, err
 	}
-	result = rotation.Deletion{SecretID: in.SecretID, SecretARN: d.ARN, MasterSecretID: master.ARN, Server: master.Address(), Accounts: []account.Name{login.Account},
+	result = rotation.Deletion{SecretID: in.SecretID, SecretARN: d.ARN, MasterSecretID: master.ARN, Server: master.Address(), Accounts: []grants.Name{login.Account},
 		CurrentVersionID: current.ID, PendingVersionID: d.Stages[secret.Pending]}
 	if locked && wasLockedBefore(in, login.Account) {
 		result.LockedBefore = append(result.LockedBefore, login.Account)
@@ -218,7 +219,7 @@ func (t *attempt) findDeleted(ctx context.Context, in rotation.FindAccountsInput
 }
 
 // addAccount notes an account that goes with the secret.
-func addAccount(d *rotation.Deletion, in rotation.FindAccountsInput, s account.Stored) {
+func addAccount(d *rotation.Deletion, in rotation.FindAccountsInput, s grants.Stored) {
 	d.Accounts = append(d.Accounts, s.Account)
 	if s.Locked && (wasLockedBefore(in, s.Account) || s.Unset(pairMark(d.SecretARN))) {
 		d.LockedBefore = append(d.LockedBefore, s.Account)
@@ -259,7 +260,7 @@ func wasLeft(in rotation.FindAccountsInput, user, server string) bool {
 }
 
 // spell names accounts for people.
-func spell(names []account.Name) string {
+func spell(names []grants.Name) string {
 	var all []string
 	for _, n := range names {
 		all = append(all, n.String())
@@ -269,7 +270,7 @@ func spell(names []account.Name) string {
 
 // wasLockedBefore reports whether an account that is found locked was locked by something else than a
 // deletion of the secret.
-func wasLockedBefore(in rotation.FindAccountsInput, n account.Name) bool {
+func wasLockedBefore(in rotation.FindAccountsInput, n grants.Name) bool {
 	return !in.Held || slices.Contains(in.LockedBefore, n)
 }
 
@@ -281,7 +282,7 @@ func lockedOut(err error) bool {
 
 // behindLock finds the account that a version would log in as if it were not locked: the server stores the
 // version's password for it. Its error is refused if there is none.
-func (t *attempt) behindLock(ctx context.Context, master, v secret.Version, refused error) (n account.Name, err error) {
+func (t *attempt) behindLock(ctx context.Context, master, v secret.Version, refused error) (n grants.Name, err error) {
 	admin, err := t.admin(ctx, master)
 	if err != nil {
 		return n, err
@@ -299,7 +300,7 @@ func (t *attempt) behindLock(ctx context.Context, master, v secret.Version, refu
 
 // ofPair reports whether there is evidence that an account is the other one of the
 // pair: the same that a rotation goes by. One that may be is refused.
-func (t *attempt) ofPair(ctx context.Context, in rotation.CloneUserInput, d secret.Description, p pair, other account.Stored) (bool, error) {
+func (t *attempt) ofPair(ctx context.Context, in rotation.CloneUserInput, d secret.Description, p pair, other grants.Stored) (bool, error) {
 	if other.Unset(pairMark(d.ARN)) {
 		return true, nil
 	}
@@ -431,7 +432,7 @@ func (t *attempt) notReused(ctx context.Context, in rotation.Deletion) error {
 	if err != nil {
 		return err
 	}
-	if i := slices.IndexFunc(in.Accounts, func(n account.Name) bool { return n.User == v.Username }); i >= 0 && v.Address() == in.Server {
+	if i := slices.IndexFunc(in.Accounts, func(n grants.Name) bool { return n.User == v.Username }); i >= 0 && v.Address() == in.Server {
 		return refuse(rotation.ErrorSecretExists, "a new secret %s is for the account %s of the one that was deleted, and it would be dropped: let the secret name another user, or cancel this deletion and ALTER USER %[2]s ACCOUNT UNLOCK", v.Name, in.Accounts[i])
 	}
 	return nil
@@ -459,7 +460,7 @@ func (a *Activities) UnlockAccounts(ctx context.Context, in rotation.Deletion) e
 // was locked for the deletion and is not any more belongs to something else by now.
 // Without Force the definers of objects are kept, which break without them.
 func (a *Activities) DropAccounts(ctx context.Context, in rotation.Deletion) error {
-	return a.each(ctx, in, "dropped", func(admin *account.Admin, ctx context.Context, n account.Name, fence func(context.Context) error) error {
+	return a.each(ctx, in, "dropped", func(admin *account.Admin, ctx context.Context, n grants.Name, fence func(context.Context) error) error {
 		if !in.Force {
 			fence = admin.KeepDefiner(n, fence)
 		}
@@ -473,7 +474,7 @@ func (a *Activities) DropAccounts(ctx context.Context, in rotation.Deletion) err
 // each changes every account of a deletion, and looks at the secret under the
 // account's lock, right before: a late or repeated step changes nothing that is
 // in use again.
-func (a *Activities) each(ctx context.Context, in rotation.Deletion, done string, do func(*account.Admin, context.Context, account.Name, func(context.Context) error) error, only rotation.SecretFate) (err error) {
+func (a *Activities) each(ctx context.Context, in rotation.Deletion, done string, do func(*account.Admin, context.Context, grants.Name, func(context.Context) error) error, only rotation.SecretFate) (err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 	still := func(ctx context.Context) error {
@@ -503,7 +504,7 @@ func (a *Activities) each(ctx context.Context, in rotation.Deletion, done string
 }
 
 // sameAccount refuses an account that is not the one that was found, as far as that is known.
-func sameAccount(d rotation.Deletion, ctx context.Context, admin *account.Admin, n account.Name) error {
+func sameAccount(d rotation.Deletion, ctx context.Context, admin *account.Admin, n grants.Name) error {
 	digest := d.Stored[n.String()]
 	if digest == "" {
 		return nil
@@ -512,7 +513,7 @@ func sameAccount(d rotation.Deletion, ctx context.Context, admin *account.Admin,
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(stored, func(s account.Stored) bool { return s.Account == n && s.Digest() != digest }) {
+	if slices.ContainsFunc(stored, func(s grants.Stored) bool { return s.Account == n && s.Digest() != digest }) {
 		return refuse(rotation.ErrorEdited, "%s has another password than the rotation of secret %s has set, as if something else used it: it is left alone; cancel this deletion, and DROP USER by hand what is not in use", n, d.SecretID)
 	}
 	return nil

@@ -7,8 +7,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/address"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/secret"
 	"github.com/rotate-user/rotate-user/rotation"
@@ -20,7 +20,7 @@ const endpointsAtOnce = 4
 // acceptedBy proves that further endpoints accept the credential of a version that the secret's own server has accepted, as an
 // account if one is given. It joins the errors of all of them. The administrator's credential goes to none: they come from the
 // workflow's input, and what they are to the server is known to those who gave them.
-func (t *attempt) acceptedBy(ctx context.Context, endpoints []string, v secret.Version, as account.Name) error {
+func (t *attempt) acceptedBy(ctx context.Context, endpoints []string, v secret.Version, as grants.Name) error {
 	errs := make([]error, len(endpoints))
 	var g errgroup.Group
 	g.SetLimit(endpointsAtOnce)
@@ -35,7 +35,7 @@ func (t *attempt) acceptedBy(ctx context.Context, endpoints []string, v secret.V
 	return errors.Join(errs...)
 }
 
-func (t *attempt) acceptedAt(ctx context.Context, endpoint string, v secret.Version, as account.Name) (err error) {
+func (t *attempt) acceptedAt(ctx context.Context, endpoint string, v secret.Version, as grants.Name) (err error) {
 	there := v
 	if there.Host, there.Port, err = address.Parse(endpoint); err != nil {
 		return refuse(rotation.ErrorOtherServer, "test endpoint %q: %v", endpoint, err)
@@ -45,11 +45,11 @@ func (t *attempt) acceptedAt(ctx context.Context, endpoint string, v secret.Vers
 	case limited(err):
 		return nil
 	case lags(err):
-		return &account.Refusal{Reason: account.NodeBehind, Retry: true, Message: fmt.Sprintf("test endpoint %s refuses what %s accepts:"+
+		return &grants.Refusal{Reason: grants.NodeBehind, Retry: true, Message: fmt.Sprintf("test endpoint %s refuses what %s accepts:"+
 			" it is behind, or a replication filter keeps account statements from it: %v", endpoint, v.Address(), err)}
 	case err != nil:
 		return fmt.Errorf("test endpoint: %w", err)
-	case as != account.Name{} && login.Account != as:
+	case as != grants.Name{} && login.Account != as:
 		return refuse(rotation.ErrorOtherAccount, "test endpoint %s takes the login with version %s of secret %s for %s, and should for %s: another account of that name wins the login there; drop it",
 			endpoint, v.ID, v.Name, login.Account, as)
 	}

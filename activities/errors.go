@@ -25,8 +25,8 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/connection"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 	"github.com/rotate-user/rotate-user/internal/secret"
@@ -91,7 +91,7 @@ var secretsManagerVerdicts = map[string]verdict{
 func judge(err error) verdict {
 	var (
 		ours      *refusal
-		refused   *account.Refusal
+		refused   *grants.Refusal
 		field     *secret.FieldError
 		moved     *secret.MovedError
 		taken     *secret.TakenError
@@ -259,7 +259,7 @@ func (t *attempt) scrub(err error) string {
 		text = cut(text, "operation error") + safe
 	}
 	var ours *refusal
-	var refused *account.Refusal
+	var refused *grants.Refusal
 	var field *secret.FieldError
 	var moved *secret.MovedError
 	var taken *secret.TakenError

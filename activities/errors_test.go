@@ -23,8 +23,8 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/connection"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/secret"
 	"github.com/rotate-user/rotate-user/rotation"
@@ -107,8 +107,8 @@ func TestEveryErrorHasAVerdict(t *testing.T) {
 	rows := []row{
 		{refuse(rotation.ErrorNoMaster, "x"), rotation.ErrorNoMaster, false},
 		{refuse(rotation.ErrorSecretGone, "x"), rotation.ErrorSecretGone, false},
-		{&account.Refusal{Reason: "NotOurs", Message: "x"}, "NotOurs", false},
-		{&account.Refusal{Reason: "ReadOnly", Message: "x", Retry: true}, "ReadOnly", true},
+		{&grants.Refusal{Reason: "NotOurs", Message: "x"}, "NotOurs", false},
+		{&grants.Refusal{Reason: "ReadOnly", Message: "x", Retry: true}, "ReadOnly", true},
 		{&secret.FieldError{Field: "port", Problem: "x"}, rotation.ErrorMalformed, false},
 		{&secret.MovedError{Label: "AWSPENDING"}, rotation.ErrorEdited, false},
 		{unsigned(errors.New("refresh cached SSO token failed")), rotation.ErrorAccessDenied, false},

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/secret"
 	"github.com/rotate-user/rotate-user/rotation"
@@ -25,7 +26,7 @@ type subject struct {
 	rotation.StepInput
 
 	master, current secret.Version
-	accounts        account.Pair
+	accounts        grants.Pair
 	promoted        bool
 	// takeover says that another rotation may still be about to promote what it has staged.
 	takeover          bool
@@ -149,13 +150,13 @@ func (t *attempt) examine(ctx context.Context, in rotation.CloneUserInput, recen
 	s.unmoved = func(ctx context.Context) error { return t.unmoved(ctx, in.SecretID, d) }
 	// Without a host: where the user has several accounts, the application's
 	// login may end up as another one than ours, and the rotation is refused.
-	s.accounts = account.Pair{
-		Source: account.Name{User: current.Username}, Standby: standby,
+	s.accounts = grants.Pair{
+		Source: grants.Name{User: current.Username}, Standby: standby,
 		Owned: owned, AsOf: rotatedLast(in, current),
 		Mark: pairMark(d.ARN), EarlierMark: in.Mark, Digest: in.Digest, Rights: in.Rights, Next: in.NextRotationDate,
 		Base: p.isBase(standby), UndoDrift: in.UndoDrift,
 		Password: current.Password, SourceStored: promotedStored(in, current),
-		Known: func(ctx context.Context, stored account.Stored) (bool, error) {
+		Known: func(ctx context.Context, stored grants.Stored) (bool, error) {
 			labelled, known, err := t.recognise(ctx, in, d, stored, owned)
 			s.takeover = s.takeover || !reissued && known && !labelled
 			return known, err
@@ -165,14 +166,14 @@ func (t *attempt) examine(ctx context.Context, in rotation.CloneUserInput, recen
 			if _, err := s.login(); err != nil && !limited(err) {
 				return err
 			}
-			return t.acceptedBy(ctx, in.TestEndpoints, current, account.Name{})
+			return t.acceptedBy(ctx, in.TestEndpoints, current, grants.Name{})
 		},
 		Fence: s.unmoved,
 	}
 	return s, nil
 }
 
-// pairMark is account.Pair.Mark of the accounts of a secret.
+// pairMark is grants.Pair.Mark of the accounts of a secret.
 func pairMark(arn string) string { return "secret " + arn }
 
 // writable refuses a secret of which Secrets Manager is known to refuse every change.
@@ -225,7 +226,7 @@ func promotedStored(in rotation.CloneUserInput, current secret.Version) string {
 
 // rotatedLast returns what reports whether a rotation of this workflow was the last one of the pair, nil if it promoted the
 // current version. An edit that leaves the password alone makes a version that it has not promoted.
-func rotatedLast(in rotation.CloneUserInput, current secret.Version) func(account.Stored) bool {
+func rotatedLast(in rotation.CloneUserInput, current secret.Version) func(grants.Stored) bool {
 	was := in.Stored[current.Username]
 	switch {
 	case current.ID == in.PromotedVersionID:
@@ -233,7 +234,7 @@ func rotatedLast(in rotation.CloneUserInput, current secret.Version) func(accoun
 	case was == "" && in.PromotedVersionID == "": // it has promoted nothing
 		return nil
 	}
-	return func(s account.Stored) bool { return s.Digest() == was }
+	return func(s grants.Stored) bool { return s.Digest() == was }
 }
 
 // currentSince is from when on clients may have had the current version. For one
@@ -261,7 +262,7 @@ func (t *attempt) unmoved(ctx context.Context, id string, was secret.Description
 // recognise reports whether the password that a server stores is that of a version
 // of the secret, and whether that version has a label. That of an account whose
 // rotation the workflow remembers is known without a look.
-func (t *attempt) recognise(ctx context.Context, in rotation.CloneUserInput, d secret.Description, stored account.Stored, owned bool) (labelled, known bool, err error) {
+func (t *attempt) recognise(ctx context.Context, in rotation.CloneUserInput, d secret.Description, stored grants.Stored, owned bool) (labelled, known bool, err error) {
 	if in.Stored[stored.Account.User] == stored.Digest() {
 		return true, true, nil
 	}
@@ -273,12 +274,12 @@ func (t *attempt) recognise(ctx context.Context, in rotation.CloneUserInput, d s
 	if !owned { // for a stranger's account an old version is no evidence
 		return false, false, nil
 	}
-	v, err := t.newest(ctx, in.SecretID, []account.Stored{stored}, func(secret.Version) bool { return true })
+	v, err := t.newest(ctx, in.SecretID, []grants.Stored{stored}, func(secret.Version) bool { return true })
 	return false, v.ID != "", err
 }
 
 // holds reports whether a version holds the password of an account.
-func (t *attempt) holds(ctx context.Context, id, versionID string, stored ...account.Stored) (bool, error) {
+func (t *attempt) holds(ctx context.Context, id, versionID string, stored ...grants.Stored) (bool, error) {
 	if versionID == "" {
 		return false, nil
 	}
@@ -293,7 +294,7 @@ func (t *attempt) holds(ctx context.Context, id, versionID string, stored ...acc
 	return holds(v, stored...), nil
 }
 
-func holds(v secret.Version, stored ...account.Stored) bool {
+func holds(v secret.Version, stored ...grants.Stored) bool {
 	for _, s := range stored {
 		if s.Account.User != v.Username {
 			continue
@@ -310,7 +311,7 @@ const history = 20
 
 // newest finds the newest version of a secret, with a label or without, that
 // holds the password of one of these accounts and fits. It is empty where there is none.
-func (t *attempt) newest(ctx context.Context, id string, stored []account.Stored, fits func(secret.Version) bool) (secret.Version, error) {
+func (t *attempt) newest(ctx context.Context, id string, stored []grants.Stored, fits func(secret.Version) bool) (secret.Version, error) {
 	ids, err := t.Secrets.History(ctx, id)
 	if err != nil {
 		return secret.Version{}, err

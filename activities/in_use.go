@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
@@ -118,8 +119,8 @@ func (t *attempt) statusOf(ctx context.Context, workflowID string) (status rotat
 // nameOther adds to a refusal that an account's password or the account itself is not the secret's which rotation it belongs
 // to, where one of this namespace knows it.
 func (t *attempt) nameOther(ctx context.Context, s *subject, err error) error {
-	refused, ok := errors.AsType[*account.Refusal](err)
-	if !ok || !slices.Contains([]string{account.ForeignPassword, account.NotOurs, account.WrongPassword}, refused.Reason) || !looking.TryLock() {
+	refused, ok := errors.AsType[*grants.Refusal](err)
+	if !ok || !slices.Contains([]string{grants.ForeignPassword, grants.NotOurs, grants.WrongPassword}, refused.Reason) || !looking.TryLock() {
 		return err
 	}
 	defer looking.Unlock()
@@ -151,7 +152,7 @@ func (t *attempt) inUse(ctx context.Context, admin *account.Admin, d rotation.De
 	for _, id := range others {
 		by = append(by, "the workflow "+id+" rotates them for another secret")
 	}
-	var loggedIn []account.Session
+	var loggedIn []grants.Session
 	for end := time.Now().Add(lingering); ; {
 		if loggedIn, known, err = admin.Sessions(ctx, own, users...); err != nil || len(loggedIn) == 0 || time.Now().After(end) {
 			break

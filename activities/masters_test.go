@@ -18,6 +18,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/secret"
 	"github.com/rotate-user/rotate-user/rotation"
 )
@@ -96,14 +97,14 @@ func TestAMasterSecretThatIsNotListedIsNotUsed(t *testing.T) {
 	for _, master := range []string{"prod/admin", accountARN + "prod/admin", accountARN + "prod/admin-AbCdEf"} {
 		r := rotation.StepInput{
 			SecretID: "app", MasterSecretID: master, VersionID: "app-1", CurrentVersionID: "app-0", MasterVersionID: "prod/admin-1", Server: address,
-			Source: account.Name{User: "u_clone", Host: "%"}, Standby: account.Name{User: "u", Host: "%"},
+			Source: grants.Name{User: "u_clone", Host: "%"}, Standby: grants.Name{User: "u", Host: "%"},
 		}
 		staged, err := a.Secrets.Version(t.Context(), "app", "app-1")
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.ValueSHA256 = staged.SHA256()
-		d := rotation.Deletion{SecretID: "app", MasterSecretID: master, Server: address, Accounts: []account.Name{r.Standby}, Users: []string{"u", "u_clone"}}
+		d := rotation.Deletion{SecretID: "app", MasterSecretID: master, Server: address, Accounts: []grants.Name{r.Standby}, Users: []string{"u", "u_clone"}}
 		create := rotation.CreateAccountInput{SecretID: "app", MasterSecretID: master, Account: r.Standby, VersionID: "app-1"}
 		for name, step := range map[string]func(context.Context) error{
 			rotation.CloneUser: func(ctx context.Context) error {

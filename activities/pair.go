@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
@@ -73,7 +73,7 @@ func (p pair) standby(secretName string) (user string, owned bool, err error) {
 
 // hasSet reports whether the workflow itself has set the password that the server stores for an account: nothing else has
 // taken the account into use since.
-func hasSet(p rotation.KnownPair, s account.Stored) bool {
+func hasSet(p rotation.KnownPair, s grants.Stored) bool {
 	digest := p.Stored[s.Account.User]
 	return digest != "" && digest == s.Digest()
 }

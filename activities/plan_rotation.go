@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 	"github.com/rotate-user/rotate-user/rotation"
 )
@@ -56,7 +56,7 @@ const (
 
 // addPage adds one page of the changes, and counts all of them. An account can
 // have more changes than a payload of Temporal's may hold.
-func addPage(r *rotation.PlanRotationResult, changes []account.Change, page int) {
+func addPage(r *rotation.PlanRotationResult, changes []grants.Change, page int) {
 	r.Changed = len(changes)
 	count, bytes := 0, 0
 	for _, c := range changes {

@@ -7,33 +7,33 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // TestPlanIsBounded checks that no page of a plan is large, and that all pages together are the whole plan.
 func TestPlanIsBounded(t *testing.T) {
-	grants := func(n, size int) []account.Change {
-		var all []account.Change
+	changes := func(n, size int) []grants.Change {
+		var all []grants.Change
 		for i := range n {
 			text := fmt.Sprintf("grant SELECT on `db`.`t%06d%s`", i, strings.Repeat("x", size))
-			all = append(all, account.Change{Text: text, Statement: strings.ToUpper(text), Drift: i%2 == 0})
+			all = append(all, grants.Change{Text: text, Statement: strings.ToUpper(text), Drift: i%2 == 0})
 		}
 		return all
 	}
 	for _, test := range []struct {
 		name    string
-		changes []account.Change
+		changes []grants.Change
 		pages   int
 	}{
 		{"none", nil, 0},
-		{"one", grants(1, 0), 1},
-		{"a full page", grants(200, 0), 1},
-		{"one more", grants(201, 0), 2},
-		{"6000 grants", grants(6000, 0), 30},
-		{"long ones", grants(200, 1000), 11},
-		{"one that is longer than a page", grants(1, 3*pageBytes), 1},
-		{"many of these", grants(10, 3*pageBytes), 10},
+		{"one", changes(1, 0), 1},
+		{"a full page", changes(200, 0), 1},
+		{"one more", changes(201, 0), 2},
+		{"6000 grants", changes(6000, 0), 30},
+		{"long ones", changes(200, 1000), 11},
+		{"one that is longer than a page", changes(1, 3*pageBytes), 1},
+		{"many of these", changes(10, 3*pageBytes), 10},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var first rotation.PlanRotationResult

@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
@@ -49,7 +50,7 @@ func (a *Activities) RecoverSecret(ctx context.Context, in rotation.RecoverSecre
 		return rotation.RecoverSecretResult{}, err
 	}
 	if restored == "" {
-		return rotation.RecoverSecretResult{}, refuse(account.WrongPassword, "version %s of secret %s does not log in as %s, and of the newest %d versions that differ from it in the credential only, none logs in as %s or %s:"+
+		return rotation.RecoverSecretResult{}, refuse(grants.WrongPassword, "version %s of secret %s does not log in as %s, and of the newest %d versions that differ from it in the credential only, none logs in as %s or %s:"+
 			" store the right password in the secret, or ALTER USER to the one that is there", s.current.ID, s.SecretID, s.current.Username, history, s.current.Username, s.accounts.Standby)
 	}
 	activity.GetLogger(ctx).Warn("recovered", "secret", s.SecretID, "version", restored, "refused", s.current.ID)

@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/secret"
 	"github.com/rotate-user/rotate-user/rotation"
 )
@@ -31,7 +32,7 @@ func (a *Activities) SetPassword(ctx context.Context, r rotation.StepInput) (res
 	}
 	defer closeInto(&err, admin)
 	stillStaged := t.stillStaged(r, pending)
-	var set account.Stored
+	var set grants.Stored
 	var ended account.Ended
 	if r.EndSessions {
 		set, ended, err = admin.ReplacePassword(ctx, r.Standby, r.Source, pending.Password, stillStaged)
@@ -47,8 +48,8 @@ func (a *Activities) SetPassword(ctx context.Context, r rotation.StepInput) (res
 }
 
 // stillStaged stops a change of the standby's password by an attempt that was overtaken, or where something else has set it.
-func (t *attempt) stillStaged(r rotation.StepInput, pending secret.Version) func(context.Context, account.Stored) error {
-	return func(ctx context.Context, stored account.Stored) error {
+func (t *attempt) stillStaged(r rotation.StepInput, pending secret.Version) func(context.Context, grants.Stored) error {
+	return func(ctx context.Context, stored grants.Stored) error {
 		d, err := t.Secrets.StillStaged(ctx, r.SecretID, expectedLabels(r))
 		// A secret scheduled for deletion keeps its labels, and the deletion has locked the account.
 		if err := cmp.Or(notDeleted(d), err); err != nil {

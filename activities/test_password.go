@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/secret"
 	"github.com/rotate-user/rotate-user/rotation"
@@ -67,7 +68,7 @@ func (a *Activities) TestPassword(ctx context.Context, r rotation.StepInput) (re
 		return rotation.TestPasswordResult{}, refuse(rotation.ErrorDifferent, "%s and %s no longer match, as one of them was changed during the rotation: %s; rotate again", r.Standby, r.Source, strings.Join(lines(stand.different), "; "))
 	}
 	if len(stand.Unasked) > 0 && r.RequireAllNodes {
-		return rotation.TestPasswordResult{}, &account.Refusal{Reason: account.NodeNotAsked, Retry: true, Message: strings.Join(lines(stand.Unasked), "; ") +
+		return rotation.TestPasswordResult{}, &grants.Refusal{Reason: grants.NodeNotAsked, Retry: true, Message: strings.Join(lines(stand.Unasked), "; ") +
 			": let the address lead to every node, or start the rotation without RequireAllNodes"}
 	}
 	if err := t.acceptedBy(ctx, r.TestEndpoints, pending, r.Standby); err != nil {
@@ -109,6 +110,6 @@ func lags(err error) bool {
 
 // behind is the error of a login that one node of a cluster refuses, while another stores the password that it was tried with.
 func behind(server string, err error) error {
-	return &account.Refusal{Reason: account.NodeBehind, Retry: true, Message: fmt.Sprintf("a node of the cluster at %s refuses what another node"+
+	return &grants.Refusal{Reason: grants.NodeBehind, Retry: true, Message: fmt.Sprintf("a node of the cluster at %s refuses what another node"+
 		" has already; it may be behind the others: %v", server, err)}
 }

@@ -10,7 +10,7 @@ const (
 )
 
 // The types of the errors that activities answer, beside the reasons of
-// account.Refusal.
+// grants.Refusal.
 const (
 	ErrorMinimumOverlap   = "MinimumOverlap"   // too soon after the last rotation
 	ErrorNoMaster         = "NoMaster"         // no administrator is named, or two different ones

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/address"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/password"
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 	"github.com/rotate-user/rotate-user/internal/schedule"
@@ -30,7 +30,7 @@ func ParseDuration(text string) (Duration, error) { return schedule.ParseDuratio
 type PasswordPolicy = password.Policy
 
 // Account is the name of a MySQL account: a user, and the host from which it may log in.
-type Account = account.Name
+type Account = grants.Name
 
 // RotateUserInput starts a RotateUserWorkflow. Only SecretID is required. The
 // fields are those of Secrets Manager's RotateSecret call, and a few of ours.

@@ -177,7 +177,7 @@ type StepInput struct {
 	Standby Account `json:"Standby"`
 	// Server is the database's host:port.
 	Server string `json:"Server"`
-	// StandbyStored is the standby's account.Stored before SetPassword, keyed with the
+	// StandbyStored is the standby's grants.Stored before SetPassword, keyed with the
 	// administrator's password, since a person may have chosen what is there.
 	// PasswordStored is the Digest of what SetPassword has set, a generated password.
 	StandbyStored  string `json:"StandbyStored,omitempty"`

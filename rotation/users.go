@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
 // CreateUserInput says which account and which secret to make.
@@ -75,7 +75,7 @@ func (in CreateUserInput) Validate() error {
 		return errors.New("Username is required: the name of the user to make")
 	}
 	for i, grant := range in.Grants {
-		if err := account.CheckGrant(grant); err != nil {
+		if err := grants.CheckGrant(grant); err != nil {
 			return fmt.Errorf("Grants: grant %d: %w", i+1, err)
 		}
 	}

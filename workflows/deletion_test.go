@@ -16,7 +16,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
-	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
@@ -35,7 +35,7 @@ type deleting struct {
 
 func newDeleting() *deleting {
 	d := &deleting{env: environment(), fail: map[string]error{}, fate: func() rotation.SecretFate { return rotation.SecretScheduled }}
-	d.found = rotation.Deletion{SecretID: "s", SecretARN: "arn", Server: "db:3306", Accounts: []account.Name{{User: "u", Host: "%"}, {User: "u_clone", Host: "%"}}}
+	d.found = rotation.Deletion{SecretID: "s", SecretARN: "arn", Server: "db:3306", Accounts: []grants.Name{{User: "u", Host: "%"}, {User: "u_clone", Host: "%"}}}
 	d.env.RegisterActivityWithOptions(func(_ context.Context, in rotation.FindAccountsInput) (rotation.Deletion, error) {
 		d.finds = append(d.finds, in)
 		return d.found, d.did(rotation.FindAccounts)
@@ -153,7 +153,7 @@ func TestACancellationDoesNotCutTheBeginningOfADeletion(t *testing.T) {
 // A deletion that was cancelled or terminated is taken up where it was; if the secret was restored, it is begun again.
 func TestADeletionIsTakenUpAgain(t *testing.T) {
 	t.Parallel()
-	before := []account.Name{{User: "u_clone", Host: "%"}}
+	before := []grants.Name{{User: "u_clone", Host: "%"}}
 	for _, c := range []struct {
 		name   string
 		fate   rotation.SecretFate // at first
@@ -205,7 +205,7 @@ func TestADeletionOfALaterSecretOfTheNameIsAnother(t *testing.T) {
 			t.Parallel()
 			d := newDeleting()
 			earlier := d.found
-			earlier.Accounts = []account.Name{{User: "before", Host: "%"}, {User: "u", Host: "%"}}
+			earlier.Accounts = []grants.Name{{User: "before", Host: "%"}, {User: "u", Host: "%"}}
 			d.found.SecretARN = "arn-later"
 			d.fate = func() rotation.SecretFate {
 				if d.looks[len(d.looks)-1].SecretARN == earlier.SecretARN {
@@ -235,7 +235,7 @@ func TestADeletionOfALaterSecretOfTheNameIsAnother(t *testing.T) {
 // What a recovery knows of a deletion, it tells the step, and lets the rotation go.
 func TestARecoveryLetsARotationGoThatADeletionHeld(t *testing.T) {
 	t.Parallel()
-	earlier := &rotation.DeletionState{Deletion: rotation.Deletion{Accounts: []account.Name{{User: "u", Host: "%"}, {User: "v", Host: "%"}}, LockedBefore: []account.Name{{User: "v", Host: "%"}}}}
+	earlier := &rotation.DeletionState{Deletion: rotation.Deletion{Accounts: []grants.Name{{User: "u", Host: "%"}, {User: "v", Host: "%"}}, LockedBefore: []grants.Name{{User: "v", Host: "%"}}}}
 	for _, c := range []struct {
 		name     string
 		known    *rotation.State

@@ -17,7 +17,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/rotation"
 	"github.com/rotate-user/rotate-user/workflows"
 )
@@ -35,7 +35,7 @@ func TestCreateUserMakesTheAccountBeforeTheSecretAndValidates(t *testing.T) {
 	var calls []string
 	for _, name := range []string{rotation.CreateAccount, rotation.StoreSecret} {
 		env.RegisterActivityWithOptions(func(_ context.Context, in rotation.CreateAccountInput) error {
-			if in.Account != (account.Name{User: "mytestuser", Host: "%"}) {
+			if in.Account != (grants.Name{User: "mytestuser", Host: "%"}) {
 				t.Errorf("account %s", in.Account)
 			}
 			calls = append(calls, name)
@@ -130,7 +130,7 @@ func deletion(t *testing.T, fate func(time.Time) rotation.SecretFate, failing st
 		env.SetStartTime(at)
 		env.RegisterActivityWithOptions(func(context.Context, rotation.CloneUserInput) (rotation.Deletion, error) {
 			calls = append(calls, rotation.FindAccounts)
-			return rotation.Deletion{SecretID: "s", Accounts: []account.Name{{User: "u", Host: "%"}, {User: "u_clone", Host: "%"}}}, nil
+			return rotation.Deletion{SecretID: "s", Accounts: []grants.Name{{User: "u", Host: "%"}, {User: "u_clone", Host: "%"}}}, nil
 		}, activity.RegisterOptions{Name: rotation.FindAccounts})
 		env.RegisterActivityWithOptions(func(_ context.Context, in rotation.Deletion) (time.Time, error) {
 			calls = append(calls, rotation.DeleteSecret)

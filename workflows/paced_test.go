@@ -14,7 +14,7 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/rotation"
 	"github.com/rotate-user/rotate-user/workflows"
 )
@@ -29,7 +29,7 @@ func TestOnlyTheFirstStepIsPaced(t *testing.T) {
 		env.RegisterActivityWithOptions(func(ctx context.Context, in rotation.CloneUserInput) (rotation.CloneUserResult, error) {
 			queues[rotation.CloneUser] = activity.GetInfo(ctx).TaskQueue
 			return rotation.CloneUserResult{Rotation: rotation.StepInput{
-				SecretID: in.SecretID, VersionID: "new", Source: account.Name{User: "app", Host: "%"}, Standby: account.Name{User: "app_clone", Host: "%"},
+				SecretID: in.SecretID, VersionID: "new", Source: grants.Name{User: "app", Host: "%"}, Standby: grants.Name{User: "app_clone", Host: "%"},
 			}}, nil
 		}, activity.RegisterOptions{Name: rotation.CloneUser})
 		for _, name := range []string{rotation.StagePassword, rotation.SetPassword, rotation.TestPassword, rotation.PromotePassword} {

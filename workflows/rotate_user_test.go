@@ -18,7 +18,7 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/schedule"
 	"github.com/rotate-user/rotate-user/rotation"
 	"github.com/rotate-user/rotate-user/workflows"
@@ -79,12 +79,12 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 		}
 		if w.promotedAlready {
 			return rotation.CloneUserResult{Promoted: true, Rotation: rotation.StepInput{
-				SecretID: in.SecretID, VersionID: in.EarlierVersionID, CurrentVersionID: in.EarlierVersionID, Server: "db:3306", Standby: account.Name{User: w.standby},
+				SecretID: in.SecretID, VersionID: in.EarlierVersionID, CurrentVersionID: in.EarlierVersionID, Server: "db:3306", Standby: grants.Name{User: w.standby},
 			}}, nil
 		}
 		r := rotation.CloneUserResult{LeftGone: w.gone, SecretARN: "arn", Rotation: rotation.StepInput{
 			SecretID: in.SecretID, MasterSecretID: "master", VersionID: fmt.Sprintf("version-%d", len(w.inputs)), CurrentVersionID: "v1", Server: cmp.Or(w.host, "db:3306"),
-			Source: account.Name{User: w.inUse, Host: "%"}, Standby: account.Name{User: w.standby, Host: "%"},
+			Source: grants.Name{User: w.inUse, Host: "%"}, Standby: grants.Name{User: w.standby, Host: "%"},
 		}}
 		if w.sessions != nil {
 			r.InUse = w.sessions()

@@ -21,6 +21,7 @@ import (
 	"github.com/rotate-user/rotate-user/activities"
 	endpoint "github.com/rotate-user/rotate-user/devstack/secretsmanager"
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/internal/secret"
@@ -341,7 +342,7 @@ func TestTwoRotatorsAtOnce(t *testing.T) {
 				switch {
 				case err == nil:
 					promoted++
-				case !errors.As(err, &refused) || !slices.Contains([]string{rotation.ErrorEdited, rotation.ErrorDifferent, account.ForeignPassword, account.Busy}, refused.Type()):
+				case !errors.As(err, &refused) || !slices.Contains([]string{rotation.ErrorEdited, rotation.ErrorDifferent, grants.ForeignPassword, grants.Busy}, refused.Type()):
 					t.Errorf("neither rotated nor refused for the other one's sake: %v", err)
 				}
 			}
@@ -391,7 +392,7 @@ func TestAStandbyWhosePasswordIsNotTheSecretsIsLeftAlone(t *testing.T) {
 		for _, name := range []string{rotation.PlanRotation, rotation.CloneUser} {
 			_, err := l.env.ExecuteActivity(name, l.input)
 			var app *temporal.ApplicationError
-			if !errors.As(err, &app) || app.Type() != account.ForeignPassword || !app.NonRetryable() || !strings.Contains(app.Message(), "Force") {
+			if !errors.As(err, &app) || app.Type() != grants.ForeignPassword || !app.NonRetryable() || !strings.Contains(app.Message(), "Force") {
 				t.Errorf("%s answered %v: want that the password is not the secret's", name, err)
 			}
 		}
@@ -518,7 +519,7 @@ func TestAnAccountOfThatNameOnAnotherServerIsAStrangers(t *testing.T) {
 			l.input.Force = force
 			_, err = l.clone()
 			var app *temporal.ApplicationError
-			if want := account.NotOurs; s != other && (!errors.As(err, &app) || app.Type() != want && app.Type() != rotation.ErrorTLS) {
+			if want := grants.NotOurs; s != other && (!errors.As(err, &app) || app.Type() != want && app.Type() != rotation.ErrorTLS) {
 				t.Errorf("force %t: CloneUser answered %v: want that the account there is another's", force, err)
 			}
 		}
@@ -667,14 +668,14 @@ func TestTheOverlapCountsFromWhenTheLabelMoved(t *testing.T) {
 func TestALateStoreSecretTakesNoPasswordFromAnAccountInUse(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
-		name := account.Name{User: l.user + "_clone", Host: "%"}
+		name := grants.Name{User: l.user + "_clone", Host: "%"}
 		in := rotation.CreateAccountInput{SecretID: "new", MasterSecretID: "master", Account: name, Grants: []string{"SELECT ON *.*"}, VersionID: uuid.NewString()}
 		l.activity(rotation.CreateAccount, in)
 		l.sql("ALTER USER " + name.String() + " IDENTIFIED BY 'In.Use-1' ACCOUNT UNLOCK")
 		before := l.snapshot()
 		_, err := l.env.ExecuteActivity(rotation.StoreSecret, in)
 		var app *temporal.ApplicationError
-		if !errors.As(err, &app) || app.Type() != account.NotOurs || !app.NonRetryable() {
+		if !errors.As(err, &app) || app.Type() != grants.NotOurs || !app.NonRetryable() {
 			t.Errorf("StoreSecret answered %v: want that the account is another's", err)
 		}
 		if diff := cmp.Diff(before, l.snapshot()); diff != "" {
@@ -946,7 +947,7 @@ func TestARefusedRotationScramblesNothing(t *testing.T) {
 		before := l.snapshot()
 		_, err := l.clone()
 		var app *temporal.ApplicationError
-		if !errors.As(err, &app) || app.Type() != account.OtherHost {
+		if !errors.As(err, &app) || app.Type() != grants.OtherHost {
 			t.Errorf("CloneUser answered %v: want that the standby has a second account", err)
 		}
 		if diff := cmp.Diff(before, l.snapshot()); diff != "" {

@@ -9,7 +9,7 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/rotation"
@@ -54,7 +54,7 @@ func (l *lab) undecided(says ...string) {
 	_, planErr := l.env.ExecuteActivity(rotation.PlanRotation, rotation.PlanRotationInput{CloneUserInput: l.input})
 	for name, err := range map[string]error{"rotation": cloneErr, "plan": planErr} {
 		var app *temporal.ApplicationError
-		if !errors.As(err, &app) || app.Type() != account.Undecided || !app.NonRetryable() {
+		if !errors.As(err, &app) || app.Type() != grants.Undecided || !app.NonRetryable() {
 			l.Fatalf("%s: got %v, want a refusal", name, err)
 		}
 		for _, want := range says {

@@ -14,7 +14,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	endpoint "github.com/rotate-user/rotate-user/devstack/secretsmanager"
-	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/internal/secret"
@@ -158,7 +158,7 @@ func TestADeletionAsksForAStandbyThatAWSPENDINGNames(t *testing.T) {
 func TestALateStoreSecretUnlocksNoAccount(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
-		name := account.Name{User: l.user + "_clone", Host: "%"}
+		name := grants.Name{User: l.user + "_clone", Host: "%"}
 		in := rotation.CreateAccountInput{SecretID: "new", MasterSecretID: "master", Account: name, Grants: []string{"SELECT ON *.*"}, VersionID: uuid.NewString()}
 		l.activity(rotation.CreateAccount, in)
 		l.activity(rotation.StoreSecret, in)
@@ -167,7 +167,7 @@ func TestALateStoreSecretUnlocksNoAccount(t *testing.T) {
 		l.sql("ALTER USER " + name.String() + " ACCOUNT LOCK")
 		_, err := l.env.ExecuteActivity(rotation.StoreSecret, in)
 		var app *temporal.ApplicationError
-		if !errors.As(err, &app) || app.Type() != account.NotOurs || len(l.locked()) != 1 {
+		if !errors.As(err, &app) || app.Type() != grants.NotOurs || len(l.locked()) != 1 {
 			t.Errorf("StoreSecret answered %v, and locked are %v: want that it refuses and unlocks nothing", err, l.locked())
 		}
 	})
@@ -281,7 +281,7 @@ func TestARecoveryUnlocksWhatADeletionLeftLocked(t *testing.T) {
 			l := newLab(t, s)
 			l.rotate()
 			l.sql("ALTER USER " + l.user + "@'%' ACCOUNT LOCK")
-			if _, err := recovers(l, rotation.RecoverSecretInput{Held: true, Locked: []account.Name{{User: l.user, Host: "%"}}}); err != nil || len(l.locked()) != 1 {
+			if _, err := recovers(l, rotation.RecoverSecretInput{Held: true, Locked: []grants.Name{{User: l.user, Host: "%"}}}); err != nil || len(l.locked()) != 1 {
 				t.Errorf("RecoverSecret answered %v, and locked are %v: want what was locked by hand, while AWSCURRENT logs in", err, l.locked())
 			}
 		})
@@ -289,7 +289,7 @@ func TestARecoveryUnlocksWhatADeletionLeftLocked(t *testing.T) {
 			t.Parallel()
 			l := newLab(t, s)
 			l.rotate()
-			current := account.Name{User: l.user + "_clone", Host: "%"}
+			current := grants.Name{User: l.user + "_clone", Host: "%"}
 			l.sql("ALTER USER " + current.String() + " ACCOUNT LOCK") // its password has leaked
 			d := l.cut()
 			if _, err := recovers(l, rotation.RecoverSecretInput{Held: true, Locked: d.LockedForIt(), LockedBefore: d.LockedBefore}); err == nil || !slices.Equal(l.locked(), []string{current.User}) {
@@ -351,7 +351,7 @@ func TestADeletionIsTakenUpAgainWithItsAccountsLocked(t *testing.T) {
 		if err != nil || len(d.Accounts) != 2 || len(d.LockedBefore) != 0 {
 			t.Fatalf("FindAccounts answered %+v, %v: want both accounts, locked by the deletion before", d, err)
 		}
-		before := []account.Name{{User: l.user, Host: "%"}}
+		before := []grants.Name{{User: l.user, Host: "%"}}
 		if d, err := finds(rotation.FindAccountsInput{Held: true, LockedBefore: before}); err != nil || !slices.Equal(d.LockedBefore, before) {
 			t.Errorf("FindAccounts answered %+v, %v: want %v locked before", d, err, before)
 		}

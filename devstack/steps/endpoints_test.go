@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/rotation"
@@ -21,7 +22,7 @@ import (
 func (l *lab) held(err error, by string) {
 	l.Helper()
 	var app *temporal.ApplicationError
-	if !errors.As(err, &app) || app.Type() != account.NodeBehind || app.NonRetryable() || !strings.Contains(app.Message(), by) {
+	if !errors.As(err, &app) || app.Type() != grants.NodeBehind || app.NonRetryable() || !strings.Contains(app.Message(), by) {
 		l.Fatalf("the step answered %v: want that it waits for %s", err, by)
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/rotation"
@@ -223,7 +223,7 @@ func TestGalera(t *testing.T) {
 		g.on(1, "SET GLOBAL wsrep_provider_options = 'repl.causal_read_timeout=PT0.5S'")
 		defer g.on(1, "SET GLOBAL wsrep_provider_options = 'repl.causal_read_timeout=PT30S'")
 		l, r := hold(t)
-		wants(t, l.step(rotation.TestPassword, &r), account.NodeBehind, true, "node-2", "backup")
+		wants(t, l.step(rotation.TestPassword, &r), grants.NodeBehind, true, "node-2", "backup")
 	})
 
 	t.Run("a password is set on a node that is held", func(t *testing.T) {
@@ -239,7 +239,7 @@ func TestGalera(t *testing.T) {
 		g.front.Cut()
 		g.on(0, "FLUSH TABLES WITH READ LOCK")
 		t.Cleanup(func() { g.on(0, "UNLOCK TABLES") })
-		wants(t, l.step(rotation.SetPassword, &c.Rotation), account.NodeBehind, true, "node-1", "backup", "Aborting TOI")
+		wants(t, l.step(rotation.SetPassword, &c.Rotation), grants.NodeBehind, true, "node-1", "backup", "Aborting TOI")
 	})
 
 	t.Run("an account that was changed on one node only", func(t *testing.T) {
@@ -283,7 +283,7 @@ func TestGalera(t *testing.T) {
 			t.Errorf("warnings are %q, want one for node-2 and one for node-3", result.Warnings)
 		}
 		r.RequireAllNodes = true
-		wants(t, l.step(rotation.TestPassword, &r), account.NodeNotAsked, true, "node-2", "node-3")
+		wants(t, l.step(rotation.TestPassword, &r), grants.NodeNotAsked, true, "node-2", "node-3")
 	})
 
 	t.Run("a node without quorum", func(t *testing.T) {
@@ -296,7 +296,7 @@ func TestGalera(t *testing.T) {
 		}()
 		g.until(2, "wsrep_cluster_status", "non-Primary")
 		g.until(0, "wsrep_cluster_size", "2")
-		wants(t, l.step(rotation.TestPassword, &r), account.NoQuorum, true, "node-3", "no quorum")
+		wants(t, l.step(rotation.TestPassword, &r), grants.NoQuorum, true, "node-3", "no quorum")
 		_, err := l.env.ExecuteActivity(rotation.ValidateSecret, rotation.KnownSecret{SecretID: "app"})
 		if err != nil {
 			t.Error("a node with quorum:", err)
@@ -304,10 +304,10 @@ func TestGalera(t *testing.T) {
 		g.front.LeadTo(g.nodes[2])
 		g.front.Cut()
 		_, err = l.env.ExecuteActivity(rotation.ValidateSecret, rotation.KnownSecret{SecretID: "app"})
-		wants(t, err, account.NoQuorum, true, "no quorum")
+		wants(t, err, grants.NoQuorum, true, "no quorum")
 		l.input.Force = true
 		_, err = l.clone()
-		wants(t, err, account.NoQuorum, true, "node-3", "no quorum")
+		wants(t, err, grants.NoQuorum, true, "node-3", "no quorum")
 		g.front.LeadTo(g.nodes[:2]...)
 		g.front.Cut()
 		if err := l.step(rotation.TestPassword, &r); err != nil {

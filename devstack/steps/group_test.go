@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/rotation"
@@ -78,7 +78,7 @@ func TestGroupReplication(t *testing.T) {
 	t.Run("a new user's secret works on all members at once", func(t *testing.T) {
 		l := g.lab(t)
 		in := rotation.CreateAccountInput{
-			SecretID: "new", MasterSecretID: "master", Account: account.Name{User: l.user + "_clone", Host: "%"},
+			SecretID: "new", MasterSecretID: "master", Account: grants.Name{User: l.user + "_clone", Host: "%"},
 			Grants: []string{"SELECT ON *.*"}, VersionID: uuid.NewString(),
 		}
 		for _, step := range []string{rotation.CreateAccount, rotation.StoreSecret} {
@@ -146,7 +146,7 @@ func TestGroupReplication(t *testing.T) {
 		l, r := set(t)
 		alone(2, "DROP USER "+r.Standby.String())
 		defer alone(2, "CREATE USER "+r.Standby.String())
-		wants(t, l.step(rotation.TestPassword, &r), account.NodeDiffers, false, name(2), r.Standby.String())
+		wants(t, l.step(rotation.TestPassword, &r), grants.NodeDiffers, false, name(2), r.Standby.String())
 	})
 
 	t.Run("members that the address does not lead to", func(t *testing.T) {
@@ -170,7 +170,7 @@ func TestGroupReplication(t *testing.T) {
 		l := g.lab(t)
 		g.on(2, "STOP GROUP_REPLICATION")
 		r := setOf(l)
-		wants(t, l.step(rotation.TestPassword, &r), account.NoQuorum, true, name(2), "offline")
+		wants(t, l.step(rotation.TestPassword, &r), grants.NoQuorum, true, name(2), "offline")
 		g.front.LeadTo(g.nodes[:2]...)
 		if err := l.step(rotation.TestPassword, &r); err != nil {
 			t.Fatal(err)
@@ -182,7 +182,7 @@ func TestGroupReplication(t *testing.T) {
 		g.front.LeadTo(g.nodes[2])
 		l.settle()
 		_, err := l.clone()
-		wants(t, err, account.NoQuorum, true, name(2), "offline")
+		wants(t, err, grants.NoQuorum, true, name(2), "offline")
 		if err := g.nodes[2].JoinGroup(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/rotation"
@@ -149,7 +149,7 @@ func TestADeletedSecretIsTakenOverOnEvidenceOnly(t *testing.T) {
 		l.rotate()
 		in := l.known()
 		l.scheduled()
-		clone := account.Name{User: l.user + "_clone", Host: "%"}
+		clone := grants.Name{User: l.user + "_clone", Host: "%"}
 
 		nothing := in
 		nothing.Pair = nil
@@ -168,7 +168,7 @@ func TestADeletedSecretIsTakenOverOnEvidenceOnly(t *testing.T) {
 		l.refuses("without a master secret", err, rotation.ErrorNoMaster, "--master-secret-id")
 
 		l.sql("ALTER USER " + clone.String() + " IDENTIFIED BY 'Another.S3cret'")
-		if d, err := l.finds(in); err != nil || !slices.Equal(d.Others, []account.Name{clone}) || len(d.Accounts) != 1 {
+		if d, err := l.finds(in); err != nil || !slices.Equal(d.Others, []grants.Name{clone}) || len(d.Accounts) != 1 {
 			t.Errorf("FindAccounts answered %+v, %v: want %s left alone, whose password is another one", d, err, clone)
 		}
 		l.sql("ALTER USER " + l.user + "@'%' IDENTIFIED BY 'Another.S3cret'")
@@ -221,8 +221,8 @@ func TestADeletionIncludesThePairThatTheSecretWasForBefore(t *testing.T) {
 		elsewhere := rotation.KnownPair{Usernames: []string{"x"}, Server: "elsewhere:3306"}
 		in.Left = []rotation.KnownPair{left, stranger, elsewhere}
 		d, err = l.finds(in)
-		if err != nil || !slices.Contains(d.Accounts, account.Name{User: l.user + "_clone", Host: "%"}) || len(d.Accounts) != 3 ||
-			!slices.Equal(d.Others, []account.Name{{User: l.user + "s", Host: "%"}}) || len(d.Elsewhere) != 1 {
+		if err != nil || !slices.Contains(d.Accounts, grants.Name{User: l.user + "_clone", Host: "%"}) || len(d.Accounts) != 3 ||
+			!slices.Equal(d.Others, []grants.Name{{User: l.user + "s", Host: "%"}}) || len(d.Elsewhere) != 1 {
 			t.Errorf("FindAccounts answered %+v, %v: want the stranger's account left alone", d, err)
 		}
 		l.sql("ALTER USER " + l.user + "_clone@'%' IDENTIFIED BY 'Another.S3cret'")
@@ -278,7 +278,7 @@ func TestADeletionLeavesAStandbyAloneThatHasAnotherPassword(t *testing.T) {
 		l.rotate()
 		l.rotate()
 		in := l.known()
-		clone := account.Name{User: l.user + "_clone", Host: "%"}
+		clone := grants.Name{User: l.user + "_clone", Host: "%"}
 		if d, err := l.finds(in); err != nil || len(d.Accounts) != 2 {
 			t.Errorf("FindAccounts answered %+v, %v: want both accounts", d, err)
 		}
@@ -288,7 +288,7 @@ func TestADeletionLeavesAStandbyAloneThatHasAnotherPassword(t *testing.T) {
 			t.Errorf("FindAccounts answered %+v, %v: want both accounts, after a rotation that was cut", d, err)
 		}
 		l.sql("ALTER USER " + clone.String() + " IDENTIFIED BY 'Another.S3cret'")
-		if d, err := l.finds(in); err != nil || len(d.Accounts) != 1 || !slices.Equal(d.Others, []account.Name{clone}) {
+		if d, err := l.finds(in); err != nil || len(d.Accounts) != 1 || !slices.Equal(d.Others, []grants.Name{clone}) {
 			t.Errorf("FindAccounts answered %+v, %v: want %s left alone", d, err, clone)
 		}
 		in.CloneUsername = clone.User

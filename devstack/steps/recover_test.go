@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/internal/secret"
@@ -69,7 +69,7 @@ func TestRecover(t *testing.T) {
 		before := l.snapshot()
 		_, err := l.recover()
 		var app *temporal.ApplicationError
-		if !errors.As(err, &app) || app.Type() != account.WrongPassword || !app.NonRetryable() {
+		if !errors.As(err, &app) || app.Type() != grants.WrongPassword || !app.NonRetryable() {
 			t.Errorf("RecoverSecret answered %v: want that no version logs in", err)
 		}
 		if diff := cmp.Diff(before, l.snapshot()); diff != "" {

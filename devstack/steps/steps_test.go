@@ -29,6 +29,7 @@ import (
 	"github.com/rotate-user/rotate-user/activities"
 	endpoint "github.com/rotate-user/rotate-user/devstack/secretsmanager"
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/internal/secret"
@@ -363,7 +364,7 @@ func TestARefusedRotationLeavesEverythingAsItWas(t *testing.T) {
 		{"a port that is none", func(l *lab) { l.put(with(l, "port", "3306x")) }, rotation.ErrorMalformed, `"port"`},
 		{"an unknown engine", func(l *lab) { l.put(with(l, "engine", "postgres")) }, rotation.ErrorMalformed, `"engine"`},
 		{"no password", func(l *lab) { l.put(with(l, "password", nil)) }, rotation.ErrorMalformed, `"password"`},
-		{"a password that does not log in", func(l *lab) { l.sql("ALTER USER " + l.user + "@'%' IDENTIFIED BY 'Another.Passw0rd1'") }, account.WrongPassword, "store the right one"},
+		{"a password that does not log in", func(l *lab) { l.sql("ALTER USER " + l.user + "@'%' IDENTIFIED BY 'Another.Passw0rd1'") }, grants.WrongPassword, "store the right one"},
 		{"a master that does not log in", func(l *lab) {
 			l.create("bad", map[string]any{"username": l.server.AdminUser, "password": "Wrong.Passw0rd"})
 			l.put(with(l, "masterarn", "bad"))
@@ -704,7 +705,7 @@ func TestThePasswordPolicyOfTheServer(t *testing.T) {
 		for _, name := range []string{rotation.PlanRotation, rotation.CloneUser} {
 			_, err := l.env.ExecuteActivity(name, l.input)
 			var app *temporal.ApplicationError
-			if !errors.As(err, &app) || app.Type() != account.PasswordPolicy || !app.NonRetryable() {
+			if !errors.As(err, &app) || app.Type() != grants.PasswordPolicy || !app.NonRetryable() {
 				t.Errorf("%s answered %v: want a refusal for the password policy", name, err)
 			}
 		}
@@ -824,27 +825,27 @@ func TestADeletionIsRefusedBeforeTheSecretIsScheduled(t *testing.T) {
 			for range 2 { // AWSPREVIOUS is another user's after one
 				l.put(map[string]any{"username": l.server.AdminUser, "password": l.server.AdminPassword, "masterarn": "master"})
 			}
-		}, account.Administrator, "another administrator"},
+		}, grants.Administrator, "another administrator"},
 		{"the server's", "", func(l *lab) {
 			l.sql("CREATE USER rds" + l.user + "@'%' IDENTIFIED BY 'First.Passw0rd'")
 			l.Cleanup(func() { l.sql("DROP USER rds" + l.user + "@'%'") })
 			for range 2 {
 				l.put(map[string]any{"username": "rds" + l.user, "password": "First.Passw0rd", "masterarn": "master"})
 			}
-		}, account.ServerAccount, "never changed"},
+		}, grants.ServerAccount, "never changed"},
 		{"a reader", "", func(l *lab) {
 			l.sql("SET GLOBAL read_only = ON")
 			l.Cleanup(func() { l.sql("SET GLOBAL read_only = OFF") })
-		}, account.ReadOnly, "read_only"},
+		}, grants.ReadOnly, "read_only"},
 		{"an administrator who may not", "", func(l *lab) {
 			l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": l.administrator()})
-		}, account.MissingRight, "CREATE USER"},
+		}, grants.MissingRight, "CREATE USER"},
 		{"the other account is a definer", "mysql", func(l *lab) {
 			l.put(map[string]any{"username": l.user, "password": "First.Passw0rd"})
 			l.input.MasterSecretID = "master"
 			l.rotate()
 			l.input.MasterSecretID = l.administrator("CREATE USER ON *.*", "EXECUTE ON "+l.definer()+".*")
-		}, account.MissingRight, "ALLOW_NONEXISTENT_DEFINER"},
+		}, grants.MissingRight, "ALLOW_NONEXISTENT_DEFINER"},
 	}
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		for _, c := range cases {
@@ -892,13 +893,13 @@ func TestADeletionDoesWhatItCanWithEachAccount(t *testing.T) {
 		l := newLab(t, s)
 		l.rotate()
 		d := l.deletion()
-		both := []account.Name{{User: l.user + "_clone", Host: "%"}, {User: l.user, Host: "%"}}
+		both := []grants.Name{{User: l.user + "_clone", Host: "%"}, {User: l.user, Host: "%"}}
 		if !slices.Equal(d.Accounts, both) {
 			t.Fatalf("found %v: want %v", d.Accounts, both)
 		}
 		l.activity(rotation.DeleteSecret, d)
 		refused := d
-		refused.Accounts = append([]account.Name{{User: "root", Host: "localhost"}}, both...)
+		refused.Accounts = append([]grants.Name{{User: "root", Host: "localhost"}}, both...)
 		_, err := l.env.ExecuteActivity(rotation.LockAccounts, refused)
 		if err == nil || !strings.Contains(err.Error(), "'root'@'localhost'") {
 			t.Errorf("locking root too is answered by %v", err)
@@ -937,7 +938,7 @@ func TestADefinerIsNotDropped(t *testing.T) {
 		drop := func(d rotation.Deletion) error { _, err := l.env.ExecuteActivity(rotation.DropAccounts, d); return err }
 		err := drop(d)
 		var app *temporal.ApplicationError
-		if !errors.As(err, &app) || app.Type() != account.Definer || !app.NonRetryable() || !strings.Contains(app.Message(), schema+".pay") ||
+		if !errors.As(err, &app) || app.Type() != grants.Definer || !app.NonRetryable() || !strings.Contains(app.Message(), schema+".pay") ||
 			!strings.Contains(app.Message(), "another definer") {
 			t.Errorf("the drop is answered by %v", err)
 		}
@@ -1023,7 +1024,7 @@ func TestASecretMadeAnewIsNotTheOneThatWasDeleted(t *testing.T) {
 func TestCreateLeavesNothingBehindWhereTheSecretMayNotBeMade(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
-		name := account.Name{User: l.user + "_clone", Host: "%"} // a name that the lab cleans up
+		name := grants.Name{User: l.user + "_clone", Host: "%"} // a name that the lab cleans up
 		in := rotation.CreateAccountInput{SecretID: "new", MasterSecretID: "master", Account: name, Grants: []string{"SELECT ON *.*"}, VersionID: uuid.NewString()}
 		l.sm.Intercept(func(c endpoint.Call) endpoint.Fault {
 			if c.Operation == "CreateSecret" && !c.Done {
@@ -1057,7 +1058,7 @@ func TestCreateLeavesNothingBehindWhereTheSecretMayNotBeMade(t *testing.T) {
 func TestACreationThatWasCutOffNamesTheWayOut(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
-		name := account.Name{User: l.user + "_clone", Host: "%"} // a name that the lab cleans up
+		name := grants.Name{User: l.user + "_clone", Host: "%"} // a name that the lab cleans up
 		in := rotation.CreateAccountInput{SecretID: "new", MasterSecretID: "master", Account: name, Grants: []string{"SELECT ON *.*"}, VersionID: uuid.NewString()}
 		l.activity(rotation.CreateAccount, in)
 		if _, err := l.client.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("new"), ClientRequestToken: &in.VersionID, SecretString: aws.String("{}")}); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 )
@@ -76,18 +77,18 @@ func (b *bench) clean() {
 		table = "global_priv"
 		rows := b.rows("SELECT User FROM mysql.global_priv WHERE JSON_VALUE(Priv, '$.is_role') = 1 AND User <> 'PUBLIC'")
 		for _, r := range rows {
-			b.exec("DROP ROLE " + quoteIdentifier(r[0]))
+			b.exec("DROP ROLE " + grants.QuoteIdentifier(r[0]))
 		}
 	}
 	for _, r := range b.rows("SELECT User, Host FROM mysql." + table + " WHERE User NOT IN ('root', 'PUBLIC', 'mysql', '" + b.server.AdminUser +
 		"') AND User NOT LIKE 'mysql.%' AND User NOT LIKE 'mariadb.%'") {
-		b.exec("DROP USER " + Name{r[0], r[1]}.String())
+		b.exec("DROP USER " + grants.Name{User: r[0], Host: r[1]}.String())
 	}
 	for _, r := range b.rows("SHOW DATABASES") {
 		switch r[0] {
 		case "information_schema", "performance_schema", "mysql", "sys":
 		default:
-			b.exec("DROP DATABASE " + quoteIdentifier(r[0]))
+			b.exec("DROP DATABASE " + grants.QuoteIdentifier(r[0]))
 		}
 	}
 	b.exec("CREATE DATABASE shop")
@@ -157,13 +158,13 @@ func (b *bench) everything() []string {
 var shownHash = regexp.MustCompile(`(?: AS| BY PASSWORD| USING) (?:0x[0-9A-F]+|'(?:[^'\\]|\\.|'')*')`)
 
 // shown is SHOW GRANTS and SHOW CREATE USER without the account's own name and hash.
-func (b *bench) shown(n Name) []string {
+func (b *bench) shown(n grants.Name) []string {
 	b.Helper()
 	if !b.maria {
 		b.exec("SET SESSION print_identified_with_as_hex = ON")
 	}
 	var lines []string
-	own := fmt.Sprintf("%s@%s", quoteIdentifier(n.User), quoteIdentifier(n.Host))
+	own := fmt.Sprintf("%s@%s", grants.QuoteIdentifier(n.User), grants.QuoteIdentifier(n.Host))
 	for _, r := range append(b.rows("SHOW GRANTS FOR "+n.String()), b.rows("SHOW CREATE USER "+n.String())...) {
 		line := strings.NewReplacer(" TO "+own, " TO <own>", " FROM "+own, " FROM <own>", " FOR "+own, " FOR <own>", "CREATE USER "+own, "CREATE USER <own>").Replace(r[0])
 		line = shownHash.ReplaceAllString(line, "")
@@ -176,7 +177,7 @@ func (b *bench) shown(n Name) []string {
 const secret = "Aa1-correct.horse~battery_staple"
 
 // rotate brings the standby up and gives it a password, as a rotation does.
-func (b *bench) rotate(p Pair) *Plan {
+func (b *bench) rotate(p grants.Pair) *grants.Plan {
 	b.Helper()
 	ctx := context.Background()
 	plan, err := b.admin.Sync(ctx, p)
@@ -199,14 +200,14 @@ func (b *bench) rotate(p Pair) *Plan {
 	return plan
 }
 
-var pair = Pair{Source: Name{"app", "%"}, Standby: "app_clone", Mark: "a mark"}
+var pair = grants.Pair{Source: grants.Name{User: "app", Host: "%"}, Standby: "app_clone", Mark: "a mark"}
 
-func owned(p Pair) Pair {
+func owned(p grants.Pair) grants.Pair {
 	p.Owned = true
 	return p
 }
 
 // back is the pair the other way round, as in the next rotation.
-func back(p Pair) Pair {
-	return Pair{Source: Name{p.Standby, "%"}, Standby: p.Source.User, Owned: true, Mark: p.Mark}
+func back(p grants.Pair) grants.Pair {
+	return grants.Pair{Source: grants.Name{User: p.Standby, Host: "%"}, Standby: p.Source.User, Owned: true, Mark: p.Mark}
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
 // ops makes an administrator with the given rights and logs in as him.
@@ -29,19 +31,19 @@ func TestLeastAdministrator(t *testing.T) {
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE ROLE r1", "CREATE ROLE r2",
 			"GRANT SELECT, INSERT ON shop.* TO app", "GRANT UPDATE (total) ON shop.orders TO app", "GRANT EXECUTE ON PROCEDURE shop.close TO app",
 			"GRANT PROCESS ON *.* TO app", "GRANT r1 TO app", "ALTER USER app REQUIRE SSL WITH MAX_USER_CONNECTIONS 5")
-		grants := append(slices.Clone(least), "GRANT SELECT, INSERT ON shop.* TO %s WITH GRANT OPTION", "GRANT UPDATE (total) ON shop.orders TO %s WITH GRANT OPTION",
+		given := append(slices.Clone(least), "GRANT SELECT, INSERT ON shop.* TO %s WITH GRANT OPTION", "GRANT UPDATE (total) ON shop.orders TO %s WITH GRANT OPTION",
 			"GRANT EXECUTE ON PROCEDURE shop.close TO %s WITH GRANT OPTION", "GRANT PROCESS ON *.* TO %s WITH GRANT OPTION", "GRANT r1 TO %s WITH ADMIN OPTION")
 		if !b.maria {
 			b.exec("GRANT BACKUP_ADMIN ON *.* TO app", "SET DEFAULT ROLE r1 TO app")
-			grants = append(grants, "GRANT BACKUP_ADMIN ON *.* TO %s WITH GRANT OPTION")
+			given = append(given, "GRANT BACKUP_ADMIN ON *.* TO %s WITH GRANT OPTION")
 		}
-		b.admin = b.ops(grants...)
+		b.admin = b.ops(given...)
 		b.rotate(pair)
 		b.exec("GRANT SELECT ON shop.orders TO app_clone", "REVOKE INSERT ON shop.* FROM app_clone", "REVOKE r1 FROM app_clone")
 		b.rotate(owned(pair))
 		b.rotate(back(pair))
 		b.same(owned(pair))
-		if _, err := b.admin.Revoke(context.Background(), Name{"app_clone", "%"}, pair.Mark, nil); err != nil {
+		if _, err := b.admin.Revoke(context.Background(), grants.Name{User: "app_clone", Host: "%"}, pair.Mark, nil); err != nil {
 			b.Error(err)
 		}
 	})
@@ -121,7 +123,7 @@ func TestMissingRights(t *testing.T) {
 					}
 					return
 				}
-				if !refused(err, MissingRight) {
+				if !refused(err, grants.MissingRight) {
 					t.Fatalf("got %v, want a refusal", err)
 				}
 				for _, says := range tt.says {
@@ -160,14 +162,14 @@ func TestCloudAdministrator(t *testing.T) {
 
 		b.exec("GRANT INSERT ON *.* TO app")
 		unrestricted := b.everything()
-		if _, err := b.admin.Sync(ctx, owned(pair)); !refused(err, MissingRight) || !strings.Contains(err.Error(), "INSERT on `mysql`.*") {
+		if _, err := b.admin.Sync(ctx, owned(pair)); !refused(err, grants.MissingRight) || !strings.Contains(err.Error(), "INSERT on `mysql`.*") {
 			b.Errorf("a right that the administrator has restricted gives %v", err)
 		}
 		if diff := cmp.Diff(unrestricted, b.everything()); diff != "" {
 			b.Errorf("a refusal wrote (-before +after):\n%s", diff)
 		}
 		b.exec("REVOKE INSERT ON mysql.* FROM app")
-		b.rotate(Pair{Source: Name{"app", "%"}, Standby: "app_clone", Owned: true, Mark: "m"})
+		b.rotate(grants.Pair{Source: grants.Name{User: "app", Host: "%"}, Standby: "app_clone", Owned: true, Mark: "m"})
 		b.admin = root
 		b.same(owned(pair))
 	})
@@ -254,7 +256,7 @@ func TestFewStatements(t *testing.T) {
 				return err
 			}
 			defer admin.Close()
-			_, err := admin.SetPassword(ctx, Name{"app_clone", "%"}, Name{"app", "%"}, secret, nil)
+			_, err := admin.SetPassword(ctx, grants.Name{User: "app_clone", Host: "%"}, grants.Name{User: "app", Host: "%"}, secret, nil)
 			return err
 		})
 		step("test", 7, func() error {
@@ -265,7 +267,7 @@ func TestFewStatements(t *testing.T) {
 				return err
 			}
 			defer admin.Close()
-			_, err := admin.Differences(ctx, Name{"app", "%"}, Name{"app_clone", "%"})
+			_, err := admin.Differences(ctx, grants.Name{User: "app", Host: "%"}, grants.Name{User: "app_clone", Host: "%"})
 			return err
 		})
 		if total > 25 {

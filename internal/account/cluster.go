@@ -3,24 +3,23 @@ package account
 import (
 	"context"
 	"fmt"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
 // A statement on one node of a cluster takes effect on the others a little later, and on one that is held by a backup when that
 // ends. No login waits for it: a node may refuse a password that another has.
 
-// clustered reports whether the server is a node of a Galera cluster or a member of a group.
-func (s *server) clustered() bool { return s.galera() || s.grouped() }
-
 // InCluster reports whether the session's server is a node of a cluster, whose nodes learn of a change one by one.
-func (a *Admin) InCluster() bool { return a.server.clustered() }
+func (a *Admin) InCluster() bool { return a.server.Clustered() }
 
 // readBehindOthers makes the session's reads on a node wait until it has what the others had when the read began.
 func (a *Admin) readBehindOthers(ctx context.Context) error {
 	var how string
 	switch {
-	case a.server.galera():
+	case a.server.Galera():
 		how = "SET SESSION wsrep_sync_wait = @@SESSION.wsrep_sync_wait | 1"
-	case a.server.grouped():
+	case a.server.Grouped():
 		how = "SET SESSION group_replication_consistency = 'BEFORE'"
 	default:
 		return nil
@@ -35,7 +34,7 @@ func (a *Admin) readBehindOthers(ctx context.Context) error {
 // whatever the server's own setting: until it ended, no one could log in on the primary, and two such statements on two
 // primaries would wait for each other for good. What is read on a Galera node is what the others have.
 func (a *Admin) enterCluster(ctx context.Context) error {
-	if !a.server.grouped() {
+	if !a.server.Grouped() {
 		return a.readBehindOthers(ctx)
 	}
 	if err := a.exec(ctx, "SET SESSION group_replication_consistency = 'EVENTUAL'"); err != nil {
@@ -50,8 +49,8 @@ func (a *Admin) ofNode(ctx context.Context, err error) error {
 	switch {
 	case e == nil:
 		return err
-	case a.server.galera() && (e.Number == errUnknownCommand || e.Number == errLockWait):
-	case a.server.grouped() && e.Number == errWaitForGroup:
+	case a.server.Galera() && (e.Number == errUnknownCommand || e.Number == errLockWait):
+	case a.server.Grouped() && e.Number == errWaitForGroup:
 	default:
 		return err
 	}
@@ -62,7 +61,7 @@ func (a *Admin) ofNode(ctx context.Context, err error) error {
 	if refused := n.check(); refused != nil {
 		return refused
 	}
-	return refuse(NodeBehind, "%s is behind the others, or held by a backup (%s): wait until the backup ends, or end it", n, e.Message)
+	return grants.Refuse(grants.NodeBehind, "%s is behind the others, or held by a backup (%s): wait until the backup ends, or end it", n, e.Message)
 }
 
 // node is what a node of a cluster says of itself. A member of a group has no status.
@@ -91,7 +90,7 @@ func (n node) check() error {
 
 // askNode asks what a node answers in every state. The id is empty if the server is not in a cluster.
 func (a *Admin) askNode(ctx context.Context) (node, error) {
-	if a.server.grouped() {
+	if a.server.Grouped() {
 		return a.askMember(ctx)
 	}
 	n, err := askState(ctx, a.conn, a.pool.at)
@@ -104,12 +103,12 @@ type listedNode struct{ name, address string }
 // nodes are all nodes by id, as far as the server has a list and the administrator may read it.
 func (a *Admin) nodes(ctx context.Context) map[string]listedNode {
 	listed := map[string]listedNode{}
-	rows, err := a.query(ctx, a.server.nodes())
+	rows, err := a.query(ctx, a.server.NodesQuery())
 	if err != nil {
 		return listed
 	}
 	for _, r := range rows {
-		listed[r.text("id")] = listedNode{r.text("name"), r.text("address")}
+		listed[r.Text("id")] = listedNode{r.Text("name"), r.Text("address")}
 	}
 	return listed
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 )
@@ -81,7 +82,7 @@ func TestPasswordIsSetOnAllMembersOfAGroup(t *testing.T) {
 	}
 	defer admin.Close()
 
-	n := Name{"app_2", "%"}
+	n := grants.Name{User: "app_2", Host: "%"}
 	_, err = adminOf(t, behind.Server, behind.AdminUser, behind.AdminPassword).SetPassword(t.Context(), n, n, "x", nil)
 	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("the writer only, so the secret's host must name that, which is 127.0.0.1:%d", primary.Port)) {
 		t.Errorf("a password is set on a secondary: %v", err)

@@ -8,6 +8,8 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
 // What an account is the definer of is counted and named, views and triggers too, by an administrator that sees them.
@@ -15,7 +17,7 @@ func TestDefiners(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE USER reader IDENTIFIED BY 'Aa1-reader'", "GRANT SELECT, INSERT, DROP, CREATE VIEW ON shop.* TO app", "GRANT SELECT ON shop.* TO reader")
-		warnings := func(p Pair) (texts []string) {
+		warnings := func(p grants.Pair) (texts []string) {
 			b.Helper()
 			plan, err := b.admin.Plan(ctx, p)
 			if err != nil {
@@ -59,7 +61,7 @@ func TestDefiners(t *testing.T) {
 				}
 			}
 		}
-		objects, err := b.admin.Definers(ctx, Name{"app", "%"})
+		objects, err := b.admin.Definers(ctx, grants.Name{User: "app", Host: "%"})
 		want := []string{"event shop.ev of 'app'@'%'", "routine shop.pay of 'app'@'%'", "trigger shop.tr of 'app'@'%'", "view shop.v of 'app'@'%'", "view shop.v0 of 'app'@'%'", "view shop.v1 of 'app'@'%'"}
 		if diff := cmp.Diff(want, objects); diff != "" || err != nil {
 			b.Errorf("%v, definers (-want +got):\n%s", err, diff)

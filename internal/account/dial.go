@@ -1,3 +1,8 @@
+// Package account reads, compares and changes accounts on servers of MySQL and MariaDB. What the accounts mean and which
+// statements make them equal is in package grants; this package holds the sessions.
+//
+// Two accounts are read, their difference becomes statements, and both are read again. No password reaches a server in clear
+// text except to log in.
 package account
 
 import (
@@ -17,6 +22,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/rotate-user/rotate-user/internal/connection"
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
 // Endpoint is where a server listens.
@@ -94,7 +100,7 @@ const sqlMode = "IF(VERSION() LIKE '%MariaDB%' OR VERSION() LIKE '5.%', 'NO_AUTO
 
 // Login is what a server says of a login.
 type Login struct {
-	Account Name // CURRENT_USER(): the account whose rights the login has
+	Account grants.Name // CURRENT_USER(): the account whose rights the login has
 	Version string
 	TLS     bool // the connection was encrypted and the server verified
 	// Connection is what CONNECTION_ID() was. The server may list it for a moment after it was closed.
@@ -122,7 +128,7 @@ func (d *Dialer) logIn(ctx context.Context, ep Endpoint, user, password string, 
 	c, _ := d.config(ep, user, password)
 	db, err := d.servers.Open(c)
 	if err != nil {
-		return Login{}, fmt.Errorf("log in as %s on %s: %w", quoteUser(user), ep, err)
+		return Login{}, fmt.Errorf("log in as %s on %s: %w", grants.QuoteUser(user), ep, err)
 	}
 	defer db.Close()
 	l := Login{TLS: ep.TLS}
@@ -136,9 +142,9 @@ func (d *Dialer) logIn(ctx context.Context, ep Endpoint, user, password string, 
 		err = check(conn)
 	}
 	if err != nil {
-		return Login{}, fmt.Errorf("log in as %s on %s: %w", quoteUser(user), ep, cause(ctx, err))
+		return Login{}, fmt.Errorf("log in as %s on %s: %w", grants.QuoteUser(user), ep, cause(ctx, err))
 	}
-	l.Account = parseName(current)
+	l.Account = grants.ParseName(current)
 	return l, nil
 }
 
@@ -201,9 +207,9 @@ type Admin struct {
 	pool     *pool
 	home     *pool // of the address that the session was opened for; pool may be that of one node of its cluster
 	release  func()
-	name     Name // CURRENT_USER()
-	roles    []Name
-	server   server
+	name     grants.Name // CURRENT_USER()
+	roles    []grants.Name
+	server   grants.Server
 	dialer   *Dialer
 	locks    []string // the user names whose locks it holds
 	patience time.Duration
@@ -216,16 +222,16 @@ type Admin struct {
 func (d *Dialer) Admin(ctx context.Context, ep Endpoint, user, password string) (*Admin, error) {
 	p, release, err := d.pool(ep, user, password, "")
 	if err != nil {
-		return nil, fmt.Errorf("log in as administrator %s on %s: %w", quoteUser(user), ep, err)
+		return nil, fmt.Errorf("log in as administrator %s on %s: %w", grants.QuoteUser(user), ep, err)
 	}
 	a := &Admin{pool: p, home: p, release: release, dialer: d, patience: lockPatience}
 	if err := a.connect(ctx); err != nil {
 		release()
-		return nil, fmt.Errorf("log in as administrator %s on %s: %w", quoteUser(user), ep, cause(ctx, err))
+		return nil, fmt.Errorf("log in as administrator %s on %s: %w", grants.QuoteUser(user), ep, cause(ctx, err))
 	}
 	if err := a.meetServer(ctx); err != nil {
 		a.Close()
-		return nil, fmt.Errorf("administrator %s on %s: %w", quoteUser(user), ep, err)
+		return nil, fmt.Errorf("administrator %s on %s: %w", grants.QuoteUser(user), ep, err)
 	}
 	return a, nil
 }

@@ -16,7 +16,7 @@ func TestServerEndsAbandonedSessions(t *testing.T) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		seconds, err := strconv.Atoi(rows[0].text("seconds"))
+		seconds, err := strconv.Atoi(rows[0].Text("seconds"))
 		if idle := time.Duration(seconds) * time.Second; err != nil || idle < 2*idleTime || idle > 2*time.Minute {
 			b.Errorf("the server ends an idle session after %v (%v)", idle, err)
 		}

@@ -6,10 +6,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
 // A session has the global rights that its account had when it logged in, whatever the grant tables say by now, and no
@@ -89,14 +90,9 @@ func (a *Admin) note(err error) {
 var wearing = []uint16{1044, 1045, 1047, 1095, 1142, 1143, 1227, 1290, 1370, 1698, 1792, 1836, 3032, 3796, 3797, 3879, 6400}
 
 // trust returns errOldSession unless the session is known to have the rights that were just read.
-func (a *Admin) trust(p *powers) error {
-	h := sha256.New()
-	for _, s := range p.states {
-		lines := s.rightLines()
-		slices.Sort(lines)
-		h.Write([]byte(s.name.String() + "\n" + strings.Join(lines, "\n") + "\n"))
-	}
-	digest := hex.EncodeToString(h.Sum(nil))
+func (a *Admin) trust(p *grants.Powers) error {
+	sum := sha256.Sum256([]byte(p.Text()))
+	digest := hex.EncodeToString(sum[:])
 	f := &a.pool.force
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -123,7 +119,7 @@ func (a *Admin) inForce(ctx context.Context, f func() error) error {
 	}
 	if len(a.locks) > 0 { // they would be lost with the session
 		a.worn = true
-		return refuse(Busy, "the rights of administrator %s changed while its session was open: retried with a new session", a.name)
+		return grants.Refuse(grants.Busy, "the rights of administrator %s changed while its session was open: retried with a new session", a.name)
 	}
 	a.discard()
 	_ = a.conn.Close() // it is closed already
@@ -131,7 +127,7 @@ func (a *Admin) inForce(ctx context.Context, f func() error) error {
 	if err := a.connect(ctx); err != nil {
 		return cause(ctx, err)
 	}
-	a.server, a.name, a.roles = server{}, Name{}, nil
+	a.server, a.name, a.roles = grants.Server{}, grants.Name{}, nil
 	if err := a.meetServer(ctx); err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
 // again takes the administrator's session that was given back before.
@@ -30,7 +32,7 @@ func (a *Admin) id(b *bench) string {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return rows[0].text("id")
+	return rows[0].Text("id")
 }
 
 // A session has the rights that its account had at its login. What was granted since is not promised, nor counted on.
@@ -69,7 +71,7 @@ func TestRightsGrantedToAnOpenSession(t *testing.T) {
 		if _, err := a.Plan(ctx, owned(pair)); err != nil || a.id(b) != first {
 			b.Errorf("a session that has all its rights is opened again, %v", err)
 		}
-		fresh := Pair{Source: Name{"app", "%"}, Standby: "app_other", Mark: "m"}
+		fresh := grants.Pair{Source: grants.Name{User: "app", Host: "%"}, Standby: "app_other", Mark: "m"}
 		if _, err := a.Sync(ctx, fresh); err != nil {
 			b.Errorf("what the tables permit is refused: %v", err)
 		}
@@ -103,7 +105,7 @@ func TestARefusalEndsTheSession(t *testing.T) {
 		b.exec("SET GLOBAL read_only = ON")
 		defer b.exec("SET GLOBAL read_only = OFF")
 		a = b.again(a)
-		if _, err := a.Plan(ctx, pair); !refused(err, ReadOnly) {
+		if _, err := a.Plan(ctx, pair); !refused(err, grants.ReadOnly) {
 			b.Fatalf("got %v, want a refusal", err)
 		}
 		used := a.id(b)
@@ -146,15 +148,15 @@ func TestRevokeReportsSessionsThatGoOn(t *testing.T) {
 			sessions = append(sessions, conn)
 		}
 		a := b.ops(least...)
-		app := Name{"app", "%"}
+		app := grants.Name{User: "app", Host: "%"}
 		_, err := a.Revoke(ctx, app, pair.Mark, nil)
-		if !refused(err, MissingRight) || !strings.Contains(err.Error(), "is locked and its password is gone") || !strings.Contains(err.Error(), "GRANT PROCESS ON *.* TO 'ops'@'%'") {
+		if !refused(err, grants.MissingRight) || !strings.Contains(err.Error(), "is locked and its password is gone") || !strings.Contains(err.Error(), "GRANT PROCESS ON *.* TO 'ops'@'%'") {
 			b.Errorf("without PROCESS: %v", err)
 		}
 		b.exec("GRANT PROCESS ON *.* TO ops")
 		a = b.again(a)
 		ended, err := a.Revoke(ctx, app, pair.Mark, nil)
-		if !refused(err, MissingRight) || ended.Left != 2 || !strings.Contains(err.Error(), "0 sessions of 'app' were ended and 2 go on") || !strings.Contains(err.Error(), "GRANT CONNECTION") {
+		if !refused(err, grants.MissingRight) || ended.Left != 2 || !strings.Contains(err.Error(), "0 sessions of 'app' were ended and 2 go on") || !strings.Contains(err.Error(), "GRANT CONNECTION") {
 			b.Errorf("without the right to end them: %+v, %v", ended, err)
 		}
 		right := "CONNECTION_ADMIN"
@@ -183,11 +185,11 @@ func TestARevocationIsRefusedBeforeTheFirstWrite(t *testing.T) {
 		a := b.ops(least...)
 		p := pair
 		p.Revoke = true
-		right := a.killRight()
+		right := a.server.KillRight()
 		before := b.everything()
-		for name, f := range map[string]func(context.Context, Pair) (*Plan, error){"plan": a.Plan, "sync": a.Sync} {
+		for name, f := range map[string]func(context.Context, grants.Pair) (*grants.Plan, error){"plan": a.Plan, "sync": a.Sync} {
 			_, err := f(ctx, p)
-			if !refused(err, MissingRight) || !strings.Contains(err.Error(), "PROCESS on *.*, to see sessions; "+right+" on *.*, to end sessions") {
+			if !refused(err, grants.MissingRight) || !strings.Contains(err.Error(), "PROCESS on *.*, to see sessions; "+right+" on *.*, to end sessions") {
 				b.Errorf("%s: got %v, want a refusal that names both rights", name, err)
 			}
 		}
@@ -201,7 +203,7 @@ func TestARevocationIsRefusedBeforeTheFirstWrite(t *testing.T) {
 			b.Errorf("a refusal wrote (-before +after):\n%s", diff)
 		}
 		b.exec("GRANT PROCESS ON *.* TO ops")
-		if _, err := b.again(a).Plan(ctx, p); !refused(err, MissingRight) || strings.Contains(err.Error(), "PROCESS") {
+		if _, err := b.again(a).Plan(ctx, p); !refused(err, grants.MissingRight) || strings.Contains(err.Error(), "PROCESS") {
 			b.Errorf("with PROCESS: %v", err)
 		}
 		b.exec("GRANT " + right + " ON *.* TO ops")

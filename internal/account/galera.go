@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-)
 
-// galera reports whether the server is a node of a Galera cluster.
-func (s *server) galera() bool { return s.on("wsrep_on") }
+	"github.com/rotate-user/rotate-user/internal/grants"
+)
 
 // askState asks what every user may ask. The id is empty if the server is not a node.
 func askState(ctx context.Context, conn *sql.Conn, at Endpoint) (node, error) {
@@ -52,10 +51,10 @@ func askState(ctx context.Context, conn *sql.Conn, at Endpoint) (node, error) {
 func (n node) checkGalera() error {
 	switch {
 	case n.status != "Primary":
-		return refuse(NoQuorum, "%s has no quorum (wsrep_cluster_status is %s): it answers logins with what it knew before it lost the others;"+
+		return grants.Refuse(grants.NoQuorum, "%s has no quorum (wsrep_cluster_status is %s): it answers logins with what it knew before it lost the others;"+
 			" connect it to them, or take it off that address", n, n.status)
 	case n.ready != "ON":
-		return refuse(NoQuorum, "%s is not ready (%s): wait until it has joined the others, or take it off that address", n, n.state)
+		return grants.Refuse(grants.NoQuorum, "%s is not ready (%s): wait until it has joined the others, or take it off that address", n, n.state)
 	}
 	return nil
 }

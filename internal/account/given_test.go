@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
 // as runs statements as a user.
@@ -31,7 +33,7 @@ func TestRightsThatTheServerGave(t *testing.T) {
 		b.exec("CREATE USER app IDENTIFIED BY '"+secret+"'", "GRANT SELECT, CREATE ROUTINE ON shop.* TO app")
 		p := owned(pair)
 		p.Digest = b.rotate(pair).Digest // app_clone is in use from now on
-		p = Pair{Source: Name{"app_clone", "%"}, Standby: "app", Owned: true, Mark: p.Mark, Digest: p.Digest}
+		p = grants.Pair{Source: grants.Name{User: "app_clone", Host: "%"}, Standby: "app", Owned: true, Mark: p.Mark, Digest: p.Digest}
 		creates := []string{"CREATE PROCEDURE shop.pay() SELECT 1", "CREATE FUNCTION shop.vat() RETURNS INT DETERMINISTIC RETURN 1"}
 		calls := []string{"CALL shop.pay()", "DO shop.vat()"}
 		if b.maria {
@@ -65,7 +67,7 @@ func TestRightsThatTheServerGave(t *testing.T) {
 
 		// What was taken from the account in use goes from the standby, which was given it once.
 		b.exec("REVOKE EXECUTE ON FUNCTION shop.vat FROM app_clone")
-		back := Pair{Source: Name{"app_clone", "%"}, Standby: "app", Owned: true, Mark: p.Mark, Digest: p.Digest}
+		back := grants.Pair{Source: grants.Name{User: "app_clone", Host: "%"}, Standby: "app", Owned: true, Mark: p.Mark, Digest: p.Digest}
 		plan = b.rotate(back)
 		if len(plan.Changes) != 1 || !strings.HasPrefix(plan.Changes[0].Statement, "REVOKE EXECUTE ON FUNCTION `shop`.`vat` FROM 'app'") {
 			b.Errorf("a right revoked from the account in use makes %+v", plan.Changes)
@@ -74,7 +76,7 @@ func TestRightsThatTheServerGave(t *testing.T) {
 		// What an administrator gave to the standby alone is drift, as before.
 		b.exec("GRANT EXECUTE ON PROCEDURE shop.close TO app")
 		plan = b.rotate(back)
-		if !slices.ContainsFunc(plan.Changes, func(c Change) bool {
+		if !slices.ContainsFunc(plan.Changes, func(c grants.Change) bool {
 			return c.Statement == "REVOKE EXECUTE ON PROCEDURE `shop`.`close` FROM 'app'@'%'"
 		}) {
 			b.Errorf("a right that an administrator gave makes %+v", plan.Changes)

@@ -5,17 +5,13 @@ import (
 	"fmt"
 	"net"
 	"strings"
-)
 
-// groupName is the group that a server of MySQL belongs to; it is there only with the plugin of Group Replication.
-const groupName = "group_replication_group_name"
+	"github.com/rotate-user/rotate-user/internal/grants"
+)
 
 // patienceForGroup bounds how long a read waits for what the group has done before. It bounds how long the session may be idle, too,
 // and so is not for one that holds a lock.
 const patienceForGroup = "SET SESSION wait_timeout = 30"
-
-// grouped reports whether the server is a member of a group of Group Replication, or configured to be one.
-func (s *server) grouped() bool { return s.variables[groupName] != "" }
 
 // askMember asks a member of a group for its state. An administrator that may not read the list of members learns the id only.
 func (a *Admin) askMember(ctx context.Context) (node, error) {
@@ -26,7 +22,7 @@ func (a *Admin) askMember(ctx context.Context) (node, error) {
 	if e := serverError(err); e != nil && e.Number == errTableDenied {
 		a.worn = worn // it has all the rights that it needs
 		if rows, err = a.query(ctx, "SELECT @@server_uuid AS me"); err == nil && len(rows) == 1 {
-			n.id = rows[0].text("me")
+			n.id = rows[0].Text("me")
 		}
 		return n, err
 	}
@@ -34,12 +30,12 @@ func (a *Admin) askMember(ctx context.Context) (node, error) {
 		return n, fmt.Errorf("ask for the members of the group: %w", err)
 	}
 	for _, r := range rows {
-		if r.text("state") != "UNREACHABLE" {
+		if r.Text("state") != "UNREACHABLE" {
 			n.reached++
 		}
-		if r.text("id") == r.text("me") {
-			n.id, n.state, n.size = r.text("id"), r.text("state"), len(rows)
-			n.name = net.JoinHostPort(r.text("host"), r.text("port"))
+		if r.Text("id") == r.Text("me") {
+			n.id, n.state, n.size = r.Text("id"), r.Text("state"), len(rows)
+			n.name = net.JoinHostPort(r.Text("host"), r.Text("port"))
 		}
 	}
 	return n, nil
@@ -49,14 +45,14 @@ func (a *Admin) askMember(ctx context.Context) (node, error) {
 func (n node) checkMember() error {
 	switch {
 	case n.id == "":
-		return refuse(NoQuorum, "a server at %s is not in the group that the others are in: let it join them, or take it off that address", n.at)
+		return grants.Refuse(grants.NoQuorum, "a server at %s is not in the group that the others are in: let it join them, or take it off that address", n.at)
 	case n.size == 0: // it does not tell
 		return nil
 	case 2*n.reached <= n.size:
-		return refuse(NoQuorum, "%s has no quorum (it reaches %d of %d members): it answers logins with what it knew before it lost the others;"+
+		return grants.Refuse(grants.NoQuorum, "%s has no quorum (it reaches %d of %d members): it answers logins with what it knew before it lost the others;"+
 			" connect it to them, or take it off that address", n, n.reached, n.size)
 	case n.state != "ONLINE":
-		return refuse(NoQuorum, "%s is not online (%s): wait until it has joined the others, let it join them (START GROUP_REPLICATION),"+
+		return grants.Refuse(grants.NoQuorum, "%s is not online (%s): wait until it has joined the others, let it join them (START GROUP_REPLICATION),"+
 			" or take it off that address", n, strings.ToLower(n.state))
 	}
 	return nil

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
 // What is left of an account that was removed with DELETE is found before CREATE USER, which it would stop, or whose
@@ -69,10 +71,10 @@ func TestLeftovers(t *testing.T) {
 				before := b.everything()
 				_, planErr := b.admin.Plan(ctx, pair)
 				_, syncErr := b.admin.Sync(ctx, pair)
-				createErr := b.admin.Create(ctx, Name{"app_clone", "%"}, "app_clone_clone", nil, "mark")
+				createErr := b.admin.Create(ctx, grants.Name{User: "app_clone", Host: "%"}, "app_clone_clone", nil, "mark")
 				for _, err := range []error{planErr, syncErr, createErr} {
-					r, ok := errors.AsType[*Refusal](err)
-					if !ok || r.Reason != Leftovers || r.Retry || !strings.Contains(err.Error(), tt.says) {
+					r, ok := errors.AsType[*grants.Refusal](err)
+					if !ok || r.Reason != grants.Leftovers || r.Retry || !strings.Contains(err.Error(), tt.says) {
 						t.Fatalf("got %v, want a refusal that says %q", err, tt.says)
 					}
 				}
@@ -100,7 +102,7 @@ func TestAnAccountThatAppearsMeanwhile(t *testing.T) {
 		for _, tt := range []struct {
 			reason string
 			delete bool
-		}{{Busy, false}, {Leftovers, true}} {
+		}{{grants.Busy, false}, {grants.Leftovers, true}} {
 			b.clean()
 			b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
 			p := pair

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
 const (
@@ -59,22 +61,22 @@ func (a *Admin) locked(ctx context.Context, users []string, f func(context.Conte
 func (a *Admin) lock(ctx context.Context, users []string) error {
 	for start := time.Now(); ; {
 		busy, err := a.tryLock(ctx, users)
-		if _, refused := errors.AsType[*Refusal](err); refused {
+		if _, refused := errors.AsType[*grants.Refusal](err); refused {
 			return err
 		}
 		if err != nil {
-			return fmt.Errorf("lock %s against others: %w", quoteUser(users[0]), err)
+			return fmt.Errorf("lock %s against others: %w", grants.QuoteUser(users[0]), err)
 		}
 		if busy.user == "" {
 			return nil
 		}
 		if late := time.Since(start) >= a.patience; late || a.Force {
 			if err := a.identify(ctx, &busy); err != nil {
-				return fmt.Errorf("look who holds the lock on %s: %w", quoteUser(busy.user), err)
+				return fmt.Errorf("look who holds the lock on %s: %w", grants.QuoteUser(busy.user), err)
 			}
 			if a.Force && busy.foreign {
 				if err := a.kill(ctx, busy.id); err != nil {
-					return fmt.Errorf("end %s, which holds the lock on %s: %w", busy.session(), quoteUser(busy.user), err)
+					return fmt.Errorf("end %s, which holds the lock on %s: %w", busy.session(), grants.QuoteUser(busy.user), err)
 				}
 			} else if late {
 				return busy.refusal(a.patience)
@@ -82,7 +84,7 @@ func (a *Admin) lock(ctx context.Context, users []string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for the lock on %s: %w", quoteUser(busy.user), context.Cause(ctx))
+			return fmt.Errorf("wait for the lock on %s: %w", grants.QuoteUser(busy.user), context.Cause(ctx))
 		case <-time.After(lockRetry):
 		}
 	}
@@ -97,7 +99,7 @@ func (a *Admin) tryLock(ctx context.Context, users []string) (busy busyLock, err
 	}
 	rows, err := a.query(ctx, "SELECT "+strings.Join(list, ", ")+ownRow)
 	if err != nil {
-		if e := serverError(err); e != nil && e.Number == errTableDenied && a.name == (Name{}) {
+		if e := serverError(err); e != nil && e.Number == errTableDenied && a.name == (grants.Name{}) {
 			if err := a.survey(ctx); err != nil {
 				return busyLock{}, err
 			}
@@ -107,13 +109,13 @@ func (a *Admin) tryLock(ctx context.Context, users []string) (busy busyLock, err
 	if len(rows) != 1 {
 		return busyLock{}, errors.New("the administrator's own account is not in mysql.user")
 	}
-	a.name = parseName(rows[0].text("me"))
+	a.name = grants.ParseName(rows[0].Text("me"))
 	var got []string
 	for i, user := range users {
-		if rows[0].text(fmt.Sprint("got", i)) == "1" {
+		if rows[0].Text(fmt.Sprint("got", i)) == "1" {
 			got = append(got, user)
 		} else if busy.user == "" {
-			busy = busyLock{user: user, id: cmp.Or(rows[0].text(fmt.Sprint("holder", i)), "0")} // 0: it has gone since
+			busy = busyLock{user: user, id: cmp.Or(rows[0].Text(fmt.Sprint("holder", i)), "0")} // 0: it has gone since
 		}
 	}
 	if busy.user != "" && got != nil {
@@ -131,7 +133,7 @@ func (a *Admin) unlock(ctx context.Context, users []string) {
 		list = append(list, "RELEASE_LOCK("+lockName(user)+")")
 	}
 	rows, err := a.query(ctx, "SELECT "+strings.Join(list, " + ")+" AS released"+ownRow)
-	if err != nil || len(rows) != 1 || rows[0].text("released") != fmt.Sprint(len(users)) {
+	if err != nil || len(rows) != 1 || rows[0].Text("released") != fmt.Sprint(len(users)) {
 		a.discard()
 	}
 }
@@ -163,7 +165,7 @@ func (b busyLock) refusal(waited time.Duration) error {
 	if b.foreign {
 		advice += ", KILL " + b.id + ", or rotate with Force, which ends that session"
 	}
-	return refuse(Busy, "%s holds the lock on %s (waited %s): %s", b.session(), quoteUser(b.user), waited, advice)
+	return grants.Refuse(grants.Busy, "%s holds the lock on %s (waited %s): %s", b.session(), grants.QuoteUser(b.user), waited, advice)
 }
 
 // identify finds out who the holder is. Without PROCESS the administrator sees the sessions of its own user only, so that
@@ -176,11 +178,11 @@ func (a *Admin) identify(ctx context.Context, b *busyLock) error {
 	}
 	var me, holder string
 	for _, r := range rows {
-		if r.text("me") == "1" {
-			me = r.text("user")
+		if r.Text("me") == "1" {
+			me = r.Text("user")
 		} else {
-			holder = r.text("user")
-			b.login = ", user " + quoteUser(holder) + ", host " + r.text("host")
+			holder = r.Text("user")
+			b.login = ", user " + grants.QuoteUser(holder) + ", host " + r.Text("host")
 		}
 	}
 	b.foreign = holder != me

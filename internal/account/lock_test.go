@@ -13,18 +13,20 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
 // changing are the ways to change an account of the pair app and app_clone, by what they take and with a fence if they have one.
 func changing(a *Admin) map[string]func(context.Context, func(context.Context) error) error {
-	app, clone := Name{"app", "%"}, Name{"app_clone", "%"}
+	app, clone := grants.Name{User: "app", Host: "%"}, grants.Name{User: "app_clone", Host: "%"}
 	return map[string]func(context.Context, func(context.Context) error) error{
 		"set password": func(ctx context.Context, f func(context.Context) error) error {
-			_, err := a.SetPassword(ctx, clone, app, "Next-1", func(ctx context.Context, _ Stored) error { return mayPass(ctx, f) })
+			_, err := a.SetPassword(ctx, clone, app, "Next-1", func(ctx context.Context, _ grants.Stored) error { return mayPass(ctx, f) })
 			return err
 		},
 		"set first password": func(ctx context.Context, f func(context.Context) error) error {
-			_, err := a.SetPassword(ctx, app, app, "Next-1", func(ctx context.Context, _ Stored) error { return mayPass(ctx, f) })
+			_, err := a.SetPassword(ctx, app, app, "Next-1", func(ctx context.Context, _ grants.Stored) error { return mayPass(ctx, f) })
 			return err
 		},
 		"lock":             func(ctx context.Context, f func(context.Context) error) error { return a.Lock(ctx, app, f) },
@@ -36,7 +38,7 @@ func changing(a *Admin) map[string]func(context.Context, func(context.Context) e
 		},
 		"drop": func(ctx context.Context, f func(context.Context) error) error { return a.Drop(ctx, clone, f) },
 		"drop what is absent": func(ctx context.Context, f func(context.Context) error) error {
-			return a.Drop(ctx, Name{"app", "10.%"}, f)
+			return a.Drop(ctx, grants.Name{User: "app", Host: "10.%"}, f)
 		},
 	}
 }
@@ -66,14 +68,14 @@ func TestNothingChangesAPairThatAnotherSessionHasLocked(t *testing.T) {
 				return err
 			}
 			all["create"] = func(ctx context.Context, _ func(context.Context) error) error {
-				return other.Create(ctx, Name{"app", "10.%"}, "", nil, "mark")
+				return other.Create(ctx, grants.Name{User: "app", Host: "10.%"}, "", nil, "mark")
 			}
 			for name, change := range all {
 				err := change(ctx, func(context.Context) error {
 					b.Errorf("%s: the fence was called without the lock", name)
 					return nil
 				})
-				if !refused(err, Busy) || !strings.Contains(err.Error(), "user '"+b.server.AdminUser+"', host ") || !strings.Contains(err.Error(), "retry later") {
+				if !refused(err, grants.Busy) || !strings.Contains(err.Error(), "user '"+b.server.AdminUser+"', host ") || !strings.Contains(err.Error(), "retry later") {
 					b.Errorf("%s: got %v, want a refusal that names the session", name, err)
 				}
 			}
@@ -106,11 +108,11 @@ func TestFences(t *testing.T) {
 				called = true
 				for _, user := range []string{"app", "app_clone"} {
 					err := other.Locked(ctx, user, user, func(context.Context) error { return nil })
-					if takesBoth := name == "set password"; takesBoth && !refused(err, Busy) {
+					if takesBoth := name == "set password"; takesBoth && !refused(err, grants.Busy) {
 						b.Errorf("%s: the lock on %s was free", name, user)
 					}
 				}
-				if err := other.Locked(ctx, "app", "app_clone", func(context.Context) error { return nil }); !refused(err, Busy) {
+				if err := other.Locked(ctx, "app", "app_clone", func(context.Context) error { return nil }); !refused(err, grants.Busy) {
 					b.Errorf("%s: the pair's lock gives %v", name, err)
 				}
 				return moved
@@ -137,10 +139,10 @@ func TestLockedSessionChangesItsAccounts(t *testing.T) {
 			if _, err := b.admin.Sync(ctx, pair); err != nil {
 				return err
 			}
-			if _, err := b.admin.SetPassword(ctx, Name{"app_clone", "%"}, Name{"app", "%"}, "Next-1", nil); err != nil {
+			if _, err := b.admin.SetPassword(ctx, grants.Name{User: "app_clone", Host: "%"}, grants.Name{User: "app", Host: "%"}, "Next-1", nil); err != nil {
 				return err
 			}
-			if err := free(ctx); !refused(err, Busy) {
+			if err := free(ctx); !refused(err, grants.Busy) {
 				b.Errorf("an inner change gave the lock back: %v", err)
 			}
 			return nil
@@ -189,7 +191,7 @@ func TestLockExcludes(t *testing.T) {
 func TestOnlyAdministratorsKnowTheLock(t *testing.T) {
 	each(t, func(b *bench) {
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE USER thief IDENTIFIED BY 'Aa1-thief'")
-		app := Name{"app", "%"}
+		app := grants.Name{User: "app", Host: "%"}
 		thief, err := b.server.Open("thief", "Aa1-thief")
 		if err != nil {
 			b.Fatal(err)
@@ -224,7 +226,7 @@ func TestOnlyAdministratorsKnowTheLock(t *testing.T) {
 func TestForceEndsAForeignHolder(t *testing.T) {
 	each(t, func(b *bench) {
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE USER thief IDENTIFIED BY 'Aa1-thief'", "GRANT SELECT ON mysql.* TO thief")
-		app := Name{"app", "%"}
+		app := grants.Name{User: "app", Host: "%"}
 		hold := func() *sql.Conn {
 			b.Helper()
 			db, err := b.server.Open("thief", "Aa1-thief")
@@ -247,7 +249,7 @@ func TestForceEndsAForeignHolder(t *testing.T) {
 
 		conn := hold()
 		b.admin.patience = 0
-		if err := set(b.admin); !refused(err, Busy) || !strings.Contains(err.Error(), "user 'thief', host ") || !strings.Contains(err.Error(), "Force") {
+		if err := set(b.admin); !refused(err, grants.Busy) || !strings.Contains(err.Error(), "user 'thief', host ") || !strings.Contains(err.Error(), "Force") {
 			b.Errorf("got %v, want a refusal that names the thief", err)
 		}
 		if err := conn.PingContext(t.Context()); err != nil {
@@ -265,7 +267,7 @@ func TestForceEndsAForeignHolder(t *testing.T) {
 		other := b.second()
 		other.Force = true
 		err := b.admin.Locked(t.Context(), "app", "app", func(ctx context.Context) error {
-			if err := set(other); !refused(err, Busy) || strings.Contains(err.Error(), "Force") {
+			if err := set(other); !refused(err, grants.Busy) || strings.Contains(err.Error(), "Force") {
 				b.Errorf("got %v, want a refusal", err)
 			}
 			return b.admin.conn.PingContext(ctx)
@@ -291,11 +293,11 @@ func TestForceTakesARight(t *testing.T) {
 			b.Fatalf("take the lock: %d, %v", got, err)
 		}
 		ops.patience = 0
-		if err := ops.Lock(t.Context(), Name{"app", "%"}, nil); !refused(err, Busy) || strings.Contains(err.Error(), ", user") {
+		if err := ops.Lock(t.Context(), grants.Name{User: "app", Host: "%"}, nil); !refused(err, grants.Busy) || strings.Contains(err.Error(), ", user") {
 			b.Errorf("got %v, want a refusal without the holder's name", err)
 		}
 		ops.Force = true
-		if err := ops.Lock(t.Context(), Name{"app", "%"}, nil); serverError(err) == nil || serverError(err).Number != errKillDenied || !strings.Contains(err.Error(), "holds the lock on 'app'") {
+		if err := ops.Lock(t.Context(), grants.Name{User: "app", Host: "%"}, nil); serverError(err) == nil || serverError(err).Number != errKillDenied || !strings.Contains(err.Error(), "holds the lock on 'app'") {
 			b.Errorf("got %v, want the refused KILL", err)
 		}
 	})
@@ -326,7 +328,7 @@ func TestLockWithoutTheRightToReadIsRefused(t *testing.T) {
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
 		ops := b.ops("GRANT CREATE USER ON *.* TO %s")
 		err := ops.Locked(t.Context(), "app", "app_clone", func(context.Context) error { return nil })
-		if !refused(err, MissingRight) || !strings.Contains(err.Error(), "GRANT SELECT ON `mysql`.* TO 'ops'@'%'") {
+		if !refused(err, grants.MissingRight) || !strings.Contains(err.Error(), "GRANT SELECT ON `mysql`.* TO 'ops'@'%'") {
 			b.Errorf("got %v", err)
 		}
 	})
@@ -350,8 +352,8 @@ func TestLockReadsOneRow(t *testing.T) {
 		}
 		for _, r := range rows {
 			var n int
-			if fmt.Sscan(r.text("value"), &n); n > 10 {
-				b.Errorf("%s is %d", r.text("variable_name"), n)
+			if fmt.Sscan(r.Text("value"), &n); n > 10 {
+				b.Errorf("%s is %d", r.Text("variable_name"), n)
 			}
 		}
 		b.admin.unlock(t.Context(), []string{"app", "app_clone"})

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
 func TestPassword(t *testing.T) {
@@ -40,7 +42,7 @@ func TestPassword(t *testing.T) {
 		}
 		stop := errors.New("fenced")
 		before := b.everything()
-		if _, err := b.admin.SetPassword(ctx, plan.Standby, plan.Source, "Next-1", func(context.Context, Stored) error { return stop }); !errors.Is(err, stop) {
+		if _, err := b.admin.SetPassword(ctx, plan.Standby, plan.Source, "Next-1", func(context.Context, grants.Stored) error { return stop }); !errors.Is(err, stop) {
 			b.Errorf("a fence is answered by %v", err)
 		}
 		if diff := cmp.Diff(before, b.everything()); diff != "" {
@@ -105,11 +107,11 @@ func TestPasswordBusy(t *testing.T) {
 		ctx := context.Background()
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
 		other := b.login(b.server.AdminUser, b.server.AdminPassword)
-		app := Name{"app", "%"}
+		app := grants.Name{User: "app", Host: "%"}
 		held, release := make(chan struct{}), make(chan struct{})
 		done := make(chan error)
 		go func() {
-			_, err := other.SetPassword(ctx, app, app, "First-1", func(context.Context, Stored) error {
+			_, err := other.SetPassword(ctx, app, app, "First-1", func(context.Context, grants.Stored) error {
 				close(held)
 				<-release
 				return nil
@@ -119,7 +121,7 @@ func TestPasswordBusy(t *testing.T) {
 		<-held
 		second := make(chan error)
 		go func() {
-			_, err := b.admin.SetPassword(ctx, app, app, "Second-2", func(context.Context, Stored) error {
+			_, err := b.admin.SetPassword(ctx, app, app, "Second-2", func(context.Context, grants.Stored) error {
 				select {
 				case <-release:
 					return nil
@@ -143,7 +145,7 @@ func TestRevoke(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "GRANT SELECT ON shop.* TO app")
-		app := Name{"app", "%"}
+		app := grants.Name{User: "app", Host: "%"}
 		db, err := b.server.Open("app", "Aa1-first")
 		if err != nil {
 			b.Fatal(err)
@@ -190,10 +192,10 @@ func TestRevoke(t *testing.T) {
 		if err := errors.Join(b.admin.Lock(ctx, app, nil), b.admin.Unlock(ctx, app, nil)); err != nil {
 			b.Errorf("locking and unlocking no account gives %v", err)
 		}
-		if err := b.admin.Drop(ctx, Name{b.server.AdminUser, "localhost"}, nil); !refused(err, Administrator) {
+		if err := b.admin.Drop(ctx, grants.Name{User: b.server.AdminUser, Host: "localhost"}, nil); !refused(err, grants.Administrator) {
 			b.Errorf("the administrator dropping himself gives %v", err)
 		}
-		if err := b.admin.Drop(ctx, Name{"root", "localhost"}, nil); !refused(err, ServerAccount) {
+		if err := b.admin.Drop(ctx, grants.Name{User: "root", Host: "localhost"}, nil); !refused(err, grants.ServerAccount) {
 			b.Errorf("dropping root gives %v", err)
 		}
 	})
@@ -206,21 +208,21 @@ func TestMayDrop(t *testing.T) {
 		name, engine string
 		statements   []string
 		admin        []string // nil: what the least administrator has
-		account      Name
+		account      grants.Name
 		reason       string // empty: it may be dropped
 		says         string
 	}{
-		{name: "may", account: Name{"app", "%"}},
-		{name: "absent", account: Name{"app", "10.%"}},
-		{name: "server's", account: Name{"root", "localhost"}, reason: ServerAccount, says: "'root'@'localhost'"},
-		{name: "administrator", account: Name{"ops", "%"}, reason: Administrator, says: "'ops'@'%'"},
-		{name: "read only", statements: []string{"SET GLOBAL read_only = ON"}, account: Name{"app", "%"}, reason: ReadOnly, says: "read_only"},
-		{name: "no right", admin: least[1:], account: Name{"app", "%"}, reason: MissingRight, says: "CREATE USER on *.*"},
-		{name: "system user", engine: "mysql", statements: []string{"GRANT SYSTEM_USER ON *.* TO app"}, account: Name{"app", "%"}, reason: MissingRight, says: "SYSTEM_USER, as 'app'@'%' has it"},
+		{name: "may", account: grants.Name{User: "app", Host: "%"}},
+		{name: "absent", account: grants.Name{User: "app", Host: "10.%"}},
+		{name: "server's", account: grants.Name{User: "root", Host: "localhost"}, reason: grants.ServerAccount, says: "'root'@'localhost'"},
+		{name: "administrator", account: grants.Name{User: "ops", Host: "%"}, reason: grants.Administrator, says: "'ops'@'%'"},
+		{name: "read only", statements: []string{"SET GLOBAL read_only = ON"}, account: grants.Name{User: "app", Host: "%"}, reason: grants.ReadOnly, says: "read_only"},
+		{name: "no right", admin: least[1:], account: grants.Name{User: "app", Host: "%"}, reason: grants.MissingRight, says: "CREATE USER on *.*"},
+		{name: "system user", engine: "mysql", statements: []string{"GRANT SYSTEM_USER ON *.* TO app"}, account: grants.Name{User: "app", Host: "%"}, reason: grants.MissingRight, says: "SYSTEM_USER, as 'app'@'%' has it"},
 		{name: "definer", engine: "mysql", statements: []string{"CREATE DEFINER=app PROCEDURE shop.pay() SELECT 1"}, admin: append(slices.Clone(least), "GRANT EXECUTE ON shop.* TO %s"),
-			account: Name{"app", "%"}, reason: MissingRight, says: "ALLOW_NONEXISTENT_DEFINER (SET_USER_ID before MySQL 8.2) on *.*, unless these are given another definer: routine shop.pay of 'app'@'%'"},
-		{name: "definer to drop", engine: "mysql", statements: []string{"CREATE DEFINER=app PROCEDURE shop.pay() SELECT 1"}, admin: append(slices.Clone(least), "GRANT EXECUTE ON shop.* TO %s", definer), account: Name{"app", "%"}},
-		{name: "definer", engine: "mariadb", statements: []string{"CREATE DEFINER=app PROCEDURE shop.pay() SELECT 1"}, account: Name{"app", "%"}},
+			account: grants.Name{User: "app", Host: "%"}, reason: grants.MissingRight, says: "ALLOW_NONEXISTENT_DEFINER (SET_USER_ID before MySQL 8.2) on *.*, unless these are given another definer: routine shop.pay of 'app'@'%'"},
+		{name: "definer to drop", engine: "mysql", statements: []string{"CREATE DEFINER=app PROCEDURE shop.pay() SELECT 1"}, admin: append(slices.Clone(least), "GRANT EXECUTE ON shop.* TO %s", definer), account: grants.Name{User: "app", Host: "%"}},
+		{name: "definer", engine: "mariadb", statements: []string{"CREATE DEFINER=app PROCEDURE shop.pay() SELECT 1"}, account: grants.Name{User: "app", Host: "%"}},
 	}
 	each(t, func(b *bench) {
 		ctx := context.Background()
@@ -241,7 +243,7 @@ func TestMayDrop(t *testing.T) {
 				admin := b.ops(tt.admin...)
 				before := b.everything()
 				err := admin.MayDrop(ctx, tt.account)
-				if tt.reason == ReadOnly {
+				if tt.reason == grants.ReadOnly {
 					b.exec("SET GLOBAL read_only = OFF")
 				}
 				if tt.reason != "" && (!refused(err, tt.reason) || !strings.Contains(err.Error(), tt.says)) {
@@ -250,7 +252,7 @@ func TestMayDrop(t *testing.T) {
 				if diff := cmp.Diff(before, b.everything()); diff != "" {
 					t.Errorf("the check wrote (-before +after):\n%s", diff)
 				}
-				if tt.reason == ReadOnly || tt.reason == ServerAccount || tt.reason == Administrator {
+				if tt.reason == grants.ReadOnly || tt.reason == grants.ServerAccount || tt.reason == grants.Administrator {
 					return
 				}
 				dropErr := admin.exec(ctx, "DROP USER IF EXISTS "+tt.account.String())
@@ -263,15 +265,15 @@ func TestMayDrop(t *testing.T) {
 }
 
 func refused(err error, reason string) bool {
-	r, ok := errors.AsType[*Refusal](err)
+	r, ok := errors.AsType[*grants.Refusal](err)
 	return ok && r.Reason == reason
 }
 
 func TestCreate(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
-		app := Name{"app", "10.%"}
-		grants := []string{
+		app := grants.Name{User: "app", Host: "10.%"}
+		rights := []string{
 			"select, Insert (`id`, buyer) on shop.orders with grant option",
 			"ALL PRIVILEGES ON `sh``op\\_x`.*",
 			"EXECUTE ON PROCEDURE shop.`close`",
@@ -279,10 +281,10 @@ func TestCreate(t *testing.T) {
 			"PROCESS ON *.*",
 		}
 		if !b.maria {
-			grants = append(grants, "BACKUP_ADMIN ON *.* WITH GRANT OPTION")
+			rights = append(rights, "BACKUP_ADMIN ON *.* WITH GRANT OPTION")
 		}
 		for range 2 {
-			if err := b.admin.Create(ctx, app, "app_clone", grants, "mark"); err != nil {
+			if err := b.admin.Create(ctx, app, "app_clone", rights, "mark"); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -291,29 +293,29 @@ func TestCreate(t *testing.T) {
 		if !b.maria {
 			b.exec("GRANT BACKUP_ADMIN ON *.* TO want@'10.%' WITH GRANT OPTION")
 		}
-		lines, err := b.admin.Differences(ctx, app, Name{"want", "10.%"})
+		lines, err := b.admin.Differences(ctx, app, grants.Name{User: "want", Host: "10.%"})
 		if err != nil || len(lines) > 0 {
 			b.Errorf("differs from what GRANT makes: %q, %v", lines, err)
 		}
 		before := b.everything()
-		if err := b.admin.Create(ctx, app, "app_clone", grants, "another mark"); !refused(err, NotOurs) {
+		if err := b.admin.Create(ctx, app, "app_clone", rights, "another mark"); !refused(err, grants.NotOurs) {
 			b.Errorf("a stranger's account gives %v", err)
 		}
-		if err := b.admin.Create(ctx, Name{"app", "%"}, "app_clone", grants, "mark"); !refused(err, NotOurs) {
+		if err := b.admin.Create(ctx, grants.Name{User: "app", Host: "%"}, "app_clone", rights, "mark"); !refused(err, grants.NotOurs) {
 			b.Errorf("the name on another host gives %v", err)
 		}
 		for _, g := range []string{"", "SELECT", "SELECT ON", "SELECT ON shop", "SELECT ON *", "SELECT ON shop.* TO root", "SELECT ON shop.*; DROP USER app", "ALL ON *.*", "FLY ON shop.*",
 			"SELECT (id ON shop.orders", "SELECT (id) ON shop.*", "SELECT ON `shop.*", "SELECT ON shop.* WITH", "SELECT ON shop.'x'", "SELECT ON ``.*", "SELECT, ON shop.*",
 			"SELECT ON *.* IDENTIFIED BY 'hunter2'", "GRANT SELECT ON *.* TO app IDENTIFIED BY hunter2", "SELECT ON *.* 'hunter2'", "SELECT ON *.* IDENTIFIED BY `hunter2`"} {
-			if err := b.admin.Create(ctx, Name{"fresh", "%"}, "fresh_clone", []string{g}, "mark"); !refused(err, BadGrant) || strings.Contains(err.Error(), "hunter2") {
+			if err := b.admin.Create(ctx, grants.Name{User: "fresh", Host: "%"}, "fresh_clone", []string{g}, "mark"); !refused(err, grants.BadGrant) || strings.Contains(err.Error(), "hunter2") {
 				b.Errorf("grant %q gives %v", g, err)
 			}
 		}
 		limit := map[bool]int{false: 32, true: 128}[b.maria] // characters of a user name
 		for length, tooLong := range map[int]bool{limit - 5: true, limit: true, limit + 1: true, limit - 6: false} {
-			n := Name{strings.Repeat("ü", length), "%"}
+			n := grants.Name{User: strings.Repeat("ü", length), Host: "%"}
 			err := b.admin.Create(ctx, n, n.User+"_clone", []string{"SELECT ON shop.*"}, "mark")
-			if tooLong != refused(err, NameTooLong) || !tooLong && err != nil {
+			if tooLong != refused(err, grants.NameTooLong) || !tooLong && err != nil {
 				b.Errorf("a name of %d characters gives %v", length, err)
 			}
 			if err == nil {
@@ -334,13 +336,13 @@ func TestRevokeTakesPasswordWithTheLock(t *testing.T) {
 		ctx := context.Background()
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
 		want := 1
-		if !b.admin.server.mariadb {
+		if !b.admin.server.MariaDB {
 			b.exec("ALTER USER app IDENTIFIED BY 'Aa1-second' RETAIN CURRENT PASSWORD")
 			want = 2 // the second password goes first
 		}
-		var before Stored
+		var before grants.Stored
 		statements := b.alterations()
-		if _, err := b.admin.Revoke(ctx, Name{"app", "%"}, pair.Mark, func(ctx context.Context) error {
+		if _, err := b.admin.Revoke(ctx, grants.Name{User: "app", Host: "%"}, pair.Mark, func(ctx context.Context) error {
 			all, err := b.admin.Stored(ctx, "app")
 			before = all[0]
 			return err
@@ -364,7 +366,7 @@ func (b *bench) alterations() int {
 	if err != nil || len(rows) != 1 {
 		b.Fatalf("count statements: %v, %v", rows, err)
 	}
-	n, err := strconv.Atoi(rows[0].text("value"))
+	n, err := strconv.Atoi(rows[0].Text("value"))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -376,13 +378,13 @@ func TestRevokedForAnotherSecret(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE USER app_clone IDENTIFIED BY 'Aa1-other'")
-		if _, err := b.admin.Revoke(ctx, Name{"app_clone", "%"}, "another mark", nil); err != nil {
+		if _, err := b.admin.Revoke(ctx, grants.Name{User: "app_clone", Host: "%"}, "another mark", nil); err != nil {
 			b.Fatal(err)
 		}
-		if _, err := b.admin.Plan(ctx, pair); !refused(err, NotOurs) {
+		if _, err := b.admin.Plan(ctx, pair); !refused(err, grants.NotOurs) {
 			b.Errorf("an account that another secret's rotation revoked gives %v", err)
 		}
-		if _, err := b.admin.Revoke(ctx, Name{"app_clone", "%"}, pair.Mark, nil); err != nil {
+		if _, err := b.admin.Revoke(ctx, grants.Name{User: "app_clone", Host: "%"}, pair.Mark, nil); err != nil {
 			b.Fatal(err)
 		}
 		if _, err := b.admin.Plan(ctx, pair); err != nil {

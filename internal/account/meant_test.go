@@ -3,17 +3,17 @@ package account
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
 // based is the pair with the clone in use, and what a workflow remembers of the last rotation.
-func based(last *Plan) Pair {
+func based(last *grants.Plan) grants.Pair {
 	p := back(pair)
 	p.Base, p.Digest, p.Rights = true, last.Digest, last.Rights
 	return p
@@ -30,7 +30,7 @@ func TestChangesOfTheBaseName(t *testing.T) {
 		engine     string
 		setup      []string // before the last rotation, on app
 		statements []string // since
-		pair       func(*Pair)
+		pair       func(*grants.Pair)
 		given      []string // statements for the account in use
 		changes    []string // for the standby
 		held       []string // what the refusal says; nil for none
@@ -110,25 +110,25 @@ func TestChangesOfTheBaseName(t *testing.T) {
 			held: []string{"'app'@'%' holds SELECT on `shop`.`gone`"}, undone: []string{"REVOKE SELECT ON `shop`.`gone`" + base}},
 
 		// With too many rights to remember each, changes of one account are told.
-		{name: "many, added", pair: func(p *Pair) { p.Rights = "" }, statements: []string{"GRANT UPDATE ON shop.* TO app"}, given: []string{"GRANT UPDATE ON `shop`.*" + inUse}},
-		{name: "many, removed", pair: func(p *Pair) { p.Rights = "" }, statements: []string{"REVOKE INSERT ON shop.* FROM app"},
+		{name: "many, added", pair: func(p *grants.Pair) { p.Rights = "" }, statements: []string{"GRANT UPDATE ON shop.* TO app"}, given: []string{"GRANT UPDATE ON `shop`.*" + inUse}},
+		{name: "many, removed", pair: func(p *grants.Pair) { p.Rights = "" }, statements: []string{"REVOKE INSERT ON shop.* FROM app"},
 			held: []string{"it lost "}, undone: []string{"GRANT INSERT ON `shop`.* TO 'app'@'%'"}},
-		{name: "many, in use", pair: func(p *Pair) { p.Rights = "" }, statements: []string{"REVOKE INSERT ON shop.* FROM app_clone"}, changes: []string{"REVOKE INSERT ON `shop`.*" + base}},
-		{name: "many, both", pair: func(p *Pair) { p.Rights = "" }, statements: []string{"GRANT UPDATE ON shop.* TO app", "REVOKE INSERT ON shop.* FROM app_clone"},
+		{name: "many, in use", pair: func(p *grants.Pair) { p.Rights = "" }, statements: []string{"REVOKE INSERT ON shop.* FROM app_clone"}, changes: []string{"REVOKE INSERT ON `shop`.*" + base}},
+		{name: "many, both", pair: func(p *grants.Pair) { p.Rights = "" }, statements: []string{"GRANT UPDATE ON shop.* TO app", "REVOKE INSERT ON shop.* FROM app_clone"},
 			held:   []string{"the two differ in INSERT on `shop`.*, UPDATE on `shop`.*, both were changed", "GRANT INSERT, UPDATE ON `shop`.* TO 'app_clone'@'%'", "REVOKE INSERT, UPDATE ON `shop`.* FROM 'app'@'%'"},
 			undone: []string{"REVOKE INSERT, UPDATE ON `shop`.*" + base}},
 
 		// Where nothing is meant for both, the account in use is the reference.
-		{name: "the clone is the standby", pair: func(p *Pair) { p.Base = false }, statements: []string{"GRANT UPDATE ON shop.* TO app"}, changes: []string{"REVOKE UPDATE ON `shop`.*" + base}},
-		{name: "nothing is known", pair: func(p *Pair) { p.Rights, p.Digest = "", "" }, statements: []string{"GRANT UPDATE ON shop.* TO app"}, changes: []string{"REVOKE UPDATE ON `shop`.*" + base}},
-		{name: "not proved", pair: func(p *Pair) {
-			p.Owned, p.Known = false, func(context.Context, Stored) (bool, error) { return true, nil }
+		{name: "the clone is the standby", pair: func(p *grants.Pair) { p.Base = false }, statements: []string{"GRANT UPDATE ON shop.* TO app"}, changes: []string{"REVOKE UPDATE ON `shop`.*" + base}},
+		{name: "nothing is known", pair: func(p *grants.Pair) { p.Rights, p.Digest = "", "" }, statements: []string{"GRANT UPDATE ON shop.* TO app"}, changes: []string{"REVOKE UPDATE ON `shop`.*" + base}},
+		{name: "not proved", pair: func(p *grants.Pair) {
+			p.Owned, p.Known = false, func(context.Context, grants.Stored) (bool, error) { return true, nil }
 		},
 			statements: []string{"GRANT UPDATE ON shop.* TO app"}, changes: []string{"REVOKE UPDATE ON `shop`.*" + base}},
-		{name: "a revocation", pair: func(p *Pair) { p.Revoke = true }, statements: []string{"GRANT UPDATE ON shop.* TO app", "REVOKE INSERT ON shop.* FROM app"},
+		{name: "a revocation", pair: func(p *grants.Pair) { p.Revoke = true }, statements: []string{"GRANT UPDATE ON shop.* TO app", "REVOKE INSERT ON shop.* FROM app"},
 			changes: []string{"GRANT INSERT ON `shop`.* TO 'app'@'%'", "REVOKE UPDATE ON `shop`.*" + base}},
-		{name: "a password set by hand", pair: func(p *Pair) {
-			p.Force, p.Known = true, func(context.Context, Stored) (bool, error) { return false, nil }
+		{name: "a password set by hand", pair: func(p *grants.Pair) {
+			p.Force, p.Known = true, func(context.Context, grants.Stored) (bool, error) { return false, nil }
 		}, statements: []string{"GRANT UPDATE ON shop.* TO app"},
 			held: []string{"a password that is none of this secret's", "GRANT UPDATE ON `shop`.* TO 'app_clone'@'%'"}, undone: []string{"REVOKE UPDATE ON `shop`.*" + base}},
 	}
@@ -168,9 +168,9 @@ func TestChangesOfTheBaseName(t *testing.T) {
 				before := b.everything()
 				plan, err := b.admin.Plan(ctx, p)
 				if tt.held != nil {
-					for name, f := range map[string]func(context.Context, Pair) (*Plan, error){"plan": b.admin.Plan, "sync": b.admin.Sync} {
+					for name, f := range map[string]func(context.Context, grants.Pair) (*grants.Plan, error){"plan": b.admin.Plan, "sync": b.admin.Sync} {
 						_, err := f(ctx, p)
-						if !refused(err, Undecided) && !refused(err, ObjectGone) {
+						if !refused(err, grants.Undecided) && !refused(err, grants.ObjectGone) {
 							t.Fatalf("%s: got %v, want a refusal", name, err)
 						}
 						for _, want := range spelt(tt.held) {
@@ -241,9 +241,9 @@ func TestNothingIsGivenWithoutTheProof(t *testing.T) {
 		p := based(b.rotate(pair))
 		b.exec("GRANT INSERT ON shop.orders TO app")
 		before := b.everything()
-		for name, change := range map[string]func(*Pair){
-			"proof": func(p *Pair) { p.Proof = func() error { return none } },
-			"fence": func(p *Pair) { p.Fence = func(context.Context) error { return none } },
+		for name, change := range map[string]func(*grants.Pair){
+			"proof": func(p *grants.Pair) { p.Proof = func() error { return none } },
+			"fence": func(p *grants.Pair) { p.Fence = func(context.Context) error { return none } },
 		} {
 			p := p
 			change(&p)
@@ -255,65 +255,6 @@ func TestNothingIsGivenWithoutTheProof(t *testing.T) {
 			b.Errorf("it was changed all the same (-before +after):\n%s", diff)
 		}
 	})
-}
-
-func TestRightsDigest(t *testing.T) {
-	s := &state{rights: map[right]bool{}}
-	for i := range rememberedRights {
-		s.rights[right{kind: table, privilege: "SELECT", a: "shop", b: fmt.Sprint(i)}] = false
-	}
-	p := Pair{Rights: s.rightsDigest()}
-	if len(p.Rights) == 0 || len(p.Rights) > 8_100 {
-		t.Errorf("%d bytes stand for %d rights", len(p.Rights), len(s.rights))
-	}
-	last := p.last(&state{}, &state{})
-	for r := range s.rights {
-		if !last(trait{r, false}) || last(trait{r, true}) || last(trait{right{kind: columnOf, privilege: r.privilege, a: r.a, b: r.b}, false}) {
-			t.Fatalf("%s is not told from others", r)
-		}
-	}
-	s.rights[right{kind: role, a: "r"}] = true
-	if got := s.rightsDigest(); got != "" {
-		t.Errorf("too many rights are kept as %d bytes", len(got))
-	}
-	none := Pair{Rights: (&state{}).rightsDigest()}
-	if last := none.last(s, s); last == nil || last(trait{right{kind: role, a: "r"}, false}) {
-		t.Error("an account without rights is not remembered")
-	}
-}
-
-// What a workflow keeps of its last rotation is read by later releases: where this test fails, rightsVersion has to change.
-func TestRightsDigestIsReadByLaterReleases(t *testing.T) {
-	s := &state{rights: map[right]bool{
-		{proxy, "", "other", "%", ""}: true, {global, "SELECT", "", "", ""}: false, globalGrantOption: false, {database, "SELECT", "sh%", "", ""}: false,
-		{table, "SELECT", "shop", "orders", ""}: false, {columnOf, "SELECT", "shop", "orders", "id"}: false, {routine, "EXECUTE", "shop", "close", "PROCEDURE"}: false,
-		{dynamic, "BACKUP_ADMIN", "", "", ""}: true, {restriction, "SELECT", "shop", "", ""}: false, {role, "", "r1", "%", ""}: true, {role, "", "r2", "", ""}: false,
-		{defaultRole, "", "r1", "%", ""}: false,
-	}}
-	const want = "1:B8MTK91eH7iuIhwIP8cKWx0PQRdsUs/NSuUFmD6pnJkNz1NFnNtzXtNipFhgOuElw3XxDDmlxrX8Oz3O0g56dspP2yYfkbbv7Fzhoevl9fHIqgGt+BjfbGn+"
-	if got := s.rightsDigest(); got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-}
-
-func TestOverlap(t *testing.T) {
-	for _, tt := range []struct {
-		a, b string
-		want bool
-	}{
-		{"shop", "shop", true}, {"shop", "SHOP", true}, {"shop", "shops", false}, {"", "", true}, {"", "%", true}, {"", "_", false},
-		{"sh%", "shop", true}, {"sh%", "stock", false}, {"sh_p", "shop", true}, {"sh\\_p", "shop", false}, {"sh\\_p", "sh_p", true},
-		{"sh%", "%op", true}, {"s%p", "sh%", true}, {"a%", "%b", true}, {"a%", "b%", false}, {"a_", "_b", true}, {"a_", "_b_", false},
-		{"%a%b%", "%b%a%", true}, {"my_app", "other_app", false}, {"my_app", "my_other", false}, {"my_app", "my1app", true},
-		{strings.Repeat("%a", 30), strings.Repeat("a%", 30) + "b", false},
-	} {
-		if got := overlap(tt.a, tt.b); got != tt.want {
-			t.Errorf("overlap(%q, %q) = %t", tt.a, tt.b, got)
-		}
-		if got := overlap(tt.b, tt.a); got != tt.want {
-			t.Errorf("overlap(%q, %q) = %t", tt.b, tt.a, got)
-		}
-	}
 }
 
 // What shadows is for: a grant takes rights from an account.
@@ -337,74 +278,4 @@ func TestAGrantOnADatabaseCanTakeRights(t *testing.T) {
 			b.Errorf("with a grant on the database itself, the server answers %v", e)
 		}
 	})
-}
-
-// Whatever was changed on the two accounts since, the one in use loses nothing and gets nothing that the other one has not.
-func TestTheAccountInUseIsOnlyGivenWhatTheOtherHas(t *testing.T) {
-	universe := []right{
-		{proxy, "", "other", "%", ""}, {global, "SELECT", "", "", ""}, {global, "RELOAD", "", "", ""}, globalGrantOption,
-		{database, "SELECT", "shop", "", ""}, {database, "INSERT", "sh%", "", ""}, {database, "UPDATE", "sh%", "", ""}, {database, grantOption, "stock", "", ""},
-		{table, "SELECT", "shop", "orders", ""}, {columnOf, "SELECT", "shop", "orders", "id"}, {routine, "EXECUTE", "shop", "close", "PROCEDURE"},
-		{dynamic, "BACKUP_ADMIN", "", "", ""}, {dynamic, "CLONE_ADMIN", "", "", ""}, {restriction, "SELECT", "shop", "", ""}, {role, "", "r1", "%", ""}, {role, "", "app", "%", ""},
-		{defaultRole, "", "r1", "%", ""},
-	}
-	options := []kind{proxy, dynamic, role}
-	random := rand.New(rand.NewPCG(1, 2))
-	change := func(s *state, times int) {
-		for range times {
-			tr := trait{right: universe[random.IntN(len(universe))]}
-			tr.option = slices.Contains(options, tr.kind) && random.IntN(2) == 0
-			s.set(tr, random.IntN(2) == 0)
-		}
-	}
-	ways := map[string]int{}
-	for range 20_000 {
-		last := &state{name: Name{"app_clone", "%"}, rights: map[right]bool{}, properties: map[string]string{}}
-		change(last, 12)
-		inUse, base := last.clone(), last.clone()
-		base.name = Name{"app", "%"}
-		change(inUse, random.IntN(3))
-		change(base, random.IntN(4))
-		p := Pair{Digest: last.digest()}
-		if random.IntN(2) == 0 {
-			p.Rights = last.rightsDigest()
-		}
-		m := meantFor(inUse, base, p.last(inUse, base), &powers{})
-		lost, foreign := false, false // the base lost something; what was given is not its own
-		for _, r := range universe {
-			for _, tr := range []trait{{r, false}, {r, true}} {
-				before, after := inUse.has(tr), m.source.has(tr)
-				more := after == tr.widens()
-				switch {
-				case r.kind == defaultRole || r == universe[15]:
-				case before != after && (!more || base.has(tr) != after || last.has(tr) == after):
-					foreign = true
-				case base.has(tr) != inUse.has(tr) && last.has(tr) == inUse.has(tr) && base.has(tr) != tr.widens():
-					lost = true
-				}
-				if before != after && (r.kind == defaultRole || r == universe[15]) {
-					foreign = true
-				}
-			}
-		}
-		err := m.held()
-		switch {
-		case err != nil:
-			ways["held"]++
-			continue
-		case lost || foreign:
-			t.Fatalf("rights of both %q, of %q, of %q: lost %t, foreign %t, given %v", last.lines(), inUse.lines(), base.lines(), lost, foreign, m.given)
-		}
-		for _, s := range m.steps {
-			if !strings.HasPrefix(s.Statement, "GRANT ") || !s.shared || !strings.Contains(s.Statement, " TO 'app_clone'@'%'") {
-				t.Fatalf("a step for the account in use: %+v", s)
-			}
-		}
-		ways[fmt.Sprintf("given %t", len(m.steps) > 0)]++
-	}
-	for _, way := range []string{"held", "given true", "given false"} {
-		if ways[way] < 1000 {
-			t.Errorf("the pairs ended as %v: want all ways", ways)
-		}
-	}
 }

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
 // Nodes says how the nodes of a cluster stand with a password, beside those that have it.
@@ -23,14 +25,14 @@ const mends = 2
 // those that could not be asked. It does nothing where the server is not a node of a cluster. It refuses a node that stays
 // behind, or is cut off and still answers. For one that stores another password, while the node of this session stores the
 // right one, the password is set again, by SetPassword with like and fence: one statement alone makes all nodes equal.
-func (a *Admin) AwaitNodes(ctx context.Context, n, like Name, pw string, fence func(context.Context, Stored) error) (stand Nodes, err error) {
-	if !a.server.clustered() {
+func (a *Admin) AwaitNodes(ctx context.Context, n, like grants.Name, pw string, fence func(context.Context, grants.Stored) error) (stand Nodes, err error) {
+	if !a.server.Clustered() {
 		return Nodes{}, nil
 	}
 	for try := 1; ; try++ {
 		stand.Unasked, err = a.AskNodes(ctx, n, pw)
-		differs, ok := errors.AsType[*Refusal](err)
-		if !ok || !differs.mend || try > mends {
+		differs, ok := errors.AsType[*grants.Refusal](err)
+		if !ok || !differs.SetAgain || try > mends {
 			return stand, err
 		}
 		if _, err := a.SetPassword(ctx, n, like, pw, fence); err != nil {
@@ -41,7 +43,7 @@ func (a *Admin) AwaitNodes(ctx context.Context, n, like Name, pw string, fence f
 }
 
 // AskNodes is AwaitNodes without a change: it refuses a node that stores another password.
-func (a *Admin) AskNodes(ctx context.Context, account Name, pw string) (unasked []string, err error) {
+func (a *Admin) AskNodes(ctx context.Context, account grants.Name, pw string) (unasked []string, err error) {
 	first, err := a.askNode(ctx)
 	if err != nil || first.id == "" || first.state == "OFFLINE" { // it is configured for a group, and takes writes without one
 		return nil, err
@@ -107,7 +109,7 @@ func (a *Admin) AskNodes(ctx context.Context, account Name, pw string) (unasked 
 
 // hasPassword waits until the node of this session has what the others have, and refuses one that does not store the
 // password for the account.
-func (a *Admin) hasPassword(ctx context.Context, n node, account Name, pw string) error {
+func (a *Admin) hasPassword(ctx context.Context, n node, account grants.Name, pw string) error {
 	if err := n.check(); err != nil {
 		return err
 	}
@@ -119,23 +121,23 @@ func (a *Admin) hasPassword(ctx context.Context, n node, account Name, pw string
 		return fmt.Errorf("read %s on %s: %w", account, n, a.deniedRead(ctx, err))
 	}
 	for _, s := range states {
-		if s.name != account {
+		if s.Name != account {
 			continue
 		}
-		if same, err := s.stored().Matches(pw); err != nil || same && !s.locked {
+		if same, err := s.Stored().Matches(pw); err != nil || same && !s.Locked {
 			return err
 		}
-		return &Refusal{Reason: NodeDiffers, mend: true, Message: fmt.Sprintf("%s does not store the new password of %s, or has it locked, though it has all"+
+		return &grants.Refusal{Reason: grants.NodeDiffers, SetAgain: true, Message: fmt.Sprintf("%s does not store the new password of %s, or has it locked, though it has all"+
 			" that the others have: the account was changed on one node only, or on two at once", n, account)}
 	}
-	return refuse(NodeDiffers, "%s has no account %s, though it has all that the others have: it was dropped on one node only;"+
+	return grants.Refuse(grants.NodeDiffers, "%s has no account %s, though it has all that the others have: it was dropped on one node only;"+
 		" remove that node, and let it join again with the data of another one", n, account)
 }
 
 // notMended is a refusal for which setting the password again is no help.
 func notMended(err error) error {
-	if r, ok := errors.AsType[*Refusal](err); ok && r.mend {
-		return refuse(r.Reason, "%s, or by another rotation; rotate again, which sets its password on all of them", r.Message)
+	if r, ok := errors.AsType[*grants.Refusal](err); ok && r.SetAgain {
+		return grants.Refuse(r.Reason, "%s, or by another rotation; rotate again, which sets its password on all of them", r.Message)
 	}
 	return err
 }
@@ -162,7 +164,7 @@ func (a *Admin) newConnections() (*sql.DB, error) {
 
 // askOn asks the node that a new connection leads to, unless it was asked before. That there is no connection is no error: who
 // meets a node that is down is refused whatever the password.
-func (a *Admin) askOn(ctx context.Context, db *sql.DB, at Endpoint, asked map[string]bool, account Name, pw string) error {
+func (a *Admin) askOn(ctx context.Context, db *sql.DB, at Endpoint, asked map[string]bool, account grants.Name, pw string) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return context.Cause(ctx)
@@ -189,7 +191,7 @@ func (a *Admin) askOn(ctx context.Context, db *sql.DB, at Endpoint, asked map[st
 const reachTimeout = 3 * time.Second
 
 // askAt asks a node at its own address, and says why it could not.
-func (a *Admin) askAt(ctx context.Context, asked map[string]bool, m listedNode, account Name, pw string) (why string, err error) {
+func (a *Admin) askAt(ctx context.Context, asked map[string]bool, m listedNode, account grants.Name, pw string) (why string, err error) {
 	at, ok := m.endpoint(a.home.at)
 	if !ok {
 		return "it names no address of its own, or the administrator does not log in by TLS", nil

@@ -3,6 +3,8 @@ package account
 import (
 	"fmt"
 	"testing"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
 // hostile are values of global variables that people set as guard rails for applications.
@@ -71,7 +73,7 @@ func (b *bench) session(variable string) string {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return rows[0].text("value")
+	return rows[0].Text("value")
 }
 
 // restored spells a value that was read for SET.
@@ -80,5 +82,5 @@ func restored(value string) string {
 	if _, err := fmt.Sscan(value, &n); err == nil && value[0] != '+' {
 		return value
 	}
-	return quoteLiteral(value)
+	return grants.QuoteLiteral(value)
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
 // rowsRead are the rows that the server takes in hand for f's statements in the administrator's session, and for one SHOW.
@@ -23,7 +25,7 @@ func (b *bench) rowsRead(f func()) int {
 	}
 	sum := 0
 	for _, r := range rows {
-		n, err := strconv.Atoi(r.text("value"))
+		n, err := strconv.Atoi(r.Text("value"))
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -42,7 +44,7 @@ func TestReadingCostsTheSameAmongManyAccounts(t *testing.T) {
 			b.Fatal(err)
 		}
 		read := func() {
-			var states []*state
+			var states []*grants.Account
 			var err error
 			if b.maria {
 				states, err = b.admin.readAccounts(b.Context(), []string{"app", "app_clone"})
@@ -79,7 +81,7 @@ func TestAccountIsReadOnce(t *testing.T) {
 			b.Fatal(err)
 		}
 		states, err := b.admin.readAccounts(b.Context(), []string{"app", "app ", "APP", "app"})
-		if err != nil || len(states) != 1 || states[0].name.User != "app" {
+		if err != nil || len(states) != 1 || states[0].Name.User != "app" {
 			b.Errorf("%d accounts, %v", len(states), err)
 		}
 	})
@@ -118,26 +120,24 @@ func TestGlobalRightsAreAsTheServerSays(t *testing.T) {
 		}
 		asked := 0
 		for _, s := range states {
-			if s.unread {
+			if s.AsksForGlobals() {
 				asked++
 			}
 			var want []string
-			for _, r := range b.rows("SELECT PRIVILEGE_TYPE, IS_GRANTABLE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = " + quoteLiteral(unescapedName(s.name))) {
+			for _, r := range b.rows("SELECT PRIVILEGE_TYPE, IS_GRANTABLE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = " + grants.QuoteValue("'"+s.Name.User+"'@'"+s.Name.Host+"'")) {
 				if r[0] != "USAGE" {
 					want = append(want, r[0])
 				}
-				if r[1] == "YES" && !slices.Contains(want, grantOption) {
-					want = append(want, grantOption)
+				if r[1] == "YES" && !slices.Contains(want, "GRANT OPTION") {
+					want = append(want, "GRANT OPTION")
 				}
 			}
 			var got []string
-			for r := range s.rights {
-				got = append(got, r.privilege)
-			}
+			got = append(got, s.GlobalPrivileges()...)
 			slices.Sort(want)
 			slices.Sort(got)
 			if diff := cmp.Diff(want, got); diff != "" {
-				b.Errorf("%s (- the server, + read):\n%s", s.name, diff)
+				b.Errorf("%s (- the server, + read):\n%s", s.Name, diff)
 			}
 		}
 		if asked != 2 {

@@ -7,61 +7,63 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
 // Each refusal, by its reason and a word of what it tells to do; and that nothing was written.
 func TestRefuse(t *testing.T) {
-	app := Name{"app", "%"}
+	app := grants.Name{User: "app", Host: "%"}
 	tests := []struct {
 		name       string
 		engine     string
 		statements []string
-		pair       Pair
+		pair       grants.Pair
 		reason     string
 		says       string
 	}{
-		{name: "no account", statements: []string{"DROP USER app"}, pair: pair, reason: NoSuchAccount, says: "'app'@'%'"},
-		{name: "another host", pair: Pair{Source: Name{"app", "10.%"}, Standby: "app_clone", Mark: "m"}, reason: NoSuchAccount, says: "'app'@'10.%'"},
-		{name: "case of the name", pair: Pair{Source: Name{"APP", "%"}, Standby: "app_clone", Mark: "m"}, reason: NoSuchAccount, says: "'APP'"},
-		{name: "several hosts", statements: []string{"CREATE USER app@localhost"}, pair: Pair{Source: Name{User: "app"}, Standby: "app_clone", Mark: "m"}, reason: AmbiguousHost, says: "'app'@'localhost'"},
-		{name: "taken", statements: []string{"CREATE USER app_clone"}, pair: pair, reason: NotOurs, says: "'app_clone'@'%'"},
-		{name: "taken under another mark", pair: pair, statements: []string{"another mark"}, reason: NotOurs, says: "CloneUsername"},
-		{name: "standby on another host", statements: []string{"CREATE USER app_clone@localhost"}, pair: pair, reason: OtherHost, says: "'app_clone'@'localhost'"},
-		{name: "standby on another host too", statements: []string{"CREATE USER app_clone", "CREATE USER app_clone@localhost"}, pair: owned(pair), reason: OtherHost, says: "'app_clone'@'localhost'"},
-		{name: "ends in _clone", statements: []string{"CREATE USER pay_clone"}, pair: Pair{Source: Name{"pay_clone", "%"}, Standby: "pay", Mark: "m"}, reason: AmbiguousPair, says: "'pay_clone'@'%'"},
-		{name: "itself", pair: Pair{Source: app, Standby: "app", Mark: "m", Owned: true}, reason: AmbiguousPair, says: "'app'@'%'"},
-		{name: "long name", engine: "mysql", pair: Pair{Source: app, Standby: strings.Repeat("é", 33), Mark: "m"}, reason: NameTooLong, says: "33 characters"},
-		{name: "long name", engine: "mariadb", pair: Pair{Source: app, Standby: strings.Repeat("é", 129), Mark: "m"}, reason: NameTooLong, says: "129 characters"},
-		{name: "locked", statements: []string{"ALTER USER app ACCOUNT LOCK"}, pair: pair, reason: Locked, says: "ACCOUNT UNLOCK"},
-		{name: "expired", statements: []string{"ALTER USER app PASSWORD EXPIRE"}, pair: pair, reason: Expired, says: "'app'@'%'"},
-		{name: "role", engine: "mariadb", statements: []string{"CREATE ROLE r1"}, pair: Pair{Source: Name{User: "r1"}, Standby: "r1_clone", Mark: "m"}, reason: Role, says: "'r1'"},
-		{name: "role", engine: "mysql", statements: []string{"CREATE ROLE r1"}, pair: Pair{Source: Name{"r1", "%"}, Standby: "r1_clone", Mark: "m"}, reason: Locked, says: "'r1'@'%'"},
-		{name: "standby is the source's role", engine: "mysql", statements: []string{"CREATE USER app_clone", "GRANT app_clone TO app"}, pair: owned(pair), reason: Role, says: "REVOKE"},
-		{name: "root", pair: Pair{Source: Name{"root", "localhost"}, Standby: "x", Mark: "m"}, reason: ServerAccount, says: "'root'@'localhost'"},
-		{name: "onto the server's", pair: Pair{Source: app, Standby: "mysql.sys", Mark: "m", Owned: true}, reason: ServerAccount, says: "mysql.sys"},
-		{name: "cloud's", statements: []string{"CREATE USER rdsadmin"}, pair: Pair{Source: Name{"rdsadmin", "%"}, Standby: "x", Mark: "m"}, reason: ServerAccount, says: "rdsadmin"},
-		{name: "onto nobody", pair: Pair{Source: app, Standby: "", Mark: "m"}, reason: ServerAccount, says: "''"},
-		{name: "administrator", pair: Pair{Source: Name{"adminuser", "localhost"}, Standby: "x", Mark: "m"}, reason: Administrator, says: "adminuser"},
-		{name: "onto the administrator", statements: []string{"CREATE USER app@localhost"}, pair: Pair{Source: Name{"app", "localhost"}, Standby: "adminuser", Mark: "m", Owned: true}, reason: Administrator, says: "adminuser"},
-		{name: "socket", engine: "mariadb", statements: []string{"ALTER USER app IDENTIFIED VIA unix_socket"}, pair: pair, reason: NoPassword, says: "unix_socket"},
+		{name: "no account", statements: []string{"DROP USER app"}, pair: pair, reason: grants.NoSuchAccount, says: "'app'@'%'"},
+		{name: "another host", pair: grants.Pair{Source: grants.Name{User: "app", Host: "10.%"}, Standby: "app_clone", Mark: "m"}, reason: grants.NoSuchAccount, says: "'app'@'10.%'"},
+		{name: "case of the name", pair: grants.Pair{Source: grants.Name{User: "APP", Host: "%"}, Standby: "app_clone", Mark: "m"}, reason: grants.NoSuchAccount, says: "'APP'"},
+		{name: "several hosts", statements: []string{"CREATE USER app@localhost"}, pair: grants.Pair{Source: grants.Name{User: "app"}, Standby: "app_clone", Mark: "m"}, reason: grants.AmbiguousHost, says: "'app'@'localhost'"},
+		{name: "taken", statements: []string{"CREATE USER app_clone"}, pair: pair, reason: grants.NotOurs, says: "'app_clone'@'%'"},
+		{name: "taken under another mark", pair: pair, statements: []string{"another mark"}, reason: grants.NotOurs, says: "CloneUsername"},
+		{name: "standby on another host", statements: []string{"CREATE USER app_clone@localhost"}, pair: pair, reason: grants.OtherHost, says: "'app_clone'@'localhost'"},
+		{name: "standby on another host too", statements: []string{"CREATE USER app_clone", "CREATE USER app_clone@localhost"}, pair: owned(pair), reason: grants.OtherHost, says: "'app_clone'@'localhost'"},
+		{name: "ends in _clone", statements: []string{"CREATE USER pay_clone"}, pair: grants.Pair{Source: grants.Name{User: "pay_clone", Host: "%"}, Standby: "pay", Mark: "m"}, reason: grants.AmbiguousPair, says: "'pay_clone'@'%'"},
+		{name: "itself", pair: grants.Pair{Source: app, Standby: "app", Mark: "m", Owned: true}, reason: grants.AmbiguousPair, says: "'app'@'%'"},
+		{name: "long name", engine: "mysql", pair: grants.Pair{Source: app, Standby: strings.Repeat("é", 33), Mark: "m"}, reason: grants.NameTooLong, says: "33 characters"},
+		{name: "long name", engine: "mariadb", pair: grants.Pair{Source: app, Standby: strings.Repeat("é", 129), Mark: "m"}, reason: grants.NameTooLong, says: "129 characters"},
+		{name: "locked", statements: []string{"ALTER USER app ACCOUNT LOCK"}, pair: pair, reason: grants.Locked, says: "ACCOUNT UNLOCK"},
+		{name: "expired", statements: []string{"ALTER USER app PASSWORD EXPIRE"}, pair: pair, reason: grants.Expired, says: "'app'@'%'"},
+		{name: "role", engine: "mariadb", statements: []string{"CREATE ROLE r1"}, pair: grants.Pair{Source: grants.Name{User: "r1"}, Standby: "r1_clone", Mark: "m"}, reason: grants.Role, says: "'r1'"},
+		{name: "role", engine: "mysql", statements: []string{"CREATE ROLE r1"}, pair: grants.Pair{Source: grants.Name{User: "r1", Host: "%"}, Standby: "r1_clone", Mark: "m"}, reason: grants.Locked, says: "'r1'@'%'"},
+		{name: "standby is the source's role", engine: "mysql", statements: []string{"CREATE USER app_clone", "GRANT app_clone TO app"}, pair: owned(pair), reason: grants.Role, says: "REVOKE"},
+		{name: "root", pair: grants.Pair{Source: grants.Name{User: "root", Host: "localhost"}, Standby: "x", Mark: "m"}, reason: grants.ServerAccount, says: "'root'@'localhost'"},
+		{name: "onto the server's", pair: grants.Pair{Source: app, Standby: "mysql.sys", Mark: "m", Owned: true}, reason: grants.ServerAccount, says: "mysql.sys"},
+		{name: "cloud's", statements: []string{"CREATE USER rdsadmin"}, pair: grants.Pair{Source: grants.Name{User: "rdsadmin", Host: "%"}, Standby: "x", Mark: "m"}, reason: grants.ServerAccount, says: "rdsadmin"},
+		{name: "onto nobody", pair: grants.Pair{Source: app, Standby: "", Mark: "m"}, reason: grants.ServerAccount, says: "''"},
+		{name: "administrator", pair: grants.Pair{Source: grants.Name{User: "adminuser", Host: "localhost"}, Standby: "x", Mark: "m"}, reason: grants.Administrator, says: "adminuser"},
+		{name: "onto the administrator", statements: []string{"CREATE USER app@localhost"}, pair: grants.Pair{Source: grants.Name{User: "app", Host: "localhost"}, Standby: "adminuser", Mark: "m", Owned: true}, reason: grants.Administrator, says: "adminuser"},
+		{name: "socket", engine: "mariadb", statements: []string{"ALTER USER app IDENTIFIED VIA unix_socket"}, pair: pair, reason: grants.NoPassword, says: "unix_socket"},
 		{name: "parsec", engine: "mariadb", statements: []string{"UPDATE mysql.global_priv SET Priv = JSON_SET(Priv, '$.plugin', 'parsec') WHERE User = 'app'"},
-			pair: pair, reason: NoPassword, says: "IDENTIFIED VIA ed25519"},
-		{name: "several ways", engine: "mariadb", statements: []string{"ALTER USER app IDENTIFIED VIA mysql_native_password USING PASSWORD('x') OR unix_socket"}, pair: pair, reason: NoPassword, says: "several"},
-		{name: "no login", engine: "mysql", statements: []string{"INSTALL PLUGIN mysql_no_login SONAME 'mysql_no_login.so'", "ALTER USER app IDENTIFIED WITH mysql_no_login"}, pair: pair, reason: NoPassword, says: "mysql_no_login"},
-		{name: "certificate", statements: []string{"ALTER USER app REQUIRE X509"}, pair: pair, reason: CertificateAsked, says: "X509"},
-		{name: "subject", statements: []string{"ALTER USER app REQUIRE SUBJECT '/CN=app'"}, pair: pair, reason: CertificateAsked, says: "SUBJECT '/CN=app'"},
-		{name: "standby locked", statements: []string{"CREATE USER app_clone ACCOUNT LOCK"}, pair: owned(pair), reason: StandbyLocked, says: "'app_clone'@'%'"},
-		{name: "column gone", statements: []string{"CREATE TABLE shop.t (a INT, b INT)", "GRANT SELECT (a) ON shop.t TO app", "ALTER TABLE shop.t DROP COLUMN a"}, pair: pair, reason: ObjectGone, says: "SELECT (`a`) on `shop`.`t`"},
-		{name: "future attribute", engine: "mysql", statements: []string{`UPDATE mysql.user SET User_attributes = '{"horoscope": 1}' WHERE User = 'app'`}, pair: pair, reason: Unknown, says: `"horoscope"`},
-		{name: "future key", engine: "mariadb", statements: []string{`UPDATE mysql.global_priv SET Priv = JSON_SET(Priv, '$.horoscope', 1) WHERE User = 'app'`}, pair: pair, reason: Unknown, says: `"horoscope"`},
-		{name: "future key of the standby", engine: "mariadb", statements: []string{"CREATE USER app_clone", `UPDATE mysql.global_priv SET Priv = JSON_SET(Priv, '$.horoscope', 1) WHERE User = 'app_clone'`}, pair: owned(pair), reason: Unknown, says: `'app_clone'@'%'`},
-		{name: "future column", engine: "mysql", statements: []string{"ALTER TABLE mysql.user ADD COLUMN Horoscope VARCHAR(10)", "UPDATE mysql.user SET Horoscope = 'leo' WHERE User = 'app'"}, pair: pair, reason: Unknown, says: "horoscope"},
-		{name: "future privilege", engine: "mysql", statements: []string{"ALTER TABLE mysql.user ADD COLUMN Fly_priv ENUM('N','Y') NOT NULL DEFAULT 'N'", "UPDATE mysql.user SET Fly_priv = 'Y' WHERE User = 'app'"}, pair: pair, reason: Unknown, says: "FLY"},
-		{name: "future kind of grant", statements: []string{"CREATE TABLE mysql.moon_grants (User CHAR(32), Host CHAR(60), Moon INT)", "INSERT INTO mysql.moon_grants VALUES ('app', '%', 1)"}, pair: pair, reason: Unknown, says: "mysql.moon_grants"},
+			pair: pair, reason: grants.NoPassword, says: "IDENTIFIED VIA ed25519"},
+		{name: "several ways", engine: "mariadb", statements: []string{"ALTER USER app IDENTIFIED VIA mysql_native_password USING PASSWORD('x') OR unix_socket"}, pair: pair, reason: grants.NoPassword, says: "several"},
+		{name: "no login", engine: "mysql", statements: []string{"INSTALL PLUGIN mysql_no_login SONAME 'mysql_no_login.so'", "ALTER USER app IDENTIFIED WITH mysql_no_login"}, pair: pair, reason: grants.NoPassword, says: "mysql_no_login"},
+		{name: "certificate", statements: []string{"ALTER USER app REQUIRE X509"}, pair: pair, reason: grants.CertificateAsked, says: "X509"},
+		{name: "subject", statements: []string{"ALTER USER app REQUIRE SUBJECT '/CN=app'"}, pair: pair, reason: grants.CertificateAsked, says: "SUBJECT '/CN=app'"},
+		{name: "standby locked", statements: []string{"CREATE USER app_clone ACCOUNT LOCK"}, pair: owned(pair), reason: grants.StandbyLocked, says: "'app_clone'@'%'"},
+		{name: "column gone", statements: []string{"CREATE TABLE shop.t (a INT, b INT)", "GRANT SELECT (a) ON shop.t TO app", "ALTER TABLE shop.t DROP COLUMN a"}, pair: pair, reason: grants.ObjectGone, says: "SELECT (`a`) on `shop`.`t`"},
+		{name: "future attribute", engine: "mysql", statements: []string{`UPDATE mysql.user SET User_attributes = '{"horoscope": 1}' WHERE User = 'app'`}, pair: pair, reason: grants.Unknown, says: `"horoscope"`},
+		{name: "future key", engine: "mariadb", statements: []string{`UPDATE mysql.global_priv SET Priv = JSON_SET(Priv, '$.horoscope', 1) WHERE User = 'app'`}, pair: pair, reason: grants.Unknown, says: `"horoscope"`},
+		{name: "future key of the standby", engine: "mariadb", statements: []string{"CREATE USER app_clone", `UPDATE mysql.global_priv SET Priv = JSON_SET(Priv, '$.horoscope', 1) WHERE User = 'app_clone'`}, pair: owned(pair), reason: grants.Unknown, says: `'app_clone'@'%'`},
+		{name: "future column", engine: "mysql", statements: []string{"ALTER TABLE mysql.user ADD COLUMN Horoscope VARCHAR(10)", "UPDATE mysql.user SET Horoscope = 'leo' WHERE User = 'app'"}, pair: pair, reason: grants.Unknown, says: "horoscope"},
+		{name: "future privilege", engine: "mysql", statements: []string{"ALTER TABLE mysql.user ADD COLUMN Fly_priv ENUM('N','Y') NOT NULL DEFAULT 'N'", "UPDATE mysql.user SET Fly_priv = 'Y' WHERE User = 'app'"}, pair: pair, reason: grants.Unknown, says: "FLY"},
+		{name: "future kind of grant", statements: []string{"CREATE TABLE mysql.moon_grants (User CHAR(32), Host CHAR(60), Moon INT)", "INSERT INTO mysql.moon_grants VALUES ('app', '%', 1)"}, pair: pair, reason: grants.Unknown, says: "mysql.moon_grants"},
 		{name: "routine gone", engine: "mysql", statements: []string{"INSERT INTO mysql.procs_priv (Host, Db, User, Routine_name, Routine_type, Grantor, Proc_priv) VALUES ('%', 'shop', 'app', 'gone', 'PROCEDURE', '', 'Execute')",
-			"FLUSH PRIVILEGES"}, pair: pair, reason: ObjectGone, says: "PROCEDURE `shop`.`gone`"},
-		{name: "default role gone", engine: "mariadb", statements: []string{"CREATE ROLE r1", "GRANT r1 TO app", "SET DEFAULT ROLE r1 FOR app", "REVOKE r1 FROM app", "DROP ROLE r1"}, pair: pair, reason: ObjectGone, says: "`r1`"},
-		{name: "read only", statements: []string{"SET GLOBAL read_only = ON"}, pair: pair, reason: ReadOnly, says: "read_only"},
+			"FLUSH PRIVILEGES"}, pair: pair, reason: grants.ObjectGone, says: "PROCEDURE `shop`.`gone`"},
+		{name: "default role gone", engine: "mariadb", statements: []string{"CREATE ROLE r1", "GRANT r1 TO app", "SET DEFAULT ROLE r1 FOR app", "REVOKE r1 FROM app", "DROP ROLE r1"}, pair: pair, reason: grants.ObjectGone, says: "`r1`"},
+		{name: "read only", statements: []string{"SET GLOBAL read_only = ON"}, pair: pair, reason: grants.ReadOnly, says: "read_only"},
 	}
 	each(t, func(b *bench) {
 		ctx := context.Background()
@@ -77,7 +79,7 @@ func TestRefuse(t *testing.T) {
 				b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "GRANT SELECT ON shop.* TO app")
 				for _, s := range tt.statements {
 					if s == "another mark" {
-						if _, err := b.admin.Sync(ctx, Pair{Source: tt.pair.Source, Standby: tt.pair.Standby, Mark: s}); err != nil {
+						if _, err := b.admin.Sync(ctx, grants.Pair{Source: tt.pair.Source, Standby: tt.pair.Standby, Mark: s}); err != nil {
 							t.Fatal(err)
 						}
 						continue
@@ -87,7 +89,7 @@ func TestRefuse(t *testing.T) {
 				defer b.undo(tt.statements)
 				before := b.everything()
 				a := b.login(b.server.AdminUser, b.server.AdminPassword)
-				for name, f := range map[string]func(context.Context, Pair) (*Plan, error){"plan": a.Plan, "sync": a.Sync} {
+				for name, f := range map[string]func(context.Context, grants.Pair) (*grants.Plan, error){"plan": a.Plan, "sync": a.Sync} {
 					_, err := f(ctx, tt.pair)
 					if !refused(err, tt.reason) {
 						t.Errorf("%s: got %v, want a refusal for %s", name, err, tt.reason)
@@ -126,7 +128,7 @@ func TestNothingIsChangedWithoutTheProof(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
 		none := errors.New("does not log in")
-		p := Pair{Source: Name{User: "app"}, Standby: "app_clone", Mark: "proof"}
+		p := grants.Pair{Source: grants.Name{User: "app"}, Standby: "app_clone", Mark: "proof"}
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
 		for _, grant := range []string{"SELECT", "INSERT"} {
 			b.exec("GRANT " + grant + " ON shop.* TO app")
@@ -170,7 +172,7 @@ func TestResume(t *testing.T) {
 		if err := b.admin.Lock(ctx, plan.Standby, nil); err != nil {
 			b.Fatal(err)
 		}
-		if _, err := b.admin.Sync(ctx, owned(pair)); !refused(err, StandbyLocked) {
+		if _, err := b.admin.Sync(ctx, owned(pair)); !refused(err, grants.StandbyLocked) {
 			b.Errorf("a locked standby gives %v", err)
 		}
 		if _, err := b.admin.Revoke(ctx, plan.Standby, pair.Mark, nil); err != nil {

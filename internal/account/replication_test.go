@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 )
@@ -50,7 +51,7 @@ func TestAReplicaIsRefused(t *testing.T) {
 				stop = "STOP REPLICA"
 			}
 
-			p := Pair{Source: Name{"app", "%"}, Standby: "app_clone", Mark: "m"}
+			p := grants.Pair{Source: grants.Name{User: "app", Host: "%"}, Standby: "app_clone", Mark: "m"}
 			admin := adminOf(t, replica, replica.AdminUser, replica.AdminPassword)
 			from := fmt.Sprintf("127.0.0.1:%d", primary.Port)
 			for _, name := range []string{"plan", "rotation"} {
@@ -60,8 +61,8 @@ func TestAReplicaIsRefused(t *testing.T) {
 				} else {
 					_, err = admin.Sync(t.Context(), p)
 				}
-				refused, ok := errors.AsType[*Refusal](err)
-				if !ok || refused.Reason != Replica || refused.Retry || !strings.Contains(refused.Message, from) {
+				refused, ok := errors.AsType[*grants.Refusal](err)
+				if !ok || refused.Reason != grants.Replica || refused.Retry || !strings.Contains(refused.Message, from) {
 					t.Errorf("%s of a replica: %v; want it refused with the name of %s", name, err, from)
 				}
 			}
@@ -69,7 +70,7 @@ func TestAReplicaIsRefused(t *testing.T) {
 				t.Errorf("accounts %v, %v: want no standby", names, err)
 			}
 
-			warned := func(admin *Admin, p Pair, says string) {
+			warned := func(admin *Admin, p grants.Pair, says string) {
 				t.Helper()
 				plan, err := admin.Plan(t.Context(), p)
 				if err != nil {

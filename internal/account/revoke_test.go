@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
 // cutter passes connections on to a server in clear text, and cuts one that is about to send one ALTER USER too many.
@@ -66,7 +68,7 @@ func (c *cutter) pass(client net.Conn) {
 func TestACutRevocationLocksNoAccountWithItsPassword(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
-		app := Name{"app", "%"}
+		app := grants.Name{User: "app", Host: "%"}
 		for statements := 0; ; statements++ {
 			b.exec("DROP USER IF EXISTS app", "CREATE USER app IDENTIFIED BY 'Leaked-1'")
 			if !b.maria {
@@ -82,18 +84,18 @@ func TestACutRevocationLocksNoAccountWithItsPassword(t *testing.T) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			stored := s.second
+			stored := s.SecondPassword
 			for _, password := range []string{"Leaked-1", "Leaked-2"} {
-				if ok, err := s.stored().Matches(password); ok || err != nil {
+				if ok, err := s.Stored().Matches(password); ok || err != nil {
 					stored = true
 				}
 			}
-			if s.locked && stored {
+			if s.Locked && stored {
 				b.Errorf("cut off after %d statements, the account is locked and stores its password", statements)
 			}
 			if cut == nil {
-				if !s.locked || stored {
-					b.Errorf("revoked, the account is locked: %t, stores its password: %t", s.locked, stored)
+				if !s.Locked || stored {
+					b.Errorf("revoked, the account is locked: %t, stores its password: %t", s.Locked, stored)
 				}
 				if statements == 0 {
 					b.Error("nothing was cut off")
@@ -111,17 +113,17 @@ func TestARevocationIsKnownByItsOwner(t *testing.T) {
 		for _, tt := range []struct {
 			name   string
 			mark   string // of the revocation
-			pair   Pair
+			pair   grants.Pair
 			reason string // none: the standby is taken
 		}{
 			{"of this secret", "a mark", pair, ""},
-			{"of another secret", "another mark", pair, NotOurs},
-			{"of another secret, and the account is ours", "another mark", owned(pair), StandbyLocked},
-			{"of an earlier release", "'app_clone'@'%'", pair, NotOurs},
+			{"of another secret", "another mark", pair, grants.NotOurs},
+			{"of another secret, and the account is ours", "another mark", owned(pair), grants.StandbyLocked},
+			{"of an earlier release", "'app_clone'@'%'", pair, grants.NotOurs},
 			{"of an earlier release, and the account is ours", "'app_clone'@'%'", owned(pair), ""},
 		} {
 			b.exec("DROP USER IF EXISTS app, app_clone", "CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE USER app_clone IDENTIFIED BY 'Aa1-first'")
-			if _, err := b.admin.Revoke(ctx, Name{"app_clone", "%"}, tt.mark, nil); err != nil {
+			if _, err := b.admin.Revoke(ctx, grants.Name{User: "app_clone", Host: "%"}, tt.mark, nil); err != nil {
 				b.Fatal(err)
 			}
 			_, err := b.admin.Sync(ctx, tt.pair)
@@ -153,7 +155,7 @@ func TestARotationThatRevokesEndsTheSessionsOfTheStandby(t *testing.T) {
 		ctx := context.Background()
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "GRANT SELECT ON shop.* TO app")
 		b.rotate(pair)
-		clone, app := Name{"app_clone", "%"}, Name{"app", "%"}
+		clone, app := grants.Name{User: "app_clone", Host: "%"}, grants.Name{User: "app", Host: "%"}
 		thief := b.open("app_clone", secret)
 		p := owned(pair)
 		if plan, err := b.admin.Sync(ctx, p); err != nil || plan.EndSessions {
@@ -182,10 +184,10 @@ func TestTheSessionsOfARevokedStandbyEndBeforeItIsUnlocked(t *testing.T) {
 		ctx := context.Background()
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
 		b.rotate(pair)
-		clone, app := Name{"app_clone", "%"}, Name{"app", "%"}
+		clone, app := grants.Name{User: "app_clone", Host: "%"}, grants.Name{User: "app", Host: "%"}
 		thief := b.open("app_clone", secret)
 		a := b.ops(least...)
-		if _, err := a.Revoke(ctx, clone, pair.Mark, nil); !refused(err, MissingRight) {
+		if _, err := a.Revoke(ctx, clone, pair.Mark, nil); !refused(err, grants.MissingRight) {
 			b.Fatal(err)
 		}
 		a = b.again(a)
@@ -197,22 +199,22 @@ func TestTheSessionsOfARevokedStandbyEndBeforeItIsUnlocked(t *testing.T) {
 		}
 		b.exec("GRANT PROCESS ON *.* TO ops")
 		a = b.again(a)
-		if _, err := a.Sync(ctx, owned(pair)); !refused(err, MissingRight) || !strings.Contains(err.Error(), "1 sessions of 'app_clone'@'%' from before it was locked go on") {
+		if _, err := a.Sync(ctx, owned(pair)); !refused(err, grants.MissingRight) || !strings.Contains(err.Error(), "1 sessions of 'app_clone'@'%' from before it was locked go on") {
 			b.Errorf("without the right to end them: %v", err)
 		}
-		if _, _, err := a.ReplacePassword(ctx, clone, app, "Next-1", nil); !refused(err, MissingRight) {
+		if _, _, err := a.ReplacePassword(ctx, clone, app, "Next-1", nil); !refused(err, grants.MissingRight) {
 			b.Errorf("the password is set beside the session: %v", err)
 		}
-		if s, _, err := b.admin.readPair(ctx, clone, clone); err != nil || !s.locked || !b.admin.revoked(owned(pair), s) {
+		if s, _, err := b.admin.readPair(ctx, clone, clone); err != nil || !s.Locked || !owned(pair).Revoked(s) {
 			b.Errorf("the account was unlocked beside the session, %v", err)
 		}
-		b.exec("GRANT " + a.killRight() + " ON *.* TO ops")
+		b.exec("GRANT " + a.server.KillRight() + " ON *.* TO ops")
 		a = b.again(a)
 		if plan, err := a.Sync(ctx, owned(pair)); err != nil || !plan.EndSessions {
 			b.Fatalf("with both rights: %+v, %v", plan, err)
 		}
 		stop := errors.New("stop")
-		if _, _, err := a.ReplacePassword(ctx, clone, app, "Next-1", func(context.Context, Stored) error { return stop }); !errors.Is(err, stop) || thief.PingContext(ctx) != nil {
+		if _, _, err := a.ReplacePassword(ctx, clone, app, "Next-1", func(context.Context, grants.Stored) error { return stop }); !errors.Is(err, stop) || thief.PingContext(ctx) != nil {
 			b.Errorf("stopped by %v: want that the session goes on", err)
 		}
 		_, ended, err := a.ReplacePassword(ctx, clone, app, "Next-1", nil)
@@ -234,7 +236,7 @@ func TestNobodyIsToldToUnlockAPassword(t *testing.T) {
 		b.rotate(pair)
 		b.exec("ALTER USER app_clone ACCOUNT LOCK")
 		p := owned(pair)
-		if _, err := b.admin.Sync(ctx, p); !refused(err, StandbyLocked) || !strings.Contains(err.Error(), "rotate with Force") || strings.Contains(err.Error(), "UNLOCK") {
+		if _, err := b.admin.Sync(ctx, p); !refused(err, grants.StandbyLocked) || !strings.Contains(err.Error(), "rotate with Force") || strings.Contains(err.Error(), "UNLOCK") {
 			b.Errorf("got %v", err)
 		}
 		p.Force = true

@@ -4,74 +4,33 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
-
-// Session counts connections of one user from one host and program.
-type Session struct {
-	Host    string // without port
-	Program string // as the client calls itself; empty where the server does not tell
-	Count   int
-}
-
-// sessionsQuery counts the connections that are logged in as a user, on this server alone and but for one, by host and
-// program, which are columns a and b of an answer of four columns.
-func sessionsQuery(user, view string, except uint64) string {
-	if view == threads {
-		return "SELECT 'session' AS kind, CAST(t.PROCESSLIST_HOST AS BINARY) AS a, CAST(p.ATTR_VALUE AS BINARY) AS b, COUNT(*) AS n" +
-			" FROM performance_schema.threads t LEFT JOIN performance_schema.session_connect_attrs p" +
-			" ON p.PROCESSLIST_ID = t.PROCESSLIST_ID AND p.ATTR_NAME = 'program_name'" +
-			" WHERE t.TYPE = 'FOREGROUND' AND t.PROCESSLIST_USER = " + quoteValue(user) +
-			" AND t.PROCESSLIST_ID NOT IN (CONNECTION_ID(), " + strconv.FormatUint(except, 10) + ") GROUP BY 2, 3"
-	}
-	return "SELECT 'session' AS kind, CAST(HOST AS BINARY) AS a, NULL AS b, COUNT(*) AS n FROM information_schema.PROCESSLIST" +
-		" WHERE USER = " + quoteValue(user) + " AND ID NOT IN (CONNECTION_ID(), " + strconv.FormatUint(except, 10) + ") GROUP BY 2"
-}
 
 // Sessions counts who is logged in on this server as one of the users, by host and program, but for one connection. known is
 // false where the administrator may not look.
-func (a *Admin) Sessions(ctx context.Context, except uint64, users ...string) (sessions []Session, known bool, err error) {
+func (a *Admin) Sessions(ctx context.Context, except uint64, users ...string) (sessions []grants.Session, known bool, err error) {
 	view, err := a.sessionsView(ctx, nil)
 	if err != nil || view == "" {
 		return nil, false, err
 	}
 	for _, user := range users {
-		rows, err := a.query(ctx, sessionsQuery(user, view, except))
+		rows, err := a.query(ctx, grants.SessionsQuery(user, view, except))
 		if err != nil {
-			return nil, false, fmt.Errorf("look who is logged in as %s: %w", quoteUser(user), err)
+			return nil, false, fmt.Errorf("look who is logged in as %s: %w", grants.QuoteUser(user), err)
 		}
 		for _, r := range rows {
-			sessions = addSession(sessions, r)
+			sessions = grants.AddSession(sessions, r)
 		}
 	}
 	return sessions, true, nil
 }
 
-// addSession counts a row of such an answer.
-func addSession(all []Session, r row) []Session {
-	s := Session{Host: r.text("a"), Program: r.text("b")}
-	if host, _, err := net.SplitHostPort(s.Host); err == nil {
-		s.Host = host
-	}
-	n, _ := strconv.Atoi(r.text("n")) // a count
-	for i := range all {
-		if have := &all[i]; have.Host == s.Host && have.Program == s.Program {
-			have.Count += n
-			return all
-		}
-	}
-	s.Count = n
-	return append(all, s)
-}
-
-// threads is the view of sessions that tells programs too, and asks for SELECT rather than for PROCESS.
-const threads = "performance_schema.threads"
-
 // sessionsView is the view in which the administrator sees everyone's sessions; empty if there is none.
-func (a *Admin) sessionsView(ctx context.Context, p *powers) (string, error) {
+func (a *Admin) sessionsView(ctx context.Context, p *grants.Powers) (string, error) {
 	if p == nil {
 		if err := a.survey(ctx); err != nil {
 			return "", err
@@ -84,20 +43,18 @@ func (a *Admin) sessionsView(ctx context.Context, p *powers) (string, error) {
 			return "", err
 		}
 	}
-	sees := func(name string) bool {
-		return p.holds("SELECT", right{kind: table, a: "performance_schema", b: name})
-	}
+	sees := func(name string) bool { return p.MayRead("performance_schema", name) }
 	switch {
-	case !a.server.mariadb && a.server.on("performance_schema") && sees("threads") && sees("session_connect_attrs"):
-		return threads, nil
-	case p.global("PROCESS"):
+	case !a.server.MariaDB && a.server.On("performance_schema") && sees("threads") && sees("session_connect_attrs"):
+		return grants.ThreadsView, nil
+	case p.HasGlobal("PROCESS"):
 		return "information_schema.PROCESSLIST", nil
 	}
 	return "", nil
 }
 
 // lackingToEnd lists what the administrator needs to end the sessions of others and has not, readable.
-func (a *Admin) lackingToEnd(ctx context.Context, p *powers) ([]string, error) {
+func (a *Admin) lackingToEnd(ctx context.Context, p *grants.Powers) ([]string, error) {
 	view, err := a.sessionsView(ctx, p)
 	if err != nil {
 		return nil, err
@@ -106,8 +63,8 @@ func (a *Admin) lackingToEnd(ctx context.Context, p *powers) ([]string, error) {
 	if view == "" {
 		lacking = append(lacking, "PROCESS on *.*, to see sessions")
 	}
-	right := a.killRight()
-	if p.dynamic(right) || p.global(right) || p.global("SUPER") && !(a.server.mariadb && a.server.since(11, 0, 0)) {
+	right := a.server.KillRight()
+	if p.HasDynamic(right) || p.HasGlobal(right) || p.HasGlobal("SUPER") && !(a.server.MariaDB && a.server.Since(11, 0, 0)) {
 		return lacking, nil
 	}
 	rows, err := a.query(ctx, "SELECT 1 FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = 'mysql' AND ROUTINE_NAME = 'rds_kill'")
@@ -121,8 +78,8 @@ func (a *Admin) lackingToEnd(ctx context.Context, p *powers) ([]string, error) {
 }
 
 // warnRevoke warns of an administrator that could not carry out a revocation, before one is needed.
-func (a *Admin) warnRevoke(ctx context.Context, plan *Plan) error {
-	lacking, err := a.lackingToEnd(ctx, plan.powers)
+func (a *Admin) warnRevoke(ctx context.Context, plan *grants.Plan) error {
+	lacking, err := a.lackingToEnd(ctx, plan.Powers)
 	if err == nil && lacking != nil {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("a rotation that revokes the previous credential would be refused: administrator %s lacks %s",
 			a.name, strings.Join(lacking, "; ")))
@@ -133,15 +90,15 @@ func (a *Admin) warnRevoke(ctx context.Context, plan *Plan) error {
 // endOld decides whether the standby's sessions end along with its password: those of one that was locked while it had a
 // password may be those that a revocation was for, and in the account in use nothing would end them. Once ps is checked, a
 // standby that is locked is one that was revoked, or is taken by force.
-func (a *Admin) endOld(ctx context.Context, p Pair, ps *pairState, plan *Plan) error {
+func (a *Admin) endOld(ctx context.Context, p grants.Pair, ps *grants.Snapshot, plan *grants.Plan) error {
 	if p.Revoke { // the rights that it takes were checked
 		plan.EndSessions = true
 		return nil
 	}
-	if ps.standby == nil || !ps.standby.locked || a.bearsMark(p, ps.standby) {
+	if ps.Standby == nil || !ps.Standby.Locked || p.BearsMark(ps.Standby) {
 		return nil
 	}
-	lacking, err := a.lackingToEnd(ctx, plan.powers)
+	lacking, err := a.lackingToEnd(ctx, plan.Powers)
 	if err != nil {
 		return err
 	}
@@ -153,21 +110,13 @@ func (a *Admin) endOld(ctx context.Context, p Pair, ps *pairState, plan *Plan) e
 	case lacking == nil:
 		plan.EndSessions = true
 	case sessions > 0:
-		return refuse(MissingRight, "%d sessions of %s from before it was locked go on, and would be sessions of the account in use: administrator %s lacks %s",
+		return grants.Refuse(grants.MissingRight, "%d sessions of %s from before it was locked go on, and would be sessions of the account in use: administrator %s lacks %s",
 			sessions, plan.Standby, a.name, strings.Join(lacking, "; "))
 	case !plan.SessionsKnown:
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("whether sessions of %s from before it was locked go on is unknown, as administrator %s lacks %s",
 			plan.Standby, a.name, strings.Join(lacking, "; ")))
 	}
 	return nil
-}
-
-// killRight is the right to end the sessions of others.
-func (a *Admin) killRight() string {
-	if a.server.mariadb {
-		return "CONNECTION ADMIN"
-	}
-	return "CONNECTION_ADMIN"
 }
 
 // Ended counts what became of the sessions of a user.
@@ -185,7 +134,7 @@ func (a *Admin) endSessions(ctx context.Context, user string) (Ended, error) {
 		return Ended{}, err
 	}
 	if view == "" {
-		return Ended{}, refuse(MissingRight, "administrator %s cannot see the sessions of %s: GRANT PROCESS ON *.* TO %s", a.name, quoteUser(user), a.name)
+		return Ended{}, grants.Refuse(grants.MissingRight, "administrator %s cannot see the sessions of %s: GRANT PROCESS ON *.* TO %s", a.name, grants.QuoteUser(user), a.name)
 	}
 	all := map[string]bool{}
 	for start := time.Now(); ; {
@@ -220,14 +169,14 @@ func mayNotKill(err error) bool {
 
 // notEnded is the error for sessions that go on.
 func (a *Admin) notEnded(user string, n Ended, err error) error {
-	what := fmt.Sprintf("%d sessions of %s were ended and %d go on", n.Ended, quoteUser(user), n.Left)
+	what := fmt.Sprintf("%d sessions of %s were ended and %d go on", n.Ended, grants.QuoteUser(user), n.Left)
 	if mayNotKill(err) {
-		return refuse(MissingRight, "%s, because administrator %s may not end them: GRANT %s ON *.* TO %s", what, a.name, a.killRight(), a.name)
+		return grants.Refuse(grants.MissingRight, "%s, because administrator %s may not end them: GRANT %s ON *.* TO %s", what, a.name, a.server.KillRight(), a.name)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	return refuse(Busy, "%s, as the server is still undoing what they did: they are ended again at the next try", what)
+	return grants.Refuse(grants.Busy, "%s, as the server is still undoing what they did: they are ended again at the next try", what)
 }
 
 // kill ends a session. That it has ended by itself is no error.
@@ -250,16 +199,16 @@ func (a *Admin) kill(ctx context.Context, id string) error {
 // sessionIDs lists the sessions of a user in a view by the numbers that KILL takes.
 func (a *Admin) sessionIDs(ctx context.Context, user, view string) ([]string, error) {
 	query := "SELECT ID AS id FROM information_schema.PROCESSLIST WHERE USER = "
-	if view == threads {
+	if view == grants.ThreadsView {
 		query = "SELECT PROCESSLIST_ID AS id FROM performance_schema.threads WHERE TYPE = 'FOREGROUND' AND PROCESSLIST_USER = "
 	}
-	rows, err := a.query(ctx, query+quoteValue(user))
+	rows, err := a.query(ctx, query+grants.QuoteValue(user))
 	if err != nil {
-		return nil, fmt.Errorf("look who is logged in as %s: %w", quoteUser(user), err)
+		return nil, fmt.Errorf("look who is logged in as %s: %w", grants.QuoteUser(user), err)
 	}
 	var ids []string
 	for _, r := range rows {
-		ids = append(ids, r.text("id"))
+		ids = append(ids, r.Text("id"))
 	}
 	return ids, nil
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
 // If the server's memory and its grant tables tell different things of the account in use, nothing is written, not even
@@ -43,8 +45,8 @@ func TestMemoryThatDisagrees(t *testing.T) {
 				b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
 				run("app")
 				before := b.everything()
-				for name, f := range map[string]func(context.Context, Pair) (*Plan, error){"plan": b.admin.Plan, "sync": b.admin.Sync} {
-					if _, err := f(ctx, pair); !refused(err, Stale) || !strings.Contains(err.Error(), "'app'@'%'") || !strings.Contains(err.Error(), tt.says) {
+				for name, f := range map[string]func(context.Context, grants.Pair) (*grants.Plan, error){"plan": b.admin.Plan, "sync": b.admin.Sync} {
+					if _, err := f(ctx, pair); !refused(err, grants.Stale) || !strings.Contains(err.Error(), "'app'@'%'") || !strings.Contains(err.Error(), tt.says) {
 						t.Errorf("%s: got %v, want a refusal that says %q", name, err, tt.says)
 					}
 				}
@@ -76,7 +78,7 @@ func TestMemoryThatDisagrees(t *testing.T) {
 					return
 				}
 				before := b.everything()
-				if _, err := b.admin.Sync(ctx, owned(pair)); !refused(err, Stale) || !strings.Contains(err.Error(), "'app_clone'@'%'") || !strings.Contains(err.Error(), tt.says) {
+				if _, err := b.admin.Sync(ctx, owned(pair)); !refused(err, grants.Stale) || !strings.Contains(err.Error(), "'app_clone'@'%'") || !strings.Contains(err.Error(), tt.says) {
 					t.Errorf("got %v, want a refusal that says %q", err, tt.says)
 				}
 				if diff := cmp.Diff(before, b.everything()); diff != "" {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/internal/password"
@@ -14,12 +15,12 @@ import (
 // setStorage tells the server how to store passwords by caching_sha2_password. It is false for a server without that choice.
 func (b *bench) setStorage(format string, rounds int) bool {
 	b.Helper()
-	if len(b.rows("SHOW GLOBAL VARIABLES LIKE '"+storageFormat+"'")) == 0 {
+	if len(b.rows("SHOW GLOBAL VARIABLES LIKE '"+grants.StorageFormat+"'")) == 0 {
 		return false
 	}
-	b.exec("SET GLOBAL "+storageFormat+" = "+format, fmt.Sprint("SET GLOBAL caching_sha2_password_digest_rounds = ", rounds))
+	b.exec("SET GLOBAL "+grants.StorageFormat+" = "+format, fmt.Sprint("SET GLOBAL caching_sha2_password_digest_rounds = ", rounds))
 	b.Cleanup(func() { // not DEFAULT: MySQL 9.7 then answers every new password with 1396
-		b.exec("SET GLOBAL "+storageFormat+" = CRYPT5", "SET GLOBAL caching_sha2_password_digest_rounds = 10000")
+		b.exec("SET GLOBAL "+grants.StorageFormat+" = CRYPT5", "SET GLOBAL caching_sha2_password_digest_rounds = 10000")
 	})
 	return true
 }
@@ -42,7 +43,7 @@ func (b *bench) reopen() {
 // stored is the beginning of an account's hash: its format and its rounds.
 func (b *bench) stored(user string) string {
 	b.Helper()
-	rows := b.rows("SELECT LEFT(authentication_string, 7) FROM mysql.user WHERE User = " + quoteValue(user))
+	rows := b.rows("SELECT LEFT(authentication_string, 7) FROM mysql.user WHERE User = " + grants.QuoteValue(user))
 	if len(rows) != 1 {
 		b.Fatalf("%d accounts %s", len(rows), user)
 	}
@@ -161,12 +162,12 @@ func TestEnforcedStorageFormat(t *testing.T) {
 		}
 		t.Cleanup(func() { s.Stop() })
 		b := newBench(t, s)
-		if len(b.rows("SHOW GLOBAL VARIABLES LIKE '"+storageFormat+"'")) == 0 {
+		if len(b.rows("SHOW GLOBAL VARIABLES LIKE '"+grants.StorageFormat+"'")) == 0 {
 			t.Skip("this server has no choice of formats")
 		}
 		ctx := context.Background()
 		b.exec("ALTER USER CURRENT_USER() IDENTIFIED BY '"+s.AdminPassword+"'",
-			"SET GLOBAL "+storageFormat+" = CRYPT5", "CREATE USER old IDENTIFIED BY 'Aa1-first'", "SET GLOBAL "+storageFormat+" = PBKDF2_SHA512",
+			"SET GLOBAL "+grants.StorageFormat+" = CRYPT5", "CREATE USER old IDENTIFIED BY 'Aa1-first'", "SET GLOBAL "+grants.StorageFormat+" = PBKDF2_SHA512",
 			"SET GLOBAL caching_sha2_password_enforce_storage_format = ON", "CREATE USER app IDENTIFIED BY 'Aa1-first'")
 		b.admin = b.login(s.AdminUser, s.AdminPassword)
 		if _, err := b.dialer.Login(ctx, b.endpoint(), "old", "Aa1-first"); serverError(err) == nil || serverError(err).Number != 1820 {
@@ -181,7 +182,7 @@ func TestEnforcedStorageFormat(t *testing.T) {
 				b.Errorf("the standby of %+v: %v", p, err)
 			}
 		}
-		made := Name{"made", "%"}
+		made := grants.Name{User: "made", Host: "%"}
 		if err := b.admin.Create(ctx, made, "made_clone", []string{"SELECT ON shop.*"}, "a mark"); err != nil {
 			b.Fatal(err)
 		}

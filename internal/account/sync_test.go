@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 	"testing"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
 // sources are accounts of every kind of right and property. Statements beginning with "mysql:" or "mariadb:" are for that
@@ -160,7 +162,7 @@ func TestSyncMemory(t *testing.T) {
 		if got := b.rows("SELECT * FROM mysql.global_grants WHERE USER = 'app_clone'"); len(got) > 0 {
 			b.Fatalf("the tables still have %v: the test has lost its point", got)
 		}
-		if got := strings.Join(b.shown(Name{"app_clone", "%"}), "\n"); !strings.Contains(got, "BACKUP_ADMIN") {
+		if got := strings.Join(b.shown(grants.Name{User: "app_clone", Host: "%"}), "\n"); !strings.Contains(got, "BACKUP_ADMIN") {
 			b.Skip("this server's memory agrees with its tables")
 		}
 		b.rotate(owned(pair))
@@ -192,7 +194,7 @@ func TestSyncPartialRevokes(t *testing.T) {
 	})
 }
 
-func withCertificate(b *bench, p Pair) Pair {
+func withCertificate(b *bench, p grants.Pair) grants.Pair {
 	if b.dialer.Certificates == nil {
 		c, err := b.server.ClientCertificate("app")
 		if err != nil {
@@ -204,7 +206,7 @@ func withCertificate(b *bench, p Pair) Pair {
 }
 
 // same checks that a pair in sync has nothing to change and is not written to.
-func (b *bench) same(p Pair) {
+func (b *bench) same(p grants.Pair) {
 	b.Helper()
 	before := b.everything()
 	plan, err := b.admin.Sync(context.Background(), p)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
 // Each thing that goes by an account's name or rules is told before it surprises.
@@ -68,7 +70,7 @@ func TestWarnings(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, p := range []*Plan{plan, synced} {
+				for _, p := range []*grants.Plan{plan, synced} {
 					if tt.says == "" && len(p.Warnings) == 0 {
 						continue
 					}
@@ -121,8 +123,8 @@ func TestExpiry(t *testing.T) {
 				b.Fatal(err)
 			}
 			for _, got := range []struct {
-				plan *Plan
-				who  Name
+				plan *grants.Plan
+				who  grants.Name
 			}{{plan, plan.Source}, {synced, plan.Standby}} {
 				if left := got.plan.Expires.Sub(now) - tt.want; (tt.want == 0) != got.plan.Expires.IsZero() || tt.want > 0 && left.Abs() > time.Hour {
 					b.Errorf("%s: %s expires on %v, want in %v", tt.name, got.who, got.plan.Expires, tt.want)
@@ -150,7 +152,7 @@ func TestPlainLoginsAreWarnedOf(t *testing.T) {
 				b.Fatal(err)
 			}
 			warned := slices.ContainsFunc(plan.Warnings, func(w string) bool { return strings.Contains(w, "FLUSH PRIVILEGES") && strings.Contains(w, "45044") })
-			if want := plain && !b.admin.server.mariadb; warned != want {
+			if want := plain && !b.admin.server.MariaDB; warned != want {
 				b.Errorf("plain %t: warnings %q", plain, plan.Warnings)
 			}
 		}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
 // A lock is of one node, and statements for one account on two nodes at once may leave the nodes with different accounts. So
@@ -22,44 +24,22 @@ type writer struct {
 	size int    // how many nodes the cluster has
 }
 
-// nodeID is the query for the id of the session's own node.
-func (s *server) nodeID() string {
-	switch {
-	case s.grouped():
-		return "SELECT @@server_uuid"
-	case s.mariadb:
-		return "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'WSREP_GCOMM_UUID'"
-	}
-	return "SELECT VARIABLE_VALUE FROM performance_schema.global_status WHERE VARIABLE_NAME = 'wsrep_gcomm_uuid'"
-}
-
-// nodes is the query for all nodes in the order of their ids, whether they may change accounts, and which one this is.
-func (s *server) nodes() string {
-	if s.grouped() {
-		return "SELECT MEMBER_ID AS id, CONCAT(MEMBER_HOST, ':', MEMBER_PORT) AS name, CONCAT(MEMBER_HOST, ':', MEMBER_PORT) AS address," +
-			" MEMBER_STATE = 'ONLINE' AND MEMBER_ROLE = 'PRIMARY' AS writes, (" + s.nodeID() + ") AS me" +
-			" FROM performance_schema.replication_group_members ORDER BY id"
-	}
-	return "SELECT node_uuid AS id, node_name AS name, node_incoming_address AS address, node_incoming_address <> '' AS writes," +
-		" (" + s.nodeID() + ") AS me FROM mysql.wsrep_cluster_members ORDER BY id" // an arbitrator has no address
-}
-
 // findWriter returns the id of the session's own node, too. A server that is not in a cluster, or does not tell, has no writer.
 func (a *Admin) findWriter(ctx context.Context) (here string, w writer, err error) {
 	worn := a.worn
-	rows, err := a.query(ctx, a.server.nodes())
+	rows, err := a.query(ctx, a.server.NodesQuery())
 	if e := serverError(err); e != nil && slices.Contains([]uint16{errTableDenied, errNoSuchTable, errUnknownTable, errNoSuchColumn}, e.Number) {
 		a.worn = worn // it has all the rights that it needs
-		if a.server.grouped() && e.Number == errTableDenied {
+		if a.server.Grouped() && e.Number == errTableDenied {
 			a.elsewhere = fmt.Sprintf("it is unknown which members the group at %s has, and which one changes accounts:"+
-				" GRANT SELECT ON performance_schema.replication_group_members TO the administrator %s", a.home.at, quoteUser(a.home.login.User))
+				" GRANT SELECT ON performance_schema.replication_group_members TO the administrator %s", a.home.at, grants.QuoteUser(a.home.login.User))
 		}
 		return "", writer{}, nil
 	}
 	for _, r := range rows {
-		here, w.size = r.text("me"), w.size+1
-		if w.id == "" && r.text("writes") == "1" {
-			w.id, w.listedNode = r.text("id"), listedNode{r.text("name"), r.text("address")}
+		here, w.size = r.Text("me"), w.size+1
+		if w.id == "" && r.Text("writes") == "1" {
+			w.id, w.listedNode = r.Text("id"), listedNode{r.Text("name"), r.Text("address")}
 		}
 	}
 	return here, w, err
@@ -76,7 +56,7 @@ type astray struct {
 // that leads to one node only decides by itself.
 func (a *Admin) toWriter(ctx context.Context) error {
 	a.elsewhere = ""
-	if !a.server.clustered() {
+	if !a.server.Clustered() {
 		return nil
 	}
 	here, w, err := a.findWriter(ctx)
@@ -163,7 +143,7 @@ func (a *Admin) moveTo(ctx context.Context, at Endpoint, w writer) (met string, 
 		release()
 		return "", context.Cause(ctx) // the next one may lead to a node that is up
 	}
-	if err := other.conn.QueryRowContext(ctx, a.server.nodeID()).Scan(&met); err != nil || met != w.id {
+	if err := other.conn.QueryRowContext(ctx, a.server.NodeIDQuery()).Scan(&met); err != nil || met != w.id {
 		other.discard()
 		return met, errors.Join(other.Close(), context.Cause(ctx))
 	}
@@ -171,12 +151,12 @@ func (a *Admin) moveTo(ctx context.Context, at Endpoint, w writer) (met string, 
 		return met, errors.Join(err, other.Close())
 	}
 	a.conn, a.pool, a.release, a.freshness = other.conn, p, release, other.freshness
-	a.server, a.name, a.roles = server{}, Name{}, nil
+	a.server, a.name, a.roles = grants.Server{}, grants.Name{}, nil
 	return met, a.recognise(ctx)
 }
 
-// warnElsewhere warns of a session that is not on the node that accounts are changed on.
-func (p *Plan) warnElsewhere(a *Admin) {
+// addElsewhere warns of a session that is not on the node that accounts are changed on.
+func (a *Admin) addElsewhere(p *grants.Plan) {
 	if a.elsewhere != "" {
 		p.Warnings = append(p.Warnings, a.elsewhere)
 	}

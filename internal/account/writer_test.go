@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 )
@@ -58,7 +59,7 @@ func excludes(t *testing.T, all []*Admin) {
 		for i, other := range all[1:] {
 			other.patience = 0
 			err := other.Locked(ctx, "app", "app_2", func(context.Context) error { return nil })
-			if r, ok := errors.AsType[*Refusal](err); !ok || r.Reason != Busy {
+			if r, ok := errors.AsType[*grants.Refusal](err); !ok || r.Reason != grants.Busy {
 				t.Errorf("rotator %d works along with another one: %v", i+1, err)
 			}
 		}
@@ -102,7 +103,7 @@ func TestAccountsOfAGaleraClusterAreChangedOnOneNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, a := range all {
-		plan, err := a.Plan(t.Context(), Pair{Source: Name{"app", "%"}, Standby: "app_clone", Mark: "m"})
+		plan, err := a.Plan(t.Context(), grants.Pair{Source: grants.Name{User: "app", Host: "%"}, Standby: "app_clone", Mark: "m"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +143,7 @@ func TestAccountsOfAGroupAreChangedOnOneMember(t *testing.T) {
 	excludes(t, all)
 
 	group[0].exec(t, "CREATE USER app@'%' IDENTIFIED BY 'old'")
-	n := Name{"app", "%"}
+	n := grants.Name{User: "app", Host: "%"}
 	for i := range 10 {
 		var wg sync.WaitGroup
 		for j, a := range all[:2] {

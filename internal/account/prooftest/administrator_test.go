@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 )
 
@@ -60,7 +60,7 @@ func least(t *testing.T, w *world, h hard) string {
 	r := newRotator(t, w, false)
 	r.admin = admin.user
 	first, second := h.names(w)
-	pair := account.Pair{Source: account.Name{User: first.user, Host: first.host}, Standby: second.user, Mark: "x"}
+	pair := grants.Pair{Source: grants.Name{User: first.user, Host: first.host}, Standby: second.user, Mark: "x"}
 	a := r.session(t)
 	defer a.Close()
 	mark := len(w.sent(t, admin.user))
@@ -69,7 +69,7 @@ func least(t *testing.T, w *world, h hard) string {
 		return admin.user
 	}
 	_, applied := a.Sync(t.Context(), pair)
-	if refusal, ok := errors.AsType[*account.Refusal](planned); !ok || refusal.Reason != account.MissingRight {
+	if refusal, ok := errors.AsType[*grants.Refusal](planned); !ok || refusal.Reason != grants.MissingRight {
 		t.Fatalf("plan: %v", planned)
 	}
 	if diff := cmp.Diff(planned.Error(), errorText(applied)); diff != "" {

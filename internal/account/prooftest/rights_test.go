@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 )
 
@@ -65,7 +65,7 @@ func TestEveryRight(t *testing.T) {
 				t.Errorf("%s is not missed", scope)
 			}
 			a := r.session(t)
-			_, err := a.Sync(t.Context(), account.Pair{Source: account.Name{User: first.user, Host: first.host}, Standby: second.user, Owned: true, Mark: "proof of " + w.n})
+			_, err := a.Sync(t.Context(), grants.Pair{Source: grants.Name{User: first.user, Host: first.host}, Standby: second.user, Owned: true, Mark: "proof of " + w.n})
 			a.Close()
 			if err != nil {
 				t.Fatalf("%s: %v", scope, err)

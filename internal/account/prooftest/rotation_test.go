@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/password"
 )
@@ -114,7 +115,7 @@ func (r *rotator) differences(t tester, source, standby name) []string {
 	t.Helper()
 	a := r.session(t)
 	defer a.Close()
-	lines, err := a.Differences(t.Context(), account.Name{User: source.user, Host: source.host}, account.Name{User: standby.user, Host: standby.host})
+	lines, err := a.Differences(t.Context(), grants.Name{User: source.user, Host: source.host}, grants.Name{User: standby.user, Host: standby.host})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,14 +138,14 @@ func (r *rotator) changing(t tester, from int) []string {
 }
 
 // rotate makes the standby equal to the source and gives it a password, as one rotation does, and returns what changed.
-func (r *rotator) rotate(t tester, source, standby name, owned bool) *account.Plan {
+func (r *rotator) rotate(t tester, source, standby name, owned bool) *grants.Plan {
 	t.Helper()
 	ctx, w, engine := t.Context(), r.w, r.w.server.Engine
-	pair := account.Pair{
-		Source:  account.Name{User: source.user, Host: source.host},
+	pair := grants.Pair{
+		Source:  grants.Name{User: source.user, Host: source.host},
 		Standby: standby.user, Owned: owned, Mark: "proof of " + w.n,
 	}
-	target := account.Name{User: standby.user, Host: standby.host}
+	target := grants.Name{User: standby.user, Host: standby.host}
 	before := mustForm(t, w.conn, engine, source)
 
 	a := r.session(t)
@@ -198,7 +199,7 @@ func (r *rotator) rotate(t tester, source, standby name, owned bool) *account.Pl
 	if err != nil {
 		t.Fatalf("synchronise again: %v", err)
 	}
-	if wrote := r.changing(t, mark); len(wrote) > 0 || slices.ContainsFunc(again.Changes, func(c account.Change) bool { return c.Statement != "" }) {
+	if wrote := r.changing(t, mark); len(wrote) > 0 || slices.ContainsFunc(again.Changes, func(c grants.Change) bool { return c.Statement != "" }) {
 		t.Errorf("nothing was left to do, and yet %q was sent and %s reported", wrote, texts(again))
 	}
 
@@ -211,7 +212,7 @@ func (r *rotator) rotate(t tester, source, standby name, owned bool) *account.Pl
 		t.Fatal(err)
 	}
 	fenced := 0
-	fence := func(context.Context, account.Stored) error { fenced++; return nil }
+	fence := func(context.Context, grants.Stored) error { fenced++; return nil }
 	for range 2 { // a retry does it again
 		if _, err := a.SetPassword(ctx, target, pair.Source, pass, fence); err != nil {
 			t.Fatalf("set the password: %v", err)
@@ -240,7 +241,7 @@ func (r *rotator) rotate(t tester, source, standby name, owned bool) *account.Pl
 		login, err := r.dialer.Login(ctx, r.endpoint, who.user, r.passwords[who])
 		if err != nil {
 			t.Errorf("log in as %s: %v", who.sql(), err)
-		} else if want := (account.Name{User: who.user, Host: who.host}); login.Account != want || !login.TLS {
+		} else if want := (grants.Name{User: who.user, Host: who.host}); login.Account != want || !login.TLS {
 			t.Errorf("logged in as %v, want %v", login, want)
 		}
 	}
@@ -248,7 +249,7 @@ func (r *rotator) rotate(t tester, source, standby name, owned bool) *account.Pl
 }
 
 // texts are a plan's lines, as people read them.
-func texts(p *account.Plan) []string {
+func texts(p *grants.Plan) []string {
 	var lines []string
 	for _, c := range p.Changes {
 		lines = append(lines, c.Text)

@@ -1,4 +1,4 @@
-package account
+package grants
 
 import (
 	"encoding/hex"
@@ -13,39 +13,39 @@ import (
 //   - literals where the grammar takes nothing but a literal (REQUIRE SUBJECT, ATTRIBUTE) need backslashes doubled,
 //     which is right unless NO_BACKSLASH_ESCAPES is on: sessions of this package pin the sql_mode to the empty one.
 
-// quoteIdentifier quotes the name of a database, table, column, routine or plugin.
-func quoteIdentifier(s string) string { return "`" + strings.ReplaceAll(s, "`", "``") + "`" }
+// QuoteIdentifier quotes the name of a database, table, column, routine or plugin.
+func QuoteIdentifier(s string) string { return "`" + strings.ReplaceAll(s, "`", "``") + "`" }
 
-// quoteUser quotes one part of an account's name. A literal it is, as identifiers end at 64 characters and MariaDB's user
+// QuoteUser quotes one part of an account's name. A literal it is, as identifiers end at 64 characters and MariaDB's user
 // names do not; but for a backslash, which only an identifier keeps in every sql_mode.
-func quoteUser(s string) string {
+func QuoteUser(s string) string {
 	if strings.ContainsRune(s, '\\') && utf8.RuneCountInString(s) <= 64 {
-		return quoteIdentifier(s)
+		return QuoteIdentifier(s)
 	}
-	return quoteLiteral(s)
+	return QuoteLiteral(s)
 }
 
 // A Replacer is safe for many goroutines, and costs far more to make than to use.
 var escapeLiteral = strings.NewReplacer(`'`, `''`, `\`, `\\`)
 
-// quoteLiteral quotes a text for the empty sql_mode; a text without backslashes for every one.
-func quoteLiteral(s string) string {
+// QuoteLiteral quotes a text for the empty sql_mode; a text without backslashes for every one.
+func QuoteLiteral(s string) string {
 	return "'" + escapeLiteral.Replace(s) + "'"
 }
 
-// quoteValue quotes a text for an expression in every sql_mode.
-func quoteValue(s string) string {
+// QuoteValue quotes a text for an expression in every sql_mode.
+func QuoteValue(s string) string {
 	if strings.ContainsRune(s, '\\') {
 		return "_utf8mb4 0x" + hex.EncodeToString([]byte(s))
 	}
-	return quoteLiteral(s)
+	return QuoteLiteral(s)
 }
 
-// quoteValues quotes a list for IN.
-func quoteValues(values []string) string {
+// QuoteValues quotes a list for IN.
+func QuoteValues(values []string) string {
 	quoted := make([]string, len(values))
 	for i, v := range values {
-		quoted[i] = quoteValue(v)
+		quoted[i] = QuoteValue(v)
 	}
 	return "(" + strings.Join(quoted, ", ") + ")"
 }

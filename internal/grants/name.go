@@ -1,8 +1,9 @@
-// Package account reads, compares and changes accounts of MySQL and MariaDB.
+// Package grants knows what the accounts of MySQL and MariaDB may do, and how to make two accounts equal.
 //
-// The grant tables are the truth: two accounts are read into one structure, their difference becomes statements, and both
-// are read again. Nothing that a server printed is ever run, and no password reaches a server in clear but to log in.
-package account
+// It is pure: it writes queries, reads the rows that answer them, compares accounts, plans statements, and refuses what must
+// not be changed. Package account sends the queries and statements to a server. The grant tables are the truth. Nothing that a
+// server printed is ever run.
+package grants
 
 import "strings"
 
@@ -10,13 +11,13 @@ import "strings"
 type Name struct{ User, Host string }
 
 // String spells the name for reading and for SQL: 'user'@'host'.
-func (n Name) String() string { return quoteUser(n.User) + "@" + quoteUser(n.Host) }
+func (n Name) String() string { return QuoteUser(n.User) + "@" + QuoteUser(n.Host) }
 
-// same says whether both name one account.
-func (n Name) same(o Name) bool { return n.User == o.User && strings.EqualFold(n.Host, o.Host) }
+// Same says whether both name one account.
+func (n Name) Same(o Name) bool { return n.User == o.User && strings.EqualFold(n.Host, o.Host) }
 
-// parseName reads what CURRENT_USER() answers, user@host without quotes. A host holds no @, a user may.
-func parseName(s string) Name {
+// ParseName reads what CURRENT_USER() answers, user@host without quotes. A host holds no @, a user may.
+func ParseName(s string) Name {
 	i := strings.LastIndexByte(s, '@')
 	if i < 0 {
 		return Name{User: s}
@@ -24,8 +25,8 @@ func parseName(s string) Name {
 	return Name{User: s[:i], Host: s[i+1:]}
 }
 
-// parseNames reads what CURRENT_ROLE() answers: `user`@`host`,`user`@`host` on MySQL, a bare name on MariaDB, NONE for none.
-func parseNames(s string) []Name {
+// ParseNames reads what CURRENT_ROLE() answers: `user`@`host`,`user`@`host` on MySQL, a bare name on MariaDB, NONE for none.
+func ParseNames(s string) []Name {
 	if s == "" || s == "NONE" {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package account
+package grants
 
 import (
 	"bytes"
@@ -10,20 +10,20 @@ import (
 
 // readMySQL reads a row of mysql.user. A clause gets into the properties only where its column exists, so that no
 // server sees syntax newer than itself.
-func readMySQL(s *state, r row) error {
-	s.plugin, s.hash = r.text("plugin"), r.text("authentication_string")
-	s.locked, s.expired = r.text("account_locked") == "Y", r.text("password_expired") == "Y"
+func readMySQL(s *Account, r Row) error {
+	s.Plugin, s.hash = r.Text("plugin"), r.Text("authentication_string")
+	s.Locked, s.Expired = r.Text("account_locked") == "Y", r.Text("password_expired") == "Y"
 	for name, value := range r {
 		if strings.HasSuffix(name, "_priv") && value.String == "Y" {
 			s.add(right{kind: global, privilege: columnPrivilege(name)}, false)
 		}
 	}
-	s.changed, _ = time.Parse(time.DateTime, r.text("password_last_changed")) // in the session's zone, UTC
-	s.requires(r.text("ssl_type"), r.text("x509_subject"), r.text("x509_issuer"), r.text("ssl_cipher"))
-	s.properties["MAX_QUERIES_PER_HOUR"] = r.text("max_questions")
-	s.properties["MAX_UPDATES_PER_HOUR"] = r.text("max_updates")
-	s.properties["MAX_CONNECTIONS_PER_HOUR"] = r.text("max_connections")
-	s.properties["MAX_USER_CONNECTIONS"] = r.text("max_user_connections")
+	s.PasswordChanged, _ = time.Parse(time.DateTime, r.Text("password_last_changed")) // in the session's zone, UTC
+	s.requires(r.Text("ssl_type"), r.Text("x509_subject"), r.Text("x509_issuer"), r.Text("ssl_cipher"))
+	s.properties["MAX_QUERIES_PER_HOUR"] = r.Text("max_questions")
+	s.properties["MAX_UPDATES_PER_HOUR"] = r.Text("max_updates")
+	s.properties["MAX_CONNECTIONS_PER_HOUR"] = r.Text("max_connections")
+	s.properties["MAX_USER_CONNECTIONS"] = r.Text("max_user_connections")
 	s.properties["PASSWORD EXPIRE"] = "DEFAULT"
 	if v := r["password_lifetime"]; v.Valid {
 		s.properties["PASSWORD EXPIRE"] = lifetime(v.String)
@@ -77,7 +77,7 @@ func readMySQL(s *state, r row) error {
 				return err
 			}
 		case "additional_password":
-			s.second = true
+			s.SecondPassword = true
 		case "multi_factor_authentication":
 			s.several = true
 		default:
@@ -87,7 +87,7 @@ func readMySQL(s *state, r row) error {
 	return nil
 }
 
-func (s *state) passwordLocking(value []byte) error {
+func (s *Account) passwordLocking(value []byte) error {
 	var keys map[string]json.Number
 	if err := json.Unmarshal(value, &keys); err != nil {
 		return fmt.Errorf("User_attributes.Password_locking: %w", err)
@@ -110,7 +110,7 @@ func (s *state) passwordLocking(value []byte) error {
 	return nil
 }
 
-func (s *state) restrictions(value []byte) error {
+func (s *Account) restrictions(value []byte) error {
 	var list []map[string]json.RawMessage
 	if err := json.Unmarshal(value, &list); err != nil {
 		return fmt.Errorf("User_attributes.Restrictions: %w", err)
@@ -137,7 +137,7 @@ func (s *state) restrictions(value []byte) error {
 				p = grantOption
 			}
 			if !privileges[p] {
-				s.unknown = append(s.unknown, fmt.Sprintf("restriction of %s on %s", p, quoteIdentifier(db)))
+				s.unknown = append(s.unknown, fmt.Sprintf("restriction of %s on %s", p, QuoteIdentifier(db)))
 				continue
 			}
 			s.rights[right{kind: restriction, privilege: p, a: db}] = false
@@ -147,7 +147,7 @@ func (s *state) restrictions(value []byte) error {
 }
 
 // requires keeps the whole of a TLS requirement as one clause: REQUIRE replaces all parts at once.
-func (s *state) requires(sslType, subject, issuer, cipher string) {
+func (s *Account) requires(sslType, subject, issuer, cipher string) {
 	value := "NONE"
 	switch sslType {
 	case "":
@@ -159,7 +159,7 @@ func (s *state) requires(sslType, subject, issuer, cipher string) {
 		var parts []string
 		for _, p := range [][2]string{{"SUBJECT", subject}, {"ISSUER", issuer}, {"CIPHER", cipher}} {
 			if p[1] != "" {
-				parts = append(parts, p[0]+" "+quoteLiteral(p[1]))
+				parts = append(parts, p[0]+" "+QuoteLiteral(p[1]))
 			}
 		}
 		if parts == nil {

@@ -1,66 +1,19 @@
-package account
+package grants
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
 )
 
-// powers are what an administrator may do, by his account and the roles that are on in his session.
-type powers struct {
-	states  []*state
+// Powers are what an administrator may do, by his account and the roles that are on in his session.
+type Powers struct {
+	states  []*Account
 	mariadb bool
 }
 
-// powers gathers the administrator's rights from the accounts read, and reads those of roles' roles until none is new.
-func (a *Admin) powers(ctx context.Context, states []*state) (*powers, error) {
-	known := map[grantee]*state{}
-	for _, s := range states {
-		known[s.name.grantee()] = s
-	}
-	p := &powers{mariadb: a.server.mariadb}
-	seen := map[grantee]bool{}
-	for wanted := append([]Name{a.name}, a.roles...); len(wanted) > 0; {
-		var next []Name
-		var unread []string
-		for _, n := range wanted {
-			if known[n.grantee()] == nil && !seen[n.grantee()] {
-				unread = append(unread, n.User)
-			}
-		}
-		if unread != nil {
-			more, err := a.read(ctx, unread...)
-			if err != nil {
-				return nil, err
-			}
-			for _, s := range more {
-				known[s.name.grantee()] = s
-			}
-		}
-		for _, n := range wanted {
-			s := known[n.grantee()]
-			if s == nil || seen[n.grantee()] {
-				continue
-			}
-			seen[n.grantee()] = true
-			p.states = append(p.states, s)
-			if n == a.name {
-				continue // his roles are on or off by the session, a role's roles follow it
-			}
-			for r := range s.rights {
-				if r.kind == role {
-					next = append(next, Name{r.a, r.b})
-				}
-			}
-		}
-		wanted = next
-	}
-	return p, a.trust(p)
-}
-
 // any says whether some right that the administrator has satisfies f.
-func (p *powers) any(f func(r right, passOn bool) bool) bool {
+func (p *Powers) any(f func(r right, passOn bool) bool) bool {
 	for _, s := range p.states {
 		for r, passOn := range s.rights {
 			if f(r, passOn) {
@@ -72,7 +25,7 @@ func (p *powers) any(f func(r right, passOn bool) bool) bool {
 }
 
 // holds says whether he has a static privilege where the right is, or wider.
-func (p *powers) holds(privilege string, where right) bool {
+func (p *Powers) holds(privilege string, where right) bool {
 	for _, s := range p.states {
 		for r := range s.rights {
 			if r.privilege != privilege || r.kind == dynamic || r.kind == restriction || !covers(r, where) {
@@ -87,11 +40,11 @@ func (p *powers) holds(privilege string, where right) bool {
 	return false
 }
 
-func (p *powers) global(privilege string) bool {
+func (p *Powers) HasGlobal(privilege string) bool {
 	return p.holds(privilege, right{kind: global})
 }
 
-func (p *powers) dynamic(privilege string) bool {
+func (p *Powers) HasDynamic(privilege string) bool {
 	return p.any(func(r right, _ bool) bool { return r.kind == dynamic && r.privilege == privilege })
 }
 
@@ -153,7 +106,7 @@ func like(pattern, s []rune) bool {
 }
 
 // mayGive says whether the administrator may grant and revoke a right, as the servers check it.
-func (p *powers) mayGive(r right) bool {
+func (p *Powers) mayGive(r right) bool {
 	switch r.kind {
 	case proxy:
 		return p.any(func(held right, passOn bool) bool {
@@ -166,7 +119,7 @@ func (p *powers) mayGive(r right) bool {
 				return held.kind == dynamic && held.privilege == r.privilege && passOn
 			})
 	case role:
-		return !p.mariadb && (p.dynamic("ROLE_ADMIN") || p.global("SUPER")) ||
+		return !p.mariadb && (p.HasDynamic("ROLE_ADMIN") || p.HasGlobal("SUPER")) ||
 			p.any(func(held right, passOn bool) bool {
 				return held.kind == role && held.a == r.a && held.b == r.b && passOn
 			})
@@ -179,10 +132,10 @@ func (p *powers) mayGive(r right) bool {
 }
 
 // writesGrants says whether he may UPDATE the grant tables.
-func (p *powers) writesGrants() bool { return p.holds("UPDATE", right{kind: database, a: "mysql"}) }
+func (p *Powers) writesGrants() bool { return p.holds("UPDATE", right{kind: database, a: "mysql"}) }
 
 // carried are the restrictions that a global privilege takes along when this administrator grants it: his own.
-func (p *powers) carried(privilege string) []right {
+func (p *Powers) carried(privilege string) []right {
 	var rights []right
 	for _, s := range p.states {
 		for _, r := range sorted(s.rights) {
@@ -194,56 +147,28 @@ func (p *powers) carried(privilege string) []right {
 	return rights
 }
 
-// cannotRead is the refusal of an administrator that cannot read the grant tables, with what else it can be seen to lack by
-// what the server shows to everyone: their own grants.
-func (a *Admin) cannotRead(ctx context.Context) error {
-	rows, err := a.query(ctx, "SELECT CURRENT_USER() AS me")
-	if err == nil && len(rows) == 1 {
-		a.name = parseName(rows[0].text("me"))
-		rows, err = a.query(ctx, "SHOW GRANTS")
-	}
-	if err != nil {
-		return fmt.Errorf("show the administrator's own grants: %w", err)
-	}
-	creates := false
-	for _, r := range rows {
-		for _, line := range r {
-			if global := globalLine.FindStringSubmatch(line.String); global != nil {
-				list := strings.Split(global[1], ", ")
-				creates = creates || slices.Contains(list, "CREATE USER") || slices.Contains(list, "ALL PRIVILEGES")
-			}
-		}
-	}
-	what, statements := "SELECT on `mysql`.*", fmt.Sprintf("GRANT SELECT ON `mysql`.* TO %s", a.name)
-	if !creates {
-		what, statements = what+"; CREATE USER on *.*", statements+fmt.Sprintf("; GRANT CREATE USER ON *.* TO %s", a.name)
-	}
-	return refuse(MissingRight, "administrator %s lacks %s: %s. It needs each right of the account WITH GRANT OPTION besides,"+
-		" and SYSTEM_USER if the account has it; which of them it lacks is listed once it can read the grant tables", a.name, what, statements)
-}
-
 // systemUser is the dynamic right whose holders may be changed by other holders only.
 const systemUser = "SYSTEM_USER"
 
-// lackingToChange lists what the administrator needs to change or drop accounts at all and has not, readable.
-func (p *powers) lackingToChange(accounts ...*state) []string {
+// LackingToChange lists what the administrator needs to change or drop accounts at all and has not, readable.
+func (p *Powers) LackingToChange(accounts ...*Account) []string {
 	var all []string
-	if !p.global("CREATE USER") {
+	if !p.HasGlobal("CREATE USER") {
 		all = append(all, "CREATE USER on *.*")
 	}
 	for _, s := range accounts {
-		if s == nil || p.dynamic(systemUser) {
+		if s == nil || p.HasDynamic(systemUser) {
 			continue
 		}
 		if _, ok := s.rights[right{kind: dynamic, privilege: systemUser}]; ok {
-			return append(all, fmt.Sprintf("%s, as %s has it", systemUser, s.name))
+			return append(all, fmt.Sprintf("%s, as %s has it", systemUser, s.Name))
 		}
 	}
 	return all
 }
 
 // lacking lists what the administrator needs for the steps and has not, readable, each once.
-func (p *powers) lacking(source *state, steps []step) []string {
+func (p *Powers) lacking(source *Account, steps []Step) []string {
 	var all []string
 	seen := map[string]bool{}
 	lack := func(format string, args ...any) {
@@ -279,3 +204,89 @@ func (p *powers) lacking(source *state, steps []step) []string {
 	}
 	return all
 }
+
+func NewPowers(s *Server) *Powers { return &Powers{mariadb: s.MariaDB} }
+
+// Add adds what an account may do: the administrator's own, or that of a role.
+func (p *Powers) Add(s *Account) { p.states = append(p.states, s) }
+
+// Text spells all the rights, for a digest.
+func (p *Powers) Text() string {
+	var b strings.Builder
+	for _, s := range p.states {
+		lines := s.rightLines()
+		slices.Sort(lines)
+		b.WriteString(s.Name.String() + "\n" + strings.Join(lines, "\n") + "\n")
+	}
+	return b.String()
+}
+
+// MayRead reports whether the administrator may read a table.
+func (p *Powers) MayRead(schema, name string) bool {
+	return p.holds("SELECT", right{kind: table, a: schema, b: name})
+}
+
+// Roles are those that the account has.
+func (s *Account) Roles() []Name {
+	var names []Name
+	for r := range s.rights {
+		if r.kind == role {
+			names = append(names, Name{r.a, r.b})
+		}
+	}
+	return names
+}
+
+// SystemRolesQuery reads which roles in the steps have SYSTEM_USER; empty if it does not matter.
+func (p *Powers) SystemRolesQuery(s *Server, steps []Step) string {
+	roles := rolesOf(steps)
+	if roles == nil || !s.HasTable("global_grants") || p.HasDynamic(systemUser) {
+		return ""
+	}
+	var users []string
+	for _, r := range roles {
+		users = append(users, r.a)
+	}
+	return "SELECT USER, HOST FROM mysql.global_grants WHERE PRIV = '" + systemUser + "' AND USER IN " + QuoteValues(users)
+}
+
+func rolesOf(steps []Step) []right {
+	var roles []right
+	for _, st := range steps {
+		for _, r := range st.needs {
+			if r.kind == role {
+				roles = append(roles, r)
+			}
+		}
+	}
+	return roles
+}
+
+// SystemRoles lists the roles in the steps that have SYSTEM_USER, readable: an administrator without it can pass none of them on.
+func SystemRoles(steps []Step, rows []Row) []string {
+	var system []string
+	for _, r := range rolesOf(steps) {
+		for _, have := range rows {
+			if r.a == have.Text("user") && strings.EqualFold(r.b, have.Text("host")) {
+				system = append(system, fmt.Sprintf("SYSTEM_USER, as %s has it", r))
+			}
+		}
+	}
+	return system
+}
+
+// Check refuses what the administrator may not do, all of it at once. more is what it lacks besides, readable.
+func (p *Powers) Check(administrator Name, ps *Snapshot, steps []Step, revoke bool, more []string) error {
+	lacking := slices.Concat(p.LackingToChange(ps.Source, ps.Standby), p.lacking(ps.Source, steps), more)
+	if len(lacking) == 0 {
+		return nil
+	}
+	what := "making the clone of " + ps.Source.Name.String()
+	if revoke {
+		what += " and revoking it"
+	}
+	return Refuse(MissingRight, "administrator %s lacks what %s takes: %s", administrator, what, strings.Join(lacking, "; "))
+}
+
+// LikePattern reports whether a database's name matches a pattern of a grant, as SQL's LIKE does.
+func LikePattern(pattern, name string) bool { return like([]rune(pattern), []rune(name)) }

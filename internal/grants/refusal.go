@@ -1,4 +1,4 @@
-package account
+package grants
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ type Refusal struct {
 	Message string
 	Retry   bool // waiting may mend it, such as a server that is read-only during a fail-over
 
-	mend bool // setting the password once more may mend it
+	SetAgain bool // setting the password once more may mend it
 }
 
 func (r *Refusal) Error() string { return r.Message }
@@ -57,6 +57,6 @@ const (
 // passing are the reasons that waiting may mend.
 var passing = []string{ReadOnly, Busy, NoQuorum, NodeBehind, NodeNotAsked}
 
-func refuse(reason, format string, args ...any) error {
+func Refuse(reason, format string, args ...any) error {
 	return &Refusal{Reason: reason, Message: fmt.Sprintf(format, args...), Retry: slices.Contains(passing, reason)}
 }

@@ -1,4 +1,4 @@
-package account
+package grants
 
 import (
 	"crypto/sha256"
@@ -10,25 +10,25 @@ import (
 	"time"
 )
 
-// state is an account as the grant tables describe it.
-type state struct {
-	name    Name
-	plugin  string
-	hash    string
-	several bool // more than one way or factor to log in
-	second  bool // a second password is retained
-	locked  bool
-	expired bool
-	role    bool // MariaDB only; MySQL's roles are accounts
+// Account is an account as the grant tables describe it.
+type Account struct {
+	Name           Name
+	Plugin         string
+	hash           string
+	several        bool // more than one way or factor to log in
+	SecondPassword bool // a second password is retained
+	Locked         bool
+	Expired        bool
+	IsRole         bool // MariaDB only; MySQL's roles are accounts
 	// certificate says whether the account logs in with a client certificate only.
-	certificate bool
-	properties  map[string]string // the clause that sets each, by the words before its value; see clauses
-	rights      map[right]bool    // true where it may be passed on: by its own grant option, or a role by admin option
-	given       map[right]bool    // the rights that the server gave the account for the routines that it created
-	changed     time.Time         // when the password was set last; zero if the server does not tell
-	unread      bool              // its global rights are still to be read in the server's words; MariaDB only
-	uses        []string          // what others have of the account: as their role, or to be its proxy; readable
-	unknown     []string          // what this package has no statement for, readable
+	certificate     bool
+	properties      map[string]string // the clause that sets each, by the words before its value; see clauses
+	rights          map[right]bool    // true where it may be passed on: by its own grant option, or a role by admin option
+	given           map[right]bool    // the rights that the server gave the account for the routines that it created
+	PasswordChanged time.Time         // when the password was set last; zero if the server does not tell
+	unread          bool              // its global rights are still to be read in the server's words; MariaDB only
+	uses            []string          // what others have of the account: as their role, or to be its proxy; readable
+	unknown         []string          // what this package has no statement for, readable
 }
 
 // kind is a kind of right, in the order in which rights must be granted: some have effects on those further down.
@@ -60,16 +60,16 @@ const grantOption = "GRANT OPTION"
 func (r right) on() string {
 	switch r.kind {
 	case database, restriction:
-		return quoteIdentifier(r.a) + ".*"
+		return QuoteIdentifier(r.a) + ".*"
 	case table, columnOf:
-		return quoteIdentifier(r.a) + "." + quoteIdentifier(r.b)
+		return QuoteIdentifier(r.a) + "." + QuoteIdentifier(r.b)
 	case routine:
-		return r.c + " " + quoteIdentifier(r.a) + "." + quoteIdentifier(r.b)
+		return r.c + " " + QuoteIdentifier(r.a) + "." + QuoteIdentifier(r.b)
 	case proxy:
 		return Name{r.a, r.b}.String()
 	case role, defaultRole:
 		if r.b == "" { // MariaDB's roles have no host
-			return quoteIdentifier(r.a)
+			return QuoteIdentifier(r.a)
 		}
 		return Name{r.a, r.b}.String()
 	}
@@ -79,7 +79,7 @@ func (r right) on() string {
 // what is the right without what it is on.
 func (r right) what() string {
 	if r.kind == columnOf {
-		return r.privilege + " (" + quoteIdentifier(r.c) + ")"
+		return r.privilege + " (" + QuoteIdentifier(r.c) + ")"
 	}
 	return r.privilege
 }
@@ -98,14 +98,14 @@ func (r right) String() string {
 	return r.what() + " on " + r.on()
 }
 
-// grantee is whom a right was given to, in the spelling of one table.
-type grantee struct{ user, host string }
+// Key is whom a right was given to, in the spelling of one table.
+type Key struct{ user, host string }
 
-func (n Name) grantee() grantee { return grantee{n.User, strings.ToLower(n.Host)} }
+func (n Name) Key() Key { return Key{n.User, strings.ToLower(n.Host)} }
 
 // lines is the account's normal form without its name: what two accounts of a pair have in common, one line each,
 // sorted. Left out are password, second password, lock and expiry, in which a pair may differ during a rotation.
-func (s *state) lines() []string {
+func (s *Account) lines() []string {
 	lines := s.rightLines()
 	for clause, value := range s.properties {
 		lines = append(lines, strings.TrimSpace(clause+" "+value))
@@ -118,7 +118,7 @@ func (s *state) lines() []string {
 }
 
 // rightLines spells the rights, in no order.
-func (s *state) rightLines() []string {
+func (s *Account) rightLines() []string {
 	lines := make([]string, 0, len(s.rights)+len(s.properties))
 	for r, passOn := range s.rights {
 		line := r.String()
@@ -131,17 +131,17 @@ func (s *state) rightLines() []string {
 }
 
 // digest is of the normal form.
-func (s *state) digest() string {
-	sum := sha256.Sum256([]byte(strings.Join(append(s.lines(), "plugin "+s.plugin), "\n")))
+func (s *Account) digest() string {
+	sum := sha256.Sum256([]byte(strings.Join(append(s.lines(), "plugin "+s.Plugin), "\n")))
 	return hex.EncodeToString(sum[:])
 }
 
-// whole is the normal form with what must be equal besides once a rotation is done.
-func (s *state) whole() []string {
+// AllLines is the normal form with what must be equal besides once a rotation is done.
+func (s *Account) AllLines() []string {
 	return append(s.lines(),
-		"plugin "+s.plugin,
-		fmt.Sprint("locked ", s.locked),
-		fmt.Sprint("password expired ", s.expired),
+		"plugin "+s.Plugin,
+		fmt.Sprint("locked ", s.Locked),
+		fmt.Sprint("password expired ", s.Expired),
 		fmt.Sprint("several ways to log in ", s.several),
 	)
 }
@@ -153,7 +153,7 @@ func optionName(k kind) string {
 	return "grant option"
 }
 
-func (s *state) clone() *state {
+func (s *Account) clone() *Account {
 	c := *s
 	c.properties, c.rights = maps.Clone(s.properties), maps.Clone(s.rights)
 	return &c
@@ -172,4 +172,8 @@ func sorted[V any](rights map[right]V) []right {
 		}
 		return 0
 	})
+}
+
+func NewAccount(n Name) *Account {
+	return &Account{Name: n, properties: map[string]string{}, rights: map[right]bool{}, given: map[right]bool{}}
 }

@@ -1,4 +1,4 @@
-package account
+package grants
 
 import (
 	"encoding/json"
@@ -10,13 +10,13 @@ import (
 )
 
 // readMariaDB reads a row of mysql.global_priv.
-func (server *server) readMariaDB(s *state, r row) error {
+func (server *Server) readMariaDB(s *Account, r Row) error {
 	var keys map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(r.text("priv")), &keys); err != nil {
+	if err := json.Unmarshal([]byte(r.Text("priv")), &keys); err != nil {
 		return fmt.Errorf("mysql.global_priv: %w", err)
 	}
-	s.plugin = password.Native // of accounts older than the table
-	texts := map[string]*string{"plugin": &s.plugin, "authentication_string": &s.hash}
+	s.Plugin = password.Native // of accounts older than the table
+	texts := map[string]*string{"plugin": &s.Plugin, "authentication_string": &s.hash}
 	var subject, issuer, cipher, standard string
 	texts["x509_subject"], texts["x509_issuer"], texts["ssl_cipher"], texts["default_role"] = &subject, &issuer, &cipher, &standard
 	numbers := map[string]json.Number{"ssl_type": "0", "max_questions": "0", "max_updates": "0", "max_connections": "0",
@@ -31,9 +31,9 @@ func (server *server) readMariaDB(s *state, r row) error {
 		} else {
 			switch key {
 			case "account_locked":
-				err = json.Unmarshal(value, &s.locked)
+				err = json.Unmarshal(value, &s.Locked)
 			case "is_role":
-				err = json.Unmarshal(value, &s.role)
+				err = json.Unmarshal(value, &s.IsRole)
 			case "auth_or":
 				s.several = true
 			default:
@@ -63,9 +63,9 @@ func (server *server) readMariaDB(s *state, r row) error {
 	if days := numbers["password_lifetime"]; days != "-1" {
 		s.properties["PASSWORD EXPIRE"] = lifetime(string(days))
 	}
-	s.expired = numbers["password_last_changed"] == "0"
+	s.Expired = numbers["password_last_changed"] == "0"
 	if seconds, err := numbers["password_last_changed"].Int64(); err == nil && seconds > 0 {
-		s.changed = time.Unix(seconds, 0)
+		s.PasswordChanged = time.Unix(seconds, 0)
 	}
 	if standard != "" {
 		s.rights[right{kind: defaultRole, a: standard}] = false
@@ -73,7 +73,7 @@ func (server *server) readMariaDB(s *state, r row) error {
 	rights, known := globalRights(numbers["access"])
 	// A release reads what it has written as it stands, and what older ones have written by rules of its own. Of roles its
 	// own words say nothing, and theirs count only for what an administrator may do through them.
-	if s.unread = !s.role && !(known && server.wrote(numbers["version_id"])); !s.unread {
+	if s.unread = !s.IsRole && !(known && server.wrote(numbers["version_id"])); !s.unread {
 		for _, p := range rights {
 			s.rights[right{kind: global, privilege: p}] = false
 		}
@@ -103,9 +103,23 @@ func globalRights(access json.Number) (privileges []string, known bool) {
 }
 
 // wrote says whether the server's own release has the version_id of a row, such as 101105 for 10.11.5.
-func (server *server) wrote(versionID json.Number) bool {
+func (server *Server) wrote(versionID json.Number) bool {
 	var major, minor int64
-	n, _ := fmt.Sscanf(server.variables["version"], "%d.%d", &major, &minor)
+	n, _ := fmt.Sscanf(server.Variables["version"], "%d.%d", &major, &minor)
 	id, err := versionID.Int64()
 	return n == 2 && err == nil && id/100 == major*100+minor
+}
+
+// AsksForGlobals reports whether the global rights are not read from the row, but from what the server says of them.
+func (s *Account) AsksForGlobals() bool { return s.unread }
+
+// GlobalPrivileges are the account's global privileges.
+func (s *Account) GlobalPrivileges() []string {
+	var all []string
+	for r := range s.rights {
+		if r.kind == global {
+			all = append(all, r.privilege)
+		}
+	}
+	return all
 }

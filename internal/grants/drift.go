@@ -1,4 +1,4 @@
-package account
+package grants
 
 import (
 	"crypto/sha256"
@@ -26,13 +26,13 @@ type trait struct {
 	option bool
 }
 
-func (s *state) has(t trait) bool {
+func (s *Account) has(t trait) bool {
 	passOn, ok := s.rights[t.right]
 	return ok && (passOn || !t.option)
 }
 
 // set gives or takes a trait.
-func (s *state) set(t trait, on bool) {
+func (s *Account) set(t trait, on bool) {
 	switch {
 	case !on && t.option:
 		if s.has(t) {
@@ -63,7 +63,7 @@ func (t trait) spelt() string {
 }
 
 // rightsDigest stands for each right of the account, for Pair.Rights; empty if there are too many.
-func (s *state) rightsDigest() string {
+func (s *Account) rightsDigest() string {
 	if len(s.rights) > rememberedRights {
 		return ""
 	}
@@ -80,7 +80,7 @@ func (s *state) rightsDigest() string {
 
 // last returns what reports whether both accounts had a trait after the last rotation; nil if that is not known. Without each
 // of the rights it is known as long as only one of the two accounts was changed.
-func (p Pair) last(source, standby *state) func(trait) bool {
+func (p Pair) last(source, standby *Account) func(trait) bool {
 	if text, ok := strings.CutPrefix(p.Rights, rightsVersion); ok {
 		if all, err := base64.RawStdEncoding.DecodeString(text); err == nil {
 			had := map[string]bool{}
@@ -99,14 +99,14 @@ func (p Pair) last(source, standby *state) func(trait) bool {
 	return nil
 }
 
-// meant is what was changed on a standby with the base name.
-type meant struct {
-	source *state // the account in use as it will be: nothing was taken from it
-	steps  []step // that make it so
+// drift is what was changed on a standby with the base name.
+type drift struct {
+	source *Account // the account in use as it will be: nothing was taken from it
+	steps  []Step   // that make it so
 
-	standby *state
-	in      *state // the account in use as it is
-	powers  *powers
+	standby *Account
+	in      *Account // the account in use as it is
+	powers  *Powers
 	given   []trait // that the account in use gets
 	removed []trait // that it still has, or was not restricted to
 	gone    []trait // that it lost, and the standby has: by a REVOKE, or as what the right is on was dropped and made again
@@ -114,17 +114,17 @@ type meant struct {
 	unknown []trait // that one of the two has, while both were changed since
 }
 
-// meantFor compares the account in use with a standby that has the base name. last is that of Pair.
-func meantFor(source, standby *state, last func(trait) bool, p *powers) *meant {
-	m := &meant{source: source.clone(), in: source, standby: standby, powers: p}
+// findDrift compares the account in use with a standby that has the base name. last is that of Pair.
+func findDrift(source, standby *Account, last func(trait) bool, p *Powers) *drift {
+	m := &drift{source: source.clone(), in: source, standby: standby, powers: p}
 	both := map[right]bool{}
-	for _, s := range []*state{source, standby} {
+	for _, s := range []*Account{source, standby} {
 		for r := range s.rights {
 			both[r] = true
 		}
 	}
 	for _, r := range sorted(both) {
-		own := r.kind == role && (source.name.same(Name{r.a, r.b}) || standby.name.same(Name{r.a, r.b}))
+		own := r.kind == role && (source.Name.Same(Name{r.a, r.b}) || standby.Name.Same(Name{r.a, r.b}))
 		if r.kind == defaultRole || own {
 			continue // as other properties
 		}
@@ -151,13 +151,13 @@ func meantFor(source, standby *state, last func(trait) bool, p *powers) *meant {
 	for _, t := range m.given {
 		m.source.set(t, standby.has(t))
 	}
-	m.steps = difference(m.source, source, nil, p)
-	if slices.ContainsFunc(m.steps, func(s step) bool { return !strings.HasPrefix(s.Statement, "GRANT ") }) {
+	m.steps = Difference(m.source, source, nil, p)
+	if slices.ContainsFunc(m.steps, func(s Step) bool { return !strings.HasPrefix(s.Statement, "GRANT ") }) {
 		m.unsafe, m.given = append(m.unsafe, m.given...), nil
 	}
 	for i := range m.steps {
-		m.steps[i].shared, m.steps[i].Drift = true, true
-		m.steps[i].Text += ", as " + standby.name.String() + " was given it since the last rotation"
+		m.steps[i].OnSource, m.steps[i].Drift = true, true
+		m.steps[i].Text += ", as " + standby.Name.String() + " was given it since the last rotation"
 	}
 	return m
 }
@@ -167,7 +167,7 @@ func meantFor(source, standby *state, last func(trait) bool, p *powers) *meant {
 func fallsAway(k kind) bool { return k == routine || k == role || k == proxy }
 
 // limits takes a restriction that came along with a global right for a part of that gift: it is no removal, and cannot be added.
-func (m *meant) limits() {
+func (m *drift) limits() {
 	given, limited := map[string]bool{}, map[string]bool{}
 	for _, t := range m.given {
 		if t.kind == global {
@@ -193,7 +193,7 @@ func (m *meant) limits() {
 
 // shadows reports whether a right on a database would take others from the account in use: of all patterns that a database
 // matches, the servers go by the rights on one of them only.
-func (m *meant) shadows(r right) bool {
+func (m *drift) shadows(r right) bool {
 	if r.kind != database {
 		return false
 	}
@@ -211,7 +211,7 @@ func (m *meant) shadows(r right) bool {
 }
 
 // held is why the rotation must wait for a decision; nil if it need not.
-func (m *meant) held() error {
+func (m *drift) held() error {
 	var reasons []string
 	because := func(traits []trait, before, after string) {
 		if len(traits) > 0 {
@@ -219,8 +219,8 @@ func (m *meant) held() error {
 		}
 	}
 	because(m.removed, "it lost ", "")
-	because(m.gone, "it has ", ", which "+m.in.name.String()+" lost, by a REVOKE or as it was dropped and made again")
-	because(m.unsafe, "it was given ", ", which "+m.in.name.String()+" cannot be given by adding alone")
+	because(m.gone, "it has ", ", which "+m.in.Name.String()+" lost, by a REVOKE or as it was dropped and made again")
+	because(m.unsafe, "it was given ", ", which "+m.in.Name.String()+" cannot be given by adding alone")
 	because(m.unknown, "the two differ in ", ", both were changed, and which change was on which account is not known")
 	if reasons == nil {
 		return nil
@@ -229,21 +229,21 @@ func (m *meant) held() error {
 }
 
 // undecided is a refusal with the statements that decide.
-func (m *meant) undecided(reason string, traits []trait) error {
-	alike := func(from, to *state) string {
+func (m *drift) undecided(reason string, traits []trait) error {
+	alike := func(from, to *Account) string {
 		wanted := to.clone()
 		for _, t := range traits {
 			wanted.set(t, from.has(t))
 		}
 		var statements []string
-		for _, s := range difference(wanted, to, nil, m.powers) {
+		for _, s := range Difference(wanted, to, nil, m.powers) {
 			statements = append(statements, s.Statement)
 		}
 		return some(slices.Compact(statements), "; ")
 	}
-	return refuse(Undecided, "%[1]s was changed since the last rotation, while %[2]s is in use: %[3]s. Either run %[4]s, or run %[5]s;"+
+	return Refuse(Undecided, "%[1]s was changed since the last rotation, while %[2]s is in use: %[3]s. Either run %[4]s, or run %[5]s;"+
 		" `starter rotate --undo-drift` does the latter, and undoes every other change of %[1]s",
-		m.standby.name, m.in.name, reason, alike(m.standby, m.in), alike(m.in, m.standby))
+		m.standby.Name, m.in.Name, reason, alike(m.standby, m.in), alike(m.in, m.standby))
 }
 
 // some is the beginning of a list that may be long.

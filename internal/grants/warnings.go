@@ -1,4 +1,4 @@
-package account
+package grants
 
 import (
 	"fmt"
@@ -6,14 +6,16 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/rotate-user/rotate-user/internal/password"
 )
 
 // warnBlocks warns of rules that let an old password, which some client still has in a cache, lock an account for everyone.
-func (plan *Plan) warnBlocks(ps *pairState, server *server) {
+func (plan *Plan) warnBlocks(ps *Snapshot, server *Server) {
 	rule := ""
-	if v := ps.source.properties["FAILED_LOGIN_ATTEMPTS"]; v != "" && !strings.HasPrefix(v, "0 ") && !strings.HasSuffix(v, " 0") {
+	if v := ps.Source.properties["FAILED_LOGIN_ATTEMPTS"]; v != "" && !strings.HasPrefix(v, "0 ") && !strings.HasSuffix(v, " 0") {
 		rule = "FAILED_LOGIN_ATTEMPTS " + v + " (error 3955)"
-	} else if v := server.variables["max_password_errors"]; v != "" && v != "4294967295" {
+	} else if v := server.Variables["max_password_errors"]; v != "" && v != "4294967295" {
 		rule = "max_password_errors = " + v + " (error 4150)"
 	}
 	if rule != "" {
@@ -23,8 +25,8 @@ func (plan *Plan) warnBlocks(ps *pairState, server *server) {
 }
 
 // lifetime is how many days a password of the account lasts, and by which rule; 0 for ever.
-func (s *state) lifetime(server *server) (days int, rule string) {
-	value, clause := server.variables["default_password_lifetime"], s.properties["PASSWORD EXPIRE"]
+func (s *Account) lifetime(server *Server) (days int, rule string) {
+	value, clause := server.Variables["default_password_lifetime"], s.properties["PASSWORD EXPIRE"]
 	rule = "default_password_lifetime of the server"
 	if clause != "DEFAULT" {
 		rule = "PASSWORD EXPIRE " + clause + " of the account"
@@ -34,9 +36,9 @@ func (s *state) lifetime(server *server) (days int, rule string) {
 	return days, rule
 }
 
-// expire notes when the password of the account that is, or will be, in use expires. That password was set at the given
+// WarnExpiry notes when the password of the account that is, or will be, in use expires. That password was set at the given
 // time, and next is when the rotation after it is due; either may be unknown.
-func (plan *Plan) expire(source *state, server *server, n Name, set, next time.Time) {
+func (plan *Plan) WarnExpiry(source *Account, server *Server, n Name, set, next time.Time) {
 	days, rule := source.lifetime(server)
 	if days == 0 {
 		return
@@ -74,32 +76,12 @@ var userTables = []struct{ schema, table, column string }{
 	{"mysql", "firewall_membership", "member_id"},
 }
 
-// rulesQuery reads which users those tables name: in columns kind, a with the table and b with the user.
-func (a *Admin) rulesQuery(plan *Plan) (parts []string) {
-	names := []string{plan.Source.User, plan.Standby.User}
-	for _, n := range []Name{plan.Source, plan.Standby} {
-		names = append(names, n.User+"@"+n.Host)
-	}
-	for _, t := range userTables {
-		if t.schema == "mysql" {
-			if _, ok := a.server.columns[t.table][t.column]; !ok {
-				continue
-			}
-		} else if !a.server.on("performance_schema") || !plan.powers.holds("SELECT", right{kind: table, a: t.schema, b: t.table}) {
-			continue
-		}
-		parts = append(parts, "SELECT 'rule' AS kind, '"+t.schema+"."+t.table+"' AS a, CAST("+t.column+" AS BINARY) AS b, 1 AS n FROM "+
-			t.schema+"."+t.table+" WHERE "+t.column+" IN "+quoteValues(names))
-	}
-	return parts
-}
-
-// warnRules warns of rules that name one account of the pair and not the other, so that they hold or not by which one is in
+// WarnRules warns of rules that name one account of the pair and not the other, so that they hold or not by which one is in
 // use. tables are the users that tables name.
-func (plan *Plan) warnRules(server *server, tables map[string][]string) {
+func (plan *Plan) WarnRules(server *Server, tables map[string][]string) {
 	named := map[string][]string{}
 	for _, v := range userRules {
-		if list := server.variables[v]; list != "" {
+		if list := server.Variables[v]; list != "" {
 			named[v] = strings.Split(list, ",")
 		}
 	}
@@ -118,7 +100,7 @@ func (plan *Plan) warnRules(server *server, tables map[string][]string) {
 		if has(other) {
 			one, other = other, one
 		}
-		lines = append(lines, fmt.Sprintf("%s names %s and not %s, so that it applies to one of them only: name both", rule, quoteUser(one.User), quoteUser(other.User)))
+		lines = append(lines, fmt.Sprintf("%s names %s and not %s, so that it applies to one of them only: name both", rule, QuoteUser(one.User), QuoteUser(other.User)))
 	}
 	slices.Sort(lines)
 	plan.Warnings = append(plan.Warnings, lines...)
@@ -126,5 +108,24 @@ func (plan *Plan) warnRules(server *server, tables map[string][]string) {
 
 // userOf is the user of an entry such as app, app@% or `app`@`%`.
 func userOf(entry string) string {
-	return strings.Trim(parseName(strings.TrimSpace(entry)).User, "'`\"")
+	return strings.Trim(ParseName(strings.TrimSpace(entry)).User, "'`\"")
+}
+
+// warn adds what belongs to the source's name, or acts on both accounts alike, and is no part of the comparison.
+func (plan *Plan) warn(ps *Snapshot, server *Server, plain bool) {
+	if had, ok := password.StorageOf(ps.Source.Plugin, ps.Source.hash); ok && server.Variables[StorageFormat] != "" && had.PBKDF2 != server.pbkdf2() {
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("the password of %s is not stored in the format that this server now asks for (%s = %s):"+
+			" caching_sha2_password_enforce_storage_format = ON would refuse every statement of the account with error 1820, so rotate twice before you set it",
+			plan.Source, StorageFormat, server.Variables[StorageFormat]))
+	}
+	slices.Sort(ps.Source.uses)
+	for _, use := range ps.Source.uses {
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s, and %s is not the same to it", use, plan.Standby))
+	}
+	plan.warnBlocks(ps, server)
+	if plain && ps.Source.Plugin == password.CachingSHA2 {
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("the secret says \"ssl\": false, and %s refuses a login without TLS until someone has logged in as the account with TLS or the server's key:"+
+			" on a replica after each rotation, here after FLUSH PRIVILEGES or a restart. Clients that do not ask for the key (MariaDB Connector/J, npm mariadb, libmysqlclient)"+
+			" then get S1009, 45044 or 2061: use TLS, or have them ask for it (allowPublicKeyRetrieval, --get-server-public-key)", ps.Source.Plugin))
+	}
 }

@@ -1,4 +1,4 @@
-package account
+package grants
 
 import (
 	"encoding/json"
@@ -12,32 +12,32 @@ type Change struct {
 	Drift     bool   // the standby itself was changed since the last rotation, not the account in use
 }
 
-// step is a change with what its execution needs.
-type step struct {
+// Step is a change with what its execution needs.
+type Step struct {
 	Change
 	needs []right // what the administrator must be able to pass on or take back
 	// gone completes a grant on a table that no longer exists, which the server takes only along with CREATE.
-	gone *goneTable
+	DroppedTable *DroppedTable
 	// oracle says that MariaDB reads the statement in its Oracle mode only: packages do not exist in others.
-	oracle bool
+	OracleMode bool
 	// hashed is the statement with the hash in it, where Statement leaves one out.
 	hashed string
 	// shared says that the step adds to the source what the standby has.
-	shared bool
+	OnSource bool
 }
 
 // ofRights reports whether the step grants or revokes.
-func (s step) ofRights() bool {
+func (s Step) ofRights() bool {
 	return strings.HasPrefix(s.Statement, "GRANT ") || strings.HasPrefix(s.Statement, "REVOKE ")
 }
 
-type goneTable struct{ grant, revoke string }
+type DroppedTable struct{ Grant, RevokeCreate string }
 
-// difference lists the statements that make target's properties and rights equal to source's: additions before
+// Difference lists the statements that make target's properties and rights equal to source's: additions before
 // removals, and each kind of right after those whose granting touches it. target is not changed.
 // m, which may be nil, is what the server remembers of the target: what is stale in it is granted anew.
-func difference(source, target *state, m *memory, p *powers) []step {
-	d := &differ{source: source, now: target.clone(), name: target.name, powers: p, mariadb: p.mariadb}
+func Difference(source, target *Account, m *InMemory, p *Powers) []Step {
+	d := &differ{source: source, now: target.clone(), name: target.Name, powers: p, mariadb: p.mariadb}
 	d.properties(m != nil && m.staleExpiry(target))
 	if m != nil {
 		d.forget(m.stale(target, p.mariadb))
@@ -59,35 +59,35 @@ func difference(source, target *state, m *memory, p *powers) []step {
 // shared adds to the source what the server itself gave to the standby: a client that still used the standby created a
 // routine, which neither account could call once the standby had lost the right to it. It returns the source as it will be,
 // and the steps. Adding is all that is done to the account in use.
-func shared(source, standby *state, p *powers) (*state, []step) {
+func shared(source, standby *Account, p *Powers) (*Account, []Step) {
 	wanted := source.clone()
 	for r := range standby.given {
 		wanted.rights[r] = false
 	}
-	steps := difference(wanted, source, nil, p)
+	steps := Difference(wanted, source, nil, p)
 	for i := range steps {
-		steps[i].shared = true
-		steps[i].Text += ", which the server gave to " + standby.name.String() + " as the creator"
+		steps[i].OnSource = true
+		steps[i].Text += ", which the server gave to " + standby.Name.String() + " as the creator"
 	}
 	return wanted, steps
 }
 
 // differ goes from one account to the other. now is the target as it will be after the steps so far.
 type differ struct {
-	source, now *state
+	source, now *Account
 	name        Name
-	powers      *powers // of the administrator who will run the steps
+	powers      *Powers // of the administrator who will run the steps
 	mariadb     bool
-	steps       []step
+	steps       []Step
 }
 
-func (d *differ) step(statement, text string, needs ...right) *step {
-	d.steps = append(d.steps, step{Change: Change{Text: text, Statement: statement}, needs: needs})
+func (d *differ) step(statement, text string, needs ...right) *Step {
+	d.steps = append(d.steps, Step{Change: Change{Text: text, Statement: statement}, needs: needs})
 	return &d.steps[len(d.steps)-1]
 }
 
 // grant adds a step that gives a list of privileges, where the list may hold GRANT OPTION.
-func (d *differ) grant(list, on, option string, needs ...right) *step {
+func (d *differ) grant(list, on, option string, needs ...right) *Step {
 	s := list + " on " + on + " to " + d.name.String()
 	if option != "" {
 		return d.step("GRANT "+list+" ON "+on+" TO "+d.name.String()+" WITH "+option, "grant "+s+" with "+strings.ToLower(option), needs...)
@@ -95,7 +95,7 @@ func (d *differ) grant(list, on, option string, needs ...right) *step {
 	return d.step("GRANT "+list+" ON "+on+" TO "+d.name.String(), "grant "+s, needs...)
 }
 
-func (d *differ) revoke(list, on string, needs ...right) *step {
+func (d *differ) revoke(list, on string, needs ...right) *Step {
 	return d.step("REVOKE "+list+" ON "+on+" FROM "+d.name.String(), "revoke "+list+" on "+on+" from "+d.name.String(), needs...)
 }
 
@@ -198,7 +198,7 @@ func list(rights []right) string {
 		if columns[r.privilege] == nil {
 			parts = append(parts, r.privilege+" (")
 		}
-		columns[r.privilege] = append(columns[r.privilege], quoteIdentifier(r.c))
+		columns[r.privilege] = append(columns[r.privilege], QuoteIdentifier(r.c))
 	}
 	for i, p := range parts {
 		if name, ok := strings.CutSuffix(p, " ("); ok {
@@ -218,12 +218,12 @@ func (d *differ) grantStatic() {
 	for _, group := range scopes(rights) {
 		words, on := list(group), group[0].on()
 		s := d.grant(words, on, "", group...)
-		s.oracle = packaged(group[0])
+		s.OracleMode = packaged(group[0])
 		if k := group[0].kind; k == table || k == columnOf {
 			create := right{table, "CREATE", group[0].a, group[0].b, ""}
-			s.gone = &goneTable{grant: "GRANT CREATE, " + words + " ON " + on + " TO " + d.name.String()}
+			s.DroppedTable = &DroppedTable{Grant: "GRANT CREATE, " + words + " ON " + on + " TO " + d.name.String()}
 			if !d.wants(create) {
-				s.gone.revoke = "REVOKE CREATE ON " + on + " FROM " + d.name.String()
+				s.DroppedTable.RevokeCreate = "REVOKE CREATE ON " + on + " FROM " + d.name.String()
 			}
 		}
 		for _, r := range group {
@@ -359,7 +359,7 @@ func (d *differ) revokeStatic() {
 	}
 	revoked := map[right]bool{}
 	for _, group := range scopes(rights) {
-		d.revoke(list(group), group[0].on(), group...).oracle = packaged(group[0])
+		d.revoke(list(group), group[0].on(), group...).OracleMode = packaged(group[0])
 		for _, r := range group {
 			revoked[r] = true
 		}
@@ -461,7 +461,7 @@ func spell(values map[string]string) string {
 			with = true
 		}
 		if c == "ATTRIBUTE" {
-			value = quoteLiteral(value)
+			value = QuoteLiteral(value)
 		}
 		b.WriteString(strings.TrimRight(" "+c+" "+value, " "))
 	}
@@ -486,7 +486,7 @@ func (d *differ) properties(staleExpiry bool) {
 		return
 	}
 	if patch := erase(d.now.properties["ATTRIBUTE"], values["ATTRIBUTE"]); patch != "" {
-		d.step("ALTER USER "+d.name.String()+" ATTRIBUTE "+quoteLiteral(patch),
+		d.step("ALTER USER "+d.name.String()+" ATTRIBUTE "+QuoteLiteral(patch),
 			"remove attributes of "+d.name.String()+" that are to change: "+patch)
 		if values["ATTRIBUTE"] == "{}" {
 			delete(values, "ATTRIBUTE")
@@ -525,8 +525,8 @@ func erase(now, next string) string {
 	return text
 }
 
-// statement is the SQL to send. It may hold a hash and must not get into an error or a plan.
-func (s *step) statement() string {
+// SQL is the SQL to send. It may hold a hash and must not get into an error or a plan.
+func (s *Step) SQL() string {
 	if s.hashed != "" {
 		return s.hashed
 	}

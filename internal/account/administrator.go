@@ -1,0 +1,64 @@
+package account
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
+)
+
+// powers gathers the administrator's rights from the accounts read, and reads those of roles' roles until none is new.
+func (a *Admin) powers(ctx context.Context, states []*grants.Account) (*grants.Powers, error) {
+	known := map[grants.Key]*grants.Account{}
+	for _, s := range states {
+		known[s.Name.Key()] = s
+	}
+	p := grants.NewPowers(&a.server)
+	seen := map[grants.Key]bool{}
+	for wanted := append([]grants.Name{a.name}, a.roles...); len(wanted) > 0; {
+		var next []grants.Name
+		var unread []string
+		for _, n := range wanted {
+			if known[n.Key()] == nil && !seen[n.Key()] {
+				unread = append(unread, n.User)
+			}
+		}
+		if unread != nil {
+			more, err := a.read(ctx, unread...)
+			if err != nil {
+				return nil, err
+			}
+			for _, s := range more {
+				known[s.Name.Key()] = s
+			}
+		}
+		for _, n := range wanted {
+			s := known[n.Key()]
+			if s == nil || seen[n.Key()] {
+				continue
+			}
+			seen[n.Key()] = true
+			p.Add(s)
+			if n == a.name {
+				continue // his roles are on or off by the session, a role's roles follow it
+			}
+			next = append(next, s.Roles()...)
+		}
+		wanted = next
+	}
+	return p, a.trust(p)
+}
+
+// cannotRead is the refusal of an administrator that cannot read the grant tables, with what else it can be seen to lack by
+// what the server shows to everyone: their own grants.
+func (a *Admin) cannotRead(ctx context.Context) error {
+	rows, err := a.query(ctx, "SELECT CURRENT_USER() AS me")
+	if err == nil && len(rows) == 1 {
+		a.name = grants.ParseName(rows[0].Text("me"))
+		rows, err = a.query(ctx, "SHOW GRANTS")
+	}
+	if err != nil {
+		return fmt.Errorf("show the administrator's own grants: %w", err)
+	}
+	return grants.RefuseUnreadable(a.name, rowTexts(rows))
+}

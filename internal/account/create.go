@@ -1,0 +1,78 @@
+package account
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
+)
+
+// Create makes a limited account, locked and with a password that nobody knows, or completes one that it made before with
+// the same mark. Grants are written as in GRANT, without its TO: "SELECT, INSERT ON shop.*", "SELECT (id) ON shop.orders",
+// "EXECUTE ON PROCEDURE shop.close", "ALL ON shop.* WITH GRANT OPTION". As in GRANT, _ and % in the name of a database are
+// patterns unless a backslash is before them. They are parsed, never run as text. standby is the user name that the other
+// account of the pair will have: a name is refused now, while it can still be chosen, if that one cannot exist.
+func (a *Admin) Create(ctx context.Context, n grants.Name, standby string, rights []string, mark string) error {
+	if err := a.mayWrite(ctx, n); err != nil {
+		return err
+	}
+	wanted, err := a.server.NewAccount(n, rights)
+	if err != nil {
+		return err
+	}
+	return a.inForce(ctx, func() error {
+		return a.locked(ctx, []string{n.User}, func(ctx context.Context) error { return a.createWith(ctx, wanted, standby, mark) })
+	})
+}
+
+func (a *Admin) createWith(ctx context.Context, wanted *grants.Account, standby, mark string) error {
+	users := []string{wanted.Name.User, a.name.User}
+	for _, r := range a.roles {
+		users = append(users, r.User)
+	}
+	states, err := a.read(ctx, users...)
+	if err != nil {
+		return err
+	}
+	now, err := wanted.Existing(states, mark)
+	if err != nil {
+		return err
+	}
+	exists := now != nil
+	if err := a.server.CheckNames(wanted.Name, standby); err != nil {
+		return err
+	}
+	if _, err := a.PasswordPolicy(ctx, wanted.Name); err != nil {
+		return err
+	}
+	var steps []grants.Step
+	if !exists {
+		if _, err := a.checkLeftovers(ctx, wanted.Name); err != nil {
+			return err
+		}
+		st, err := a.server.CreateStep(wanted, mark, nil)
+		if err != nil {
+			return err
+		}
+		steps = append(steps, st)
+		now = wanted.WithoutRights()
+	}
+	p, err := a.powers(ctx, states)
+	if err != nil {
+		return err
+	}
+	steps = append(steps, grants.Difference(wanted, now, nil, p)...)
+	if err := a.checkPowers(ctx, p, &grants.Snapshot{Source: wanted, Others: states}, steps, false); err != nil {
+		return err
+	}
+	for i, st := range steps {
+		err := a.exec(ctx, st.SQL())
+		if !exists && i == 0 {
+			err = a.notCreated(ctx, wanted.Name, err)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", st.Text, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,54 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
+	"github.com/rotate-user/rotate-user/internal/panics"
+)
+
+// Stored reads the passwords of all accounts of these user names.
+func (a *Admin) Stored(ctx context.Context, users ...string) ([]grants.Stored, error) {
+	if err := a.survey(ctx); err != nil {
+		return nil, err
+	}
+	states, err := a.readAccounts(ctx, users)
+	if err != nil {
+		return nil, fmt.Errorf("read the accounts of %s: %w", grants.QuoteValues(users), a.deniedRead(ctx, err))
+	}
+	var all []grants.Stored
+	for _, s := range states {
+		all = append(all, s.Stored())
+	}
+	return all, nil
+}
+
+// prove begins to hold what the server stores against what the secret says, and returns a function that waits until that
+// is done. It needs nothing of this session, which may go on.
+func (a *Admin) prove(ctx context.Context, p grants.Pair, ps *grants.Snapshot) (wait func() error) {
+	fresh := p.BearsMark(ps.Standby)
+	done := sync.OnceValue(func() (err error) {
+		defer panics.Into(&err)
+		if err := p.CheckSourcePassword(ps.Source); err != nil {
+			return err
+		}
+		login := sync.OnceValue(func() (err error) {
+			defer panics.Into(&err)
+			if p.Proof == nil {
+				return nil
+			}
+			return p.Proof()
+		})
+		go func() { _ = login() }() // its error is that of the call below
+		// The login is waited for in any case.
+		if err := p.CheckStandbyPassword(ctx, ps, fresh || ps.Standby != nil && p.Revoked(ps.Standby)); err != nil {
+			_ = login()
+			return err
+		}
+		return login()
+	})
+	go func() { _ = done() }()
+	return done
+}

@@ -1,0 +1,128 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
+)
+
+// knowledge is what a session leaves to the next ones of its pool: to read it costs a server more than all else that a
+// rotation reads.
+type knowledge struct {
+	server  grants.Server
+	name    grants.Name
+	roles   []grants.Name
+	learned time.Time
+	read    time.Time // when its variables were read last
+}
+
+// knownFor bounds how long a new grant table, or a new setting of a plugin, may stay unseen.
+const knownFor = time.Minute
+
+// justRead bounds how long a setting such as read_only may stay unseen by the next step of a rotation. The server itself refuses
+// what it forbids.
+const justRead = time.Second
+
+// remember takes over what an earlier session has learned and reads what may have changed since. It answers false when
+// nothing is known, or when this is another server than before.
+func (a *Admin) remember(ctx context.Context) (bool, error) {
+	k := a.pool.known.Load()
+	if k == nil || time.Since(k.learned) > knownFor {
+		return false, nil
+	}
+	if !a.fresh && time.Since(k.read) < justRead { // the same connection, so the same server
+		a.server, a.name, a.roles = k.server, k.name, k.roles
+		return true, nil
+	}
+	var columns []string
+	// In order: a server keeps figures of its own for each statement that reads differently.
+	for _, name := range slices.Sorted(maps.Keys(k.server.Variables)) {
+		if !k.server.OfPlugin(name) {
+			columns = append(columns, "@@global."+name+" AS "+name)
+		}
+	}
+	rows, err := a.query(ctx, "SELECT "+strings.Join(columns, ", "))
+	if err != nil || len(rows) != 1 {
+		return false, err
+	}
+	now := maps.Clone(k.server.Variables)
+	for name, value := range rows[0] {
+		now[name] = value.String
+	}
+	if now["hostname"] != k.server.Variables["hostname"] || now["version"] != k.server.Variables["version"] {
+		return false, nil
+	}
+	a.server, a.name, a.roles = k.server, k.name, k.roles
+	a.server.Variables = now
+	a.pool.known.Store(&knowledge{a.server, a.name, a.roles, k.learned, time.Now()})
+	return true, nil
+}
+
+func (a *Admin) meetServer(ctx context.Context) error {
+	if err := a.recognise(ctx); err != nil {
+		return err
+	}
+	if err := a.toWriter(ctx); err != nil {
+		return err
+	}
+	return a.enterCluster(ctx)
+}
+
+func (a *Admin) recognise(ctx context.Context) error {
+	if known, err := a.remember(ctx); known || err != nil {
+		return err
+	}
+	rows, err := a.query(ctx, "SHOW GLOBAL VARIABLES WHERE Variable_name IN "+grants.QuoteValues(grants.ServerVariables))
+	if err != nil {
+		return err
+	}
+	variables := map[string]string{}
+	for _, r := range rows {
+		variables[strings.ToLower(r.Text("variable_name"))] = r.Text("value")
+	}
+	a.server = grants.NewServer(variables)
+	return nil
+}
+
+// survey learns which grant tables there are, who the administrator is, and which roles he has on.
+func (a *Admin) survey(ctx context.Context) error {
+	if a.server.Columns != nil {
+		return nil
+	}
+	query := "SELECT TABLE_NAME AS t, COLUMN_NAME AS c, CHARACTER_MAXIMUM_LENGTH AS n, COLUMN_DEFAULT AS d" +
+		" FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'mysql' UNION ALL SELECT '', 'user', 0, CURRENT_USER()"
+	if a.server.HasRoles() {
+		query += " UNION ALL SELECT '', 'role', 0, CURRENT_ROLE()"
+	}
+	rows, err := a.query(ctx, query)
+	if err != nil {
+		return fmt.Errorf("read the grant tables' columns: %w", err)
+	}
+	columns := slices.DeleteFunc(rows, func(r grants.Row) bool {
+		if r.Text("t") != "" {
+			return false
+		}
+		if r.Text("c") == "user" {
+			a.name = grants.ParseName(r.Text("d"))
+		} else {
+			a.roles = grants.ParseNames(r.Text("d"))
+		}
+		return true
+	})
+	a.server.ParseColumns(columns)
+	if table := a.server.AccountsTable(); !a.server.HasTable(table) || !a.server.HasTable("db") {
+		if a.server.MariaDB && !a.server.Since(10, 4, 0) {
+			return grants.Refuse(grants.Unsupported, "MariaDB %s keeps no accounts in mysql.global_priv: 10.4 is the oldest that can be handled", a.server.Variables["version"])
+		}
+		a.worn = true
+		return a.cannotRead(ctx)
+	}
+	now := time.Now()
+	a.pool.known.Store(&knowledge{a.server, a.name, a.roles, now, now})
+	return nil
+}

@@ -1,0 +1,129 @@
+package grants
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/rotate-user/rotate-user/internal/password"
+)
+
+// CreateStep is the step that makes an account, locked, with a password that nobody knows: its hash is made from the mark,
+// and shows later who made the account. The properties are there from the first moment. like, which may be nil, is the
+// other account of the pair.
+func (server *Server) CreateStep(s *Account, mark string, like *Account) (Step, error) {
+	hash, err := server.Unmatchable(s.Plugin, mark, like)
+	if err != nil {
+		return Step{}, fmt.Errorf("mark for %s: %w", s.Name, err)
+	}
+	set := map[string]string{}
+	for clause, value := range s.properties {
+		if standardValues[clause] != value {
+			set[clause] = value
+		}
+	}
+	attribute, ok := set["ATTRIBUTE"]
+	delete(set, "ATTRIBUTE")
+	tail := spell(set) + " ACCOUNT LOCK"
+	if ok { // its place is the last
+		tail += spell(map[string]string{"ATTRIBUTE": attribute})
+	}
+	text := "create " + s.Name.String() + ", locked"
+	if like != nil {
+		text += ", like " + like.Name.String()
+	}
+	if words := strings.TrimSpace(spell(set)); words != "" {
+		text += ": " + words
+	}
+	return Step{
+		Change: Change{Text: text, Statement: "CREATE USER " + s.Name.String() + server.IdentifiedBy(s.Plugin, "") + tail},
+		hashed: "CREATE USER " + s.Name.String() + server.IdentifiedBy(s.Plugin, hash) + tail,
+	}, nil
+}
+
+// standardValues are what CREATE USER sets by itself.
+var standardValues = map[string]string{
+	"REQUIRE": "NONE", "MAX_QUERIES_PER_HOUR": "0", "MAX_UPDATES_PER_HOUR": "0", "MAX_CONNECTIONS_PER_HOUR": "0",
+	"MAX_USER_CONNECTIONS": "0", "MAX_STATEMENT_TIME": "0", "PASSWORD EXPIRE": "DEFAULT", "PASSWORD HISTORY": "DEFAULT",
+	"PASSWORD REUSE INTERVAL": "DEFAULT", "PASSWORD REQUIRE CURRENT": "DEFAULT",
+	"FAILED_LOGIN_ATTEMPTS": "0 PASSWORD_LOCK_TIME 0", "ATTRIBUTE": "{}",
+}
+
+// IdentifiedBy is the clause that sets a hash. Without the plugin's name the server's default would replace it. For an
+// empty hash the clause is for reading only.
+func (s *Server) IdentifiedBy(plugin, hash string) string {
+	verb, as := " IDENTIFIED WITH ", " AS "
+	if s.MariaDB {
+		verb, as = " IDENTIFIED VIA ", " USING "
+	}
+	if hash == "" {
+		return verb + QuoteIdentifier(plugin)
+	}
+	return verb + QuoteIdentifier(plugin) + as + QuoteLiteral(hash)
+}
+
+// DefaultPlugin is what an account logs in by unless it was told otherwise.
+func (s *Server) DefaultPlugin() string {
+	if _, ok := s.Columns["user"]["user_attributes"]; s.MariaDB || !ok {
+		return password.Native
+	}
+	return password.CachingSHA2
+}
+
+// Storage is how a new hash is stored that takes the place of those of the accounts, each of which may be nil: as the
+// server would store it, with no fewer rounds than they have.
+func (server *Server) Storage(instead ...*Account) password.Storage {
+	s := password.Storage{PBKDF2: server.pbkdf2()}
+	s.Rounds, _ = strconv.Atoi(server.Variables["caching_sha2_password_digest_rounds"]) // a number setting, or absent
+	for _, have := range instead {
+		if have == nil {
+			continue
+		}
+		if had, ok := password.StorageOf(have.Plugin, have.hash); ok {
+			s.Rounds = max(s.Rounds, had.Rounds)
+		}
+	}
+	return s
+}
+
+// Unmatchable is the hash that nothing but the mark tells, stored as that of the accounts is; see storage.
+func (s *Server) Unmatchable(plugin, mark string, instead ...*Account) (string, error) {
+	hash, err := s.Storage(instead...).Unmatchable(plugin, mark)
+	return string(hash), err
+}
+
+// NewAccount is an account with the rights that the grants spell.
+func (s *Server) NewAccount(n Name, grants []string) (*Account, error) {
+	wanted := &Account{Name: n, Plugin: s.DefaultPlugin(), properties: map[string]string{}, rights: map[right]bool{}}
+	for i, g := range grants {
+		rights, err := s.parseGrant(g)
+		if err != nil { // the grant itself may hold a password: it stays out of the text
+			return nil, Refuse(BadGrant, "grant %d for %s: %v", i+1, n, err)
+		}
+		for r, passOn := range rights {
+			wanted.rights[r] = wanted.rights[r] || passOn
+		}
+	}
+	return wanted, nil
+}
+
+// Existing is the account as it was made before with the same mark, nil if it is not there yet. Another account of its user
+// name is refused.
+func (wanted *Account) Existing(states []*Account, mark string) (*Account, error) {
+	var now *Account
+	for _, s := range states {
+		if s.Name.User != wanted.Name.User {
+			continue
+		}
+		if !s.Name.Same(wanted.Name) || !password.IsUnmatchable(s.Plugin, s.hash, mark) {
+			return nil, Refuse(NotOurs, "an account %s exists already: choose another name for %s", s.Name, wanted.Name)
+		}
+		now = s
+	}
+	return now, nil
+}
+
+// WithoutRights is the account as CREATE USER makes it.
+func (s *Account) WithoutRights() *Account {
+	return &Account{Name: s.Name, rights: map[right]bool{}}
+}

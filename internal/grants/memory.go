@@ -1,0 +1,244 @@
+package grants
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// The grant tables say what a server will know after a restart, SHOW GRANTS and SHOW CREATE USER what it knows now, and the
+// two can differ: after somebody wrote to the tables, or where the memory keeps what a statement took from the tables. So
+// the two accounts of a pair are compared by both. What the lines mean need not be understood for that, and nothing of
+// them is run.
+
+// InMemory is what the server shows of an account.
+type InMemory struct {
+	grants   []string        // SHOW GRANTS in a form that two accounts with equal rights have in common, sorted
+	dynamics map[string]bool // the dynamic rights among them, true with grant option
+	roles    map[right]bool  // the roles, true with admin option
+	static   map[right]bool  // the static rights but those on routines; nil if a line of them cannot be read one by one
+	expiry   string          // the rule by which passwords expire; empty for an account expired by hand, which shows none
+	// shared and sharedExpiry are what disagrees with the tables for the other account of the pair in the same way.
+	shared       map[right]bool
+	sharedExpiry bool
+}
+
+var (
+	globalLine = regexp.MustCompile(`^GRANT ([A-Z0-9_ ,]+) ON \*\.\* TO `)
+	// routineLine is on a routine with a name beyond ASCII: read from its table, where it is misspelt (see routineName), the
+	// name stays misspelt in memory as well.
+	routineLine = regexp.MustCompile(` ON (PROCEDURE|FUNCTION|PACKAGE|PACKAGE BODY|LIBRARY) .*[^\x00-\x7f]`)
+	// quotedText may read like a rule: a comment, the subject of a certificate.
+	quotedText = regexp.MustCompile("(?s)'(?:[^'\\\\]|\\\\.|'')*'|`(?:[^`]|``)*`")
+	expiryRule = regexp.MustCompile(`PASSWORD EXPIRE (DEFAULT|NEVER|INTERVAL \d+ DAY)`)
+)
+
+// note reads one line of SHOW GRANTS.
+func (m *InMemory) note(line string, n Name, parse func(string) (map[right]bool, error)) {
+	before, after, ok := strings.Cut(line, " TO "+QuoteIdentifier(n.User)+"@"+QuoteIdentifier(n.Host))
+	text, grant := strings.CutPrefix(before, "GRANT ")
+	switch {
+	case !ok || !grant || strings.HasPrefix(text, "PROXY "):
+	case strings.HasPrefix(text, "`"):
+		for _, name := range ParseNames(text) {
+			m.roles[right{kind: role, a: name.User, b: name.Host}] = strings.Contains(after, " WITH ADMIN OPTION")
+		}
+	case m.static != nil:
+		rights, err := parse(text + option(strings.Contains(after, " WITH GRANT OPTION"), " WITH GRANT OPTION"))
+		if err != nil {
+			m.static = nil
+			return
+		}
+		for r := range rights {
+			if r.kind >= global && r.kind <= columnOf {
+				m.static[r] = true
+			}
+		}
+	}
+}
+
+// disagreements lists what the memory and the tables tell differently of an account.
+func (m *InMemory) disagreements(s *Account, mariadb bool) map[right]bool {
+	all := map[right]bool{}
+	for _, r := range m.stale(s, mariadb) {
+		all[r] = true
+	}
+	if m.static == nil {
+		return all
+	}
+	for r := range s.rights {
+		if r.kind >= global && r.kind <= columnOf && !m.static[r] {
+			all[r] = true
+		}
+	}
+	for r := range m.static {
+		if _, ok := s.rights[r]; !ok {
+			all[r] = true
+		}
+	}
+	return all
+}
+
+// checkMemory refuses a pair that cannot be made equal both in the grant tables and in the server's memory: what the two
+// tell differently of the account in use, and what no statement mends for the standby. It is no matter if they tell the
+// same of both accounts.
+func checkMemory(source *Account, inUse *InMemory, standby *Account, m *InMemory, mariadb bool) error {
+	ofSource, ofStandby := inUse.disagreements(source, mariadb), map[right]bool{}
+	expiry := ""
+	if m != nil {
+		ofStandby = m.disagreements(standby, mariadb)
+		m.shared = map[right]bool{}
+		expiry = m.expiry
+	}
+	for _, side := range []struct {
+		s           *Account
+		have, other map[right]bool
+		mends       bool
+	}{{source, ofSource, ofStandby, false}, {standby, ofStandby, ofSource, true}} {
+		var lines []string
+		for _, r := range sorted(side.have) {
+			switch {
+			case side.other[r]:
+				m.shared[r] = true
+			case !side.mends || r.kind >= global && r.kind <= columnOf:
+				line := r.String()
+				if _, ok := side.s.rights[r]; side.s.rights[r] {
+					line += " with " + optionName(r.kind)
+				} else if !ok {
+					line = "no " + line
+				}
+				lines = append(lines, line)
+			}
+		}
+		if side.s == source && inUse.staleExpiry(source) {
+			if inUse.expiry != expiry {
+				lines = append(lines, "PASSWORD EXPIRE "+source.properties["PASSWORD EXPIRE"])
+			} else {
+				m.sharedExpiry = true
+			}
+		}
+		if lines != nil {
+			return Refuse(Stale, "the server's memory does not hold what its grant tables say of %s, as after someone wrote to them: %s;"+
+				" FLUSH PRIVILEGES makes the server read the tables again", side.s.Name, strings.Join(lines, "; "))
+		}
+	}
+	return nil
+}
+
+// stale lists the rights of an account that the memory does not hold as the tables do, of those kinds where that is known
+// to happen: granting them anew mends it.
+func (m *InMemory) stale(s *Account, mariadb bool) []right {
+	var rights []right
+	for _, r := range sorted(s.rights) {
+		passOn := s.rights[r]
+		switch r.kind {
+		case proxy:
+			line := "GRANT PROXY ON " + QuoteIdentifier(r.a) + "@" + QuoteIdentifier(r.b) + " TO " + QuoteIdentifier(s.Name.User) + "@" + QuoteIdentifier(s.Name.Host) +
+				option(passOn, " WITH GRANT OPTION")
+			if !slices.Contains(m.grants, normalLine(line, s.Name)) {
+				rights = append(rights, r)
+			}
+		case dynamic:
+			if remembered, ok := m.dynamics[r.privilege]; !mariadb && (!ok || remembered != passOn) {
+				rights = append(rights, r)
+			}
+		case role:
+			if remembered, ok := m.roles[r]; !ok || remembered != passOn {
+				rights = append(rights, r)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.dynamics)) {
+		r := right{kind: dynamic, privilege: name}
+		if _, ok := s.rights[r]; !ok {
+			rights = append(rights, r)
+		}
+	}
+	return slices.DeleteFunc(rights, func(r right) bool { return m.shared[r] })
+}
+
+// staleExpiry says whether the memory holds an expiry that has left the table.
+func (m *InMemory) staleExpiry(s *Account) bool {
+	return !m.sharedExpiry && m.expiry != "" && m.expiry != "PASSWORD EXPIRE "+s.properties["PASSWORD EXPIRE"]
+}
+
+// normalLine takes a line's grantee and what follows him away, but for the options, and sorts the line's lists, which
+// have no order of their own. It need not be exact where no server's line can be.
+func normalLine(line string, n Name) string {
+	own := QuoteIdentifier(n.User) + "@" + QuoteIdentifier(n.Host)
+	for _, word := range []string{" TO ", " FROM ", " FOR "} {
+		// The first is the grantee: within an identifier its backticks would be doubled, literals come later.
+		before, after, ok := strings.Cut(line, word+own)
+		if !ok {
+			continue
+		}
+		options := ""
+		for _, o := range []string{" WITH GRANT OPTION", " WITH ADMIN OPTION"} {
+			if strings.Contains(after, o) {
+				options += o
+			}
+		}
+		line = before + word + options
+		break
+	}
+	items := strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(",()", r) })
+	for i, item := range items {
+		items[i] = strings.TrimSpace(item)
+	}
+	slices.Sort(items)
+	return strings.Join(items, ", ")
+}
+
+// DifferencesInMemory lists what only one of two accounts has by what the server shows.
+func DifferencesInMemory(x Name, mx *InMemory, y Name, my *InMemory) []string {
+	xs, ys := mx.grants, my.grants
+	if mx.expiry != "" && my.expiry != "" {
+		xs, ys = append(slices.Clone(xs), mx.expiry), append(slices.Clone(ys), my.expiry)
+	}
+	return DifferentLines(x, xs, y, ys)
+}
+
+// DifferentLines lists the lines that only one of two accounts has, readable.
+func DifferentLines(x Name, xs []string, y Name, ys []string) []string {
+	var lines []string
+	for _, side := range []struct {
+		who         Name
+		have, other []string
+	}{{x, xs, ys}, {y, ys, xs}} {
+		other := setOf(side.other...)
+		for _, line := range side.have {
+			if !other[line] {
+				lines = append(lines, fmt.Sprintf("only %s: %s", side.who, line))
+			}
+		}
+	}
+	return lines
+}
+
+// ParseShown reads the lines of SHOW GRANTS and SHOW CREATE USER for an account.
+func (s *Server) ParseShown(n Name, grants, account []string) *InMemory {
+	m := &InMemory{dynamics: map[string]bool{}, roles: map[right]bool{}, static: map[right]bool{}}
+	for _, line := range grants {
+		if routineLine.MatchString(line) {
+			continue
+		}
+		m.grants = append(m.grants, normalLine(line, n))
+		m.note(line, n, s.parseGrant)
+		if global := globalLine.FindStringSubmatch(line); global != nil && !s.MariaDB {
+			for name := range strings.SplitSeq(global[1], ",") {
+				if name = strings.TrimSpace(name); !privileges[name] && name != "USAGE" && name != "ALL PRIVILEGES" {
+					m.dynamics[name] = strings.HasSuffix(line, " WITH GRANT OPTION")
+				}
+			}
+		}
+	}
+	slices.Sort(m.grants)
+	for _, line := range account {
+		if rule := expiryRule.FindString(quotedText.ReplaceAllString(line, "")); rule != "" {
+			m.expiry = rule
+		}
+	}
+	return m
+}

@@ -1,0 +1,45 @@
+package grants
+
+import (
+	"strconv"
+
+	"github.com/rotate-user/rotate-user/internal/password"
+)
+
+// PasswordPolicy is what the server asks of a new password of the account. It cannot check a hash and so does not, but
+// what its owner asks holds all the same. A *Refusal names a policy that cannot be met.
+func (s *Server) PasswordPolicy(n Name) (password.Policy, error) {
+	number := func(name string) int {
+		if v, ok := s.Variables["validate_password."+name]; ok {
+			i, _ := strconv.Atoi(v) // a number setting
+			return i
+		}
+		i, _ := strconv.Atoi(s.Variables["validate_password_"+name])
+		return i
+	}
+	var p password.Policy
+	level, ok := s.Variables["validate_password.policy"]
+	if !ok {
+		level, ok = s.Variables["validate_password_policy"]
+	}
+	if ok {
+		p.Length = number("length")
+		if level != "LOW" && level != "0" {
+			p.Lower, p.Upper = number("mixed_case_count"), number("mixed_case_count")
+			p.Digits, p.Special = number("number_count"), number("special_char_count")
+		}
+		p.NoWords = (level == "STRONG" || level == "2") &&
+			s.Variables["validate_password.dictionary_file"]+s.Variables["validate_password_dictionary_file"] != ""
+	}
+	simple := func(name string) int {
+		i, _ := strconv.Atoi(s.Variables["simple_password_check_"+name])
+		return i
+	}
+	p.Length = max(p.Length, simple("minimal_length"))
+	p.Lower, p.Upper = max(p.Lower, simple("letters_same_case")), max(p.Upper, simple("letters_same_case"))
+	p.Digits, p.Special = max(p.Digits, simple("digits")), max(p.Special, simple("other_characters"))
+	if _, err := password.Generate(p); err != nil {
+		return password.Policy{}, Refuse(PasswordPolicy, "the password policy of the server cannot be met for %s: %v", n, err)
+	}
+	return p, nil
+}

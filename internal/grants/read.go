@@ -1,0 +1,262 @@
+package grants
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/charmap"
+)
+
+// knownColumns are those of mysql.user and mysql.global_priv that are read, or are of no account's making.
+var knownColumns = setOf("host", "user", "priv", "ssl_type", "ssl_cipher", "x509_issuer", "x509_subject",
+	"max_questions", "max_updates", "max_connections", "max_user_connections", "plugin", "authentication_string",
+	"password_expired", "password_last_changed", "password_lifetime", "account_locked", "password_reuse_history",
+	"password_reuse_time", "password_require_current", "user_attributes")
+
+// add puts a right into the state, or its name among the unknown things.
+func (s *Account) add(r right, passOn bool) {
+	if r.kind >= global && r.kind <= routine && !privileges[r.privilege] {
+		s.unknown = append(s.unknown, "right "+r.String())
+		return
+	}
+	s.rights[r] = passOn
+}
+
+// privileges are the static ones of all servers.
+var privileges = setOf("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "RELOAD", "SHUTDOWN", "PROCESS", "FILE",
+	grantOption, "REFERENCES", "INDEX", "ALTER", "SHOW DATABASES", "SUPER", "CREATE TEMPORARY TABLES", "LOCK TABLES",
+	"EXECUTE", "REPLICATION SLAVE", "REPLICATION CLIENT", "CREATE VIEW", "SHOW VIEW", "CREATE ROUTINE", "ALTER ROUTINE",
+	"CREATE USER", "EVENT", "TRIGGER", "CREATE TABLESPACE", "CREATE ROLE", "DROP ROLE",
+	// MariaDB's
+	"DELETE HISTORY", "BINLOG MONITOR", "BINLOG ADMIN", "BINLOG REPLAY", "REPLICATION MASTER ADMIN",
+	"REPLICATION SLAVE ADMIN", "SLAVE MONITOR", "SET USER", "FEDERATED ADMIN", "CONNECTION ADMIN", "READ_ONLY ADMIN",
+	"SHOW CREATE ROUTINE", "REPLICA MONITOR")
+
+// columnPrivilege turns a column of mysql.user or mysql.db into the privilege that it stands for.
+func columnPrivilege(column string) string {
+	switch word := strings.TrimSuffix(column, "_priv"); word {
+	case "grant":
+		return grantOption
+	case "show_db":
+		return "SHOW DATABASES"
+	case "create_tmp_table":
+		return "CREATE TEMPORARY TABLES"
+	case "repl_slave":
+		return "REPLICATION SLAVE"
+	case "repl_client":
+		return "REPLICATION CLIENT"
+	default:
+		return strings.ToUpper(strings.ReplaceAll(word, "_", " "))
+	}
+}
+
+// setPrivileges turns the value of a SET column of mysql.tables_priv and its like into privileges.
+func setPrivileges(set string) []string {
+	if set == "" {
+		return nil
+	}
+	all := strings.Split(strings.ToUpper(set), ",")
+	for i, p := range all {
+		switch p {
+		case "GRANT":
+			all[i] = grantOption
+		case "DELETE VERSIONING ROWS":
+			all[i] = "DELETE HISTORY"
+		}
+	}
+	return all
+}
+
+// grantedBy reports whether the account itself is the one that a row names as the grantor, with the host of its session: so
+// a server writes down what it gives to the creator of a routine, by its setting automatic_sp_privileges.
+func (s *Account) grantedBy(grantor string) bool {
+	i := strings.LastIndexByte(grantor, '@')
+	return i >= 0 && (grantor[:i] == s.Name.User || routineName(grantor[:i]) == s.Name.User)
+}
+
+var routineKinds = setOf("PROCEDURE", "FUNCTION", "PACKAGE", "PACKAGE BODY", "LIBRARY")
+
+// knownTables have a user and a host, and are read above, or hold what does not belong to an account's properties.
+var knownTables = setOf("user", "global_priv", "db", "tables_priv", "columns_priv", "procs_priv", "proxies_priv",
+	"audit_log_user", "global_grants", "default_roles", "roles_mapping", "password_history", "slave_master_info", "servers",
+	// of MariaDB's password_reuse_check plugin and of old servers
+	"password_reuse_check_history", "host")
+
+func setOf(words ...string) map[string]bool {
+	set := make(map[string]bool, len(words))
+	for _, w := range words {
+		set[w] = true
+	}
+	return set
+}
+
+// routineName undoes what MySQL and MariaDB both do to the names of routines and their databases in mysql.procs_priv: the bytes of UTF-8 are
+// stored as if they were latin1's (cp1252, as MySQL defines it). A text that cannot have come about so stays as it is.
+func routineName(stored string) string {
+	bytes := make([]byte, 0, len(stored))
+	for _, r := range stored {
+		b, ok := charmap.Windows1252.EncodeRune(r)
+		if !ok {
+			return stored
+		}
+		bytes = append(bytes, b)
+	}
+	if !utf8.Valid(bytes) {
+		return stored
+	}
+	return string(bytes)
+}
+
+// AccountsQuery reads the accounts themselves. All columns, so that one unheard of is seen.
+//
+// The key of an account begins with the host. A server has few different ones and finds them by leaps through its index, so
+// that to ask for each user on each of them costs the same however many accounts there are.
+func (s *Server) AccountsQuery(users []string) string {
+	table := "mysql." + s.AccountsTable()
+	var wanted [][]string
+	for _, user := range users {
+		wanted = append(wanted, []string{user})
+	}
+	return "SELECT a.* FROM " + listed(table, []string{"User"}, wanted) + " AS u JOIN (SELECT DISTINCT Host FROM " + table + ") AS h JOIN " +
+		table + " AS a ON a.Host = h.Host AND a.User = u.User"
+}
+
+// ParseAccounts reads the answer to accountsQuery.
+func (server *Server) ParseAccounts(users []string, rows []Row) ([]*Account, error) {
+	var states []*Account
+	for _, r := range rows {
+		s := &Account{
+			Name:       Name{r.Text("user"), r.Text("host")},
+			properties: map[string]string{},
+			rights:     map[right]bool{},
+			given:      map[right]bool{},
+		}
+		if !slices.Contains(users, s.Name.User) || slices.ContainsFunc(states, func(have *Account) bool { return have.Name == s.Name }) {
+			continue // equal but for what the collation ignores
+		}
+		read := readMySQL
+		if server.MariaDB {
+			read = server.readMariaDB
+		}
+		if err := read(s, r); err != nil {
+			return nil, fmt.Errorf("account %s: %w", s.Name, err)
+		}
+		for name, value := range r {
+			if !knownColumns[name] && !strings.HasSuffix(name, "_priv") && value.String != server.Columns[server.AccountsTable()][name].Default {
+				s.unknown = append(s.unknown, fmt.Sprintf("column %s of mysql.%s", name, server.AccountsTable()))
+			}
+		}
+		slices.Sort(s.unknown)
+		states = append(states, s)
+	}
+	return states, nil
+}
+
+// AddRights adds to the accounts the rights that the answer to rightsQuery lists.
+func AddRights(accounts []*Account, rows []Row) {
+	by := byGrantee(accounts)
+	spelt := make(map[string]*Account, len(by))
+	for _, s := range by {
+		spelt[unescapedName(s.Name)] = s
+	}
+	for _, r := range rows {
+		a, b, value, c := r.Text("c2"), r.Text("c3"), r.Text("c4"), r.Text("c5")
+		s := by[Key{r.Text("c0"), strings.ToLower(r.Text("c1"))}]
+		if r.Text("kind") == "global" {
+			s = spelt[r.Text("c0")]
+		}
+		if s == nil {
+			continue
+		}
+		switch r.Text("kind") {
+		case "global":
+			if a != "USAGE" {
+				s.add(right{kind: global, privilege: a}, false)
+			}
+			if value == "YES" {
+				s.add(right{kind: global, privilege: grantOption}, false)
+			}
+		case "unknown":
+			if !slices.Contains(s.unknown, a) {
+				s.unknown = append(s.unknown, a)
+			}
+		case "database":
+			for flag := range strings.SplitSeq(value, ",") {
+				if flag != "" {
+					s.add(right{kind: database, privilege: columnPrivilege(flag), a: a}, false)
+				}
+			}
+		case "table":
+			for _, p := range setPrivileges(value) {
+				s.add(right{table, p, a, b, ""}, false)
+			}
+		case "column":
+			for _, p := range setPrivileges(value) {
+				s.add(right{columnOf, p, a, b, c}, false)
+			}
+		case "routine":
+			a, b = routineName(a), routineName(b)
+			if !routineKinds[c] {
+				s.unknown = append(s.unknown, fmt.Sprintf("right on %s %s.%s", c, QuoteIdentifier(a), QuoteIdentifier(b)))
+				continue
+			}
+			for _, p := range setPrivileges(value) {
+				s.add(right{routine, p, a, b, c}, false)
+				if byItself := s.grantedBy(r.Text("c6")) && (p == "EXECUTE" || p == "ALTER ROUTINE"); byItself {
+					s.given[right{routine, p, a, b, c}] = true
+				}
+			}
+		case "proxy":
+			s.add(right{proxy, "PROXY", a, b, ""}, value != "0")
+		case "dynamic":
+			s.add(right{dynamic, a, "", "", ""}, value == "Y")
+		case "role":
+			s.add(right{role, "", a, b, ""}, value == "Y")
+		case granted:
+			s.uses = append(s.uses, fmt.Sprintf("%s has %s as a role", Name{a, b}, s.Name))
+		case proxied:
+			s.uses = append(s.uses, fmt.Sprintf("%s may be a proxy of %s", Name{a, b}, s.Name))
+		case "default":
+			s.add(right{defaultRole, "", a, b, ""}, false)
+		}
+	}
+}
+
+// byGrantee finds accounts by how the grant tables name them.
+func byGrantee(accounts []*Account) map[Key]*Account {
+	by := make(map[Key]*Account, len(accounts))
+	for _, s := range accounts {
+		by[s.Name.Key()] = s
+	}
+	return by
+}
+
+// UnknownTables are the tables of the schema mysql that may have rows for an account and are not known here.
+func (s *Server) UnknownTables() []string {
+	var tables []string
+	for table, columns := range s.Columns {
+		_, user := columns["user"]
+		_, host := columns["host"]
+		if user && host && !knownTables[table] {
+			tables = append(tables, table)
+		}
+	}
+	slices.Sort(tables)
+	return tables
+}
+
+func UnknownRowsQuery(table string, users []string) string {
+	return "SELECT DISTINCT User, Host FROM mysql." + QuoteIdentifier(table) + " WHERE User IN " + QuoteValues(users)
+}
+
+// AddUnknownRows notes the accounts that have rows in such a table, by the answer to foreignQuery.
+func AddUnknownRows(accounts []*Account, table string, rows []Row) {
+	by := byGrantee(accounts)
+	for _, r := range rows {
+		if s := by[Key{r.Text("user"), strings.ToLower(r.Text("host"))}]; s != nil {
+			s.unknown = append(s.unknown, "rows of mysql."+table)
+		}
+	}
+}

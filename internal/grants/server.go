@@ -1,0 +1,167 @@
+package grants
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Server is what a session knows of its server. What differs between versions is found from what is there; the version
+// tells MariaDB from MySQL, and what nothing else tells.
+type Server struct {
+	MariaDB   bool
+	Variables map[string]string            // by name in lower case; those that the server does not have are absent
+	Columns   map[string]map[string]Column // of the schema mysql, by table and column in lower case; nil before survey
+}
+
+type Column struct {
+	Length  int    // in characters
+	Default string // the default value; empty for none
+}
+
+// ServerVariables are the settings that matter here, each on some servers only.
+var ServerVariables = []string{
+	"version", "hostname", "read_only", "super_read_only", "innodb_read_only", "partial_revokes", "performance_schema",
+	"default_password_lifetime", "mandatory_roles", "activate_all_roles_on_login", "strict_password_validation",
+	"validate_password.policy", "validate_password.length", "validate_password.mixed_case_count",
+	"validate_password.number_count", "validate_password.special_char_count", "validate_password.dictionary_file",
+	"validate_password_policy", "validate_password_length", "validate_password_mixed_case_count",
+	"validate_password_number_count", "validate_password_special_char_count", "validate_password_dictionary_file",
+	"simple_password_check_minimal_length", "simple_password_check_digits", "simple_password_check_letters_same_case",
+	"simple_password_check_other_characters", "max_password_errors",
+	"server_audit_incl_users", "server_audit_excl_users", "audit_log_include_accounts", "audit_log_exclude_accounts",
+	StorageFormat, "caching_sha2_password_digest_rounds",
+	GroupName, "wsrep_on",
+}
+
+// StorageFormat is how caching_sha2_password stores new passwords, from MySQL 9 on.
+const StorageFormat = "caching_sha2_password_storage_format"
+
+// pbkdf2 reports whether caching_sha2_password stores new passwords by PBKDF2.
+func (s *Server) pbkdf2() bool { return strings.EqualFold(s.Variables[StorageFormat], "PBKDF2_SHA512") }
+
+// OfPlugin says whether a setting can come and go while the server runs.
+func (s *Server) OfPlugin(variable string) bool {
+	return strings.HasPrefix(variable, "validate_password") || strings.HasPrefix(variable, "simple_password_check") ||
+		strings.HasPrefix(variable, "server_audit") || strings.HasPrefix(variable, "audit_log") || variable == GroupName ||
+		s.MariaDB && strings.HasPrefix(variable, "caching_sha2_password") // a part of MySQL
+}
+
+// HasRoles says whether the server knows roles: MariaDB does, MySQL since it has the setting.
+func (s *Server) HasRoles() bool {
+	_, ok := s.Variables["activate_all_roles_on_login"]
+	return s.MariaDB || ok
+}
+
+func (s *Server) HasTable(name string) bool { return s.Columns[name] != nil }
+
+func (s *Server) On(variable string) bool {
+	switch strings.ToUpper(s.Variables[variable]) {
+	case "", "0", "OFF":
+		return false
+	}
+	return true
+}
+
+// KeepsDefiners says whether the server refuses to drop the definer of objects: MySQL from 8.0.22, which nothing but its
+// version tells.
+func (s *Server) KeepsDefiners() bool {
+	return !s.MariaDB && s.Since(8, 0, 22)
+}
+
+// Since reports whether the server's version is the given one or later.
+func (s *Server) Since(version ...int) bool {
+	v := make([]int, 3)
+	n, _ := fmt.Sscanf(s.Variables["version"], "%d.%d.%d", &v[0], &v[1], &v[2])
+	return n == len(v) && slices.Compare(v, version) >= 0
+}
+
+// AccountsTable is the table with one row for each account.
+func (s *Server) AccountsTable() string {
+	if s.MariaDB {
+		return "global_priv"
+	}
+	return "user"
+}
+
+// Galera reports whether the server is a node of a Galera cluster.
+func (s *Server) Galera() bool { return s.On("wsrep_on") }
+
+// GroupName is the group that a server of MySQL belongs to; it is there only with the plugin of Group Replication.
+const GroupName = "group_replication_group_name"
+
+// Grouped reports whether the server is a member of a group of Group Replication, or configured to be one.
+func (s *Server) Grouped() bool { return s.Variables[GroupName] != "" }
+
+// Clustered reports whether the server is a node of a Galera cluster or a member of a group.
+func (s *Server) Clustered() bool { return s.Galera() || s.Grouped() }
+
+// KillRight is the right to end the sessions of others.
+func (s *Server) KillRight() string {
+	if s.MariaDB {
+		return "CONNECTION ADMIN"
+	}
+	return "CONNECTION_ADMIN"
+}
+
+// ReplicaStatus is the statement that shows which servers this one replicates from, the columns that name one and the channel
+// that leads to it, and how the names of the columns begin that tell whether its threads run.
+func (s *Server) ReplicaStatus() (statement, host, port, channel, threads string) {
+	switch {
+	case s.MariaDB:
+		return "SHOW ALL SLAVES STATUS", "master_host", "master_port", "connection_name", "slave"
+	case s.Since(8, 0, 22):
+		return "SHOW REPLICA STATUS", "source_host", "source_port", "channel_name", "replica"
+	}
+	return "SHOW SLAVE STATUS", "master_host", "master_port", "channel_name", "slave"
+}
+
+// LongestUser is how many characters a user name may have; 0 if that is not known.
+func (s *Server) LongestUser() int { return s.Columns[s.AccountsTable()]["user"].Length }
+
+func NewServer(variables map[string]string) Server {
+	return Server{Variables: variables, MariaDB: strings.Contains(strings.ToLower(variables["version"]), "mariadb")}
+}
+
+// ParseColumns reads which grant tables there are from an answer with the columns t, c, n and d: table, column, length and default.
+func (s *Server) ParseColumns(rows []Row) {
+	s.Columns = map[string]map[string]Column{}
+	for _, r := range rows {
+		table, name := strings.ToLower(r.Text("t")), strings.ToLower(r.Text("c"))
+		if s.Columns[table] == nil {
+			s.Columns[table] = map[string]Column{}
+		}
+		length, _ := strconv.Atoi(r.Text("n")) // absent for numbers
+		standard := r.Text("d")
+		if s.MariaDB { // prints an expression
+			standard = strings.Trim(standard, "'")
+			if standard == "NULL" {
+				standard = ""
+			}
+		}
+		s.Columns[table][name] = Column{length, standard}
+	}
+}
+
+// NodeIDQuery is the query for the id of the session's own node.
+func (s *Server) NodeIDQuery() string {
+	switch {
+	case s.Grouped():
+		return "SELECT @@server_uuid"
+	case s.MariaDB:
+		return "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'WSREP_GCOMM_UUID'"
+	}
+	return "SELECT VARIABLE_VALUE FROM performance_schema.global_status WHERE VARIABLE_NAME = 'wsrep_gcomm_uuid'"
+}
+
+// NodesQuery is the query for all nodes in the order of their ids, whether they may change accounts, and which one this is.
+func (s *Server) NodesQuery() string {
+	if s.Grouped() {
+		return "SELECT MEMBER_ID AS id, CONCAT(MEMBER_HOST, ':', MEMBER_PORT) AS name, CONCAT(MEMBER_HOST, ':', MEMBER_PORT) AS address," +
+			" MEMBER_STATE = 'ONLINE' AND MEMBER_ROLE = 'PRIMARY' AS writes, (" + s.NodeIDQuery() + ") AS me" +
+			" FROM performance_schema.replication_group_members ORDER BY id"
+	}
+	return "SELECT node_uuid AS id, node_name AS name, node_incoming_address AS address, node_incoming_address <> '' AS writes," +
+		" (" + s.NodeIDQuery() + ") AS me FROM mysql.wsrep_cluster_members ORDER BY id" // an arbitrator has no address
+}

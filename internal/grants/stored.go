@@ -1,0 +1,56 @@
+package grants
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/rotate-user/rotate-user/internal/password"
+)
+
+// Stored is an account's password as its server stores it.
+type Stored struct {
+	Account Name
+	Locked  bool // no login succeeds, whatever the password
+
+	plugin, hash string
+}
+
+func NewStored(account Name, plugin, hash string) Stored {
+	return Stored{Account: account, plugin: plugin, hash: hash}
+}
+
+// Matches reports whether pw is the account's password. It asks no server: no failed login is counted, and nothing between
+// here and the server can answer for it. Its error is that the account does not log in by a password that is known here.
+func (s Stored) Matches(pw string) (bool, error) {
+	ok, err := password.Matches(s.plugin, s.hash, pw)
+	if err != nil {
+		return false, fmt.Errorf("compare the password of %s: %w", s.Account, err)
+	}
+	return ok, nil
+}
+
+// Bears reports whether there is no password, but the mark with which this package created the account.
+func (s Stored) Bears(mark string) bool { return password.IsUnmatchable(s.plugin, s.hash, mark) }
+
+// Unset reports whether there is no password, but the mark with which this package created or revoked the account.
+func (s Stored) Unset(mark string) bool { return s.Bears(mark) || s.Bears(RevokedMark(mark)) }
+
+// Digest stands for what is stored. It changes whenever a password is set that has a salt, to the same one too. Without a salt,
+// as in mysql_native_password, guesses can be tried on it: it is for passwords that cannot be guessed.
+func (s Stored) Digest() string {
+	sum := sha256.Sum256([]byte(s.plugin + "\x00" + s.hash))
+	return hex.EncodeToString(sum[:16])
+}
+
+// Keyed is a Digest of any password: only who has the key can try guesses on it.
+func (s Stored) Keyed(key string) string {
+	mac := hmac.New(sha256.New, []byte(key))
+	mac.Write([]byte(s.plugin + "\x00" + s.hash))
+	return hex.EncodeToString(mac.Sum(nil)[:16])
+}
+
+func (s *Account) Stored() Stored {
+	return Stored{Account: s.Name, Locked: s.Locked, plugin: s.Plugin, hash: s.hash}
+}
