@@ -45,6 +45,11 @@ type Activities interface {
 	LockAccounts(context.Context, Deletion) error
 	UnlockAccounts(context.Context, Deletion) error
 	DropAccounts(context.Context, Deletion) error
+
+	// What a fleet asks for, page by page.
+
+	ListSecrets(context.Context, ListSecretsInput) (ListSecretsResult, error)
+	ListRotations(context.Context, ListRotationsInput) (ListRotationsResult, error)
 }
 
 // The names of the activities, as histories and a Rotation's steps have them.
@@ -67,6 +72,8 @@ const (
 	LockAccounts    = "LockAccounts"
 	UnlockAccounts  = "UnlockAccounts"
 	DropAccounts    = "DropAccounts"
+	ListSecrets     = "ListSecrets"
+	ListRotations   = "ListRotations"
 )
 
 // Done says in a few words what the step has done.

@@ -45,6 +45,14 @@ var contract = map[string]any{
 	"RecoverSecretInput":    rotation.RecoverSecretInput{},
 	"RecoverSecretResult":   rotation.RecoverSecretResult{},
 	"FindAccountsInput":     rotation.FindAccountsInput{},
+	"SyncFleetInput":        rotation.SyncFleetInput{},
+	"SyncRequest":           rotation.SyncRequest{},
+	"FleetState":            rotation.FleetState{},
+	"FleetStatus":           rotation.FleetStatus{},
+	"ListSecretsInput":      rotation.ListSecretsInput{},
+	"ListSecretsResult":     rotation.ListSecretsResult{},
+	"ListRotationsInput":    rotation.ListRotationsInput{},
+	"ListRotationsResult":   rotation.ListRotationsResult{},
 }
 
 // TestTheJSONOfTheContractStays compares the JSON of each type, every field set, with what is recorded. A new optional field

@@ -51,6 +51,9 @@ type RotateUserInput struct {
 	// RotateImmediately rotates at the start. That is the default; false looks
 	// whether a rotation would work, changes nothing, and waits for the schedule.
 	RotateImmediately *bool `json:"RotateImmediately,omitempty"`
+	// FirstRotationWithin is for many secrets that are started together. Each looks at the start whether a rotation would work, and
+	// rotates at a time of its own within this long, instead of at once.
+	FirstRotationWithin Duration `json:"FirstRotationWithin,omitzero"`
 	// CloneUsername is the other account of the pair, <user>_clone by default.
 	CloneUsername string `json:"CloneUsername,omitempty"`
 	// MinimumOverlap is how long a promoted credential is left alone before the
@@ -100,6 +103,12 @@ func (in RotateUserInput) Validate() error {
 	if _, err := in.Schedule(); err != nil {
 		return err
 	}
+	if in.FirstRotationWithin > 0 && in.RotateImmediately != nil {
+		return errors.New("FirstRotationWithin says when to rotate first: leave RotateImmediately out")
+	}
+	if time.Duration(in.FirstRotationWithin) > maxFirst {
+		return fmt.Errorf("FirstRotationWithin is %s: 90d at most", in.FirstRotationWithin)
+	}
 	if in.RequireDrained && in.Drain == 0 {
 		return errors.New("RequireDrained needs Drain: say how long to wait for the sessions to end, for example \"Drain\": \"2h\"")
 	}
@@ -121,6 +130,7 @@ var errOwnMaster = errors.New("MasterSecretId is the secret itself: name the sec
 
 const (
 	maxDrain       = 24 * time.Hour
+	maxFirst       = 90 * 24 * time.Hour
 	maxEndpoints   = 20
 	defaultDays    = 30
 	defaultOverlap = time.Hour
@@ -152,7 +162,10 @@ func (in RotateUserInput) ScheduleText() string {
 }
 
 func (in RotateUserInput) Immediately() bool {
-	return in.RotateImmediately == nil || *in.RotateImmediately
+	if in.RotateImmediately == nil {
+		return in.FirstRotationWithin == 0
+	}
+	return *in.RotateImmediately
 }
 
 func (in RotateUserInput) Overlap() time.Duration {
@@ -165,7 +178,10 @@ func (in RotateUserInput) Overlap() time.Duration {
 // Complete is the input with its defaults filled in.
 func (in RotateUserInput) Complete() *RotateUserInput {
 	immediately, overlap := in.Immediately(), Duration(in.Overlap())
-	in.RotationRules, in.RotateImmediately, in.MinimumOverlap = in.Rules(), &immediately, &overlap
+	in.RotationRules, in.MinimumOverlap = in.Rules(), &overlap
+	if in.FirstRotationWithin == 0 {
+		in.RotateImmediately = &immediately
+	}
 	in.typed = typed{}
 	return &in
 }

@@ -158,6 +158,18 @@ func (q RescheduleRequest) Validate() error {
 	return err
 }
 
+// RescheduleTo returns the request that gives a rotation the whole schedule of an input, so that nothing of the one before stays.
+func RescheduleTo(in RotateUserInput) RescheduleRequest {
+	q := RescheduleRequest{RotationRules: in.Rules(), TimeZone: in.TimeZone, Blackout: in.Blackout}
+	if q.TimeZone == "" {
+		q.TimeZone = "UTC"
+	}
+	if q.Blackout == nil {
+		q.Blackout = []string{}
+	}
+	return q
+}
+
 // Apply returns an input with what the request changes.
 func (q RescheduleRequest) Apply(in RotateUserInput) RotateUserInput {
 	if q.RotationRules != (RotationRules{}) {

@@ -130,7 +130,7 @@ starter plan also returns 3: the next rotation would change rights or properties
 	cobra.EnableCommandSorting = false
 	root.AddCommand(
 		a.createCommand(), a.validateCommand(), a.recoverCommand(), a.planCommand(), a.startCommand(), a.rotateCommand(), a.statusCommand(), a.listCommand(),
-		a.pauseCommand(), a.resumeCommand(), a.rescheduleCommand(), a.stopCommand(), a.dismissCommand(), a.deleteCommand(),
+		a.pauseCommand(), a.resumeCommand(), a.rescheduleCommand(), a.stopCommand(), a.dismissCommand(), a.deleteCommand(), a.fleetCommand(),
 	)
 	return root
 }

@@ -27,9 +27,15 @@ func (f *rulesFlags) add(cmd *cobra.Command) {
 	flags.Var((*days)(&f.rules.AutomaticallyAfterDays), "automatically-after-days", "days between rotations, 1 to 1000 (default 30)")
 	flags.StringVar(&f.rules.ScheduleExpression, "schedule-expression", "", "instead of days: rate(12 hours), rate(10 days), cron(0 8 ? * MON *)")
 	flags.StringVar(&f.rules.Duration, "duration", "", "length of the rotation window, such as 3h (default to the end of the day)")
+	f.addCalendar(cmd)
+	cmd.MarkFlagsMutuallyExclusive("automatically-after-days", "schedule-expression")
+}
+
+// addCalendar adds the flags for the time zone and the blackout.
+func (f *rulesFlags) addCalendar(cmd *cobra.Command) {
+	flags := cmd.Flags()
 	flags.StringVar(&f.timeZone, "time-zone", "", "`zone` of the IANA database in which days, cron and blackouts count, such as Europe/Berlin (default UTC)")
 	flags.StringArrayVar(&f.blackout, "blackout", nil, "`time` in which no scheduled rotation starts: 2026-12-25, 2026-12-24/2027-01-02 or 'Fri 16:00 - Mon 08:00'; may be given several times, none ends it")
-	cmd.MarkFlagsMutuallyExclusive("automatically-after-days", "schedule-expression")
 }
 
 // entries are those of the blackout: nil if the command line names none, and empty if it ends it.

@@ -22,4 +22,5 @@ func Register(r worker.WorkflowRegistry, w Workflows) {
 	r.RegisterWorkflow(w.RecoverSecretWorkflow)
 	r.RegisterWorkflow(w.CreateUserWorkflow)
 	r.RegisterWorkflow(w.DeleteUserWorkflow)
+	r.RegisterWorkflow(w.SyncFleetWorkflow)
 }

@@ -99,6 +99,10 @@ func (w Workflows) begin(ctx workflow.Context, input rotation.RotateUserInput, c
 	}
 	if !input.Immediately() {
 		r.schedule(ctx, now)
+		if within := time.Duration(input.FirstRotationWithin); within > 0 {
+			r.NextRotationDate = r.outsideBlackout(ctx, now.Add(spreadOut(input.SecretID, within)))
+			r.WindowCloses = r.NextRotationDate.Add(firstWindow)
+		}
 		r.planDryRun(ctx)
 		r.show(ctx)
 	}

@@ -222,3 +222,11 @@ func spread(key string, within time.Duration) time.Duration {
 	_, _ = h.Write([]byte(key))
 	return time.Duration(h.Sum64() % uint64(within))
 }
+
+// spreadOut does so over days, a second at a time: names that differ in their last characters only would end up together in
+// nanoseconds.
+func spreadOut(key string, within time.Duration) time.Duration {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(key))
+	return time.Duration(h.Sum64()%max(1, uint64(within/time.Second))) * time.Second
+}

@@ -1,0 +1,59 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"go.temporal.io/api/workflowservice/v1"
+
+	"github.com/rotate-user/rotate-user/rotation"
+)
+
+const (
+	// pagesAtOnce is how many of Secrets Manager's pages, of a hundred secrets each, make one page of ListSecrets.
+	pagesAtOnce = 5
+	// rotationsAtOnce is how many rotations are on one page of ListRotations.
+	rotationsAtOnce = 1000
+)
+
+// ListSecrets lists secrets that have a tag. It needs the right to list secrets and reads none of them.
+func (a *Activities) ListSecrets(ctx context.Context, in rotation.ListSecretsInput) (result rotation.ListSecretsResult, err error) {
+	t := a.begin(ctx)
+	defer t.edge(ctx, &err)
+
+	result = rotation.ListSecretsResult{Secrets: []rotation.TaggedSecret{}, NextToken: in.NextToken}
+	for range pagesAtOnce {
+		page, next, err := t.Secrets.ListTagged(ctx, in.Tag, result.NextToken)
+		if err != nil {
+			return rotation.ListSecretsResult{}, err
+		}
+		for _, s := range page {
+			result.Secrets = append(result.Secrets, rotation.TaggedSecret{Name: s.Name, ARN: s.ARN, Value: s.Value, Deleted: !s.DeletedDate.IsZero()})
+		}
+		if result.NextToken = next; next == "" {
+			break
+		}
+	}
+	return result, nil
+}
+
+// ListRotations lists the rotations that run in the worker's namespace, as visibility knows them.
+func (a *Activities) ListRotations(ctx context.Context, in rotation.ListRotationsInput) (result rotation.ListRotationsResult, err error) {
+	t := a.begin(ctx)
+	defer t.edge(ctx, &err)
+
+	page, err := t.Temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+		PageSize: rotationsAtOnce, NextPageToken: in.NextPageToken, Query: "WorkflowType = '" + rotation.RotateUserWorkflow + "' AND ExecutionStatus = 'Running'",
+	})
+	if err != nil {
+		return result, fmt.Errorf("list the rotations that run: %w", err)
+	}
+	result.SecretIDs, result.NextPageToken = []string{}, page.GetNextPageToken()
+	for _, execution := range page.GetExecutions() {
+		if id, ours := strings.CutPrefix(execution.GetExecution().GetWorkflowId(), rotation.RotateUserWorkflowID("")); ours {
+			result.SecretIDs = append(result.SecretIDs, id)
+		}
+	}
+	return result, nil
+}

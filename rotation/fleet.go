@@ -1,0 +1,310 @@
+package rotation
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rotate-user/rotate-user/internal/plaintext"
+)
+
+// SyncFleetWorkflow makes the rotations that run match the tags of secrets. It takes a SyncFleetInput.
+const SyncFleetWorkflow = "SyncFleetWorkflow"
+
+// SyncUpdate has SyncFleetWorkflow look at the tags now. It takes a SyncRequest and answers a FleetStatus. StatusQuery answers a
+// FleetStatus, too.
+const SyncUpdate = "sync"
+
+// FleetTag is the key of the tag that SyncFleetWorkflow looks for unless it is told otherwise.
+const FleetTag = "rotate-user"
+
+// SyncFleetWorkflowID returns the id of the workflow that watches a tag: one for each worker's task queue, that is, for each
+// account and region.
+func SyncFleetWorkflowID(taskQueue, tag string) string {
+	if taskQueue == TaskQueue {
+		return "sync-fleet/" + tag
+	}
+	return "sync-fleet/" + taskQueue + "/" + tag
+}
+
+// SyncFleetInput says which tag to watch, and how to rotate what has it. All of it is optional.
+type SyncFleetInput struct {
+	// Tag is the key of the tag, FleetTag by default. Its value is the schedule of the secret; see ParseTag.
+	Tag string `json:"Tag,omitempty"`
+	// Every is how often to look, 1h by default.
+	Every *Duration `json:"Every,omitempty"`
+	// Over is the time over which the first rotations of secrets are spread, 7d by default. "0s" rotates each at once.
+	Over *Duration `json:"Over,omitempty"`
+	// AtOnce is how many rotations are started together, 20 by default; the next follow after ten seconds.
+	AtOnce int `json:"AtOnce,omitempty"`
+	// Defaults are what the rotations have in common. The tag gives SecretId and the rules, but for Duration.
+	Defaults RotateUserInput `json:"Defaults,omitzero"`
+
+	typed typed
+}
+
+// UnmarshalJSON keeps what is wrong with the text for Validate.
+func (in *SyncFleetInput) UnmarshalJSON(data []byte) error {
+	type plain SyncFleetInput
+	return in.typed.decode(data, (*plain)(in))
+}
+
+const (
+	defaultEvery  = time.Hour
+	defaultOver   = 7 * 24 * time.Hour
+	defaultAtOnce = 20
+
+	minEvery  = time.Minute
+	maxEvery  = 30 * 24 * time.Hour
+	maxAtOnce = 200
+	maxTag    = 128 // characters of a tag's key
+)
+
+// Validate names the first field that is wrong.
+func (in SyncFleetInput) Validate() error {
+	if in.typed.err != nil {
+		return in.typed.err
+	}
+	if len(in.Tag) > maxTag || plaintext.Line(in.Tag) != in.Tag {
+		return fmt.Errorf("Tag is %q: the key of a tag has at most %d characters", plaintext.Cut(in.Tag, 200), maxTag)
+	}
+	if every := in.Interval(); every < minEvery || every > maxEvery {
+		return fmt.Errorf("Every is %s: 1m to 30d", Duration(every))
+	}
+	if n := in.AtOnce; n < 0 || n > maxAtOnce {
+		return fmt.Errorf("AtOnce is %d: 1 to %d", n, maxAtOnce)
+	}
+	d := in.Defaults
+	if d.SecretID != "" || d.RotationRules.AutomaticallyAfterDays != 0 || d.RotationRules.ScheduleExpression != "" {
+		return errors.New("Defaults: the tag gives SecretId, AutomaticallyAfterDays and ScheduleExpression: leave them out")
+	}
+	if _, _, err := in.Rotation("any-secret-of-the-fleet", ""); err != nil {
+		return fmt.Errorf("Defaults: %w", err)
+	}
+	return nil
+}
+
+// Key is the key of the tag.
+func (in SyncFleetInput) Key() string {
+	if in.Tag == "" {
+		return FleetTag
+	}
+	return in.Tag
+}
+
+// Interval is how often to look.
+func (in SyncFleetInput) Interval() time.Duration {
+	if in.Every == nil {
+		return defaultEvery
+	}
+	return time.Duration(*in.Every)
+}
+
+// Batch is how many rotations are started together.
+func (in SyncFleetInput) Batch() int {
+	if in.AtOnce == 0 {
+		return defaultAtOnce
+	}
+	return in.AtOnce
+}
+
+// Rotation is the input for a secret whose tag has a value; off reports whether the tag says not to rotate it.
+func (in SyncFleetInput) Rotation(secretID, value string) (input RotateUserInput, off bool, err error) {
+	rules, off, err := ParseTag(value)
+	if off || err != nil {
+		return RotateUserInput{}, off, err
+	}
+	input = in.Defaults
+	input.SecretID = secretID
+	rules.Duration = in.Defaults.RotationRules.Duration
+	input.RotationRules = rules
+	if input.RotateImmediately == nil {
+		over := Duration(defaultOver)
+		if in.Over != nil {
+			over = *in.Over
+		}
+		input.FirstRotationWithin = over
+	}
+	return input, false, input.Validate()
+}
+
+// TaggedSecret is a secret that has the tag of a fleet.
+type TaggedSecret struct {
+	// Name is the secret's friendly name.
+	Name  string `json:"Name"`
+	ARN   string `json:"ARN"`
+	Value string `json:"Value"` // of the tag
+	// Deleted says that the secret is scheduled for deletion.
+	Deleted bool `json:"Deleted,omitempty"`
+}
+
+// ListSecretsInput asks for one page of the secrets that have a tag.
+type ListSecretsInput struct {
+	Tag       string `json:"Tag"`
+	NextToken string `json:"NextToken,omitempty"`
+}
+
+// ListSecretsResult is one page. NextToken is empty on the last one.
+type ListSecretsResult struct {
+	Secrets   []TaggedSecret `json:"Secrets"`
+	NextToken string         `json:"NextToken,omitempty"`
+}
+
+// ListRotationsInput asks for one page of the rotations that run.
+type ListRotationsInput struct {
+	NextPageToken []byte `json:"NextPageToken,omitempty"`
+}
+
+// ListRotationsResult is one page. NextPageToken is empty on the last one.
+type ListRotationsResult struct {
+	// SecretIDs are the secrets as the ids of their workflows name them.
+	SecretIDs     []string `json:"SecretIds"`
+	NextPageToken []byte   `json:"NextPageToken,omitempty"`
+}
+
+// SyncRequest is the argument of SyncUpdate. It may be left out.
+type SyncRequest struct {
+	// Input replaces that of the workflow, but for its Tag.
+	Input *SyncFleetInput `json:"Input,omitempty"`
+
+	typed typed
+}
+
+// UnmarshalJSON keeps what is wrong with the text for Validate.
+func (q *SyncRequest) UnmarshalJSON(data []byte) error {
+	type plain SyncRequest
+	return q.typed.decode(data, (*plain)(q))
+}
+
+// Validate names the first field that is wrong.
+func (q SyncRequest) Validate() error {
+	if q.typed.err != nil {
+		return q.typed.err
+	}
+	if q.Input == nil {
+		return nil
+	}
+	return q.Input.Validate()
+}
+
+// FleetState is what one run of SyncFleetWorkflow hands to the next. It only ever grows optional fields.
+type FleetState struct {
+	// NextPass is when to look at the tags again.
+	NextPass time.Time `json:"NextPass,omitzero"`
+	// Managed are the secrets whose rotation the workflow has started or rescheduled.
+	Managed map[string]Managed `json:"Managed,omitempty"`
+	// LastPass is the last look at the tags.
+	LastPass *FleetPass `json:"LastPass,omitempty"`
+}
+
+// Managed is what a fleet knows of a secret.
+type Managed struct {
+	// Schedule stands for the schedule that the rotation has.
+	Schedule string `json:"Schedule,omitempty"`
+	// Missing says that the last look did not find the tag. Secrets Manager's lists are eventually consistent, so that a rotation
+	// is stopped when the next look does not find it either.
+	Missing bool `json:"Missing,omitempty"`
+}
+
+// FleetPass is one look at the tags, and what it led to.
+type FleetPass struct {
+	StartedAt time.Time `json:"StartedAt"`
+	EndedAt   time.Time `json:"EndedAt,omitzero"`
+	// Tagged is how many secrets have the tag. Off of them have the value off.
+	Tagged int `json:"Tagged"`
+	Off    int `json:"Off,omitempty"`
+	// Unchanged is how many rotations match their tags; the others were started, rescheduled or stopped. Deferred is how many
+	// changes are left to the next pass.
+	Unchanged   int `json:"Unchanged"`
+	Started     int `json:"Started,omitempty"`
+	Rescheduled int `json:"Rescheduled,omitempty"`
+	Stopped     int `json:"Stopped,omitempty"`
+	Deferred    int `json:"Deferred,omitempty"`
+	// Changes are the first hundred of them, a line each.
+	Changes []string `json:"Changes,omitempty"`
+	// Failed is how many secrets have a tag that cannot be read, or a rotation that could not be changed. Problems are the first
+	// hundred of them, a line each.
+	Failed   int      `json:"Failed,omitempty"`
+	Problems []string `json:"Problems,omitempty"`
+	// Error and ErrorType say why the tags could not be listed; nothing was changed then.
+	Error     string `json:"Error,omitempty"`
+	ErrorType string `json:"ErrorType,omitempty"`
+}
+
+// String says in one line what the pass did.
+func (p FleetPass) String() string {
+	if p.Error != "" {
+		return "nothing was changed: " + p.Error
+	}
+	text := fmt.Sprintf("%s tagged: %d started, %d rescheduled, %d stopped, %d unchanged", plaintext.Count(p.Tagged, "secret"), p.Started, p.Rescheduled, p.Stopped, p.Unchanged)
+	if p.Off > 0 {
+		text += fmt.Sprintf(", %d off", p.Off)
+	}
+	if p.Failed > 0 {
+		text += fmt.Sprintf(", %d failed", p.Failed)
+	}
+	if p.Deferred > 0 {
+		text += fmt.Sprintf(", %d follow", p.Deferred)
+	}
+	return text
+}
+
+// FleetStatus is the answer to StatusQuery of a SyncFleetWorkflow.
+type FleetStatus struct {
+	Tag      string    `json:"Tag"`
+	Managed  int       `json:"Managed"`
+	NextPass time.Time `json:"NextPass,omitzero"`
+	// InProgress says that a pass is under way; LastPass is it, or the last one.
+	InProgress bool            `json:"InProgress,omitempty"`
+	LastPass   *FleetPass      `json:"LastPass,omitempty"`
+	Input      *SyncFleetInput `json:"Input,omitempty"`
+}
+
+var errTag = errors.New(`write "30d", "12h", "rate(10 days)", "cron(0 8 ? * MON *)" or "off"; a tag that allows no brackets and stars takes "rate 10 days" and "cron 0 8 none any MON any"`)
+
+// ParseTag reads the value of a fleet's tag: "30d" and "12h" are rates; "rate(10 days)" and "cron(0 8 ? * MON *)" are those of
+// Secrets Manager; "off" is no rotation; an empty value is every 30 days. AWS advises to use few characters in tags, and Terraform
+// and others enforce it. So the brackets may be left out, and in a cron expression "any" stands for *, "none" for ?, + for a comma
+// and : for #.
+func ParseTag(value string) (rules RotationRules, off bool, err error) {
+	text := strings.TrimSpace(value)
+	refuse := func(err error) (RotationRules, bool, error) {
+		return RotationRules{}, false, fmt.Errorf("the tag's value is %q: %w", plaintext.Cut(plaintext.Line(value), 100), err)
+	}
+	word, rest, found := strings.Cut(text, " ")
+	switch {
+	case text == "":
+		rules.AutomaticallyAfterDays = defaultDays
+	case strings.EqualFold(text, "off"):
+		return RotationRules{}, true, nil
+	case strings.Contains(text, "("):
+		rules.ScheduleExpression = text
+	case found && word == "rate":
+		rules.ScheduleExpression = "rate(" + rest + ")"
+	case found && word == "cron":
+		fields := strings.Fields(rest)
+		for i, field := range fields {
+			fields[i] = plainCron.Replace(field)
+		}
+		rules.ScheduleExpression = "cron(" + strings.Join(fields, " ") + ")"
+	default:
+		d, err := ParseDuration(text)
+		switch length := time.Duration(d); {
+		case err != nil:
+			return refuse(errTag)
+		case strings.HasSuffix(text, "d") && length%(24*time.Hour) == 0:
+			rules.AutomaticallyAfterDays = int(length / (24 * time.Hour))
+		case strings.HasSuffix(text, "h") && length%time.Hour == 0:
+			rules.ScheduleExpression = fmt.Sprintf("rate(%d hours)", length/time.Hour)
+		default:
+			return refuse(errTag)
+		}
+	}
+	if err := rules.Validate(); err != nil {
+		return refuse(err)
+	}
+	return rules, false, nil
+}
+
+var plainCron = strings.NewReplacer("any", "*", "none", "?", "+", ",", ":", "#")

@@ -1,0 +1,86 @@
+package rotation_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/rotate-user/rotate-user/rotation"
+)
+
+func TestParseTag(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		value string
+		rules string
+		off   bool
+		says  string // in the error
+	}{
+		{value: "", rules: "every 30 days"},
+		{value: "30d", rules: "every 30 days"},
+		{value: " 1d ", rules: "every day"},
+		{value: "1000d", rules: "every 1000 days"},
+		{value: "12h", rules: "rate(12 hours)"},
+		{value: "48h", rules: "rate(48 hours)"},
+		{value: "rate(10 days)", rules: "rate(10 days)"},
+		{value: "rate 10 days", rules: "rate(10 days)"},
+		{value: "cron(0 8 ? * MON *)", rules: "cron(0 8 ? * MON *)"},
+		{value: "cron 0 8 none any MON any", rules: "cron(0 8 ? * MON *)"},
+		{value: "cron 0 16 1+15 any none any", rules: "cron(0 16 1,15 * ? *)"},
+		{value: "cron 0 1 none 1/3 SUN:1 any", rules: "cron(0 1 ? 1/3 SUN#1 *)"},
+		{value: "cron 0 0 L any none any", rules: "cron(0 0 L * ? *)"},
+		{value: "off", off: true},
+		{value: "Off", off: true},
+		{value: "weekly", says: `the tag's value is "weekly": write "30d"`},
+		{value: "0d", says: "1 to 1000"},
+		{value: "1001d", says: "1 to 1000"},
+		{value: "3h", says: "4 to"},
+		{value: "90m", says: "write"},
+		{value: "1d12h", rules: "rate(36 hours)"},
+		{value: "30", says: "write"},
+		{value: "rate(1 week)", says: "week"},
+		{value: "cron 0 8", says: "six fields"},
+		{value: "30d; DROP TABLE", says: "write"},
+		{value: strings.Repeat("x", 5000), says: "write"},
+	}
+	for _, test := range tests {
+		rules, off, err := rotation.ParseTag(test.value)
+		switch {
+		case test.says != "":
+			if err == nil || !strings.Contains(err.Error(), test.says) || len(err.Error()) > 500 {
+				t.Errorf("%.50q: the error does not say %q: %v", test.value, test.says, err)
+			}
+		case err != nil:
+			t.Errorf("%q: %v", test.value, err)
+		case off != test.off || !off && rules.String() != test.rules:
+			t.Errorf("%q: %v, off %v", test.value, rules, off)
+		}
+	}
+}
+
+func TestSyncFleetInput(t *testing.T) {
+	t.Parallel()
+	for text, says := range map[string]string{
+		`{}`: "",
+		`{"Tag":"rotate","Every":"15m","Over":"0s","AtOnce":5,"Defaults":{"MasterSecretId":"m","TimeZone":"Europe/Berlin","Blackout":["2026-12-24"],"RotationRules":{"Duration":"3h"}}}`: "",
+		`{"Tags":"x"}`:                               "Tags",
+		`{"Every":"1s"}`:                             "Every is 1s",
+		`{"Every":5}`:                                "Every",
+		`{"AtOnce":201}`:                             "AtOnce is 201",
+		`{"Over":"100d"}`:                            "FirstRotationWithin",
+		`{"Defaults":{"SecretId":"x"}}`:              "leave them out",
+		`{"Defaults":{"Blackout":["x"]}}`:            "Defaults: Blackout[0]",
+		`{"Defaults":{"TimeZne":"UTC"}}`:             "TimeZne",
+		`{"Defaults":{"MasterSecretId":"m"}}`:        "",
+		`{"Defaults":{"RotateImmediately":true}}`:    "",
+		`{"Tag":"` + strings.Repeat("x", 129) + `"}`: "128 characters",
+	} {
+		var in rotation.SyncFleetInput
+		if err := json.Unmarshal([]byte(text), &in); err != nil {
+			t.Fatal(err)
+		}
+		if err := in.Validate(); (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want %q", text, err, says)
+		}
+	}
+}

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+
+	"github.com/rotate-user/rotate-user/internal/plaintext"
+	"github.com/rotate-user/rotate-user/rotation"
+)
+
+func (a *app) fleetCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "fleet",
+		Short: "Rotate many secrets, declared by their tags",
+	}
+	cmd.AddCommand(a.fleetSyncCommand(), a.fleetStatusCommand(), a.fleetStopCommand())
+	return cmd
+}
+
+func tagFlag(cmd *cobra.Command, tag *string) {
+	cmd.Flags().StringVar(tag, "tag", rotation.FleetTag, "`key` of the tag")
+}
+
+// syncFlags are the input of SyncFleetWorkflow.
+type syncFlags struct {
+	schedule    rulesFlags
+	input       rotation.SyncFleetInput
+	every, over rotation.Duration
+	overlap     rotation.Duration
+}
+
+func (f *syncFlags) add(cmd *cobra.Command) {
+	f.schedule.cmd = cmd
+	flags, defaults := cmd.Flags(), &f.input.Defaults
+	tagFlag(cmd, &f.input.Tag)
+	flags.TextVar(&f.every, "every", rotation.Duration(time.Hour), "`duration` between two looks at the tags")
+	flags.TextVar(&f.over, "over", rotation.Duration(7*24*time.Hour), "`duration` over which the first rotations are spread; 0s rotates each secret at once")
+	flags.IntVar(&f.input.AtOnce, "at-once", 20, "`number` of rotations that start together; the next follow after ten seconds")
+	flags.StringVar(&defaults.MasterSecretID, "master-secret-id", "", "name or ARN of the administrator's secret (default \"masterarn\" of each secret)")
+	flags.StringVar(&f.schedule.rules.Duration, "duration", "", "length of the rotation windows, such as 3h (default to the end of the day)")
+	f.schedule.addCalendar(cmd)
+	flags.TextVar(&f.overlap, "minimum-overlap", rotation.Duration(0), "`duration` for which a new credential is left alone before the other one may change (default 1h)")
+	flags.TextVar(&defaults.Drain, "drain", rotation.Duration(0), "`duration` for which a rotation waits for the standby's sessions to end")
+	activityQueueFlag(cmd, &defaults.ActivityTaskQueue)
+	for _, name := range []string{"minimum-overlap", "drain"} {
+		flags.Lookup(name).DefValue = "" // 0s is not what happens without the flag
+	}
+}
+
+func (f *syncFlags) check() error {
+	d := &f.input.Defaults
+	d.RotationRules.Duration, d.TimeZone, d.Blackout = f.schedule.rules.Duration, f.schedule.timeZone, f.schedule.entries()
+	f.input.Every, f.input.Over = &f.every, &f.over
+	if f.schedule.cmd.Flags().Changed("minimum-overlap") {
+		d.MinimumOverlap = &f.overlap
+	}
+	return f.input.Validate()
+}
+
+func (a *app) fleetSyncCommand() *cobra.Command {
+	var f syncFlags
+	cmd := &cobra.Command{
+		Use:   "sync",
+		Short: "Keep the rotations equal to the tags of secrets, from now on",
+		Long: `Keep the rotations equal to the tags of secrets, from now on. A workflow looks at the tags every hour: it starts the rotation of each
+secret that has the tag, reschedules it if the tag changes, and stops it if the tag goes. The command looks at once and shows what was
+done; run it again to look again, or with other options, which replace those before.
+
+The tag's value is the schedule: 30d, 12h, rate(10 days), cron(0 8 ? * MON *), or off. If your tools allow no brackets and stars in
+tags, write "rate 10 days" and "cron 0 8 none any MON any": any stands for *, none for ?, + for a comma, : for #.
+
+The worker needs the right secretsmanager:ListSecrets. A secret whose tag cannot be read is listed and stops no other.`,
+		Example: `  starter fleet sync
+  starter fleet sync --tag rotate --over 14d --time-zone Europe/Berlin --blackout 'Fri 16:00 - Mon 08:00'`,
+	}
+	f.add(cmd)
+	return a.does(cmd, f.check, func(ctx context.Context) error {
+		status, err := a.syncFleet(ctx, f.input)
+		if err != nil {
+			return err
+		}
+		if err := a.print(fleetView{status, a.now()}); err != nil {
+			return err
+		}
+		if p := status.LastPass; p != nil && p.Error != "" {
+			return fmt.Errorf("the tags were not looked at, and are again at %s", date(status.NextPass, a.now()))
+		}
+		return nil
+	})
+}
+
+// syncFleet starts the workflow of a fleet, or gives the one that runs another input, and waits for a pass.
+func (a *app) syncFleet(ctx context.Context, input rotation.SyncFleetInput) (status rotation.FleetStatus, err error) {
+	id := rotation.SyncFleetWorkflowID(a.taskQueue, input.Key())
+	defer a.watch(ctx, id, a.say)()
+	for try := 1; ; try++ {
+		options := a.startOptions(id)
+		options.WorkflowIDConflictPolicy = enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING
+		handle, err := a.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
+			StartWorkflowOperation: a.temporal.NewWithStartWorkflowOperation(options, rotation.SyncFleetWorkflow, input),
+			UpdateOptions: client.UpdateWorkflowOptions{
+				UpdateID: uuid.NewString(), UpdateName: rotation.SyncUpdate, Args: []any{rotation.SyncRequest{Input: &input}}, WaitForStage: client.WorkflowUpdateStageAccepted,
+			},
+		})
+		if err == nil {
+			err = handle.Get(ctx, &status)
+		}
+		if applicationType(err) != rotation.ErrorJustRotated || try == nextRunTries {
+			return status, err
+		}
+		select {
+		case <-ctx.Done():
+			return status, ctx.Err()
+		case <-time.After(nextRunPause):
+		}
+	}
+}
+
+func (a *app) fleetStatusCommand() *cobra.Command {
+	var tag string
+	cmd := &cobra.Command{
+		Use:     "status",
+		Short:   "Show what the last look at the tags did",
+		Example: `  starter fleet status --tag rotate-user`,
+	}
+	tagFlag(cmd, &tag)
+	return a.does(cmd, nil, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+		defer cancel()
+		id := rotation.SyncFleetWorkflowID(a.taskQueue, tag)
+		d, err := a.describe(ctx, id)
+		if err != nil {
+			return a.noFleet(err, tag)
+		}
+		if d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
+			return advise("Start it again with: starter fleet sync --tag "+quoted(tag), "the fleet of tag %s is no longer synced; its rotations go on", tag)
+		}
+		answer, err := a.temporal.QueryWorkflow(ctx, id, "", rotation.StatusQuery)
+		if err != nil {
+			return err
+		}
+		var status rotation.FleetStatus
+		if err := answer.Get(&status); err != nil {
+			return err
+		}
+		return a.print(fleetView{status, a.now()})
+	})
+}
+
+func (a *app) fleetStopCommand() *cobra.Command {
+	var tag string
+	cmd := &cobra.Command{
+		Use:     "stop",
+		Short:   "Look at the tags no longer; the rotations go on",
+		Example: `  starter fleet stop --tag rotate-user`,
+	}
+	tagFlag(cmd, &tag)
+	return a.does(cmd, nil, func(ctx context.Context) error {
+		id := rotation.SyncFleetWorkflowID(a.taskQueue, tag)
+		defer a.watch(ctx, id, a.say)()
+		handle, err := a.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+			WorkflowID: id, UpdateName: rotation.StopUpdate, Args: []any{rotation.Sender{SentAt: a.now()}}, WaitForStage: client.WorkflowUpdateStageCompleted,
+		})
+		var status rotation.FleetStatus
+		if err == nil {
+			err = handle.Get(ctx, &status)
+		}
+		if err != nil {
+			return a.noFleet(err, tag)
+		}
+		return a.print(fleetView{status, a.now()})
+	})
+}
+
+// noFleet says how to begin where there is no workflow.
+func (a *app) noFleet(err error, tag string) error {
+	var none *serviceerror.NotFound
+	if !errors.As(err, &none) {
+		return err
+	}
+	return advise("Begin with: starter fleet sync --tag "+quoted(tag), "no workflow syncs the fleet of tag %s", tag)
+}
+
+// fleetView is the state of a fleet.
+type fleetView struct {
+	status rotation.FleetStatus
+	now    time.Time
+}
+
+func (v fleetView) value() any { return v.status }
+func (v fleetView) text(w io.Writer) {
+	s := v.status
+	last, did := "", ""
+	if p := s.LastPass; p != nil {
+		last, did = date(p.StartedAt, v.now), p.String()
+	}
+	next := date(s.NextPass, v.now)
+	if s.InProgress {
+		last, next = last+", in progress", ""
+	}
+	pairs(w, "Tag", s.Tag, "Managed", plaintext.Count(s.Managed, "secret"), "Last look", last, "Result", did, "Next look", next)
+	if s.LastPass != nil {
+		section(w, "Changes", s.LastPass.Changes)
+		section(w, "Problems", s.LastPass.Problems)
+	}
+}

@@ -1,0 +1,237 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+	"time"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rotate-user/rotate-user/internal/plaintext"
+	"github.com/rotate-user/rotate-user/rotation"
+)
+
+// fleetChange is one thing to do for a secret.
+type fleetChange struct {
+	does string // started, rescheduled or stopped
+	// secretID is the secret as the id of its rotation names it, name its friendly name.
+	secretID, name string
+	input          rotation.RotateUserInput
+}
+
+const (
+	started     = "started"
+	rescheduled = "rescheduled"
+	stoppedNow  = "stopped"
+)
+
+// changes looks at the tags and at what runs, and returns what to do, in the order of names.
+func (f *fleet) changes(ctx workflow.Context) ([]fleetChange, error) {
+	secrets, err := f.listSecrets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	running, err := f.listRotations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []fleetChange
+	seen := map[string]bool{}
+	for _, s := range secrets {
+		seen[s.Name] = true
+		if s.Deleted { // its deletion holds the rotation, and may be taken back
+			continue
+		}
+		f.pass.Tagged++
+		all = append(all, f.wants(s, running)...)
+	}
+	for _, name := range workflow.DeterministicKeys(f.Managed) {
+		if !seen[name] {
+			all = append(all, f.untagged(name, running)...)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b fleetChange) int { return strings.Compare(a.name, b.name) })
+	return all, nil
+}
+
+// wants returns what the tag of a secret changes.
+func (f *fleet) wants(s rotation.TaggedSecret, running map[string]bool) []fleetChange {
+	id := s.Name
+	if running[s.ARN] && !running[s.Name] {
+		id = s.ARN
+	}
+	input, off, err := f.input.Rotation(id, s.Value)
+	if err != nil {
+		f.problem(s.Name, err.Error())
+		return nil
+	}
+	known, managed := f.Managed[s.Name]
+	switch {
+	case off && running[id]:
+		f.pass.Off++
+		return []fleetChange{{does: stoppedNow, secretID: id, name: s.Name}}
+	case off:
+		f.pass.Off++
+		delete(f.Managed, s.Name)
+		return nil
+	case !running[id]:
+		return []fleetChange{{does: started, secretID: id, name: s.Name, input: input}}
+	case managed && known.Schedule == fingerprint(input):
+		if known.Missing { // the look before this one was out of date
+			known.Missing = false
+			f.Managed[s.Name] = known
+		}
+		f.pass.Unchanged++
+		return nil
+	default:
+		return []fleetChange{{does: rescheduled, secretID: id, name: s.Name, input: input}}
+	}
+}
+
+// untagged stops the rotation of a secret whose tag has been missing twice.
+func (f *fleet) untagged(name string, running map[string]bool) []fleetChange {
+	known := f.Managed[name]
+	switch {
+	case !running[name]: // or it runs under the secret's ARN, and was not started by this workflow
+		delete(f.Managed, name)
+		return nil
+	case !known.Missing:
+		known.Missing = true
+		f.Managed[name] = known
+		f.pass.Deferred++
+		f.soon(f.pass.StartedAt.Add(secondLook))
+		return nil
+	default:
+		return []fleetChange{{does: stoppedNow, secretID: name, name: name}}
+	}
+}
+
+// carryOut makes the changes, a batch at a time.
+func (f *fleet) carryOut(ctx workflow.Context, changes []fleetChange) {
+	for len(changes) > 0 && ctx.Err() == nil {
+		batch := changes[:min(len(changes), f.input.Batch())]
+		changes = changes[len(batch):]
+		ends := make([]workflow.Future, len(batch))
+		starts := false
+		for i, c := range batch {
+			ends[i] = f.begin(ctx, c)
+			starts = starts || c.does == started
+		}
+		for i, c := range batch {
+			f.ended(ctx, c, ends[i].Get(ctx, nil))
+		}
+		f.describe(ctx)
+		if starts && len(changes) > 0 {
+			timer := workflow.NewTimerWithOptions(ctx, betweenBatches, workflow.TimerOptions{Summary: fmt.Sprintf("%d changes follow", len(changes))})
+			if timer.Get(ctx, nil) != nil {
+				return
+			}
+		}
+	}
+}
+
+// begin sends what a change needs.
+func (f *fleet) begin(ctx workflow.Context, c fleetChange) workflow.Future {
+	id := rotation.RotateUserWorkflowID(c.secretID)
+	switch c.does {
+	case started:
+		ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+			WorkflowID:        id,
+			ParentClosePolicy: enums.PARENT_CLOSE_POLICY_ABANDON, // the rotation lives as long as its user
+			StaticSummary:     short("secret " + c.secretID + ", by tag " + f.input.Key()),
+		})
+		return workflow.ExecuteChildWorkflow(ctx, rotation.RotateUserWorkflow, c.input).GetChildWorkflowExecution()
+	case rescheduled:
+		return workflow.SignalExternalWorkflow(ctx, id, "", rotation.RescheduleUpdate, rotation.RescheduleTo(c.input))
+	default:
+		return workflow.SignalExternalWorkflow(ctx, id, "", rotation.StopUpdate, rotation.Sender{SentAt: workflow.Now(ctx)})
+	}
+}
+
+// ended notes what became of a change.
+func (f *fleet) ended(ctx workflow.Context, c fleetChange, err error) {
+	var running *temporal.ChildWorkflowExecutionAlreadyStartedError
+	if c.does == started && errors.As(err, &running) { // visibility did not know of it yet
+		if f.Managed[c.name].Schedule == fingerprint(c.input) {
+			f.pass.Unchanged++
+			return
+		}
+		c.does = rescheduled
+		err = f.begin(ctx, c).Get(ctx, nil)
+	}
+	if err != nil {
+		f.problem(c.name, "not "+c.does+": "+plaintext.Line(err.Error()))
+		return
+	}
+	text := fmt.Sprintf("%s: %s", c.name, c.does)
+	switch c.does {
+	case started:
+		f.pass.Started++
+		text += ", " + c.input.ScheduleText()
+	case rescheduled:
+		f.pass.Rescheduled++
+		text += ", " + c.input.ScheduleText()
+	default:
+		f.pass.Stopped++
+		delete(f.Managed, c.name)
+	}
+	if c.does != stoppedNow {
+		f.Managed[c.name] = rotation.Managed{Schedule: fingerprint(c.input)}
+	}
+	f.pass.Changes = append(f.pass.Changes, plaintext.Line(plaintext.Cut(text, 500)))[:min(len(f.pass.Changes)+1, keptLines)]
+}
+
+func (f *fleet) problem(name, text string) {
+	f.pass.Failed++
+	if len(f.pass.Problems) < keptLines {
+		f.pass.Problems = append(f.pass.Problems, plaintext.Line(plaintext.Cut(name+": "+text, 500)))
+	}
+}
+
+// fingerprint stands for the schedule of an input.
+func fingerprint(in rotation.RotateUserInput) string {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(in.ScheduleText())) // never fails
+	return fmt.Sprintf("%016x", h.Sum64())
+}
+
+func (f *fleet) status() rotation.FleetStatus {
+	s := rotation.FleetStatus{Tag: f.input.Key(), Managed: len(f.Managed), NextPass: f.NextPass, LastPass: f.LastPass, Input: &f.input}
+	if f.pass != nil {
+		pass := *f.pass
+		s.InProgress, s.LastPass = true, &pass
+	}
+	if f.stop {
+		s.NextPass = time.Time{}
+	}
+	return s
+}
+
+// describe sets what the Temporal UI shows of the run, in Markdown.
+func (f *fleet) describe(ctx workflow.Context) {
+	s := f.status()
+	lines := []string{fmt.Sprintf("**Fleet** of the tag %s: %s managed", plaintext.Code(s.Tag), plaintext.Count(s.Managed, "secret")), ""}
+	say := func(format string, args ...any) { lines = append(lines, "- "+fmt.Sprintf(format, args...)) }
+	if p := s.LastPass; p != nil {
+		word := "last look at " + clock(p.StartedAt)
+		if s.InProgress {
+			word = "looking since " + clock(p.StartedAt)
+		}
+		say("%s: %s", word, plaintext.Code(p.String()))
+		for _, text := range p.Problems {
+			say("**failed**: %s", plaintext.Code(text))
+		}
+		for _, text := range p.Changes {
+			say("%s", plaintext.Code(text))
+		}
+	}
+	if !s.NextPass.IsZero() && !s.InProgress {
+		say("next look: %s", clock(s.NextPass))
+	}
+	setDetails(ctx, strings.Join(lines, "\n"))
+}
