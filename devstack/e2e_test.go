@@ -83,6 +83,7 @@ func TestEndToEnd(t *testing.T) {
 			t.Run("operator", e.testOperator)
 			t.Run("disturbed", e.testDisturbed)
 			t.Run("left", e.testLeft)
+			t.Run("fleet", e.testFleet)
 			t.Run("delete", e.testDelete)
 			t.Run("no password anywhere", e.testNoPasswordAnywhere) // last: it looks at what all of them left behind
 		})

@@ -20,9 +20,12 @@ import (
 func (a *app) fleetCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fleet",
-		Short: "Rotate many secrets, declared by their tags",
+		Short: "Rotate many secrets, declared by their tags or in a file",
+		Long: `Rotate many secrets, declared by their tags or in a file.
+
+With tags, a workflow keeps the rotations equal to them: starter fleet sync. With a file, this command does: starter fleet apply.`,
 	}
-	cmd.AddCommand(a.fleetSyncCommand(), a.fleetStatusCommand(), a.fleetStopCommand())
+	cmd.AddCommand(a.fleetSyncCommand(), a.fleetStatusCommand(), a.fleetStopCommand(), a.fleetApplyCommand(), a.fleetExportCommand())
 	return cmd
 }
 

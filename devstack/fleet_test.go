@@ -1,0 +1,119 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+
+	endpoint "github.com/rotate-user/rotate-user/devstack/secretsmanager"
+	"github.com/rotate-user/rotate-user/rotation"
+)
+
+// testFleet adopts secrets by a tag, and then by a file.
+func (e *e2e) testFleet(t *testing.T) {
+	const one, two = "fleet/one", "fleet/two"
+	tag := func(secretID, value string) {
+		t.Helper()
+		if _, err := e.Client.TagResource(t.Context(), &secretsmanager.TagResourceInput{
+			SecretId: aws.String(secretID), Tags: []types.Tag{{Key: aws.String(rotation.FleetTag), Value: aws.String(value)}},
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	decode := func(out string, into any) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(out), into); err != nil {
+			t.Fatalf("%v:\n%s", err, out)
+		}
+	}
+	sync := func(args ...string) (s rotation.FleetStatus) {
+		t.Helper()
+		decode(e.starter(t, append([]string{"fleet", "sync", "-o", "json"}, args...)...), &s)
+		return s
+	}
+	status := func(secretID string) (s rotation.Status) {
+		t.Helper()
+		decode(e.starter(t, "status", secretID, "-o", "json"), &s)
+		return s
+	}
+	e.create(t, one, "fleet1", "SELECT ON *.*")
+	e.create(t, two, "fleet2", "SELECT ON *.*")
+	tag(one, "7d")
+	tag(two, "cron 0 2 none any SUN any")
+	e.create(t, "fleet/unreadable", "fleet3")
+	tag("fleet/unreadable", "weekly")
+
+	t.Run("a worker that may not list", func(t *testing.T) {
+		e.Secrets.Intercept(func(c endpoint.Call) endpoint.Fault {
+			if c.Operation == "ListSecrets" && !c.Done {
+				return endpoint.Denied(c)
+			}
+			return endpoint.Fault{}
+		})
+		defer e.Secrets.Intercept(nil)
+		if out := e.starterExits(t, 1, "fleet", "sync"); !strings.Contains(out, "allow the worker this call") || !strings.Contains(out, "ListSecrets") {
+			t.Errorf("it does not say what is missing:\n%s", out)
+		}
+	})
+
+	s := sync("--over", "0s", "--time-zone", "Europe/Berlin")
+	if p := s.LastPass; p == nil || p.Started != 2 || p.Failed != 1 || len(p.Problems) != 1 || !strings.Contains(p.Problems[0], "fleet/unreadable") {
+		t.Fatalf("first pass: %+v", s.LastPass)
+	}
+	waitFor(t, time.Minute, func() bool {
+		return !status(one).LastRotatedDate.IsZero() && !status(two).LastRotatedDate.IsZero()
+	})
+	if got := status(two).Input.ScheduleText(); got != "cron(0 2 ? * SUN *) in Europe/Berlin" {
+		t.Errorf("two is rotated %s", got)
+	}
+	if p := sync("--time-zone", "Europe/Berlin").LastPass; p.Unchanged != 2 || p.Started+p.Rescheduled+p.Stopped != 0 {
+		t.Errorf("a second pass changes something: %+v", p)
+	}
+	tag(one, "14d")
+	tag(two, "off")
+	if p := sync("--time-zone", "Europe/Berlin").LastPass; p.Rescheduled != 1 || p.Stopped != 1 {
+		t.Errorf("after a change of tags: %+v", p)
+	}
+	waitFor(t, time.Minute, func() bool { return status(one).RotationRules.AutomaticallyAfterDays == 14 })
+	if out := e.starter(t, "fleet", "status"); !strings.Contains(out, "1 rescheduled, 1 stopped") {
+		t.Errorf("its status:\n%s", out)
+	}
+	e.starter(t, "fleet", "stop")
+	e.starterExits(t, 1, "fleet", "status")
+
+	file := filepath.Join(t.TempDir(), "fleet.yaml")
+	if err := os.WriteFile(file, []byte("Secrets:\n  - SecretId: "+one+"\n    RotationRules: {AutomaticallyAfterDays: 21}\n    TimeZone: Europe/Berlin\n  - SecretId: "+two+"\n    Drain: 1h\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e.starterExits(t, 3, "fleet", "apply", "-f", file, "--dry-run")
+	if out := e.starter(t, "fleet", "apply", "-f", file, "--over", "7d"); !strings.Contains(out, "1 to start, 1 to change, 0 to restart, 0 to stop, 0 unchanged") || !strings.Contains(out, "2 changes made") {
+		t.Errorf("apply:\n%s", out)
+	}
+	waitFor(t, time.Minute, func() bool {
+		next := status(two).NextRotationDate
+		return next.After(time.Now()) && next.Before(time.Now().Add(7*24*time.Hour))
+	})
+	if out := e.starter(t, "fleet", "apply", "-f", file); !strings.Contains(out, "2 unchanged") {
+		t.Errorf("a second time:\n%s", out)
+	}
+	if out := e.starter(t, "fleet", "export"); !strings.Contains(out, "- SecretId: "+two) || !strings.Contains(out, "AutomaticallyAfterDays: 21") {
+		t.Errorf("export:\n%s", out)
+	}
+	if err := os.WriteFile(file, []byte("Secrets:\n  - SecretId: "+two+"\n    Drain: 2h\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := e.starter(t, "fleet", "apply", "-f", file); !strings.Contains(out, "1 to restart") {
+		t.Errorf("restart:\n%s", out)
+	}
+	waitFor(t, time.Minute, func() bool { return status(two).Input.Drain.String() == "2h" })
+	for _, id := range []string{one, two} {
+		e.starter(t, "stop", id)
+	}
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.temporal.io/sdk/client"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/rotate-user/rotate-user/internal/plaintext"
+	"github.com/rotate-user/rotate-user/rotation"
+)
+
+// stopPatience is how long a restart waits for the rotation that it has stopped.
+const stopPatience = 2 * time.Minute
+
+func (a *app) fleetApplyCommand() *cobra.Command {
+	var file string
+	var dryRun, prune bool
+	var over rotation.Duration
+	var declared []rotation.RotateUserInput
+	cmd := &cobra.Command{
+		Use:   "apply",
+		Short: "Make the rotations equal to a file",
+		Long: `Make the rotations equal to a file. Its Secrets are inputs of rotations, and its Defaults are what they have in common. The plan
+is shown first; applying a file twice changes nothing the second time.
+
+A schedule is changed while the rotation runs. Other options are fixed when it starts, so the rotation is stopped, after the one in
+progress, and started again; it rotates next by its schedule.
+
+--dry-run returns 3 if something would change.`,
+		Example: `  starter fleet apply -f fleet.yaml --dry-run
+  starter fleet apply -f fleet.yaml --over 7d`,
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&file, "file", "f", "", "`file` of the fleet, - for standard input (required)")
+	flags.BoolVar(&dryRun, "dry-run", false, "show the plan and change nothing")
+	flags.BoolVar(&prune, "prune", false, "stop every rotation of the namespace that is not in the file")
+	flags.TextVar(&over, "over", rotation.Duration(0), "`duration` over which the first rotations of those that start are spread (default at once)")
+	flags.Lookup("over").DefValue = ""
+	required(cmd, "file")
+	check := func() (err error) {
+		data, err := readInput(cmd.InOrStdin(), file)
+		if err != nil {
+			return err
+		}
+		if declared, err = readFleet(file, data); err != nil {
+			return err
+		}
+		for i := range declared {
+			if over > 0 && declared[i].RotateImmediately == nil {
+				declared[i].FirstRotationWithin = over
+			}
+			if err := declared[i].Validate(); err != nil {
+				return fmt.Errorf("--over: %w", err)
+			}
+		}
+		return nil
+	}
+	return a.does(cmd, check, func(ctx context.Context) error {
+		plan, err := a.planFleet(ctx, declared, prune)
+		if err != nil {
+			return err
+		}
+		if err := a.print(fleetPlanView{plan}); err != nil {
+			return err
+		}
+		if plan.changes() == 0 {
+			return nil
+		}
+		if dryRun {
+			return errWouldChange
+		}
+		return a.apply(ctx, plan)
+	})
+}
+
+func readInput(stdin io.Reader, file string) ([]byte, error) {
+	if file == "-" {
+		return io.ReadAll(stdin)
+	}
+	return os.ReadFile(file)
+}
+
+// apply carries out a plan, a few changes at a time, and goes on after one that fails.
+func (a *app) apply(ctx context.Context, plan fleetPlan) error {
+	var g errgroup.Group
+	g.SetLimit(queriesAtOnce)
+	var mu sync.Mutex
+	var failed []error
+	each := func(all []planned, do func(context.Context, planned) error) {
+		for _, p := range all {
+			g.Go(func() error {
+				if err := do(ctx, p); err != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					failed = append(failed, fmt.Errorf("%s: %s", p.SecretID, a.explain(ctx, err)))
+				}
+				return ctx.Err()
+			})
+		}
+	}
+	each(plan.Stop, func(ctx context.Context, p planned) error {
+		return a.send(ctx, p.SecretID, rotation.StopUpdate, rotation.Sender{SentAt: a.now()})
+	})
+	each(plan.Change, func(ctx context.Context, p planned) error {
+		return a.send(ctx, p.SecretID, rotation.RescheduleUpdate, rotation.RescheduleTo(p.input))
+	})
+	each(plan.Restart, a.restartRotation)
+	each(plan.Start, a.startRotation)
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	done := plan.changes() - len(failed)
+	if a.output == table {
+		fmt.Fprintf(a.out, "%s made.\n", plaintext.Count(done, "change"))
+	}
+	if len(failed) > 0 {
+		slices.SortFunc(failed, func(x, y error) int { return strings.Compare(x.Error(), y.Error()) })
+		return fmt.Errorf("%s not made:\n%w", plaintext.Count(len(failed), "change"), errors.Join(failed...))
+	}
+	return nil
+}
+
+func (a *app) send(ctx context.Context, secretID, name string, arg any) error {
+	handle, err := a.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+		WorkflowID: rotation.RotateUserWorkflowID(secretID), UpdateName: name, Args: []any{arg}, WaitForStage: client.WorkflowUpdateStageCompleted,
+	})
+	if err == nil {
+		err = handle.Get(ctx, nil)
+	}
+	if err != nil {
+		return a.noRotation(ctx, err, secretID)
+	}
+	return nil
+}
+
+func (a *app) startRotation(ctx context.Context, p planned) error {
+	options := a.startOptions(rotation.RotateUserWorkflowID(p.SecretID))
+	options.WorkflowExecutionErrorWhenAlreadyStarted = true
+	_, err := a.temporal.ExecuteWorkflow(ctx, options, rotateUserWorkflow, p.input)
+	return err
+}
+
+// restartRotation stops a rotation and starts it with another input. Both credentials log in meanwhile.
+func (a *app) restartRotation(ctx context.Context, p planned) error {
+	if err := a.send(ctx, p.SecretID, rotation.StopUpdate, rotation.Sender{SentAt: a.now()}); err != nil {
+		return err
+	}
+	waiting, cancel := context.WithTimeout(ctx, stopPatience)
+	defer cancel()
+	for {
+		if _, ended := a.whetherEnded(waiting, p.SecretID); ended {
+			break
+		}
+		select {
+		case <-waiting.Done():
+			return errors.New("it stops after the rotation in progress: apply the file again then")
+		case <-time.After(pollInterval):
+		}
+	}
+	later := false
+	p.input.RotateImmediately, p.input.FirstRotationWithin = &later, 0
+	return a.startRotation(ctx, p)
+}
+
+func (a *app) fleetExportCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "export",
+		Short:   "Write the file for the rotations that run",
+		Long:    `Write the file for the rotations that run to standard output, for starter fleet apply.`,
+		Example: `  starter fleet export >fleet.yaml`,
+	}
+	return a.does(cmd, nil, func(ctx context.Context) error {
+		running, err := a.runningInputs(ctx, nil)
+		if err != nil {
+			return err
+		}
+		inputs := []rotation.RotateUserInput{}
+		for _, id := range slices.Sorted(maps.Keys(running)) {
+			inputs = append(inputs, lasting(running[id]))
+		}
+		if a.output == jsonFormat {
+			return a.print(exportView{inputs})
+		}
+		return writeFleet(a.out, inputs)
+	})
+}
+
+// exportView is the file as JSON, which is YAML too.
+type exportView struct{ inputs []rotation.RotateUserInput }
+
+func (v exportView) value() any       { return map[string]any{fileSecrets: v.inputs} }
+func (v exportView) text(w io.Writer) { _ = writeFleet(w, v.inputs) }

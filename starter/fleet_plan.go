@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/rotate-user/rotate-user/internal/plaintext"
+	"github.com/rotate-user/rotate-user/rotation"
+)
+
+// fleetPlan is what makes the rotations equal to a file.
+type fleetPlan struct {
+	Start  []planned `json:"Start,omitempty"`
+	Change []planned `json:"Change,omitempty"`
+	// Restart are those whose options, other than the schedule, are fixed at the start.
+	Restart   []planned `json:"Restart,omitempty"`
+	Stop      []planned `json:"Stop,omitempty"`
+	Unchanged int       `json:"Unchanged"`
+	// Others are the rotations that run and are not in the file.
+	Others int `json:"Others,omitempty"`
+}
+
+// planned is one of the changes.
+type planned struct {
+	SecretID string `json:"SecretId"`
+	// Differs are the fields that differ, a line each.
+	Differs []string `json:"Differs,omitempty"`
+
+	input rotation.RotateUserInput
+}
+
+func (p fleetPlan) changes() int { return len(p.Start) + len(p.Change) + len(p.Restart) + len(p.Stop) }
+
+// runningInputs asks every rotation that runs, or those alone that are wanted, for its input; nil wants all. A rotation that is
+// not wanted has an input of its secret only.
+func (a *app) runningInputs(ctx context.Context, wanted map[string]bool) (map[string]rotation.RotateUserInput, error) {
+	rows, err := a.listed(ctx, "WorkflowType = '"+rotateUserWorkflow+"' AND ExecutionStatus = 'Running'")
+	if err != nil {
+		return nil, err
+	}
+	inputs := make([]rotation.RotateUserInput, len(rows))
+	var g errgroup.Group
+	g.SetLimit(queriesAtOnce)
+	for i, row := range rows {
+		inputs[i].SecretID = row.SecretID
+		if wanted != nil && !wanted[row.SecretID] {
+			continue
+		}
+		g.Go(func() error {
+			s, err := a.query(ctx, row.SecretID)
+			switch {
+			case err != nil:
+				return a.unanswered(ctx, err, row.SecretID)
+			case s.Input != nil:
+				inputs[i] = *s.Input
+			default: // a worker of an earlier release
+				inputs[i].MasterSecretID, inputs[i].RotationRules = s.MasterSecretID, s.RotationRules
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	all := map[string]rotation.RotateUserInput{}
+	for i, row := range rows {
+		all[row.SecretID] = inputs[i]
+	}
+	return all, nil
+}
+
+// planFleet compares a file with what runs.
+func (a *app) planFleet(ctx context.Context, declared []rotation.RotateUserInput, prune bool) (plan fleetPlan, err error) {
+	wanted := map[string]bool{}
+	for _, in := range declared {
+		wanted[in.SecretID] = true
+	}
+	running, err := a.runningInputs(ctx, wanted)
+	if err != nil {
+		return plan, err
+	}
+	for _, in := range declared {
+		have, runs := running[in.SecretID]
+		if !runs {
+			plan.Start = append(plan.Start, planned{SecretID: in.SecretID, input: in})
+			continue
+		}
+		differs, onlySchedule := differences(have, in)
+		change := planned{in.SecretID, differs, in}
+		switch {
+		case len(differs) == 0:
+			plan.Unchanged++
+		case onlySchedule:
+			plan.Change = append(plan.Change, change)
+		default:
+			plan.Restart = append(plan.Restart, change)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(running)) {
+		if wanted[id] {
+			continue
+		}
+		if plan.Others++; prune {
+			plan.Stop = append(plan.Stop, planned{SecretID: id})
+		}
+	}
+	return plan, nil
+}
+
+// differences lists the fields in which two inputs differ, and reports whether reschedule can change them all. When a rotation
+// begins says nothing about one that runs.
+func differences(have, want rotation.RotateUserInput) (lines []string, onlySchedule bool) {
+	onlySchedule = true
+	h, w := asFields(have), asFields(want)
+	names := map[string]bool{}
+	for _, fields := range []map[string]any{h, w} {
+		for name := range fields {
+			names[name] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if reflect.DeepEqual(h[name], w[name]) {
+			continue
+		}
+		onlySchedule = onlySchedule && slices.Contains([]string{"RotationRules", "TimeZone", "Blackout"}, name)
+		lines = append(lines, fmt.Sprintf("%s: is %s, declared %s", name, shown(h[name]), shown(w[name])))
+	}
+	return lines, onlySchedule
+}
+
+func shown(v any) string {
+	if v == nil {
+		return "none"
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return strings.Trim(string(data), `"`)
+}
+
+// asFields is an input as JSON has it, defaults filled in.
+func asFields(in rotation.RotateUserInput) map[string]any {
+	in = lasting(in)
+	in.MinimumOverlap = in.Complete().MinimumOverlap
+	data, err := json.Marshal(in)
+	if err != nil {
+		panic(err) // an input is what JSON can hold
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(data, &fields); err != nil {
+		panic(err)
+	}
+	return fields
+}
+
+// lasting is an input without what counts at its start only, and without what is the default anyway.
+func lasting(in rotation.RotateUserInput) rotation.RotateUserInput {
+	in = *in.Complete()
+	in.RotateImmediately, in.FirstRotationWithin = nil, 0
+	if in.TimeZone == "UTC" {
+		in.TimeZone = ""
+	}
+	if len(in.Blackout) == 0 {
+		in.Blackout = nil
+	}
+	if time.Duration(*in.MinimumOverlap) == time.Hour {
+		in.MinimumOverlap = nil
+	}
+	return in
+}
+
+// planShown is how many changes of a kind are shown; -o json has all.
+const planShown = 200
+
+// fleetPlanView is a plan, before it is carried out.
+type fleetPlanView struct{ plan fleetPlan }
+
+func (v fleetPlanView) value() any { return v.plan }
+func (v fleetPlanView) text(w io.Writer) {
+	var rows [][]string
+	for _, kind := range []struct {
+		name string
+		all  []planned
+	}{{"start", v.plan.Start}, {"change", v.plan.Change}, {"restart", v.plan.Restart}, {"stop", v.plan.Stop}} {
+		for i, p := range kind.all {
+			if i == planShown {
+				rows = append(rows, []string{kind.name, fmt.Sprintf("and %d more", len(kind.all)-i), ""})
+				break
+			}
+			why := strings.Join(p.Differs, "; ")
+			if kind.name == "start" {
+				why = p.input.ScheduleText()
+			}
+			rows = append(rows, []string{kind.name, p.SecretID, why})
+		}
+	}
+	columns(w, rows)
+	p := v.plan
+	if len(rows) > 0 {
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintf(w, "%d to start, %d to change, %d to restart, %d to stop, %d unchanged.\n", len(p.Start), len(p.Change), len(p.Restart), len(p.Stop), p.Unchanged)
+	if n := p.Others - len(p.Stop); n > 0 {
+		fmt.Fprintf(w, "%s not in the file: left alone. --prune stops what is not in the file.\n", plaintext.Count(n, "rotation"))
+	}
+}

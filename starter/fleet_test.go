@@ -1,0 +1,242 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.temporal.io/api/common/v1"
+	"go.temporal.io/api/workflowservice/v1"
+
+	"github.com/rotate-user/rotate-user/rotation"
+)
+
+const fleetFile = `Defaults:
+  MasterSecretId: shop/admin
+  TimeZone: Europe/Berlin
+  Blackout: [2026-12-24/2027-01-02, Fri 16:00 - Mon 08:00, 2026-12-31]
+Secrets:
+  - SecretId: shop/app
+  - SecretId: shop/report
+    RotationRules:
+      ScheduleExpression: rate(10 days)
+    Drain: 1h
+  - SecretId: shop/other
+    TimeZone: UTC
+    Blackout: []
+    RotateImmediately: false
+`
+
+func TestReadFleet(t *testing.T) {
+	inputs, err := readFleet("fleet.yaml", []byte(fleetFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, in := range inputs {
+		got = append(got, in.SecretID+" "+in.MasterSecretID+" "+in.ScheduleText()+" "+in.Drain.String())
+	}
+	want := []string{
+		"shop/app shop/admin every 30 days in Europe/Berlin, but for 2026-12-24/2027-01-02, Fri 16:00 - Mon 08:00, 2026-12-31 0s",
+		"shop/report shop/admin rate(10 days) in Europe/Berlin, but for 2026-12-24/2027-01-02, Fri 16:00 - Mon 08:00, 2026-12-31 1h",
+		"shop/other shop/admin every 30 days in UTC 0s",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if inputs[2].Immediately() {
+		t.Error("RotateImmediately was lost")
+	}
+}
+
+func TestReadFleetSaysWhere(t *testing.T) {
+	tests := []struct{ name, file, says string }{
+		{"nothing", "", "f.yaml is empty"},
+		{"no YAML", "Secrets: [", "f.yaml: yaml: line 1"},
+		{"two documents", "Secrets: []\n---\nSecrets: []\n", "more than one document"},
+		{"a list", "- SecretId: a\n", "f.yaml:1:1: the file is a mapping"},
+		{"unknown at the top", "Secrets: []\nsecrets: []\n", `f.yaml:2:1: unknown field "secrets"`},
+		{"no secrets", "Defaults: {}\n", "f.yaml:1:1: Secrets is missing"},
+		{"unknown in a secret", "Secrets:\n  - SecretId: a\n    Drian: 1h\n", `f.yaml:3:5: unknown field "Drian"`},
+		{"misspelt case", "Secrets:\n  - SecretID: a\n", `f.yaml:2:5: unknown field "SecretID" (do you mean "SecretId"?)`},
+		{"unknown inside", "Secrets:\n  - SecretId: a\n    RotationRules:\n      Duratoin: 3h\n", `f.yaml:4:7: unknown field "RotationRules.Duratoin"`},
+		{"unknown in the defaults", "Defaults:\n  TimeZne: UTC\nSecrets:\n  - SecretId: a\n  - SecretId: b\n", `f.yaml:2:3: Defaults: unknown field "TimeZne"`},
+		{"wrong in the defaults", "Defaults:\n  TimeZone: Mars\nSecrets:\n  - SecretId: a\n", `f.yaml:2:3: Defaults: TimeZone "Mars"`},
+		{"an id in the defaults", "Defaults:\n  SecretId: x\nSecrets: []\n", "f.yaml:2:3: Defaults have no SecretId"},
+		{"wrong value", "Secrets:\n  - SecretId: a\n    RotationRules: {AutomaticallyAfterDays: 0}\n", "f.yaml:3:21: RotationRules: AutomaticallyAfterDays is 0"},
+		{"wrong type", "Secrets:\n  - SecretId: a\n    RequireDrained: maybe\n", "f.yaml:3:5: RequireDrained: true or false is expected"},
+		{"a number as a duration", "Secrets:\n  - SecretId: a\n    Drain: 5\n", "f.yaml:3:5: Drain"},
+		{"a wrong entry", "Secrets:\n  - SecretId: a\n    Blackout: [2026-12-24, christmas]\n", `f.yaml:3:5: Blackout[1] "christmas"`},
+		{"nothing after the colon", "Secrets:\n  - SecretId: a\n    Drain:\n", `f.yaml:3:5: field "Drain" is null`},
+		{"no id", "Secrets:\n  - Drain: 1h\n", "f.yaml:2:5: SecretId is required"},
+		{"a bare name", "Secrets:\n  - shop/app\n", "f.yaml:2:5: fields are expected"},
+		{"a secret twice", "Secrets:\n  - SecretId: a\n  - SecretId: b\n  - SecretId: a\n", "f.yaml:4:5: secret a is in line 2 already"},
+		{"a field twice", "Secrets:\n  - SecretId: a\n    Drain: 1h\n    Drain: 2h\n", `f.yaml:4:5: field "Drain" is given twice`},
+		{"an alias", "Defaults: &d {Drain: 1h}\nSecrets:\n  - SecretId: a\n    RotationRules: *d\n", "f.yaml:4:20: aliases are not read"},
+		{"the master itself", "Defaults: {MasterSecretId: a}\nSecrets:\n  - SecretId: a\n", "MasterSecretId is the secret itself"},
+		{"two mistakes", "Secrets:\n  - SecretId: a\n    Drian: 1h\n  - SecretId: b\n    TimeZone: Mars\n", `f.yaml:5:5: TimeZone "Mars"`},
+	}
+	for _, test := range tests {
+		_, err := readFleet("f.yaml", []byte(test.file))
+		if err == nil || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: the error does not say %q:\n%v", test.name, test.says, err)
+		}
+		if err != nil && strings.Count(err.Error(), "TimeZne") > 3 {
+			t.Errorf("%s: a mistake in the defaults is told for each secret:\n%v", test.name, err)
+		}
+	}
+}
+
+// TestAFleetIsWrittenAsItIsRead writes what was read, reads it again, and finds nothing that differs.
+func TestAFleetIsWrittenAsItIsRead(t *testing.T) {
+	inputs, err := readFleet("fleet.yaml", []byte(fleetFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file bytes.Buffer
+	for i := range inputs {
+		inputs[i] = lasting(inputs[i])
+	}
+	if err := writeFleet(&file, inputs); err != nil {
+		t.Fatal(err)
+	}
+	again, err := readFleet("fleet.yaml", file.Bytes())
+	if err != nil {
+		t.Fatalf("%v\n%s", err, file.String())
+	}
+	for i, in := range again {
+		if differs, _ := differences(inputs[i], in); len(differs) > 0 {
+			t.Errorf("%s: %v\n%s", in.SecretID, differs, file.String())
+		}
+	}
+	if strings.Contains(file.String(), "{") || strings.Contains(file.String(), "MinimumOverlap") {
+		t.Errorf("it is not as people write it:\n%s", file.String())
+	}
+}
+
+// fleetFake is a server with some rotations that run.
+func fleetFake(inputs ...rotation.RotateUserInput) *fake {
+	f := &fake{statuses: map[string]rotation.Status{}, updated: status(rotation.Scheduled), results: map[string]any{}}
+	page := &workflowservice.ListWorkflowExecutionsResponse{}
+	for _, in := range inputs {
+		s := status(rotation.Scheduled)
+		s.SecretID, s.Input = in.SecretID, in.Complete()
+		f.statuses[in.SecretID] = s
+		page.Executions = append(page.Executions, execution("rotate-user/"+in.SecretID, map[string]*common.Payload{"RotationStatus": payload("Scheduled")}))
+	}
+	f.pages = []*workflowservice.ListWorkflowExecutionsResponse{page}
+	return f
+}
+
+func runFleet(t *testing.T, f *fake, args ...string) (code int, out string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	a := newApp(&stdout, &stderr)
+	a.dial = func(context.Context) (temporal, error) { return f, nil }
+	code = a.run(t.Context(), args)
+	return code, stdout.String() + stderr.String()
+}
+
+func TestFleetApply(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "fleet.yaml")
+	if err := os.WriteFile(file, []byte("Defaults: {MasterSecretId: m}\nSecrets:\n  - SecretId: new\n  - SecretId: same\n  - SecretId: slow\n    RotationRules: {AutomaticallyAfterDays: 90}\n  - SecretId: drained\n    Drain: 1h\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	running := func() *fake {
+		in := func(id string) rotation.RotateUserInput {
+			return rotation.RotateUserInput{SecretID: id, MasterSecretID: "m"}
+		}
+		return fleetFake(in("same"), in("slow"), in("drained"), in("stranger"))
+	}
+
+	f := running()
+	code, out := runFleet(t, f, "fleet", "apply", "-f", file, "--dry-run")
+	for _, want := range []string{
+		"start    new      every 30 days", `change   slow     RotationRules: is {"AutomaticallyAfterDays":30}, declared {"AutomaticallyAfterDays":90}`,
+		"restart  drained  Drain: is none, declared 1h", "1 to start, 1 to change, 1 to restart, 0 to stop, 1 unchanged.", "1 rotation not in the file: left alone",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the plan does not say %q:\n%s", want, out)
+		}
+	}
+	if code != 3 || len(f.asked) != 1 { // the list of what runs
+		t.Errorf("a dry run returned %d and asked for %q", code, f.asked)
+	}
+
+	other := filepath.Join(t.TempDir(), "other.yaml")
+	if err := os.WriteFile(other, []byte("Defaults: {MasterSecretId: m}\nSecrets:\n  - SecretId: new\n  - SecretId: same\n  - SecretId: slow\n    RotationRules: {AutomaticallyAfterDays: 90}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f = running()
+	_, out = runFleet(t, f, "fleet", "apply", "-f", other, "--prune", "--over", "7d")
+	slices.Sort(f.asked)
+	asked := strings.Join(f.asked, "\n")
+	for _, want := range []string{
+		`execute RotateUserWorkflow rotate-user/new on rotate-user [{"SecretId":"new","MasterSecretId":"m","FirstRotationWithin":"7d"}]`,
+		`update rotate-user/slow reschedule [{"RotationRules":{"AutomaticallyAfterDays":90},"TimeZone":"UTC","Blackout":[]}]`,
+		`update rotate-user/stranger stop`, `update rotate-user/drained stop`,
+	} {
+		if !strings.Contains(asked, want) {
+			t.Errorf("it was not asked for %s:\n%s\n%s", want, asked, out)
+		}
+	}
+	if strings.Contains(asked, "/same") {
+		t.Errorf("something was done to what is unchanged:\n%s", asked)
+	}
+
+	f = fleetFake(rotation.RotateUserInput{SecretID: "new", MasterSecretID: "m"})
+	one := filepath.Join(t.TempDir(), "one.yaml")
+	if err := os.WriteFile(one, []byte("Secrets:\n  - SecretId: new\n    MasterSecretId: m\n    MinimumOverlap: 1h\n    TimeZone: UTC\n    RotationRules: {AutomaticallyAfterDays: 30}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out := runFleet(t, f, "fleet", "apply", "-f", one, "--dry-run"); code != 0 || !strings.Contains(out, "1 unchanged") {
+		t.Errorf("a file that says what runs: %d\n%s", code, out)
+	}
+	if code, out := runFleet(t, f, "fleet", "apply", "-f", one+".missing"); code != 2 || !strings.Contains(out, "no such file") {
+		t.Errorf("no file: %d\n%s", code, out)
+	}
+}
+
+func TestFleetExport(t *testing.T) {
+	day := rotation.Duration(24 * time.Hour)
+	f := fleetFake(rotation.RotateUserInput{SecretID: "b", Blackout: []string{"2026-12-24"}}, rotation.RotateUserInput{SecretID: "a", MinimumOverlap: &day})
+	code, out := runFleet(t, f, "fleet", "export")
+	want := `Secrets:
+  - SecretId: a
+    RotationRules:
+      AutomaticallyAfterDays: 30
+    MinimumOverlap: 1d
+  - SecretId: b
+    RotationRules:
+      AutomaticallyAfterDays: 30
+    Blackout:
+      - "2026-12-24"
+`
+	if code != 0 || out != want {
+		t.Errorf("%d\n%s", code, out)
+	}
+}
+
+func TestFleetSync(t *testing.T) {
+	pass := &rotation.FleetPass{StartedAt: now.Add(-time.Minute), Tagged: 3, Started: 2, Failed: 1,
+		Changes: []string{"shop/app: started, every 30 days"}, Problems: []string{`x: the tag's value is "weekly"`}}
+	f := &fake{rotated: []any{rotation.FleetStatus{Tag: "t", Managed: 2, NextPass: now.Add(time.Hour), LastPass: pass}}}
+	code, out := runFleet(t, f, "fleet", "sync", "--tag", "t", "--over", "0s", "--time-zone", "Europe/Berlin", "--blackout", "Fri 16:00 - Mon 08:00", "--duration", "3h")
+	for _, want := range []string{"Managed    2 secrets", "3 secrets tagged: 2 started, 0 rescheduled, 0 stopped, 0 unchanged, 1 failed", "Problems:\n  x: the tag's value", "(in 1 hour)"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("it does not say %q:\n%s", want, out)
+		}
+	}
+	const input = `{"Tag":"t","Every":"1h","Over":"0s","AtOnce":20,"Defaults":{"SecretId":"","RotationRules":{"Duration":"3h"},"TimeZone":"Europe/Berlin","Blackout":["Fri 16:00 - Mon 08:00"]}}`
+	if want := `start sync-fleet/t on rotate-user [` + input + `], conflict UseExisting, update sync [{"Input":` + input + `}]`; code != 0 || !slices.Equal(f.asked, []string{want}) {
+		t.Errorf("%d, asked for %q, want %q", code, f.asked, want)
+	}
+	if code, out := runFleet(t, f, "fleet", "sync", "--every", "1s"); code != 2 || !strings.Contains(out, "Every is 1s") {
+		t.Errorf("%d: %s", code, out)
+	}
+}
