@@ -110,8 +110,8 @@ func (t *attempt) user(ctx context.Context, id, versionID string) (string, error
 }
 
 // master reads the administrator's secret, which the input or the user's secret
-// names, and holds it against the user's: nobody may turn the administrator
-// against another server by editing a secret.
+// names, and checks it against the user's. The administrator logs in on the
+// server that the master secret names, whatever host the user's secret names.
 func (t *attempt) master(ctx context.Context, given string, user secret.Version) (secret.Version, error) {
 	id := cmp.Or(given, user.MasterARN)
 	if id == "" {
@@ -133,22 +133,25 @@ func (t *attempt) master(ctx context.Context, given string, user secret.Version)
 	if m.TLS && !user.TLS {
 		return secret.Version{}, refuse(rotation.ErrorTLS, "secret %s says \"ssl\": false and its master secret %s does not: what answers in clear text proves nothing; take it out of the secret, or put it into the master secret too", user.Name, m.Name)
 	}
-	if !m.SameServer(user.Credential) {
-		return secret.Version{}, refuse(rotation.ErrorOtherServer, "secret %s is for %s, its master secret %s for %s: host and port must be the same", user.Name, user.Address(), m.Name, m.Address())
-	}
 	return m, nil
 }
 
 // administer opens a session of the administrator on the server of a rotation.
 func (t *attempt) administer(ctx context.Context, r rotation.StepInput) (*account.Admin, error) {
-	m, err := t.version(ctx, r.MasterSecretID, r.MasterVersionID)
+	m, err := t.masterVersion(ctx, r)
 	if err != nil {
-		return nil, fmt.Errorf("master secret: %w", err)
-	}
-	if err := t.permit(m); err != nil {
 		return nil, err
 	}
 	return t.admin(ctx, m)
+}
+
+// masterVersion reads the master secret of a rotation as it was when the rotation began.
+func (t *attempt) masterVersion(ctx context.Context, r rotation.StepInput) (secret.Version, error) {
+	m, err := t.version(ctx, r.MasterSecretID, r.MasterVersionID)
+	if err != nil {
+		return secret.Version{}, fmt.Errorf("master secret: %w", err)
+	}
+	return m, t.permit(m)
 }
 
 func (t *attempt) admin(ctx context.Context, m secret.Version) (*account.Admin, error) {

@@ -116,7 +116,7 @@ func (t *attempt) behindOrFinal(ctx context.Context, admin *account.Admin, s *su
 		if len(unasked) > 0 {
 			break
 		}
-		if _, err := t.login(ctx, s.current); lags(err) {
+		if _, err := t.login(ctx, atMaster(s.current, s.master)); lags(err) {
 			return err
 		}
 	}

@@ -65,7 +65,7 @@ func (a *Activities) FindAccounts(ctx context.Context, in rotation.FindAccountsI
 	if in.Server != "" && in.Server != master.Address() || !slices.Contains(in.Pair, current.Username) {
 		in.Left, in.Pair = append(in.Left, knownPair(in)), nil // the secret was edited since its last rotation
 	}
-	login, err := t.login(ctx, current)
+	login, err := t.login(ctx, atMaster(current, master))
 	locked := lockedOut(err)
 	if locked {
 		login.Account, err = t.behindLock(ctx, master, current, err)
@@ -432,7 +432,9 @@ func (t *attempt) notReused(ctx context.Context, in rotation.Deletion) error {
 	if err != nil {
 		return err
 	}
-	if i := slices.IndexFunc(in.Accounts, func(n grants.Name) bool { return n.User == v.Username }); i >= 0 && v.Address() == in.Server {
+	// Its host can be a reader or a proxy of the same server, unless its master secret is surely another one.
+	sameServer := v.Address() == in.Server || !strings.HasPrefix(v.MasterARN, "arn:") || secret.Version{ARN: in.MasterSecretID}.Is(v.MasterARN)
+	if i := slices.IndexFunc(in.Accounts, func(n grants.Name) bool { return n.User == v.Username }); i >= 0 && sameServer {
 		return refuse(rotation.ErrorSecretExists, "a new secret %s is for the account %s of the one that was deleted, and it would be dropped: let the secret name another user, or cancel this deletion and ALTER USER %[2]s ACCOUNT UNLOCK", v.Name, in.Accounts[i])
 	}
 	return nil

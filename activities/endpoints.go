@@ -14,20 +14,64 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
+// atMaster returns a version of the user's secret as it logs in on the master's server. Only a login there proves that
+// whoever wrote the secret knows the account's password: the host in the secret is the editor's choice, and a server of the
+// editor's own accepts any login.
+func atMaster(v, master secret.Version) secret.Version {
+	v.Host, v.Port = master.Host, master.Port
+	return v
+}
+
+// ownEndpoint returns the host:port that the user's secret names, and nothing if it is the master's server.
+func ownEndpoint(v, master secret.Version) string {
+	if v.SameServer(master.Credential) {
+		return ""
+	}
+	return v.Address()
+}
+
 // endpointsAtOnce bounds the logins on further endpoints.
 const endpointsAtOnce = 4
 
-// acceptedBy proves that further endpoints accept the credential of a version that the secret's own server has accepted, as an
-// account if one is given. It joins the errors of all of them. The administrator's credential goes to none: they come from the
-// workflow's input, and what they are to the server is known to those who gave them.
-func (t *attempt) acceptedBy(ctx context.Context, endpoints []string, v secret.Version, as grants.Name) error {
-	errs := make([]error, len(endpoints))
+// place is an endpoint beside the master's server, and a version as it logs in there.
+type place struct {
+	what string
+	secret.Version
+}
+
+// places returns where a version must be accepted besides the master's server: where its own secret says, and at the test
+// endpoints of the workflow's input.
+func places(r rotation.StepInput, v secret.Version) ([]place, error) {
+	var all []place
+	if own := v.Address(); own != r.Server {
+		all = append(all, place{fmt.Sprintf("%s, the address in secret %s,", own, v.Name), v})
+	}
+	for _, endpoint := range r.TestEndpoints {
+		there := v
+		var err error
+		if there.Host, there.Port, err = address.Parse(endpoint); err != nil {
+			return nil, refuse(rotation.ErrorOtherServer, "test endpoint %q: %v", endpoint, err)
+		}
+		all = append(all, place{"test endpoint " + endpoint, there})
+	}
+	return all, nil
+}
+
+// acceptedBy proves that the other endpoints accept the credential of a version that the master's server has accepted, as an
+// account if one is given. It joins the errors of all of them. An endpoint gets the user's own credential, and only after the
+// master's server has accepted it; the administrator's goes to none of them.
+func (t *attempt) acceptedBy(ctx context.Context, r rotation.StepInput, v secret.Version, as grants.Name) error {
+	all, err := places(r, v)
+	if err != nil {
+		return err
+	}
+	errs := make([]error, len(all))
 	var g errgroup.Group
 	g.SetLimit(endpointsAtOnce)
-	for i, endpoint := range endpoints {
+	for i, p := range all {
 		g.Go(func() error {
 			defer panics.Into(&errs[i])
-			errs[i] = t.acceptedAt(ctx, endpoint, v, as)
+			errs[i] = t.acceptedAt(ctx, p, r.Server, as)
 			return nil
 		})
 	}
@@ -35,23 +79,19 @@ func (t *attempt) acceptedBy(ctx context.Context, endpoints []string, v secret.V
 	return errors.Join(errs...)
 }
 
-func (t *attempt) acceptedAt(ctx context.Context, endpoint string, v secret.Version, as grants.Name) (err error) {
-	there := v
-	if there.Host, there.Port, err = address.Parse(endpoint); err != nil {
-		return refuse(rotation.ErrorOtherServer, "test endpoint %q: %v", endpoint, err)
-	}
-	login, err := t.loginBy(ctx, there, t.Accounts.LoginReady)
+func (t *attempt) acceptedAt(ctx context.Context, p place, server string, as grants.Name) error {
+	login, err := t.loginBy(ctx, p.Version, t.Accounts.LoginReady)
 	switch {
 	case limited(err):
 		return nil
 	case lags(err):
-		return &grants.Refusal{Reason: grants.NodeBehind, Retry: true, Message: fmt.Sprintf("test endpoint %s refuses what %s accepts:"+
-			" it is behind, or a replication filter keeps account statements from it: %v", endpoint, v.Address(), err)}
+		return &grants.Refusal{Reason: grants.NodeBehind, Retry: true, Message: fmt.Sprintf("waiting for %s to accept user %s, as %s does:"+
+			" it is behind, a replication filter keeps account statements from it, or it is a proxy that does not know this user: %v", p.what, p.Username, server, err)}
 	case err != nil:
-		return fmt.Errorf("test endpoint: %w", err)
+		return fmt.Errorf("%s: %w", p.what, err)
 	case as != grants.Name{} && login.Account != as:
-		return refuse(rotation.ErrorOtherAccount, "test endpoint %s takes the login with version %s of secret %s for %s, and should for %s: another account of that name wins the login there; drop it",
-			endpoint, v.ID, v.Name, login.Account, as)
+		return refuse(rotation.ErrorOtherAccount, "%s takes the login with version %s of secret %s for %s, and should for %s: another account of that name wins the login there; drop it",
+			p.what, p.ID, p.Name, login.Account, as)
 	}
 	return nil
 }

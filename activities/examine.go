@@ -84,8 +84,8 @@ func (t *attempt) examine(ctx context.Context, in rotation.CloneUserInput, recen
 	}
 	s := &subject{master: master, current: current, StepInput: rotation.StepInput{
 		SecretID: in.SecretID, MasterSecretID: cmp.Or(in.MasterSecretID, current.MasterARN), MasterVersionID: master.ID,
-		VersionID: uuid.NewString(), CurrentVersionID: current.ID, PendingVersionID: d.Stages[secret.Pending], Server: current.Address(),
-		RequireAllNodes: in.RequireAllNodes, TestEndpoints: in.TestEndpoints,
+		VersionID: uuid.NewString(), CurrentVersionID: current.ID, PendingVersionID: d.Stages[secret.Pending], Server: master.Address(),
+		Endpoint: ownEndpoint(current, master), RequireAllNodes: in.RequireAllNodes, TestEndpoints: in.TestEndpoints,
 	}}
 	if current.ID == in.EarlierVersionID && current.SHA256() == in.EarlierSHA256 {
 		s.VersionID, s.ValueSHA256, s.promoted = current.ID, in.EarlierSHA256, true
@@ -145,7 +145,7 @@ func (t *attempt) examine(ctx context.Context, in rotation.CloneUserInput, recen
 	}
 	s.login = sync.OnceValues(func() (l account.Login, err error) {
 		defer panics.Into(&err)
-		return t.login(ctx, current)
+		return t.login(ctx, atMaster(current, master))
 	})
 	s.unmoved = func(ctx context.Context) error { return t.unmoved(ctx, in.SecretID, d) }
 	// Without a host: where the user has several accounts, the application's
@@ -166,7 +166,7 @@ func (t *attempt) examine(ctx context.Context, in rotation.CloneUserInput, recen
 			if _, err := s.login(); err != nil && !limited(err) {
 				return err
 			}
-			return t.acceptedBy(ctx, in.TestEndpoints, current, grants.Name{})
+			return t.acceptedBy(ctx, s.StepInput, current, grants.Name{})
 		},
 		Fence: s.unmoved,
 	}

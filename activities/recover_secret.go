@@ -16,7 +16,7 @@ import (
 // that is there does not: the database was restored from a backup, or the secret
 // edited. If the account in use is locked, and was left so by a deletion that was cut, it unlocks that
 // and the other one that the deletion locked. It writes to no account otherwise. A rotation that is under way notices the move.
-// Where no version logs in, its error is of type account.WrongPassword.
+// Where no version logs in, its error is of type grants.WrongPassword.
 func (a *Activities) RecoverSecret(ctx context.Context, in rotation.RecoverSecretInput) (result rotation.RecoverSecretResult, err error) {
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
@@ -37,10 +37,10 @@ func (a *Activities) RecoverSecret(ctx context.Context, in rotation.RecoverSecre
 		return rotation.RecoverSecretResult{}, err
 	}
 	if set {
-		result.ValidateSecretResult, err = t.validate(ctx, s.current)
+		result.ValidateSecretResult, err = t.validate(ctx, atMaster(s.current, s.master))
 		if lockedOut(err) && (in.Held || in.Locked != nil) {
 			if result.Unlocked, err = t.unlockLeft(ctx, admin, s, in); err == nil {
-				result.ValidateSecretResult, err = t.validate(ctx, s.current)
+				result.ValidateSecretResult, err = t.validate(ctx, atMaster(s.current, s.master))
 			}
 		}
 		return result, err
@@ -56,7 +56,7 @@ func (a *Activities) RecoverSecret(ctx context.Context, in rotation.RecoverSecre
 	activity.GetLogger(ctx).Warn("recovered", "secret", s.SecretID, "version", restored, "refused", s.current.ID)
 	v, err := t.version(ctx, in.SecretID, restored)
 	if err == nil {
-		result.ValidateSecretResult, err = t.validate(ctx, v)
+		result.ValidateSecretResult, err = t.validate(ctx, atMaster(v, s.master))
 	}
 	if err != nil {
 		return rotation.RecoverSecretResult{}, fmt.Errorf("AWSCURRENT of secret %s is version %s now, whose password the server stores: %w", s.SecretID, restored, err)

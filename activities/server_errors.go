@@ -34,7 +34,7 @@ const (
 		" or raise the limit with ALTER USER … WITH"
 	adviseUserLimit = "the account has as many sessions as max_user_connections allows: end some, or raise the limit"
 	adviseHostBlock = "unblock the worker's host with TRUNCATE TABLE performance_schema.host_cache or mysqladmin flush-hosts"
-	adviseReadOnly  = "the server takes no writes: the secret's host must lead to the primary"
+	adviseReadOnly  = "the server takes no writes: the master secret's host must lead to the primary"
 	adviseOption    = "a start option of the server forbids it"
 	adviseOffline   = "run SET GLOBAL offline_mode = OFF on the server," +
 		" or let the secret's host lead to a member that is online (performance_schema.replication_group_members)"

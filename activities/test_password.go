@@ -30,18 +30,22 @@ func (a *Activities) TestPassword(ctx context.Context, r rotation.StepInput) (re
 	if err != nil {
 		return rotation.TestPasswordResult{}, err
 	}
+	master, err := t.masterVersion(ctx, r)
+	if err != nil {
+		return rotation.TestPasswordResult{}, err
+	}
 	var login account.Login
 	var loginErr error
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer panics.Into(&loginErr)
-		login, loginErr = t.login(ctx, pending)
+		login, loginErr = t.login(ctx, atMaster(pending, master))
 	})
 	stand, err := t.compare(ctx, r, pending)
 	wg.Wait()
 	if stand.cluster && lags(loginErr) { // the node that it met may have the password only since then
 		if err == nil {
-			login, loginErr = t.login(ctx, pending)
+			login, loginErr = t.login(ctx, atMaster(pending, master))
 		}
 		if lags(loginErr) && (err != nil || len(stand.Unasked) > 0) {
 			loginErr = cmp.Or(err, behind(r.Server, loginErr))
@@ -71,7 +75,7 @@ func (a *Activities) TestPassword(ctx context.Context, r rotation.StepInput) (re
 		return rotation.TestPasswordResult{}, &grants.Refusal{Reason: grants.NodeNotAsked, Retry: true, Message: strings.Join(lines(stand.Unasked), "; ") +
 			": let the address lead to every node, or start the rotation without RequireAllNodes"}
 	}
-	if err := t.acceptedBy(ctx, r.TestEndpoints, pending, r.Standby); err != nil {
+	if err := t.acceptedBy(ctx, r, pending, r.Standby); err != nil {
 		return rotation.TestPasswordResult{}, err
 	}
 	activity.GetLogger(ctx).Info("credential works", "secret", r.SecretID, "version", r.VersionID, "account", login.Account.String())

@@ -107,6 +107,9 @@ func (r SetPasswordResult) Done(in StepInput) string {
 // Done says in a few words what the step has done.
 func (r TestPasswordResult) Done(in StepInput) string {
 	text := "version " + in.VersionID + " logs in as " + in.Standby.String()
+	if in.Endpoint != "" {
+		text += ", at " + in.Endpoint + " too"
+	}
 	if n := len(in.TestEndpoints); n > 0 {
 		text += ", also on " + plaintext.Count(n, "test endpoint")
 	}

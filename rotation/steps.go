@@ -175,8 +175,10 @@ type StepInput struct {
 	// Source is the account in use, Standby the other one of the pair.
 	Source  Account `json:"Source"`
 	Standby Account `json:"Standby"`
-	// Server is the database's host:port.
-	Server string `json:"Server"`
+	// Server is the host:port of the master's server, where the accounts are changed. Endpoint is the host:port that the
+	// secret names, if it is another one: a reader, a replica, another name of the server, or a proxy.
+	Server   string `json:"Server"`
+	Endpoint string `json:"Endpoint,omitempty"`
 	// StandbyStored is the standby's grants.Stored before SetPassword, keyed with the
 	// administrator's password, since a person may have chosen what is there.
 	// PasswordStored is the Digest of what SetPassword has set, a generated password.

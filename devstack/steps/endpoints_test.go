@@ -27,99 +27,164 @@ func (l *lab) held(err error, by string) {
 	}
 }
 
-// A replica that has not applied the new password, or never will, holds the promotion, and is asked before the first write
-// whether it accepts the credential in use.
-func TestTestEndpointsHoldThePromotion(t *testing.T) {
+// trust lets the lab's worker verify the certificates of these servers.
+func (l *lab) trust(servers ...*mysqld.Server) {
+	l.Helper()
+	l.dialer.RootCAs = x509.NewCertPool()
+	for _, s := range servers {
+		pem, err := os.ReadFile(s.CAFile)
+		if err != nil {
+			l.Fatal(err)
+		}
+		l.dialer.RootCAs.AppendCertsFromPEM(pem)
+	}
+}
+
+// on returns what runs a statement on a server as its administrator.
+func on(t *testing.T, s *mysqld.Server) func(statement string) {
+	t.Helper()
+	db, err := s.Open(s.AdminUser, s.AdminPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return func(statement string) {
+		t.Helper()
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+// accepts logs in on a server with what a label of the secret holds.
+func (l *lab) accepts(s *mysqld.Server, label string) error {
+	c := l.credential(label)
+	_, err := l.dialer.Login(l.Context(), account.Endpoint{Host: s.Host, Port: s.Port, TLS: true}, c.Username, c.Password)
+	return err
+}
+
+// eventually repeats do until it succeeds.
+func eventually(t *testing.T, do func() error) {
+	t.Helper()
+	tooLong := time.After(time.Minute)
+	for {
+		err := do()
+		if err == nil {
+			return
+		}
+		select {
+		case <-tooLong:
+			t.Fatal(err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// replicaSQL are statements of one engine for a replica.
+type replicaSQL struct{ stop, start, filter, noFilter, delay, end, begin, promote string }
+
+func statementsOf(engine string) replicaSQL {
+	if engine == mysqld.MySQL {
+		return replicaSQL{
+			"STOP REPLICA SQL_THREAD", "START REPLICA SQL_THREAD", "CHANGE REPLICATION FILTER REPLICATE_WILD_IGNORE_TABLE = ('mysql.%')",
+			"CHANGE REPLICATION FILTER REPLICATE_WILD_IGNORE_TABLE = ()", "CHANGE REPLICATION SOURCE TO SOURCE_DELAY = %d", "STOP REPLICA", "START REPLICA", "RESET REPLICA ALL",
+		}
+	}
+	return replicaSQL{
+		"STOP SLAVE SQL_THREAD", "START SLAVE SQL_THREAD", "SET GLOBAL replicate_wild_ignore_table = 'mysql.%'",
+		"SET GLOBAL replicate_wild_ignore_table = ''", "CHANGE MASTER TO MASTER_DELAY = %d", "STOP SLAVE", "START SLAVE", "RESET SLAVE ALL",
+	}
+}
+
+// A replica that has not applied the new password, or never will, holds the promotion, whether it is a test endpoint or the
+// address in the secret. It is asked before the first write whether it accepts the credential in use.
+func TestAReplicaHoldsThePromotion(t *testing.T) {
 	for _, program := range mysqldtest.Programs(t) {
 		t.Run(program.Engine, func(t *testing.T) {
 			t.Parallel()
 			primary, replica := mysqldtest.Replicated(t, program, nil, nil, nil)
-			l := newOldLab(t, primary)
-			l.dialer.RootCAs = x509.NewCertPool()
-			for _, s := range []*mysqld.Server{primary, replica} {
-				pem, err := os.ReadFile(s.CAFile)
-				if err != nil {
-					t.Fatal(err)
-				}
-				l.dialer.RootCAs.AppendCertsFromPEM(pem)
-			}
-			db, err := replica.Open(replica.AdminUser, replica.AdminPassword)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer db.Close()
-			on := func(statement string) {
-				t.Helper()
-				if _, err := db.ExecContext(t.Context(), statement); err != nil {
-					t.Fatalf("%s: %v", statement, err)
-				}
-			}
-			stop, start, filter := "STOP SLAVE SQL_THREAD", "START SLAVE SQL_THREAD", "SET GLOBAL replicate_wild_ignore_table = 'mysql.%'"
-			if program.Engine == mysqld.MySQL {
-				stop, start, filter = "STOP REPLICA SQL_THREAD", "START REPLICA SQL_THREAD", "CHANGE REPLICATION FILTER REPLICATE_WILD_IGNORE_TABLE = ('mysql.%')"
-			}
-			accepts := func(label string) error {
-				c := l.credential(label)
-				_, err := l.dialer.Login(t.Context(), account.Endpoint{Host: replica.Host, Port: replica.Port, TLS: true}, c.Username, c.Password)
-				return err
-			}
-			eventually := func(do func() error) {
-				t.Helper()
-				tooLong := time.After(time.Minute)
-				for {
-					err := do()
-					if err == nil {
-						return
+			sql := statementsOf(program.Engine)
+			at, master := fmt.Sprintf("%s:%d", replica.Host, replica.Port), fmt.Sprintf("%s:%d", primary.Host, primary.Port)
+			for _, way := range []struct {
+				name   string
+				choose func(*lab)
+			}{
+				{"as a test endpoint", func(l *lab) { l.input.TestEndpoints = []string{at} }},
+				{"as the address in the secret", func(l *lab) {
+					l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "port": replica.Port, "masterarn": "master"})
+				}},
+			} {
+				t.Run(way.name, func(t *testing.T) {
+					l, on := newOldLab(t, primary), on(t, replica)
+					l.trust(primary, replica)
+					way.choose(l)
+					eventually(t, func() error { return l.accepts(replica, "AWSCURRENT") })
+
+					on(sql.stop)
+					r := l.leave(2)
+					if r.Server != master {
+						t.Errorf("the accounts are said to be on %s: want the master's server %s", r.Server, master)
 					}
-					select {
-					case <-tooLong:
+					l.held(l.step(rotation.TestPassword, &r), at)
+					if err := l.accepts(replica, "AWSCURRENT"); err != nil {
+						t.Errorf("the replica stopped accepting AWSCURRENT: %v", err)
+					}
+					on(sql.end)
+					on(fmt.Sprintf(sql.delay, 2))
+					on(sql.begin)
+					l.held(l.step(rotation.TestPassword, &r), at)
+					eventually(t, func() error { return l.step(rotation.TestPassword, &r) })
+					if err := l.step(rotation.PromotePassword, &r); err != nil {
 						t.Fatal(err)
-					case <-time.After(20 * time.Millisecond):
 					}
-				}
-			}
-			eventually(func() error { return accepts("AWSCURRENT") })
-			at := fmt.Sprintf("%s:%d", replica.Host, replica.Port)
+					l.settle()
+					if err := l.accepts(replica, "AWSCURRENT"); err != nil {
+						t.Errorf("the replica was to accept AWSCURRENT: %v", err)
+					}
 
-			before := l.snapshot()
-			l.input.TestEndpoints = []string{at, "127.0.0.1:1"}
-			var app *temporal.ApplicationError
-			if _, err := l.clone(); !errors.As(err, &app) || app.Type() != rotation.ErrorUnreachable || app.NonRetryable() || !strings.Contains(app.Message(), "127.0.0.1:1") {
-				t.Errorf("with an endpoint that is not there CloneUser answered %v: want that it is unreachable, and tried again", err)
-			}
-			if after := l.snapshot(); after != before {
-				t.Errorf("it left\n%s\nand before there was\n%s", after, before)
-			}
-
-			l.input.TestEndpoints = []string{at}
-			r := l.leave(0)
-			on(stop)
-			for _, step := range []string{rotation.StagePassword, rotation.SetPassword} {
-				if err := l.step(step, &r); err != nil {
-					t.Fatal(err)
-				}
-			}
-			l.held(l.step(rotation.TestPassword, &r), at)
-			on(start)
-			eventually(func() error { return l.step(rotation.TestPassword, &r) })
-			if err := l.step(rotation.PromotePassword, &r); err != nil {
-				t.Fatal(err)
-			}
-			l.settle()
-			if err := accepts("AWSCURRENT"); err != nil {
-				t.Errorf("the replica was to accept AWSCURRENT: %v", err)
-			}
-
-			on(stop)
-			on(filter)
-			on(start)
-			l.input.Force = true
-			l.input.Pair = []string{l.user, l.user + "_clone"}
-			r = l.leave(2)
-			l.held(l.step(rotation.TestPassword, &r), "a replication filter")
-			if err := accepts("AWSCURRENT"); err != nil {
-				t.Errorf("the replica was to accept AWSCURRENT still: %v", err)
+					on(sql.end)
+					on(fmt.Sprintf(sql.delay, 0))
+					on(sql.filter)
+					on(sql.begin)
+					l.input.Force = true
+					l.input.Pair = []string{l.user, l.user + "_clone"}
+					r = l.leave(2)
+					l.held(l.step(rotation.TestPassword, &r), "a replication filter")
+					if err := l.accepts(replica, "AWSCURRENT"); err != nil {
+						t.Errorf("the replica stopped accepting AWSCURRENT: %v", err)
+					}
+					on(sql.stop)
+					on(sql.noFilter)
+					on(sql.start)
+				})
 			}
 		})
 	}
+}
+
+func TestAnEndpointThatIsNotThereIsFoundBeforeTheFirstWrite(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		for name, choose := range map[string]func(*lab){
+			"as a test endpoint": func(l *lab) { l.input.TestEndpoints = []string{l.address(), "127.0.0.1:1"} },
+			"as the address in the secret": func(l *lab) {
+				l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "port": 1, "masterarn": "master"})
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				l := newOldLab(t, s)
+				choose(l)
+				before := l.snapshot()
+				for _, step := range []string{rotation.PlanRotation, rotation.CloneUser} {
+					_, err := l.env.ExecuteActivity(step, l.input)
+					var app *temporal.ApplicationError
+					if !errors.As(err, &app) || app.Type() != rotation.ErrorUnreachable || app.NonRetryable() || !strings.Contains(app.Message(), "127.0.0.1:1") {
+						t.Errorf("%s answered %v: want that it is unreachable, and retried", step, err)
+					}
+				}
+				if after := l.snapshot(); after != before {
+					t.Errorf("it left\n%s\nand before there was\n%s", after, before)
+				}
+			})
+		}
+	})
 }

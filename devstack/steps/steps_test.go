@@ -358,8 +358,6 @@ func TestARefusedRotationLeavesEverythingAsItWas(t *testing.T) {
 			l.input.MasterSecretID = "other"
 		}, rotation.ErrorNoMaster, "masterarn"},
 		{"no such master", func(l *lab) { l.put(with(l, "masterarn", "nope")) }, rotation.ErrorSecretsManager, "master secret"},
-		{"another port than the master's", func(l *lab) { l.put(with(l, "port", l.server.Port+1)) }, rotation.ErrorOtherServer, "host and port"},
-		{"another host than the master's", func(l *lab) { l.put(with(l, "host", "localhost")) }, rotation.ErrorOtherServer, "host and port"},
 		{"no JSON", func(l *lab) { l.putText("First.Passw0rd") }, rotation.ErrorMalformed, "JSON"},
 		{"a port that is none", func(l *lab) { l.put(with(l, "port", "3306x")) }, rotation.ErrorMalformed, `"port"`},
 		{"an unknown engine", func(l *lab) { l.put(with(l, "engine", "postgres")) }, rotation.ErrorMalformed, `"engine"`},

@@ -1,0 +1,193 @@
+package steps
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/rotate-user/rotate-user/internal/mysqld"
+	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
+)
+
+// standIn is the address of a primary that its replica can take over. The same administrator is on both, without the rights
+// that no managed server gives.
+type standIn struct {
+	*mysqld.Forwarder
+
+	server, primary, replica *mysqld.Server
+	lab                      *lab
+}
+
+func newStandIn(t *testing.T, program mysqld.Program) standIn {
+	t.Helper()
+	const user, password = "boss", "Boss.Passw0rd-1"
+	super := "SUPER, READ_ONLY ADMIN"
+	if program.Engine == mysqld.MySQL {
+		super = "SUPER, CONNECTION_ADMIN"
+	}
+	statements := []string{"CREATE USER boss@'%' IDENTIFIED BY '" + password + "'", "GRANT ALL ON *.* TO boss@'%' WITH GRANT OPTION", "REVOKE " + super + " ON *.* FROM boss@'%'"}
+	primary, replica := mysqldtest.Replicated(t, program, nil, nil, func(primary, replica *sql.DB) {
+		for _, db := range []*sql.DB{primary, replica} {
+			for _, statement := range statements {
+				if _, err := db.ExecContext(t.Context(), statement); err != nil {
+					t.Fatalf("%s: %v", statement, err)
+				}
+			}
+		}
+	})
+	f, err := mysqld.NewForwarder(primary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	var roots []byte
+	for _, s := range []*mysqld.Server{primary, replica} {
+		pem, err := os.ReadFile(s.CAFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		roots = append(roots, pem...)
+	}
+	front := f.As(primary)
+	front.AdminUser, front.AdminPassword, front.CAFile = user, password, filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(front.CAFile, roots, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return standIn{f, front, primary, replica, newOldLab(t, front)}
+}
+
+// standby is what a server stores for the standby.
+func (s standIn) standby(t *testing.T, db *sql.DB) (definition string) {
+	t.Helper()
+	err := db.QueryRowContext(t.Context(), "SHOW CREATE USER "+s.lab.user+"_clone@'%'").Scan(&definition)
+	if err != nil && !strings.Contains(err.Error(), "1141") && !strings.Contains(err.Error(), "1396") && !strings.Contains(err.Error(), "3162") {
+		t.Fatal(err)
+	}
+	return definition
+}
+
+// catchUp waits until the replica has the standby as the primary has it.
+func (s standIn) catchUp(t *testing.T) {
+	t.Helper()
+	db, err := s.replica.Open("boss", s.server.AdminPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	eventually(t, func() error {
+		if was, is := s.standby(t, s.lab.admin), s.standby(t, db); was != is {
+			return fmt.Errorf("the replica has %q: want %q", is, was)
+		}
+		return nil
+	})
+}
+
+// goOn takes the steps of a rotation from one on, as Temporal would: what may be retried is retried.
+func (l *lab) goOn(from int, r *rotation.StepInput) (err error) {
+	for _, name := range steps[from:] {
+		for range 10 {
+			err = l.step(name, r)
+			var app *temporal.ApplicationError
+			if err == nil || errors.As(err, &app) && app.NonRetryable() {
+				break
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// A server that takes over in the middle of a rotation, with or without what the rotation changed on the one before, never gets
+// a credential promoted that it refuses.
+func TestAServerTakesOverDuringARotation(t *testing.T) {
+	cases := []struct {
+		done int  // steps
+		lost bool // what the last of them changed
+	}{{2, false}, {2, true}, {3, true}}
+	for _, program := range mysqldtest.Programs(t) {
+		for _, c := range cases {
+			t.Run(fmt.Sprintf("%s after %s, lost %t", program.Engine, steps[c.done-1], c.lost), func(t *testing.T) {
+				s := newStandIn(t, program)
+				l, sql, on := s.lab, statementsOf(program.Engine), on(t, s.replica)
+				r := l.leave(1)
+				s.catchUp(t)
+				if c.lost {
+					on(sql.stop)
+				}
+				for _, name := range steps[1:c.done] {
+					if err := l.step(name, &r); err != nil {
+						t.Fatalf("%s: %v", name, err)
+					}
+				}
+				if !c.lost {
+					s.catchUp(t)
+				}
+				on(sql.end)
+				on(sql.promote)
+				s.LeadTo(s.replica)
+				s.Cut()
+
+				err := l.goOn(c.done, &r)
+				if failed := err != nil; failed != c.lost {
+					t.Errorf("the rotation answered %v: want an error only if a change was lost", err)
+				}
+				l.settle()
+				if err := l.accepts(s.server, secret.Current); err != nil {
+					t.Errorf("AWSCURRENT: %v", err)
+				}
+				l.input.Force = true
+				r = l.leave(0)
+				if err := l.goOn(0, &r); err != nil {
+					t.Errorf("the next rotation: %v", err)
+				}
+				l.settle()
+				if err := l.accepts(s.server, secret.Current); err != nil {
+					t.Errorf("AWSCURRENT after the next rotation: %v", err)
+				}
+			})
+		}
+	}
+}
+
+// A server that stops taking writes holds the steps that write, and nothing else changes.
+func TestAServerBecomesReadOnlyDuringARotation(t *testing.T) {
+	for _, program := range mysqldtest.Programs(t) {
+		t.Run(program.Engine, func(t *testing.T) {
+			s := newStandIn(t, program)
+			l, on := s.lab, on(t, s.primary)
+			for done := range steps {
+				r := l.leave(done)
+				on("SET GLOBAL read_only = ON")
+				err := l.step(steps[done], &r)
+				var app *temporal.ApplicationError
+				switch writes := steps[done] == rotation.SetPassword; {
+				case err == nil && writes:
+					t.Error("SetPassword changed a password on a server that is read only")
+				case err != nil && (!errors.As(err, &app) || app.NonRetryable() || !strings.Contains(app.Message(), "the server takes no writes")):
+					t.Errorf("%s answered %v: want that it waits until the server takes writes", steps[done], err)
+				}
+				l.settle()
+				if err := l.accepts(s.server, secret.Current); err != nil {
+					t.Errorf("AWSCURRENT: %v", err)
+				}
+				on("SET GLOBAL read_only = OFF")
+				if err := l.goOn(done, &r); err != nil {
+					t.Errorf("once the server takes writes again: %v", err)
+				}
+				l.settle()
+				l.input.Force = true
+				l.input.Pair = []string{l.user, l.user + "_clone"}
+			}
+		})
+	}
+}
