@@ -2,11 +2,15 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/converter"
 
+	"github.com/rotate-user/rotate-user/internal/plaintext"
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
@@ -43,16 +47,28 @@ func (a *Activities) ListRotations(ctx context.Context, in rotation.ListRotation
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
+	query := "WorkflowType = '" + rotation.RotateUserWorkflow + "' AND ExecutionStatus = 'Running'"
+	if in.Query != "" {
+		query += " AND (" + in.Query + ")"
+	}
 	page, err := t.Temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-		PageSize: rotationsAtOnce, NextPageToken: in.NextPageToken, Query: "WorkflowType = '" + rotation.RotateUserWorkflow + "' AND ExecutionStatus = 'Running'",
+		PageSize: rotationsAtOnce, NextPageToken: in.NextPageToken, Query: query,
 	})
+	var invalid *serviceerror.InvalidArgument
+	if errors.As(err, &invalid) && in.Query != "" {
+		return result, refuse(rotation.ErrorInvalidInput, "Query %q: %s", plaintext.Cut(in.Query, 200), invalid.Message)
+	}
 	if err != nil {
 		return result, fmt.Errorf("list the rotations that run: %w", err)
 	}
 	result.SecretIDs, result.NextPageToken = []string{}, page.GetNextPageToken()
 	for _, execution := range page.GetExecutions() {
 		if id, ours := strings.CutPrefix(execution.GetExecution().GetWorkflowId(), rotation.RotateUserWorkflowID("")); ours {
-			result.SecretIDs = append(result.SecretIDs, id)
+			host := ""
+			if value, ok := execution.GetSearchAttributes().GetIndexedFields()[databaseHost]; ok {
+				_ = converter.GetDefaultDataConverter().FromPayload(value, &host) // another one's attribute of the name is none of ours
+			}
+			result.SecretIDs, result.Hosts = append(result.SecretIDs, id), append(result.Hosts, host)
 		}
 	}
 	return result, nil

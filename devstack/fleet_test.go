@@ -113,6 +113,16 @@ func (e *e2e) testFleet(t *testing.T) {
 		t.Errorf("restart:\n%s", out)
 	}
 	waitFor(t, time.Minute, func() bool { return status(two).Input.Drain.String() == "2h" })
+	before := status(one).LastRotatedDate
+	e.starterExits(t, 1, "fleet", "rotate", "--query", "DatabaseHorst = 'x'")
+	out := e.starter(t, "fleet", "rotate", "--query", "WorkflowId IN ('rotate-user/"+one+"', 'rotate-user/"+two+"')", "--force", "--canary", "1")
+	if !strings.Contains(out, "2 of 2 rotated, 0 failed, 0 skipped") || !status(one).LastRotatedDate.After(before) {
+		t.Errorf("a rotation of the fleet:\n%s", out)
+	}
+	if out := e.starter(t, "fleet", "rotate", "--query", "WorkflowId = 'rotate-user/"+one+"'"); !strings.Contains(out, "0 of 1 rotated, 0 failed, 1 skipped") || !strings.Contains(out, "rotating again is safe from") {
+		t.Errorf("another one too soon:\n%s", out)
+	}
+	e.starter(t, "fleet", "rotate", "status")
 	for _, id := range []string{one, two} {
 		e.starter(t, "stop", id)
 	}

@@ -50,6 +50,7 @@ type Activities interface {
 
 	ListSecrets(context.Context, ListSecretsInput) (ListSecretsResult, error)
 	ListRotations(context.Context, ListRotationsInput) (ListRotationsResult, error)
+	LookAtRotations(context.Context, LookAtRotationsInput) (LookAtRotationsResult, error)
 }
 
 // The names of the activities, as histories and a Rotation's steps have them.
@@ -74,6 +75,7 @@ const (
 	DropAccounts    = "DropAccounts"
 	ListSecrets     = "ListSecrets"
 	ListRotations   = "ListRotations"
+	LookAtRotations = "LookAtRotations"
 )
 
 // Done says in a few words what the step has done.

@@ -153,13 +153,16 @@ type ListSecretsResult struct {
 
 // ListRotationsInput asks for one page of the rotations that run.
 type ListRotationsInput struct {
+	// Query is a further condition, in the language of Temporal's list.
+	Query         string `json:"Query,omitempty"`
 	NextPageToken []byte `json:"NextPageToken,omitempty"`
 }
 
 // ListRotationsResult is one page. NextPageToken is empty on the last one.
 type ListRotationsResult struct {
-	// SecretIDs are the secrets as the ids of their workflows name them.
+	// SecretIDs are the secrets as the ids of their workflows name them, and Hosts the database host of each, if it is known.
 	SecretIDs     []string `json:"SecretIds"`
+	Hosts         []string `json:"Hosts,omitempty"`
 	NextPageToken []byte   `json:"NextPageToken,omitempty"`
 }
 

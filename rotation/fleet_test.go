@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rotate-user/rotate-user/rotation"
 )
@@ -81,6 +82,48 @@ func TestSyncFleetInput(t *testing.T) {
 		}
 		if err := in.Validate(); (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v, want %q", text, err, says)
+		}
+	}
+}
+
+func TestWhatBecameOfARequest(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, time.November, 28, 4, 0, 0, 0, time.UTC)
+	ended := func(after time.Duration, text string) rotation.Rotation {
+		return rotation.Rotation{StartedAt: at.Add(after - time.Second), EndedAt: at.Add(after), Error: text, ErrorType: text}
+	}
+	noted := func(after time.Duration, message string, outcome rotation.Outcome) rotation.Request {
+		return rotation.Request{At: at.Add(after), Message: message, Outcome: outcome, Reason: "why"}
+	}
+	tests := []struct {
+		name   string
+		status rotation.Status
+		want   rotation.RotationOutcome
+		reason string
+	}{
+		{"nothing yet", rotation.Status{Rotations: []rotation.Rotation{ended(-time.Hour, "")}}, "", ""},
+		{"rotated", rotation.Status{Rotations: []rotation.Rotation{ended(5*time.Second, ""), ended(-time.Hour, "bad")}}, rotation.RotationSucceeded, ""},
+		{"one under way joined it", rotation.Status{Rotations: []rotation.Rotation{ended(500*time.Millisecond, "")}}, rotation.RotationSucceeded, ""},
+		{"failed", rotation.Status{Rotations: []rotation.Rotation{ended(5*time.Second, "bad"), ended(-time.Hour, "")}}, rotation.RotationFailed, "bad"},
+		{"under way", rotation.Status{Current: &rotation.Rotation{}, Rotations: []rotation.Rotation{ended(5*time.Second, "bad")}}, "", ""},
+		{"in its grace", rotation.Status{Current: &rotation.Rotation{}, PreviousUntil: at.Add(time.Hour)}, rotation.RotationSucceeded, ""},
+		{"too soon", rotation.Status{Requests: []rotation.Request{noted(time.Second, "rotate", rotation.OutcomeRefused)}}, rotation.RotationSkipped, "refused: why"},
+		{"later", rotation.Status{Requests: []rotation.Request{noted(time.Second, "rotate", rotation.OutcomeDeferred)}}, rotation.RotationSkipped, "deferred: why"},
+		{"another message", rotation.Status{Requests: []rotation.Request{noted(time.Second, "pause", rotation.OutcomeRefused)}}, "", ""},
+		{"an old request", rotation.Status{Requests: []rotation.Request{noted(-time.Hour, "rotate", rotation.OutcomeRefused)}}, "", ""},
+	}
+	for _, test := range tests {
+		if got := test.status.Since(at); got.Outcome != test.want || got.Reason != test.reason {
+			t.Errorf("%s: %+v", test.name, got)
+		}
+	}
+}
+
+func TestHowManyMayFail(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int{"": 20, "2%": 20, "0": 0, "7": 7, "100%": 1000, "0%": 0} {
+		if got, err := (rotation.RotateFleetInput{MaxFailures: text}).Allowed(1000); err != nil || got != want {
+			t.Errorf("%q of 1000: %d, %v", text, got, err)
 		}
 	}
 }

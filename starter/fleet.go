@@ -23,9 +23,10 @@ func (a *app) fleetCommand() *cobra.Command {
 		Short: "Rotate many secrets, declared by their tags or in a file",
 		Long: `Rotate many secrets, declared by their tags or in a file.
 
-With tags, a workflow keeps the rotations equal to them: starter fleet sync. With a file, this command does: starter fleet apply.`,
+With tags, a workflow keeps the rotations equal to them: starter fleet sync. With a file, this command does: starter fleet apply.
+With starter fleet rotate, a workflow rotates all of them now, or those that a query finds.`,
 	}
-	cmd.AddCommand(a.fleetSyncCommand(), a.fleetStatusCommand(), a.fleetStopCommand(), a.fleetApplyCommand(), a.fleetExportCommand())
+	cmd.AddCommand(a.fleetSyncCommand(), a.fleetStatusCommand(), a.fleetStopCommand(), a.fleetApplyCommand(), a.fleetExportCommand(), a.fleetRotateCommand())
 	return cmd
 }
 
@@ -186,11 +187,15 @@ func (a *app) fleetStopCommand() *cobra.Command {
 
 // noFleet says how to begin where there is no workflow.
 func (a *app) noFleet(err error, tag string) error {
-	var none *serviceerror.NotFound
-	if !errors.As(err, &none) {
+	if !isNotFound(err) {
 		return err
 	}
 	return advise("Begin with: starter fleet sync --tag "+quoted(tag), "no workflow syncs the fleet of tag %s", tag)
+}
+
+func isNotFound(err error) bool {
+	var none *serviceerror.NotFound
+	return errors.As(err, &none)
 }
 
 // fleetView is the state of a fleet.

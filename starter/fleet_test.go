@@ -240,3 +240,45 @@ func TestFleetSync(t *testing.T) {
 		t.Errorf("%d: %s", code, out)
 	}
 }
+
+func TestFleetRotate(t *testing.T) {
+	ended := rotation.RotateFleetStatus{StartedAt: now.Add(-time.Minute), EndedAt: now, Total: 10, Rotated: 8, Failed: 1, Pending: 1, Stopped: "a canary failed",
+		Failures: []string{"shop/app: no answer"}, PendingHosts: map[string]int{"db1:3306": 1}}
+	f := &fake{results: map[string]any{rotation.RotateFleetWorkflow: ended}}
+	code, out := runFleet(t, f, "fleet", "rotate", "--query", "DatabaseHost = 'db1:3306'", "--revoke-previous", "--grace", "10m", "--max-failures", "1")
+	for _, want := range []string{"8 of 10 rotated, 1 failed, 0 skipped, 0 in progress, 1 to go; stopped: a canary failed", "shop/app: no answer", "db1:3306: 1 secret", "2 secrets not rotated"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("it does not say %q:\n%s", want, out)
+		}
+	}
+	const input = `{"Query":"DatabaseHost = 'db1:3306'","Rotate":{"RevokePrevious":true,"Grace":"10m"},"Canary":5,"MaxFailures":"1","PerHost":2}`
+	if want := "execute RotateFleetWorkflow rotate-fleet on rotate-user [" + input + "]"; code != 1 || f.asked[0] != want {
+		t.Errorf("%d, asked for %q, want %q", code, f.asked, want)
+	}
+	f = &fake{running: true}
+	if code, out := runFleet(t, f, "fleet", "rotate"); code != 1 || !strings.Contains(out, "starter fleet rotate status") {
+		t.Errorf("one that runs: %d\n%s", code, out)
+	}
+	if code, out := runFleet(t, f, "fleet", "rotate", "--max-failures", "some"); code != 2 || !strings.Contains(out, "MaxFailures") {
+		t.Errorf("wrong usage: %d\n%s", code, out)
+	}
+}
+
+func TestProgressLine(t *testing.T) {
+	s := rotation.RotateFleetStatus{StartedAt: now.Add(-100 * time.Second), Total: 1000, Rotated: 490, Failed: 10}
+	for _, test := range []struct {
+		change func(*rotation.RotateFleetStatus)
+		want   string
+	}{
+		{func(*rotation.RotateFleetStatus) {}, "[###############...............] 500 of 1000, 10 failed, 5.0/s, 2 minutes left"},
+		{func(s *rotation.RotateFleetStatus) { s.Paused = true }, "[###############...............] 500 of 1000, 10 failed, paused"},
+		{func(s *rotation.RotateFleetStatus) { s.Canary = true }, "[###############...............] 500 of 1000, 10 failed, canaries first"},
+		{func(s *rotation.RotateFleetStatus) { *s = rotation.RotateFleetStatus{} }, "[..............................] 0 of 0"},
+	} {
+		s := s
+		test.change(&s)
+		if got := progressLine(s, now); got != test.want {
+			t.Errorf("%q, want %q", got, test.want)
+		}
+	}
+}

@@ -42,6 +42,9 @@ const (
 	// than telling.
 	untilVisible = 30 * time.Second
 
+	// fairnessBytes keeps a fairness key within Temporal's limit of 64 bytes.
+	fairnessBytes = 60
+
 	// stageTries is how many version ids a rotation tries. Each id that is taken was used by a worker that died, or by an
 	// editor who knew it.
 	stageTries = 3
@@ -84,6 +87,8 @@ func (r *rotator) options(ctx workflow.Context, name string, tries int32) workfl
 	}
 	o := stepOptions(r.input.ActivityTaskQueue, short(summary))
 	o.Priority.PriorityKey = r.priority()
+	// Hosts take turns, so that many rotations on one of them do not hold up those on the others.
+	o.Priority.FairnessKey = plaintext.Cut(r.DatabaseHost, fairnessBytes)
 	if name == rotation.CloneUser {
 		patience := r.WindowCloses.Sub(workflow.Now(ctx))
 		if r.asked.rotation != nil { // a request has no window

@@ -23,4 +23,5 @@ func Register(r worker.WorkflowRegistry, w Workflows) {
 	r.RegisterWorkflow(w.CreateUserWorkflow)
 	r.RegisterWorkflow(w.DeleteUserWorkflow)
 	r.RegisterWorkflow(w.SyncFleetWorkflow)
+	r.RegisterWorkflow(w.RotateFleetWorkflow)
 }

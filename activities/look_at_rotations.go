@@ -1,0 +1,47 @@
+package activities
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/rotate-user/rotate-user/rotation"
+)
+
+const (
+	// looksAtOnce is how many rotations are asked for their status at a time.
+	looksAtOnce = 8
+	lookTimeout = 5 * time.Second
+)
+
+// LookAtRotations asks rotations for their status, and returns what became of those that were requested. One that does not answer
+// is asked again with the next look.
+func (a *Activities) LookAtRotations(ctx context.Context, in rotation.LookAtRotationsInput) (result rotation.LookAtRotationsResult, err error) {
+	t := a.begin(ctx)
+	defer t.edge(ctx, &err)
+
+	seen := make([]rotation.RotationSeen, len(in.Rotations))
+	var g errgroup.Group
+	g.SetLimit(looksAtOnce)
+	for i, r := range in.Rotations {
+		g.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+			defer cancel()
+			answer, err := t.Temporal.QueryWorkflow(ctx, rotation.RotateUserWorkflowID(r.SecretID), "", rotation.StatusQuery)
+			var status rotation.Status
+			if err != nil || answer.Get(&status) != nil {
+				return nil
+			}
+			seen[i] = status.Since(r.RequestedAt)
+			seen[i].SecretID = r.SecretID
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return result, err
+	}
+	result.Seen = slices.DeleteFunc(seen, func(s rotation.RotationSeen) bool { return s.Outcome == "" })
+	return result, nil
+}

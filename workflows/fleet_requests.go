@@ -1,0 +1,182 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rotate-user/rotate-user/internal/plaintext"
+	"github.com/rotate-user/rotate-user/rotation"
+)
+
+// request asks for as many rotations as may begin now.
+func (m *fleetRotation) request(ctx workflow.Context) {
+	busy := map[string]int{}
+	for _, r := range m.InProgress {
+		busy[r.Host]++
+	}
+	var batch []rotation.FleetRotation
+	for len(batch) < requestsAtOnce {
+		r, ok := m.take(ctx, busy)
+		if !ok {
+			break
+		}
+		r.RequestedAt = workflow.Now(ctx)
+		busy[r.Host]++
+		batch = append(batch, r)
+	}
+	sent := make([]workflow.Future, len(batch))
+	for i, r := range batch {
+		sent[i] = workflow.SignalExternalWorkflow(ctx, rotation.RotateUserWorkflowID(r.SecretID), "", rotation.RotateUpdate, m.input.Rotate)
+	}
+	for i, r := range batch {
+		if err := sent[i].Get(ctx, nil); err != nil {
+			m.skip(r, "its rotation no longer runs")
+			continue
+		}
+		m.InProgress = append(m.InProgress, r)
+	}
+	if len(batch) > 0 {
+		m.quiet = 0
+	}
+}
+
+// take takes the next rotation out of those that wait or are pending, on the host with the fewest in progress.
+func (m *fleetRotation) take(ctx workflow.Context, busy map[string]int) (r rotation.FleetRotation, ok bool) {
+	now := workflow.Now(ctx)
+	if m.Paused || m.Stopped != "" {
+		return r, false
+	}
+	for i, r := range m.Waiting {
+		if !r.RequestedAt.After(now) && busy[r.Host] < m.input.HostLimit() {
+			m.Waiting = append(m.Waiting[:i:i], m.Waiting[i+1:]...)
+			return r, true
+		}
+	}
+	if m.canaries() && m.Begun >= m.input.Canaries() || now.Before(m.nextBegin()) {
+		return r, false
+	}
+	best := ""
+	for _, host := range workflow.DeterministicKeys(m.Pending) {
+		if len(m.Pending[host]) == 0 || busy[host] >= m.input.HostLimit() {
+			continue
+		}
+		if !ok || busy[host] < busy[best] || busy[host] == busy[best] && len(m.Pending[host]) > len(m.Pending[best]) {
+			best, ok = host, true
+		}
+	}
+	if !ok {
+		return r, false
+	}
+	r = rotation.FleetRotation{SecretID: m.Pending[best][0], Host: best}
+	m.Pending[best] = m.Pending[best][1:]
+	m.Begun++
+	return r, true
+}
+
+// nextBegin is when the next rotation may begin that has not begun yet.
+func (m *fleetRotation) nextBegin() time.Time {
+	if m.input.Over == 0 || m.Total == 0 {
+		return m.StartedAt
+	}
+	return m.StartedAt.Add(time.Duration(float64(m.input.Over) * float64(m.Begun) / float64(m.Total)))
+}
+
+// wait returns when it is time to look at the rotations in progress, or to begin others. It reports whether there is something to
+// look at.
+func (m *fleetRotation) wait(ctx workflow.Context) bool {
+	now := workflow.Now(ctx)
+	length := time.Duration(0) // until a message comes
+	if len(m.InProgress) > 0 {
+		length = min(firstLook<<min(m.quiet, 10), rarestLook)
+	}
+	if !m.Paused {
+		until := func(at time.Time) {
+			if d := max(at.Sub(now), time.Second); length == 0 || d < length {
+				length = d
+			}
+		}
+		for _, r := range m.Waiting {
+			if r.RequestedAt.After(now) {
+				until(r.RequestedAt)
+			}
+		}
+		if m.pending() > 0 && m.nextBegin().After(now) {
+			until(m.nextBegin())
+		}
+	}
+	if length == 0 && !m.Paused { // every request that was sent met a rotation that no longer runs
+		length = time.Second
+	}
+	m.woken = false
+	timers, cancel := workflow.WithCancel(ctx)
+	defer cancel()
+	var timer workflow.Future
+	if length > 0 {
+		timer = workflow.NewTimerWithOptions(timers, length, workflow.TimerOptions{Summary: short("next look: " + m.status().String())})
+	}
+	err := workflow.Await(ctx, func() bool { return m.woken || timer != nil && timer.IsReady() })
+	return err == nil && len(m.InProgress) > 0
+}
+
+// look takes in what became of the rotations in progress.
+func (m *fleetRotation) look(ctx workflow.Context) {
+	var result rotation.LookAtRotationsResult
+	in := rotation.LookAtRotationsInput{Rotations: m.InProgress}
+	if err := workflow.ExecuteActivity(m.options(ctx), rotation.Activities.LookAtRotations, in).Get(ctx, &result); err != nil {
+		workflow.GetLogger(ctx).Warn("the rotations of a fleet were not looked at", "error", err)
+	}
+	seen := map[string]rotation.RotationSeen{}
+	for _, s := range result.Seen {
+		seen[s.SecretID] = s
+	}
+	m.quiet++
+	now := workflow.Now(ctx)
+	var left []rotation.FleetRotation
+	for _, r := range m.InProgress {
+		s := seen[r.SecretID]
+		if s.Outcome == "" && now.Sub(r.RequestedAt) > outcomePatience {
+			s.Outcome, s.Reason = rotation.RotationFailed, fmt.Sprintf("no outcome within %s", rotation.Duration(outcomePatience))
+		}
+		switch s.Outcome {
+		case rotation.RotationSucceeded:
+			m.Rotated++
+		case rotation.RotationSkipped:
+			m.skip(r, s.Reason)
+		case rotation.RotationFailed:
+			m.fail(ctx, r, s)
+		default:
+			left = append(left, r)
+			continue
+		}
+		m.quiet = 0
+	}
+	m.InProgress = left
+}
+
+// fail has a rotation requested again, if its error may pass, or counts it.
+func (m *fleetRotation) fail(ctx workflow.Context, r rotation.FleetRotation, s rotation.RotationSeen) {
+	r.Attempts++
+	r.Reason = s.Reason
+	if mayPass(s.ErrorType) && r.Attempts < fleetTries && m.Stopped == "" {
+		r.RequestedAt = workflow.Now(ctx).Add(betweenRequests << (r.Attempts - 1))
+		m.Waiting = append(m.Waiting, r)
+		return
+	}
+	canary := m.canaries()
+	m.failed(r)
+	switch {
+	case canary:
+		m.halt("a canary failed: " + plaintext.Cut(r.SecretID+": "+r.Reason, 300))
+	case m.Failed > m.allowed:
+		m.halt(tooMany(m.Failed, m.allowed))
+	}
+}
+
+func (m *fleetRotation) skip(r rotation.FleetRotation, reason string) {
+	m.Skipped++
+	if len(m.Skips) < fleetLines {
+		m.Skips = append(m.Skips, plaintext.Line(plaintext.Cut(r.SecretID+": "+reason, 500)))
+	}
+}

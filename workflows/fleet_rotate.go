@@ -1,0 +1,217 @@
+package workflows
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rotate-user/rotate-user/internal/plaintext"
+	"github.com/rotate-user/rotate-user/rotation"
+)
+
+// fleetRotation is one run of RotateFleetWorkflow.
+type fleetRotation struct {
+	rotation.RotateFleetState
+
+	input   rotation.RotateFleetInput
+	allowed int  // failures
+	quiet   int  // looks in a row without news
+	woken   bool // by a message
+	ended   time.Time
+}
+
+// RotateFleetWorkflow rotates the secrets whose rotations run, or those that a query finds: a few canaries first, so many at once on
+// each database host, and no more of them once too many have failed. Each secret is rotated by its own workflow, which goes on
+// whatever becomes of this one.
+func (Workflows) RotateFleetWorkflow(ctx workflow.Context, input rotation.RotateFleetInput, carried *rotation.RotateFleetState) (rotation.RotateFleetStatus, error) {
+	m := &fleetRotation{input: input}
+	if carried != nil {
+		m.RotateFleetState = *carried
+	} else if err := input.Validate(); err != nil {
+		return rotation.RotateFleetStatus{}, invalidInput(err)
+	}
+	if err := m.listen(ctx); err != nil {
+		return rotation.RotateFleetStatus{}, err
+	}
+	if carried == nil {
+		m.StartedAt = workflow.Now(ctx)
+		if err := m.find(ctx); err != nil {
+			return rotation.RotateFleetStatus{}, err
+		}
+	}
+	m.allowed, _ = input.Allowed(m.Total) // Validate has read it
+	for !m.done() && ctx.Err() == nil {
+		if info := workflow.GetInfo(ctx); info.GetContinueAsNewSuggested() {
+			if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
+				break
+			}
+			return rotation.RotateFleetStatus{}, workflow.NewContinueAsNewError(ctx, info.WorkflowType.Name, m.input, m.RotateFleetState)
+		}
+		m.request(ctx)
+		m.describe(ctx)
+		if m.done() || !m.wait(ctx) {
+			continue
+		}
+		m.look(ctx)
+	}
+	undisturbed, _ := workflow.NewDisconnectedContext(ctx)
+	if err := workflow.Await(undisturbed, func() bool { return workflow.AllHandlersFinished(undisturbed) }); err != nil {
+		return m.status(), err
+	}
+	m.ended = workflow.Now(undisturbed)
+	m.describe(undisturbed)
+	return m.status(), ctx.Err()
+}
+
+// find takes up the secrets to rotate.
+func (m *fleetRotation) find(ctx workflow.Context) error {
+	m.Pending = map[string][]string{}
+	for token := []byte(nil); ; {
+		var page rotation.ListRotationsResult
+		in := rotation.ListRotationsInput{Query: m.input.Query, NextPageToken: token}
+		if err := workflow.ExecuteActivity(m.options(ctx), rotation.Activities.ListRotations, in).Get(ctx, &page); err != nil {
+			return err
+		}
+		for i, id := range page.SecretIDs {
+			m.Pending[page.Hosts[i]] = append(m.Pending[page.Hosts[i]], id)
+			m.Total++
+		}
+		if token = page.NextPageToken; len(token) == 0 {
+			return nil
+		}
+	}
+}
+
+func (m *fleetRotation) options(ctx workflow.Context) workflow.Context {
+	o := stepOptions(m.input.ActivityTaskQueue, "fleet")
+	o.Priority = temporal.Priority{PriorityKey: schedulePriority}
+	return workflow.WithActivityOptions(ctx, o)
+}
+
+func (m *fleetRotation) listen(ctx workflow.Context) error {
+	if err := workflow.SetQueryHandler(ctx, rotation.StatusQuery, func() (rotation.RotateFleetStatus, error) { return m.status(), nil }); err != nil {
+		return err
+	}
+	for _, message := range []struct {
+		name, description string
+		do                func()
+	}{
+		{rotation.PauseUpdate, "begin no rotation until it is resumed", func() { m.Paused = true }},
+		{rotation.ResumeUpdate, "go on", func() { m.Paused = false }},
+		{rotation.StopUpdate, "begin no other rotation, and end after those in progress", func() { m.halt("by request") }},
+	} {
+		handler := func(ctx workflow.Context, _ rotation.Sender) (rotation.RotateFleetStatus, error) {
+			message.do()
+			m.woken = true
+			m.describe(ctx)
+			return m.status(), nil
+		}
+		if err := workflow.SetUpdateHandlerWithOptions(ctx, message.name, handler, workflow.UpdateHandlerOptions{
+			Validator:   func(by rotation.Sender) error { return invalidInput(by.Validate()) },
+			Description: message.description,
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// halt begins no other rotation. Those that were to be tried again have failed.
+func (m *fleetRotation) halt(reason string) {
+	if m.Stopped != "" {
+		return
+	}
+	m.Stopped = reason
+	for _, r := range m.Waiting {
+		m.failed(r)
+	}
+	m.Waiting = nil
+}
+
+// failed counts a secret that was not rotated.
+func (m *fleetRotation) failed(r rotation.FleetRotation) {
+	m.Failed++
+	if len(m.Failures) < fleetLines {
+		m.Failures = append(m.Failures, plaintext.Line(plaintext.Cut(r.SecretID+": "+r.Reason, 500)))
+	}
+}
+
+func (m *fleetRotation) pending() (n int) {
+	for _, host := range workflow.DeterministicKeys(m.Pending) {
+		n += len(m.Pending[host])
+	}
+	return n
+}
+
+func (m *fleetRotation) done() bool {
+	return len(m.InProgress) == 0 && (m.Stopped != "" || len(m.Waiting) == 0 && m.pending() == 0)
+}
+
+// canaries reports whether only the first few are being rotated.
+func (m *fleetRotation) canaries() bool {
+	n := min(m.input.Canaries(), m.Total)
+	return n > 0 && (m.Begun < n || m.Rotated+m.Skipped+m.Failed < n)
+}
+
+func (m *fleetRotation) status() rotation.RotateFleetStatus {
+	s := rotation.RotateFleetStatus{
+		StartedAt: m.StartedAt, EndedAt: m.ended, Total: m.Total, Rotated: m.Rotated, Failed: m.Failed, Skipped: m.Skipped,
+		InProgress: len(m.InProgress) + len(m.Waiting), Pending: m.pending(), Canary: m.canaries(), Paused: m.Paused, Stopped: m.Stopped,
+		Failures: m.Failures, Skips: m.Skips,
+	}
+	if !m.ended.IsZero() && s.Pending > 0 {
+		s.PendingHosts = map[string]int{}
+		for _, host := range workflow.DeterministicKeys(m.Pending) {
+			if n := len(m.Pending[host]); n > 0 {
+				s.PendingHosts[host] = n
+			}
+		}
+	}
+	return s
+}
+
+// describe sets what the Temporal UI shows of the run, in Markdown.
+func (m *fleetRotation) describe(ctx workflow.Context) {
+	s := m.status()
+	lines := []string{"**Rotation of a fleet**: " + plaintext.Code(s.String()), ""}
+	for _, text := range s.Failures {
+		lines = append(lines, "- **failed**: "+plaintext.Code(text))
+	}
+	for _, text := range s.Skips {
+		lines = append(lines, "- skipped: "+plaintext.Code(text))
+	}
+	setDetails(ctx, strings.Join(lines, "\n"))
+}
+
+const (
+	// fleetLines is how many secrets are named that were not rotated, of each kind.
+	fleetLines = 200
+	// requestsAtOnce is how many requests are sent before the next look.
+	requestsAtOnce = 100
+	// fleetTries is how often a rotation is requested whose error may pass.
+	fleetTries = 3
+	// betweenRequests is the time before a rotation that failed is requested again, for the first time.
+	betweenRequests = time.Minute
+	// outcomePatience is how long a rotation may take.
+	outcomePatience = 30 * time.Minute
+
+	firstLook  = 2 * time.Second
+	rarestLook = 30 * time.Second
+)
+
+// mayPass reports whether another request may succeed.
+func mayPass(errorType string) bool {
+	switch errorType {
+	case rotation.ErrorUnreachable, rotation.ErrorThrottled, rotation.ErrorUnknown, "Timeout":
+		return true
+	default:
+		return false
+	}
+}
+
+func tooMany(failed, allowed int) string {
+	return fmt.Sprintf("%s, of %d that may", plaintext.Count(failed, "rotation")+" failed", allowed)
+}
