@@ -5,7 +5,6 @@
 package activities
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/plaintext"
+	"github.com/rotate-user/rotate-user/internal/rds"
 	"github.com/rotate-user/rotate-user/internal/secret"
 	"github.com/rotate-user/rotate-user/rotation"
 )
@@ -31,6 +31,8 @@ type Activities struct {
 	Accounts *account.Dialer
 	// Masters are the master secrets that may be used; if it is empty, all that the worker can read.
 	Masters []MasterPattern
+	// Databases finds the servers of master secrets that RDS manages. If it is nil, those are refused.
+	Databases *rds.Client
 	// Temporal is asked which rotations run in the worker's namespace.
 	Temporal client.Client
 }
@@ -107,72 +109,6 @@ func (t *attempt) user(ctx context.Context, id, versionID string) (string, error
 		return "", nil
 	}
 	return v.Username, err
-}
-
-// master reads the administrator's secret, which the input or the user's secret
-// names, and checks it against the user's. The administrator logs in on the
-// server that the master secret names, whatever host the user's secret names.
-func (t *attempt) master(ctx context.Context, given string, user secret.Version) (secret.Version, error) {
-	id := cmp.Or(given, user.MasterARN)
-	if id == "" {
-		return secret.Version{}, refuse(rotation.ErrorNoMaster, "secret %s names no administrator: give MasterSecretId, or put \"masterarn\" into the secret", user.Name)
-	}
-	m, err := t.labelled(ctx, id, secret.Current)
-	if err != nil {
-		return secret.Version{}, fmt.Errorf("master secret: %w", err)
-	}
-	if err := t.permit(m); err != nil {
-		return secret.Version{}, err
-	}
-	if m.ARN == user.ARN {
-		return secret.Version{}, refuse(rotation.ErrorNoMaster, "secret %s is named as its own master secret: give the secret of an administrator", user.Name)
-	}
-	if given != "" && user.MasterARN != "" && !m.Is(user.MasterARN) {
-		return secret.Version{}, refuse(rotation.ErrorNoMaster, "MasterSecretId %s is not the secret that \"masterarn\" of secret %s names (%s): give one of the two, or the same", given, user.Name, user.MasterARN)
-	}
-	if m.TLS && !user.TLS {
-		return secret.Version{}, refuse(rotation.ErrorTLS, "secret %s says \"ssl\": false and its master secret %s does not: what answers in clear text proves nothing; take it out of the secret, or put it into the master secret too", user.Name, m.Name)
-	}
-	return m, nil
-}
-
-// administer opens a session of the administrator on the server of a rotation.
-func (t *attempt) administer(ctx context.Context, r rotation.StepInput) (*account.Admin, error) {
-	m, err := t.masterVersion(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	return t.admin(ctx, m)
-}
-
-// masterVersion reads the master secret of a rotation as it was when the rotation began.
-func (t *attempt) masterVersion(ctx context.Context, r rotation.StepInput) (secret.Version, error) {
-	m, err := t.version(ctx, r.MasterSecretID, r.MasterVersionID)
-	if err != nil {
-		return secret.Version{}, fmt.Errorf("master secret: %w", err)
-	}
-	return m, t.permit(m)
-}
-
-func (t *attempt) admin(ctx context.Context, m secret.Version) (*account.Admin, error) {
-	admin, err := t.Accounts.Admin(ctx, endpoint(m.Credential, ""), m.Username, m.Password)
-	if err != nil {
-		return nil, fmt.Errorf("log in as administrator %s of master secret %s: %w", m.Credential, m.Name, err)
-	}
-	return admin, nil
-}
-
-// adminOf opens a session of the administrator that a master secret names now.
-func (t *attempt) adminOf(ctx context.Context, masterID string) (*account.Admin, secret.Version, error) {
-	m, err := t.labelled(ctx, masterID, secret.Current)
-	if err != nil {
-		return nil, secret.Version{}, fmt.Errorf("master secret: %w", err)
-	}
-	if err := t.permit(m); err != nil {
-		return nil, secret.Version{}, err
-	}
-	admin, err := t.admin(ctx, m)
-	return admin, m, err
 }
 
 func endpoint(c secret.Credential, database string) account.Endpoint {

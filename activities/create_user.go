@@ -28,7 +28,7 @@ func (a *Activities) CreateAccount(ctx context.Context, in rotation.CreateAccoun
 	if r, ok := errors.AsType[*refusal](exists); made || exists != nil && (!ok || r.reason != rotation.ErrorSecretExists) {
 		return exists
 	}
-	admin, _, err := t.adminOf(ctx, in.MasterSecretID)
+	admin, _, err := t.adminOf(ctx, in.MasterSecretID, t.given(in.MasterServer, ""))
 	if err != nil {
 		return cmp.Or(exists, err)
 	}
@@ -73,7 +73,7 @@ func (a *Activities) StoreSecret(ctx context.Context, in rotation.CreateAccountI
 	if err != nil {
 		return err
 	}
-	admin, master, err := t.adminOf(ctx, in.MasterSecretID)
+	admin, master, err := t.adminOf(ctx, in.MasterSecretID, t.given(in.MasterServer, ""))
 	if err != nil {
 		return err
 	}

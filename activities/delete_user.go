@@ -48,7 +48,7 @@ func (a *Activities) FindAccounts(ctx context.Context, in rotation.FindAccountsI
 	if err := writable(d); err != nil {
 		return rotation.Deletion{}, err
 	}
-	if err := t.notOthers(ctx, in.CloneUserInput, d); err != nil {
+	if err := cmp.Or(notReplicated(d), t.notOthers(ctx, in.CloneUserInput, d)); err != nil {
 		return rotation.Deletion{}, err
 	}
 	current, err := t.version(ctx, in.SecretID, d.Stages[secret.Current])
@@ -58,7 +58,7 @@ func (a *Activities) FindAccounts(ctx context.Context, in rotation.FindAccountsI
 	if current.MasterARN == "" {
 		in.MasterSecretID = cmp.Or(in.MasterSecretID, in.MasterKnown)
 	}
-	master, err := t.master(ctx, in.MasterSecretID, current)
+	master, err := t.master(ctx, in.MasterSecretID, t.given(in.MasterServer, in.Server), current)
 	if err != nil {
 		return rotation.Deletion{}, err
 	}
@@ -173,7 +173,7 @@ func (t *attempt) findDeleted(ctx context.Context, in rotation.FindAccountsInput
 	case masterID == "":
 		return rotation.Deletion{}, refuse(rotation.ErrorNoMaster, "secret %s can no longer be read, and its rotation does not know which master secret it names: give MasterSecretId (--master-secret-id)", in.SecretID)
 	}
-	admin, master, err := t.adminOf(ctx, masterID)
+	admin, master, err := t.adminOf(ctx, masterID, t.given(in.MasterServer, in.Server))
 	if err != nil {
 		return rotation.Deletion{}, err
 	}
@@ -524,12 +524,12 @@ func sameAccount(d rotation.Deletion, ctx context.Context, admin *account.Admin,
 // onServer opens a session of the administrator where the accounts of a deletion are.
 func (t *attempt) onServer(ctx context.Context, in rotation.Deletion, do func(*account.Admin) error) (err error) {
 	defer t.Secrets.Forget(in.MasterSecretID)
-	admin, master, err := t.adminOf(ctx, in.MasterSecretID)
+	admin, master, err := t.adminOf(ctx, in.MasterSecretID, at(in.Server))
 	var missing *types.ResourceNotFoundException
 	if n := len(in.MasterSecretID) - len("-xxxxxx"); errors.As(err, &missing) && n > 0 && strings.HasPrefix(in.MasterSecretID, "arn:") {
 		again := in.MasterSecretID[:n] // one that was made since under the same name has another suffix
 		defer t.Secrets.Forget(again)
-		admin, master, err = t.adminOf(ctx, again)
+		admin, master, err = t.adminOf(ctx, again, at(in.Server))
 	}
 	if err != nil {
 		return err

@@ -29,6 +29,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/plaintext"
+	"github.com/rotate-user/rotate-user/internal/rds"
 	"github.com/rotate-user/rotate-user/internal/secret"
 	"github.com/rotate-user/rotate-user/rotation"
 )
@@ -95,6 +96,9 @@ func judge(err error) verdict {
 		field     *secret.FieldError
 		moved     *secret.MovedError
 		taken     *secret.TakenError
+		located   *rds.ServerError
+		master    *masterRefusedError
+		behind    *replicasBehindError
 		unsigned  *secret.CredentialsError
 		silent    *connection.SilentError
 		server    *mysql.MySQLError
@@ -118,6 +122,12 @@ func judge(err error) verdict {
 		return verdict{rotation.ErrorEdited, false, ""}
 	case errors.As(err, &taken):
 		return verdict{rotation.ErrorTaken, false, ""}
+	case errors.As(err, &located):
+		return judgeLocation(located)
+	case errors.As(err, &master):
+		return verdict{rotation.ErrorMasterRefused, true, ""}
+	case errors.As(err, &behind):
+		return verdict{rotation.ErrorReplicaBehind, true, ""}
 	case errors.As(err, &unsigned):
 		return judgeCredentials(unsigned)
 	case errors.As(err, &silent):

@@ -26,6 +26,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/connection"
 	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/panics"
+	"github.com/rotate-user/rotate-user/internal/rds"
 	"github.com/rotate-user/rotate-user/internal/secret"
 	"github.com/rotate-user/rotate-user/rotation"
 )
@@ -107,6 +108,14 @@ func TestEveryErrorHasAVerdict(t *testing.T) {
 	rows := []row{
 		{refuse(rotation.ErrorNoMaster, "x"), rotation.ErrorNoMaster, false},
 		{refuse(rotation.ErrorSecretGone, "x"), rotation.ErrorSecretGone, false},
+		{refuse(rotation.ErrorReplicated, "x"), rotation.ErrorReplicated, false},
+		{&replicasBehindError{"app", []secret.Replica{{Region: "us-west-2", Status: "InProgress"}}}, rotation.ErrorReplicaBehind, true},
+		{&masterRefusedError{"admin", &mysql.MySQLError{Number: 1045}}, rotation.ErrorMasterRefused, true},
+		{&rds.ServerError{Err: errors.New("it is being created")}, rotation.ErrorUnreachable, true},
+		{&rds.ServerError{Err: &smithy.GenericAPIError{Code: "Throttling"}}, rotation.ErrorThrottled, true},
+		{&rds.ServerError{Err: unsigned(service("STS", &smithy.GenericAPIError{Code: "AccessDenied"}))}, rotation.ErrorAccessDenied, false},
+		{&rds.ServerError{Advice: "x", Err: &smithy.GenericAPIError{Code: "AccessDenied"}}, rotation.ErrorAccessDenied, false},
+		{&rds.ServerError{Advice: "x", Err: &smithy.GenericAPIError{Code: "DBInstanceNotFound"}}, rotation.ErrorNoMasterServer, false},
 		{&grants.Refusal{Reason: "NotOurs", Message: "x"}, "NotOurs", false},
 		{&grants.Refusal{Reason: "ReadOnly", Message: "x", Retry: true}, "ReadOnly", true},
 		{&secret.FieldError{Field: "port", Problem: "x"}, rotation.ErrorMalformed, false},

@@ -78,7 +78,7 @@ func (t *attempt) examine(ctx context.Context, in rotation.CloneUserInput, recen
 	if err != nil {
 		return nil, err
 	}
-	master, err := t.master(ctx, in.MasterSecretID, current)
+	master, err := t.master(ctx, in.MasterSecretID, t.given(in.MasterServer, in.Server), current)
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +87,11 @@ func (t *attempt) examine(ctx context.Context, in rotation.CloneUserInput, recen
 		VersionID: uuid.NewString(), CurrentVersionID: current.ID, PendingVersionID: d.Stages[secret.Pending], Server: master.Address(),
 		Endpoint: ownEndpoint(current, master), RequireAllNodes: in.RequireAllNodes, TestEndpoints: in.TestEndpoints,
 	}}
+	for _, r := range d.Behind() {
+		if r.Status == secret.ReplicationFailed {
+			s.warnings = append(s.warnings, "no password is set before this is mended: "+replicasText(d.Name, []secret.Replica{r}))
+		}
+	}
 	if current.ID == in.EarlierVersionID && current.SHA256() == in.EarlierSHA256 {
 		s.VersionID, s.ValueSHA256, s.promoted = current.ID, in.EarlierSHA256, true
 		s.Standby.User = current.Username

@@ -15,7 +15,7 @@ func (a *Activities) RevokePrevious(ctx context.Context, r rotation.StepInput) (
 	t := a.begin(ctx)
 	defer t.edge(ctx, &err)
 
-	admin, master, err := t.adminOf(ctx, r.MasterSecretID)
+	admin, master, err := t.adminOf(ctx, r.MasterSecretID, at(r.Server))
 	if err != nil {
 		return rotation.RevokePreviousResult{}, err
 	}
@@ -24,13 +24,21 @@ func (a *Activities) RevokePrevious(ctx context.Context, r rotation.StepInput) (
 		return rotation.RevokePreviousResult{}, refuse(rotation.ErrorOtherServer, "master secret %s is for %s now, and %s is on %s", master.Name, master.Address(), r.Source, r.Server)
 	}
 	// Looked at under the lock: the label may have been moved back, or the account promoted by a newer rotation.
-	notInUse := func(ctx context.Context) error {
+	var notInUse func(ctx context.Context) error
+	notInUse = func(ctx context.Context) error {
 		d, err := t.Secrets.DescribeUntil(ctx, r.SecretID, func(d secret.Description) bool {
 			// Not as before the promotion, or moved back after it.
 			return d.Stages[secret.Current] != r.CurrentVersionID || d.Stages[secret.Previous] == r.VersionID
 		})
 		if err == nil && d.Stages[secret.Current] != r.VersionID {
 			err = refuse(rotation.ErrorEdited, "AWSCURRENT of secret %s is no longer version %s: %s is not revoked, as it may be in use again", r.SecretID, r.VersionID, r.Source)
+		}
+		if err != nil {
+			return err
+		}
+		waited, err := t.awaitReplicas(ctx, r.SecretID, d)
+		if waited && err == nil { // the label may have been moved meanwhile
+			err = notInUse(ctx)
 		}
 		return err
 	}

@@ -3,7 +3,6 @@ package activities
 import (
 	"cmp"
 	"context"
-	"fmt"
 
 	"go.temporal.io/sdk/activity"
 
@@ -31,7 +30,17 @@ func (a *Activities) SetPassword(ctx context.Context, r rotation.StepInput) (res
 		return rotation.SetPasswordResult{}, err
 	}
 	defer closeInto(&err, admin)
-	stillStaged := t.stillStaged(r, pending)
+	stillStaged := func(ctx context.Context, stored grants.Stored) error {
+		d, err := t.checkStaged(ctx, r, pending, stored)
+		if err != nil {
+			return err
+		}
+		waited, err := t.awaitReplicas(ctx, r.SecretID, d)
+		if waited && err == nil { // something else may have moved the labels meanwhile
+			_, err = t.checkStaged(ctx, r, pending, stored)
+		}
+		return err
+	}
 	var set grants.Stored
 	var ended account.Ended
 	if r.EndSessions {
@@ -50,21 +59,26 @@ func (a *Activities) SetPassword(ctx context.Context, r rotation.StepInput) (res
 // stillStaged stops a change of the standby's password by an attempt that was overtaken, or where something else has set it.
 func (t *attempt) stillStaged(r rotation.StepInput, pending secret.Version) func(context.Context, grants.Stored) error {
 	return func(ctx context.Context, stored grants.Stored) error {
-		d, err := t.Secrets.StillStaged(ctx, r.SecretID, expectedLabels(r))
-		// A secret scheduled for deletion keeps its labels, and the deletion has locked the account.
-		if err := cmp.Or(notDeleted(d), err); err != nil {
-			return err
-		}
-		master, err := t.version(ctx, r.MasterSecretID, r.MasterVersionID)
-		if err != nil {
-			return fmt.Errorf("master secret: %w", err)
-		}
-		if stored.Keyed(master.Password) == r.StandbyStored {
-			return nil
-		}
-		if set, err := stored.Matches(pending.Password); err == nil && set { // by an earlier try
-			return nil
-		}
-		return refuse(rotation.ErrorEdited, "the password of %s was set by something else since this rotation of secret %s began, which may be about to promote it: rotate again", r.Standby, r.SecretID)
+		_, err := t.checkStaged(ctx, r, pending, stored)
+		return err
 	}
+}
+
+func (t *attempt) checkStaged(ctx context.Context, r rotation.StepInput, pending secret.Version, stored grants.Stored) (secret.Description, error) {
+	d, err := t.Secrets.StillStaged(ctx, r.SecretID, expectedLabels(r))
+	// A secret scheduled for deletion keeps its labels, and the deletion has locked the account.
+	if err := cmp.Or(notDeleted(d), err); err != nil {
+		return d, err
+	}
+	master, err := t.masterVersion(ctx, r)
+	if err != nil {
+		return d, err
+	}
+	if stored.Keyed(master.Password) == r.StandbyStored {
+		return d, nil
+	}
+	if set, err := stored.Matches(pending.Password); err == nil && set { // by an earlier try
+		return d, nil
+	}
+	return d, refuse(rotation.ErrorEdited, "the password of %s was set by something else since this rotation of secret %s began, which may be about to promote it: rotate again", r.Standby, r.SecretID)
 }

@@ -89,6 +89,7 @@ const (
 type DeleteUserInput struct {
 	SecretID       string `json:"SecretId"`
 	MasterSecretID string `json:"MasterSecretId,omitempty"`
+	MasterServer
 	// RecoveryWindowInDays is how long the secret can be restored: 7 to 30 days,
 	// 30 by default, as Secrets Manager.
 	RecoveryWindowInDays int    `json:"RecoveryWindowInDays,omitempty"`
@@ -161,6 +162,9 @@ func (in DeleteUserInput) Validate() error {
 	}
 	if in.MasterSecretID == in.SecretID {
 		return errOwnMaster
+	}
+	if err := in.MasterServer.validate(); err != nil {
+		return err
 	}
 	if in.RecoveryWindowInDays == 0 && in.typed.has("RecoveryWindowInDays") || in.RecoveryWindowInDays != 0 && (in.RecoveryWindowInDays < 7 || in.RecoveryWindowInDays > 30) {
 		return fmt.Errorf("RecoveryWindowInDays is %d: 7 to 30", in.RecoveryWindowInDays)

@@ -14,6 +14,8 @@ const (
 const (
 	ErrorMinimumOverlap   = "MinimumOverlap"   // too soon after the last rotation
 	ErrorNoMaster         = "NoMaster"         // no administrator is named, or two different ones
+	ErrorNoMasterServer   = "NoMasterServer"   // nothing that can be trusted says where the administrator logs in
+	ErrorMasterRefused    = "MasterRefused"    // the server refuses an administrator whose credential RDS manages
 	ErrorMasterNotAllowed = "MasterNotAllowed" // the worker's configuration does not list the master secret
 	ErrorOtherServer      = "OtherServer"      // the secret and its master name different servers
 	ErrorOtherAccount     = "OtherAccount"     // a login ends up as another account than the secret names
@@ -29,6 +31,8 @@ const (
 	ErrorDeleted          = "SecretDeleted"
 	ErrorInUse            = "InUse"          // the accounts to be deleted are in use elsewhere
 	ErrorSecretGone       = "SecretGone"     // there is no such secret any more, whose accounts a rotation knows
+	ErrorReplicaBehind    = "ReplicaBehind"  // a replica of the secret in another region does not show the current credential yet
+	ErrorReplicated       = "Replicated"     // AWS does not delete a secret that has replicas
 	ErrorReadOnlySecret   = "ReadOnlySecret" // a replica, or managed by another AWS service
 	ErrorSecretExists     = "SecretExists"   // a secret of that name is there already
 	ErrorUnreachable      = "Unreachable"    // a network or server failure that passes

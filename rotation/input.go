@@ -40,6 +40,7 @@ type RotateUserInput struct {
 	// MasterSecretID is the name or the ARN of the administrator's secret. It is
 	// "masterarn" in the user's secret by default.
 	MasterSecretID string `json:"MasterSecretId,omitempty"`
+	MasterServer
 	// RotationRules say when; every 30 days by default.
 	RotationRules RotationRules `json:"RotationRules,omitzero"`
 	// TimeZone is the zone of the IANA database, such as Europe/Berlin, in which days, cron expressions and Blackout count; UTC
@@ -99,6 +100,9 @@ func (in RotateUserInput) Validate() error {
 	}
 	if in.MasterSecretID == in.SecretID {
 		return errOwnMaster
+	}
+	if err := in.MasterServer.validate(); err != nil {
+		return err
 	}
 	if _, err := in.Schedule(); err != nil {
 		return err

@@ -10,7 +10,8 @@ import (
 type CloneUserInput struct {
 	SecretID       string `json:"SecretId"`
 	MasterSecretID string `json:"MasterSecretId,omitempty"`
-	CloneUsername  string `json:"CloneUsername,omitempty"`
+	MasterServer
+	CloneUsername string `json:"CloneUsername,omitempty"`
 	// EarlierVersionID is the version that an attempt before this one has staged
 	// and not promoted, EarlierSHA256 the digest of its value. This rotation goes
 	// on with it where it can.

@@ -146,7 +146,16 @@ func likely(of reflect.Type, name string) string {
 func fields(of reflect.Type) func(func(reflect.StructField) bool) {
 	return func(yield func(reflect.StructField) bool) {
 		for i := range of.NumField() {
-			if f := of.Field(i); f.IsExported() && !yield(f) {
+			f := of.Field(i)
+			if f.Anonymous && f.Type.Kind() == reflect.Struct { // its fields are those of the object, too
+				for inner := range fields(f.Type) {
+					if !yield(inner) {
+						return
+					}
+				}
+				continue
+			}
+			if f.IsExported() && !yield(f) {
 				return
 			}
 		}

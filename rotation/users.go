@@ -9,9 +9,10 @@ import (
 
 // CreateUserInput says which account and which secret to make.
 type CreateAccountInput struct {
-	SecretID       string  `json:"SecretId"`
-	MasterSecretID string  `json:"MasterSecretId"`
-	Account        Account `json:"Account"`
+	SecretID       string `json:"SecretId"`
+	MasterSecretID string `json:"MasterSecretId"`
+	MasterServer
+	Account Account `json:"Account"`
 	// Grants are what follows GRANT, without TO: "SELECT ON *.*".
 	Grants []string `json:"Grants,omitempty"`
 	DBName string   `json:"DBName,omitempty"`
@@ -48,7 +49,8 @@ type CreateUserInput struct {
 	// MasterSecretID is the name or the ARN of the administrator's secret. It
 	// says on which server the user is made.
 	MasterSecretID string `json:"MasterSecretId"`
-	Username       string `json:"Username"`
+	MasterServer
+	Username string `json:"Username"`
 	// Host is from where the user may log in, "%" by default.
 	Host string `json:"Host,omitempty"`
 	// Grants are the user's rights: "SELECT ON *.*", "SELECT, INSERT ON shop.*".
@@ -69,6 +71,9 @@ func (in CreateUserInput) Validate() error {
 		return err
 	}
 	if err := validSecretID("MasterSecretId", in.MasterSecretID, true); err != nil {
+		return err
+	}
+	if err := in.MasterServer.validate(); err != nil {
 		return err
 	}
 	if in.Username == "" {

@@ -153,7 +153,7 @@ func TestHostileNames(t *testing.T) {
 // needs a value here, and a comparison.
 func TestStartComparesEveryOption(t *testing.T) {
 	values := map[string]string{
-		"master-secret-id": "other", "clone-username": "other", "automatically-after-days": "7", "schedule-expression": "rate(12 hours)", "duration": "2h",
+		"master-secret-id": "other", "master-host": "other", "master-port": "3307", "master-engine": "mariadb", "clone-username": "other", "automatically-after-days": "7", "schedule-expression": "rate(12 hours)", "duration": "2h",
 		"time-zone": "Europe/Berlin", "blackout": "Fri 16:00 - Mon 08:00",
 		"minimum-overlap": "2h", "drain": "2h", "require-drained": "true", "require-all-nodes": "true", "test-endpoints": "reader:3306", "activity-task-queue": "other",
 		"task-queue": "", "secret-id": "", "no-wait": "", "rotate-immediately": "", // not of the rotation, or only of its first moment
@@ -171,6 +171,9 @@ func TestStartComparesEveryOption(t *testing.T) {
 		args := []string{"start", "shop/app", "--" + flag.Name + "=" + value}
 		if flag.Name == "require-drained" {
 			args = append(args, "--drain=1h")
+		}
+		if strings.HasPrefix(flag.Name, "master-") && flag.Name != "master-secret-id" {
+			args = append(args, "--master-host=other", "--master-port=3307", "--master-engine=mariadb")
 		}
 		var out, errs bytes.Buffer
 		a := newApp(&out, &errs)

@@ -3,12 +3,15 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/rotate-user/rotate-user/rotation"
 )
@@ -77,6 +80,7 @@ func (f *inputFlags) add(cmd *cobra.Command) {
 	secretFlag(cmd, &f.input.SecretID)
 	flags := cmd.Flags()
 	flags.StringVar(&f.input.MasterSecretID, "master-secret-id", "", "name or ARN of the administrator's secret (default \"masterarn\" of the user's secret)")
+	masterServerFlags(flags, &f.input.MasterServer)
 	flags.StringVar(&f.input.CloneUsername, "clone-username", "", "the other account of the pair (default <user>_clone)")
 	f.rulesFlags.add(cmd)
 	flags.TextVar(&f.minimumOverlap, "minimum-overlap", rotation.Duration(0), "`duration` for which a new credential is left alone before the other one may change (default 1h)")
@@ -88,6 +92,22 @@ func (f *inputFlags) add(cmd *cobra.Command) {
 	for _, name := range []string{"minimum-overlap", "drain"} {
 		flags.Lookup(name).DefValue = "" // 0s is not what happens without the flag
 	}
+}
+
+// masterServerFlags are for a master secret that does not name its server, and that RDS does not manage.
+func masterServerFlags(flags *pflag.FlagSet, s *rotation.MasterServer) {
+	flags.StringVar(&s.MasterHost, "master-host", "", "where the administrator logs in, if its secret names no host and has no tags of RDS; with --master-port and --master-engine")
+	flags.IntVar(&s.MasterPort, "master-port", 0, "`port` of --master-host")
+	flags.StringVar(&s.MasterEngine, "master-engine", "", "mysql, mariadb or aurora-mysql")
+	flags.Lookup("master-port").DefValue = ""
+}
+
+// masterServer is a server as the flags name it; empty if there is none.
+func masterServer(s rotation.MasterServer) string {
+	if s == (rotation.MasterServer{}) {
+		return ""
+	}
+	return s.MasterEngine + " at " + net.JoinHostPort(s.MasterHost, strconv.Itoa(s.MasterPort))
 }
 
 func endpointsFlag(cmd *cobra.Command, input *rotation.RotateUserInput) {
@@ -146,6 +166,12 @@ func (f *inputFlags) compare(status rotation.Status) (different []string, want r
 	}
 	if option("master-secret-id", have.MasterSecretID, in.MasterSecretID, in.MasterSecretID == have.MasterSecretID) {
 		want.MasterSecretID = in.MasterSecretID
+	}
+	for _, flag := range []string{"master-host", "master-port", "master-engine"} { // they are given together
+		if option(flag, masterServer(have.MasterServer), masterServer(in.MasterServer), in.MasterServer == have.MasterServer) {
+			want.MasterServer = in.MasterServer
+			break
+		}
 	}
 	pair := slices.Contains([]string{have.CloneUsername, status.Username, status.StandbyUsername}, in.CloneUsername)
 	if option("clone-username", cmp.Or(have.CloneUsername, status.StandbyUsername), in.CloneUsername, pair) {
@@ -221,6 +247,11 @@ func restart(secretID string, in *rotation.RotateUserInput) string {
 		}
 	}
 	add("master-secret-id", in.MasterSecretID)
+	if s := in.MasterServer; s.MasterHost != "" {
+		add("master-host", quoted(s.MasterHost))
+		add("master-port", strconv.Itoa(s.MasterPort))
+		add("master-engine", s.MasterEngine)
+	}
 	add("clone-username", quoted(in.CloneUsername))
 	command += scheduleFlagsOf(*in)
 	if in.MinimumOverlap != nil && time.Duration(*in.MinimumOverlap) != time.Hour {

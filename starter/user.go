@@ -26,7 +26,8 @@ and never shown. A user or a secret that exists is refused.`,
 	}
 	secretFlag(cmd, &input.SecretID)
 	flags := cmd.Flags()
-	flags.StringVar(&input.MasterSecretID, "master-secret-id", "", "name or ARN of the administrator's secret, which names the server (required)")
+	flags.StringVar(&input.MasterSecretID, "master-secret-id", "", "name or ARN of the administrator's secret (required)")
+	masterServerFlags(flags, &input.MasterServer)
 	flags.StringVar(&input.Username, "username", "", "name of the user (required)")
 	flags.StringVar(&input.Host, "host", "", "from where the user may log in (default \"%\")")
 	flags.StringArrayVar(&input.Grants, "grant", nil, "a right, as in 'SELECT, INSERT ON shop.*'; may be given several times")
@@ -160,6 +161,7 @@ the rotation goes on.`,
 func pairFlags(cmd *cobra.Command, input *rotation.RotateUserInput) {
 	flags := cmd.Flags()
 	flags.StringVar(&input.MasterSecretID, "master-secret-id", "", "name or ARN of the administrator's secret (default that of the running rotation, or \"masterarn\")")
+	masterServerFlags(flags, &input.MasterServer)
 	flags.StringVar(&input.CloneUsername, "clone-username", "", "the other account of the pair (default <user>_clone)")
 }
 
@@ -170,6 +172,9 @@ func (a *app) asKnown(ctx context.Context, input rotation.RotateUserInput) (rota
 		return input, nil, err
 	}
 	input.MasterSecretID = cmp.Or(input.MasterSecretID, status.MasterSecretID)
+	if status.Input != nil {
+		input.MasterServer = cmp.Or(input.MasterServer, status.Input.MasterServer)
+	}
 	if status.Input != nil && input.TestEndpoints == nil {
 		input.TestEndpoints = status.Input.TestEndpoints
 	}
@@ -223,6 +228,7 @@ before it was edited are included. A deletion that was cancelled or terminated i
 	secretFlag(cmd, &input.SecretID)
 	flags := cmd.Flags()
 	flags.StringVar(&input.MasterSecretID, "master-secret-id", "", "name or ARN of the administrator's secret (default \"masterarn\" of the user's secret)")
+	masterServerFlags(flags, &input.MasterServer)
 	input.RecoveryWindowInDays = 30
 	flags.Var((*days)(&input.RecoveryWindowInDays), "recovery-window-in-days", "how long the secret can be restored, 7 to 30")
 	flags.StringVar(&input.CloneUsername, "clone-username", "", "the other account of the pair (default <user>_clone)")

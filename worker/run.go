@@ -20,6 +20,7 @@ import (
 	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/program"
+	"github.com/rotate-user/rotate-user/internal/rds"
 	"github.com/rotate-user/rotate-user/internal/secret"
 	"github.com/rotate-user/rotate-user/rotation"
 	"github.com/rotate-user/rotate-user/workflows"
@@ -48,7 +49,7 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, accounts.Close()) }()
-	secrets, err := secretsManager(ctx, logger)
+	secrets, databases, err := awsClients(ctx, logger)
 	if err != nil {
 		return err
 	}
@@ -92,7 +93,7 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	w := worker.New(temporal, c.taskQueue, c.workerOptions())
 	workflows.Register(w, workflows.Workflows{SearchAttributes: attributes.usable})
 	paced := worker.New(temporal, rotation.PacedTaskQueue(c.taskQueue), c.pacedOptions())
-	steps := &activities.Activities{Secrets: secrets, Accounts: accounts, Masters: c.masters(), Temporal: temporal}
+	steps := &activities.Activities{Secrets: secrets, Accounts: accounts, Databases: databases, Masters: c.masters(), Temporal: temporal}
 	w.RegisterActivity(steps)
 	paced.RegisterActivity(steps)
 
@@ -134,18 +135,18 @@ func serve(workers ...worker.Worker) error {
 	return errors.Join(errs...)
 }
 
-func secretsManager(ctx context.Context, logger *slog.Logger) (*secret.Store, error) {
+func awsClients(ctx context.Context, logger *slog.Logger) (*secret.Store, *rds.Client, error) {
 	c, err := awsconfig.LoadDefaultConfig(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("AWS configuration: %w", err)
+		return nil, nil, fmt.Errorf("AWS configuration: %w", err)
 	}
 	if c.Region == "" {
-		return nil, errors.New("AWS configuration: no region: set AWS_REGION, or a region in the profile that AWS_PROFILE names")
+		return nil, nil, errors.New("AWS configuration: no region: set AWS_REGION, or a region in the profile that AWS_PROFILE names")
 	}
 	go warnWithoutCredentials(ctx, c.Credentials, logger)
 	c.Credentials = secret.Credentials(c.Credentials)
 	c.Retryer = secret.Retryer
-	return secret.NewStore(secretsmanager.NewFromConfig(c)), nil
+	return secret.NewStore(secretsmanager.NewFromConfig(c)), rds.New(c), nil
 }
 
 // warnWithoutCredentials tells the operator at the start what each step would say. It calls nothing where the credentials are

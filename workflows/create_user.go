@@ -19,7 +19,7 @@ func (Workflows) CreateUserWorkflow(ctx workflow.Context, input rotation.CreateU
 	}
 	ctx = workflow.WithActivityOptions(ctx, stepOptions(input.ActivityTaskQueue, input.SecretID))
 	user := rotation.CreateAccountInput{
-		SecretID: input.SecretID, MasterSecretID: input.MasterSecretID, Grants: input.Grants, DBName: input.DBName,
+		SecretID: input.SecretID, MasterSecretID: input.MasterSecretID, MasterServer: input.MasterServer, Grants: input.Grants, DBName: input.DBName,
 		Account:   rotation.Account{User: input.Username, Host: cmp.Or(input.Host, "%")},
 		VersionID: workflow.GetInfo(ctx).OriginalRunID,
 	}

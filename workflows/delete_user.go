@@ -68,7 +68,7 @@ func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input rotation.DeleteU
 // beginDeletion goes on with an earlier deletion, or begins one.
 func beginDeletion(ctx workflow.Context, input rotation.DeleteUserInput, known *rotation.DeletionKnown) (*rotation.DeletionState, error) {
 	find := rotation.FindAccountsInput{CloneUserInput: rotation.CloneUserInput{
-		SecretID: input.SecretID, MasterSecretID: input.MasterSecretID, CloneUsername: input.CloneUsername, Force: input.Force,
+		SecretID: input.SecretID, MasterSecretID: input.MasterSecretID, MasterServer: input.MasterServer, CloneUsername: input.CloneUsername, Force: input.Force,
 	}, RecoveryWindowInDays: input.Window()}
 	if known == nil {
 		return deleteSecret(ctx, input, find)

@@ -38,6 +38,7 @@ func (r *rotator) cloneUserInput(ctx workflow.Context) rotation.CloneUserInput {
 	in := rotation.CloneUserInput{
 		SecretID:              r.input.SecretID,
 		MasterSecretID:        r.input.MasterSecretID,
+		MasterServer:          r.input.MasterServer,
 		CloneUsername:         r.input.CloneUsername,
 		EarlierVersionID:      r.EarlierVersionID,
 		EarlierSHA256:         r.EarlierSHA256,

@@ -176,7 +176,7 @@ func TestTheAdapter(t *testing.T) {
 		switch {
 		case tt.err == "" && (err != nil || got != tt.want):
 			t.Errorf("%s: %+v, %v", tt.name, got, err)
-		case tt.err != "" && (!errors.As(err, &failed) || !strings.Contains(err.Error(), tt.err) || (failed.Advice != "") != tt.final):
+		case tt.err != "" && (!errors.As(err, &failed) || !strings.Contains(err.Error()+": "+failed.Advice, tt.err) || (failed.Advice != "") != tt.final):
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}

@@ -78,11 +78,7 @@ type ServerError struct {
 }
 
 func (e *ServerError) Error() string {
-	text := fmt.Sprintf("%s of %s: %v", e.Database.operation(), e.Database.ARN, e.Err)
-	if e.Advice != "" {
-		text += ": " + e.Advice
-	}
-	return text
+	return fmt.Sprintf("%s of %s: %v", e.Database.operation(), e.Database.ARN, e.Err)
 }
 
 func (e *ServerError) Unwrap() error { return e.Err }

@@ -28,7 +28,7 @@ const DefaultPort = 3306
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_secret_json_structure.html
 type Credential struct {
 	Engine   string // mysql, aurora-mysql or mariadb
-	Host     string // an IPv6 address is without its brackets
+	Host     string // an IPv6 address is without its brackets; empty only after ParseMaster
 	Port     int    // DefaultPort where the secret names none
 	Username string
 	Password string
@@ -38,7 +38,8 @@ type Credential struct {
 	// TLS is false only where the secret says "ssl": false.
 	TLS bool
 
-	raw []byte
+	raw  []byte
+	bare bool // names no server
 }
 
 // SHA256 is the digest of the secret's whole text, in hexadecimal.
@@ -83,7 +84,13 @@ func (e *FieldError) Error() string {
 }
 
 // Parse reads the JSON of a secret. Every error is a *FieldError.
-func Parse(data []byte) (Credential, error) {
+func Parse(data []byte) (Credential, error) { return parse(data, false) }
+
+// ParseMaster is Parse for the secret of an administrator. It may name no server at all, as one that RDS manages: then Engine
+// and Host are empty, and Port is 0.
+func ParseMaster(data []byte) (Credential, error) { return parse(data, true) }
+
+func parse(data []byte, master bool) (Credential, error) {
 	if !utf8.Valid(data) {
 		return Credential{}, &FieldError{"", "is not UTF-8 text"}
 	}
@@ -92,6 +99,12 @@ func Parse(data []byte) (Credential, error) {
 		return Credential{}, err
 	}
 	c := Credential{Port: DefaultPort, TLS: true, raw: data}
+	c.bare = master
+	for _, field := range []string{"engine", "host", "port"} {
+		if v, ok := pairs[field]; ok && string(v) != "null" {
+			c.bare = false
+		}
+	}
 	text := func(name string, into *string, required bool) error {
 		v, ok := pairs[name]
 		if !ok || string(v) == "null" {
@@ -112,8 +125,8 @@ func Parse(data []byte) (Credential, error) {
 		return nil
 	}
 	err = errors.Join(
-		text("engine", &c.Engine, true),
-		text("host", &c.Host, true),
+		text("engine", &c.Engine, !c.bare),
+		text("host", &c.Host, !c.bare),
 		text("username", &c.Username, true),
 		text("password", &c.Password, true),
 		text("dbname", &c.DBName, false),
@@ -122,12 +135,9 @@ func Parse(data []byte) (Credential, error) {
 	if err != nil {
 		return Credential{}, err
 	}
-	switch c.Engine {
-	case "mysql", "aurora-mysql", "mariadb":
-	default:
-		return Credential{}, &FieldError{"engine", "must be mysql, aurora-mysql or mariadb"}
-	}
-	if c.Host, err = host(c.Host); err != nil {
+	if c.bare {
+		c.Port = 0
+	} else if err := c.server(); err != nil {
 		return Credential{}, err
 	}
 	if v, ok := pairs["port"]; ok && string(v) != "null" {
@@ -146,6 +156,20 @@ func Parse(data []byte) (Credential, error) {
 	}
 	return c, nil
 }
+
+// server checks engine and host.
+func (c *Credential) server() (err error) {
+	switch c.Engine {
+	case "mysql", "aurora-mysql", "mariadb":
+	default:
+		return &FieldError{"engine", "must be mysql, aurora-mysql or mariadb"}
+	}
+	c.Host, err = host(c.Host)
+	return err
+}
+
+// NamesNoServer reports whether the value is that of an administrator's secret without engine, host and port.
+func (c Credential) NamesNoServer() bool { return c.bare }
 
 // New is the JSON of a new user's secret: the administrator's database, with
 // its own credential.

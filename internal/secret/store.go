@@ -55,10 +55,35 @@ type Description struct {
 	OwningService string
 	// DeletedDate is when the secret was scheduled for deletion; zero when it was not.
 	DeletedDate time.Time
+	// Tags are those of the secret. Only AWS can set one whose key begins with aws:.
+	Tags map[string]string
+	// Replicas are the copies of the secret in other regions.
+	Replicas []Replica
 	// Changed is when the secret was last changed: its value, its labels, or anything else about it.
 	Changed time.Time
 	// Stages is the version that each staging label is on.
 	Stages map[string]string
+}
+
+// Replica is the copy of a secret in another region.
+type Replica struct {
+	Region string
+	// Status is InSync, InProgress or ReplicationFailed, and Message says why.
+	Status, Message string
+}
+
+// ReplicationFailed is the Status of a replica that Secrets Manager does not bring up to date by itself.
+const ReplicationFailed = string(types.StatusTypeFailed)
+
+// Behind are the replicas that may not show what the secret is.
+func (d Description) Behind() []Replica {
+	var behind []Replica
+	for _, r := range d.Replicas {
+		if r.Status != string(types.StatusTypeInSync) {
+			behind = append(behind, r)
+		}
+	}
+	return behind
 }
 
 // Version is one version of a secret. Its value never changes; its labels may.
@@ -109,10 +134,17 @@ func (s *Store) Describe(ctx context.Context, id string) (Description, error) {
 		Changed:         aws.ToTime(out.LastChangedDate),
 		OwningService:   aws.ToString(out.OwningService),
 		Stages:          map[string]string{},
+		Tags:            map[string]string{},
 	}
 	// The primary of replicas names a region, too: its own.
 	if primary := aws.ToString(out.PrimaryRegion); primary != "" && !strings.Contains(d.ARN, ":secretsmanager:"+primary+":") {
 		d.PrimaryRegion = primary
+	}
+	for _, t := range out.Tags {
+		d.Tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
+	}
+	for _, r := range out.ReplicationStatus {
+		d.Replicas = append(d.Replicas, Replica{aws.ToString(r.Region), string(r.Status), aws.ToString(r.StatusMessage)})
 	}
 	for version, labels := range out.VersionIdsToStages {
 		for _, label := range labels {
@@ -214,21 +246,38 @@ func await(ctx context.Context, try func() (done bool, err error)) error {
 
 // Labelled reads the version that a label is on.
 func (s *Store) Labelled(ctx context.Context, id, label string) (Version, error) {
-	return s.read(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionStage: &label})
+	return s.read(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionStage: &label}, Parse)
+}
+
+// Master reads the version of an administrator's secret that has AWSCURRENT. Its value may name no server: see ParseMaster.
+func (s *Store) Master(ctx context.Context, id string) (Version, error) {
+	return s.read(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionStage: aws.String(Current)}, ParseMaster)
 }
 
 // Version reads a version by its id. One that was read or staged within the
 // last minute is not fetched again. One that does not exist is asked for again for some seconds: whoever
 // knows an id has it from a write or from an answer that was newer.
-func (s *Store) Version(ctx context.Context, id, versionID string) (v Version, err error) {
+func (s *Store) Version(ctx context.Context, id, versionID string) (Version, error) {
+	return s.version(ctx, id, versionID, Parse)
+}
+
+// MasterVersion is Version for the secret of an administrator: see ParseMaster.
+func (s *Store) MasterVersion(ctx context.Context, id, versionID string) (Version, error) {
+	return s.version(ctx, id, versionID, ParseMaster)
+}
+
+func (s *Store) version(ctx context.Context, id, versionID string, parse func([]byte) (Credential, error)) (v Version, err error) {
 	s.mu.Lock()
 	v, ok := s.values[versionKey{id, versionID}]
 	s.mu.Unlock()
 	if ok {
+		_, err = parse(v.raw)
+	}
+	if ok && err == nil {
 		return v, nil
 	}
 	err = await(ctx, func() (done bool, err error) {
-		v, err = s.read(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionId: &versionID})
+		v, err = s.read(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionId: &versionID}, parse)
 		var missing *types.ResourceNotFoundException
 		return !errors.As(err, &missing), err
 	})
@@ -516,7 +565,7 @@ func (s *Store) Forget(id string) {
 	}
 }
 
-func (s *Store) read(ctx context.Context, in *secretsmanager.GetSecretValueInput) (Version, error) {
+func (s *Store) read(ctx context.Context, in *secretsmanager.GetSecretValueInput, parse func([]byte) (Credential, error)) (Version, error) {
 	id := aws.ToString(in.SecretId)
 	out, err := s.client.GetSecretValue(ctx, in)
 	if err != nil {
@@ -525,7 +574,7 @@ func (s *Store) read(ctx context.Context, in *secretsmanager.GetSecretValueInput
 	if out.SecretString == nil {
 		return Version{}, fmt.Errorf("secret %s: %w", id, &FieldError{"", "is binary: a JSON text is expected"})
 	}
-	c, err := Parse([]byte(*out.SecretString))
+	c, err := parse([]byte(*out.SecretString))
 	if err != nil {
 		return Version{}, fmt.Errorf("secret %s, version %s: %w", id, aws.ToString(out.VersionId), err)
 	}

@@ -1,0 +1,224 @@
+package activities
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/address"
+	"github.com/rotate-user/rotate-user/internal/rds"
+	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
+)
+
+// A master secret that RDS manages holds a user name and a password only. Its server is never taken from the user's secret:
+// anyone who may edit that secret could name a server of their own there, and the administrator would log in to it. Over TLS a
+// client sends its password in clear to a server that asks for it. So the server comes from the tags that AWS gave the master
+// secret, which nobody else can set, or from the workflow's input, which only those give who may start workflows.
+
+// locate returns a master secret with the server that it is for.
+type locate func(context.Context, secret.Version) (secret.Version, error)
+
+// given locates a master by an input, if it names a server, and by the tags of its secret otherwise. known is the host:port
+// that the workflow knows from an earlier rotation, for a secret without tags; it may be empty.
+func (t *attempt) given(s rotation.MasterServer, known string) locate {
+	return func(ctx context.Context, m secret.Version) (secret.Version, error) {
+		switch named := s.MasterHost != ""; {
+		case named && m.Host == "":
+			m.Engine, m.Host, m.Port = s.MasterEngine, s.MasterHost, s.MasterPort
+			return m, nil
+		case named:
+			if want := (secret.Credential{Host: s.MasterHost, Port: s.MasterPort}); !m.SameServer(want) {
+				return m, refuse(rotation.ErrorOtherServer, "MasterHost and MasterPort are %s, and master secret %s is for %s: leave them out, or name the same server", want.Address(), m.Name, m.Address())
+			}
+			return m, nil
+		case m.Host != "":
+			return m, nil
+		}
+		return t.tagged(ctx, m, known)
+	}
+}
+
+// tagged locates a master by the tags of its secret.
+func (t *attempt) tagged(ctx context.Context, m secret.Version, known string) (secret.Version, error) {
+	d, err := t.Secrets.Describe(ctx, m.ARN)
+	if err != nil {
+		return m, fmt.Errorf("find the server of master secret %s by its tags: %w", m.Name, err)
+	}
+	database, found := rds.FromTags(d.Tags)
+	switch {
+	case !found && known != "":
+		return at(known)(ctx, m)
+	case !found:
+		return m, refuse(rotation.ErrorNoMasterServer, "master secret %s names no server, and has no tags of RDS that lead to one: give the workflow MasterHost, MasterPort and MasterEngine, or put engine, host and port into the secret", m.Name)
+	case t.Databases == nil:
+		return m, refuse(rotation.ErrorNoMasterServer, "master secret %s is for %s, and this worker cannot ask RDS: give the workflow MasterHost, MasterPort and MasterEngine", m.Name, database.ARN)
+	}
+	server, err := t.Databases.Server(ctx, database)
+	if err != nil {
+		return m, fmt.Errorf("find the server of master secret %s: %w", m.Name, err)
+	}
+	m.Engine, m.Host, m.Port = server.Engine, server.Host, server.Port
+	return m, nil
+}
+
+// at locates a master at the server that CloneUser found, so that later steps need not look for it.
+func at(server string) locate {
+	return func(_ context.Context, m secret.Version) (secret.Version, error) {
+		if m.Host != "" {
+			return m, nil
+		}
+		host, port, err := address.Parse(server)
+		if err != nil {
+			return m, fmt.Errorf("server of master secret %s: %w", m.Name, err)
+		}
+		m.Host, m.Port = host, port
+		return m, nil
+	}
+}
+
+// master reads the administrator's secret, which the input or the user's secret
+// names, and checks it against the user's. The administrator logs in on the
+// server that the master secret is for, whatever host the user's secret names.
+func (t *attempt) master(ctx context.Context, given string, where locate, user secret.Version) (secret.Version, error) {
+	id := cmp.Or(given, user.MasterARN)
+	if id == "" {
+		return secret.Version{}, refuse(rotation.ErrorNoMaster, "secret %s names no administrator: give MasterSecretId, or put \"masterarn\" into the secret", user.Name)
+	}
+	m, err := t.currentMaster(ctx, id)
+	if err != nil {
+		return secret.Version{}, err
+	}
+	if m.ARN == user.ARN {
+		return secret.Version{}, refuse(rotation.ErrorNoMaster, "secret %s is named as its own master secret: give the secret of an administrator", user.Name)
+	}
+	if given != "" && user.MasterARN != "" && !m.Is(user.MasterARN) {
+		return secret.Version{}, refuse(rotation.ErrorNoMaster, "MasterSecretId %s is not the secret that \"masterarn\" of secret %s names (%s): give one of the two, or the same", given, user.Name, user.MasterARN)
+	}
+	if m.TLS && !user.TLS {
+		return secret.Version{}, refuse(rotation.ErrorTLS, "secret %s says \"ssl\": false and its master secret %s does not: what answers in clear text proves nothing; take it out of the secret, or put it into the master secret too", user.Name, m.Name)
+	}
+	return where(ctx, m)
+}
+
+// currentMaster reads a master secret that the worker may use.
+func (t *attempt) currentMaster(ctx context.Context, id string) (secret.Version, error) {
+	m, err := t.Secrets.Master(ctx, id)
+	t.learn(m.Password)
+	if err != nil {
+		return secret.Version{}, fmt.Errorf("master secret: %w", err)
+	}
+	return m, t.permit(m)
+}
+
+// masterVersion reads the master secret of a rotation as it was when the rotation began.
+func (t *attempt) masterVersion(ctx context.Context, r rotation.StepInput) (secret.Version, error) {
+	m, err := t.Secrets.MasterVersion(ctx, r.MasterSecretID, r.MasterVersionID)
+	t.learn(m.Password)
+	if err != nil {
+		return secret.Version{}, fmt.Errorf("master secret: %w", err)
+	}
+	if err := t.permit(m); err != nil {
+		return secret.Version{}, err
+	}
+	return at(r.Server)(ctx, m)
+}
+
+// administer opens a session of the administrator on the server of a rotation.
+func (t *attempt) administer(ctx context.Context, r rotation.StepInput) (*account.Admin, error) {
+	m, err := t.masterVersion(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return t.admin(ctx, m)
+}
+
+// adminOf opens a session of the administrator that a master secret names now.
+func (t *attempt) adminOf(ctx context.Context, masterID string, where locate) (*account.Admin, secret.Version, error) {
+	m, err := t.currentMaster(ctx, masterID)
+	if err != nil {
+		return nil, secret.Version{}, err
+	}
+	if m, err = where(ctx, m); err != nil {
+		return nil, secret.Version{}, err
+	}
+	admin, err := t.admin(ctx, m)
+	return admin, m, err
+}
+
+// admin logs in as a master. A credential that the server refuses is read once more: RDS rotates its masters in place, so that
+// a version that was read a moment ago may have stopped working.
+func (t *attempt) admin(ctx context.Context, m secret.Version) (*account.Admin, error) {
+	admin, err := t.adminBy(ctx, m)
+	if !accessDenied(err) {
+		return admin, err
+	}
+	newer, readErr := t.currentMaster(ctx, m.ARN)
+	t.Secrets.Forget(m.ARN)
+	if readErr != nil || newer.ID == m.ID {
+		return nil, refusedMaster(m, err)
+	}
+	if newer.Host == "" {
+		newer.Engine, newer.Host, newer.Port = m.Engine, m.Host, m.Port
+	}
+	if !newer.SameServer(m.Credential) { // the accounts are where the first one is
+		return nil, err
+	}
+	admin, err = t.adminBy(ctx, newer)
+	if accessDenied(err) {
+		err = refusedMaster(newer, err)
+	}
+	return admin, err
+}
+
+func (t *attempt) adminBy(ctx context.Context, m secret.Version) (*account.Admin, error) {
+	admin, err := t.Accounts.Admin(ctx, endpoint(m.Credential, ""), m.Username, m.Password)
+	if err != nil {
+		return nil, fmt.Errorf("log in as administrator %s of master secret %s: %w", m.Credential, m.Name, err)
+	}
+	return admin, nil
+}
+
+// accessDenied reports whether a server refused a user name and password.
+func accessDenied(err error) bool {
+	server, ok := errors.AsType[*mysql.MySQLError](err)
+	return ok && server.Number == 1045
+}
+
+// masterRefusedError is a login that is refused to an administrator whose secret RDS manages. RDS changes the password in the
+// database before it does in the secret, so that the next try may succeed.
+type masterRefusedError struct {
+	name string
+	err  error
+}
+
+func (e *masterRefusedError) Error() string {
+	return fmt.Sprintf("%v; RDS may be rotating master secret %s at this moment", e.err, e.name)
+}
+
+func (e *masterRefusedError) Unwrap() error { return e.err }
+
+func refusedMaster(m secret.Version, err error) error {
+	if m.NamesNoServer() {
+		return &masterRefusedError{m.Name, err}
+	}
+	return err
+}
+
+// judgeLocation is the verdict on an error of RDS.
+func judgeLocation(e *rds.ServerError) verdict {
+	v := judge(e.Err)
+	switch {
+	case e.Advice == "" && v.kind == rotation.ErrorUnknown:
+		return verdict{rotation.ErrorUnreachable, true, ""} // such as a database that is being created
+	case e.Advice == "":
+		return v
+	case v.kind == rotation.ErrorAccessDenied:
+		return verdict{rotation.ErrorAccessDenied, false, e.Advice}
+	}
+	return verdict{rotation.ErrorNoMasterServer, false, e.Advice}
+}
