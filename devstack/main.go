@@ -50,6 +50,8 @@ func addStackFlags(cmd *cobra.Command) *stack.Options {
 	f.StringVar(&o.MySQLAdminUser, "mysql-admin-user", "", "its administrator, with the password in MYSQL_ADMIN_PASSWORD")
 	f.IntVar(&o.MySQLPort, "mysql-port", 13306, "port of our own database server; 0 for a free one")
 	f.StringVar(&o.Mysqld, "mysqld", "", "our own database server: mysql, mariadb or a path (default: the first one found)")
+	f.BoolVar(&o.ManagedMaster, "managed-master", false, "have RDS manage the administrator's credential, as in AWS's tutorial: a secret that names no server")
+	f.DurationVar(&o.RotateMasterEvery, "rotate-master-every", 0, "how often RDS changes that administrator's password (default: never)")
 	f.StringVar(&o.DataDir, "data-dir", "", "keep the state of all parts in this directory (default: keep nothing)")
 	return o
 }

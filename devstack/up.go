@@ -24,7 +24,7 @@ as shell variables.`,
 				c.printf("\n")
 				c.say("In another terminal, from the root of the repository:")
 				c.command([]string{".", stateDir + "/env"})
-				c.command([]string{"starter", "create", "--secret-id", userSecret, "--master-secret-id", stack.MasterSecret,
+				c.command([]string{"starter", "create", "--secret-id", userSecret, "--master-secret-id", r.MasterID,
 					"--username", userName, "--grant", userGrant})
 				c.command([]string{"starter", "start", "--secret-id", userSecret})
 				c.command([]string{"starter", "status", "--secret-id", userSecret})

@@ -70,6 +70,26 @@ func Manage(ctx context.Context, secrets *secretsmanager.Client, db *sql.DB, dat
 	return m, nil
 }
 
+// Find returns the master of a database that an earlier process managed, or nil. A rotation that was cut off is undone.
+func Find(ctx context.Context, secrets *secretsmanager.Client, db *sql.DB, database string) (*Master, error) {
+	list, err := secrets.ListSecrets(ctx, &secretsmanager.ListSecretsInput{Filters: []types.Filter{
+		{Key: types.FilterNameStringTypeOwningService, Values: []string{"rds"}}, {Key: types.FilterNameStringTypeTagValue, Values: []string{database}},
+	}})
+	if err != nil || len(list.SecretList) == 0 {
+		return nil, err
+	}
+	found := list.SecretList[0]
+	m := &Master{SecretID: aws.ToString(found.Name), SecretARN: aws.ToString(found.ARN), secrets: secrets, db: db}
+	current, err := secrets.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &m.SecretID})
+	if err != nil {
+		return nil, err
+	}
+	if json.Unmarshal([]byte(aws.ToString(current.SecretString)), &m.value) != nil {
+		return nil, fmt.Errorf("secret %s does not hold a user name and a password", m.SecretID)
+	}
+	return m, m.setPassword(ctx, m.value.Password)
+}
+
 // Rotate gives the administrator another password in the database and then in the secret, as RDS does: from the one moment to
 // the other, AWSCURRENT does not log in.
 func (m *Master) Rotate(ctx context.Context) error {

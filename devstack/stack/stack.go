@@ -24,6 +24,7 @@ import (
 	awssm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/rotate-user/rotate-user/devstack/rds"
 	"github.com/rotate-user/rotate-user/devstack/secretsmanager"
 	"github.com/rotate-user/rotate-user/devstack/temporal"
 	"github.com/rotate-user/rotate-user/internal/connection"
@@ -53,6 +54,11 @@ type Options struct {
 	MySQLPort int
 	// Mysqld picks the database server: "mysql", "mariadb" or the path of a binary; empty takes the first that is found.
 	Mysqld string
+	// ManagedMaster has RDS manage the credential of a second administrator, in a secret that names no server: see MasterID. It
+	// needs a database and a Secrets Manager endpoint of our own. RotateMasterEvery is how often its password changes; if it is
+	// 0, only Managed.Rotate changes it.
+	ManagedMaster     bool
+	RotateMasterEvery time.Duration
 	// MySQLArgs are further options for our own database server.
 	MySQLArgs []string
 	// MySQLAddress, host:port, is used instead of a server of our own.
@@ -70,6 +76,8 @@ type Stack struct {
 	Temporal *temporal.Server
 	Secrets  *secretsmanager.Server
 	Database *mysqld.Server
+	RDS      *rds.Server
+	Managed  *rds.Master // nil without Options.ManagedMaster
 
 	// Client reads and writes secrets through the AWS SDK, as an application would.
 	Client *awssm.Client
@@ -79,6 +87,8 @@ type Stack struct {
 	Host    string // of the database
 	Port    int    // of the database
 	Admin   string // the administrator's name
+	// MasterID is the secret of the administrator to work with: MasterSecret, or the one that RDS manages.
+	MasterID string
 
 	adminPassword string
 	variables     []Variable
@@ -92,7 +102,7 @@ type Variable struct{ Name, Value string }
 // Start starts the parts one after another and stores the administrator's credentials in MasterSecret. When it fails
 // nothing is left running.
 func Start(ctx context.Context, o Options) (_ *Stack, err error) {
-	s := &Stack{Dir: o.Dir}
+	s := &Stack{Dir: o.Dir, MasterID: MasterSecret}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -108,6 +118,9 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	}
 	if err := s.storeMaster(ctx); err != nil {
 		return nil, fmt.Errorf("secret %s: %w", MasterSecret, err)
+	}
+	if err := s.startRDS(ctx, o); err != nil {
+		return nil, fmt.Errorf("rds: %w", err)
 	}
 	return s, nil
 }
