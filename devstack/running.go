@@ -80,6 +80,8 @@ func (r running) parts() [][2]string {
 			add("Temporal", v.Value)
 		case "AWS_ENDPOINT_URL_SECRETS_MANAGER":
 			add("Secrets Manager", v.Value)
+		case "AWS_ENDPOINT_URL_RDS":
+			add("RDS", v.Value)
 		}
 	}
 	if r.Temporal != nil && r.Temporal.UIURL() != "" {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -134,5 +135,48 @@ func TestEnvironmentFile(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(s.Dir, name)); !os.IsNotExist(err) {
 			t.Errorf("%s is left behind: %v", name, err)
 		}
+	}
+}
+
+func TestAManagedMasterIsKept(t *testing.T) {
+	for _, p := range mysqldtest.Programs(t) {
+		t.Run(p.Engine, func(t *testing.T) {
+			o := stack.Options{Dir: t.TempDir(), DataDir: t.TempDir(), Mysqld: p.Engine, MySQLPort: freePort(t), ManagedMaster: true}
+			var secrets []string
+			for range 2 {
+				s, err := stack.Start(t.Context(), o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				secrets = append(secrets, s.MasterID)
+				if err := s.Managed.Rotate(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				_, c, err := s.Read(t.Context(), s.MasterID, "AWSCURRENT")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if c.Host != "" || c.Engine != "" {
+					t.Errorf("the managed secret names a server: %s %s", c.Engine, c.Host)
+				}
+				db, err := s.Open(c.Username, c.Password)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := db.PingContext(t.Context()); err != nil {
+					t.Errorf("the managed secret does not log in: %v", err)
+				}
+				db.Close()
+				if !slices.ContainsFunc(s.Variables(), func(v stack.Variable) bool { return v.Name == "AWS_ENDPOINT_URL_RDS" }) {
+					t.Error("no variable leads to RDS")
+				}
+				if err := s.Stop(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if secrets[0] != secrets[1] || !strings.HasPrefix(secrets[0], "rds!db-") {
+				t.Errorf("the managed secrets are %q: want one", secrets)
+			}
+		})
 	}
 }
