@@ -134,7 +134,7 @@ func TestWhereAMasterLogsIn(t *testing.T) {
 			{"another server in the input", func(m managed) {
 				bare(m)
 				m.input.MasterServer = rotation.MasterServer{MasterHost: "127.0.0.1", MasterPort: 1, MasterEngine: "mysql"}
-			}, rotation.ErrorOtherServer, "127.0.0.1:1", false},
+			}, rotation.ErrorUnreachable, "127.0.0.1:1", true},
 			{"a server in the input that the master secret contradicts", func(m managed) {
 				m.put(map[string]any{"username": m.user, "password": "First.Passw0rd", "masterarn": "master"})
 				m.settle()
@@ -159,10 +159,10 @@ func TestWhereAMasterLogsIn(t *testing.T) {
 					return endpoint.Fault{}
 				})
 			}, rotation.ErrorAccessDenied, "by its tags", false},
-			{"an administrator who may not be sent elsewhere by the user's secret", func(m managed) {
+			{"another port in the user's secret, where the administrator is not sent", func(m managed) {
 				m.put(map[string]any{"username": m.user, "password": "First.Passw0rd", "masterarn": m.master.SecretARN, "port": 1})
 				m.settle()
-			}, rotation.ErrorOtherServer, "host and port must be the same", false},
+			}, rotation.ErrorUnreachable, "127.0.0.1:1, the address in secret app", true},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
 				m := newManagedLab(t, s, false)
