@@ -336,7 +336,7 @@ func TestRevokeTakesPasswordWithTheLock(t *testing.T) {
 		ctx := context.Background()
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
 		want := 1
-		if !b.admin.server.MariaDB {
+		if !b.admin.server.IsMariaDB() {
 			b.exec("ALTER USER app IDENTIFIED BY 'Aa1-second' RETAIN CURRENT PASSWORD")
 			want = 2 // the second password goes first
 		}

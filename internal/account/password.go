@@ -140,7 +140,7 @@ func (a *Admin) PasswordPolicy(ctx context.Context, n grants.Name) (password.Pol
 
 // checkHashes refuses a MariaDB server that takes passwords in clear only, as it would write them to its logs.
 func (a *Admin) checkHashes(ctx context.Context) error {
-	if !a.server.MariaDB || !a.server.On("strict_password_validation") {
+	if !a.server.ValidatesInClearOnly() || !a.server.On("strict_password_validation") {
 		return nil
 	}
 	rows, err := a.query(ctx, "SELECT PLUGIN_NAME AS name FROM information_schema.PLUGINS"+

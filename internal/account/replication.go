@@ -13,17 +13,17 @@ import (
 // changed on that server only, and the next statement for it that comes from the other one stops the replication. A primary
 // whose binary log leaves account statements out gets a warning.
 func (a *Admin) checkReplication(ctx context.Context, p grants.Pair, plan *grants.Plan) error {
-	statement, host, port, channel, threads := a.server.ReplicaStatus()
-	rows, err := a.askReplication(ctx, plan, statement, "whether the server replicates from another one", "REPLICATION CLIENT", "REPLICA MONITOR")
+	status := a.server.ReplicaStatus()
+	rows, err := a.askReplication(ctx, plan, status.Statement, "whether the server replicates from another one", status.Right)
 	if err != nil {
 		return err
 	}
 	for _, r := range rows {
-		if strings.HasPrefix(r.Text(channel), "group_replication_") { // the other members of its own group
+		if strings.HasPrefix(r.Text(status.Channel), "group_replication_") { // the other members of its own group
 			continue
 		}
-		from := net.JoinHostPort(r.Text(host), r.Text(port))
-		if running := r.Text(threads+"_io_running") != "No" || r.Text(threads+"_sql_running") != "No"; !running || p.Force {
+		from := net.JoinHostPort(r.Text(status.Host), r.Text(status.Port))
+		if running := r.Text(status.Threads+"_io_running") != "No" || r.Text(status.Threads+"_sql_running") != "No"; !running || p.Force {
 			plan.Warnings = append(plan.Warnings, fmt.Sprintf("the server %s is a replica of %s, or was one (SHOW REPLICA STATUS): what is changed here does not reach that one",
 				a.server.Variables["hostname"], from))
 			continue
@@ -31,10 +31,10 @@ func (a *Admin) checkReplication(ctx context.Context, p grants.Pair, plan *grant
 		return grants.Refuse(grants.Replica, "the server %s replicates from %s: an account that is changed here is not changed there, and the replication stops when it is;"+
 			" let the secret and its master secret name %s, or rotate with Force if the two servers are meant to differ", a.server.Variables["hostname"], from, from)
 	}
-	if !a.server.MariaDB { // MySQL's filter goes by the default database, which an administrator's session does not have
+	if !a.server.FiltersAccountsFromBinlog() {
 		return nil
 	}
-	rows, err = a.askReplication(ctx, plan, "SHOW MASTER STATUS", "whether the binary log has account statements", "BINLOG MONITOR", "BINLOG MONITOR")
+	rows, err = a.askReplication(ctx, plan, "SHOW MASTER STATUS", "whether the binary log has account statements", a.server.BinlogStatusRight())
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,8 @@ func (a *Admin) checkReplication(ctx context.Context, p grants.Pair, plan *grant
 
 // writer says, for the end of a refusal, which server takes the writes that this one refuses, as far as it tells.
 func (a *Admin) writer(ctx context.Context) string {
-	statement, host, port, _, _ := a.server.ReplicaStatus()
+	status := a.server.ReplicaStatus()
+	statement, host, port := status.Statement, status.Host, status.Port
 	if a.server.Variables[grants.GroupName] != "" {
 		statement, host, port = "SELECT MEMBER_HOST AS h, MEMBER_PORT AS p FROM performance_schema.replication_group_members WHERE MEMBER_ROLE = 'PRIMARY'", "h", "p"
 	}
@@ -66,16 +67,12 @@ func (a *Admin) writer(ctx context.Context) string {
 }
 
 // askReplication warns if the administrator may not ask.
-func (a *Admin) askReplication(ctx context.Context, plan *grants.Plan, statement, what, mysqlRight, mariadbRight string) ([]grants.Row, error) {
+func (a *Admin) askReplication(ctx context.Context, plan *grants.Plan, statement, what, right string) ([]grants.Row, error) {
 	worn := a.worn
 	rows, err := a.query(ctx, statement)
 	e := serverError(err)
 	if e != nil && (e.Number == errPrivilegeNeeded || e.Number == errAccessDeniedToDB) {
 		a.worn = worn // it has all the rights that it needs
-		right := mysqlRight
-		if a.server.MariaDB && a.server.Since(10, 5, 0) {
-			right = mariadbRight
-		}
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s is unknown: GRANT %s ON *.* TO %s", what, right, a.name))
 		return nil, nil
 	}

@@ -45,7 +45,7 @@ func (a *Admin) sessionsView(ctx context.Context, p *grants.Powers) (string, err
 	}
 	sees := func(name string) bool { return p.MayRead("performance_schema", name) }
 	switch {
-	case !a.server.MariaDB && a.server.On("performance_schema") && sees("threads") && sees("session_connect_attrs"):
+	case a.server.HasThreadsView() && a.server.On("performance_schema") && sees("threads") && sees("session_connect_attrs"):
 		return grants.ThreadsView, nil
 	case p.HasGlobal("PROCESS"):
 		return "information_schema.PROCESSLIST", nil
@@ -64,7 +64,7 @@ func (a *Admin) lackingToEnd(ctx context.Context, p *grants.Powers) ([]string, e
 		lacking = append(lacking, "PROCESS on *.*, to see sessions")
 	}
 	right := a.server.KillRight()
-	if p.HasDynamic(right) || p.HasGlobal(right) || p.HasGlobal("SUPER") && !(a.server.MariaDB && a.server.Since(11, 0, 0)) {
+	if p.HasDynamic(right) || p.HasGlobal(right) || p.HasGlobal("SUPER") && a.server.SuperEndsSessions() {
 		return lacking, nil
 	}
 	rows, err := a.query(ctx, "SELECT 1 FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = 'mysql' AND ROUTINE_NAME = 'rds_kill'")

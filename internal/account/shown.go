@@ -15,7 +15,7 @@ func (a *Admin) remembered(ctx context.Context, n grants.Name) (*grants.InMemory
 		return nil, fmt.Errorf("show the grants of %s: %w", n, a.deniedRead(ctx, err))
 	}
 	lines := rowTexts(rows)
-	if a.server.MariaDB {
+	if a.server.IsMariaDB() {
 		return a.server.ParseShown(n, lines, nil), nil
 	}
 	if rows, err = a.query(ctx, "SHOW CREATE USER "+n.String()); err != nil {

@@ -116,7 +116,7 @@ func (a *Admin) survey(ctx context.Context) error {
 	})
 	a.server.ParseColumns(columns)
 	if table := a.server.AccountsTable(); !a.server.HasTable(table) || !a.server.HasTable("db") {
-		if a.server.MariaDB && !a.server.Since(10, 4, 0) {
+		if a.server.IsMariaDB() && !a.server.AtLeast(grants.MariaDB, 10, 4) {
 			return grants.Refuse(grants.Unsupported, "MariaDB %s keeps no accounts in mysql.global_priv: 10.4 is the oldest that can be handled", a.server.Variables["version"])
 		}
 		a.worn = true

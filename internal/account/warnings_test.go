@@ -152,7 +152,7 @@ func TestPlainLoginsAreWarnedOf(t *testing.T) {
 				b.Fatal(err)
 			}
 			warned := slices.ContainsFunc(plan.Warnings, func(w string) bool { return strings.Contains(w, "FLUSH PRIVILEGES") && strings.Contains(w, "45044") })
-			if want := plain && !b.admin.server.MariaDB; warned != want {
+			if want := plain && !b.admin.server.IsMariaDB(); warned != want {
 				b.Errorf("plain %t: warnings %q", plain, plan.Warnings)
 			}
 		}

@@ -86,7 +86,7 @@ func (server *Server) RefusePlugin(s *Account) error {
 			" or VIA mysql_native_password for clients without ed25519, and store that password in the secret", s.Name, s.Name)
 	}
 	clause := "IDENTIFIED WITH " + password.CachingSHA2 + " BY '…'"
-	if server.MariaDB {
+	if server.IsMariaDB() {
 		clause = "IDENTIFIED VIA ed25519 USING PASSWORD('…'), or VIA mysql_native_password"
 	} else if server.DefaultPlugin() == password.Native {
 		clause = "IDENTIFIED WITH " + password.Native + " BY '…'"

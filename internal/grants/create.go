@@ -49,22 +49,9 @@ var standardValues = map[string]string{
 	"FAILED_LOGIN_ATTEMPTS": "0 PASSWORD_LOCK_TIME 0", "ATTRIBUTE": "{}",
 }
 
-// IdentifiedBy is the clause that sets a hash. Without the plugin's name the server's default would replace it. For an
-// empty hash the clause is for reading only.
-func (s *Server) IdentifiedBy(plugin, hash string) string {
-	verb, as := " IDENTIFIED WITH ", " AS "
-	if s.MariaDB {
-		verb, as = " IDENTIFIED VIA ", " USING "
-	}
-	if hash == "" {
-		return verb + QuoteIdentifier(plugin)
-	}
-	return verb + QuoteIdentifier(plugin) + as + QuoteLiteral(hash)
-}
-
 // DefaultPlugin is what an account logs in by unless it was told otherwise.
 func (s *Server) DefaultPlugin() string {
-	if _, ok := s.Columns["user"]["user_attributes"]; s.MariaDB || !ok {
+	if _, ok := s.Columns["user"]["user_attributes"]; s.IsMariaDB() || !ok {
 		return password.Native
 	}
 	return password.CachingSHA2

@@ -37,10 +37,10 @@ type DroppedTable struct{ Grant, RevokeCreate string }
 // removals, and each kind of right after those whose granting touches it. target is not changed.
 // m, which may be nil, is what the server remembers of the target: what is stale in it is granted anew.
 func Difference(source, target *Account, m *InMemory, p *Powers) []Step {
-	d := &differ{source: source, now: target.clone(), name: target.Name, powers: p, mariadb: p.mariadb}
+	d := &differ{source: source, now: target.clone(), name: target.Name, powers: p, flavor: p.flavor}
 	d.properties(m != nil && m.staleExpiry(target))
 	if m != nil {
-		d.forget(m.stale(target, p.mariadb))
+		d.forget(m.stale(target, p.flavor))
 	}
 	d.resetDynamics()
 	d.proxies()
@@ -77,7 +77,7 @@ type differ struct {
 	source, now *Account
 	name        Name
 	powers      *Powers // of the administrator who will run the steps
-	mariadb     bool
+	flavor      Flavor
 	steps       []Step
 }
 
@@ -148,7 +148,7 @@ func (d *differ) proxies() {
 
 func (d *differ) setGlobalGrantOption() {
 	d.now.rights[globalGrantOption] = false
-	if d.mariadb {
+	if !d.flavor.HasDynamicRights() {
 		return
 	}
 	for r := range d.now.rights {
@@ -267,7 +267,7 @@ func (d *differ) resetDynamics() {
 	for _, r := range d.missing(proxy) {
 		changes = changes || d.source.rights[r]
 	}
-	if d.mariadb || !changes {
+	if !d.flavor.HasDynamicRights() || !changes {
 		return
 	}
 	for _, r := range sorted(d.now.rights) {
@@ -393,14 +393,14 @@ func (d *differ) revokeRoles() {
 		switch {
 		case !d.wants(r):
 			d.step("REVOKE "+r.on()+" FROM "+d.name.String(), "revoke "+words, r)
-		case d.mariadb:
+		case d.flavor.RevokesAdminOption():
 			d.step("REVOKE ADMIN OPTION FOR "+r.on()+" FROM "+d.name.String(), "revoke the admin option of "+words, r)
 			continue
 		default:
 			d.step("REVOKE "+r.on()+" FROM "+d.name.String(), "revoke "+words+", for its admin option", r)
 			d.step("GRANT "+r.on()+" TO "+d.name.String(), "grant role "+r.on()+" to "+d.name.String(), r)
 		}
-		if !d.mariadb { // where a role that goes is no default any more
+		if !d.flavor.KeepsDefaultRoleWithoutRole() {
 			delete(d.now.rights, right{kind: defaultRole, a: r.a, b: r.b})
 		}
 	}
@@ -420,19 +420,15 @@ func (d *differ) defaultRoles() {
 	if names != nil {
 		roles = strings.Join(names, ", ")
 	}
-	word := "TO"
-	if d.mariadb {
-		word = "FOR"
-	}
 	// On MariaDB a default role outlives the role's being revoked. It is set while the account has the role.
 	var borrowed []right
 	for _, r := range d.missing(defaultRole) {
-		if lent := (right{kind: role, a: r.a, b: r.b}); d.mariadb && !d.wants(lent) {
+		if lent := (right{kind: role, a: r.a, b: r.b}); d.flavor.KeepsDefaultRoleWithoutRole() && !d.wants(lent) {
 			borrowed = append(borrowed, lent)
 			d.step("GRANT "+r.on()+" TO "+d.name.String(), "grant role "+r.on()+" to "+d.name.String()+", to make it the default", lent)
 		}
 	}
-	d.step("SET DEFAULT ROLE "+roles+" "+word+" "+d.name.String(), "set default role "+roles+" for "+d.name.String(),
+	d.step("SET DEFAULT ROLE "+roles+" "+d.flavor.DefaultRoleFor()+" "+d.name.String(), "set default role "+roles+" for "+d.name.String(),
 		append(d.missing(defaultRole), d.extra(defaultRole)...)...)
 	for _, r := range borrowed {
 		d.step("REVOKE "+r.on()+" FROM "+d.name.String(), "revoke role "+r.on()+" from "+d.name.String(), r)
@@ -496,7 +492,7 @@ func (d *differ) properties(staleExpiry bool) {
 		return
 	}
 	interval := strings.HasPrefix(d.now.properties["PASSWORD EXPIRE"], "INTERVAL")
-	if !d.mariadb && values["PASSWORD EXPIRE"] == "DEFAULT" && (interval || staleExpiry) {
+	if d.flavor.KeepsExpiryInMemory() && values["PASSWORD EXPIRE"] == "DEFAULT" && (interval || staleExpiry) {
 		d.step("ALTER USER "+d.name.String()+" PASSWORD EXPIRE NEVER", "alter "+d.name.String()+": PASSWORD EXPIRE NEVER, before DEFAULT")
 	}
 	words := spell(values)

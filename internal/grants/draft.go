@@ -79,7 +79,7 @@ func (d *Draft) Compare(ofStandby *InMemory, uses []string) error {
 		}
 		plan.Steps = append(plan.Steps, st)
 	}
-	if err := checkMemory(in, d.read.SourceInMemory, d.target, ofStandby, d.server.MariaDB); err != nil {
+	if err := checkMemory(in, d.read.SourceInMemory, d.target, ofStandby, d.server.Flavor); err != nil {
 		return err
 	}
 	plan.Steps = append(plan.Steps, Difference(d.source, d.target, ofStandby, plan.Powers)...)
@@ -133,7 +133,7 @@ func (l Lookup) Query() string {
 
 // RolesToFind are the default roles that MariaDB keeps when the role is dropped.
 func (d *Draft) RolesToFind() []Lookup {
-	if !d.server.MariaDB {
+	if !d.server.KeepsDefaultRoleWithoutRole() {
 		return nil
 	}
 	var roles []right

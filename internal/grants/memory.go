@@ -60,9 +60,9 @@ func (m *InMemory) note(line string, n Name, parse func(string) (map[right]bool,
 }
 
 // disagreements lists what the memory and the tables tell differently of an account.
-func (m *InMemory) disagreements(s *Account, mariadb bool) map[right]bool {
+func (m *InMemory) disagreements(s *Account, flavor Flavor) map[right]bool {
 	all := map[right]bool{}
-	for _, r := range m.stale(s, mariadb) {
+	for _, r := range m.stale(s, flavor) {
 		all[r] = true
 	}
 	if m.static == nil {
@@ -84,11 +84,11 @@ func (m *InMemory) disagreements(s *Account, mariadb bool) map[right]bool {
 // checkMemory refuses a pair that cannot be made equal both in the grant tables and in the server's memory: what the two
 // tell differently of the account in use, and what no statement mends for the standby. It is no matter if they tell the
 // same of both accounts.
-func checkMemory(source *Account, inUse *InMemory, standby *Account, m *InMemory, mariadb bool) error {
-	ofSource, ofStandby := inUse.disagreements(source, mariadb), map[right]bool{}
+func checkMemory(source *Account, inUse *InMemory, standby *Account, m *InMemory, flavor Flavor) error {
+	ofSource, ofStandby := inUse.disagreements(source, flavor), map[right]bool{}
 	expiry := ""
 	if m != nil {
-		ofStandby = m.disagreements(standby, mariadb)
+		ofStandby = m.disagreements(standby, flavor)
 		m.shared = map[right]bool{}
 		expiry = m.expiry
 	}
@@ -129,7 +129,7 @@ func checkMemory(source *Account, inUse *InMemory, standby *Account, m *InMemory
 
 // stale lists the rights of an account that the memory does not hold as the tables do, of those kinds where that is known
 // to happen: granting them anew mends it.
-func (m *InMemory) stale(s *Account, mariadb bool) []right {
+func (m *InMemory) stale(s *Account, flavor Flavor) []right {
 	var rights []right
 	for _, r := range sorted(s.rights) {
 		passOn := s.rights[r]
@@ -141,7 +141,7 @@ func (m *InMemory) stale(s *Account, mariadb bool) []right {
 				rights = append(rights, r)
 			}
 		case dynamic:
-			if remembered, ok := m.dynamics[r.privilege]; !mariadb && (!ok || remembered != passOn) {
+			if remembered, ok := m.dynamics[r.privilege]; flavor.HasDynamicRights() && (!ok || remembered != passOn) {
 				rights = append(rights, r)
 			}
 		case role:
@@ -226,7 +226,7 @@ func (s *Server) ParseShown(n Name, grants, account []string) *InMemory {
 		}
 		m.grants = append(m.grants, normalLine(line, n))
 		m.note(line, n, s.parseGrant)
-		if global := globalLine.FindStringSubmatch(line); global != nil && !s.MariaDB {
+		if global := globalLine.FindStringSubmatch(line); global != nil && s.HasDynamicRights() {
 			for name := range strings.SplitSeq(global[1], ",") {
 				if name = strings.TrimSpace(name); !privileges[name] && name != "USAGE" && name != "ALL PRIVILEGES" {
 					m.dynamics[name] = strings.HasSuffix(line, " WITH GRANT OPTION")

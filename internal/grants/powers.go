@@ -8,8 +8,8 @@ import (
 
 // Powers are what an administrator may do, by his account and the roles that are on in his session.
 type Powers struct {
-	states  []*Account
-	mariadb bool
+	states []*Account
+	flavor Flavor
 }
 
 // any says whether some right that the administrator has satisfies f.
@@ -119,12 +119,12 @@ func (p *Powers) mayGive(r right) bool {
 				return held.kind == dynamic && held.privilege == r.privilege && passOn
 			})
 	case role:
-		return !p.mariadb && (p.HasDynamic("ROLE_ADMIN") || p.HasGlobal("SUPER")) ||
+		return p.flavor.HasRoleAdmin() && (p.HasDynamic("ROLE_ADMIN") || p.HasGlobal("SUPER")) ||
 			p.any(func(held right, passOn bool) bool {
 				return held.kind == role && held.a == r.a && held.b == r.b && passOn
 			})
 	case defaultRole: // CREATE USER is all that MySQL asks
-		return !p.mariadb || p.writesGrants()
+		return !p.flavor.DefaultRoleNeedsUpdate() || p.writesGrants()
 	case restriction:
 		r.kind = database
 	}
@@ -205,7 +205,7 @@ func (p *Powers) lacking(source *Account, steps []Step) []string {
 	return all
 }
 
-func NewPowers(s *Server) *Powers { return &Powers{mariadb: s.MariaDB} }
+func NewPowers(s *Server) *Powers { return &Powers{flavor: s.Flavor} }
 
 // Add adds what an account may do: the administrator's own, or that of a role.
 func (p *Powers) Add(s *Account) { p.states = append(p.states, s) }

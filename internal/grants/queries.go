@@ -49,7 +49,7 @@ func (s *Server) DefinersQueries(count string, accounts ...Name) []string {
 	}
 	for _, d := range definedIn {
 		view := d.mysql
-		if s.MariaDB {
+		if s.IsMariaDB() {
 			view = d.mariadb
 		}
 		if view == "" {

@@ -137,7 +137,7 @@ func (server *Server) ParseAccounts(users []string, rows []Row) ([]*Account, err
 			continue // equal but for what the collation ignores
 		}
 		read := readMySQL
-		if server.MariaDB {
+		if server.IsMariaDB() {
 			read = server.readMariaDB
 		}
 		if err := read(s, r); err != nil {

@@ -73,7 +73,11 @@ func (server *Server) readMariaDB(s *Account, r Row) error {
 	rights, known := globalRights(numbers["access"])
 	// A release reads what it has written as it stands, and what older ones have written by rules of its own. Of roles its
 	// own words say nothing, and theirs count only for what an administrator may do through them.
-	if s.unread = !s.IsRole && !(known && server.wrote(numbers["version_id"])); !s.unread {
+	wrote := false
+	if id, err := numbers["version_id"].Int64(); err == nil {
+		wrote = server.wrote(id)
+	}
+	if s.unread = !s.IsRole && !(known && wrote); !s.unread {
 		for _, p := range rights {
 			s.rights[right{kind: global, privilege: p}] = false
 		}
@@ -100,14 +104,6 @@ func globalRights(access json.Number) (privileges []string, known bool) {
 		}
 	}
 	return privileges, err == nil && bits>>len(accessBits) == 0
-}
-
-// wrote says whether the server's own release has the version_id of a row, such as 101105 for 10.11.5.
-func (server *Server) wrote(versionID json.Number) bool {
-	var major, minor int64
-	n, _ := fmt.Sscanf(server.Variables["version"], "%d.%d", &major, &minor)
-	id, err := versionID.Int64()
-	return n == 2 && err == nil && id/100 == major*100+minor
 }
 
 // AsksForGlobals reports whether the global rights are not read from the row, but from what the server says of them.

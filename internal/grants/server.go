@@ -1,8 +1,6 @@
 package grants
 
 import (
-	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -10,7 +8,8 @@ import (
 // Server is what a session knows of its server. What differs between versions is found from what is there; the version
 // tells MariaDB from MySQL, and what nothing else tells.
 type Server struct {
-	MariaDB   bool
+	Flavor
+
 	Variables map[string]string            // by name in lower case; those that the server does not have are absent
 	Columns   map[string]map[string]Column // of the schema mysql, by table and column in lower case; nil before survey
 }
@@ -45,13 +44,13 @@ func (s *Server) pbkdf2() bool { return strings.EqualFold(s.Variables[StorageFor
 func (s *Server) OfPlugin(variable string) bool {
 	return strings.HasPrefix(variable, "validate_password") || strings.HasPrefix(variable, "simple_password_check") ||
 		strings.HasPrefix(variable, "server_audit") || strings.HasPrefix(variable, "audit_log") || variable == GroupName ||
-		s.MariaDB && strings.HasPrefix(variable, "caching_sha2_password") // a part of MySQL
+		!s.HasCachingSHA2BuiltIn() && strings.HasPrefix(variable, "caching_sha2_password")
 }
 
 // HasRoles says whether the server knows roles: MariaDB does, MySQL since it has the setting.
 func (s *Server) HasRoles() bool {
 	_, ok := s.Variables["activate_all_roles_on_login"]
-	return s.MariaDB || ok
+	return s.IsMariaDB() || ok
 }
 
 func (s *Server) HasTable(name string) bool { return s.Columns[name] != nil }
@@ -62,27 +61,6 @@ func (s *Server) On(variable string) bool {
 		return false
 	}
 	return true
-}
-
-// KeepsDefiners says whether the server refuses to drop the definer of objects: MySQL from 8.0.22, which nothing but its
-// version tells.
-func (s *Server) KeepsDefiners() bool {
-	return !s.MariaDB && s.Since(8, 0, 22)
-}
-
-// Since reports whether the server's version is the given one or later.
-func (s *Server) Since(version ...int) bool {
-	v := make([]int, 3)
-	n, _ := fmt.Sscanf(s.Variables["version"], "%d.%d.%d", &v[0], &v[1], &v[2])
-	return n == len(v) && slices.Compare(v, version) >= 0
-}
-
-// AccountsTable is the table with one row for each account.
-func (s *Server) AccountsTable() string {
-	if s.MariaDB {
-		return "global_priv"
-	}
-	return "user"
 }
 
 // Galera reports whether the server is a node of a Galera cluster.
@@ -97,31 +75,11 @@ func (s *Server) Grouped() bool { return s.Variables[GroupName] != "" }
 // Clustered reports whether the server is a node of a Galera cluster or a member of a group.
 func (s *Server) Clustered() bool { return s.Galera() || s.Grouped() }
 
-// KillRight is the right to end the sessions of others.
-func (s *Server) KillRight() string {
-	if s.MariaDB {
-		return "CONNECTION ADMIN"
-	}
-	return "CONNECTION_ADMIN"
-}
-
-// ReplicaStatus is the statement that shows which servers this one replicates from, the columns that name one and the channel
-// that leads to it, and how the names of the columns begin that tell whether its threads run.
-func (s *Server) ReplicaStatus() (statement, host, port, channel, threads string) {
-	switch {
-	case s.MariaDB:
-		return "SHOW ALL SLAVES STATUS", "master_host", "master_port", "connection_name", "slave"
-	case s.Since(8, 0, 22):
-		return "SHOW REPLICA STATUS", "source_host", "source_port", "channel_name", "replica"
-	}
-	return "SHOW SLAVE STATUS", "master_host", "master_port", "channel_name", "slave"
-}
-
 // LongestUser is how many characters a user name may have; 0 if that is not known.
 func (s *Server) LongestUser() int { return s.Columns[s.AccountsTable()]["user"].Length }
 
 func NewServer(variables map[string]string) Server {
-	return Server{Variables: variables, MariaDB: strings.Contains(strings.ToLower(variables["version"]), "mariadb")}
+	return Server{Flavor: ParseFlavor(variables["version"]), Variables: variables}
 }
 
 // ParseColumns reads which grant tables there are from an answer with the columns t, c, n and d: table, column, length and default.
@@ -134,7 +92,7 @@ func (s *Server) ParseColumns(rows []Row) {
 		}
 		length, _ := strconv.Atoi(r.Text("n")) // absent for numbers
 		standard := r.Text("d")
-		if s.MariaDB { // prints an expression
+		if s.PrintsDefaultsAsExpressions() {
 			standard = strings.Trim(standard, "'")
 			if standard == "NULL" {
 				standard = ""
@@ -149,7 +107,7 @@ func (s *Server) NodeIDQuery() string {
 	switch {
 	case s.Grouped():
 		return "SELECT @@server_uuid"
-	case s.MariaDB:
+	case s.IsMariaDB():
 		return "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'WSREP_GCOMM_UUID'"
 	}
 	return "SELECT VARIABLE_VALUE FROM performance_schema.global_status WHERE VARIABLE_NAME = 'wsrep_gcomm_uuid'"
