@@ -62,7 +62,11 @@ func (a *Admin) createWith(ctx context.Context, wanted *grants.Account, standby,
 		return err
 	}
 	steps = append(steps, grants.Difference(wanted, now, nil, p)...)
-	if err := a.checkPowers(ctx, p, &grants.Snapshot{Source: wanted, Others: states}, steps, false); err != nil {
+	system, err := a.systemRoles(ctx, p, steps)
+	if err != nil {
+		return err
+	}
+	if err := p.Check(a.name, &grants.Snapshot{Source: wanted, Others: states}, steps, system); err != nil {
 		return err
 	}
 	for i, st := range steps {

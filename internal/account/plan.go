@@ -3,7 +3,6 @@ package account
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
@@ -41,7 +40,7 @@ func (a *Admin) Plan(ctx context.Context, p grants.Pair) (plan *grants.Plan, err
 // proved calls plan while the passwords of the pair are compared and the source's logs in. That one of these is refused says
 // more than what the plan is refused for.
 func (a *Admin) proved(ctx context.Context, p grants.Pair, ps *grants.Snapshot) (*grants.Plan, error) {
-	if _, err := a.server.Check(p, ps, a.name, len(a.dialer.certificates()) > 0); err != nil {
+	if err := grants.AccountChecks.Run(a.facts(p, ps)); err != nil {
 		return nil, err
 	}
 	wait := a.prove(ctx, p, ps)
@@ -84,9 +83,14 @@ func (a *Admin) source(ctx context.Context, p grants.Pair) (*grants.Snapshot, er
 	return p.Pick(states)
 }
 
+// facts are what the checks look at.
+func (a *Admin) facts(p grants.Pair, ps *grants.Snapshot) grants.Facts {
+	return grants.Facts{Snapshot: ps, Server: &a.server, Pair: p, Administrator: a.name, HasCertificate: len(a.dialer.certificates()) > 0}
+}
+
 // plan checks and compares what was read.
 func (a *Admin) plan(ctx context.Context, p grants.Pair, ps *grants.Snapshot) (*grants.Plan, error) {
-	d, err := grants.NewDraft(&a.server, p, ps, a.name, len(a.dialer.certificates()) > 0)
+	d, err := grants.NewDraft(a.facts(p, ps))
 	if err != nil {
 		return nil, err
 	}
@@ -118,47 +122,43 @@ func (a *Admin) plan(ctx context.Context, p grants.Pair, ps *grants.Snapshot) (*
 	if err := d.Compare(ofStandby, uses); err != nil {
 		return nil, err
 	}
-	if err := a.checkExist(ctx, d.RolesToFind(), d); err != nil { // before the powers: nobody has any on a role that is gone
-		return nil, err
-	}
-	if err := a.checkPowers(ctx, powers, ps, d.Plan.Steps, p.Revoke); err != nil {
-		return nil, err
-	}
-	if err := a.checkExist(ctx, d.ObjectsToFind(), d); err != nil {
+	if err := a.checkGrantable(ctx, d, p.Revoke); err != nil {
 		return nil, err
 	}
 	return d.Finish(), nil
 }
 
-// checkExist refuses rights on what no longer exists: no statement grants them.
-func (a *Admin) checkExist(ctx context.Context, lookups []grants.Lookup, d *grants.Draft) error {
-	for _, l := range lookups {
+// checkGrantable asks the server what a draft has to know, and refuses what cannot be granted.
+func (a *Admin) checkGrantable(ctx context.Context, d *grants.Draft, revoke bool) error {
+	for _, l := range d.Lookups() {
 		rows, err := a.query(ctx, l.Query())
 		if err != nil {
 			return fmt.Errorf("read %s: %w", l.View, err)
 		}
-		if err := d.CheckFound(l, rows); err != nil {
+		d.Look(l, rows)
+	}
+	system, err := a.systemRoles(ctx, d.Plan.Powers, d.Plan.Steps)
+	if err != nil {
+		return err
+	}
+	var toEnd []string
+	if revoke {
+		if toEnd, err = a.lackingToEnd(ctx, d.Plan.Powers); err != nil {
 			return err
 		}
 	}
-	return nil
+	return d.CheckGrantable(a.name, system, toEnd)
 }
 
-// checkPowers refuses what the administrator may not do, all of it at once.
-func (a *Admin) checkPowers(ctx context.Context, p *grants.Powers, ps *grants.Snapshot, steps []grants.Step, revoke bool) error {
-	var system, toEnd []string
-	if query := p.SystemRolesQuery(&a.server, steps); query != "" {
-		rows, err := a.query(ctx, query)
-		if err != nil {
-			return fmt.Errorf("read the roles' rights: %w", err)
-		}
-		system = grants.SystemRoles(steps, rows)
+// systemRoles lists which roles in the steps only an administrator with SYSTEM_USER can grant, if this one does not have it.
+func (a *Admin) systemRoles(ctx context.Context, p *grants.Powers, steps []grants.Step) ([]string, error) {
+	query := p.SystemRolesQuery(&a.server, steps)
+	if query == "" {
+		return nil, nil
 	}
-	if revoke {
-		var err error
-		if toEnd, err = a.lackingToEnd(ctx, p); err != nil {
-			return err
-		}
+	rows, err := a.query(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("read the roles' rights: %w", err)
 	}
-	return p.Check(a.name, ps, steps, revoke, slices.Concat(system, toEnd))
+	return grants.SystemRoles(steps, rows), nil
 }

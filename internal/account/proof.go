@@ -28,7 +28,6 @@ func (a *Admin) Stored(ctx context.Context, users ...string) ([]grants.Stored, e
 // prove begins to hold what the server stores against what the secret says, and returns a function that waits until that
 // is done. It needs nothing of this session, which may go on.
 func (a *Admin) prove(ctx context.Context, p grants.Pair, ps *grants.Snapshot) (wait func() error) {
-	fresh := p.BearsMark(ps.Standby)
 	done := sync.OnceValue(func() (err error) {
 		defer panics.Into(&err)
 		if err := p.CheckSourcePassword(ps.Source); err != nil {
@@ -43,7 +42,7 @@ func (a *Admin) prove(ctx context.Context, p grants.Pair, ps *grants.Snapshot) (
 		})
 		go func() { _ = login() }() // its error is that of the call below
 		// The login is waited for in any case.
-		if err := p.CheckStandbyPassword(ctx, ps, fresh || ps.Standby != nil && p.Revoked(ps.Standby)); err != nil {
+		if err := p.CheckStandbyPassword(ctx, ps); err != nil {
 			_ = login()
 			return err
 		}

@@ -3,7 +3,6 @@ package grants
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/rotate-user/rotate-user/internal/password"
 )
@@ -16,28 +15,34 @@ type Draft struct {
 	fresh bool // the standby is known by its mark to be new
 
 	server         *Server
+	gone           []right  // what rights of the pair are on that no longer exists
 	source, target *Account // what the standby is made equal to, and the standby as it is or will be created
 }
 
-// NewDraft checks the accounts. certificates reports whether a client certificate is configured.
-func NewDraft(server *Server, p Pair, ps *Snapshot, administrator Name, certificates bool) (*Draft, error) {
-	fresh, err := server.Check(p, ps, administrator, certificates)
-	if err != nil {
+// NewDraft runs AccountChecks and begins a plan.
+func NewDraft(f Facts) (*Draft, error) {
+	if err := AccountChecks.Run(f); err != nil {
 		return nil, err
 	}
-	if p.AsOf != nil && !p.AsOf(ps.Source.Stored()) {
+	p := f.Pair
+	if p.AsOf != nil && !p.AsOf(f.Source.Stored()) {
 		p.Digest, p.Rights = "", ""
 	}
 	plan := &Plan{
-		Source:  ps.Source.Name,
-		Standby: Name{p.Standby, ps.Source.Name.Host},
-		Create:  ps.Standby == nil,
-		Digest:  ps.Source.digest(),
+		Source:  f.Source.Name,
+		Standby: f.StandbyName(),
+		Create:  f.Standby == nil,
+		Digest:  f.Source.digest(),
 	}
-	if ps.Standby != nil {
-		plan.StandbyStored = ps.Standby.Stored()
+	if f.Standby != nil {
+		plan.StandbyStored = f.Standby.Stored()
+		for name := range f.Source.properties {
+			if _, ok := f.Standby.properties[name]; !ok {
+				return nil, fmt.Errorf("account %s was read without %s", f.Standby.Name, name)
+			}
+		}
 	}
-	return &Draft{Plan: plan, pair: p, read: ps, fresh: fresh, server: server, source: ps.Source, target: ps.Standby}, nil
+	return &Draft{Plan: plan, pair: p, read: f.Snapshot, fresh: f.fresh(), server: f.Server, source: f.Source, target: f.Standby}, nil
 }
 
 // ChooseReference finds out what both accounts are to have, by what each of them was given or has lost since the last rotation.
@@ -115,89 +120,4 @@ func (plan *Plan) CheckForeignPassword(ps *Snapshot) error {
 	}
 	return plan.drift.undecided(fmt.Sprintf("%s was given a right, and also a password that is none of this secret's: %s",
 		plan.Standby, someOf(plan.drift.given)), plan.drift.given)
-}
-
-// Lookup is a question whether what rights are on still exists.
-type Lookup struct {
-	View, x, y, z string // where to look, and the columns with the names
-	rights        []right
-}
-
-func (l Lookup) Query() string {
-	var schemas []string
-	for _, r := range l.rights {
-		schemas = append(schemas, r.a)
-	}
-	return "SELECT " + l.x + " AS a, " + l.y + " AS b, " + l.z + " AS c FROM " + l.View + " WHERE " + l.x + " IN " + QuoteValues(schemas)
-}
-
-// RolesToFind are the default roles that MariaDB keeps when the role is dropped.
-func (d *Draft) RolesToFind() []Lookup {
-	if !d.server.KeepsDefaultRoleWithoutRole() {
-		return nil
-	}
-	var roles []right
-	for _, st := range d.Plan.Steps {
-		for _, r := range st.needs {
-			if _, stays := d.read.Source.rights[r]; r.kind == defaultRole && stays {
-				roles = append(roles, r)
-			}
-		}
-	}
-	return wanted(Lookup{"mysql.global_priv", "User", "Host", "''", roles})
-}
-
-// ObjectsToFind are the columns and routines that rights to grant are on.
-func (d *Draft) ObjectsToFind() []Lookup {
-	var tables, columns, routines, libraries []right
-	for _, st := range d.Plan.Steps {
-		if !strings.HasPrefix(st.Statement, "GRANT") {
-			continue
-		}
-		if st.OnSource && st.DroppedTable != nil && st.DroppedTable.RevokeCreate != "" { // which would take CREATE from the account in use again
-			tables = append(tables, right{kind: table, privilege: st.needs[0].privilege, a: st.needs[0].a, b: st.needs[0].b})
-		}
-		for _, r := range st.needs {
-			switch {
-			case r.kind == columnOf:
-				columns = append(columns, r)
-			case r.kind == routine && r.c == "LIBRARY":
-				libraries = append(libraries, r)
-			case r.kind == routine:
-				routines = append(routines, r)
-			}
-		}
-	}
-	return wanted(
-		Lookup{"information_schema.TABLES", "TABLE_SCHEMA", "TABLE_NAME", "''", tables},
-		Lookup{"information_schema.COLUMNS", "TABLE_SCHEMA", "TABLE_NAME", "COLUMN_NAME", columns},
-		Lookup{"information_schema.LIBRARIES", "LIBRARY_SCHEMA", "LIBRARY_NAME", "'LIBRARY'", libraries},
-		Lookup{"information_schema.ROUTINES", "ROUTINE_SCHEMA", "ROUTINE_NAME", "ROUTINE_TYPE", routines},
-	)
-}
-
-func wanted(lookups ...Lookup) []Lookup {
-	return slices.DeleteFunc(lookups, func(l Lookup) bool { return len(l.rights) == 0 })
-}
-
-// CheckFound refuses rights on what the answer to a lookup does not list.
-func (d *Draft) CheckFound(l Lookup, rows []Row) error {
-	exist := map[[3]string]bool{}
-	key := func(a, b, c string) [3]string {
-		return [3]string{strings.ToLower(a), strings.ToLower(b), strings.ToLower(c)}
-	}
-	for _, r := range rows {
-		exist[key(r.Text("a"), r.Text("b"), r.Text("c"))] = true
-	}
-	for _, r := range l.rights {
-		if !exist[key(r.a, r.b, r.c)] {
-			holder := d.read.Source
-			if _, ok := holder.rights[r]; !ok && d.read.Standby != nil {
-				holder = d.read.Standby
-			}
-			return Refuse(ObjectGone, "%s holds %s, which no longer exists or which the administrator cannot see: REVOKE that right from it",
-				holder.Name, r)
-		}
-	}
-	return nil
 }

@@ -167,8 +167,8 @@ func (p *Powers) LackingToChange(accounts ...*Account) []string {
 	return all
 }
 
-// lacking lists what the administrator needs for the steps and has not, readable, each once.
-func (p *Powers) lacking(source *Account, steps []Step) []string {
+// lacking lists what the administrator needs for the steps and does not have, each once, but nothing for roles that are gone.
+func (p *Powers) lacking(source *Account, steps []Step, gone []right) []string {
 	var all []string
 	seen := map[string]bool{}
 	lack := func(format string, args ...any) {
@@ -180,6 +180,9 @@ func (p *Powers) lacking(source *Account, steps []Step) []string {
 	}
 	for _, st := range steps {
 		for _, r := range st.needs {
+			if r.kind == role && slices.Contains(gone, right{kind: defaultRole, a: r.a, b: r.b}) || slices.Contains(gone, r) {
+				continue
+			}
 			if !p.mayGive(r) {
 				switch r.kind {
 				case role:
@@ -275,9 +278,16 @@ func SystemRoles(steps []Step, rows []Row) []string {
 	return system
 }
 
-// Check refuses what the administrator may not do, all of it at once. more is what it lacks besides, readable.
-func (p *Powers) Check(administrator Name, ps *Snapshot, steps []Step, revoke bool, more []string) error {
-	lacking := slices.Concat(p.LackingToChange(ps.Source, ps.Standby), p.lacking(ps.Source, steps), more)
+// Check refuses an administrator that may not run the steps, with everything that it lacks.
+func (p *Powers) Check(administrator Name, ps *Snapshot, steps []Step, systemRoles []string) error {
+	if r := p.refuseLacking(administrator, ps, steps, nil, false, systemRoles); r != nil {
+		return r
+	}
+	return nil
+}
+
+func (p *Powers) refuseLacking(administrator Name, ps *Snapshot, steps []Step, gone []right, revoke bool, more []string) *Refusal {
+	lacking := slices.Concat(p.LackingToChange(ps.Source, ps.Standby), p.lacking(ps.Source, steps, gone), more)
 	if len(lacking) == 0 {
 		return nil
 	}
@@ -285,7 +295,7 @@ func (p *Powers) Check(administrator Name, ps *Snapshot, steps []Step, revoke bo
 	if revoke {
 		what += " and revoking it"
 	}
-	return Refuse(MissingRight, "administrator %s lacks what %s takes: %s", administrator, what, strings.Join(lacking, "; "))
+	return refusal(MissingRight, "administrator %s lacks what %s takes: %s", administrator, what, strings.Join(lacking, "; "))
 }
 
 // LikePattern reports whether a database's name matches a pattern of a grant, as SQL's LIKE does.

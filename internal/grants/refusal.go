@@ -3,6 +3,7 @@ package grants
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Refusal is the error of a check made before anything was written, or of a comparison after it. Its text names the account
@@ -10,9 +11,9 @@ import (
 type Refusal struct {
 	Reason  string // a short stable word, one of those below
 	Message string
-	Retry   bool // waiting may mend it, such as a server that is read-only during a fail-over
+	Retry   bool // waiting may help, as with a server that is read-only during a failover
 
-	SetAgain bool // setting the password once more may mend it
+	SetAgain bool // setting the password once more may help
 }
 
 func (r *Refusal) Error() string { return r.Message }
@@ -54,9 +55,32 @@ const (
 	NodeNotAsked     = "NodeNotAsked"     // a node of a cluster cannot be asked, and has to be
 )
 
-// passing are the reasons that waiting may mend.
+// passing are the reasons that may pass by themselves.
 var passing = []string{ReadOnly, Busy, NoQuorum, NodeBehind, NodeNotAsked}
 
-func Refuse(reason, format string, args ...any) error {
+// Refuse returns a Refusal as an error.
+func Refuse(reason, format string, args ...any) error { return refusal(reason, format, args...) }
+
+func refusal(reason, format string, args ...any) *Refusal {
 	return &Refusal{Reason: reason, Message: fmt.Sprintf(format, args...), Retry: slices.Contains(passing, reason)}
+}
+
+// Join returns one refusal for all of them, nil for none. Waiting may help only if it may help with each; the reason is that of the
+// first refusal that no waiting helps, if there is one.
+func Join(refusals ...*Refusal) error {
+	switch len(refusals) {
+	case 0:
+		return nil
+	case 1:
+		return refusals[0]
+	}
+	first := refusals[0]
+	texts := make([]string, len(refusals))
+	for i, r := range refusals {
+		if first.Retry && !r.Retry {
+			first = r
+		}
+		texts[i] = fmt.Sprintf("(%d) %s", i+1, r.Message)
+	}
+	return &Refusal{Reason: first.Reason, Retry: first.Retry, Message: fmt.Sprintf("%d things are in the way: %s", len(refusals), strings.Join(texts, "; "))}
 }
