@@ -77,15 +77,11 @@ func (a *Admin) recognise(ctx context.Context) error {
 	if known, err := a.remember(ctx); known || err != nil {
 		return err
 	}
-	rows, err := a.query(ctx, "SHOW GLOBAL VARIABLES WHERE Variable_name IN "+grants.QuoteValues(grants.ServerVariables))
+	rows, err := a.query(ctx, grants.VariablesQuery())
 	if err != nil {
 		return err
 	}
-	variables := map[string]string{}
-	for _, r := range rows {
-		variables[strings.ToLower(r.Text("variable_name"))] = r.Text("value")
-	}
-	a.server = grants.NewServer(variables)
+	a.server = grants.NewServer(grants.ParseVariables(rows))
 	return nil
 }
 
@@ -94,8 +90,7 @@ func (a *Admin) survey(ctx context.Context) error {
 	if a.server.Columns != nil {
 		return nil
 	}
-	query := "SELECT TABLE_NAME AS t, COLUMN_NAME AS c, CHARACTER_MAXIMUM_LENGTH AS n, COLUMN_DEFAULT AS d" +
-		" FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'mysql' UNION ALL SELECT '', 'user', 0, CURRENT_USER()"
+	query := grants.ColumnsQuery + " UNION ALL SELECT '', 'user', 0, CURRENT_USER()"
 	if a.server.HasRoles() {
 		query += " UNION ALL SELECT '', 'role', 0, CURRENT_ROLE()"
 	}

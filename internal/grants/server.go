@@ -19,8 +19,8 @@ type Column struct {
 	Default string // the default value; empty for none
 }
 
-// ServerVariables are the settings that matter here, each on some servers only.
-var ServerVariables = []string{
+// serverVariables are the settings that matter here, each on some servers only.
+var serverVariables = []string{
 	"version", "hostname", "read_only", "super_read_only", "innodb_read_only", "partial_revokes", "performance_schema",
 	"default_password_lifetime", "mandatory_roles", "activate_all_roles_on_login", "strict_password_validation",
 	"validate_password.policy", "validate_password.length", "validate_password.mixed_case_count",
@@ -82,7 +82,25 @@ func NewServer(variables map[string]string) Server {
 	return Server{Flavor: ParseFlavor(variables["version"]), Variables: variables}
 }
 
-// ParseColumns reads which grant tables there are from an answer with the columns t, c, n and d: table, column, length and default.
+// VariablesQuery reads the settings that matter here.
+func VariablesQuery() string {
+	return "SHOW GLOBAL VARIABLES WHERE Variable_name IN " + QuoteValues(serverVariables)
+}
+
+// ParseVariables reads the answer to VariablesQuery, for NewServer.
+func ParseVariables(rows []Row) map[string]string {
+	variables := map[string]string{}
+	for _, r := range rows {
+		variables[strings.ToLower(r.Text("variable_name"))] = r.Text("value")
+	}
+	return variables
+}
+
+// ColumnsQuery reads the columns of the grant tables.
+const ColumnsQuery = "SELECT TABLE_NAME AS t, COLUMN_NAME AS c, CHARACTER_MAXIMUM_LENGTH AS n, COLUMN_DEFAULT AS d" +
+	" FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'mysql'"
+
+// ParseColumns reads which grant tables there are from the answer to ColumnsQuery.
 func (s *Server) ParseColumns(rows []Row) {
 	s.Columns = map[string]map[string]Column{}
 	for _, r := range rows {
