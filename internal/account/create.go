@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
@@ -61,7 +62,8 @@ func (a *Admin) createWith(ctx context.Context, wanted *grants.Account, standby,
 	if err != nil {
 		return err
 	}
-	steps = append(steps, grants.Difference(wanted, now, nil, p)...)
+	// An account that is being created loses nothing: what it has beside the grants is found by the comparison at the end.
+	steps = append(steps, slices.DeleteFunc(grants.Difference(wanted, now, nil, p), grants.Step.Revokes)...)
 	system, err := a.systemRoles(ctx, p, steps)
 	if err != nil {
 		return err
@@ -78,5 +80,9 @@ func (a *Admin) createWith(ctx context.Context, wanted *grants.Account, standby,
 			return fmt.Errorf("%s: %w", st.Text, err)
 		}
 	}
-	return nil
+	states, err = a.read(ctx, wanted.Name.User)
+	if err != nil {
+		return err
+	}
+	return wanted.CheckCreated(states)
 }

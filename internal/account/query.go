@@ -73,6 +73,7 @@ const (
 	errAccessDeniedToDB = 1044
 	errNoSuchColumn     = 1054
 	errUnknownTable     = 1109 // of a schema that no table can be added to
+	errUnknownError     = 1105 // of Percona XtraDB Cluster: what pxc_strict_mode prohibits
 	errLockWait         = 1205
 	errWaitForGroup     = 3797 // a read that waits for what the group has done before
 )

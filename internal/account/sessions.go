@@ -67,9 +67,9 @@ func (a *Admin) lackingToEnd(ctx context.Context, p *grants.Powers) ([]string, e
 	if p.HasDynamic(right) || p.HasGlobal(right) || p.HasGlobal("SUPER") && a.server.SuperEndsSessions() {
 		return lacking, nil
 	}
-	rows, err := a.query(ctx, "SELECT 1 FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = 'mysql' AND ROUTINE_NAME = 'rds_kill'")
+	rows, err := a.query(ctx, "SELECT 1 FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = 'mysql' AND ROUTINE_NAME IN "+grants.QuoteValues(killProcedures))
 	if err != nil {
-		return nil, fmt.Errorf("look for mysql.rds_kill: %w", err)
+		return nil, fmt.Errorf("look for a procedure that ends sessions: %w", err)
 	}
 	if rows == nil {
 		lacking = append(lacking, right+" on *.*, to end sessions")
@@ -179,15 +179,23 @@ func (a *Admin) notEnded(user string, n Ended, err error) error {
 	return grants.Refuse(grants.Busy, "%s, as the server is still undoing what they did: they are ended again at the next try", what)
 }
 
-// kill ends a session. That it has ended by itself is no error.
+// killProcedures end sessions on clouds whose administrators may not: Amazon RDS and Azure.
+var killProcedures = []string{"rds_kill", "az_kill"}
+
+// kill ends a session. It is not an error if the session has ended already.
 func (a *Admin) kill(ctx context.Context, id string) error {
 	err := a.exec(ctx, "KILL "+id)
 	e := serverError(err)
 	if e != nil && e.Number == errKillDenied {
-		// A cloud's administrator may not kill but call a procedure that does.
-		fallback := a.exec(ctx, "CALL mysql.rds_kill("+id+")")
-		if e = serverError(fallback); fallback == nil {
-			return nil
+		// A cloud's administrator may not kill, but call a procedure that does.
+		for _, procedure := range killProcedures {
+			instead := a.exec(ctx, "CALL mysql."+procedure+"("+id+")")
+			if instead == nil {
+				return nil
+			}
+			if other := serverError(instead); other != nil && other.Number == errNoSuchThread {
+				return nil
+			}
 		}
 	}
 	if e != nil && e.Number == errNoSuchThread {

@@ -110,10 +110,10 @@ func (a *Admin) survey(ctx context.Context) error {
 		return true
 	})
 	a.server.ParseColumns(columns)
+	if err := a.server.CheckSupported(); err != nil {
+		return err
+	}
 	if table := a.server.AccountsTable(); !a.server.HasTable(table) || !a.server.HasTable("db") {
-		if a.server.IsMariaDB() && !a.server.AtLeast(grants.MariaDB, 10, 4) {
-			return grants.Refuse(grants.Unsupported, "MariaDB %s keeps no accounts in mysql.global_priv: 10.4 is the oldest that can be handled", a.server.Variables["version"])
-		}
 		a.worn = true
 		return a.cannotRead(ctx)
 	}

@@ -2,6 +2,7 @@ package grants
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -88,6 +89,9 @@ func (s *Server) NewAccount(n Name, grants []string) (*Account, error) {
 			return nil, Refuse(BadGrant, "grant %d for %s: %v", i+1, n, err)
 		}
 		for r, passOn := range rights {
+			if s.lowersNames() && r.kind >= database && r.kind <= routine {
+				r.a, r.b = strings.ToLower(r.a), strings.ToLower(r.b)
+			}
 			wanted.rights[r] = wanted.rights[r] || passOn
 		}
 	}
@@ -113,4 +117,32 @@ func (wanted *Account) Existing(states []*Account, mark string) (*Account, error
 // WithoutRights is the account as CREATE USER makes it.
 func (s *Account) WithoutRights() *Account {
 	return &Account{Name: s.Name, rights: map[right]bool{}}
+}
+
+// CheckCreated refuses an account that does not have exactly the wanted rights once the statements for them have run.
+func (wanted *Account) CheckCreated(accounts []*Account) error {
+	for _, a := range accounts {
+		if !a.Name.Same(wanted.Name) {
+			continue
+		}
+		have, want := a.rightLines(), wanted.rightLines()
+		var lines []string
+		for _, line := range have {
+			if !slices.Contains(want, line) {
+				lines = append(lines, "it has "+line)
+			}
+		}
+		for _, line := range want {
+			if !slices.Contains(have, line) {
+				lines = append(lines, "it lacks "+line)
+			}
+		}
+		if lines == nil {
+			return nil
+		}
+		slices.Sort(lines)
+		return Refuse(Stale, "%s does not have the rights that it was granted: %s; correct the grants, or drop the account and create it again",
+			wanted.Name, some(lines, "; "))
+	}
+	return RefuseAbsent(nil, wanted.Name)
 }

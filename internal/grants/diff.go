@@ -26,6 +26,9 @@ type Step struct {
 	OnSource bool
 }
 
+// Revokes reports whether the step takes a right away.
+func (s Step) Revokes() bool { return strings.HasPrefix(s.Statement, "REVOKE ") }
+
 // ofRights reports whether the step grants or revokes.
 func (s Step) ofRights() bool {
 	return strings.HasPrefix(s.Statement, "GRANT ") || strings.HasPrefix(s.Statement, "REVOKE ")
@@ -37,10 +40,10 @@ type DroppedTable struct{ Grant, RevokeCreate string }
 // removals, and each kind of right after those whose granting touches it. target is not changed.
 // m, which may be nil, is what the server remembers of the target: what is stale in it is granted anew.
 func Difference(source, target *Account, m *InMemory, p *Powers) []Step {
-	d := &differ{source: source, now: target.clone(), name: target.Name, powers: p, flavor: p.flavor}
+	d := &differ{source: source, now: target.clone(), name: target.Name, powers: p, flavor: p.server.Flavor}
 	d.properties(m != nil && m.staleExpiry(target))
 	if m != nil {
-		d.forget(m.stale(target, p.flavor))
+		d.forget(m.stale(target, p.server.Flavor))
 	}
 	d.resetDynamics()
 	d.proxies()

@@ -97,7 +97,7 @@ func TestTheAccountInUseIsOnlyGivenWhatTheOtherHas(t *testing.T) {
 		if random.IntN(2) == 0 {
 			p.Rights = last.rightsDigest()
 		}
-		m := findDrift(inUse, base, p.last(inUse, base), &Powers{})
+		m := findDrift(inUse, base, p.last(inUse, base), NewPowers(&Server{}))
 		lost, foreign := false, false // the base lost something; what was given is not its own
 		for _, r := range universe {
 			for _, tr := range []trait{{r, false}, {r, true}} {

@@ -74,6 +74,9 @@ func (f Flavor) AccountsTable() string {
 // KeepsDefiners reports whether the server refuses to drop an account that is the definer of objects.
 func (f Flavor) KeepsDefiners() bool { return f.AtLeast(MySQL, 8, 0, 22) }
 
+// ListsDefinersCheaply reports whether views and triggers can be listed by their definer without opening the files of all of them.
+func (f Flavor) ListsDefinersCheaply() bool { return f.IsMariaDB() || f.AtLeast(MySQL, 8, 0) }
+
 // KillRight returns the right to end the sessions of others.
 func (f Flavor) KillRight() string {
 	if f.IsMariaDB() {

@@ -70,6 +70,7 @@ func TestDifferencesBetweenServers(t *testing.T) {
 		on      []string
 	}{
 		"IsMariaDB":                   {Flavor.IsMariaDB, mariadb},
+		"ListsDefinersCheaply":        {Flavor.ListsDefinersCheaply, all[1:]},
 		"KeepsDefiners":               {Flavor.KeepsDefiners, []string{mysql8022, mysql84, mysql9, mysql26}},
 		"SuperEndsSessions":           {Flavor.SuperEndsSessions, append(mysql, maria104, maria105, maria1011)},
 		"FiltersAccountsFromBinlog":   {Flavor.FiltersAccountsFromBinlog, mariadb},

@@ -37,7 +37,7 @@ var (
 
 // note reads one line of SHOW GRANTS.
 func (m *InMemory) note(line string, n Name, parse func(string) (map[right]bool, error)) {
-	before, after, ok := strings.Cut(line, " TO "+QuoteIdentifier(n.User)+"@"+QuoteIdentifier(n.Host))
+	before, after, ok := strings.Cut(line, " TO "+inBackticks(n))
 	text, grant := strings.CutPrefix(before, "GRANT ")
 	switch {
 	case !ok || !grant || strings.HasPrefix(text, "PROXY "):
@@ -135,7 +135,7 @@ func (m *InMemory) stale(s *Account, flavor Flavor) []right {
 		passOn := s.rights[r]
 		switch r.kind {
 		case proxy:
-			line := "GRANT PROXY ON " + QuoteIdentifier(r.a) + "@" + QuoteIdentifier(r.b) + " TO " + QuoteIdentifier(s.Name.User) + "@" + QuoteIdentifier(s.Name.Host) +
+			line := "GRANT PROXY ON " + inBackticks(Name{r.a, r.b}) + " TO " + inBackticks(s.Name) +
 				option(passOn, " WITH GRANT OPTION")
 			if !slices.Contains(m.grants, normalLine(line, s.Name)) {
 				rights = append(rights, r)
@@ -164,10 +164,32 @@ func (m *InMemory) staleExpiry(s *Account) bool {
 	return !m.sharedExpiry && m.expiry != "" && m.expiry != "PASSWORD EXPIRE "+s.properties["PASSWORD EXPIRE"]
 }
 
+// inBackticks spells a name as most servers do in SHOW GRANTS.
+func inBackticks(n Name) string { return QuoteIdentifier(n.User) + "@" + QuoteIdentifier(n.Host) }
+
+// singleQuoted is how MySQL 5.7 spells the grantee, and some releases of MySQL 8.0 and MariaDB both names of a PROXY line. They do not
+// escape quotes in it.
+func singleQuoted(n Name) string { return "'" + n.User + "'@'" + n.Host + "'" }
+
+// proxyLine is a PROXY line whose first name is in single quotes.
+var proxyLine = regexp.MustCompile(`(?s)^GRANT PROXY ON '(.*)'@'(.*)' TO `)
+
+// respell puts the names in a line of SHOW GRANTS into backticks, as most servers do.
+func respell(line string, n Name) string {
+	// From the right, where the grantee is: the name of a database may look like it.
+	if i := strings.LastIndex(line, " TO "+singleQuoted(n)); i >= 0 && !strings.Contains(line, " TO "+inBackticks(n)) {
+		line = line[:i] + " TO " + inBackticks(n) + line[i+len(" TO "+singleQuoted(n)):]
+	}
+	if m := proxyLine.FindStringSubmatch(line); m != nil {
+		line = "GRANT PROXY ON " + inBackticks(Name{m[1], m[2]}) + " TO " + line[len(m[0]):]
+	}
+	return line
+}
+
 // normalLine takes a line's grantee and what follows him away, but for the options, and sorts the line's lists, which
 // have no order of their own. It need not be exact where no server's line can be.
 func normalLine(line string, n Name) string {
-	own := QuoteIdentifier(n.User) + "@" + QuoteIdentifier(n.Host)
+	own := inBackticks(n)
 	for _, word := range []string{" TO ", " FROM ", " FOR "} {
 		// The first is the grantee: within an identifier its backticks would be doubled, literals come later.
 		before, after, ok := strings.Cut(line, word+own)
@@ -224,6 +246,7 @@ func (s *Server) ParseShown(n Name, grants, account []string) *InMemory {
 		if routineLine.MatchString(line) {
 			continue
 		}
+		line = respell(line, n)
 		m.grants = append(m.grants, normalLine(line, n))
 		m.note(line, n, s.parseGrant)
 		if global := globalLine.FindStringSubmatch(line); global != nil && s.HasDynamicRights() {

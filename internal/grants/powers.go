@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// Powers are what an administrator may do, by his account and the roles that are on in his session.
+// Powers are what an administrator may do: the rights of its account and of the roles that are active in its session.
 type Powers struct {
-	states []*Account
-	flavor Flavor
+	accounts []*Account // the administrator's own first, then its roles
+	server   *Server
 }
 
-// any says whether some right that the administrator has satisfies f.
+// any reports whether the administrator has a right for which f returns true.
 func (p *Powers) any(f func(r right, passOn bool) bool) bool {
-	for _, s := range p.states {
+	for _, s := range p.accounts {
 		for r, passOn := range s.rights {
 			if f(r, passOn) {
 				return true
@@ -24,11 +24,11 @@ func (p *Powers) any(f func(r right, passOn bool) bool) bool {
 	return false
 }
 
-// holds says whether he has a static privilege where the right is, or wider.
+// holds reports whether the administrator has a static privilege on what a right is on, or on more.
 func (p *Powers) holds(privilege string, where right) bool {
-	for _, s := range p.states {
+	for _, s := range p.accounts {
 		for r := range s.rights {
-			if r.privilege != privilege || r.kind == dynamic || r.kind == restriction || !covers(r, where) {
+			if r.privilege != privilege || r.kind == dynamic || r.kind == restriction || !p.covers(r, where) {
 				continue
 			}
 			if _, restricted := s.rights[right{kind: restriction, privilege: privilege, a: where.a}]; r.kind == global && where.a != "" && restricted {
@@ -40,21 +40,27 @@ func (p *Powers) holds(privilege string, where right) bool {
 	return false
 }
 
+// HasGlobal reports whether the administrator has a static privilege on everything.
 func (p *Powers) HasGlobal(privilege string) bool {
 	return p.holds(privilege, right{kind: global})
 }
 
+// HasDynamic reports whether the administrator has a dynamic privilege.
 func (p *Powers) HasDynamic(privilege string) bool {
 	return p.any(func(r right, _ bool) bool { return r.kind == dynamic && r.privilege == privilege })
 }
 
-// covers says whether a right held extends to what another is on.
-func covers(held, where right) bool {
+// covers reports whether a right extends to what another right is on. With partial_revokes the server takes the name of a database in
+// a grant as it is spelled, not as a pattern.
+func (p *Powers) covers(held, where right) bool {
 	switch held.kind {
 	case global:
 		return true
 	case database:
-		return where.kind != global && where.kind != dynamic && matches(held.a, where.a, where.kind == database)
+		if where.kind == global || where.kind == dynamic {
+			return false
+		}
+		return held.a == where.a || !p.server.On("partial_revokes") && matches(held.a, where.a, where.kind == database)
 	case table:
 		return (where.kind == table || where.kind == columnOf) && held.a == where.a && held.b == where.b
 	case columnOf:
@@ -65,47 +71,7 @@ func covers(held, where right) bool {
 	return false
 }
 
-var unescapePattern = strings.NewReplacer(`\_`, `_`, `\%`, `%`, `\\`, `\`)
-
-// matches says whether a database pattern of a grant covers a database, which may be spelt as a pattern itself.
-func matches(pattern, name string, isPattern bool) bool {
-	if pattern == name {
-		return true
-	}
-	if isPattern {
-		name = unescapePattern.Replace(name)
-	}
-	return like([]rune(pattern), []rune(name))
-}
-
-// like is SQL's LIKE: % for any characters, _ for one, a backslash makes the next one plain.
-func like(pattern, s []rune) bool {
-	for len(pattern) > 0 {
-		switch c := pattern[0]; {
-		case c == '%':
-			for i := range len(s) + 1 {
-				if like(pattern[1:], s[i:]) {
-					return true
-				}
-			}
-			return false
-		case len(s) == 0:
-			return false
-		case c == '_':
-		case c == '\\' && len(pattern) > 1:
-			pattern = pattern[1:]
-			if pattern[0] != s[0] {
-				return false
-			}
-		case c != s[0]:
-			return false
-		}
-		pattern, s = pattern[1:], s[1:]
-	}
-	return len(s) == 0
-}
-
-// mayGive says whether the administrator may grant and revoke a right, as the servers check it.
+// mayGive reports whether the server lets the administrator grant and revoke a right.
 func (p *Powers) mayGive(r right) bool {
 	switch r.kind {
 	case proxy:
@@ -113,31 +79,31 @@ func (p *Powers) mayGive(r right) bool {
 			return held.kind == proxy && passOn && (held.a == "" || held.a == r.a) && (held.b == "" || held.b == "%" || strings.EqualFold(held.b, r.b))
 		})
 	case dynamic:
-		// Who may write the grant tables is let through, as he could write the grant himself.
-		return p.writesGrants() ||
+		// An administrator that may write the grant tables may grant every dynamic right, but not on Amazon RDS.
+		return p.writesGrants() && !p.server.isRDS() ||
 			p.any(func(held right, passOn bool) bool {
 				return held.kind == dynamic && held.privilege == r.privilege && passOn
 			})
 	case role:
-		return p.flavor.HasRoleAdmin() && (p.HasDynamic("ROLE_ADMIN") || p.HasGlobal("SUPER")) ||
+		return p.server.HasRoleAdmin() && (p.HasDynamic("ROLE_ADMIN") || p.HasGlobal("SUPER")) ||
 			p.any(func(held right, passOn bool) bool {
 				return held.kind == role && held.a == r.a && held.b == r.b && passOn
 			})
 	case defaultRole: // CREATE USER is all that MySQL asks
-		return !p.flavor.DefaultRoleNeedsUpdate() || p.writesGrants()
+		return !p.server.DefaultRoleNeedsUpdate() || p.writesGrants()
 	case restriction:
 		r.kind = database
 	}
 	return p.holds(grantOption, r) && p.holds(r.privilege, r)
 }
 
-// writesGrants says whether he may UPDATE the grant tables.
+// writesGrants reports whether the administrator may update the grant tables.
 func (p *Powers) writesGrants() bool { return p.holds("UPDATE", right{kind: database, a: "mysql"}) }
 
-// carried are the restrictions that a global privilege takes along when this administrator grants it: his own.
+// carried are the restrictions that a global privilege takes along when this administrator grants it, which are its own.
 func (p *Powers) carried(privilege string) []right {
 	var rights []right
-	for _, s := range p.states {
+	for _, s := range p.accounts {
 		for _, r := range sorted(s.rights) {
 			if r.kind == restriction && r.privilege == privilege && !p.holds(privilege, right{kind: database, a: r.a}) {
 				rights = append(rights, r)
@@ -147,10 +113,10 @@ func (p *Powers) carried(privilege string) []right {
 	return rights
 }
 
-// systemUser is the dynamic right whose holders may be changed by other holders only.
+// systemUser is the dynamic right whose holders only other holders may change.
 const systemUser = "SYSTEM_USER"
 
-// LackingToChange lists what the administrator needs to change or drop accounts at all and has not, readable.
+// LackingToChange lists what the administrator needs to change or drop these accounts, and does not have.
 func (p *Powers) LackingToChange(accounts ...*Account) []string {
 	var all []string
 	if !p.HasGlobal("CREATE USER") {
@@ -189,6 +155,13 @@ func (p *Powers) lacking(source *Account, steps []Step, gone []right) []string {
 					lack("%s with admin option", r)
 				case defaultRole:
 					lack("UPDATE on `mysql`.*, to set %s", r)
+				case dynamic:
+					if p.server.isRDS() {
+						lack("%s with grant option, which Amazon RDS lets no user pass on if the master user does not have it so: REVOKE %s ON *.* FROM %s",
+							r, r.privilege, source.Name)
+						continue
+					}
+					lack("%s with grant option", r)
 				default:
 					lack("%s with grant option", r)
 				}
@@ -208,15 +181,16 @@ func (p *Powers) lacking(source *Account, steps []Step, gone []right) []string {
 	return all
 }
 
-func NewPowers(s *Server) *Powers { return &Powers{flavor: s.Flavor} }
+// NewPowers returns the powers of an administrator without rights. Add adds its account, and its roles.
+func NewPowers(s *Server) *Powers { return &Powers{server: s} }
 
 // Add adds what an account may do: the administrator's own, or that of a role.
-func (p *Powers) Add(s *Account) { p.states = append(p.states, s) }
+func (p *Powers) Add(s *Account) { p.accounts = append(p.accounts, s) }
 
 // Text spells all the rights, for a digest.
 func (p *Powers) Text() string {
 	var b strings.Builder
-	for _, s := range p.states {
+	for _, s := range p.accounts {
 		lines := s.rightLines()
 		slices.Sort(lines)
 		b.WriteString(s.Name.String() + "\n" + strings.Join(lines, "\n") + "\n")
@@ -265,7 +239,7 @@ func rolesOf(steps []Step) []right {
 	return roles
 }
 
-// SystemRoles lists the roles in the steps that have SYSTEM_USER, readable: an administrator without it can pass none of them on.
+// SystemRoles lists the roles in the steps that have SYSTEM_USER. An administrator without it cannot grant them.
 func SystemRoles(steps []Step, rows []Row) []string {
 	var system []string
 	for _, r := range rolesOf(steps) {
@@ -295,8 +269,29 @@ func (p *Powers) refuseLacking(administrator Name, ps *Snapshot, steps []Step, g
 	if revoke {
 		what += " and revoking it"
 	}
-	return refusal(MissingRight, "administrator %s lacks what %s takes: %s", administrator, what, strings.Join(lacking, "; "))
+	return refusal(MissingRight, "administrator %s lacks what %s takes: %s%s", administrator, what, strings.Join(lacking, "; "), p.inactiveRoles(administrator))
 }
 
-// LikePattern reports whether a database's name matches a pattern of a grant, as SQL's LIKE does.
-func LikePattern(pattern, name string) bool { return like([]rune(pattern), []rune(name)) }
+// inactiveRoles adds to a refusal the roles that the administrator has but that are not active in its session.
+func (p *Powers) inactiveRoles(administrator Name) string {
+	active := map[Key]bool{}
+	for _, a := range p.accounts {
+		active[a.Name.Key()] = true
+	}
+	var roles []string
+	for _, a := range p.accounts {
+		if !a.Name.Same(administrator) {
+			continue
+		}
+		for _, n := range a.Roles() {
+			if !active[n.Key()] {
+				roles = append(roles, right{kind: role, a: n.User, b: n.Host}.on())
+			}
+		}
+	}
+	if roles == nil {
+		return ""
+	}
+	slices.Sort(roles)
+	return fmt.Sprintf(" (its roles %s are not active when it logs in: SET DEFAULT ROLE %[1]s %s %s)", strings.Join(roles, ", "), p.server.DefaultRoleFor(), administrator)
+}

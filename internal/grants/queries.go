@@ -52,7 +52,7 @@ func (s *Server) DefinersQueries(count string, accounts ...Name) []string {
 		if s.IsMariaDB() {
 			view = d.mariadb
 		}
-		if view == "" {
+		if view == "" || !s.ListsDefinersCheaply() && (d.kind == "views" || d.kind == "triggers") {
 			continue
 		}
 		object, group := "CAST(CONCAT("+d.schema+", '.', "+d.name+") AS BINARY)", ""

@@ -32,7 +32,9 @@ var privileges = setOf("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP",
 	// MariaDB's
 	"DELETE HISTORY", "BINLOG MONITOR", "BINLOG ADMIN", "BINLOG REPLAY", "REPLICATION MASTER ADMIN",
 	"REPLICATION SLAVE ADMIN", "SLAVE MONITOR", "SET USER", "FEDERATED ADMIN", "CONNECTION ADMIN", "READ_ONLY ADMIN",
-	"SHOW CREATE ROUTINE", "REPLICA MONITOR")
+	"SHOW CREATE ROUTINE", "REPLICA MONITOR",
+	// Aurora MySQL 2's; in version 3 they are roles
+	"LOAD FROM S3", "SELECT INTO S3", "INVOKE LAMBDA", "INVOKE SAGEMAKER", "INVOKE COMPREHEND")
 
 // columnPrivilege turns a column of mysql.user or mysql.db into the privilege that it stands for.
 func columnPrivilege(column string) string {

@@ -31,7 +31,7 @@ var serverVariables = []string{
 	"simple_password_check_other_characters", "max_password_errors",
 	"server_audit_incl_users", "server_audit_excl_users", "audit_log_include_accounts", "audit_log_exclude_accounts",
 	StorageFormat, "caching_sha2_password_digest_rounds",
-	GroupName, "wsrep_on",
+	GroupName, "wsrep_on", "lower_case_table_names", "pxc_strict_mode",
 }
 
 // StorageFormat is how caching_sha2_password stores new passwords, from MySQL 9 on.
@@ -140,4 +140,46 @@ func (s *Server) NodesQuery() string {
 	}
 	return "SELECT node_uuid AS id, node_name AS name, node_incoming_address AS address, node_incoming_address <> '' AS writes," +
 		" (" + s.NodeIDQuery() + ") AS me FROM mysql.wsrep_cluster_members ORDER BY id" // an arbitrator has no address
+}
+
+// isRDS reports whether the server is one of Amazon RDS, whose own tables in the schema mysql begin with rds_.
+func (s *Server) isRDS() bool {
+	for table := range s.Columns {
+		if strings.HasPrefix(table, "rds_") {
+			return true
+		}
+	}
+	return false
+}
+
+// requiredColumns are those of mysql.user without which an account cannot be read whole.
+var requiredColumns = []string{"plugin", "authentication_string", "ssl_type", "max_questions", "max_user_connections", "account_locked"}
+
+// CheckSupported refuses a server whose accounts this package does not understand. The administrator can read the grant tables.
+func (s *Server) CheckSupported() error {
+	const supported = "rotate-user supports MySQL from 5.7 and MariaDB from 10.4, on RDS and Aurora too"
+	version := s.Variables["version"]
+	switch {
+	case s.Fork != "":
+		return Refuse(Unsupported, "the server is %s (version %s), which keeps accounts in its own way: %s", s.Fork, version, supported)
+	case s.IsMariaDB() && !s.AtLeast(MariaDB, 10, 4):
+		return Refuse(Unsupported, "MariaDB %s keeps no accounts in mysql.global_priv: %s", version, supported)
+	case s.IsMariaDB() || !s.HasTable("user"):
+		return nil
+	}
+	for _, column := range requiredColumns {
+		if _, ok := s.Columns["user"][column]; !ok {
+			return Refuse(Unsupported, "mysql.user on this server (version %s) has no column %s: %s", version, column, supported)
+		}
+	}
+	return nil
+}
+
+// lowersNames reports whether the server stores the names of databases, tables and routines in lower case.
+func (s *Server) lowersNames() bool { return s.On("lower_case_table_names") }
+
+// ProhibitsLocks reports whether Percona XtraDB Cluster may refuse GET_LOCK.
+func (s *Server) ProhibitsLocks() bool {
+	mode := strings.ToUpper(s.Variables["pxc_strict_mode"])
+	return mode == "ENFORCING" || mode == "PERMISSIVE"
 }

@@ -1,6 +1,7 @@
 package mysqld
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -130,10 +131,20 @@ func (s *Server) initialise(ctx context.Context, dir string) error {
 	args := append([]string{
 		"--no-defaults", "--datadir=" + dir, "--tmpdir=" + s.temporary(), "--innodb-flush-method=nosync", logSize(s.Engine),
 	}, asUser()...)
-	switch s.Engine {
-	case MySQL:
+	switch {
+	case s.Engine == MySQL:
 		args = append(args, "--initialize-insecure", "--auto-generate-certs=OFF")
 		cmd = s.program.command(append(args, s.program.places()...)...)
+	case s.program.Root != "":
+		script, err := s.program.bootstrapScript()
+		if err != nil {
+			return err
+		}
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return err
+		}
+		cmd = s.program.command(append(append(args, "--bootstrap"), s.program.places()...)...)
+		cmd.Stdin = bytes.NewReader(script)
 	default:
 		script, err := installer(s.program.Path)
 		if err != nil {

@@ -35,8 +35,8 @@ type Program struct {
 	Version string // such as 9.7.4 or 10.11.19
 }
 
-// Find lists the servers on this machine: those on PATH and in the usual places besides, then the one in the tree that
-// RootVariable names. Binaries that do not run are left out.
+// Find lists the servers that ServersVariable names. Without it Find lists the servers on this machine: those on PATH and in other
+// usual places, then the one in the tree that RootVariable names. Binaries that do not run are left out.
 func Find() []Program {
 	dirs := append(filepath.SplitList(os.Getenv("PATH")),
 		"/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/usr/local/mysql/bin",
@@ -54,6 +54,15 @@ func Find() []Program {
 		if p.identify() {
 			found = append(found, p)
 		}
+	}
+	if list := os.Getenv(ServersVariable); list != "" {
+		for _, entry := range filepath.SplitList(list) {
+			paths, root := named(entry)
+			for _, path := range paths {
+				add(path, root)
+			}
+		}
+		return found
 	}
 	for _, name := range []string{"mariadbd", "mysqld"} {
 		for _, dir := range dirs {
@@ -125,7 +134,7 @@ func (p Program) places() []string {
 	return []string{
 		"--basedir=" + usr,
 		"--plugin-dir=" + usr + "/lib/mysql/plugin",
-		"--lc-messages-dir=" + usr + "/share/mysql",
-		"--character-sets-dir=" + usr + "/share/mysql/charsets",
+		"--lc-messages-dir=" + p.share(),
+		"--character-sets-dir=" + p.share() + "/charsets",
 	}
 }

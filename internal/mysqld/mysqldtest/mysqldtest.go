@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -73,8 +74,11 @@ func Servers(t testing.TB) []*mysqld.Server {
 func Programs(t testing.TB) []mysqld.Program {
 	t.Helper()
 	found := find()
+	if list := filepath.SplitList(os.Getenv(mysqld.ServersVariable)); len(found) < len(list) {
+		t.Fatalf("%s names %d servers, and %d of them run: %v", mysqld.ServersVariable, len(list), len(found), found)
+	}
 	for _, engine := range []string{mysqld.MariaDB, mysqld.MySQL} {
-		if slices.ContainsFunc(found, func(p mysqld.Program) bool { return p.Engine == engine }) {
+		if os.Getenv(mysqld.ServersVariable) != "" || slices.ContainsFunc(found, func(p mysqld.Program) bool { return p.Engine == engine }) {
 			continue
 		}
 		if os.Getenv("CI") == "true" {
