@@ -168,11 +168,22 @@ func (d *Dialer) config(ep Endpoint, user, password string) (*mysql.Config, *Tru
 			Certificates: certificates,
 			ServerName:   ep.Host,
 			MinVersion:   tls.VersionTLS12,
+			CipherSuites: cipherSuites(),
 
 			ClientSessionCache: sessions,
 		}
 	}
 	return c, trust
+}
+
+// cipherSuites are Go's own for TLS 1.2, and after them two with RSA key exchange: community builds of MySQL 5.7 offer no other that
+// Go knows. TLS 1.3 is not affected, and a server that has better ones is not asked for these.
+func cipherSuites() []uint16 {
+	var suites []uint16
+	for _, s := range tls.CipherSuites() {
+		suites = append(suites, s.ID)
+	}
+	return append(suites, tls.TLS_RSA_WITH_AES_256_GCM_SHA384, tls.TLS_RSA_WITH_AES_128_GCM_SHA256)
 }
 
 // poolKey tells pools apart. Connections with different rights or routes never mix.
@@ -184,7 +195,8 @@ type poolKey struct {
 	node     string // the id of the one node of a cluster that they lead to; empty for any server
 }
 
-// pool is one administrator's connections to one server. used is when and inUse how often it was handed out.
+// pool is one administrator's connections to one server. inUse is how many sessions hold it now, and used is when the last of them gave
+// it back.
 type pool struct {
 	db    *sql.DB
 	at    Endpoint

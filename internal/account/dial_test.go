@@ -1,8 +1,13 @@
 package account
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"math/big"
+	"net"
 	"strconv"
 	"testing"
 	"time"
@@ -53,4 +58,58 @@ func TestTrustMayChange(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestLoginOnServersWithRSAKeyExchangeOnly checks that the worker connects to a server with TLS like that of community builds of
+// MySQL 5.7, and that it prefers better key exchanges.
+func TestLoginOnServersWithRSAKeyExchangeOnly(t *testing.T) {
+	certificate, roots := testCertificate(t)
+	for name, tt := range map[string]struct {
+		suites []uint16
+		max    uint16
+		want   uint16
+	}{
+		"RSA only": {[]uint16{tls.TLS_RSA_WITH_AES_256_GCM_SHA384}, tls.VersionTLS12, tls.TLS_RSA_WITH_AES_256_GCM_SHA384},
+		"both":     {[]uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}, tls.VersionTLS12, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256},
+		"TLS 1.3":  {nil, tls.VersionTLS13, tls.TLS_AES_128_GCM_SHA256},
+	} {
+		near, far := net.Pipe()
+		d := &Dialer{RootCAs: roots}
+		c, _ := d.config(Endpoint{Host: "127.0.0.1", Port: 1, TLS: true}, "u", "p")
+		client := tls.Client(near, c.TLS)
+		server := tls.Server(far, &tls.Config{Certificates: []tls.Certificate{certificate}, CipherSuites: tt.suites, MaxVersion: tt.max})
+		go func() { _ = server.Handshake() }() // the client reports what goes wrong
+		if err := client.Handshake(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if got := client.ConnectionState().CipherSuite; got != tt.want {
+			t.Errorf("%s: %s, want %s", name, tls.CipherSuiteName(got), tls.CipherSuiteName(tt.want))
+		}
+		near.Close()
+		far.Close()
+	}
+}
+
+// testCertificate is for 127.0.0.1, with an RSA key, and the authority that signed it.
+func testCertificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageKeyEncipherment | x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(parsed)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots
 }
