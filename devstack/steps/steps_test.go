@@ -825,10 +825,10 @@ func TestADeletionIsRefusedBeforeTheSecretIsScheduled(t *testing.T) {
 			}
 		}, grants.Administrator, "another administrator"},
 		{"the server's", "", func(l *lab) {
-			l.sql("CREATE USER rds" + l.user + "@'%' IDENTIFIED BY 'First.Passw0rd'")
-			l.Cleanup(func() { l.sql("DROP USER rds" + l.user + "@'%'") })
+			l.sql("CREATE USER 'mysql." + l.user + "'@'%' IDENTIFIED BY 'First.Passw0rd'")
+			l.Cleanup(func() { l.sql("DROP USER 'mysql." + l.user + "'@'%'") })
 			for range 2 {
-				l.put(map[string]any{"username": "rds" + l.user, "password": "First.Passw0rd", "masterarn": "master"})
+				l.put(map[string]any{"username": "mysql." + l.user, "password": "First.Passw0rd", "masterarn": "master"})
 			}
 		}, grants.ServerAccount, "never changed"},
 		{"a reader", "", func(l *lab) {
