@@ -1,6 +1,7 @@
 package grants
 
 import (
+	"errors"
 	"reflect"
 	"runtime"
 	"strings"
@@ -114,7 +115,7 @@ func TestARefusalNamesEverything(t *testing.T) {
 	f.Source.Locked, f.Source.Expired, f.Standby.several = true, true, true
 	f.Pair.Standby = strings.Repeat("x", 40)
 	err := AccountChecks.Run(f)
-	r, ok := err.(*Refusal)
+	r, ok := errors.AsType[*Refusal](err)
 	if !ok || r.Reason != Locked || r.Retry {
 		t.Fatalf("got %v", err)
 	}

@@ -1,6 +1,7 @@
 package grants
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -29,7 +30,7 @@ func TestCheckSupported(t *testing.T) {
 		{server("10.3.39-MariaDB"), "mysql.global_priv"},
 	} {
 		err := tt.server.CheckSupported()
-		r, ok := err.(*Refusal)
+		r, ok := errors.AsType[*Refusal](err)
 		if !ok || r.Reason != Unsupported || !strings.Contains(r.Message, tt.says) || !strings.Contains(r.Message, "supports MySQL from 5.7 and MariaDB from 10.4") {
 			t.Errorf("%s: got %v", tt.server.Flavor, err)
 		}
