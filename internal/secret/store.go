@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -95,10 +96,17 @@ type Version struct {
 	Created time.Time
 }
 
-// Is says whether id, a name or an ARN with or without its last six
-// characters, names the secret of this version.
+// arnSuffix is what Secrets Manager adds to the name of a secret in its ARN.
+var arnSuffix = regexp.MustCompile(`-[A-Za-z0-9]{6}$`)
+
+// Is reports whether id, a name or an ARN with or without its last six characters, names the secret of this version. As in
+// Secrets Manager, an ARN that ends in a hyphen and six characters is a complete one: of two secrets named app and app-a1b2c3,
+// it may be the whole ARN of the first and all but the end of the second's.
 func (v Version) Is(id string) bool {
-	return id == v.Name || id == v.ARN || len(v.ARN) > 7 && id == v.ARN[:len(v.ARN)-7]
+	if id == v.Name || id == v.ARN {
+		return true
+	}
+	return id != "" && !arnSuffix.MatchString(id) && id == arnSuffix.ReplaceAllString(v.ARN, "")
 }
 
 // Is says whether id names the described secret; see Version.Is.
