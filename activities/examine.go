@@ -130,6 +130,9 @@ func (t *attempt) examine(ctx context.Context, in rotation.CloneUserInput, recen
 			return nil, refuseUntil(safe, rotation.ErrorMinimumOverlap, "secret %s was given its current version at %s, and clients may still use the one before: rotating is safe from %s, or with Force", d.Name, since.UTC().Format(time.RFC3339), safe.UTC().Format(time.RFC3339))
 		}
 	}
+	if err := t.examineProxies(ctx, in, s, standby); err != nil {
+		return nil, err
+	}
 	if err := t.adopt(ctx, in, d, current, standby, &s.StepInput); err != nil {
 		return nil, err
 	}

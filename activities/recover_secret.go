@@ -23,6 +23,7 @@ func (a *Activities) RecoverSecret(ctx context.Context, in rotation.RecoverSecre
 	defer t.Secrets.Forget(in.SecretID)
 
 	in.EarlierSHA256, in.Force = "", true // no rotation that others would have to be spared
+	in.ProxySecretIDs = nil               // the next rotation brings them in step; they must not hold a recovery up
 	s, err := t.examine(ctx, in.CloneUserInput, showsPromotion(in.CloneUserInput))
 	if err != nil {
 		return rotation.RecoverSecretResult{}, err

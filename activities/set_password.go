@@ -52,6 +52,9 @@ func (a *Activities) SetPassword(ctx context.Context, r rotation.StepInput) (res
 		t.withdraw(ctx, r, err)
 		return rotation.SetPasswordResult{}, err
 	}
+	if err := t.keepProxies(ctx, admin, r, pending); err != nil {
+		return rotation.SetPasswordResult{}, err
+	}
 	activity.GetLogger(ctx).Info("password set", "secret", r.SecretID, "version", r.VersionID, "account", r.Standby.String(), "sessionsEnded", ended.Ended)
 	return rotation.SetPasswordResult{Account: r.Standby.String(), VersionID: r.VersionID, SessionsEnded: ended.Ended, PasswordStored: set.Digest()}, nil
 }

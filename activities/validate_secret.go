@@ -27,6 +27,9 @@ func (a *Activities) ValidateSecret(ctx context.Context, in rotation.KnownSecret
 	if err != nil {
 		return rotation.ValidateSecretResult{}, goneError(in.Known, in.SecretID, err)
 	}
+	if err := t.validateProxies(ctx, in.ProxySecretIDs, current, in.Known.Usernames); err != nil {
+		return rotation.ValidateSecretResult{}, err
+	}
 	return t.validate(ctx, current)
 }
 

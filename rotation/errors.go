@@ -12,6 +12,7 @@ const (
 // The types of the errors that activities answer, beside the reasons of
 // grants.Refusal.
 const (
+	ErrorProxySecret      = "ProxySecret"      // the proxy secrets are not one for each account of the pair, or out of step
 	ErrorMinimumOverlap   = "MinimumOverlap"   // too soon after the last rotation
 	ErrorNoMaster         = "NoMaster"         // no administrator is named, or two different ones
 	ErrorNoMasterServer   = "NoMasterServer"   // nothing that can be trusted says where the administrator logs in

@@ -3,6 +3,7 @@ package rotation
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,6 +74,10 @@ type RotateUserInput struct {
 	// new credential before it is promoted: replicas, readers, proxies. A rotation waits for them
 	// inside its window.
 	TestEndpoints []string `json:"TestEndpoints,omitempty"`
+	// ProxySecretIDs are the names or ARNs of two secrets, one for each account of the pair, that a proxy such as RDS Proxy
+	// logs in with. The username in each says which account it is for. A rotation stores the new password in the standby's
+	// before it promotes.
+	ProxySecretIDs []string `json:"ProxySecretIds,omitempty"`
 	// ActivityTaskQueue is where the activities run, for workers inside another
 	// network; the workflow's own task queue by default.
 	ActivityTaskQueue string `json:"ActivityTaskQueue,omitempty"`
@@ -124,8 +129,30 @@ func (in RotateUserInput) Validate() error {
 			return fmt.Errorf("TestEndpoints: %q %w", plaintext.Cut(endpoint, 100), err)
 		}
 	}
+	if err := validProxySecrets(in.ProxySecretIDs, in.SecretID, in.MasterSecretID); err != nil {
+		return err
+	}
 	if time.Duration(in.Drain) > maxDrain {
 		return fmt.Errorf("Drain is %s: 24h at most", in.Drain)
+	}
+	return nil
+}
+
+// validProxySecrets refuses any number of proxy secrets but none and two.
+func validProxySecrets(ids []string, others ...string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	if len(ids) != 2 || ids[0] == ids[1] {
+		return fmt.Errorf("ProxySecretIds names %d secrets: give two different ones, one for each account of the pair", len(slices.Compact(slices.Sorted(slices.Values(ids)))))
+	}
+	for _, id := range ids {
+		if err := validSecretID("ProxySecretIds", id, true); err != nil {
+			return err
+		}
+		if slices.Contains(others, id) {
+			return fmt.Errorf("ProxySecretIds names %s, which is the user's own secret or the master secret: give a secret of its own for each account", id)
+		}
 	}
 	return nil
 }

@@ -53,6 +53,8 @@ type CloneUserInput struct {
 	// RequireAllNodes and TestEndpoints are those of the workflow's input.
 	RequireAllNodes bool     `json:"RequireAllNodes,omitempty"`
 	TestEndpoints   []string `json:"TestEndpoints,omitempty"`
+	// ProxySecretIDs are those of the workflow's input.
+	ProxySecretIDs []string `json:"ProxySecretIds,omitempty"`
 	// RevokePrevious and Grace are those of the request: what leaked is the
 	// credential in use.
 	RevokePrevious bool  `json:"RevokePrevious,omitempty"`
@@ -190,6 +192,10 @@ type StepInput struct {
 	// RequireAllNodes and TestEndpoints are those of the workflow's input.
 	RequireAllNodes bool     `json:"RequireAllNodes,omitempty"`
 	TestEndpoints   []string `json:"TestEndpoints,omitempty"`
+	// StandbyProxySecretID is the proxy secret that the standby's new password is stored in, and CurrentProxySecretID that of
+	// the current account, if it was out of step.
+	StandbyProxySecretID string `json:"StandbyProxySecretId,omitempty"`
+	CurrentProxySecretID string `json:"CurrentProxySecretId,omitempty"`
 	// Reset says that the workflow's run was reset, which ended the rotation that was under way then.
 	Reset bool `json:"Reset,omitempty"`
 	// Policy is what the server asks of a password of the standby.

@@ -22,8 +22,10 @@ type CreateAccountInput struct {
 
 // ValidateSecretInput names the secret to validate.
 type ValidateSecretInput struct {
-	SecretID          string `json:"SecretId"`
-	ActivityTaskQueue string `json:"ActivityTaskQueue,omitempty"`
+	SecretID string `json:"SecretId"`
+	// ProxySecretIDs are those of the rotation, which are to be in step with the secret.
+	ProxySecretIDs    []string `json:"ProxySecretIds,omitempty"`
+	ActivityTaskQueue string   `json:"ActivityTaskQueue,omitempty"`
 
 	typed typed
 }
@@ -33,7 +35,10 @@ func (in ValidateSecretInput) Validate() error {
 	if in.typed.err != nil {
 		return in.typed.err
 	}
-	return validSecretID("SecretId", in.SecretID, true)
+	if err := validSecretID("SecretId", in.SecretID, true); err != nil {
+		return err
+	}
+	return validProxySecrets(in.ProxySecretIDs, in.SecretID)
 }
 
 // UnmarshalJSON keeps what is wrong with the text for Validate.
@@ -120,6 +125,8 @@ type KnownSecret struct {
 	SecretID string `json:"SecretId"`
 	// Known are the accounts that a rotation of the secret knows; without any there is none.
 	Known KnownPair `json:"Known,omitzero"`
+	// ProxySecretIDs are those of the rotation's input.
+	ProxySecretIDs []string `json:"ProxySecretIds,omitempty"`
 }
 
 // ValidateSecretResult says as whom AWSCURRENT logs in.

@@ -110,8 +110,10 @@ func masterServer(s rotation.MasterServer) string {
 	return s.MasterEngine + " at " + net.JoinHostPort(s.MasterHost, strconv.Itoa(s.MasterPort))
 }
 
+// endpointsFlag adds the flags for what else a new credential must reach before it is promoted.
 func endpointsFlag(cmd *cobra.Command, input *rotation.RotateUserInput) {
 	cmd.Flags().StringSliceVar(&input.TestEndpoints, "test-endpoints", nil, "further endpoints, as `host:port`, that must accept a new credential before it is promoted, such as replicas")
+	cmd.Flags().StringSliceVar(&input.ProxySecretIDs, "proxy-secret-ids", nil, "names or ARNs of two secrets that a proxy such as RDS Proxy logs in with, one for each account of the pair; they are kept in step")
 }
 
 // addImmediately is for the commands that start a schedule.
@@ -193,6 +195,9 @@ func (f *inputFlags) compare(status rotation.Status) (different []string, want r
 		if option("test-endpoints", strings.Join(have.TestEndpoints, ","), strings.Join(in.TestEndpoints, ","), slices.Equal(in.TestEndpoints, have.TestEndpoints)) {
 			want.TestEndpoints = in.TestEndpoints
 		}
+		if option("proxy-secret-ids", strings.Join(have.ProxySecretIDs, ","), strings.Join(in.ProxySecretIDs, ","), slices.Equal(in.ProxySecretIDs, have.ProxySecretIDs)) {
+			want.ProxySecretIDs = in.ProxySecretIDs
+		}
 		if option("activity-task-queue", have.ActivityTaskQueue, in.ActivityTaskQueue, in.ActivityTaskQueue == have.ActivityTaskQueue) {
 			want.ActivityTaskQueue = in.ActivityTaskQueue
 		}
@@ -267,6 +272,7 @@ func restart(secretID string, in *rotation.RotateUserInput) string {
 		command += " --require-all-nodes"
 	}
 	add("test-endpoints", quoted(strings.Join(in.TestEndpoints, ",")))
+	add("proxy-secret-ids", quoted(strings.Join(in.ProxySecretIDs, ",")))
 	add("activity-task-queue", quoted(in.ActivityTaskQueue))
 	return command
 }

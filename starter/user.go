@@ -54,9 +54,13 @@ func (a *app) validateCommand() *cobra.Command {
 	secretFlag(cmd, &input.SecretID)
 	activityQueueFlag(cmd, &input.ActivityTaskQueue)
 	return a.does(cmd, func() error { return input.Validate() }, func(ctx context.Context) error {
-		args := []any{input}
 		// A rotation that does not answer is no obstacle: whether the secret logs in can be seen without it.
-		if _, known, err := a.asKnown(ctx, rotation.RotateUserInput{SecretID: input.SecretID}); err == nil && known != nil {
+		rotated, known, err := a.asKnown(ctx, rotation.RotateUserInput{SecretID: input.SecretID})
+		if err == nil {
+			input.ProxySecretIDs = rotated.ProxySecretIDs
+		}
+		args := []any{input}
+		if err == nil && known != nil {
 			args = append(args, known)
 		}
 		var result rotation.ValidateSecretResult
@@ -177,6 +181,9 @@ func (a *app) asKnown(ctx context.Context, input rotation.RotateUserInput) (rota
 	}
 	if status.Input != nil && input.TestEndpoints == nil {
 		input.TestEndpoints = status.Input.TestEndpoints
+	}
+	if status.Input != nil && input.ProxySecretIDs == nil {
+		input.ProxySecretIDs = status.Input.ProxySecretIDs
 	}
 	known := &rotation.State{DatabaseHost: status.DatabaseHost, Deleted: status.Deleted}
 	if _, ended := a.whetherEnded(ctx, input.SecretID); !ended { // the next workflow does not know the rights after the last rotation

@@ -56,6 +56,7 @@ func (r *rotator) cloneUserInput(ctx workflow.Context) rotation.CloneUserInput {
 		PromotedAt:            r.LastRotatedDate,
 		RequireAllNodes:       r.input.RequireAllNodes,
 		TestEndpoints:         r.input.TestEndpoints,
+		ProxySecretIDs:        r.input.ProxySecretIDs,
 		Left:                  r.Left,
 	}
 	if r.asked.rotation != nil {

@@ -13,7 +13,7 @@ func (Workflows) ValidateSecretWorkflow(ctx workflow.Context, input rotation.Val
 		return result, invalidInput(err)
 	}
 	ctx = workflow.WithActivityOptions(ctx, stepOptions(input.ActivityTaskQueue, input.SecretID))
-	in := rotation.KnownSecret{SecretID: input.SecretID}
+	in := rotation.KnownSecret{SecretID: input.SecretID, ProxySecretIDs: input.ProxySecretIDs}
 	if known != nil {
 		in.Known = rotation.KnownPair{Usernames: known.Usernames, Server: known.DatabaseHost}
 	}

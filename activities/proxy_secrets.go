@@ -1,0 +1,193 @@
+package activities
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/panics"
+	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
+)
+
+// proxySecret is a secret that a proxy logs in with, and what Secrets Manager says of it.
+type proxySecret struct {
+	id string
+	secret.Description
+	secret.Version
+}
+
+// proxySecrets reads the secrets that a proxy logs in with, and finds the one of each user. It refuses secrets that cannot be
+// kept in step, and lists everything that is wrong with them: there must be exactly one for each user, which may not be the
+// user's own secret or the master secret. An empty user stands for any other.
+func (t *attempt) proxySecrets(ctx context.Context, ids []string, users [2]string, others ...string) (found [2]proxySecret, err error) {
+	all, errs := make([]proxySecret, len(ids)), make([]error, len(ids))
+	var g errgroup.Group
+	for i, id := range ids {
+		g.Go(func() error {
+			defer panics.Into(&errs[i])
+			all[i], errs[i] = t.proxySecret(ctx, id, others)
+			return nil
+		})
+	}
+	_ = g.Wait()
+	names := map[string][]string{} // the secrets, by user
+	for i, p := range all {
+		if errs[i] != nil {
+			continue
+		}
+		user := slices.Index(users[:], p.Username)
+		if user < 0 {
+			user = slices.Index(users[:], "")
+		}
+		names[p.Username] = append(names[p.Username], p.Description.Name)
+		switch {
+		case user < 0:
+			errs = append(errs, refuse(rotation.ErrorProxySecret, "proxy secret %s is for user %s: it must be for %s or %s", p.Description.Name, p.Username, users[0], users[1]))
+		case len(names[p.Username]) > 1:
+			errs = append(errs, refuse(rotation.ErrorProxySecret, "proxy secrets %s are both for user %s: there must be one for each account of the pair", strings.Join(names[p.Username], " and "), p.Username))
+		default:
+			found[user] = p
+		}
+	}
+	for _, user := range users {
+		if user != "" && names[user] == nil && errors.Join(errs[:len(ids)]...) == nil {
+			errs = append(errs, refuse(rotation.ErrorProxySecret, "none of the proxy secrets is for user %s: store \"username\": %q in one of them, with any password", user, user))
+		}
+	}
+	return found, errors.Join(errs...)
+}
+
+// proxySecret reads a secret that a proxy logs in with, and refuses one that cannot be changed.
+func (t *attempt) proxySecret(ctx context.Context, id string, others []string) (p proxySecret, err error) {
+	p.id = id
+	if p.Description, err = t.Secrets.Describe(ctx, id); err != nil {
+		return p, fmt.Errorf("proxy secret: %w", err)
+	}
+	d := p.Description
+	if slices.Contains(others, d.ARN) {
+		return p, refuse(rotation.ErrorProxySecret, "secret %s is named as a proxy secret, and is the user's own secret or the master secret: give a secret of its own for each account", d.Name)
+	}
+	if d.RotationEnabled {
+		return p, refuse(rotation.ErrorOtherRotator, "proxy secret %s is rotated by Secrets Manager itself: run `aws secretsmanager cancel-rotate-secret --secret-id %[1]s` first", d.Name)
+	}
+	if err := cmp.Or(notDeleted(d), writable(d)); err != nil {
+		return p, err
+	}
+	if p.Version, err = t.proxyLogin(ctx, id); err != nil {
+		return p, err
+	}
+	return p, fits(p.Version, p.Username)
+}
+
+func (t *attempt) proxyLogin(ctx context.Context, id string) (secret.Version, error) {
+	v, err := t.Secrets.Login(ctx, id)
+	t.learn(v.Password)
+	if err != nil {
+		return v, fmt.Errorf("proxy secret: %w", err)
+	}
+	return v, nil
+}
+
+// examineProxies finds the proxy secrets of a rotation, if there are any. The one of the current account is only written to
+// if it does not hold the current password.
+func (t *attempt) examineProxies(ctx context.Context, in rotation.CloneUserInput, s *subject, standby string) error {
+	if len(in.ProxySecretIDs) == 0 {
+		return nil
+	}
+	found, err := t.proxySecrets(ctx, in.ProxySecretIDs, [2]string{s.current.Username, standby}, s.current.ARN, s.master.ARN)
+	if err != nil {
+		return err
+	}
+	current, other := found[0], found[1]
+	s.StandbyProxySecretID = other.id
+	if current.Password != s.current.Password {
+		s.CurrentProxySecretID = current.id
+		s.warnings = append(s.warnings, outOfStep(current, s.current)+"; this rotation stores the right one")
+	}
+	if len(in.Pair) > 0 { // later rotations have made these calls before
+		return nil
+	}
+	for _, p := range found {
+		if err := t.Secrets.MayWrite(ctx, p.id, p.Version, p.Description); err != nil {
+			return fmt.Errorf("proxy secret: %w", err)
+		}
+	}
+	return nil
+}
+
+func outOfStep(p proxySecret, current secret.Version) string {
+	return fmt.Sprintf("proxy secret %s does not hold the password of %s that AWSCURRENT of secret %s holds, so that the proxy cannot log in as this user", p.Description.Name, p.Username, current.Name)
+}
+
+// validateProxies tests that the proxy secrets are in step with AWSCURRENT of the user's secret. known are the users of the
+// pair, if they are known.
+func (t *attempt) validateProxies(ctx context.Context, ids []string, current secret.Version, known []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	users := [2]string{current.Username}
+	if i := slices.Index(known, current.Username); i >= 0 && len(known) == 2 {
+		users[1] = known[1-i]
+	}
+	found, err := t.proxySecrets(ctx, ids, users, current.ARN)
+	if err == nil && found[0].Password != current.Password {
+		err = refuse(rotation.ErrorProxySecret, "%s: run `starter rotate`", outOfStep(found[0], current))
+	}
+	return err
+}
+
+// keepProxies stores the standby's new password in its proxy secret, once the server stores it, and the current password in
+// the current account's, if that is out of step. It holds the pair's lock, so that no other rotation can set another password
+// meanwhile.
+func (t *attempt) keepProxies(ctx context.Context, admin *account.Admin, r rotation.StepInput, pending secret.Version) error {
+	if r.StandbyProxySecretID == "" {
+		return nil
+	}
+	return admin.Locked(ctx, r.Source.User, r.Standby.User, func(ctx context.Context) error {
+		d, err := t.Secrets.StillStaged(ctx, r.SecretID, expectedLabels(r))
+		if err := cmp.Or(notDeleted(d), err); err != nil {
+			return err
+		}
+		set, err := t.isSet(ctx, admin, pending)
+		if err != nil {
+			return err
+		}
+		if !set {
+			return refuse(rotation.ErrorEdited, "the server no longer stores the password of version %s of secret %s for %s: rotate again", r.VersionID, r.SecretID, r.Standby)
+		}
+		if err := t.keepProxy(ctx, r.StandbyProxySecretID, pending); err != nil || r.CurrentProxySecretID == "" {
+			return err
+		}
+		current, err := t.version(ctx, r.SecretID, r.CurrentVersionID)
+		if err != nil {
+			return err
+		}
+		return t.keepProxy(ctx, r.CurrentProxySecretID, current)
+	})
+}
+
+// keepProxy stores the credential of a version in a proxy secret.
+func (t *attempt) keepProxy(ctx context.Context, id string, v secret.Version) error {
+	have, err := t.proxyLogin(ctx, id)
+	switch {
+	case err != nil:
+		return err
+	case have.Username != v.Username:
+		return refuse(rotation.ErrorProxySecret, "proxy secret %s was for user %s when this rotation began, and is for %s now: rotate again", have.Name, v.Username, have.Username)
+	case have.Password == v.Password: // by an earlier try, which may have been cut before it tidied
+		err = t.Secrets.Tidy(ctx, id, have.ID)
+	default:
+		err = t.Secrets.ReplaceLogin(ctx, id, have, v.Password, v.ID)
+	}
+	if err != nil {
+		return fmt.Errorf("proxy secret: %w", err)
+	}
+	return nil
+}

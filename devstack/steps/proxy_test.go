@@ -1,0 +1,387 @@
+package steps
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"go.temporal.io/sdk/temporal"
+
+	endpoint "github.com/rotate-user/rotate-user/devstack/secretsmanager"
+	"github.com/rotate-user/rotate-user/internal/account"
+	"github.com/rotate-user/rotate-user/internal/mysqld"
+	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
+)
+
+// newProxyLab is a lab with a proxy, which knows each account of the pair by a secret of its own.
+func newProxyLab(t *testing.T, s *mysqld.Server) *lab {
+	t.Helper()
+	l := newOldLab(t, s)
+	l.proxied("proxy-a", map[string]any{"username": l.user, "password": "First.Passw0rd", "note": "registered by the platform team"})
+	l.proxied("proxy-b", map[string]any{"password": "not set yet", "username": l.user + "_clone", "ttl": 1.50})
+	l.input.ProxySecretIDs = []string{"proxy-a", "proxy-b"}
+	return l
+}
+
+// proxied makes a secret for a proxy, which names no server.
+func (l *lab) proxied(name string, fields map[string]any) {
+	l.Helper()
+	all := map[string]any{"engine": nil, "host": nil, "port": nil}
+	for key, value := range fields {
+		all[key] = value
+	}
+	l.create(name, all)
+}
+
+// proxy is what a label of a proxy's secret holds.
+func (l *lab) proxy(name, label string) (fields map[string]any) {
+	l.Helper()
+	out, err := l.client.GetSecretValue(l.Context(), &secretsmanager.GetSecretValueInput{SecretId: &name, VersionStage: &label})
+	if err != nil {
+		l.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(*out.SecretString), &fields); err != nil {
+		l.Fatal(err)
+	}
+	return fields
+}
+
+// inStep tests that the proxy's secret of a user has the password that a label of the user's secret has, and no label left over.
+func (l *lab) inStep(name, label string) {
+	l.Helper()
+	c, got := l.credential(label), l.proxy(name, secret.Current)
+	if got["username"] != c.Username || got["password"] != c.Password {
+		l.Errorf("%s is for %v, and %t that its password is that of %s: want that of %s", name, got["username"], got["password"] == c.Password, label, c.Username)
+	}
+	d, err := l.client.DescribeSecret(l.Context(), &secretsmanager.DescribeSecretInput{SecretId: &name})
+	if err != nil {
+		l.Fatal(err)
+	}
+	for version, labels := range d.VersionIdsToStages {
+		if slices.Contains(labels, secret.Pending) {
+			l.Errorf("version %s of %s has the labels %v: want no AWSPENDING", version, name, labels)
+		}
+	}
+}
+
+func TestProxySecretsAreKeptInStep(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newProxyLab(t, s)
+		names := []string{"proxy-a", "proxy-b"} // of the current account, and of the other one
+		for range 3 {
+			before := l.proxy(names[1], secret.Current)["password"]
+			l.rotate()
+			l.settle()
+			slices.Reverse(names)
+			l.inStep(names[0], secret.Current)
+			l.inStep(names[1], secret.Previous)
+			if got := l.proxy(names[0], secret.Previous)["password"]; got != before {
+				t.Errorf("AWSPREVIOUS of %s is not what AWSCURRENT was", names[0])
+			}
+			l.input.Pair = []string{l.user, l.user + "_clone"}
+		}
+		if got := l.proxy("proxy-a", secret.Current)["note"]; got != "registered by the platform team" {
+			t.Errorf("the field note is %v now", got)
+		}
+		value := l.proxy("proxy-b", secret.Current)
+		if value["ttl"] != 1.5 || len(value) != 3 {
+			t.Errorf("the fields are %v now", value)
+		}
+
+		// Repeated steps change nothing.
+		r := l.leave(2)
+		before := l.versions("proxy-a", "proxy-b")
+		if err := l.step(rotation.SetPassword, &r); err != nil {
+			t.Fatal(err)
+		}
+		if after := l.versions("proxy-a", "proxy-b"); after != before {
+			t.Errorf("a repeated SetPassword left\n%s\nand before there was\n%s", after, before)
+		}
+	})
+}
+
+// versions are the versions of secrets, with their labels.
+func (l *lab) versions(names ...string) string {
+	l.Helper()
+	var all strings.Builder
+	for _, name := range names {
+		d, err := l.client.DescribeSecret(l.Context(), &secretsmanager.DescribeSecretInput{SecretId: &name})
+		if err != nil {
+			l.Fatal(err)
+		}
+		fmt.Fprintln(&all, name, d.VersionIdsToStages)
+	}
+	return all.String()
+}
+
+// A proxy logs in on behalf of its clients with what it finds under AWSCURRENT of the secret for the user that they name.
+func TestAClientBehindAProxyNeverFails(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newProxyLab(t, s)
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		var logins atomic.Int64
+		failed := make(chan error, 1)
+		go func() {
+			defer close(failed)
+			for ctx.Err() == nil {
+				if err := l.behindProxy(ctx); err != nil && ctx.Err() == nil {
+					failed <- err
+					return
+				}
+				logins.Add(1)
+			}
+		}()
+		for range 4 {
+			l.rotate()
+			l.input.Pair = []string{l.user, l.user + "_clone"}
+			// The minimum overlap, in short: the client reads the secret again before the next rotation.
+			for seen := logins.Load(); logins.Load() < seen+2; {
+				select {
+				case err := <-failed:
+					t.Fatal(err)
+				default:
+				}
+			}
+		}
+		stop()
+		if err := <-failed; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// behindProxy logs in as a client of the proxy. It reads the user's name from the user's secret, and the proxy the password from
+// its own.
+func (l *lab) behindProxy(ctx context.Context) error {
+	value := func(id string) (map[string]any, error) {
+		out, err := l.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id})
+		if err != nil {
+			return nil, err
+		}
+		fields := map[string]any{}
+		return fields, json.Unmarshal([]byte(*out.SecretString), &fields)
+	}
+	user, err := value("app")
+	if err != nil {
+		return err
+	}
+	for _, id := range []string{"proxy-a", "proxy-b"} {
+		known, err := value(id)
+		if err != nil {
+			return err
+		}
+		if known["username"] == user["username"] {
+			_, err := l.dialer.Login(ctx, account.Endpoint{Host: l.server.Host, Port: l.server.Port, TLS: true}, known["username"].(string), known["password"].(string))
+			return err
+		}
+	}
+	return fmt.Errorf("this proxy has no credentials for the role %v", user["username"])
+}
+
+func TestProxySecretsThatCannotBeKeptInStepAreRefused(t *testing.T) {
+	type fields = map[string]any
+	put := func(l *lab, name string, value fields) {
+		l.Helper()
+		text, err := json.Marshal(value)
+		if err != nil {
+			l.Fatal(err)
+		}
+		if _, err := l.client.PutSecretValue(l.Context(), &secretsmanager.PutSecretValueInput{SecretId: &name, SecretString: aws.String(string(text))}); err != nil {
+			l.Fatal(err)
+		}
+	}
+	cases := []struct {
+		name    string
+		arrange func(l *lab)
+		kind    string
+		says    []string
+	}{
+		{"both for one account", func(l *lab) { put(l, "proxy-b", fields{"username": l.user, "password": "Not.Set-Yet-01"}) }, rotation.ErrorProxySecret,
+			[]string{"proxy-a and proxy-b are both for user", `"username"`, "_clone"}},
+		{"for other users", func(l *lab) {
+			put(l, "proxy-a", fields{"username": "billing", "password": "Not.Set-Yet-01"})
+			put(l, "proxy-b", fields{"username": "ops", "password": "Not.Set-Yet-01"})
+		}, rotation.ErrorProxySecret, []string{"proxy-a is for user billing", "proxy-b is for user ops", "none of the proxy secrets is for user"}},
+		{"no such secrets", func(l *lab) { l.input.ProxySecretIDs = []string{"nope-a", "nope-b"} }, rotation.ErrorSecretsManager, []string{"nope-a", "nope-b"}},
+		{"no user name, and no JSON", func(l *lab) {
+			put(l, "proxy-a", fields{"password": "Not.Set-Yet-01"})
+			if _, err := l.client.PutSecretValue(l.Context(), &secretsmanager.PutSecretValueInput{SecretId: aws.String("proxy-b"), SecretString: aws.String("x")}); err != nil {
+				l.Fatal(err)
+			}
+		}, rotation.ErrorMalformed, []string{"proxy-a", "proxy-b", `"username"`, "JSON"}},
+		{"the user's own secret", func(l *lab) { l.input.ProxySecretIDs[0] = "app" }, rotation.ErrorProxySecret, []string{"the user's own secret"}},
+		{"the master secret", func(l *lab) { l.input.ProxySecretIDs[0] = "master" }, rotation.ErrorProxySecret, []string{"the master secret"}},
+		{"one is scheduled for deletion", func(l *lab) {
+			if _, err := l.client.DeleteSecret(l.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("proxy-b")}); err != nil {
+				l.Fatal(err)
+			}
+		}, rotation.ErrorDeleted, []string{"proxy-b"}},
+		{"one is a replica", func(l *lab) {
+			if err := l.sm.MakeReadOnly("proxy-b", "us-east-1", ""); err != nil {
+				l.Fatal(err)
+			}
+		}, rotation.ErrorReadOnlySecret, []string{"proxy-b"}},
+		{"one that the worker may not write", func(l *lab) {
+			l.sm.Intercept(func(c endpoint.Call) endpoint.Fault {
+				if c.Operation == "PutSecretValue" && c.SecretID == "proxy-b" && !c.Done {
+					return endpoint.Denied(c)
+				}
+				return endpoint.Fault{}
+			})
+		}, rotation.ErrorAccessDenied, []string{"proxy-b", "PutSecretValue"}},
+	}
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		for _, c := range cases {
+			t.Run(c.name, func(t *testing.T) {
+				l := newProxyLab(t, s)
+				c.arrange(l)
+				before := l.snapshot() + l.versions("proxy-a", "proxy-b")
+				for _, name := range []string{rotation.PlanRotation, rotation.CloneUser} {
+					_, err := l.env.ExecuteActivity(name, l.input)
+					var app *temporal.ApplicationError
+					if !errors.As(err, &app) || app.Type() != c.kind || !app.NonRetryable() {
+						t.Fatalf("%s answered %v: want a refusal of type %s", name, err, c.kind)
+					}
+					for _, says := range c.says {
+						if !strings.Contains(app.Message(), says) {
+							t.Errorf("%s answered %q: want that it says %q", name, app.Message(), says)
+						}
+					}
+				}
+				if after := l.snapshot() + l.versions("proxy-a", "proxy-b"); after != before {
+					t.Errorf("the refused rotation left\n%s\nand before there was\n%s", after, before)
+				}
+			})
+		}
+	})
+}
+
+// A worker that dies at any call for a proxy's secret, or whose answer is lost, leaves nothing that the next try does not finish.
+func TestAProxySecretIsFinishedByTheNextTry(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		for _, operation := range []string{"PutSecretValue", "UpdateSecretVersionStage", "GetSecretValue"} {
+			for _, done := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, carried out %t", operation, done), func(t *testing.T) {
+					l := newProxyLab(t, s)
+					r := l.leave(1)
+					var calls atomic.Int64
+					l.sm.Intercept(func(c endpoint.Call) endpoint.Fault {
+						if c.Operation == operation && c.SecretID == "proxy-b" && c.Done == done {
+							calls.Add(1)
+							return endpoint.Denied(c)
+						}
+						return endpoint.Fault{}
+					})
+					err := l.step(rotation.SetPassword, &r)
+					var app *temporal.ApplicationError
+					if lost := done && operation == "UpdateSecretVersionStage"; calls.Load() == 0 ||
+						!lost && (!errors.As(err, &app) || app.Type() != rotation.ErrorAccessDenied || !strings.Contains(app.Message(), "proxy-b")) {
+						t.Errorf("SetPassword answered %v after %d such calls: want that access is denied", err, calls.Load())
+					}
+					l.sm.Intercept(nil)
+					l.settle()
+					l.mustLogIn(secret.Current, l.user)
+					worker := l.another()
+					for _, name := range steps[1:] {
+						if err := worker.step(name, &r); err != nil {
+							t.Fatalf("%s: %v", name, err)
+						}
+					}
+					l.settle()
+					l.inStep("proxy-b", secret.Current)
+					l.inStep("proxy-a", secret.Previous)
+				})
+			}
+		}
+	})
+}
+
+func TestAnOvertakenRotationLeavesProxySecretsAlone(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		for _, done := range []int{1, 2} { // the steps that the overtaken rotation has done
+			l := newProxyLab(t, s)
+			slow := l.leave(done)
+			l.settle()
+			store := secret.NewStore(l.client)
+			stale, err := store.Login(t.Context(), "proxy-b")
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.input.Force = true
+			l.input.Pair = []string{l.user, l.user + "_clone"}
+			fast := l.leave(2)
+			before := l.versions("proxy-a", "proxy-b")
+			var app *temporal.ApplicationError
+			if err := l.step(rotation.SetPassword, &slow); !errors.As(err, &app) || app.Type() != rotation.ErrorEdited {
+				t.Errorf("SetPassword of the overtaken rotation answered %v: want a refusal", err)
+			}
+			if after := l.versions("proxy-a", "proxy-b"); after != before {
+				t.Errorf("the overtaken rotation left\n%s\nand before there was\n%s", after, before)
+			}
+			// Its calls that arrive late take nothing back either.
+			if err := store.ReplaceLogin(t.Context(), "proxy-b", stale, "Late.Passw0rd-1", slow.VersionID); !errors.As(err, new(*secret.MovedError)) {
+				t.Errorf("a late call answered %v: want that AWSCURRENT has moved", err)
+			}
+			for _, name := range steps[2:] {
+				if err := l.step(name, &fast); err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+			}
+			l.settle()
+			if got, want := l.proxy("proxy-b", secret.Current)["password"], l.credential(secret.Current).Password; got != want {
+				t.Error("proxy-b is out of step")
+			}
+		}
+	})
+}
+
+// A proxy's secret that is out of step is found by a plan and by a validation, and put right by a rotation.
+func TestAProxySecretThatIsOutOfStepIsPutRight(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newProxyLab(t, s)
+		validate := func() error {
+			_, err := l.env.ExecuteActivity(rotation.ValidateSecret, rotation.KnownSecret{SecretID: "app", ProxySecretIDs: l.input.ProxySecretIDs})
+			return err
+		}
+		if err := validate(); err != nil {
+			t.Errorf("ValidateSecret: %v", err)
+		}
+		if _, err := l.client.PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{
+			SecretId: aws.String("proxy-a"), SecretString: aws.String(`{"username":"` + l.user + `","password":"of another day"}`),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		l.refuses("ValidateSecret", validate(), rotation.ErrorProxySecret, "proxy-a does not hold the password")
+		if plan := l.plan(1); !slices.ContainsFunc(plan.Warnings, func(w string) bool { return strings.Contains(w, "proxy-a does not hold the password") }) {
+			t.Errorf("the plan warns %q: want a warning of proxy-a", plan.Warnings)
+		}
+		l.rotate()
+		l.settle()
+		l.inStep("proxy-a", secret.Previous)
+		l.inStep("proxy-b", secret.Current)
+	})
+}
+
+func TestARotationWithoutProxySecretsAsksForNone(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newProxyLab(t, s)
+		l.input.ProxySecretIDs = nil
+		l.sm.Intercept(func(c endpoint.Call) endpoint.Fault {
+			if strings.HasPrefix(c.SecretID, "proxy-") {
+				t.Errorf("%s for %s", c.Operation, c.SecretID)
+			}
+			return endpoint.Fault{}
+		})
+		l.rotate()
+	})
+}

@@ -1,0 +1,99 @@
+package secret
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/google/uuid"
+)
+
+// ParseLogin reads the JSON of a secret that a proxy logs in with. It needs a user name and a password; a proxy knows its
+// server from elsewhere, so any other field may be missing. Every error is a *FieldError.
+func ParseLogin(data []byte) (Credential, error) {
+	if !utf8.Valid(data) {
+		return Credential{}, &FieldError{"", "is not UTF-8 text"}
+	}
+	pairs, err := members(data)
+	if err != nil {
+		return Credential{}, err
+	}
+	c := Credential{raw: data}
+	for name, into := range map[string]*string{"username": &c.Username, "password": &c.Password} {
+		switch v, ok := pairs[name]; {
+		case !ok:
+			err = errors.Join(err, &FieldError{name, "is missing"})
+		case json.Unmarshal(v, into) != nil:
+			err = errors.Join(err, &FieldError{name, "must be a text"})
+		case *into == "":
+			err = errors.Join(err, &FieldError{name, "is empty"})
+		}
+	}
+	if err != nil {
+		return Credential{}, err
+	}
+	return c, nil
+}
+
+// Login reads AWSCURRENT of a secret that a proxy logs in with.
+func (s *Store) Login(ctx context.Context, id string) (Version, error) {
+	out, err := s.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionStage: aws.String(Current)})
+	if err != nil {
+		return Version{}, fmt.Errorf("read secret %s: %w", id, err)
+	}
+	if out.SecretString == nil {
+		return Version{}, fmt.Errorf("secret %s: %w", id, &FieldError{"", "is binary: a JSON text is expected"})
+	}
+	c, err := ParseLogin([]byte(*out.SecretString))
+	if err != nil {
+		return Version{}, fmt.Errorf("secret %s, version %s: %w", id, aws.ToString(out.VersionId), err)
+	}
+	return Version{Credential: c, ARN: aws.ToString(out.ARN), Name: aws.ToString(out.Name), ID: aws.ToString(out.VersionId), Created: aws.ToTime(out.CreatedDate)}, nil
+}
+
+// ReplaceLogin gives a secret that a proxy logs in with another password and moves AWSCURRENT from the version v to it, or not
+// at all. Everything else in its value stays. It returns once AWSCURRENT is read with the new password. It may be repeated: for
+// one rotation, which seed stands for, and one v it puts one version. The error is a *MovedError when AWSCURRENT is no longer on v.
+func (s *Store) ReplaceLogin(ctx context.Context, id string, v Version, password, seed string) error {
+	value, err := v.With(v.Username, password)
+	if err != nil {
+		return fmt.Errorf("secret %s: %w", id, err)
+	}
+	next := uuid.NewSHA1(uuid.NameSpaceOID, []byte(seed+" "+v.ID)).String()
+	err = s.stageLogin(ctx, id, next, value)
+	var exists *types.ResourceExistsException
+	if errors.As(err, &exists) { // an editor who knows the seed has put another value under it
+		next = uuid.NewString()
+		err = s.stageLogin(ctx, id, next, value)
+	}
+	if err != nil {
+		return fmt.Errorf("put version %s of secret %s: %w", next, id, err)
+	}
+	if err := s.MoveCurrent(ctx, id, v.ID, next); err != nil {
+		return err
+	}
+	err = await(ctx, func() (done bool, err error) {
+		have, err := s.Login(ctx, id)
+		if err == nil && (have.ID != next || !slices.Equal(have.raw, value)) {
+			return false, fmt.Errorf("secret %s: %w", id, &MovedError{Label: Current, Want: next, Have: have.ID})
+		}
+		return true, err
+	})
+	if err != nil {
+		return err
+	}
+	return s.Tidy(ctx, id, next)
+}
+
+func (s *Store) stageLogin(ctx context.Context, id, versionID string, value []byte) error {
+	_, err := s.client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
+		SecretId: &id, ClientRequestToken: &versionID, SecretString: aws.String(string(value)), VersionStages: []string{Pending},
+	})
+	return err
+}
