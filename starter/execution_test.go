@@ -155,7 +155,7 @@ func TestStartComparesEveryOption(t *testing.T) {
 	values := map[string]string{
 		"master-secret-id": "other", "master-host": "other", "master-port": "3307", "master-engine": "mariadb", "clone-username": "other", "automatically-after-days": "7", "schedule-expression": "rate(12 hours)", "duration": "2h",
 		"time-zone": "Europe/Berlin", "blackout": "Fri 16:00 - Mon 08:00",
-		"minimum-overlap": "2h", "drain": "2h", "require-drained": "true", "require-all-nodes": "true", "test-endpoints": "reader:3306", "activity-task-queue": "other",
+		"minimum-overlap": "2h", "drain": "2h", "require-drained": "true", "require-all-nodes": "true", "test-endpoints": "reader:3306", "proxy-secret-ids": "a,b", "activity-task-queue": "other",
 		"task-queue": "", "secret-id": "", "no-wait": "", "rotate-immediately": "", // not of the rotation, or only of its first moment
 	}
 	var out, errs bytes.Buffer

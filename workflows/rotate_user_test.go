@@ -254,9 +254,9 @@ func TestNodesThatCouldNotBeAskedAreInTheResult(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	w.unasked = []string{"node db3 was not asked"}
-	r := execute(t, w, start, raw(`{"SecretId":"s","RequireAllNodes":true,"TestEndpoints":["reader:3306"]}`), nil, nil)
-	if in := w.inputs[0]; !in.RequireAllNodes || !slices.Equal(in.TestEndpoints, []string{"reader:3306"}) {
-		t.Errorf("the steps are told %+v: want RequireAllNodes and TestEndpoints", in)
+	r := execute(t, w, start, raw(`{"SecretId":"s","RequireAllNodes":true,"TestEndpoints":["reader:3306"],"ProxySecretIds":["a","b"]}`), nil, nil)
+	if in := w.inputs[0]; !in.RequireAllNodes || !slices.Equal(in.TestEndpoints, []string{"reader:3306"}) || !slices.Equal(in.ProxySecretIDs, []string{"a", "b"}) {
+		t.Errorf("the steps are told %+v: want RequireAllNodes, TestEndpoints and ProxySecretIds", in)
 	}
 	if got := r.state.Rotations; len(got) == 0 || !slices.Equal(got[0].Warnings, w.unasked) {
 		t.Errorf("rotations are %+v: want the warnings %q", got, w.unasked)
@@ -300,6 +300,11 @@ func TestWrongInputIsRefusedAtOnce(t *testing.T) {
 		`{"SecretId":"s","TestEndpoints":["reader:65536"]}`: "host:port",
 		`{"SecretId":"s","TestEndpoints":"reader:3306"}`:    "a list",
 		`{"SecretId":"s","MasterSecretId":"s"}`:             "MasterSecretId",
+		`{"SecretId":"s","ProxySecretIds":["a"]}`:           "ProxySecretIds names 1 secrets: give two",
+		`{"SecretId":"s","ProxySecretIds":["a","a"]}`:       "ProxySecretIds names 1 secrets: give two",
+		`{"SecretId":"s","ProxySecretIds":["a","b","c"]}`:   "ProxySecretIds names 3 secrets: give two",
+		`{"SecretId":"s","ProxySecretIds":["a","s"]}`:       "ProxySecretIds names s, which is the user's own",
+		`{"SecretId":"s","ProxySecretIds":["a","b c"]}`:     "ProxySecretIds holds the character",
 		`{"SecretId":"s","RotationRules":[]}`:               "RotationRules",
 		`[{"SecretId":"s"}]`:                                "JSON object",
 		`"s"`:                                               "JSON object",
