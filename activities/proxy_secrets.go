@@ -39,6 +39,7 @@ func (t *attempt) proxySecrets(ctx context.Context, ids []string, users [2]strin
 	_ = g.Wait()
 	names := map[string][]string{} // the secrets, by user
 	for i, p := range all {
+		t.learn(p.Password)
 		if errs[i] != nil {
 			continue
 		}
@@ -80,19 +81,10 @@ func (t *attempt) proxySecret(ctx context.Context, id string, others []string) (
 	if err := cmp.Or(notDeleted(d), writable(d)); err != nil {
 		return p, err
 	}
-	if p.Version, err = t.proxyLogin(ctx, id); err != nil {
-		return p, err
+	if p.Version, err = t.Secrets.Login(ctx, id); err != nil {
+		return p, fmt.Errorf("proxy secret: %w", err)
 	}
 	return p, fits(p.Version, p.Username)
-}
-
-func (t *attempt) proxyLogin(ctx context.Context, id string) (secret.Version, error) {
-	v, err := t.Secrets.Login(ctx, id)
-	t.learn(v.Password)
-	if err != nil {
-		return v, fmt.Errorf("proxy secret: %w", err)
-	}
-	return v, nil
 }
 
 // examineProxies finds the proxy secrets of a rotation, if there are any. The one of the current account is only written to
@@ -175,10 +167,10 @@ func (t *attempt) keepProxies(ctx context.Context, admin *account.Admin, r rotat
 
 // keepProxy stores the credential of a version in a proxy secret.
 func (t *attempt) keepProxy(ctx context.Context, id string, v secret.Version) error {
-	have, err := t.proxyLogin(ctx, id)
+	have, err := t.Secrets.Login(ctx, id)
+	t.learn(have.Password)
 	switch {
 	case err != nil:
-		return err
 	case have.Username != v.Username:
 		return refuse(rotation.ErrorProxySecret, "proxy secret %s was for user %s when this rotation began, and is for %s now: rotate again", have.Name, v.Username, have.Username)
 	case have.Password == v.Password: // by an earlier try, which may have been cut before it tidied

@@ -27,10 +27,11 @@ func (a *Activities) ValidateSecret(ctx context.Context, in rotation.KnownSecret
 	if err != nil {
 		return rotation.ValidateSecretResult{}, goneError(in.Known, in.SecretID, err)
 	}
-	if err := t.validateProxies(ctx, in.ProxySecretIDs, current, in.Known.Usernames); err != nil {
-		return rotation.ValidateSecretResult{}, err
+	result, err = t.validate(ctx, current)
+	if proxies := t.validateProxies(ctx, in.ProxySecretIDs, current, in.Known.Usernames); proxies != nil {
+		return rotation.ValidateSecretResult{}, errors.Join(err, proxies)
 	}
-	return t.validate(ctx, current)
+	return result, err
 }
 
 func (t *attempt) validate(ctx context.Context, v secret.Version) (rotation.ValidateSecretResult, error) {

@@ -100,10 +100,14 @@ func (r StagePasswordResult) Done(in StepInput) string {
 
 // Done says in a few words what the step has done.
 func (r SetPasswordResult) Done(in StepInput) string {
-	if r.SessionsEnded > 0 {
-		return fmt.Sprintf("password of %s set, %s from before ended", in.Standby, plaintext.Count(r.SessionsEnded, "session"))
+	text := "password of " + in.Standby.String() + " set"
+	if in.StandbyProxySecretID != "" {
+		text += ", and stored in proxy secret " + in.StandbyProxySecretID
 	}
-	return "password of " + in.Standby.String() + " set"
+	if r.SessionsEnded > 0 {
+		text += ", " + plaintext.Count(r.SessionsEnded, "session") + " from before ended"
+	}
+	return text
 }
 
 // Done says in a few words what the step has done.
