@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"filippo.io/edwards25519"
+	base64crypt "github.com/go-crypt/x/base64"
+	"github.com/go-crypt/x/crypt"
 )
 
 // The authentication plugins whose hashes this package makes, as the servers spell them. Ed25519 is MariaDB's, the SHA-2
@@ -176,92 +178,17 @@ func ed25519Key(key []byte) []byte {
 
 const cryptAlphabet = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// sha256Crypt is Ulrich Drepper's SHA-256 crypt ("Unix crypt using SHA-256 and SHA-512", version 0.6), without its limit
-// of 16 characters of salt, which the server ignores as well. The comments number the steps as that paper does.
+// sha256Crypt returns Ulrich Drepper's SHA-256 crypt ("Unix crypt using SHA-256 and SHA-512", version 0.6) without its limit
+// of 16 characters of salt, which the servers do not have either.
 func sha256Crypt(password, salt string, rounds int) string {
-	p, s := []byte(password), []byte(salt)
-
-	// Steps 4 to 8.
-	alternate := sha256.New()
-	alternate.Write(p)
-	alternate.Write(s)
-	alternate.Write(p)
-	b := alternate.Sum(nil)
-
-	// Steps 1 to 3 and 9 to 12.
-	h := sha256.New()
-	h.Write(p)
-	h.Write(s)
-	h.Write(repeat(b, len(p)))
-	for n := len(p); n > 0; n >>= 1 {
-		if n&1 != 0 {
-			h.Write(b)
-		} else {
-			h.Write(p)
-		}
-	}
-	a := h.Sum(nil)
-
-	// Steps 13 to 16: the password's sequence.
-	h.Reset()
-	for range p {
-		h.Write(p)
-	}
-	pSeq := repeat(h.Sum(nil), len(p))
-
-	// Steps 17 to 20: the salt's.
-	h.Reset()
-	for range 16 + int(a[0]) {
-		h.Write(s)
-	}
-	sSeq := repeat(h.Sum(nil), len(s))
-
-	// Step 21.
-	for i := range rounds {
-		h.Reset()
-		if i%2 != 0 {
-			h.Write(pSeq)
-		} else {
-			h.Write(a)
-		}
-		if i%3 != 0 {
-			h.Write(sSeq)
-		}
-		if i%7 != 0 {
-			h.Write(pSeq)
-		}
-		if i%2 != 0 {
-			h.Write(a)
-		} else {
-			h.Write(pSeq)
-		}
-		a = h.Sum(a[:0])
-	}
-	return encodeCrypt([32]byte(a))
+	return string(crypt.KeySHACrypt(sha256.New, []byte(password), []byte(salt), rounds))
 }
 
-// repeat returns n bytes made of b again and again.
-func repeat(b []byte, n int) []byte {
-	out := make([]byte, 0, n+len(b))
-	for len(out) < n {
-		out = append(out, b...)
-	}
-	return out[:n]
-}
-
-// encodeCrypt is step 22: 43 characters of a base 64 of its own, the bytes in an order of its own.
-func encodeCrypt(a [32]byte) string {
-	var b strings.Builder
-	put := func(x, y, z byte, n int) {
-		w := uint(x)<<16 | uint(y)<<8 | uint(z)
-		for range n {
-			b.WriteByte(cryptAlphabet[w&63])
-			w >>= 6
-		}
-	}
+// encodeCrypt encodes a digest as step 22 of that paper does: in an order of its own, as 43 characters.
+func encodeCrypt(digest [32]byte) string {
+	var ordered []byte
 	for i, j, k := 0, 10, 20; i != 30; i, j, k = k+1, i+1, j+1 {
-		put(a[i], a[j], a[k], 4)
+		ordered = append(ordered, digest[k], digest[j], digest[i])
 	}
-	put(0, a[31], a[30], 3)
-	return b.String()
+	return string(base64crypt.EncodeCrypt(append(ordered, digest[30], digest[31])))
 }
