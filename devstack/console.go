@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"golang.org/x/term"
 )
 
 // console writes for people to read, in colour where it is a terminal.
@@ -18,8 +20,7 @@ func newConsole(w io.Writer) console {
 	if !ok || os.Getenv("NO_COLOR") != "" {
 		return console{w: w}
 	}
-	info, err := f.Stat()
-	return console{w: w, colour: err == nil && info.Mode()&os.ModeCharDevice != 0}
+	return console{w: w, colour: term.IsTerminal(int(f.Fd()))}
 }
 
 const (
