@@ -47,16 +47,6 @@ func TestChaos(t *testing.T) {
 	}
 }
 
-// TestMishaps places what needs a stack as a whole.
-func TestMishaps(t *testing.T) {
-	for _, p := range mysqldtest.Programs(t) {
-		t.Run(p.Engine, func(t *testing.T) {
-			e := startE2E(t, p)
-			t.Run("sixty days", e.testSixtyDays) // last: it replaces the worker
-		})
-	}
-}
-
 // testSixtyDays has a worker come back after sixty days, to secrets that were due a month ago: each rotates once, and
 // they do not all do it in the same second.
 func (e *e2e) testSixtyDays(t *testing.T) {

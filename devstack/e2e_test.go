@@ -70,24 +70,23 @@ type e2e struct {
 
 // TestEndToEnd drives the worker and the starter, as processes of their own, on every database server.
 func TestEndToEnd(t *testing.T) {
-	for _, p := range mysqldtest.Programs(t) {
-		t.Run(p.Engine, func(t *testing.T) {
-			e := startE2E(t, p)
-			t.Run("tutorial", e.testTutorial)
-			t.Run("raw start", e.testRawStart)
-			t.Run("wrong inputs", e.testWrongInputs)
-			t.Run("second rotator", e.testSecondRotator)
-			t.Run("twelve rotations", e.testTwelveRotations)
-			t.Run("cost", e.testCost)
-			t.Run("leak", e.testLeak)
-			t.Run("operator", e.testOperator)
-			t.Run("disturbed", e.testDisturbed)
-			t.Run("left", e.testLeft)
-			t.Run("fleet", e.testFleet)
-			t.Run("delete", e.testDelete)
-			t.Run("no password anywhere", e.testNoPasswordAnywhere) // last: it looks at what all of them left behind
-		})
-	}
+	mysqldtest.EachProgram(t, func(t *testing.T, p mysqld.Program) {
+		e := startE2E(t, p)
+		t.Run("tutorial", e.testTutorial)
+		t.Run("raw start", e.testRawStart)
+		t.Run("wrong inputs", e.testWrongInputs)
+		t.Run("second rotator", e.testSecondRotator)
+		t.Run("twelve rotations", e.testTwelveRotations)
+		t.Run("cost", e.testCost)
+		t.Run("leak", e.testLeak)
+		t.Run("operator", e.testOperator)
+		t.Run("disturbed", e.testDisturbed)
+		t.Run("left", e.testLeft)
+		t.Run("fleet", e.testFleet)
+		t.Run("delete", e.testDelete)
+		t.Run("sixty days", e.testSixtyDays)                     // after the others: it replaces the worker
+		t.Run("no password anywhere", e.testNoPasswordAnywhere) // last: it looks at what all of them left behind
+	})
 }
 
 func startE2E(t *testing.T, p mysqld.Program) *e2e {

@@ -45,17 +45,29 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// Each runs f as a subtest for each server, named after engine and version. The servers are shared with the other
-// tests of the program: use names of your own.
+// Each runs f as a subtest for each server, named after its engine and version. The servers work at the same time, and Each
+// returns when all subtests have ended. Other tests of the program use the same servers, so use names of your own.
 func Each(t *testing.T, f func(t *testing.T, s *mysqld.Server)) {
 	t.Helper()
+	var wg sync.WaitGroup
 	for _, s := range Servers(t) {
-		t.Run(s.Engine+"-"+s.Version, func(t *testing.T) { f(t, s) })
+		wg.Go(func() { t.Run(s.Engine+"-"+s.Version, func(t *testing.T) { f(t, s) }) })
 	}
+	wg.Wait()
 }
 
-// Servers returns the running servers, MariaDB and MySQL. Where one is missing the test goes on with the other, and says
-// so; with CI=true in the environment it fails.
+// EachProgram runs f as a subtest for each engine that Programs finds, in the way of Each.
+func EachProgram(t *testing.T, f func(t *testing.T, p mysqld.Program)) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for _, p := range Programs(t) {
+		wg.Go(func() { t.Run(p.Engine, func(t *testing.T) { f(t, p) }) })
+	}
+	wg.Wait()
+}
+
+// Servers returns the running servers, MariaDB and MySQL. If one of them is missing, the test logs that and goes on with the
+// other; with CI=true in the environment it fails.
 func Servers(t testing.TB) []*mysqld.Server {
 	t.Helper()
 	if !mainRuns {

@@ -1,0 +1,182 @@
+// Testall runs all tests of the repository, on every database server that is found, and ends by counting how many tests
+// ran on which server. Most tests wait for servers rather than compute, so the three suites run at the same time.
+//
+//	testall [flags of go test]
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// notWithLag are tests that arrange what an endpoint whose reads lag cannot show in time.
+const notWithLag = "AnotherServer|GivesWay|StorageFormat|BeforeTheLastLook"
+
+func main() {
+	root, err := filepath.Abs("..") // the working directory is tools/
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "testall:", err)
+		os.Exit(1)
+	}
+	flags := append([]string{"-timeout", "20m"}, os.Args[1:]...)
+	suites := []struct {
+		name, dir string
+		args      []string
+	}{
+		{"", root, append(slices.Clone(flags), "./...")},
+		{"", filepath.Join(root, "devstack"), append(slices.Clone(flags), "./...")},
+		{" with lag", filepath.Join(root, "devstack"), append(slices.Clone(flags), "./steps", "-skip", notWithLag, "-args", "-lag=100ms")},
+	}
+	began := time.Now()
+	c := counter{ran: map[string]int{}}
+	var wg sync.WaitGroup
+	for _, s := range suites {
+		wg.Go(func() {
+			cmd := exec.Command("go", append([]string{"test", "-json"}, s.args...)...)
+			cmd.Dir, cmd.Stderr = s.dir, os.Stderr
+			out, err := cmd.StdoutPipe()
+			if err == nil {
+				err = cmd.Start()
+			}
+			if err == nil {
+				c.read(out, s.name)
+				err = cmd.Wait()
+			}
+			if err != nil {
+				c.fail(fmt.Sprintf("go test in %s%s: %v", s.dir, s.name, err))
+			}
+		})
+	}
+	wg.Wait()
+	fmt.Print(c.summary(time.Since(began)))
+	if len(c.failures) > 0 {
+		os.Exit(1)
+	}
+}
+
+// counter counts the tests that ran, and prints the output of those that failed.
+type counter struct {
+	mu       sync.Mutex
+	ran      map[string]int // by server
+	skipped  int
+	failures []string
+}
+
+func (c *counter) fail(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failures = append(c.failures, text)
+}
+
+// event is a line of go test -json; see go doc cmd/test2json.
+type event struct {
+	Action, Package, Test, Output, ImportPath string
+	Elapsed                                   float64
+}
+
+const module = "github.com/rotate-user/rotate-user/"
+
+// read counts the tests of one suite.
+func (c *counter) read(r io.Reader, suite string) {
+	output := map[string]*strings.Builder{} // of packages and tests
+	ended := map[string]string{}            // the action with which a test ended
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<24)
+	for lines.Scan() {
+		var e event
+		if json.Unmarshal(lines.Bytes(), &e) != nil {
+			fmt.Println(lines.Text())
+			continue
+		}
+		key := e.Package + " " + e.Test
+		switch e.Action {
+		case "build-output":
+			fmt.Print(e.Output)
+		case "output":
+			if output[key] == nil {
+				output[key] = new(strings.Builder)
+			}
+			output[key].WriteString(e.Output)
+		case "pass", "skip", "fail":
+			if e.Test != "" {
+				ended[key] = e.Action
+			} else if e.Action != "skip" { // a package without tests is skipped
+				fmt.Printf("%s  %s%s  %.0fs\n", e.Action, strings.TrimPrefix(e.Package, module), suite, e.Elapsed)
+			}
+			if e.Action == "fail" {
+				c.fail(strings.TrimSpace(strings.TrimPrefix(e.Package, module) + suite + " " + e.Test))
+				if output[key] != nil {
+					fmt.Print(output[key])
+				}
+			}
+			delete(output, key)
+		}
+	}
+	c.count(ended)
+}
+
+// count counts the tests without subtests: the others only group these.
+func (c *counter) count(ended map[string]string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	groups := map[string]bool{}
+	for key := range ended {
+		for i, r := range key {
+			if r == '/' && i > strings.IndexByte(key, ' ') {
+				groups[key[:i]] = true
+			}
+		}
+	}
+	for key, action := range ended {
+		if groups[key] {
+			continue
+		}
+		if action == "skip" {
+			c.skipped++
+		} else {
+			_, test, _ := strings.Cut(key, " ")
+			c.ran[server(test)]++
+		}
+	}
+}
+
+var (
+	// Tests on a server have a part of their name for it, such as mysql-9.7.4.
+	engine = regexp.MustCompile(`/(mysql|mariadb)(-|/|$)`)
+	// Clusters have only one engine.
+	galera = regexp.MustCompile(`Galera`)
+	group  = regexp.MustCompile(`Group`)
+)
+
+const none = "without naming one"
+
+// server returns the engine that a test ran on.
+func server(test string) string {
+	switch m := engine.FindStringSubmatch(test); {
+	case m != nil && m[1] == "mysql", m == nil && group.MatchString(test):
+		return "on MySQL"
+	case m != nil, galera.MatchString(test):
+		return "on MariaDB"
+	}
+	return none
+}
+
+func (c *counter) summary(took time.Duration) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nTests that ran in %v: %d on MariaDB, %d on MySQL, %d %s; skipped: %d.\n",
+		took.Round(time.Second), c.ran["on MariaDB"], c.ran["on MySQL"], c.ran[none], none, c.skipped)
+	if len(c.failures) > 0 {
+		fmt.Fprintf(&b, "Failed:\n  %s\n", strings.Join(c.failures, "\n  "))
+	}
+	return b.String()
+}
