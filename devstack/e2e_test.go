@@ -70,6 +70,7 @@ type e2e struct {
 
 // TestEndToEnd drives the worker and the starter, as processes of their own, on every database server.
 func TestEndToEnd(t *testing.T) {
+	t.Parallel()
 	mysqldtest.EachProgram(t, func(t *testing.T, p mysqld.Program) {
 		e := startE2E(t, p)
 		t.Run("tutorial", e.testTutorial)
@@ -165,6 +166,7 @@ func (e *e2e) testTutorial(t *testing.T) {
 
 // TestTutorialGoesOn stops everything after the tutorial and begins again on what was kept.
 func TestTutorialGoesOn(t *testing.T) {
+	t.Parallel()
 	bin, err := binaries()
 	if err != nil {
 		t.Fatal(err)

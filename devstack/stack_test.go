@@ -14,8 +14,10 @@ import (
 )
 
 func TestStackIsKeptInItsDataDirectory(t *testing.T) {
+	t.Parallel()
 	for _, p := range mysqldtest.Programs(t) {
 		t.Run(p.Engine, func(t *testing.T) {
+			t.Parallel()
 			o := stack.Options{Dir: t.TempDir(), DataDir: t.TempDir(), Mysqld: p.Engine, MySQLPort: freePort(t)}
 			var versions []string
 			for range 2 {
@@ -51,6 +53,7 @@ func TestStackIsKeptInItsDataDirectory(t *testing.T) {
 }
 
 func TestStackNamesTheFlagOfATakenPort(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -74,6 +77,7 @@ func TestStackNamesTheFlagOfATakenPort(t *testing.T) {
 }
 
 func TestEnvironmentFile(t *testing.T) {
+	t.Parallel()
 	s, err := stack.Start(t.Context(), stack.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)

@@ -23,6 +23,7 @@ import (
 )
 
 func TestTemporalKeepsWorkflowsInItsFile(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "state", "temporal.db")
 	for _, start := range []bool{true, false} {
 		s, err := temporal.Start(t.Context(), temporal.Options{Path: path})
@@ -48,6 +49,7 @@ func TestTemporalKeepsWorkflowsInItsFile(t *testing.T) {
 // TestTheWorkerRegistersItsSearchAttributes in a namespace that lacks them, and no workflow trips over a server of the
 // cluster that has not heard of them yet.
 func TestTheWorkerRegistersItsSearchAttributes(t *testing.T) {
+	t.Parallel()
 	server, err := temporal.Start(t.Context(), temporal.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -150,6 +152,7 @@ func get(t *testing.T, url string) string {
 }
 
 func TestTemporalUI(t *testing.T) {
+	t.Parallel()
 	port := freePort(t)
 	s, err := temporal.Start(t.Context(), temporal.Options{UIPort: port})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 func TestCountsStayWithinTheirGoals(t *testing.T) {
 	for _, engine := range engines(t) {
 		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
 			root, err := stack.Repository(t.Context())
 			if err != nil {
 				t.Fatal(err)
