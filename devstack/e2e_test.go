@@ -85,7 +85,7 @@ func TestEndToEnd(t *testing.T) {
 		t.Run("left", e.testLeft)
 		t.Run("fleet", e.testFleet)
 		t.Run("delete", e.testDelete)
-		t.Run("sixty days", e.testSixtyDays)                     // after the others: it replaces the worker
+		t.Run("sixty days", e.testSixtyDays)                    // after the others: it replaces the worker
 		t.Run("no password anywhere", e.testNoPasswordAnywhere) // last: it looks at what all of them left behind
 	})
 }
