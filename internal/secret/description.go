@@ -1,0 +1,138 @@
+package secret
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+)
+
+// Description is what Secrets Manager says of a secret without its values.
+type Description struct {
+	ARN, Name string
+	// RotationEnabled says that Secrets Manager rotates the secret itself.
+	RotationEnabled bool
+	// PrimaryRegion is the region of the secret that this one is a replica of; empty if it is not a replica.
+	PrimaryRegion string
+	// OwningService is the AWS service that alone may change the secret; empty if there is none.
+	OwningService string
+	// DeletedDate is when the secret was scheduled for deletion; zero when it was not.
+	DeletedDate time.Time
+	// Tags are those of the secret. Only AWS can set one whose key begins with aws:.
+	Tags map[string]string
+	// Replicas are the copies of the secret in other regions.
+	Replicas []Replica
+	// Changed is when the secret was last changed: its value, its labels, or anything else about it.
+	Changed time.Time
+	// Stages is the version that each staging label is on.
+	Stages map[string]string
+}
+
+// Replica is the copy of a secret in another region.
+type Replica struct {
+	Region string
+	// Status is InSync, InProgress or ReplicationFailed, and Message says why.
+	Status, Message string
+}
+
+// ReplicationFailed is the Status of a replica that Secrets Manager does not bring up to date by itself.
+const ReplicationFailed = string(types.StatusTypeFailed)
+
+// Behind are the replicas that may not show what the secret is.
+func (d Description) Behind() []Replica {
+	var behind []Replica
+	for _, r := range d.Replicas {
+		if r.Status != string(types.StatusTypeInSync) {
+			behind = append(behind, r)
+		}
+	}
+	return behind
+}
+
+// Is says whether id names the described secret; see Version.Is.
+func (d Description) Is(id string) bool { return Version{ARN: d.ARN, Name: d.Name}.Is(id) }
+
+// Describe answers the labels of a secret. It works on a secret that is
+// scheduled for deletion, too.
+func (s *Store) Describe(ctx context.Context, id string) (Description, error) {
+	out, err := s.client.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &id})
+	if err != nil {
+		return Description{}, fmt.Errorf("describe secret %s: %w", id, err)
+	}
+	d := Description{
+		ARN:             aws.ToString(out.ARN),
+		Name:            aws.ToString(out.Name),
+		RotationEnabled: aws.ToBool(out.RotationEnabled),
+		DeletedDate:     aws.ToTime(out.DeletedDate),
+		Changed:         aws.ToTime(out.LastChangedDate),
+		OwningService:   aws.ToString(out.OwningService),
+		Stages:          map[string]string{},
+		Tags:            map[string]string{},
+	}
+	// The primary of replicas names a region, too: its own.
+	if primary := aws.ToString(out.PrimaryRegion); primary != "" && !strings.Contains(d.ARN, ":secretsmanager:"+primary+":") {
+		d.PrimaryRegion = primary
+	}
+	for _, t := range out.Tags {
+		d.Tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
+	}
+	for _, r := range out.ReplicationStatus {
+		d.Replicas = append(d.Replicas, Replica{aws.ToString(r.Region), string(r.Status), aws.ToString(r.StatusMessage)})
+	}
+	for version, labels := range out.VersionIdsToStages {
+		for _, label := range labels {
+			d.Stages[label] = version
+		}
+	}
+	return d, nil
+}
+
+// PrimaryARN is the ARN of the secret that this one is a replica of: it differs in the region only.
+func (d Description) PrimaryARN() string {
+	parts := strings.SplitN(d.ARN, ":", 5)
+	if len(parts) < 5 {
+		return d.ARN
+	}
+	parts[3] = d.PrimaryRegion
+	return strings.Join(parts, ":")
+}
+
+// DescribeUntil describes a secret until settled is satisfied with the answer, for some seconds at most. It returns the last
+// answer, which may still not satisfy settled.
+//
+// Secrets Manager is eventually consistent: an answer may show the labels as they were before the last write, our own included.
+// So settled should return false only for an answer that shows exactly what our own write has changed since. Any other
+// unexpected answer is another actor's doing, and waiting cannot help. The usual answer settles it, and costs one call.
+func (s *Store) DescribeUntil(ctx context.Context, id string, settled func(Description) bool) (d Description, err error) {
+	err = await(ctx, func() (done bool, err error) {
+		d, err = s.Describe(ctx, id)
+		return err != nil || settled(d), err
+	})
+	return d, err
+}
+
+// Unmoved makes sure that no label that a rotation goes by has moved since an
+// earlier description. The error is a *MovedError when one has. AWSPENDING beside
+// AWSCURRENT on one version is what a promotion leaves until it is tidied away.
+func (d Description) Unmoved(was Description) error {
+	for label, of := range map[string]func(Description) string{Current: Description.current, Pending: Description.underWay} {
+		if of(d) != of(was) {
+			return fmt.Errorf("secret %s: %w", d.Name, &MovedError{Label: label, Want: of(was), Have: of(d)})
+		}
+	}
+	return nil
+}
+
+func (d Description) current() string { return d.Stages[Current] }
+
+// underWay is the version that is staged and not promoted.
+func (d Description) underWay() string {
+	if d.Stages[Pending] == d.Stages[Current] {
+		return ""
+	}
+	return d.Stages[Pending]
+}
