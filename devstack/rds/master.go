@@ -26,8 +26,9 @@ type Master struct {
 	secrets *secretsmanager.Client
 	db      *sql.DB
 
-	mu    sync.Mutex // held during a rotation
-	value masterValue
+	mu      sync.Mutex // held during a rotation
+	value   masterValue
+	version string // that has AWSCURRENT
 }
 
 type masterValue struct {
@@ -66,7 +67,7 @@ func Manage(ctx context.Context, secrets *secretsmanager.Client, db *sql.DB, dat
 	if err != nil {
 		return nil, fmt.Errorf("create the managed master secret: %w", err)
 	}
-	m.SecretARN = aws.ToString(out.ARN)
+	m.SecretARN, m.version = aws.ToString(out.ARN), aws.ToString(out.VersionId)
 	return m, nil
 }
 
@@ -84,6 +85,7 @@ func Find(ctx context.Context, secrets *secretsmanager.Client, db *sql.DB, datab
 	if err != nil {
 		return nil, err
 	}
+	m.version = aws.ToString(current.VersionId)
 	if json.Unmarshal([]byte(aws.ToString(current.SecretString)), &m.value) != nil {
 		return nil, fmt.Errorf("secret %s does not hold a user name and a password", m.SecretID)
 	}
@@ -115,22 +117,12 @@ func (m *Master) Rotate(ctx context.Context) error {
 		return err
 	}
 	m.value = next
-	d, err := m.secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: id})
-	if err != nil {
+	if _, err := m.secrets.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
+		SecretId: id, VersionStage: aws.String("AWSCURRENT"), RemoveFromVersionId: aws.String(m.version), MoveToVersionId: &version,
+	}); err != nil {
 		return err
 	}
-	for from, labels := range d.VersionIdsToStages {
-		for _, label := range labels {
-			if label != "AWSCURRENT" {
-				continue
-			}
-			if _, err := m.secrets.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
-				SecretId: id, VersionStage: aws.String("AWSCURRENT"), RemoveFromVersionId: &from, MoveToVersionId: &version,
-			}); err != nil {
-				return err
-			}
-		}
-	}
+	m.version = version
 	_, err = m.secrets.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
 		SecretId: id, VersionStage: aws.String("AWSPENDING"), RemoveFromVersionId: &version,
 	})

@@ -80,6 +80,7 @@ func TestAMasterIsRotatedInTheMiddleOfARotation(t *testing.T) {
 			if err := m.master.Rotate(t.Context()); err != nil {
 				t.Fatal(err)
 			}
+			m.settle()
 			m.dialer.Close()
 		}
 		r, err := m.clone()
