@@ -27,15 +27,10 @@ func (a *Activities) LookAtRotations(ctx context.Context, in rotation.LookAtRota
 	g.SetLimit(looksAtOnce)
 	for i, r := range in.Rotations {
 		g.Go(func() error {
-			ctx, cancel := context.WithTimeout(ctx, lookTimeout)
-			defer cancel()
-			answer, err := t.Temporal.QueryWorkflow(ctx, rotation.RotateUserWorkflowID(r.SecretID), "", rotation.StatusQuery)
-			var status rotation.Status
-			if err != nil || answer.Get(&status) != nil {
-				return nil
+			if status, err := a.statusOf(ctx, r.SecretID); err == nil {
+				seen[i] = status.Since(r.RequestedAt)
+				seen[i].SecretID = r.SecretID
 			}
-			seen[i] = status.Since(r.RequestedAt)
-			seen[i].SecretID = r.SecretID
 			return nil
 		})
 	}
@@ -44,4 +39,15 @@ func (a *Activities) LookAtRotations(ctx context.Context, in rotation.LookAtRota
 	}
 	result.Seen = slices.DeleteFunc(seen, func(s rotation.RotationSeen) bool { return s.Outcome == "" })
 	return result, nil
+}
+
+func (a *Activities) statusOf(ctx context.Context, secretID string) (status rotation.Status, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	answer, err := a.Temporal.QueryWorkflow(ctx, rotation.RotateUserWorkflowID(secretID), "", rotation.StatusQuery)
+	if err != nil {
+		return status, err
+	}
+	err = answer.Get(&status)
+	return status, err
 }

@@ -122,7 +122,9 @@ func (e *e2e) testFleet(t *testing.T) {
 	if out := e.starter(t, "fleet", "rotate", "--query", "WorkflowId = 'rotate-user/"+one+"'"); !strings.Contains(out, "0 of 1 rotated, 0 failed, 1 skipped") || !strings.Contains(out, "rotating again is safe from") {
 		t.Errorf("another one too soon:\n%s", out)
 	}
-	e.starter(t, "fleet", "rotate", "status")
+	if out := e.starter(t, "fleet", "rotate", "status"); !strings.Contains(out, "0 of 1 rotated") {
+		t.Errorf("its status:\n%s", out)
+	}
 	for _, id := range []string{one, two} {
 		e.starter(t, "stop", id)
 	}

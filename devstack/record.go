@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -13,15 +14,20 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/spf13/cobra"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/workflow"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/rotate-user/rotate-user/devstack/stack"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 func newRecordCommand() *cobra.Command {
@@ -111,9 +117,64 @@ func (r *recorder) record() {
 	r.starterEnding("tried-again", "rotate", "--force")
 	r.starterEnding("revoked", "rotate", "--force", "--revoke-previous")
 	r.starterEnding("stopped", "stop")
+	r.recordInZone()
+	r.recordFleet()
 
 	r.starter("delete", "--recovery-window-in-days", "7")
 	r.save("deletion-waiting", deletionID, "")
+}
+
+// recordInZone lets a first run wait for a date that it finds in a time zone.
+func (r *recorder) recordInZone() {
+	if r.err != nil {
+		return
+	}
+	nothing := rotation.Duration(0)
+	run, err := r.temporal.ExecuteWorkflow(r.ctx, client.StartWorkflowOptions{ID: rotationID, TaskQueue: rotation.TaskQueue}, rotation.RotateUserWorkflow,
+		rotation.RotateUserInput{
+			SecretID: userSecret, TimeZone: "Europe/Berlin", Blackout: []string{"2020-12-24/2021-01-02"}, MinimumOverlap: &nothing,
+			FirstRotationWithin: rotation.Duration(5 * time.Second),
+		})
+	if err != nil {
+		r.err = err
+		return
+	}
+	first := run.GetRunID()
+	var next *workflow.ContinueAsNewError
+	if err := run.GetWithOptions(r.ctx, nil, client.WorkflowRunGetOptions{DisableFollowingRuns: true}); !errors.As(err, &next) {
+		r.err = fmt.Errorf("the rotation in a zone did not continue as new: %w", err)
+		return
+	}
+	r.save("rotated-in-zone", rotationID, first)
+}
+
+// recordFleet syncs a fleet of the one secret, and rotates it.
+func (r *recorder) recordFleet() {
+	if r.err != nil {
+		return
+	}
+	if _, r.err = r.Client.TagResource(r.ctx, &secretsmanager.TagResourceInput{
+		SecretId: aws.String(userSecret), Tags: []types.Tag{{Key: aws.String(rotation.FleetTag), Value: aws.String("30d")}},
+	}); r.err != nil {
+		return
+	}
+	fleet := func(args ...string) {
+		if r.err != nil {
+			return
+		}
+		if out, err := r.starterCommand(r.ctx, append([]string{"fleet"}, args...)...).CombinedOutput(); err != nil {
+			r.err = fmt.Errorf("starter fleet %s: %w\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+	r.starter("stop")
+	fleet("sync")
+	syncID := rotation.SyncFleetWorkflowID(rotation.TaskQueue, rotation.FleetTag)
+	first := r.describe(syncID, "").GetWorkflowExecutionInfo().GetFirstRunId()
+	r.save("fleet-synced", syncID, first)
+	r.save("fleet-sleeping", syncID, "")
+	fleet("stop")
+	fleet("rotate", "--force")
+	r.save("fleet-rotated", rotation.RotateFleetWorkflowID(rotation.TaskQueue), "")
 }
 
 // starter runs the starter on the one secret.

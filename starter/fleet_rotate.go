@@ -119,7 +119,8 @@ func (a *app) fleetProgress(ctx context.Context) (s rotation.RotateFleetStatus, 
 	if err != nil {
 		return s, noFleetRotation(err)
 	}
-	return s, answer.Get(&s)
+	err = answer.Get(&s)
+	return s, err
 }
 
 // followFleet shows how far a fleet's rotation is until it ends.

@@ -1,10 +1,12 @@
 package workflows_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
@@ -21,6 +23,7 @@ var shapes = []string{
 	"sleeping", "rotated", "rotated-by-update", "failed", "paused", "stopped",
 	"cut-CloneUser", "cut-StagePassword", "cut-SetPassword", "cut-TestPassword", "cut-PromotePassword",
 	"tried-again", "revoked", "rescheduled", "created", "deletion-waiting",
+	"rotated-in-zone", "fleet-synced", "fleet-sleeping", "fleet-rotated",
 }
 
 func histories(t *testing.T) []string {
@@ -62,6 +65,37 @@ func TestEveryRecordedHistoryReplays(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestOtherRulesForAZoneReplay replays a first run that waited for a date in its zone, on a worker for which that zone has other
+// rules: a blackout covers the time at which the run woke. What the run found first is recorded, and counts.
+func TestOtherRulesForAZoneReplay(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/rotated-in-zone.*json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no history of a rotation in a zone: %v", err)
+	}
+	for _, file := range files {
+		text, err := os.Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = text.Close() }()
+		history, err := client.HistoryFromJSON(text, client.HistoryJSONOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		started := history.GetEvents()[0]
+		day := started.GetEventTime().AsTime().Format(time.DateOnly)
+		payload := started.GetWorkflowExecutionStartedEventAttributes().GetInput().GetPayloads()[0]
+		payload.Data = bytes.Replace(payload.GetData(), []byte(`"2020-12-24/2021-01-02"`), []byte(`"`+day+`","2099-01-01"`), 1)
+		payload.Data = bytes.Replace(payload.GetData(), []byte("Europe/Berlin"), []byte("Atlantic/Reykjavik"), 1)
+		replayer := newReplayer(t)
+		workflows.Register(replayer, workflows.Workflows{})
+		if err := replayer.ReplayWorkflowHistory(nil, history); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
 	}
 }
 

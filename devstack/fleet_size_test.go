@@ -1,0 +1,125 @@
+package main
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rotate-user/rotate-user/activities"
+	endpoint "github.com/rotate-user/rotate-user/devstack/secretsmanager"
+	"github.com/rotate-user/rotate-user/devstack/temporal"
+	"github.com/rotate-user/rotate-user/internal/secret"
+	"github.com/rotate-user/rotate-user/rotation"
+	"github.com/rotate-user/rotate-user/workflows"
+)
+
+// fleetFlows are the workflows of a fleet, with a stand-in for the rotations: each takes a second and always succeeds.
+type fleetFlows struct{ workflows.Workflows }
+
+func (fleetFlows) RotateUserWorkflow(ctx workflow.Context, in rotation.RotateUserInput) (rotation.Status, error) {
+	s := rotation.Status{SecretID: in.SecretID, Input: in.Complete()}
+	if err := workflow.SetQueryHandler(ctx, rotation.StatusQuery, func() (rotation.Status, error) { return s, nil }); err != nil {
+		return s, err
+	}
+	host := rotation.DatabaseHostKey.ValueSet("db" + in.SecretID[len(in.SecretID)-1:] + ":3306")
+	if err := workflow.UpsertTypedSearchAttributes(ctx, host); err != nil {
+		return s, err
+	}
+	for requests := workflow.GetSignalChannel(ctx, rotation.RotateUpdate); requests.Receive(ctx, nil); {
+		started := workflow.Now(ctx)
+		if err := workflow.Sleep(ctx, time.Second); err != nil {
+			return s, err
+		}
+		s.Rotations = []rotation.Rotation{{StartedAt: started, EndedAt: workflow.Now(ctx)}}
+	}
+	return s, nil
+}
+
+// TestAFleetContinuesAsNew adopts secrets by their tags and rotates them all, on a server that asks for short histories.
+func TestAFleetContinuesAsNew(t *testing.T) {
+	const secrets, suggested = 120, 100
+	server, err := temporal.Start(t.Context(), temporal.Options{
+		SuggestContinueAsNew: suggested, SearchAttributes: map[string]enums.IndexedValueType{"DatabaseHost": enums.INDEXED_VALUE_TYPE_KEYWORD},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Stop() })
+	c := dial(t, server.Address())
+	sm, err := endpoint.New(endpoint.Options{Region: "eu-west-1", AccountID: "123456789012"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewServer(sm)
+	t.Cleanup(web.Close)
+	store := secretsmanager.New(secretsmanager.Options{
+		Region: "eu-west-1", BaseEndpoint: &web.URL, Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+	})
+	for i := range secrets {
+		if _, err := store.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
+			Name: aws.String(fmt.Sprintf("s%04d", i)), Tags: []types.Tag{{Key: aws.String(rotation.FleetTag), Value: aws.String("30d")}},
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := worker.New(c, rotation.TaskQueue, worker.Options{})
+	f := fleetFlows{}
+	w.RegisterWorkflow(f.RotateUserWorkflow)
+	w.RegisterWorkflow(f.SyncFleetWorkflow)
+	w.RegisterWorkflow(f.RotateFleetWorkflow)
+	w.RegisterActivity(&activities.Activities{Secrets: secret.NewStore(store), Temporal: c})
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Stop)
+
+	syncID := rotation.SyncFleetWorkflowID(rotation.TaskQueue, rotation.FleetTag)
+	if _, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: syncID, TaskQueue: rotation.TaskQueue}, rotation.SyncFleetWorkflow,
+		rotation.SyncFleetInput{AtOnce: 200}); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, time.Minute, func() bool {
+		answer, err := c.QueryWorkflow(t.Context(), syncID, "", rotation.StatusQuery)
+		var s rotation.FleetStatus
+		return err == nil && answer.Get(&s) == nil && s.LastPass != nil && !s.InProgress && s.LastPass.Started == secrets
+	})
+
+	none := 0
+	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: rotation.RotateFleetWorkflowID(rotation.TaskQueue), TaskQueue: rotation.TaskQueue},
+		rotation.RotateFleetWorkflow, rotation.RotateFleetInput{Canary: &none, PerHost: 4, Query: "DatabaseHost STARTS_WITH 'db'"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := run.GetRunID()
+	var s rotation.RotateFleetStatus
+	if err := run.Get(t.Context(), &s); err != nil {
+		t.Fatal(err)
+	}
+	if s.Rotated != secrets || s.Total != secrets || s.Failed+s.Skipped+s.Pending != 0 {
+		t.Errorf("%s", s)
+	}
+	if run.GetRunID() == first {
+		t.Error("it did not continue as new")
+	}
+	for _, id := range []string{first, run.GetRunID()} {
+		d, err := c.DescribeWorkflowExecution(t.Context(), run.GetID(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := d.GetWorkflowExecutionInfo().GetHistoryLength()
+		t.Logf("%d events", n)
+		if n > 2*suggested+500 {
+			t.Errorf("a run has %d events, although the server asks for a new one after %d", n, suggested)
+		}
+	}
+}
