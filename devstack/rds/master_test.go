@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/rds"
 	awssm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	endpoint "github.com/rotate-user/rotate-user/devstack/rds"
@@ -65,10 +66,31 @@ func TestAManagedMaster(t *testing.T) {
 		if first != `{"username":"managed_admin","password":"First.Passw0rd"}` {
 			t.Errorf("the secret holds %s", first)
 		}
-		for range 2 {
-			if err := master.Rotate(ctx); err != nil {
-				t.Fatal(err)
-			}
+		if err := master.Rotate(ctx); err != nil {
+			t.Fatal(err)
+		}
+		// An operator rotates it by a call of RDS.
+		databases, c := newEndpoint(t)
+		databases.PutMaster(account+"db:one", master)
+		client := rds.NewFromConfig(c)
+		modify := &rds.ModifyDBInstanceInput{DBInstanceIdentifier: aws.String("one"), RotateMasterUserPassword: aws.Bool(true)}
+		if _, err := client.ModifyDBInstance(ctx, modify); err == nil || !strings.Contains(err.Error(), "immediately") {
+			t.Errorf("a rotation that is not applied immediately: %v", err)
+		}
+		modify.ApplyImmediately = aws.Bool(true)
+		second := value()
+		out, err := client.ModifyDBInstance(ctx, modify)
+		if err != nil || *out.DBInstance.Endpoint.Address != "one.rds.test" {
+			t.Fatalf("%+v, %v", out, err)
+		}
+		if value() == second {
+			t.Error("ModifyDBInstance leaves the password as it was")
+		}
+		_, err = client.ModifyDBCluster(ctx, &rds.ModifyDBClusterInput{
+			DBClusterIdentifier: aws.String("aurora"), RotateMasterUserPassword: aws.Bool(true), ApplyImmediately: aws.Bool(true),
+		})
+		if err == nil || !strings.Contains(err.Error(), "is not managed") {
+			t.Errorf("a cluster whose password is not managed: %v", err)
 		}
 		var now struct{ Username, Password string }
 		if err := json.Unmarshal([]byte(value()), &now); err != nil {

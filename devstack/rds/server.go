@@ -1,6 +1,7 @@
 // Package rds is an Amazon RDS endpoint that runs inside a test or a demonstration. It answers DescribeDBInstances and
 // DescribeDBClusters in AWS's query protocol, which the real SDKs and the aws CLI speak, about databases that are added to it,
-// and it keeps the password of an administrator in Secrets Manager and rotates it, as RDS does.
+// and it keeps the password of an administrator in Secrets Manager and rotates it, as RDS does. ModifyDBInstance and
+// ModifyDBCluster rotate it at once, and change nothing else.
 //
 // What it does not know it refuses: operations, and parameters of the operations that it has. It verifies no signature and has
 // no access control, so it must listen on a loopback address only.
@@ -33,6 +34,7 @@ type Server struct {
 	mu        sync.Mutex
 	instances map[string]Instance // by identifier
 	clusters  map[string]Cluster  // by identifier
+	masters   map[string]*Master  // by the ARN of the database
 	calls     map[string]int
 	intercept func(Call) *Failure
 }
@@ -44,6 +46,7 @@ func New(o Options) *Server {
 		account:   cmp.Or(o.AccountID, "123456789012"),
 		instances: map[string]Instance{},
 		clusters:  map[string]Cluster{},
+		masters:   map[string]*Master{},
 		calls:     map[string]int{},
 	}
 }
@@ -93,6 +96,13 @@ func (s *Server) arn(kind, identifier string) string {
 	return fmt.Sprintf("arn:aws:rds:%s:%s:%s:%s", s.region, s.account, kind, strings.ToLower(identifier))
 }
 
+// PutMaster says whose password ModifyDBInstance or ModifyDBCluster changes for a database.
+func (s *Server) PutMaster(database string, m *Master) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.masters[database] = m
+}
+
 // Calls returns how often each operation was called.
 func (s *Server) Calls() map[string]int {
 	s.mu.Lock()
@@ -139,31 +149,54 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reply(w, nil, &Failure{"MalformedInput", "the request is not a form that was posted to /", http.StatusBadRequest})
 		return
 	}
-	out, failure := s.answer(r.PostForm)
+	out, master, failure := s.answer(r.PostForm)
+	if master != nil {
+		if err := master.Rotate(r.Context()); err != nil {
+			out, failure = nil, &Failure{"InternalFailure", "the password was not rotated", http.StatusInternalServerError}
+		}
+	}
 	reply(w, out, failure)
 }
 
-func (s *Server) answer(form url.Values) (any, *Failure) {
+// answer also returns the master that is to be rotated before the answer leaves.
+func (s *Server) answer(form url.Values) (any, *Master, *Failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	call := Call{form.Get("Action"), cmp.Or(form.Get("DBInstanceIdentifier"), form.Get("DBClusterIdentifier"))}
-	describe := map[string]func(url.Values) (any, *Failure){"DescribeDBInstances": s.describeInstances, "DescribeDBClusters": s.describeClusters}[call.Operation]
-	if describe == nil {
-		return nil, &Failure{"InvalidAction", fmt.Sprintf("this endpoint does not know the operation %q", call.Operation), http.StatusBadRequest}
+	instance, rotates := strings.HasSuffix(call.Operation, "Instance") || strings.HasSuffix(call.Operation, "Instances"), false
+	parameter := "DBClusterIdentifier"
+	if instance {
+		parameter = "DBInstanceIdentifier"
+	}
+	known := []string{"Action", "Version", parameter}
+	switch call.Operation {
+	case "DescribeDBInstances", "DescribeDBClusters":
+		known = append(known, "Marker", "MaxRecords")
+	case "ModifyDBInstance", "ModifyDBCluster":
+		known, rotates = append(known, "RotateMasterUserPassword", "ApplyImmediately"), true
+	default:
+		return nil, nil, &Failure{"InvalidAction", fmt.Sprintf("this endpoint does not know the operation %q", call.Operation), http.StatusBadRequest}
 	}
 	s.calls[call.Operation]++
 	if s.intercept != nil {
 		if failure := s.intercept(call); failure != nil {
-			return nil, failure
+			return nil, nil, failure
 		}
 	}
-	known := []string{"Action", "Version", "Marker", "MaxRecords", strings.TrimSuffix(strings.TrimPrefix(call.Operation, "Describe"), "s") + "Identifier"}
 	for name := range form {
 		if !slices.Contains(known, name) {
-			return nil, &Failure{"InvalidParameterValue", fmt.Sprintf("this endpoint does not know the parameter %q", name), http.StatusBadRequest}
+			return nil, nil, &Failure{"InvalidParameterValue", fmt.Sprintf("this endpoint does not know the parameter %q", name), http.StatusBadRequest}
 		}
 	}
-	return describe(form)
+	if rotates {
+		return s.modify(form, parameter, instance)
+	}
+	describe := s.describeClusters
+	if instance {
+		describe = s.describeInstances
+	}
+	out, failure := describe(form)
+	return out, nil, failure
 }
 
 // page cuts a list after the marker and MaxRecords of a call.

@@ -44,6 +44,7 @@ func (s *Stack) startRDS(ctx context.Context, o Options) error {
 	}
 	s.MasterID, described.Master, described.SecretARN = s.Managed.SecretID, managedAdmin, s.Managed.SecretARN
 	s.RDS.PutInstance(described)
+	s.RDS.PutMaster(arn, s.Managed)
 	if o.RotateMasterEvery > 0 {
 		s.rotateMaster(o)
 	}
