@@ -21,7 +21,7 @@ case $release in
 *) fail "name a release that a Debian suite has: 10.5, 10.11 or 11.8" ;;
 esac
 root=${2:-/var/cache/rotate-user/mariadb-$release}
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+mirror=$("${0%/*}/debian-mirror.sh")
 
 # version TREE prints the version of the server in a tree, run with the loader of that tree.
 version() {

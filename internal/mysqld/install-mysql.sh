@@ -10,7 +10,7 @@ set -eu
 
 root=${1:-${ROTATE_USER_MYSQL_ROOT:-/var/cache/rotate-user/mysql}}
 more=${2:+,$2}
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+mirror=$("${0%/*}/debian-mirror.sh")
 
 fail() {
 	echo "install-mysql: $*" >&2
