@@ -1,7 +1,7 @@
 # An image with the worker and the starter only:
 #   docker build -t rotate-user . && docker run rotate-user
 #   docker run --entrypoint starter rotate-user --help
-FROM golang:1.26 AS build
+FROM golang:1.26.8 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download

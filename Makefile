@@ -34,6 +34,10 @@ build: ## Build the worker and the starter into bin/
 test: ## Run all tests on every database server found, and count them
 	@go run -C tools ./testall $(ARGS)
 
+.PHONY: compose-check
+compose-check: ## Run the tutorial on docker-compose.yml, if there is a Docker engine
+	@devstack/compose-check.sh
+
 .PHONY: lint
 lint: lint-imports ## Check style, common mistakes, and that workflows are deterministic
 	$(tool) golangci-lint run ./...

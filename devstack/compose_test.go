@@ -71,14 +71,14 @@ func TestComposeFile(t *testing.T) {
 	if project.Services["starter"].DependsOn["worker"].Condition != types.ServiceConditionHealthy {
 		t.Error("the starter does not wait until the worker is healthy")
 	}
-	for _, name := range []string{"mysql", "temporal", "master-secret"} {
+	for _, name := range []string{"mysql", "temporal", "secretsmanager"} {
 		if _, ok := worker.DependsOn[name]; !ok {
 			t.Errorf("the worker does not wait for %s", name)
 		}
 	}
 	for variable, want := range map[string]string{
 		"TEMPORAL_ADDRESS":                 "temporal:7233",
-		"AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://secretsmanager:5000",
+		"AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://secretsmanager:4584",
 		"ROTATE_USER_TLS_CA_FILE":          "/setup/ca.pem",
 	} {
 		if got := worker.Environment[variable]; got == nil || *got != want {
@@ -87,43 +87,63 @@ func TestComposeFile(t *testing.T) {
 	}
 }
 
-func TestDockerfileCopiesWhatIsBuilt(t *testing.T) {
-	build := loadCompose(t).Services["worker"].Build
-	if build == nil {
-		t.Fatal("the worker is not built")
-	}
-	dockerfile, err := os.ReadFile(filepath.Join(build.Context, build.Dockerfile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ignore, err := os.ReadFile(filepath.Join(build.Context, ".dockerignore"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	copied := map[string]bool{}
-	for _, c := range regexp.MustCompile(`(?m)^COPY ([a-z. ]+) \S+$`).FindAllStringSubmatch(string(dockerfile), -1) {
-		for _, name := range strings.Fields(c[1]) {
-			copied[name] = true
-			if _, err := os.Stat(filepath.Join(build.Context, name)); err != nil {
-				t.Error(err)
-			}
-			if !strings.Contains(string(ignore), "\n!"+name+"\n") {
-				t.Errorf(".dockerignore keeps %s from the build", name)
-			}
+// TestImagesArePinned: an image that changes under its name would change what was tested.
+func TestImagesArePinned(t *testing.T) {
+	for name, service := range loadCompose(t).Services {
+		_, tag, _ := strings.Cut(service.Image, ":")
+		if ours := strings.HasPrefix(service.Image, "rotate-user"); !ours && strings.Count(tag, ".") != 2 {
+			t.Errorf("%s has the image %s, which names no release", name, service.Image)
 		}
 	}
+}
+
+func TestDockerfilesCopyWhatIsBuilt(t *testing.T) {
 	const module = "github.com/rotate-user/rotate-user"
-	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "./worker", "./starter")
-	list.Dir, list.Env = build.Context, append(os.Environ(), "GOWORK=off")
-	packages, err := list.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range strings.Fields(string(packages)) {
-		if name, ours := strings.CutPrefix(p, module+"/"); ours {
-			if dir, _, _ := strings.Cut(name, "/"); !copied[dir] {
-				t.Errorf("Dockerfile does not copy %s, which has package %s", dir, p)
-				copied[dir] = true // say it once
+	project := loadCompose(t)
+	for _, c := range []struct {
+		service, module string
+		programs        []string
+	}{
+		{"worker", ".", []string{"./worker", "./starter"}},
+		{"setup", "devstack", []string{"./endpoint"}},
+		{"secretsmanager", "devstack", []string{"./endpoint"}},
+	} {
+		build := project.Services[c.service].Build
+		if build == nil {
+			t.Fatalf("%s is not built", c.service)
+		}
+		dockerfile, err := os.ReadFile(filepath.Join(build.Context, build.Dockerfile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ignore, err := os.ReadFile(filepath.Join(build.Context, ".dockerignore"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var copied []string
+		for _, line := range regexp.MustCompile(`(?m)^COPY ([a-z./ ]+) \S+$`).FindAllStringSubmatch(string(dockerfile), -1) {
+			for _, name := range strings.Fields(line[1]) {
+				copied = append(copied, name)
+				if _, err := os.Stat(filepath.Join(build.Context, name)); err != nil {
+					t.Error(err)
+				}
+				top, _, _ := strings.Cut(name, "/")
+				if !strings.Contains(string(ignore), "\n!"+name+"\n") && !strings.Contains(string(ignore), "\n!"+top+"\n") {
+					t.Errorf(".dockerignore keeps %s from the build", name)
+				}
+			}
+		}
+		list := exec.CommandContext(t.Context(), "go", append([]string{"list", "-deps"}, c.programs...)...)
+		list.Dir, list.Env = filepath.Join(build.Context, c.module), append(os.Environ(), "GOWORK=off")
+		packages, err := list.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range strings.Fields(string(packages)) {
+			name, ours := strings.CutPrefix(p, module+"/")
+			has := func(dir string) bool { return name == dir || strings.HasPrefix(name, dir+"/") }
+			if ours && !slices.ContainsFunc(copied, has) {
+				t.Errorf("the Dockerfile of %s does not copy package %s", c.service, p)
 			}
 		}
 	}
