@@ -58,12 +58,15 @@ func TestReadingCostsTheSameAmongManyAccounts(t *testing.T) {
 		read()
 		few := b.rowsRead(read)
 
-		const others = 400
+		others := 400
+		if b.admin.server.AtLeast(grants.MariaDB, 11) { // whose optimizer reads a table of that size as a whole
+			others = 4000
+		}
 		var names []string
 		for i := range others {
 			names = append(names, fmt.Sprintf("'other%d'@'%s'", i, []string{"%", "10.0.0.%"}[i%2]))
 		}
-		for some := range slices.Chunk(names, 100) {
+		for some := range slices.Chunk(names, 400) {
 			list := strings.Join(some, ", ")
 			b.exec("CREATE USER "+list, "GRANT r1 TO "+list, "GRANT SELECT ON shop.* TO "+list, "GRANT UPDATE (total), INSERT ON shop.orders TO "+list, "GRANT EXECUTE ON PROCEDURE shop.close TO "+list)
 		}

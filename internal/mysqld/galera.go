@@ -50,7 +50,7 @@ fi
 // client may be led to any of them. Their data lie in temporary directories.
 func (p Program) StartGalera(ctx context.Context, size int, o Options) (nodes []*Server, err error) {
 	provider := galeraLibrary()
-	if provider == "" {
+	if provider == "" || p.Root != "" { // the library of this machine does not fit a server from another tree
 		return nil, ErrNoGalera
 	}
 	addresses, err := freeport.Addresses(2 * size)
