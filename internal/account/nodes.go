@@ -90,6 +90,12 @@ func (a *Admin) AskNodes(ctx context.Context, account grants.Name, pw string) (u
 			return nil, err
 		}
 	}
+	return a.namedUnasked(account, first, size, asked, listed, whyNot), nil
+}
+
+// namedUnasked names the nodes that were not asked, and why.
+func (a *Admin) namedUnasked(account grants.Name, first node, size int, asked map[string]bool, listed map[string]listedNode, whyNot map[string]string) []string {
+	var unasked []string
 	for _, id := range slices.Sorted(maps.Keys(listed)) {
 		if !asked[id] {
 			unasked = append(unasked, fmt.Sprintf("node %s of the cluster was not asked whether it has the new password of %s: %s does not lead to it, and %s",
@@ -104,7 +110,7 @@ func (a *Admin) AskNodes(ctx context.Context, account grants.Name, pw string) (u
 		unasked = append(unasked, fmt.Sprintf("%d of %d nodes of the cluster were not asked whether they have the new password of %s: %s does not lead to them",
 			missing, size, account, a.home.at))
 	}
-	return unasked, nil
+	return unasked
 }
 
 // hasPassword waits until the node of this session has what the others have, and refuses one that does not store the

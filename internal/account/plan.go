@@ -7,8 +7,8 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// Plan makes every check that may refuse and computes what Sync would change. It writes nothing. A *Refusal is its error
-// where Sync must not run.
+// Plan makes every check that may refuse, and computes what Sync would change. It writes nothing. Its error is a *grants.Refusal if
+// Sync must not run.
 func (a *Admin) Plan(ctx context.Context, p grants.Pair) (plan *grants.Plan, err error) {
 	err = a.inForce(ctx, func() error {
 		source, err := a.source(ctx, p)
@@ -19,17 +19,7 @@ func (a *Admin) Plan(ctx context.Context, p grants.Pair) (plan *grants.Plan, err
 			return err
 		}
 		plan.WarnExpiry(source.Source, &a.server, plan.Source, source.Source.PasswordChanged, p.Next)
-		a.addElsewhere(plan)
-		if err := a.warnRevoke(ctx, plan); err != nil {
-			return err
-		}
-		if err := a.checkReplication(ctx, p, plan); err != nil {
-			return err
-		}
-		if err := a.lookAround(ctx, plan, true); err != nil {
-			return err
-		}
-		return a.endOld(ctx, p, source, plan)
+		return a.beforeChanges(ctx, p, source, plan, true, true)
 	})
 	if err != nil {
 		return nil, err
@@ -37,8 +27,8 @@ func (a *Admin) Plan(ctx context.Context, p grants.Pair) (plan *grants.Plan, err
 	return plan, nil
 }
 
-// proved calls plan while the passwords of the pair are compared and the source's logs in. That one of these is refused says
-// more than what the plan is refused for.
+// proved calls plan while it compares the passwords of the pair and logs in with the source's. A refusal of one of these tells more
+// than a refusal of the plan.
 func (a *Admin) proved(ctx context.Context, p grants.Pair, ps *grants.Snapshot) (*grants.Plan, error) {
 	if err := grants.AccountChecks.Run(a.facts(p, ps)); err != nil {
 		return nil, err

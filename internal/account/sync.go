@@ -4,18 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// passes bounds how often Sync goes over a pair: more than two are needed only while somebody else changes it too.
+// passes bounds how often Sync goes over a pair. It needs more than two only while something else changes the pair, too.
 const passes = 5
 
-// Sync makes the standby, created if it is absent, equal to the source in properties and rights, and proves it by reading
-// both back. A standby created is locked and nobody knows a password of it. One in sync receives no changing statement.
-// The plan returned lists what was done, also along with an error.
+// Sync makes the standby equal to the source in properties and rights, and reads both back to prove it. It creates a standby that is
+// absent, locked and without a password that could be guessed. It sends no changing statement for a standby that is equal already.
+// The plan that it returns lists what was done, even if it returns an error.
 func (a *Admin) Sync(ctx context.Context, p grants.Pair) (*grants.Plan, error) {
 	var done *grants.Plan
 	err := a.inForce(ctx, func() error {
@@ -46,20 +47,9 @@ func (a *Admin) sync(ctx context.Context, p grants.Pair) (done *grants.Plan, err
 		}
 		if done == nil {
 			done = plan
-			a.addElsewhere(done)
 			done.WarnExpiry(ps.Source, &a.server, done.Standby, time.Now(), p.Next)
-			if done.Create || p.Digest == "" { // later it has been said
-				if err := a.warnRevoke(ctx, done); err != nil {
-					return nil, err
-				}
-				if err := a.checkReplication(ctx, p, done); err != nil {
-					return nil, err
-				}
-			}
-			if err := a.lookAround(ctx, done, done.Create); err != nil {
-				return nil, err
-			}
-			if err := a.endOld(ctx, p, ps, done); err != nil {
+			first := done.Create || p.Digest == "" // later rotations do not repeat these warnings
+			if err := a.beforeChanges(ctx, p, ps, done, first, done.Create); err != nil {
 				return nil, err
 			}
 		} else {
@@ -79,30 +69,56 @@ func (a *Admin) sync(ctx context.Context, p grants.Pair) (done *grants.Plan, err
 			return done, nil
 		}
 		if pass > passes {
-			return done, grants.Refuse(grants.Busy, "%s is still not equal to %s after %d passes, as if somebody else changes them too: %s", plan.Standby, plan.Source, passes, strings.Join(left, "; "))
+			return done, grants.Refuse(grants.Busy, "%s is still not equal to %s after %d passes, as if something else changes them too: %s", plan.Standby, plan.Source, passes, strings.Join(left, "; "))
 		}
 		if pass == 1 {
 			if err := mayPass(ctx, p.Fence); err != nil {
 				return nil, err
 			}
-			p.Base = false // what is left to do may be what the statements did besides, which was meant for nobody
+			p.Base = false // what is left to do may be side effects of the statements, which no one asked for
 		}
-		for i, st := range plan.Steps {
-			if st.Statement == "" {
-				continue
-			}
-			if st.OnSource {
-				inUse = nil
-			}
-			err := a.apply(ctx, st)
-			if plan.Create && i == 0 {
-				err = a.notCreated(ctx, plan.Standby, err)
-			}
-			if err != nil {
-				return done, fmt.Errorf("%s (change %d of %d): %w", st.Text, i+1, len(plan.Steps), err)
-			}
+		if slices.ContainsFunc(plan.Steps, func(s grants.Step) bool { return s.OnSource }) {
+			inUse = nil
+		}
+		if err := a.run(ctx, plan); err != nil {
+			return done, err
 		}
 	}
+}
+
+// beforeChanges makes the checks and looks for the warnings that need no more than one look at the server for each rotation. first
+// is whether it is the first rotation of the pair, and definers whether to look for objects by their definer.
+func (a *Admin) beforeChanges(ctx context.Context, p grants.Pair, ps *grants.Snapshot, plan *grants.Plan, first, definers bool) error {
+	a.addElsewhere(plan)
+	if first {
+		if err := a.warnRevoke(ctx, plan); err != nil {
+			return err
+		}
+		if err := a.checkReplication(ctx, p, plan); err != nil {
+			return err
+		}
+	}
+	if err := a.lookAround(ctx, plan, definers); err != nil {
+		return err
+	}
+	return a.endOld(ctx, p, ps, plan)
+}
+
+// run runs the statements of a plan.
+func (a *Admin) run(ctx context.Context, plan *grants.Plan) error {
+	for i, st := range plan.Steps {
+		if st.Statement == "" { // the next password brings it
+			continue
+		}
+		err := a.apply(ctx, st)
+		if plan.Create && i == 0 {
+			err = a.notCreated(ctx, plan.Standby, err)
+		}
+		if err != nil {
+			return fmt.Errorf("%s (change %d of %d): %w", st.Text, i+1, len(plan.Steps), err)
+		}
+	}
+	return nil
 }
 
 func (a *Admin) apply(ctx context.Context, st grants.Step) error {

@@ -1,40 +1,8 @@
 package grants
 
 import (
-	"encoding/json"
 	"strings"
 )
-
-// Change is one thing that a synchronisation changes.
-type Change struct {
-	Text      string // one readable line
-	Statement string // the SQL, without password or hash; empty where the next password brings it
-	Drift     bool   // the standby itself was changed since the last rotation, not the account in use
-}
-
-// Step is a change with what its execution needs.
-type Step struct {
-	Change
-	needs []right // what the administrator must be able to pass on or take back
-	// gone completes a grant on a table that no longer exists, which the server takes only along with CREATE.
-	DroppedTable *DroppedTable
-	// oracle says that MariaDB reads the statement in its Oracle mode only: packages do not exist in others.
-	OracleMode bool
-	// hashed is the statement with the hash in it, where Statement leaves one out.
-	hashed string
-	// shared says that the step adds to the source what the standby has.
-	OnSource bool
-}
-
-// Revokes reports whether the step takes a right away.
-func (s Step) Revokes() bool { return strings.HasPrefix(s.Statement, "REVOKE ") }
-
-// ofRights reports whether the step grants or revokes.
-func (s Step) ofRights() bool {
-	return strings.HasPrefix(s.Statement, "GRANT ") || strings.HasPrefix(s.Statement, "REVOKE ")
-}
-
-type DroppedTable struct{ Grant, RevokeCreate string }
 
 // Difference lists the statements that make target's properties and rights equal to source's: additions before
 // removals, and each kind of right after those whose granting touches it. target is not changed.
@@ -132,21 +100,6 @@ func (d *differ) has(r right) bool {
 func (d *differ) wants(r right) bool {
 	_, ok := d.source.rights[r]
 	return ok
-}
-
-// proxies come first, as the grant option of one gives the global grant option as well, on MySQL and MariaDB alike.
-func (d *differ) proxies() {
-	for _, r := range d.missing(proxy) {
-		passOn := d.source.rights[r]
-		if d.has(r) { // MariaDB would give the option in memory and not in its table
-			d.revoke("PROXY", r.on(), r)
-		}
-		d.grant("PROXY", r.on(), option(passOn, grantOption), r)
-		d.now.rights[r] = passOn
-		if passOn {
-			d.setGlobalGrantOption()
-		}
-	}
 }
 
 func (d *differ) setGlobalGrantOption() {
@@ -341,18 +294,6 @@ func (d *differ) restrict() {
 	}
 }
 
-func (d *differ) grantRoles() {
-	for _, r := range d.missing(role) {
-		passOn := d.source.rights[r]
-		statement, text := "GRANT "+r.on()+" TO "+d.name.String(), "grant role "+r.on()+" to "+d.name.String()
-		if passOn {
-			statement, text = statement+" WITH ADMIN OPTION", text+" with admin option"
-		}
-		d.step(statement, text, r)
-		d.now.rights[r] = passOn
-	}
-}
-
 // revokeStatic takes rights on columns before those on their table, as a privilege revoked on a table goes from its columns
 // too: an error if it is then revoked there, and one to grant again if it was to stay there.
 func (d *differ) revokeStatic() {
@@ -380,154 +321,3 @@ func (d *differ) revokeStatic() {
 
 // packaged says whether a right is on a package of MariaDB's.
 func packaged(r right) bool { return r.kind == routine && strings.HasPrefix(r.c, "PACKAGE") }
-
-func (d *differ) revokeProxies() {
-	for _, r := range d.extra(proxy) {
-		d.revoke("PROXY", r.on(), r)
-		if d.wants(r) { // without its grant option
-			d.grant("PROXY", r.on(), "", r)
-		}
-	}
-}
-
-func (d *differ) revokeRoles() {
-	for _, r := range d.extra(role) {
-		words := "role " + r.on() + " from " + d.name.String()
-		switch {
-		case !d.wants(r):
-			d.step("REVOKE "+r.on()+" FROM "+d.name.String(), "revoke "+words, r)
-		case d.flavor.RevokesAdminOption():
-			d.step("REVOKE ADMIN OPTION FOR "+r.on()+" FROM "+d.name.String(), "revoke the admin option of "+words, r)
-			continue
-		default:
-			d.step("REVOKE "+r.on()+" FROM "+d.name.String(), "revoke "+words+", for its admin option", r)
-			d.step("GRANT "+r.on()+" TO "+d.name.String(), "grant role "+r.on()+" to "+d.name.String(), r)
-		}
-		if !d.flavor.KeepsDefaultRoleWithoutRole() {
-			delete(d.now.rights, right{kind: defaultRole, a: r.a, b: r.b})
-		}
-	}
-}
-
-func (d *differ) defaultRoles() {
-	if len(d.missing(defaultRole))+len(d.extra(defaultRole)) == 0 {
-		return
-	}
-	var names []string
-	for _, r := range sorted(d.source.rights) {
-		if r.kind == defaultRole {
-			names = append(names, r.on())
-		}
-	}
-	roles := "NONE"
-	if names != nil {
-		roles = strings.Join(names, ", ")
-	}
-	// On MariaDB a default role outlives the role's being revoked. It is set while the account has the role.
-	var borrowed []right
-	for _, r := range d.missing(defaultRole) {
-		if lent := (right{kind: role, a: r.a, b: r.b}); d.flavor.KeepsDefaultRoleWithoutRole() && !d.wants(lent) {
-			borrowed = append(borrowed, lent)
-			d.step("GRANT "+r.on()+" TO "+d.name.String(), "grant role "+r.on()+" to "+d.name.String()+", to make it the default", lent)
-		}
-	}
-	d.step("SET DEFAULT ROLE "+roles+" "+d.flavor.DefaultRoleFor()+" "+d.name.String(), "set default role "+roles+" for "+d.name.String(),
-		append(d.missing(defaultRole), d.extra(defaultRole)...)...)
-	for _, r := range borrowed {
-		d.step("REVOKE "+r.on()+" FROM "+d.name.String(), "revoke role "+r.on()+" from "+d.name.String(), r)
-	}
-}
-
-// clauses are in the order of the grammar of CREATE USER and ALTER USER. Those under WITH stand together.
-var clauses = []string{
-	"REQUIRE",
-	"MAX_QUERIES_PER_HOUR", "MAX_UPDATES_PER_HOUR", "MAX_CONNECTIONS_PER_HOUR", "MAX_USER_CONNECTIONS", "MAX_STATEMENT_TIME",
-	"PASSWORD EXPIRE", "PASSWORD HISTORY", "PASSWORD REUSE INTERVAL", "PASSWORD REQUIRE CURRENT", "FAILED_LOGIN_ATTEMPTS",
-	"ATTRIBUTE",
-}
-
-// spell writes the given clauses for a statement, each with a space before it.
-func spell(values map[string]string) string {
-	var b strings.Builder
-	with := false
-	for _, c := range clauses {
-		value, ok := values[c]
-		if !ok {
-			continue
-		}
-		if strings.HasPrefix(c, "MAX_") && !with {
-			b.WriteString(" WITH")
-			with = true
-		}
-		if c == "ATTRIBUTE" {
-			value = QuoteLiteral(value)
-		}
-		b.WriteString(strings.TrimRight(" "+c+" "+value, " "))
-	}
-	return b.String()
-}
-
-// properties makes one ALTER USER of all that differs. ATTRIBUTE merges (RFC 7396) and so needs a statement before, in
-// which every key that must go or change is null.
-//
-// By itself, PASSWORD EXPIRE DEFAULT after an interval would go into the table of MySQL 9.7 and not into its memory.
-func (d *differ) properties(staleExpiry bool) {
-	values := map[string]string{}
-	for clause, value := range d.source.properties {
-		if d.now.properties[clause] != value {
-			values[clause] = value
-		}
-	}
-	if staleExpiry {
-		values["PASSWORD EXPIRE"] = d.source.properties["PASSWORD EXPIRE"]
-	}
-	if len(values) == 0 {
-		return
-	}
-	if patch := erase(d.now.properties["ATTRIBUTE"], values["ATTRIBUTE"]); patch != "" {
-		d.step("ALTER USER "+d.name.String()+" ATTRIBUTE "+QuoteLiteral(patch),
-			"remove attributes of "+d.name.String()+" that are to change: "+patch)
-		if values["ATTRIBUTE"] == "{}" {
-			delete(values, "ATTRIBUTE")
-		}
-	}
-	if len(values) == 0 {
-		return
-	}
-	interval := strings.HasPrefix(d.now.properties["PASSWORD EXPIRE"], "INTERVAL")
-	if d.flavor.KeepsExpiryInMemory() && values["PASSWORD EXPIRE"] == "DEFAULT" && (interval || staleExpiry) {
-		d.step("ALTER USER "+d.name.String()+" PASSWORD EXPIRE NEVER", "alter "+d.name.String()+": PASSWORD EXPIRE NEVER, before DEFAULT")
-	}
-	words := spell(values)
-	d.step("ALTER USER "+d.name.String()+words, "alter "+d.name.String()+":"+words)
-}
-
-// erase is the merge patch that takes out of the attributes what is not to stay as it is; empty for nothing.
-func erase(now, next string) string {
-	if next == "" {
-		return ""
-	}
-	var old, wanted map[string]json.RawMessage
-	// Both are objects that a server made; were they not, the comparison after the change would say so.
-	_ = json.Unmarshal([]byte(now), &old)
-	_ = json.Unmarshal([]byte(next), &wanted)
-	patch := map[string]any{}
-	for key, value := range old {
-		if string(wanted[key]) != string(value) {
-			patch[key] = nil
-		}
-	}
-	if len(patch) == 0 {
-		return ""
-	}
-	text, _ := encode(patch)
-	return text
-}
-
-// SQL is the SQL to send. It may hold a hash and must not get into an error or a plan.
-func (s *Step) SQL() string {
-	if s.hashed != "" {
-		return s.hashed
-	}
-	return s.Statement
-}

@@ -24,53 +24,6 @@ func (s *Account) add(r right, passOn bool) {
 	s.rights[r] = passOn
 }
 
-// privileges are the static ones of all servers.
-var privileges = setOf("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "RELOAD", "SHUTDOWN", "PROCESS", "FILE",
-	grantOption, "REFERENCES", "INDEX", "ALTER", "SHOW DATABASES", "SUPER", "CREATE TEMPORARY TABLES", "LOCK TABLES",
-	"EXECUTE", "REPLICATION SLAVE", "REPLICATION CLIENT", "CREATE VIEW", "SHOW VIEW", "CREATE ROUTINE", "ALTER ROUTINE",
-	"CREATE USER", "EVENT", "TRIGGER", "CREATE TABLESPACE", "CREATE ROLE", "DROP ROLE",
-	// MariaDB's
-	"DELETE HISTORY", "BINLOG MONITOR", "BINLOG ADMIN", "BINLOG REPLAY", "REPLICATION MASTER ADMIN",
-	"REPLICATION SLAVE ADMIN", "SLAVE MONITOR", "SET USER", "FEDERATED ADMIN", "CONNECTION ADMIN", "READ_ONLY ADMIN",
-	"SHOW CREATE ROUTINE", "REPLICA MONITOR",
-	// Aurora MySQL 2's; in version 3 they are roles
-	"LOAD FROM S3", "SELECT INTO S3", "INVOKE LAMBDA", "INVOKE SAGEMAKER", "INVOKE COMPREHEND")
-
-// columnPrivilege turns a column of mysql.user or mysql.db into the privilege that it stands for.
-func columnPrivilege(column string) string {
-	switch word := strings.TrimSuffix(column, "_priv"); word {
-	case "grant":
-		return grantOption
-	case "show_db":
-		return "SHOW DATABASES"
-	case "create_tmp_table":
-		return "CREATE TEMPORARY TABLES"
-	case "repl_slave":
-		return "REPLICATION SLAVE"
-	case "repl_client":
-		return "REPLICATION CLIENT"
-	default:
-		return strings.ToUpper(strings.ReplaceAll(word, "_", " "))
-	}
-}
-
-// setPrivileges turns the value of a SET column of mysql.tables_priv and its like into privileges.
-func setPrivileges(set string) []string {
-	if set == "" {
-		return nil
-	}
-	all := strings.Split(strings.ToUpper(set), ",")
-	for i, p := range all {
-		switch p {
-		case "GRANT":
-			all[i] = grantOption
-		case "DELETE VERSIONING ROWS":
-			all[i] = "DELETE HISTORY"
-		}
-	}
-	return all
-}
-
 // grantedBy reports whether the account itself is the one that a row names as the grantor, with the host of its session: so
 // a server writes down what it gives to the creator of a routine, by its setting automatic_sp_privileges.
 func (s *Account) grantedBy(grantor string) bool {
@@ -164,7 +117,6 @@ func AddRights(accounts []*Account, rows []Row) {
 		spelt[unescapedName(s.Name)] = s
 	}
 	for _, r := range rows {
-		a, b, value, c := r.Text("c2"), r.Text("c3"), r.Text("c4"), r.Text("c5")
 		s := by[Key{r.Text("c0"), strings.ToLower(r.Text("c1"))}]
 		if r.Text("kind") == "global" {
 			s = spelt[r.Text("c0")]
@@ -172,57 +124,63 @@ func AddRights(accounts []*Account, rows []Row) {
 		if s == nil {
 			continue
 		}
-		switch r.Text("kind") {
-		case "global":
-			if a != "USAGE" {
-				s.add(right{kind: global, privilege: a}, false)
-			}
-			if value == "YES" {
-				s.add(right{kind: global, privilege: grantOption}, false)
-			}
-		case "unknown":
-			if !slices.Contains(s.unknown, a) {
-				s.unknown = append(s.unknown, a)
-			}
-		case "database":
-			for flag := range strings.SplitSeq(value, ",") {
-				if flag != "" {
-					s.add(right{kind: database, privilege: columnPrivilege(flag), a: a}, false)
-				}
-			}
-		case "table":
-			for _, p := range setPrivileges(value) {
-				s.add(right{table, p, a, b, ""}, false)
-			}
-		case "column":
-			for _, p := range setPrivileges(value) {
-				s.add(right{columnOf, p, a, b, c}, false)
-			}
-		case "routine":
-			a, b = routineName(a), routineName(b)
-			if !routineKinds[c] {
-				s.unknown = append(s.unknown, fmt.Sprintf("right on %s %s.%s", c, QuoteIdentifier(a), QuoteIdentifier(b)))
-				continue
-			}
-			for _, p := range setPrivileges(value) {
-				s.add(right{routine, p, a, b, c}, false)
-				if byItself := s.grantedBy(r.Text("c6")) && (p == "EXECUTE" || p == "ALTER ROUTINE"); byItself {
-					s.given[right{routine, p, a, b, c}] = true
-				}
-			}
-		case "proxy":
-			s.add(right{proxy, "PROXY", a, b, ""}, value != "0")
-		case "dynamic":
-			s.add(right{dynamic, a, "", "", ""}, value == "Y")
-		case "role":
-			s.add(right{role, "", a, b, ""}, value == "Y")
-		case granted:
-			s.uses = append(s.uses, fmt.Sprintf("%s has %s as a role", Name{a, b}, s.Name))
-		case proxied:
-			s.uses = append(s.uses, fmt.Sprintf("%s may be a proxy of %s", Name{a, b}, s.Name))
-		case "default":
-			s.add(right{defaultRole, "", a, b, ""}, false)
+		s.addRow(r)
+	}
+}
+
+// addRow adds what one row of the answer to RightsQuery tells of the account.
+func (s *Account) addRow(r Row) {
+	a, b, value, c := r.Text("c2"), r.Text("c3"), r.Text("c4"), r.Text("c5")
+	switch r.Text("kind") {
+	case "global":
+		if a != "USAGE" {
+			s.add(right{kind: global, privilege: a}, false)
 		}
+		if value == "YES" {
+			s.add(right{kind: global, privilege: grantOption}, false)
+		}
+	case "unknown":
+		if !slices.Contains(s.unknown, a) {
+			s.unknown = append(s.unknown, a)
+		}
+	case "database":
+		for flag := range strings.SplitSeq(value, ",") {
+			if flag != "" {
+				s.add(right{kind: database, privilege: columnPrivilege(flag), a: a}, false)
+			}
+		}
+	case "table":
+		for _, p := range setPrivileges(value) {
+			s.add(right{table, p, a, b, ""}, false)
+		}
+	case "column":
+		for _, p := range setPrivileges(value) {
+			s.add(right{columnOf, p, a, b, c}, false)
+		}
+	case "routine":
+		a, b = routineName(a), routineName(b)
+		if !routineKinds[c] {
+			s.unknown = append(s.unknown, fmt.Sprintf("right on %s %s.%s", c, QuoteIdentifier(a), QuoteIdentifier(b)))
+			return
+		}
+		for _, p := range setPrivileges(value) {
+			s.add(right{routine, p, a, b, c}, false)
+			if byItself := s.grantedBy(r.Text("c6")) && (p == "EXECUTE" || p == "ALTER ROUTINE"); byItself {
+				s.given[right{routine, p, a, b, c}] = true
+			}
+		}
+	case "proxy":
+		s.add(right{proxy, "PROXY", a, b, ""}, value != "0")
+	case "dynamic":
+		s.add(right{dynamic, a, "", "", ""}, value == "Y")
+	case "role":
+		s.add(right{role, "", a, b, ""}, value == "Y")
+	case granted:
+		s.uses = append(s.uses, fmt.Sprintf("%s has %s as a role", Name{a, b}, s.Name))
+	case proxied:
+		s.uses = append(s.uses, fmt.Sprintf("%s may be a proxy of %s", Name{a, b}, s.Name))
+	case "default":
+		s.add(right{defaultRole, "", a, b, ""}, false)
 	}
 }
 

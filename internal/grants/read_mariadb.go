@@ -44,6 +44,29 @@ func (server *Server) readMariaDB(s *Account, r Row) error {
 			return fmt.Errorf("mysql.global_priv: key %q: %w", key, err)
 		}
 	}
+	if err := s.readNumbers(numbers, subject, issuer, cipher); err != nil {
+		return err
+	}
+	if standard != "" {
+		s.rights[right{kind: defaultRole, a: standard}] = false
+	}
+	rights, known := globalRights(numbers["access"])
+	// A release reads what it has written as it stands, and what older ones have written by rules of its own. Of roles its
+	// own words say nothing, and theirs count only for what an administrator may do through them.
+	wrote := false
+	if id, err := numbers["version_id"].Int64(); err == nil {
+		wrote = server.wrote(id)
+	}
+	if s.unread = !s.IsRole && !(known && wrote); !s.unread {
+		for _, p := range rights {
+			s.rights[right{kind: global, privilege: p}] = false
+		}
+	}
+	return nil
+}
+
+// readNumbers sets the properties that mysql.global_priv keeps as numbers, and the TLS requirement, whose kind is one.
+func (s *Account) readNumbers(numbers map[string]json.Number, subject, issuer, cipher string) error {
 	types := map[json.Number]string{"0": "", "1": "ANY", "2": "X509", "3": "SPECIFIED"}
 	sslType, ok := types[numbers["ssl_type"]]
 	if !ok {
@@ -67,43 +90,7 @@ func (server *Server) readMariaDB(s *Account, r Row) error {
 	if seconds, err := numbers["password_last_changed"].Int64(); err == nil && seconds > 0 {
 		s.PasswordChanged = time.Unix(seconds, 0)
 	}
-	if standard != "" {
-		s.rights[right{kind: defaultRole, a: standard}] = false
-	}
-	rights, known := globalRights(numbers["access"])
-	// A release reads what it has written as it stands, and what older ones have written by rules of its own. Of roles its
-	// own words say nothing, and theirs count only for what an administrator may do through them.
-	wrote := false
-	if id, err := numbers["version_id"].Int64(); err == nil {
-		wrote = server.wrote(id)
-	}
-	if s.unread = !s.IsRole && !(known && wrote); !s.unread {
-		for _, p := range rights {
-			s.rights[right{kind: global, privilege: p}] = false
-		}
-	}
 	return nil
-}
-
-// accessBits are the privileges of the bits of "access", the lowest first.
-var accessBits = []string{
-	"SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "RELOAD", "SHUTDOWN", "PROCESS", "FILE", grantOption,
-	"REFERENCES", "INDEX", "ALTER", "SHOW DATABASES", "SUPER", "CREATE TEMPORARY TABLES", "LOCK TABLES", "EXECUTE",
-	"REPLICATION SLAVE", "BINLOG MONITOR", "CREATE VIEW", "SHOW VIEW", "CREATE ROUTINE", "ALTER ROUTINE", "CREATE USER",
-	"EVENT", "TRIGGER", "CREATE TABLESPACE", "DELETE HISTORY", "SET USER", "FEDERATED ADMIN", "CONNECTION ADMIN",
-	"READ_ONLY ADMIN", "REPLICATION SLAVE ADMIN", "REPLICATION MASTER ADMIN", "BINLOG ADMIN", "BINLOG REPLAY",
-	"SLAVE MONITOR", "SHOW CREATE ROUTINE",
-}
-
-// globalRights reads "access", and says whether all of its bits are known. Garbage is no right.
-func globalRights(access json.Number) (privileges []string, known bool) {
-	bits, err := strconv.ParseUint(string(access), 10, 64)
-	for i, p := range accessBits {
-		if bits&(1<<i) != 0 {
-			privileges = append(privileges, p)
-		}
-	}
-	return privileges, err == nil && bits>>len(accessBits) == 0
 }
 
 // AsksForGlobals reports whether the global rights are not read from the row, but from what the server says of them.

@@ -47,6 +47,11 @@ func readMySQL(s *Account, r Row) error {
 			s.properties["PASSWORD REQUIRE CURRENT"] = ""
 		}
 	}
+	return s.readAttributes(r)
+}
+
+// readAttributes reads the column User_attributes, which MySQL has from 8.0.14 on.
+func (s *Account) readAttributes(r Row) error {
 	attributes, ok := r["user_attributes"]
 	if !ok {
 		return nil

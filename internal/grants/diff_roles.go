@@ -1,0 +1,87 @@
+package grants
+
+import "strings"
+
+func (d *differ) grantRoles() {
+	for _, r := range d.missing(role) {
+		passOn := d.source.rights[r]
+		statement, text := "GRANT "+r.on()+" TO "+d.name.String(), "grant role "+r.on()+" to "+d.name.String()
+		if passOn {
+			statement, text = statement+" WITH ADMIN OPTION", text+" with admin option"
+		}
+		d.step(statement, text, r)
+		d.now.rights[r] = passOn
+	}
+}
+
+func (d *differ) revokeRoles() {
+	for _, r := range d.extra(role) {
+		words := "role " + r.on() + " from " + d.name.String()
+		switch {
+		case !d.wants(r):
+			d.step("REVOKE "+r.on()+" FROM "+d.name.String(), "revoke "+words, r)
+		case d.flavor.RevokesAdminOption():
+			d.step("REVOKE ADMIN OPTION FOR "+r.on()+" FROM "+d.name.String(), "revoke the admin option of "+words, r)
+			continue
+		default:
+			d.step("REVOKE "+r.on()+" FROM "+d.name.String(), "revoke "+words+", for its admin option", r)
+			d.step("GRANT "+r.on()+" TO "+d.name.String(), "grant role "+r.on()+" to "+d.name.String(), r)
+		}
+		if !d.flavor.KeepsDefaultRoleWithoutRole() {
+			delete(d.now.rights, right{kind: defaultRole, a: r.a, b: r.b})
+		}
+	}
+}
+
+func (d *differ) defaultRoles() {
+	if len(d.missing(defaultRole))+len(d.extra(defaultRole)) == 0 {
+		return
+	}
+	var names []string
+	for _, r := range sorted(d.source.rights) {
+		if r.kind == defaultRole {
+			names = append(names, r.on())
+		}
+	}
+	roles := "NONE"
+	if names != nil {
+		roles = strings.Join(names, ", ")
+	}
+	// On MariaDB a default role outlives the role's being revoked. It is set while the account has the role.
+	var borrowed []right
+	for _, r := range d.missing(defaultRole) {
+		if lent := (right{kind: role, a: r.a, b: r.b}); d.flavor.KeepsDefaultRoleWithoutRole() && !d.wants(lent) {
+			borrowed = append(borrowed, lent)
+			d.step("GRANT "+r.on()+" TO "+d.name.String(), "grant role "+r.on()+" to "+d.name.String()+", to make it the default", lent)
+		}
+	}
+	d.step("SET DEFAULT ROLE "+roles+" "+d.flavor.DefaultRoleFor()+" "+d.name.String(), "set default role "+roles+" for "+d.name.String(),
+		append(d.missing(defaultRole), d.extra(defaultRole)...)...)
+	for _, r := range borrowed {
+		d.step("REVOKE "+r.on()+" FROM "+d.name.String(), "revoke role "+r.on()+" from "+d.name.String(), r)
+	}
+}
+
+// proxies come first, as the grant option of one gives the global grant option as well, on MySQL and MariaDB alike.
+func (d *differ) proxies() {
+	for _, r := range d.missing(proxy) {
+		passOn := d.source.rights[r]
+		if d.has(r) { // MariaDB would give the option in memory and not in its table
+			d.revoke("PROXY", r.on(), r)
+		}
+		d.grant("PROXY", r.on(), option(passOn, grantOption), r)
+		d.now.rights[r] = passOn
+		if passOn {
+			d.setGlobalGrantOption()
+		}
+	}
+}
+
+func (d *differ) revokeProxies() {
+	for _, r := range d.extra(proxy) {
+		d.revoke("PROXY", r.on(), r)
+		if d.wants(r) { // without its grant option
+			d.grant("PROXY", r.on(), "", r)
+		}
+	}
+}
