@@ -40,7 +40,7 @@ func (a *Admin) powers(ctx context.Context, states []*grants.Account) (*grants.P
 			seen[n.Key()] = true
 			p.Add(s)
 			if n == a.name {
-				continue // his roles are on or off by the session, a role's roles follow it
+				continue // its session decides which of its roles are active; those of a role are active with it
 			}
 			next = append(next, s.Roles()...)
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// Create makes a limited account, locked and with a password that nobody knows, or completes one that it made before with
+// Create makes a limited account, locked and without a usable password, or completes one that it made before with
 // the same mark. Grants are written as in GRANT, without its TO: "SELECT, INSERT ON shop.*", "SELECT (id) ON shop.orders",
 // "EXECUTE ON PROCEDURE shop.close", "ALL ON shop.* WITH GRANT OPTION". As in GRANT, _ and % in the name of a database are
 // patterns unless a backslash is before them. They are parsed, never run as text. standby is the user name that the other

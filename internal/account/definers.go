@@ -11,7 +11,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 )
 
-// lookAround adds to a plan who is logged in as the standby, and warnings of what goes by the accounts' names: objects whose
+// lookAround adds to a plan who is logged in as the standby, and warnings of what depends on the accounts' names: objects whose
 // definer is one of them, and rules that name one of them. It takes one statement. Without definers it leaves out the objects:
 // the server goes through all of its views and triggers for them, which on MariaDB are files.
 func (a *Admin) lookAround(ctx context.Context, plan *grants.Plan, definers bool) error {

@@ -67,7 +67,7 @@ func (a *Admin) retire() {
 	}
 }
 
-// forget closes the sessions that nobody uses, and what they have learned.
+// forget closes the sessions that are not in use, and drops what they have learned.
 func (p *pool) forget() {
 	p.known.Store(nil)
 	p.closeIdle()

@@ -9,7 +9,7 @@ import (
 )
 
 // checkLeftovers refuses to create an account whose name has rows in the grant tables, or a place in the server's memory,
-// though it is in no table of accounts: someone deleted the account with DELETE. CREATE USER would fail with 1396, or the
+// though it is in no table of accounts, because the account was removed with DELETE. CREATE USER would fail with 1396, or the
 // new account would have the rights of the old one. What others may do as the account is returned, readable.
 func (a *Admin) checkLeftovers(ctx context.Context, n grants.Name) (uses []string, err error) {
 	rows, err := a.query(ctx, a.server.RightsQuery([]*grants.Account{grants.NewAccount(n)}))

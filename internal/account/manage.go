@@ -62,12 +62,12 @@ func (a *Admin) mayWrite(ctx context.Context, n grants.Name) error {
 // Lock, Unlock, Drop and Revoke change one account under the server's lock on it. fence, which may be nil, is called under
 // the lock right before the first change and stops it by an error.
 
-// Lock locks an account: new logins fail, open sessions go on. That it does not exist is no error.
+// Lock locks an account: new logins fail, open sessions go on. It is not an error if the account does not exist.
 func (a *Admin) Lock(ctx context.Context, n grants.Name, fence func(context.Context) error) error {
 	return a.alter(ctx, n, "ACCOUNT LOCK", fence)
 }
 
-// Unlock unlocks an account. That it does not exist is no error.
+// Unlock unlocks an account. It is not an error if the account does not exist.
 func (a *Admin) Unlock(ctx context.Context, n grants.Name, fence func(context.Context) error) error {
 	return a.alter(ctx, n, "ACCOUNT UNLOCK", fence)
 }
@@ -99,7 +99,7 @@ func mayPass(ctx context.Context, fence func(context.Context) error) error {
 	return fence(ctx)
 }
 
-// Drop drops an account with its rights. That it does not exist is no error.
+// Drop drops an account with its rights. It is not an error if the account does not exist.
 func (a *Admin) Drop(ctx context.Context, n grants.Name, fence func(context.Context) error) error {
 	if err := a.survey(ctx); err != nil {
 		return err
@@ -118,8 +118,8 @@ func (a *Admin) Drop(ctx context.Context, n grants.Name, fence func(context.Cont
 	})
 }
 
-// DropLocked is Drop for an account that was locked before. One that is not locked any more is refused: it is another
-// account of the name, or has been taken into use again.
+// DropLocked is Drop for an account that was locked before. It refuses an account that is no longer locked: that is another account
+// of the name, or is in use again.
 func (a *Admin) DropLocked(ctx context.Context, n grants.Name, fence func(context.Context) error) error {
 	return a.Drop(ctx, n, func(ctx context.Context) error {
 		s, _, err := a.readPair(ctx, n, n)
@@ -130,7 +130,7 @@ func (a *Admin) DropLocked(ctx context.Context, n grants.Name, fence func(contex
 			return err
 		}
 		if !s.Locked {
-			return grants.Refuse(grants.NotOurs, "%s was locked and is not any more, as if something else used it: DROP USER %s if nothing does", n, n)
+			return grants.Refuse(grants.NotOurs, "%s was locked and no longer is, as if something else used it: DROP USER %s if nothing does", n, n)
 		}
 		return mayPass(ctx, fence)
 	})

@@ -18,8 +18,8 @@ type Nodes struct {
 	Mended  []string // which nodes had stored another one, a line each
 }
 
-// mends bounds how often a password is set again because a node stores another one.
-const mends = 2
+// repairs bounds how often a password is set again because a node stores another one.
+const repairs = 2
 
 // AwaitNodes waits until every node that the address of this session leads to has the password of the account n, and names
 // those that could not be asked. It does nothing where the server is not a node of a cluster. It refuses a node that stays
@@ -32,7 +32,7 @@ func (a *Admin) AwaitNodes(ctx context.Context, n, like grants.Name, pw string, 
 	for try := 1; ; try++ {
 		stand.Unasked, err = a.AskNodes(ctx, n, pw)
 		differs, ok := errors.AsType[*grants.Refusal](err)
-		if !ok || !differs.SetAgain || try > mends {
+		if !ok || !differs.SetAgain || try > repairs {
 			return stand, err
 		}
 		if _, err := a.SetPassword(ctx, n, like, pw, fence); err != nil {
@@ -49,7 +49,7 @@ func (a *Admin) AskNodes(ctx context.Context, account grants.Name, pw string) (u
 		return nil, err
 	}
 	if err := a.hasPassword(ctx, first, account, pw); err != nil {
-		return nil, notMended(err) // by it the others are told from it
+		return nil, cannotRepair(err) // it is what the other nodes are compared with
 	}
 	size := first.size
 	if size == 0 {
@@ -140,8 +140,8 @@ func (a *Admin) hasPassword(ctx context.Context, n node, account grants.Name, pw
 		" remove that node, and let it join again with the data of another one", n, account)
 }
 
-// notMended is a refusal for which setting the password again is no help.
-func notMended(err error) error {
+// cannotRepair turns a refusal into one that setting the password again does not help.
+func cannotRepair(err error) error {
 	if r, ok := errors.AsType[*grants.Refusal](err); ok && r.SetAgain {
 		return grants.Refuse(r.Reason, "%s, or by another rotation; rotate again, which sets its password on all of them", r.Message)
 	}

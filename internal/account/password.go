@@ -130,7 +130,7 @@ func (a *Admin) readPair(ctx context.Context, n, like grants.Name) (s, model *gr
 }
 
 // PasswordPolicy is what the server asks of a new password of the account. It cannot check a hash and so does not, but
-// what its owner asks holds all the same. A *Refusal names a policy that cannot be met.
+// what its owner asks still holds. A *Refusal names a policy that cannot be met.
 func (a *Admin) PasswordPolicy(ctx context.Context, n grants.Name) (password.Policy, error) {
 	if err := a.checkHashes(ctx); err != nil {
 		return password.Policy{}, err
@@ -156,5 +156,5 @@ func (a *Admin) checkHashes(ctx context.Context) error {
 		return nil
 	}
 	return grants.Refuse(grants.PasswordPolicy, "the server checks passwords by %s with strict_password_validation, and so takes them in clear only, which its logs would keep:"+
-		" SET GLOBAL strict_password_validation = OFF; the passwords made here meet the policy all the same", strings.Join(names, ", "))
+		" SET GLOBAL strict_password_validation = OFF; the passwords made here meet the policy anyway", strings.Join(names, ", "))
 }

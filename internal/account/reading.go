@@ -54,7 +54,7 @@ func (a *Admin) readRights(ctx context.Context, accounts []*grants.Account) erro
 	return nil
 }
 
-// readForeignTables looks for grants of a kind unheard of: tables of the server that have rows for an account.
+// readForeignTables looks for grants of an unknown kind: tables of the server that have rows for an account.
 func (a *Admin) readForeignTables(ctx context.Context, users []string, accounts []*grants.Account) error {
 	for _, table := range a.server.UnknownTables() {
 		rows, err := a.query(ctx, grants.UnknownRowsQuery(table, users))

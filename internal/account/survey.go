@@ -85,7 +85,7 @@ func (a *Admin) recognise(ctx context.Context) error {
 	return nil
 }
 
-// survey learns which grant tables there are, who the administrator is, and which roles he has on.
+// survey learns which grant tables there are, who the administrator is, and which of its roles are active.
 func (a *Admin) survey(ctx context.Context) error {
 	if a.server.Columns != nil {
 		return nil

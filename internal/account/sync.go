@@ -63,7 +63,7 @@ func (a *Admin) sync(ctx context.Context, p grants.Pair) (done *grants.Plan, err
 		inUse = ps.SourceInMemory
 		if left == nil {
 			if left = grants.DifferencesInMemory(plan.Source, inUse, plan.Standby, plan.StandbyInMemory); left != nil {
-				return done, grants.Refuse(grants.Stale, "%s and %s are equal in the grant tables and not in the server's memory, which FLUSH PRIVILEGES may mend: %s",
+				return done, grants.Refuse(grants.Stale, "%s and %s are equal in the grant tables and not in the server's memory, which FLUSH PRIVILEGES may repair: %s",
 					plan.Source, plan.Standby, strings.Join(left, "; "))
 			}
 			return done, nil

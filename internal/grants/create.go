@@ -9,9 +9,9 @@ import (
 	"github.com/rotate-user/rotate-user/internal/password"
 )
 
-// CreateStep is the step that makes an account, locked, with a password that nobody knows: its hash is made from the mark,
-// and shows later who made the account. The properties are there from the first moment. like, which may be nil, is the
-// other account of the pair.
+// CreateStep returns the step that creates an account. The account is locked, and its hash is made from the mark: it matches no
+// password, and shows later who created the account. It has its properties from the first moment. like is the other account of the
+// pair, or nil.
 func (server *Server) CreateStep(s *Account, mark string, like *Account) (Step, error) {
 	hash, err := server.Unmatchable(s.Plugin, mark, like)
 	if err != nil {
@@ -50,7 +50,7 @@ var standardValues = map[string]string{
 	"FAILED_LOGIN_ATTEMPTS": "0 PASSWORD_LOCK_TIME 0", "ATTRIBUTE": "{}",
 }
 
-// DefaultPlugin is what an account logs in by unless it was told otherwise.
+// DefaultPlugin returns the plugin of an account that is created without naming one.
 func (s *Server) DefaultPlugin() string {
 	if _, ok := s.Columns["user"]["user_attributes"]; s.IsMariaDB() || !ok {
 		return password.Native

@@ -6,7 +6,7 @@ import (
 
 // Difference lists the statements that make target's properties and rights equal to source's: additions before
 // removals, and each kind of right after those whose granting touches it. target is not changed.
-// m, which may be nil, is what the server remembers of the target: what is stale in it is granted anew.
+// m, which may be nil, is what the server's memory holds of the target: what is out of date in it is granted again.
 func Difference(source, target *Account, m *InMemory, p *Powers) []Step {
 	d := &differ{source: source, now: target.clone(), name: target.Name, powers: p, flavor: p.server.Flavor}
 	d.properties(m != nil && m.staleExpiry(target))
@@ -196,7 +196,7 @@ func (d *differ) grantStatic() {
 	}
 }
 
-// forget takes rights away that will be granted anew as far as they are wanted.
+// forget revokes rights that are out of date in memory. Those that are wanted are granted again.
 func (d *differ) forget(stale []right) {
 	for _, r := range stale {
 		switch r.kind {
@@ -216,7 +216,7 @@ func (d *differ) forget(stale []right) {
 var globalGrantOption = right{kind: global, privilege: grantOption}
 
 // resetDynamics takes all dynamic rights away where the global grant option is about to change. MySQL 9.7 gives and takes
-// their own grant options along with it, and then its tables and its memory tell different things: one keeps the option
+// their own grant options along with it, and then its tables and its memory differ: one keeps the option
 // that the other has lost, or a right already revoked. Rights granted after the change are the same in both.
 func (d *differ) resetDynamics() {
 	changes := d.has(globalGrantOption) != d.wants(globalGrantOption)
@@ -266,7 +266,7 @@ func (d *differ) dynamics() {
 			continue
 		}
 		needs := rights
-		if passOn { // which MySQL asks of the administrator besides
+		if passOn { // which MySQL also asks of the administrator
 			needs = append(needs, globalGrantOption)
 		}
 		d.grant(strings.Join(names, ", "), "*.*", option(passOn, grantOption), needs...)
@@ -319,5 +319,5 @@ func (d *differ) revokeStatic() {
 	}
 }
 
-// packaged says whether a right is on a package of MariaDB's.
+// packaged reports whether a right is on a package of MariaDB's.
 func packaged(r right) bool { return r.kind == routine && strings.HasPrefix(r.c, "PACKAGE") }

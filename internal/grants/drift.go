@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// People and their tools know a pair by one of its names, the base name. While the other account is in use, a GRANT or REVOKE
-// on the base name reaches the standby only, though it was meant for both. What was changed there is told from what was changed
-// on the account in use by the rights that both had after the last rotation.
+// People and their tools know a pair by one of its names, the base name. While the other account is the current one, a GRANT or
+// REVOKE on the base name reaches the standby only, although it was meant for both. The rights that both accounts had after the last
+// rotation show which changes were made on which account.
 
 // rememberedRights is the most rights of which Plan.Rights holds each.
 const rememberedRights = 1000
@@ -166,7 +166,7 @@ func findDrift(source, standby *Account, last func(trait) bool, p *Powers) *drif
 // migrations do with routines, and granted to the base name, the account in use has lost the right without anyone's wish.
 func fallsAway(k kind) bool { return k == routine || k == role || k == proxy }
 
-// limits takes a restriction that came along with a global right for a part of that gift: it is no removal, and cannot be added.
+// limits treats a restriction that came with a new global right as a part of that right. It is not a removal, and cannot be added.
 func (m *drift) limits() {
 	given, limited := map[string]bool{}, map[string]bool{}
 	for _, t := range m.given {
@@ -192,7 +192,7 @@ func (m *drift) limits() {
 }
 
 // shadows reports whether a right on a database would take others from the account in use: of all patterns that a database
-// matches, the servers go by the rights on one of them only.
+// matches, the servers apply the rights on one only.
 func (m *drift) shadows(r right) bool {
 	if r.kind != database {
 		return false

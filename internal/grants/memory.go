@@ -8,12 +8,11 @@ import (
 	"strings"
 )
 
-// The grant tables say what a server will know after a restart, SHOW GRANTS and SHOW CREATE USER what it knows now, and the
-// two can differ: after somebody wrote to the tables, or where the memory keeps what a statement took from the tables. So
-// the two accounts of a pair are compared by both. What the lines mean need not be understood for that, and nothing of
-// them is run.
+// The grant tables show what a server will know after a restart. SHOW GRANTS and SHOW CREATE USER show what it knows now. The two can
+// differ after a write to the tables, and after statements that change the tables but not the memory. So the accounts of a pair are
+// compared by both. That takes no understanding of the lines, and none of them is run.
 
-// InMemory is what the server shows of an account.
+// InMemory is what the server's memory holds of an account, as SHOW GRANTS and SHOW CREATE USER print it.
 type InMemory struct {
 	grants   []string        // SHOW GRANTS in a form that two accounts with equal rights have in common, sorted
 	dynamics map[string]bool // the dynamic rights among them, true with grant option
@@ -59,7 +58,7 @@ func (m *InMemory) note(line string, n Name, parse func(string) (map[right]bool,
 	}
 }
 
-// disagreements lists what the memory and the tables tell differently of an account.
+// disagreements lists the rights of an account in which the memory and the tables differ.
 func (m *InMemory) disagreements(s *Account, flavor Flavor) map[right]bool {
 	all := map[right]bool{}
 	for _, r := range m.stale(s, flavor) {
@@ -81,9 +80,9 @@ func (m *InMemory) disagreements(s *Account, flavor Flavor) map[right]bool {
 	return all
 }
 
-// checkMemory refuses a pair that cannot be made equal both in the grant tables and in the server's memory: what the two
-// tell differently of the account in use, and what no statement mends for the standby. It is no matter if they tell the
-// same of both accounts.
+// checkMemory refuses a pair that cannot be made equal both in the grant tables and in the server's memory. It refuses every difference
+// between the two for the current account, and those for the standby that no statement repairs. It accepts a difference that both
+// accounts share.
 func checkMemory(source *Account, inUse *InMemory, standby *Account, m *InMemory, flavor Flavor) error {
 	ofSource, ofStandby := inUse.disagreements(source, flavor), map[right]bool{}
 	expiry := ""
@@ -95,14 +94,14 @@ func checkMemory(source *Account, inUse *InMemory, standby *Account, m *InMemory
 	for _, side := range []struct {
 		s           *Account
 		have, other map[right]bool
-		mends       bool
+		repairable  bool
 	}{{source, ofSource, ofStandby, false}, {standby, ofStandby, ofSource, true}} {
 		var lines []string
 		for _, r := range sorted(side.have) {
 			switch {
 			case side.other[r]:
 				m.shared[r] = true
-			case !side.mends || r.kind >= global && r.kind <= columnOf:
+			case !side.repairable || r.kind >= global && r.kind <= columnOf:
 				line := r.String()
 				if _, ok := side.s.rights[r]; side.s.rights[r] {
 					line += " with " + optionName(r.kind)
@@ -120,15 +119,15 @@ func checkMemory(source *Account, inUse *InMemory, standby *Account, m *InMemory
 			}
 		}
 		if lines != nil {
-			return Refuse(Stale, "the server's memory does not hold what its grant tables say of %s, as after someone wrote to them: %s;"+
+			return Refuse(Stale, "the server's memory does not hold what its grant tables say of %s, as after a write to the tables: %s;"+
 				" FLUSH PRIVILEGES makes the server read the tables again", side.s.Name, strings.Join(lines, "; "))
 		}
 	}
 	return nil
 }
 
-// stale lists the rights of an account that the memory does not hold as the tables do, of those kinds where that is known
-// to happen: granting them anew mends it.
+// stale lists the rights of an account that are out of date in memory, of the kinds for which that is known to happen. Granting them
+// again repairs it.
 func (m *InMemory) stale(s *Account, flavor Flavor) []right {
 	var rights []right
 	for _, r := range sorted(s.rights) {
@@ -159,7 +158,7 @@ func (m *InMemory) stale(s *Account, flavor Flavor) []right {
 	return slices.DeleteFunc(rights, func(r right) bool { return m.shared[r] })
 }
 
-// staleExpiry says whether the memory holds an expiry that has left the table.
+// staleExpiry reports whether the memory holds an expiry that has left the table.
 func (m *InMemory) staleExpiry(s *Account) bool {
 	return !m.sharedExpiry && m.expiry != "" && m.expiry != "PASSWORD EXPIRE "+s.properties["PASSWORD EXPIRE"]
 }
@@ -186,8 +185,8 @@ func respell(line string, n Name) string {
 	return line
 }
 
-// normalLine takes a line's grantee and what follows him away, but for the options, and sorts the line's lists, which
-// have no order of their own. It need not be exact where no server's line can be.
+// normalLine removes the grantee from a line, and everything behind it except the options. It sorts the line's lists, which have no
+// order of their own. It need not be exact for lines that no server prints.
 func normalLine(line string, n Name) string {
 	own := inBackticks(n)
 	for _, word := range []string{" TO ", " FROM ", " FOR "} {
@@ -213,7 +212,7 @@ func normalLine(line string, n Name) string {
 	return strings.Join(items, ", ")
 }
 
-// DifferencesInMemory lists what only one of two accounts has by what the server shows.
+// DifferencesInMemory lists what only one of two accounts has in memory.
 func DifferencesInMemory(x Name, mx *InMemory, y Name, my *InMemory) []string {
 	xs, ys := mx.grants, my.grants
 	if mx.expiry != "" && my.expiry != "" {
@@ -222,7 +221,7 @@ func DifferencesInMemory(x Name, mx *InMemory, y Name, my *InMemory) []string {
 	return DifferentLines(x, xs, y, ys)
 }
 
-// DifferentLines lists the lines that only one of two accounts has, readable.
+// DifferentLines lists the lines that only one of two accounts has.
 func DifferentLines(x Name, xs []string, y Name, ys []string) []string {
 	var lines []string
 	for _, side := range []struct {

@@ -7,13 +7,13 @@ package grants
 
 import "strings"
 
-// Name is an account's identity, both parts as the server spells them. User names tell case apart, host names do not.
+// Name is an account's identity, both parts as the server spells them. Case matters in user names and not in host names.
 type Name struct{ User, Host string }
 
 // String spells the name for reading and for SQL: 'user'@'host'.
 func (n Name) String() string { return QuoteUser(n.User) + "@" + QuoteUser(n.Host) }
 
-// Same says whether both name one account.
+// Same reports whether both name one account.
 func (n Name) Same(o Name) bool { return n.User == o.User && strings.EqualFold(n.Host, o.Host) }
 
 // ParseName reads what CURRENT_USER() answers, user@host without quotes. A host holds no @, a user may.

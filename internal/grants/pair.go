@@ -80,13 +80,13 @@ type Snapshot struct {
 	Source, Standby *Account // standby is nil where it does not exist
 	Others          []*Account
 	SourceInMemory  *InMemory // of the source; nil before it is read
-	foreign         bool      // the standby's password is none of the secret's, and Force takes it all the same
+	foreign         bool      // the standby's password is none of the secret's, and Force accepts that
 }
 
 // Session counts connections of one user from one host and program.
 type Session struct {
 	Host    string // without port
-	Program string // as the client calls itself; empty where the server does not tell
+	Program string // as the client calls itself; empty if the server does not say
 	Count   int
 }
 

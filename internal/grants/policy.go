@@ -7,7 +7,7 @@ import (
 )
 
 // PasswordPolicy is what the server asks of a new password of the account. It cannot check a hash and so does not, but
-// what its owner asks holds all the same. A *Refusal names a policy that cannot be met.
+// what its owner asks still holds. A *Refusal names a policy that cannot be met.
 func (s *Server) PasswordPolicy(n Name) (password.Policy, error) {
 	number := func(name string) int {
 		if v, ok := s.Variables["validate_password."+name]; ok {

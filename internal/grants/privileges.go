@@ -63,7 +63,7 @@ var accessBits = []string{
 	"SLAVE MONITOR", "SHOW CREATE ROUTINE",
 }
 
-// globalRights reads "access", and says whether all of its bits are known. Garbage is no right.
+// globalRights reads "access", and reports whether all of its bits are known. A text that is not a number stands for no right.
 func globalRights(access json.Number) (privileges []string, known bool) {
 	bits, err := strconv.ParseUint(string(access), 10, 64)
 	for i, p := range accessBits {

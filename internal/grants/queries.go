@@ -100,7 +100,7 @@ func AddSession(all []Session, r Row) []Session {
 const ThreadsView = "performance_schema.threads"
 
 // RightsQuery reads all the tables of rights at once. Columns are cast as UNION wants one collation and these have many.
-// A column unheard of whose value is not its default comes as a row of its own.
+// An unknown column whose value is not its default comes as a row of its own.
 func (s *Server) RightsQuery(accounts []*Account) string {
 	parts := []string{"SELECT '' AS kind, '' AS c0, '' AS c1, '' AS c2, '' AS c3, '' AS c4, '' AS c5, '' AS c6 FROM DUAL WHERE FALSE"}
 	for _, g := range grantTables {
@@ -163,7 +163,7 @@ func listed(like string, columns []string, rows [][]string) string {
 }
 
 // rowsOf is the FROM and WHERE of a query for the rows of some accounts in a table, whose columns user and host name them. It
-// uses the table's key wherever the server has one that helps, so that it costs the same however many accounts there are.
+// uses the table's key if the server has one that helps. Then the query costs the same however many accounts there are.
 func (s *Server) rowsOf(accounts []*Account, table, user, host string) string {
 	var users, hosts []string
 	var names [][]string
@@ -196,14 +196,14 @@ func flagsColumn(columns map[string]Column) string {
 	return "CAST(CONCAT_WS(',', " + strings.Join(flags, ", ") + ") AS BINARY)"
 }
 
-// The kinds of rows that tell what others have of an account.
+// The kinds of rows for what others have of an account.
 const (
 	granted = "granted"
 	proxied = "proxied"
 )
 
 // grantTables are those of rights: what their rows are here, and the columns with the account, what the right is on, and
-// the right itself. Those with a reversed account tell what others have of it.
+// the right itself. In those with reversed columns, others have rights on the account.
 var grantTables = []struct {
 	table, kind, user, host string
 	columns                 [5]string // of table.db the third is put together from all columns ending in _priv

@@ -64,7 +64,7 @@ func routineName(stored string) string {
 	return string(bytes)
 }
 
-// AccountsQuery reads the accounts themselves. All columns, so that one unheard of is seen.
+// AccountsQuery reads the accounts themselves. It reads all columns, so that unknown ones are noticed.
 //
 // The key of an account begins with the host. A server has few different ones and finds them by leaps through its index, so
 // that to ask for each user on each of them costs the same however many accounts there are.

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Server is what a session knows of its server. What differs between versions is found from what is there; the version
-// tells MariaDB from MySQL, and what nothing else tells.
+// Server is what a session knows of its server. Its tables and settings show most differences between releases; the Flavor decides the
+// others.
 type Server struct {
 	Flavor
 
@@ -14,6 +14,7 @@ type Server struct {
 	Columns   map[string]map[string]Column // of the schema mysql, by table and column in lower case; nil before survey
 }
 
+// Column is a column of the schema mysql.
 type Column struct {
 	Length  int    // in characters
 	Default string // the default value; empty for none
@@ -40,21 +41,23 @@ const StorageFormat = "caching_sha2_password_storage_format"
 // pbkdf2 reports whether caching_sha2_password stores new passwords by PBKDF2.
 func (s *Server) pbkdf2() bool { return strings.EqualFold(s.Variables[StorageFormat], "PBKDF2_SHA512") }
 
-// OfPlugin says whether a setting can come and go while the server runs.
+// OfPlugin reports whether a setting can appear and disappear while the server runs.
 func (s *Server) OfPlugin(variable string) bool {
 	return strings.HasPrefix(variable, "validate_password") || strings.HasPrefix(variable, "simple_password_check") ||
 		strings.HasPrefix(variable, "server_audit") || strings.HasPrefix(variable, "audit_log") || variable == GroupName ||
 		!s.HasCachingSHA2BuiltIn() && strings.HasPrefix(variable, "caching_sha2_password")
 }
 
-// HasRoles says whether the server knows roles: MariaDB does, MySQL since it has the setting.
+// HasRoles reports whether the server has roles. MySQL has them since it has the setting.
 func (s *Server) HasRoles() bool {
 	_, ok := s.Variables["activate_all_roles_on_login"]
 	return s.IsMariaDB() || ok
 }
 
+// HasTable reports whether the schema mysql has a table.
 func (s *Server) HasTable(name string) bool { return s.Columns[name] != nil }
 
+// On reports whether a setting is on.
 func (s *Server) On(variable string) bool {
 	switch strings.ToUpper(s.Variables[variable]) {
 	case "", "0", "OFF":
@@ -78,6 +81,7 @@ func (s *Server) Clustered() bool { return s.Galera() || s.Grouped() }
 // LongestUser is how many characters a user name may have; 0 if that is not known.
 func (s *Server) LongestUser() int { return s.Columns[s.AccountsTable()]["user"].Length }
 
+// NewServer returns a server by its settings. ParseColumns adds its tables.
 func NewServer(variables map[string]string) Server {
 	return Server{Flavor: ParseFlavor(variables["version"]), Variables: variables}
 }

@@ -20,12 +20,12 @@ type Account struct {
 	Locked         bool
 	Expired        bool
 	IsRole         bool // MariaDB only; MySQL's roles are accounts
-	// certificate says whether the account logs in with a client certificate only.
+	// certificate is whether the account logs in only with a client certificate.
 	certificate     bool
 	properties      map[string]string // the clause that sets each, by the words before its value; see clauses
 	rights          map[right]bool    // true where it may be passed on: by its own grant option, or a role by admin option
 	given           map[right]bool    // the rights that the server gave the account for the routines that it created
-	PasswordChanged time.Time         // when the password was set last; zero if the server does not tell
+	PasswordChanged time.Time         // when the password was set last; zero if the server does not say
 	unread          bool              // its global rights are still to be read in the server's words; MariaDB only
 	uses            []string          // what others have of the account: as their role, or to be its proxy; readable
 	unknown         []string          // what this package has no statement for, readable
@@ -51,7 +51,7 @@ const (
 type right struct {
 	kind      kind
 	privilege string
-	a, b, c   string // what it is on: database, table or routine, column or kind of routine; or a user and his host
+	a, b, c   string // what it is on: database, table or routine, column or kind of routine; or a user and its host
 }
 
 const grantOption = "GRANT OPTION"
@@ -136,7 +136,7 @@ func (s *Account) digest() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// AllLines is the normal form with what must be equal besides once a rotation is done.
+// AllLines returns the normal form, and what else must be equal once a rotation is done.
 func (s *Account) AllLines() []string {
 	return append(s.lines(),
 		"plugin "+s.Plugin,
@@ -174,6 +174,7 @@ func sorted[V any](rights map[right]V) []right {
 	})
 }
 
+// NewAccount returns an account without properties and rights.
 func NewAccount(n Name) *Account {
 	return &Account{Name: n, properties: map[string]string{}, rights: map[right]bool{}, given: map[right]bool{}}
 }

@@ -17,6 +17,7 @@ type Stored struct {
 	plugin, hash string
 }
 
+// NewStored returns what the server stores once a hash has been set.
 func NewStored(account Name, plugin, hash string) Stored {
 	return Stored{Account: account, plugin: plugin, hash: hash}
 }
@@ -31,10 +32,10 @@ func (s Stored) Matches(pw string) (bool, error) {
 	return ok, nil
 }
 
-// Bears reports whether there is no password, but the mark with which this package created the account.
+// Bears reports whether the hash is the mark with which this package created the account, instead of a password.
 func (s Stored) Bears(mark string) bool { return password.IsUnmatchable(s.plugin, s.hash, mark) }
 
-// Unset reports whether there is no password, but the mark with which this package created or revoked the account.
+// Unset reports whether the hash is the mark with which this package created or revoked the account, instead of a password.
 func (s Stored) Unset(mark string) bool { return s.Bears(mark) || s.Bears(RevokedMark(mark)) }
 
 // Digest stands for what is stored. It changes whenever a password is set that has a salt, to the same one too. Without a salt,

@@ -24,7 +24,7 @@ func (plan *Plan) warnBlocks(ps *Snapshot, server *Server) {
 	}
 }
 
-// lifetime is how many days a password of the account lasts, and by which rule; 0 for ever.
+// lifetime returns how many days a password of the account lasts, and by which rule. 0 days mean that it does not expire.
 func (s *Account) lifetime(server *Server) (days int, rule string) {
 	value, clause := server.Variables["default_password_lifetime"], s.properties["PASSWORD EXPIRE"]
 	rule = "default_password_lifetime of the server"
@@ -66,7 +66,7 @@ func (plan *Plan) WarnExpiry(source *Account, server *Server, n Name, set, next 
 // userRules are variables that hold the names of users, in lists with commas.
 var userRules = []string{"server_audit_incl_users", "server_audit_excl_users", "audit_log_include_accounts", "audit_log_exclude_accounts", "mandatory_roles"}
 
-// userTables are tables with names of users, or of users and hosts, which are no rights of an account.
+// userTables are tables that name users, or users and hosts, for other purposes than rights.
 var userTables = []struct{ schema, table, column string }{
 	{"performance_schema", "setup_actors", "user"},
 	{"mysql", "audit_log_user", "user"},
@@ -111,7 +111,7 @@ func userOf(entry string) string {
 	return strings.Trim(ParseName(strings.TrimSpace(entry)).User, "'`\"")
 }
 
-// warn adds what belongs to the source's name, or acts on both accounts alike, and is no part of the comparison.
+// warn adds what belongs to the source's name, or applies to both accounts, and is not a part of the comparison.
 func (plan *Plan) warn(ps *Snapshot, server *Server, plain bool) {
 	if had, ok := password.StorageOf(ps.Source.Plugin, ps.Source.hash); ok && server.Variables[StorageFormat] != "" && had.PBKDF2 != server.pbkdf2() {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("the password of %s is not stored in the format that this server now asks for (%s = %s):"+
@@ -124,7 +124,7 @@ func (plan *Plan) warn(ps *Snapshot, server *Server, plain bool) {
 	}
 	plan.warnBlocks(ps, server)
 	if plain && ps.Source.Plugin == password.CachingSHA2 {
-		plan.Warnings = append(plan.Warnings, fmt.Sprintf("the secret says \"ssl\": false, and %s refuses a login without TLS until someone has logged in as the account with TLS or the server's key:"+
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("the secret says \"ssl\": false, and %s refuses a login without TLS until a client has logged in as the account with TLS or the server's key:"+
 			" on a replica after each rotation, here after FLUSH PRIVILEGES or a restart. Clients that do not ask for the key (MariaDB Connector/J, npm mariadb, libmysqlclient)"+
 			" then get S1009, 45044 or 2061: use TLS, or have them ask for it (allowPublicKeyRetrieval, --get-server-public-key)", ps.Source.Plugin))
 	}
