@@ -46,7 +46,7 @@ func (a *Admin) powers(ctx context.Context, states []*grants.Account) (*grants.P
 		}
 		wanted = next
 	}
-	return p, a.trust(p)
+	return p, a.checkFreshness(p)
 }
 
 // cannotRead is the refusal of an administrator that cannot read the grant tables, with what else it can be seen to lack by

@@ -21,7 +21,7 @@ func (a *Admin) Create(ctx context.Context, n grants.Name, standby string, right
 	if err != nil {
 		return err
 	}
-	return a.inForce(ctx, func() error {
+	return a.withCurrentRights(ctx, func() error {
 		return a.locked(ctx, []string{n.User}, func(ctx context.Context) error { return a.createWith(ctx, wanted, standby, mark) })
 	})
 }

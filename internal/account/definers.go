@@ -11,10 +11,10 @@ import (
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 )
 
-// lookAround adds to a plan who is logged in as the standby, and warnings of what depends on the accounts' names: objects whose
+// addSessionsAndNames adds to a plan who is logged in as the standby, and warnings of what depends on the accounts' names: objects whose
 // definer is one of them, and rules that name one of them. It takes one statement. Without definers it leaves out the objects:
 // the server goes through all of its views and triggers for them, which on MariaDB are files.
-func (a *Admin) lookAround(ctx context.Context, plan *grants.Plan, definers bool) error {
+func (a *Admin) addSessionsAndNames(ctx context.Context, plan *grants.Plan, definers bool) error {
 	var parts []string
 	if definers {
 		parts = a.server.DefinersQueries("COUNT(*)", plan.Source, plan.Standby)
@@ -101,7 +101,7 @@ func (a *Admin) KeepDefiner(n grants.Name, fence func(context.Context) error) fu
 					" give them another definer, after which it is dropped, or DROP USER %s", n, firstTen(objects), n)
 			}
 		}
-		return mayPass(ctx, fence)
+		return callFence(ctx, fence)
 	}
 }
 

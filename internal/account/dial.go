@@ -198,13 +198,13 @@ type poolKey struct {
 // pool is one administrator's connections to one server. inUse is how many sessions hold it now, and used is when the last of them gave
 // it back.
 type pool struct {
-	db    *sql.DB
-	at    Endpoint
-	login *mysql.Config
-	inUse int
-	used  time.Time
-	known atomic.Pointer[knowledge] // nil before the first survey
-	force force
+	db       *sql.DB
+	at       Endpoint
+	login    *mysql.Config
+	inUse    int
+	used     time.Time
+	metadata atomic.Pointer[metadata] // nil before the first survey
+	force    force
 
 	astray atomic.Pointer[astray] // nil before a search for the writer was in vain
 }
@@ -241,7 +241,7 @@ func (d *Dialer) Admin(ctx context.Context, ep Endpoint, user, password string) 
 		release()
 		return nil, fmt.Errorf("log in as administrator %s on %s: %w", grants.QuoteUser(user), ep, cause(ctx, err))
 	}
-	if err := a.meetServer(ctx); err != nil {
+	if err := a.enterServer(ctx); err != nil {
 		a.Close()
 		return nil, fmt.Errorf("administrator %s on %s: %w", grants.QuoteUser(user), ep, err)
 	}

@@ -20,9 +20,9 @@ import (
 
 // freshness is what is known of the age of a session.
 type freshness struct {
-	fresh bool // the session was made for this Admin, rather than taken from the pool
-	look  int  // of force.look, when the session was known to have the rights that were seen then
-	worn  bool // must not go back to the pool
+	fresh    bool // the session was made for this Admin, rather than taken from the pool
+	look     int  // of force.look, when the session was known to have the rights that were seen then
+	unusable bool // must not go back to the pool
 }
 
 // force is what the sessions of a pool can do.
@@ -59,17 +59,17 @@ func (a *Admin) retire() {
 	a.pool.force.mu.Lock()
 	old := a.look != a.pool.force.look
 	a.pool.force.mu.Unlock()
-	if a.worn {
+	if a.unusable {
 		a.pool.forget()
 	}
-	if a.worn || old {
+	if a.unusable || old {
 		a.discard()
 	}
 }
 
 // forget closes the sessions that are not in use, and drops what they have learned.
 func (p *pool) forget() {
-	p.known.Store(nil)
+	p.metadata.Store(nil)
 	p.closeIdle()
 }
 
@@ -78,19 +78,19 @@ func (p *pool) closeIdle() {
 	p.db.SetMaxIdleConns(poolSize)
 }
 
-// note looks at what the server answered. After a refusal that speaks of the server's state or of the administrator's
+// noteError looks at what the server answered. After a refusal that speaks of the server's state or of the administrator's
 // rights, the next attempt needs a new session: the state may have changed since, or the address leads to another server.
-func (a *Admin) note(err error) {
-	if e := serverError(err); e != nil && slices.Contains(wearing, e.Number) {
-		a.worn = true
+func (a *Admin) noteError(err error) {
+	if e := serverError(err); e != nil && slices.Contains(unusableAfter, e.Number) {
+		a.unusable = true
 	}
 }
 
-// wearing are the errors of a server that takes no writes, or is behind its group, and of rights that are missing.
-var wearing = []uint16{1044, 1045, 1047, 1095, 1142, 1143, 1227, 1290, 1370, 1698, 1792, 1836, 3032, 3796, 3797, 3879, 6400}
+// unusableAfter are the errors of a server that takes no writes, or is behind its group, and of rights that are missing.
+var unusableAfter = []uint16{1044, 1045, 1047, 1095, 1142, 1143, 1227, 1290, 1370, 1698, 1792, 1836, 3032, 3796, 3797, 3879, 6400}
 
-// trust returns errOldSession unless the session is known to have the rights that were just read.
-func (a *Admin) trust(p *grants.Powers) error {
+// checkFreshness returns errOldSession unless the session is known to have the rights that were just read.
+func (a *Admin) checkFreshness(p *grants.Powers) error {
 	sum := sha256.Sum256([]byte(p.Text()))
 	digest := hex.EncodeToString(sum[:])
 	f := &a.pool.force
@@ -101,7 +101,7 @@ func (a *Admin) trust(p *grants.Powers) error {
 	}
 	if f.rights != digest {
 		if f.rights != "" { // the roles that are on may be others too
-			a.pool.known.Store(nil)
+			a.pool.metadata.Store(nil)
 		}
 		a.pool.closeIdle()
 		f.rights = digest
@@ -111,14 +111,14 @@ func (a *Admin) trust(p *grants.Powers) error {
 	return nil
 }
 
-// inForce calls f, which may be called again on a new session if this one is older than the rights that f read.
-func (a *Admin) inForce(ctx context.Context, f func() error) error {
+// withCurrentRights calls f, which may be called again on a new session if this one is older than the rights that f read.
+func (a *Admin) withCurrentRights(ctx context.Context, f func() error) error {
 	err := f()
 	if !errors.Is(err, errOldSession) {
 		return err
 	}
 	if len(a.locks) > 0 { // they would be lost with the session
-		a.worn = true
+		a.unusable = true
 		return grants.Refuse(grants.Busy, "the rights of administrator %s changed while its session was open: retried with a new session", a.name)
 	}
 	a.discard()
@@ -128,7 +128,7 @@ func (a *Admin) inForce(ctx context.Context, f func() error) error {
 		return cause(ctx, err)
 	}
 	a.server, a.name, a.roles = grants.Server{}, grants.Name{}, nil
-	if err := a.meetServer(ctx); err != nil {
+	if err := a.enterServer(ctx); err != nil {
 		return err
 	}
 	return f()

@@ -16,11 +16,11 @@ const patienceForGroup = "SET SESSION wait_timeout = 30"
 // askMember asks a member of a group for its state. An administrator that may not read the list of members learns the id only.
 func (a *Admin) askMember(ctx context.Context) (node, error) {
 	n := node{name: "(unknown)", at: a.pool.at.String(), grouped: true}
-	worn := a.worn
+	worn := a.unusable
 	rows, err := a.query(ctx, "SELECT @@server_uuid AS me, MEMBER_ID AS id, MEMBER_HOST AS host, MEMBER_PORT AS port, MEMBER_STATE AS state"+
 		" FROM performance_schema.replication_group_members")
 	if e := serverError(err); e != nil && e.Number == errTableDenied {
-		a.worn = worn // it has all the rights that it needs
+		a.unusable = worn // it has all the rights that it needs
 		if rows, err = a.query(ctx, "SELECT @@server_uuid AS me"); err == nil && len(rows) == 1 {
 			n.id = rows[0].Text("me")
 		}

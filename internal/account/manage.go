@@ -13,7 +13,7 @@ import (
 // MayDrop refuses what would stop an account from being locked, unlocked or dropped, as far as the administrator can see
 // it. It writes nothing.
 func (a *Admin) MayDrop(ctx context.Context, n grants.Name) error {
-	return a.inForce(ctx, func() error { return a.mayDrop(ctx, n) })
+	return a.withCurrentRights(ctx, func() error { return a.mayDrop(ctx, n) })
 }
 
 func (a *Admin) mayDrop(ctx context.Context, n grants.Name) error {
@@ -81,7 +81,7 @@ func (a *Admin) alter(ctx context.Context, n grants.Name, clause string, fence f
 		if err != nil {
 			return err
 		}
-		if err := mayPass(ctx, fence); err != nil {
+		if err := callFence(ctx, fence); err != nil {
 			return err
 		}
 		if err := a.exec(ctx, "ALTER USER "+n.String()+" "+clause); err != nil {
@@ -91,8 +91,8 @@ func (a *Admin) alter(ctx context.Context, n grants.Name, clause string, fence f
 	})
 }
 
-// mayPass calls a fence, if there is one.
-func mayPass(ctx context.Context, fence func(context.Context) error) error {
+// callFence calls a fence, if there is one.
+func callFence(ctx context.Context, fence func(context.Context) error) error {
 	if fence == nil {
 		return nil
 	}
@@ -108,7 +108,7 @@ func (a *Admin) Drop(ctx context.Context, n grants.Name, fence func(context.Cont
 		return err
 	}
 	return a.locked(ctx, []string{n.User}, func(ctx context.Context) error {
-		if err := mayPass(ctx, fence); err != nil {
+		if err := callFence(ctx, fence); err != nil {
 			return err
 		}
 		if err := a.exec(ctx, "DROP USER IF EXISTS "+n.String()); err != nil {
@@ -132,7 +132,7 @@ func (a *Admin) DropLocked(ctx context.Context, n grants.Name, fence func(contex
 		if !s.Locked {
 			return grants.Refuse(grants.NotOurs, "%s was locked and no longer is, as if something else used it: DROP USER %s if nothing does", n, n)
 		}
-		return mayPass(ctx, fence)
+		return callFence(ctx, fence)
 	})
 }
 
@@ -149,7 +149,7 @@ func (a *Admin) Scramble(ctx context.Context, n grants.Name, mark string, fence 
 }
 
 func (a *Admin) scramble(ctx context.Context, n grants.Name, mark, lock string, fence func(context.Context) error) (ended Ended, err error) {
-	err = a.inForce(ctx, func() error {
+	err = a.withCurrentRights(ctx, func() error {
 		ended, err = a.scrambleLocked(ctx, n, mark, lock, fence)
 		return err
 	})
@@ -166,7 +166,7 @@ func (a *Admin) scrambleLocked(ctx context.Context, n grants.Name, mark, lock st
 		if err != nil {
 			return fmt.Errorf("scramble the password of %s: %w", n, err)
 		}
-		if err := mayPass(ctx, fence); err != nil {
+		if err := callFence(ctx, fence); err != nil {
 			return err
 		}
 		// One statement, and the second password before it: an account that is locked and stores a password could be

@@ -23,7 +23,7 @@ func (a *Admin) SetPassword(ctx context.Context, n, like grants.Name, pw string,
 // ReplacePassword is SetPassword for an account whose sessions must not outlive its password. If it is locked they end before
 // it is unlocked, and what cannot be ended stops the change.
 func (a *Admin) ReplacePassword(ctx context.Context, n, like grants.Name, pw string, fence func(context.Context, grants.Stored) error) (set grants.Stored, ended Ended, err error) {
-	err = a.inForce(ctx, func() error {
+	err = a.withCurrentRights(ctx, func() error {
 		set, ended, err = a.setPassword(ctx, n, like, pw, true, fence)
 		return err
 	})

@@ -10,12 +10,12 @@ import (
 // Plan makes every check that may refuse, and computes what Sync would change. It writes nothing. Its error is a *grants.Refusal if
 // Sync must not run.
 func (a *Admin) Plan(ctx context.Context, p grants.Pair) (plan *grants.Plan, err error) {
-	err = a.inForce(ctx, func() error {
+	err = a.withCurrentRights(ctx, func() error {
 		source, err := a.source(ctx, p)
 		if err != nil {
 			return err
 		}
-		if plan, err = a.proved(ctx, p, source); err != nil {
+		if plan, err = a.planWithProof(ctx, p, source); err != nil {
 			return err
 		}
 		plan.WarnExpiry(source.Source, &a.server, plan.Source, source.Source.PasswordChanged, p.Next)
@@ -27,13 +27,13 @@ func (a *Admin) Plan(ctx context.Context, p grants.Pair) (plan *grants.Plan, err
 	return plan, nil
 }
 
-// proved calls plan while it compares the passwords of the pair and logs in with the source's. A refusal of one of these tells more
+// planWithProof calls plan while it compares the passwords of the pair and logs in with the source's. A refusal of one of these tells more
 // than a refusal of the plan.
-func (a *Admin) proved(ctx context.Context, p grants.Pair, ps *grants.Snapshot) (*grants.Plan, error) {
+func (a *Admin) planWithProof(ctx context.Context, p grants.Pair, ps *grants.Snapshot) (*grants.Plan, error) {
 	if err := grants.AccountChecks.Run(a.facts(p, ps)); err != nil {
 		return nil, err
 	}
-	wait := a.prove(ctx, p, ps)
+	wait := a.startProof(ctx, p, ps)
 	plan, err := a.plan(ctx, p, ps)
 	if refused := wait(); refused != nil {
 		return nil, refused
@@ -47,7 +47,7 @@ func (a *Admin) proved(ctx context.Context, p grants.Pair, ps *grants.Snapshot) 
 func (a *Admin) checkWritable(ctx context.Context) error {
 	for _, v := range []string{"innodb_read_only", "super_read_only", "read_only"} {
 		if a.server.On(v) {
-			a.worn = true
+			a.unusable = true
 			return grants.Refuse(grants.ReadOnly, "the server %s has %s on, it is a replica or a reader endpoint: accounts change on the writer only, so the secret's host must name that%s",
 				a.server.Variables["hostname"], v, a.writer(ctx))
 		}
@@ -101,11 +101,11 @@ func (a *Admin) plan(ctx context.Context, p grants.Pair, ps *grants.Snapshot) (*
 		if uses, err = a.checkLeftovers(ctx, d.Plan.Standby); err != nil {
 			return nil, err
 		}
-	} else if ofStandby, err = a.remembered(ctx, d.Plan.Standby); err != nil {
+	} else if ofStandby, err = a.readInMemory(ctx, d.Plan.Standby); err != nil {
 		return nil, err
 	}
 	if ps.SourceInMemory == nil {
-		if ps.SourceInMemory, err = a.remembered(ctx, d.Plan.Source); err != nil {
+		if ps.SourceInMemory, err = a.readInMemory(ctx, d.Plan.Source); err != nil {
 			return nil, err
 		}
 	}

@@ -25,9 +25,9 @@ func (a *Admin) Stored(ctx context.Context, users ...string) ([]grants.Stored, e
 	return all, nil
 }
 
-// prove begins to hold what the server stores against what the secret says, and returns a function that waits until that
+// startProof begins to hold what the server stores against what the secret says, and returns a function that waits until that
 // is done. It needs nothing of this session, which may go on.
-func (a *Admin) prove(ctx context.Context, p grants.Pair, ps *grants.Snapshot) (wait func() error) {
+func (a *Admin) startProof(ctx context.Context, p grants.Pair, ps *grants.Snapshot) (wait func() error) {
 	done := sync.OnceValue(func() (err error) {
 		defer panics.Into(&err)
 		if err := p.CheckSourcePassword(ps.Source); err != nil {

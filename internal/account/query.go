@@ -15,7 +15,7 @@ import (
 func (a *Admin) query(ctx context.Context, statement string) ([]grants.Row, error) {
 	rows, err := a.conn.QueryContext(ctx, statement)
 	if err != nil {
-		a.note(err)
+		a.noteError(err)
 		return nil, a.ofNode(ctx, cause(ctx, err))
 	}
 	defer rows.Close()
@@ -41,7 +41,7 @@ func (a *Admin) query(ctx context.Context, statement string) ([]grants.Row, erro
 		all = append(all, r)
 	}
 	if err := rows.Err(); err != nil {
-		a.note(err)
+		a.noteError(err)
 		return all, a.ofNode(ctx, cause(ctx, err))
 	}
 	return all, nil
@@ -51,7 +51,7 @@ func (a *Admin) query(ctx context.Context, statement string) ([]grants.Row, erro
 // and with it what a hash looks like.
 func (a *Admin) exec(ctx context.Context, statement string) error {
 	_, err := a.conn.ExecContext(ctx, statement)
-	a.note(err)
+	a.noteError(err)
 	if e := serverError(err); e != nil && e.Number == errSyntax {
 		return &mysql.MySQLError{Number: e.Number, SQLState: e.SQLState, Message: "the server does not understand the statement"}
 	}

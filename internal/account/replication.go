@@ -68,11 +68,11 @@ func (a *Admin) writer(ctx context.Context) string {
 
 // askReplication warns if the administrator may not ask.
 func (a *Admin) askReplication(ctx context.Context, plan *grants.Plan, statement, what, right string) ([]grants.Row, error) {
-	worn := a.worn
+	worn := a.unusable
 	rows, err := a.query(ctx, statement)
 	e := serverError(err)
 	if e != nil && (e.Number == errPrivilegeNeeded || e.Number == errAccessDeniedToDB) {
-		a.worn = worn // it has all the rights that it needs
+		a.unusable = worn // it has all the rights that it needs
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s is unknown: GRANT %s ON *.* TO %s", what, right, a.name))
 		return nil, nil
 	}

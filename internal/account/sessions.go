@@ -87,10 +87,10 @@ func (a *Admin) warnRevoke(ctx context.Context, plan *grants.Plan) error {
 	return err
 }
 
-// endOld decides whether the standby's sessions end along with its password: those of one that was locked while it had a
+// decideOnSessions decides whether the standby's sessions end along with its password: those of one that was locked while it had a
 // password may be those that a revocation was for, and in the account in use nothing would end them. Once ps is checked, a
 // standby that is locked is one that was revoked, or is taken by force.
-func (a *Admin) endOld(ctx context.Context, p grants.Pair, ps *grants.Snapshot, plan *grants.Plan) error {
+func (a *Admin) decideOnSessions(ctx context.Context, p grants.Pair, ps *grants.Snapshot, plan *grants.Plan) error {
 	if p.Revoke { // the rights that it takes were checked
 		plan.EndSessions = true
 		return nil

@@ -7,9 +7,9 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// remembered reads what the server shows of an account. Of the properties, the expiry is the one that is known to stay in
+// readInMemory reads what the server shows of an account. Of the properties, the expiry is the one that is known to stay in
 // MySQL's memory after it left the table.
-func (a *Admin) remembered(ctx context.Context, n grants.Name) (*grants.InMemory, error) {
+func (a *Admin) readInMemory(ctx context.Context, n grants.Name) (*grants.InMemory, error) {
 	rows, err := a.query(ctx, "SHOW GRANTS FOR "+n.String())
 	if err != nil {
 		return nil, fmt.Errorf("show the grants of %s: %w", n, a.deniedRead(ctx, err))

@@ -11,9 +11,9 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// knowledge is what a session leaves to the next ones of its pool: to read it costs a server more than all else that a
+// metadata is what a session leaves to the next ones of its pool: to read it costs a server more than all else that a
 // rotation reads.
-type knowledge struct {
+type metadata struct {
 	server  grants.Server
 	name    grants.Name
 	roles   []grants.Name
@@ -31,7 +31,7 @@ const justRead = time.Second
 // remember takes over what an earlier session has learned and reads what may have changed since. It answers false when
 // nothing is known, or when this is another server than before.
 func (a *Admin) remember(ctx context.Context) (bool, error) {
-	k := a.pool.known.Load()
+	k := a.pool.metadata.Load()
 	if k == nil || time.Since(k.learned) > knownFor {
 		return false, nil
 	}
@@ -59,11 +59,11 @@ func (a *Admin) remember(ctx context.Context) (bool, error) {
 	}
 	a.server, a.name, a.roles = k.server, k.name, k.roles
 	a.server.Variables = now
-	a.pool.known.Store(&knowledge{a.server, a.name, a.roles, k.learned, time.Now()})
+	a.pool.metadata.Store(&metadata{a.server, a.name, a.roles, k.learned, time.Now()})
 	return true, nil
 }
 
-func (a *Admin) meetServer(ctx context.Context) error {
+func (a *Admin) enterServer(ctx context.Context) error {
 	if err := a.recognise(ctx); err != nil {
 		return err
 	}
@@ -114,10 +114,10 @@ func (a *Admin) survey(ctx context.Context) error {
 		return err
 	}
 	if table := a.server.AccountsTable(); !a.server.HasTable(table) || !a.server.HasTable("db") {
-		a.worn = true
+		a.unusable = true
 		return a.cannotRead(ctx)
 	}
 	now := time.Now()
-	a.pool.known.Store(&knowledge{a.server, a.name, a.roles, now, now})
+	a.pool.metadata.Store(&metadata{a.server, a.name, a.roles, now, now})
 	return nil
 }

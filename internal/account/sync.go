@@ -19,7 +19,7 @@ const passes = 5
 // The plan that it returns lists what was done, even if it returns an error.
 func (a *Admin) Sync(ctx context.Context, p grants.Pair) (*grants.Plan, error) {
 	var done *grants.Plan
-	err := a.inForce(ctx, func() error {
+	err := a.withCurrentRights(ctx, func() error {
 		return a.locked(ctx, []string{p.Source.User, p.Standby}, func(ctx context.Context) (err error) {
 			done, err = a.sync(ctx, p)
 			return err
@@ -38,7 +38,7 @@ func (a *Admin) sync(ctx context.Context, p grants.Pair) (done *grants.Plan, err
 		ps.SourceInMemory = inUse
 		var plan *grants.Plan
 		if pass == 1 {
-			plan, err = a.proved(ctx, p, ps)
+			plan, err = a.planWithProof(ctx, p, ps)
 		} else {
 			plan, err = a.plan(ctx, p, ps)
 		}
@@ -72,7 +72,7 @@ func (a *Admin) sync(ctx context.Context, p grants.Pair) (done *grants.Plan, err
 			return done, grants.Refuse(grants.Busy, "%s is still not equal to %s after %d passes, as if something else changes them too: %s", plan.Standby, plan.Source, passes, strings.Join(left, "; "))
 		}
 		if pass == 1 {
-			if err := mayPass(ctx, p.Fence); err != nil {
+			if err := callFence(ctx, p.Fence); err != nil {
 				return nil, err
 			}
 			p.Base = false // what is left to do may be side effects of the statements, which no one asked for
@@ -98,10 +98,10 @@ func (a *Admin) beforeChanges(ctx context.Context, p grants.Pair, ps *grants.Sna
 			return err
 		}
 	}
-	if err := a.lookAround(ctx, plan, definers); err != nil {
+	if err := a.addSessionsAndNames(ctx, plan, definers); err != nil {
 		return err
 	}
-	return a.endOld(ctx, p, ps, plan)
+	return a.decideOnSessions(ctx, p, ps, plan)
 }
 
 // run runs the statements of a plan.

@@ -26,10 +26,10 @@ type writer struct {
 
 // findWriter returns the id of the session's own node, too. A server that is not in a cluster, or does not tell, has no writer.
 func (a *Admin) findWriter(ctx context.Context) (here string, w writer, err error) {
-	worn := a.worn
+	worn := a.unusable
 	rows, err := a.query(ctx, a.server.NodesQuery())
 	if e := serverError(err); e != nil && slices.Contains([]uint16{errTableDenied, errNoSuchTable, errUnknownTable, errNoSuchColumn}, e.Number) {
-		a.worn = worn // it has all the rights that it needs
+		a.unusable = worn // it has all the rights that it needs
 		if a.server.Grouped() && e.Number == errTableDenied {
 			a.elsewhere = fmt.Sprintf("it is unknown which members the group at %s has, and which one changes accounts:"+
 				" GRANT SELECT ON performance_schema.replication_group_members TO the administrator %s", a.home.at, grants.QuoteUser(a.home.login.User))

@@ -64,7 +64,7 @@ func TestAccountChecks(t *testing.T) {
 		{needShortName, func(f *Facts) { f.Pair.Standby = strings.Repeat("é", 33) }, NameTooLong, "33 characters"},
 		{needOtherHalfOfClone, func(f *Facts) { f.Source.Name.User, f.Pair.Owned = "pay_clone", false }, AmbiguousPair, "'pay_clone'@'%'"},
 		{needStandbyOnOneHost, func(f *Facts) { f.Others = append(f.Others, account("app_clone", "localhost")) }, OtherHost, "'app_clone'@'localhost'"},
-		{needStandbyThatIsNotARole, func(f *Facts) { f.Source.rights[right{kind: role, a: "app_clone", b: "%"}] = false }, Role, "REVOKE 'app_clone'@'%'"},
+		{needStandbyThatIsNotARole, func(f *Facts) { f.Source.rights[right{kind: role, schema: "app_clone", object: "%"}] = false }, Role, "REVOKE 'app_clone'@'%'"},
 		{needStandbyToLogIn, func(f *Facts) { f.Standby.IsRole = true }, Role, "'app_clone'@'%' is a role"},
 		{needStandbyWithOneWayToLogIn, func(f *Facts) { f.Standby.several = true }, NoPassword, "remove all but the password"},
 		{needComparableStandby, func(f *Facts) { f.Standby.unknown = []string{"key x"} }, Unknown, "cannot compare: key x"},

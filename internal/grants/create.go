@@ -90,7 +90,7 @@ func (s *Server) NewAccount(n Name, grants []string) (*Account, error) {
 		}
 		for r, passOn := range rights {
 			if s.lowersNames() && r.kind >= database && r.kind <= routine {
-				r.a, r.b = strings.ToLower(r.a), strings.ToLower(r.b)
+				r.schema, r.object = strings.ToLower(r.schema), strings.ToLower(r.object)
 			}
 			wanted.rights[r] = wanted.rights[r] || passOn
 		}

@@ -8,10 +8,10 @@ import (
 // removals, and each kind of right after those whose granting touches it. target is not changed.
 // m, which may be nil, is what the server's memory holds of the target: what is out of date in it is granted again.
 func Difference(source, target *Account, m *InMemory, p *Powers) []Step {
-	d := &differ{source: source, now: target.clone(), name: target.Name, powers: p, flavor: p.server.Flavor}
+	d := &differ{source: source, result: target.clone(), name: target.Name, powers: p, flavor: p.server.Flavor}
 	d.properties(m != nil && m.staleExpiry(target))
 	if m != nil {
-		d.forget(m.stale(target, p.server.Flavor))
+		d.refresh(m.stale(target, p.server.Flavor))
 	}
 	d.resetDynamics()
 	d.proxies()
@@ -27,12 +27,12 @@ func Difference(source, target *Account, m *InMemory, p *Powers) []Step {
 	return d.steps
 }
 
-// shared adds to the source what the server itself gave to the standby: a client that still used the standby created a
+// includeServerGiven adds to the source what the server itself gave to the standby: a client that still used the standby created a
 // routine, which neither account could call once the standby had lost the right to it. It returns the source as it will be,
 // and the steps. Adding is all that is done to the account in use.
-func shared(source, standby *Account, p *Powers) (*Account, []Step) {
+func includeServerGiven(source, standby *Account, p *Powers) (*Account, []Step) {
 	wanted := source.clone()
-	for r := range standby.given {
+	for r := range standby.fromServer {
 		wanted.rights[r] = false
 	}
 	steps := Difference(wanted, source, nil, p)
@@ -45,11 +45,11 @@ func shared(source, standby *Account, p *Powers) (*Account, []Step) {
 
 // differ goes from one account to the other. now is the target as it will be after the steps so far.
 type differ struct {
-	source, now *Account
-	name        Name
-	powers      *Powers // of the administrator who will run the steps
-	flavor      Flavor
-	steps       []Step
+	source, result *Account
+	name           Name
+	powers         *Powers // of the administrator who will run the steps
+	flavor         Flavor
+	steps          []Step
 }
 
 func (d *differ) step(statement, text string, needs ...right) *Step {
@@ -74,7 +74,7 @@ func (d *differ) revoke(list, on string, needs ...right) *Step {
 func (d *differ) missing(k kind) []right {
 	var rights []right
 	for _, r := range sorted(d.source.rights) {
-		if passOn, ok := d.now.rights[r]; r.kind == k && (!ok || d.source.rights[r] && !passOn) {
+		if passOn, ok := d.result.rights[r]; r.kind == k && (!ok || d.source.rights[r] && !passOn) {
 			rights = append(rights, r)
 		}
 	}
@@ -84,8 +84,8 @@ func (d *differ) missing(k kind) []right {
 // extra lists the target's rights of one kind that the source lacks, or may not pass on though the target may.
 func (d *differ) extra(k kind) []right {
 	var rights []right
-	for _, r := range sorted(d.now.rights) {
-		if passOn, ok := d.source.rights[r]; r.kind == k && (!ok || d.now.rights[r] && !passOn) {
+	for _, r := range sorted(d.result.rights) {
+		if passOn, ok := d.source.rights[r]; r.kind == k && (!ok || d.result.rights[r] && !passOn) {
 			rights = append(rights, r)
 		}
 	}
@@ -93,7 +93,7 @@ func (d *differ) extra(k kind) []right {
 }
 
 func (d *differ) has(r right) bool {
-	_, ok := d.now.rights[r]
+	_, ok := d.result.rights[r]
 	return ok
 }
 
@@ -103,13 +103,13 @@ func (d *differ) wants(r right) bool {
 }
 
 func (d *differ) setGlobalGrantOption() {
-	d.now.rights[globalGrantOption] = false
+	d.result.rights[globalGrantOption] = false
 	if !d.flavor.HasDynamicRights() {
 		return
 	}
-	for r := range d.now.rights {
+	for r := range d.result.rights {
 		if r.kind == dynamic {
-			d.now.rights[r] = true
+			d.result.rights[r] = true
 		}
 	}
 }
@@ -127,9 +127,9 @@ func scopes(rights []right) [][]right {
 	var groups [][]right
 	index := map[right]int{}
 	for _, r := range rights {
-		scope := right{kind: r.kind, a: r.a, b: r.b, c: r.c}
+		scope := right{kind: r.kind, schema: r.schema, object: r.object, detail: r.detail}
 		if r.kind == columnOf {
-			scope.c, scope.privilege = "", r.privilege
+			scope.detail, scope.privilege = "", r.privilege
 		}
 		i, ok := index[scope]
 		if !ok {
@@ -154,7 +154,7 @@ func list(rights []right) string {
 		if columns[r.privilege] == nil {
 			parts = append(parts, r.privilege+" (")
 		}
-		columns[r.privilege] = append(columns[r.privilege], QuoteIdentifier(r.c))
+		columns[r.privilege] = append(columns[r.privilege], QuoteIdentifier(r.detail))
 	}
 	for i, p := range parts {
 		if name, ok := strings.CutSuffix(p, " ("); ok {
@@ -176,7 +176,7 @@ func (d *differ) grantStatic() {
 		s := d.grant(words, on, "", group...)
 		s.OracleMode = packaged(group[0])
 		if k := group[0].kind; k == table || k == columnOf {
-			create := right{table, "CREATE", group[0].a, group[0].b, ""}
+			create := right{table, "CREATE", group[0].schema, group[0].object, ""}
 			s.DroppedTable = &DroppedTable{Grant: "GRANT CREATE, " + words + " ON " + on + " TO " + d.name.String()}
 			if !d.wants(create) {
 				s.DroppedTable.RevokeCreate = "REVOKE CREATE ON " + on + " FROM " + d.name.String()
@@ -186,29 +186,29 @@ func (d *differ) grantStatic() {
 			if r == globalGrantOption {
 				d.setGlobalGrantOption()
 			}
-			d.now.rights[r] = false
+			d.result.rights[r] = false
 			if r.kind == global {
-				for _, c := range d.powers.carried(r.privilege) {
-					d.now.rights[c] = false
+				for _, c := range d.powers.restrictionsPassedOn(r.privilege) {
+					d.result.rights[c] = false
 				}
 			}
 		}
 	}
 }
 
-// forget revokes rights that are out of date in memory. Those that are wanted are granted again.
-func (d *differ) forget(stale []right) {
+// refresh revokes rights that are out of date in memory. Those that are wanted are granted again.
+func (d *differ) refresh(stale []right) {
 	for _, r := range stale {
 		switch r.kind {
 		case dynamic:
 			d.revokeDynamic(r)
 		case role: // a REVOKE takes it from both, or a GRANT gives the option to both
 			if d.wants(r) && d.source.rights[r] {
-				d.now.rights[r] = false
+				d.result.rights[r] = false
 			}
 		default:
 			d.revoke("PROXY", r.on(), r)
-			delete(d.now.rights, r)
+			delete(d.result.rights, r)
 		}
 	}
 }
@@ -226,7 +226,7 @@ func (d *differ) resetDynamics() {
 	if !d.flavor.HasDynamicRights() || !changes {
 		return
 	}
-	for _, r := range sorted(d.now.rights) {
+	for _, r := range sorted(d.result.rights) {
 		if r.kind == dynamic {
 			d.revokeDynamic(r)
 		}
@@ -238,13 +238,13 @@ func (d *differ) resetDynamics() {
 func (d *differ) revokeDynamic(r right) {
 	d.revoke(r.privilege, r.on(), r)
 	d.revoke(r.privilege, r.on(), r)
-	delete(d.now.rights, r)
+	delete(d.result.rights, r)
 }
 
 func (d *differ) revokeGlobalGrantOption() {
 	if d.has(globalGrantOption) && !d.wants(globalGrantOption) {
 		d.revoke(grantOption, globalGrantOption.on(), globalGrantOption)
-		delete(d.now.rights, globalGrantOption)
+		delete(d.result.rights, globalGrantOption)
 	}
 }
 
@@ -271,7 +271,7 @@ func (d *differ) dynamics() {
 		}
 		d.grant(strings.Join(names, ", "), "*.*", option(passOn, grantOption), needs...)
 		for _, r := range rights {
-			d.now.rights[r] = passOn
+			d.result.rights[r] = passOn
 		}
 	}
 }
@@ -310,7 +310,7 @@ func (d *differ) revokeStatic() {
 	}
 	var lost []right
 	for _, r := range sorted(d.source.rights) {
-		if r.kind == columnOf && revoked[right{kind: table, privilege: r.privilege, a: r.a, b: r.b}] {
+		if r.kind == columnOf && revoked[right{kind: table, privilege: r.privilege, schema: r.schema, object: r.object}] {
 			lost = append(lost, r)
 		}
 	}
@@ -320,4 +320,4 @@ func (d *differ) revokeStatic() {
 }
 
 // packaged reports whether a right is on a package of MariaDB's.
-func packaged(r right) bool { return r.kind == routine && strings.HasPrefix(r.c, "PACKAGE") }
+func packaged(r right) bool { return r.kind == routine && strings.HasPrefix(r.detail, "PACKAGE") }

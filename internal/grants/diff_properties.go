@@ -41,7 +41,7 @@ func spell(values map[string]string) string {
 func (d *differ) properties(staleExpiry bool) {
 	values := map[string]string{}
 	for clause, value := range d.source.properties {
-		if d.now.properties[clause] != value {
+		if d.result.properties[clause] != value {
 			values[clause] = value
 		}
 	}
@@ -51,7 +51,7 @@ func (d *differ) properties(staleExpiry bool) {
 	if len(values) == 0 {
 		return
 	}
-	if patch := erase(d.now.properties["ATTRIBUTE"], values["ATTRIBUTE"]); patch != "" {
+	if patch := erase(d.result.properties["ATTRIBUTE"], values["ATTRIBUTE"]); patch != "" {
 		d.step("ALTER USER "+d.name.String()+" ATTRIBUTE "+QuoteLiteral(patch),
 			"remove attributes of "+d.name.String()+" that are to change: "+patch)
 		if values["ATTRIBUTE"] == "{}" {
@@ -61,7 +61,7 @@ func (d *differ) properties(staleExpiry bool) {
 	if len(values) == 0 {
 		return
 	}
-	interval := strings.HasPrefix(d.now.properties["PASSWORD EXPIRE"], "INTERVAL")
+	interval := strings.HasPrefix(d.result.properties["PASSWORD EXPIRE"], "INTERVAL")
 	if d.flavor.KeepsExpiryInMemory() && values["PASSWORD EXPIRE"] == "DEFAULT" && (interval || staleExpiry) {
 		d.step("ALTER USER "+d.name.String()+" PASSWORD EXPIRE NEVER", "alter "+d.name.String()+": PASSWORD EXPIRE NEVER, before DEFAULT")
 	}

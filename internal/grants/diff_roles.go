@@ -10,7 +10,7 @@ func (d *differ) grantRoles() {
 			statement, text = statement+" WITH ADMIN OPTION", text+" with admin option"
 		}
 		d.step(statement, text, r)
-		d.now.rights[r] = passOn
+		d.result.rights[r] = passOn
 	}
 }
 
@@ -28,7 +28,7 @@ func (d *differ) revokeRoles() {
 			d.step("GRANT "+r.on()+" TO "+d.name.String(), "grant role "+r.on()+" to "+d.name.String(), r)
 		}
 		if !d.flavor.KeepsDefaultRoleWithoutRole() {
-			delete(d.now.rights, right{kind: defaultRole, a: r.a, b: r.b})
+			delete(d.result.rights, right{kind: defaultRole, schema: r.schema, object: r.object})
 		}
 	}
 }
@@ -50,7 +50,7 @@ func (d *differ) defaultRoles() {
 	// On MariaDB a default role outlives the role's being revoked. It is set while the account has the role.
 	var borrowed []right
 	for _, r := range d.missing(defaultRole) {
-		if lent := (right{kind: role, a: r.a, b: r.b}); d.flavor.KeepsDefaultRoleWithoutRole() && !d.wants(lent) {
+		if lent := (right{kind: role, schema: r.schema, object: r.object}); d.flavor.KeepsDefaultRoleWithoutRole() && !d.wants(lent) {
 			borrowed = append(borrowed, lent)
 			d.step("GRANT "+r.on()+" TO "+d.name.String(), "grant role "+r.on()+" to "+d.name.String()+", to make it the default", lent)
 		}
@@ -70,7 +70,7 @@ func (d *differ) proxies() {
 			d.revoke("PROXY", r.on(), r)
 		}
 		d.grant("PROXY", r.on(), option(passOn, grantOption), r)
-		d.now.rights[r] = passOn
+		d.result.rights[r] = passOn
 		if passOn {
 			d.setGlobalGrantOption()
 		}

@@ -9,10 +9,10 @@ import (
 
 // Draft is a plan in the making: pure steps, between which its caller asks the server.
 type Draft struct {
-	Plan  *Plan
-	pair  Pair
-	read  *Snapshot
-	fresh bool // the standby is known by its mark to be new
+	Plan     *Plan
+	pair     Pair
+	snapshot *Snapshot
+	fresh    bool // the standby is known by its mark to be new
 
 	server         *Server
 	gone           []right  // what rights of the pair are on that no longer exists
@@ -42,7 +42,7 @@ func NewDraft(f Facts) (*Draft, error) {
 			}
 		}
 	}
-	return &Draft{Plan: plan, pair: p, read: f.Snapshot, fresh: f.fresh(), server: f.Server, source: f.Source, target: f.Standby}, nil
+	return &Draft{Plan: plan, pair: p, snapshot: f.Snapshot, fresh: f.fresh(), server: f.Server, source: f.Source, target: f.Standby}, nil
 }
 
 // ChooseReference finds out what both accounts are to have, by what each of them was given or has lost since the last rotation.
@@ -54,12 +54,12 @@ func (d *Draft) ChooseReference(policy password.Policy, powers *Powers) error {
 	}
 	// A standby that is as the last rotation left it was not given anything since: the source has lost it.
 	if p.Digest != d.target.digest() {
-		d.source, plan.Steps = shared(d.source, d.target, powers)
+		d.source, plan.Steps = includeServerGiven(d.source, d.target, powers)
 		plan.Digest = d.source.digest()
 	}
 	if !d.fresh && p.Base && p.Owned && p.Digest != "" && !p.UndoDrift && !p.Revoke {
-		plan.drift = findDrift(d.source, d.target, p.last(d.read.Source, d.target), powers)
-		if err := plan.drift.held(); err != nil {
+		plan.drift = findDrift(d.source, d.target, p.last(d.snapshot.Source, d.target), powers)
+		if err := plan.drift.refusal(); err != nil {
 			return err
 		}
 		d.source = plan.drift.source
@@ -72,11 +72,11 @@ func (d *Draft) ChooseReference(policy password.Policy, powers *Powers) error {
 // Compare finds the steps. ofStandby is what the server remembers of the standby, and uses is what others have of an account
 // of its name that does not exist.
 func (d *Draft) Compare(ofStandby *InMemory, uses []string) error {
-	plan, in := d.Plan, d.read.Source
+	plan, in := d.Plan, d.snapshot.Source
 	plan.Rights = d.source.rightsDigest()
 	plan.StandbyInMemory = ofStandby
 	if plan.Create {
-		in.uses = append(in.uses, uses...)
+		in.usedBy = append(in.usedBy, uses...)
 		d.target = &Account{Name: plan.Standby, Plugin: in.Plugin, properties: in.properties, rights: map[right]bool{}}
 		st, err := d.server.CreateStep(d.target, d.pair.Mark, in)
 		if err != nil {
@@ -84,7 +84,7 @@ func (d *Draft) Compare(ofStandby *InMemory, uses []string) error {
 		}
 		plan.Steps = append(plan.Steps, st)
 	}
-	if err := checkMemory(in, d.read.SourceInMemory, d.target, ofStandby, d.server.Flavor); err != nil {
+	if err := checkMemory(in, d.snapshot.SourceInMemory, d.target, ofStandby, d.server.Flavor); err != nil {
 		return err
 	}
 	plan.Steps = append(plan.Steps, Difference(d.source, d.target, ofStandby, plan.Powers)...)
@@ -93,14 +93,14 @@ func (d *Draft) Compare(ofStandby *InMemory, uses []string) error {
 
 // Finish returns the plan once every check has passed.
 func (d *Draft) Finish() *Plan {
-	plan, in := d.Plan, d.read.Source
+	plan, in := d.Plan, d.snapshot.Source
 	if d.target.Plugin != in.Plugin {
 		plan.Steps = append(plan.Steps, Step{Change: Change{
 			Text: fmt.Sprintf("the next password of %s is for %s instead of %s", plan.Standby, in.Plugin, d.target.Plugin),
 		}})
 	}
 	if !plan.Create && !d.fresh {
-		markDrift(plan.Steps, d.pair.Digest, in.digest(), d.read)
+		markDrift(plan.Steps, d.pair.Digest, in.digest(), d.snapshot)
 	}
 	for _, st := range plan.Steps {
 		plan.Changes = append(plan.Changes, st.Change)
@@ -109,7 +109,7 @@ func (d *Draft) Finish() *Plan {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("what rights the pair had after the last rotation is not known, so %s is made equal to %s, which is in use:"+
 			" if %s was granted something for both, grant it to %s too", plan.Standby, plan.Source, plan.Standby, plan.Source))
 	}
-	plan.warn(d.read, d.server, d.pair.Plain)
+	plan.warn(d.snapshot, d.server, d.pair.Plain)
 	return plan
 }
 

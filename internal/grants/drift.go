@@ -50,12 +50,12 @@ func (t trait) widens() bool { return t.kind != restriction }
 
 // digest takes two rights for one by a chance of one in 2^48. Workflows keep it: rightsVersion changes along with the spelling.
 func (t trait) digest() string {
-	sum := sha256.Sum256([]byte(t.spelt()))
+	sum := sha256.Sum256([]byte(t.line()))
 	return string(sum[:rightDigest])
 }
 
-// spelt is the line of the normal form that has the trait.
-func (t trait) spelt() string {
+// line is the line of the normal form that has the trait.
+func (t trait) line() string {
 	if t.option {
 		return t.String() + " with " + optionName(t.kind)
 	}
@@ -104,19 +104,19 @@ type drift struct {
 	source *Account // the account in use as it will be: nothing was taken from it
 	steps  []Step   // that make it so
 
-	standby *Account
-	in      *Account // the account in use as it is
-	powers  *Powers
-	given   []trait // that the account in use gets
-	removed []trait // that it still has, or was not restricted to
-	gone    []trait // that it lost, and the standby has: by a REVOKE, or as what the right is on was dropped and made again
-	unsafe  []trait // that cannot be given to it by adding alone
-	unknown []trait // that one of the two has, while both were changed since
+	standby     *Account
+	current     *Account // the account in use as it is
+	powers      *Powers
+	given       []trait // that the account in use gets
+	removed     []trait // that it still has, or was not restricted to
+	lost        []trait // that it lost, and the standby has: by a REVOKE, or as what the right is on was dropped and made again
+	notAddable  []trait // that cannot be given to it by adding alone
+	undecidable []trait // that one of the two has, while both were changed since
 }
 
 // findDrift compares the account in use with a standby that has the base name. last is that of Pair.
 func findDrift(source, standby *Account, last func(trait) bool, p *Powers) *drift {
-	m := &drift{source: source.clone(), in: source, standby: standby, powers: p}
+	m := &drift{source: source.clone(), current: source, standby: standby, powers: p}
 	both := map[right]bool{}
 	for _, s := range []*Account{source, standby} {
 		for r := range s.rights {
@@ -124,7 +124,7 @@ func findDrift(source, standby *Account, last func(trait) bool, p *Powers) *drif
 		}
 	}
 	for _, r := range sorted(both) {
-		own := r.kind == role && (source.Name.Same(Name{r.a, r.b}) || standby.Name.Same(Name{r.a, r.b}))
+		own := r.kind == role && (source.Name.Same(Name{r.schema, r.object}) || standby.Name.Same(Name{r.schema, r.object}))
 		if r.kind == defaultRole || own {
 			continue // as other properties
 		}
@@ -133,15 +133,15 @@ func findDrift(source, standby *Account, last func(trait) bool, p *Powers) *drif
 			switch {
 			case has == source.has(t):
 			case last == nil:
-				m.unknown = append(m.unknown, t)
+				m.undecidable = append(m.undecidable, t)
 			case has == last(t): // the account in use was changed
 				if has && fallsAway(r.kind) {
-					m.gone = append(m.gone, t)
+					m.lost = append(m.lost, t)
 				}
 			case has != t.widens():
 				m.removed = append(m.removed, t)
 			case r.kind == proxy || m.shadows(r):
-				m.unsafe = append(m.unsafe, t)
+				m.notAddable = append(m.notAddable, t)
 			default:
 				m.given = append(m.given, t)
 			}
@@ -153,7 +153,7 @@ func findDrift(source, standby *Account, last func(trait) bool, p *Powers) *drif
 	}
 	m.steps = Difference(m.source, source, nil, p)
 	if slices.ContainsFunc(m.steps, func(s Step) bool { return !strings.HasPrefix(s.Statement, "GRANT ") }) {
-		m.unsafe, m.given = append(m.unsafe, m.given...), nil
+		m.notAddable, m.given = append(m.notAddable, m.given...), nil
 	}
 	for i := range m.steps {
 		m.steps[i].OnSource, m.steps[i].Drift = true, true
@@ -178,14 +178,14 @@ func (m *drift) limits() {
 		limits := t.kind == restriction && given[t.privilege]
 		if limits {
 			limited[t.privilege] = true
-			m.unsafe = append(m.unsafe, t)
+			m.notAddable = append(m.notAddable, t)
 		}
 		return limits
 	})
 	m.given = slices.DeleteFunc(m.given, func(t trait) bool {
 		limits := t.kind == global && limited[t.privilege]
 		if limits {
-			m.unsafe = append(m.unsafe, t)
+			m.notAddable = append(m.notAddable, t)
 		}
 		return limits
 	})
@@ -197,21 +197,21 @@ func (m *drift) shadows(r right) bool {
 	if r.kind != database {
 		return false
 	}
-	for have := range m.in.rights {
-		if have.kind == database && have.a == r.a {
+	for have := range m.current.rights {
+		if have.kind == database && have.schema == r.schema {
 			return false
 		}
 	}
-	for have := range m.in.rights {
-		if have.kind == database && wild(have.a) && overlap(have.a, r.a) {
+	for have := range m.current.rights {
+		if have.kind == database && wild(have.schema) && overlap(have.schema, r.schema) {
 			return true
 		}
 	}
 	return false
 }
 
-// held is why the rotation must wait for a decision; nil if it need not.
-func (m *drift) held() error {
+// refusal is why the rotation must wait for a decision; nil if it need not.
+func (m *drift) refusal() error {
 	var reasons []string
 	because := func(traits []trait, before, after string) {
 		if len(traits) > 0 {
@@ -219,13 +219,13 @@ func (m *drift) held() error {
 		}
 	}
 	because(m.removed, "it lost ", "")
-	because(m.gone, "it has ", ", which "+m.in.Name.String()+" lost, by a REVOKE or as it was dropped and made again")
-	because(m.unsafe, "it was given ", ", which "+m.in.Name.String()+" cannot be given by adding alone")
-	because(m.unknown, "the two differ in ", ", both were changed, and which change was on which account is not known")
+	because(m.lost, "it has ", ", which "+m.current.Name.String()+" lost, by a REVOKE or as it was dropped and made again")
+	because(m.notAddable, "it was given ", ", which "+m.current.Name.String()+" cannot be given by adding alone")
+	because(m.undecidable, "the two differ in ", ", both were changed, and which change was on which account is not known")
 	if reasons == nil {
 		return nil
 	}
-	return m.undecided(strings.Join(reasons, "; "), slices.Concat(m.removed, m.gone, m.unsafe, m.unknown))
+	return m.undecided(strings.Join(reasons, "; "), slices.Concat(m.removed, m.lost, m.notAddable, m.undecidable))
 }
 
 // undecided is a refusal with the statements that decide.
@@ -243,7 +243,7 @@ func (m *drift) undecided(reason string, traits []trait) error {
 	}
 	return Refuse(Undecided, "%[1]s was changed since the last rotation, while %[2]s is in use: %[3]s. Either run %[4]s, or run %[5]s;"+
 		" `starter rotate --undo-drift` does the latter, and undoes every other change of %[1]s",
-		m.standby.Name, m.in.Name, reason, alike(m.standby, m.in), alike(m.in, m.standby))
+		m.standby.Name, m.current.Name, reason, alike(m.standby, m.current), alike(m.current, m.standby))
 }
 
 // some is the beginning of a list that may be long.
@@ -258,7 +258,7 @@ func some(all []string, separator string) string {
 func someOf(traits []trait) string {
 	var words []string
 	for _, t := range traits {
-		word := t.spelt()
+		word := t.line()
 		if t.kind == restriction { // what it is lost or given by
 			word = t.what() + " on " + t.on()
 		}

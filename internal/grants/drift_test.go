@@ -11,7 +11,7 @@ import (
 func TestRightsDigest(t *testing.T) {
 	s := &Account{rights: map[right]bool{}}
 	for i := range rememberedRights {
-		s.rights[right{kind: table, privilege: "SELECT", a: "shop", b: fmt.Sprint(i)}] = false
+		s.rights[right{kind: table, privilege: "SELECT", schema: "shop", object: fmt.Sprint(i)}] = false
 	}
 	p := Pair{Rights: s.rightsDigest()}
 	if len(p.Rights) == 0 || len(p.Rights) > 8_100 {
@@ -19,16 +19,16 @@ func TestRightsDigest(t *testing.T) {
 	}
 	last := p.last(&Account{}, &Account{})
 	for r := range s.rights {
-		if !last(trait{r, false}) || last(trait{r, true}) || last(trait{right{kind: columnOf, privilege: r.privilege, a: r.a, b: r.b}, false}) {
+		if !last(trait{r, false}) || last(trait{r, true}) || last(trait{right{kind: columnOf, privilege: r.privilege, schema: r.schema, object: r.object}, false}) {
 			t.Fatalf("%s is not told from others", r)
 		}
 	}
-	s.rights[right{kind: role, a: "r"}] = true
+	s.rights[right{kind: role, schema: "r"}] = true
 	if got := s.rightsDigest(); got != "" {
 		t.Errorf("too many rights are kept as %d bytes", len(got))
 	}
 	none := Pair{Rights: (&Account{}).rightsDigest()}
-	if last := none.last(s, s); last == nil || last(trait{right{kind: role, a: "r"}, false}) {
+	if last := none.last(s, s); last == nil || last(trait{right{kind: role, schema: "r"}, false}) {
 		t.Error("an account without rights is not remembered")
 	}
 }
@@ -115,7 +115,7 @@ func TestTheAccountInUseIsOnlyGivenWhatTheOtherHas(t *testing.T) {
 				}
 			}
 		}
-		err := m.held()
+		err := m.refusal()
 		switch {
 		case err != nil:
 			ways["held"]++

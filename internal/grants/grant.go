@@ -180,9 +180,9 @@ func (p *parser) object() (right, error) {
 	r := right{kind: table}
 	switch {
 	case p.take("PROCEDURE"):
-		r.kind, r.c = routine, "PROCEDURE"
+		r.kind, r.detail = routine, "PROCEDURE"
 	case p.take("FUNCTION"):
-		r.kind, r.c = routine, "FUNCTION"
+		r.kind, r.detail = routine, "FUNCTION"
 	case p.take("TABLE"):
 	case p.take("*"):
 		if p.take(".") && p.take("*") {
@@ -191,17 +191,17 @@ func (p *parser) object() (right, error) {
 		return r, fmt.Errorf("a database is missing: write *.* for all")
 	}
 	var err error
-	if r.a, err = p.identifier(); err != nil {
+	if r.schema, err = p.identifier(); err != nil {
 		return r, err
 	}
 	if !p.take(".") {
-		return r, fmt.Errorf("a database and a dot are missing before %s", QuoteIdentifier(r.a))
+		return r, fmt.Errorf("a database and a dot are missing before %s", QuoteIdentifier(r.schema))
 	}
 	if r.kind == table && p.take("*") {
 		r.kind = database
 		return r, nil
 	}
-	r.b, err = p.identifier()
+	r.object, err = p.identifier()
 	return r, err
 }
 
@@ -222,7 +222,7 @@ func (s *Server) parseGrant(text string) (map[right]bool, error) {
 				return nil, fmt.Errorf("columns go with a privilege on a table")
 			}
 			r.kind = columnOf
-			for _, r.c = range it.columns {
+			for _, r.detail = range it.columns {
 				rights[r] = false
 			}
 		case it.privilege == "ALL" || it.privilege == "ALL PRIVILEGES":

@@ -15,7 +15,7 @@ type Lookup struct {
 func (l Lookup) Query() string {
 	var schemas []string
 	for _, r := range l.rights {
-		schemas = append(schemas, r.a)
+		schemas = append(schemas, r.schema)
 	}
 	return "SELECT " + l.x + " AS a, " + l.y + " AS b, " + l.z + " AS c FROM " + l.View + " WHERE " + l.x + " IN " + QuoteValues(schemas)
 }
@@ -31,7 +31,7 @@ func (d *Draft) rolesToFind() []Lookup {
 	var roles []right
 	for _, st := range d.Plan.Steps {
 		for _, r := range st.needs {
-			if _, stays := d.read.Source.rights[r]; r.kind == defaultRole && stays {
+			if _, stays := d.snapshot.Source.rights[r]; r.kind == defaultRole && stays {
 				roles = append(roles, r)
 			}
 		}
@@ -47,13 +47,13 @@ func (d *Draft) objectsToFind() []Lookup {
 			continue
 		}
 		if st.OnSource && st.DroppedTable != nil && st.DroppedTable.RevokeCreate != "" { // which would take CREATE from the account in use again
-			tables = append(tables, right{kind: table, privilege: st.needs[0].privilege, a: st.needs[0].a, b: st.needs[0].b})
+			tables = append(tables, right{kind: table, privilege: st.needs[0].privilege, schema: st.needs[0].schema, object: st.needs[0].object})
 		}
 		for _, r := range st.needs {
 			switch {
 			case r.kind == columnOf:
 				columns = append(columns, r)
-			case r.kind == routine && r.c == "LIBRARY":
+			case r.kind == routine && r.detail == "LIBRARY":
 				libraries = append(libraries, r)
 			case r.kind == routine:
 				routines = append(routines, r)
@@ -83,7 +83,7 @@ func (d *Draft) Look(l Lookup, rows []Row) {
 		exist[key(r.Text("a"), r.Text("b"), r.Text("c"))] = true
 	}
 	for _, r := range l.rights {
-		if !exist[key(r.a, r.b, r.c)] && !slices.Contains(d.gone, r) {
+		if !exist[key(r.schema, r.object, r.detail)] && !slices.Contains(d.gone, r) {
 			d.gone = append(d.gone, r)
 		}
 	}
@@ -97,7 +97,7 @@ func (d *Draft) CheckGrantable(administrator Name, systemRoles, toEnd []string) 
 	if r := d.refuseGone(isRole); r != nil {
 		refusals = append(refusals, r)
 	}
-	lacking := d.Plan.Powers.refuseLacking(administrator, d.read, d.Plan.Steps, d.gone, d.pair.Revoke, slices.Concat(systemRoles, toEnd))
+	lacking := d.Plan.Powers.refuseLacking(administrator, d.snapshot, d.Plan.Steps, d.gone, d.pair.Revoke, slices.Concat(systemRoles, toEnd))
 	if lacking != nil {
 		refusals = append(refusals, lacking)
 	}
@@ -114,9 +114,9 @@ func (d *Draft) refuseGone(of func(right) bool) *Refusal {
 		if !of(r) {
 			continue
 		}
-		holder := d.read.Source
-		if _, ok := holder.rights[r]; !ok && d.read.Standby != nil {
-			holder = d.read.Standby
+		holder := d.snapshot.Source
+		if _, ok := holder.rights[r]; !ok && d.snapshot.Standby != nil {
+			holder = d.snapshot.Standby
 		}
 		held[holder.Name] = append(held[holder.Name], r.String())
 	}

@@ -34,15 +34,15 @@ var (
 	expiryRule = regexp.MustCompile(`PASSWORD EXPIRE (DEFAULT|NEVER|INTERVAL \d+ DAY)`)
 )
 
-// note reads one line of SHOW GRANTS.
-func (m *InMemory) note(line string, n Name, parse func(string) (map[right]bool, error)) {
+// parseLine reads one line of SHOW GRANTS.
+func (m *InMemory) parseLine(line string, n Name, parse func(string) (map[right]bool, error)) {
 	before, after, ok := strings.Cut(line, " TO "+inBackticks(n))
 	text, grant := strings.CutPrefix(before, "GRANT ")
 	switch {
 	case !ok || !grant || strings.HasPrefix(text, "PROXY "):
 	case strings.HasPrefix(text, "`"):
 		for _, name := range ParseNames(text) {
-			m.roles[right{kind: role, a: name.User, b: name.Host}] = strings.Contains(after, " WITH ADMIN OPTION")
+			m.roles[right{kind: role, schema: name.User, object: name.Host}] = strings.Contains(after, " WITH ADMIN OPTION")
 		}
 	case m.static != nil:
 		rights, err := parse(text + option(strings.Contains(after, " WITH GRANT OPTION"), " WITH GRANT OPTION"))
@@ -134,7 +134,7 @@ func (m *InMemory) stale(s *Account, flavor Flavor) []right {
 		passOn := s.rights[r]
 		switch r.kind {
 		case proxy:
-			line := "GRANT PROXY ON " + inBackticks(Name{r.a, r.b}) + " TO " + inBackticks(s.Name) +
+			line := "GRANT PROXY ON " + inBackticks(Name{r.schema, r.object}) + " TO " + inBackticks(s.Name) +
 				option(passOn, " WITH GRANT OPTION")
 			if !slices.Contains(m.grants, normalLine(line, s.Name)) {
 				rights = append(rights, r)
@@ -247,7 +247,7 @@ func (s *Server) ParseShown(n Name, grants, account []string) *InMemory {
 		}
 		line = respell(line, n)
 		m.grants = append(m.grants, normalLine(line, n))
-		m.note(line, n, s.parseGrant)
+		m.parseLine(line, n, s.parseGrant)
 		if global := globalLine.FindStringSubmatch(line); global != nil && s.HasDynamicRights() {
 			for name := range strings.SplitSeq(global[1], ",") {
 				if name = strings.TrimSpace(name); !privileges[name] && name != "USAGE" && name != "ALL PRIVILEGES" {

@@ -31,7 +31,7 @@ func (p *Powers) holds(privilege string, where right) bool {
 			if r.privilege != privilege || r.kind == dynamic || r.kind == restriction || !p.covers(r, where) {
 				continue
 			}
-			if _, restricted := s.rights[right{kind: restriction, privilege: privilege, a: where.a}]; r.kind == global && where.a != "" && restricted {
+			if _, restricted := s.rights[right{kind: restriction, privilege: privilege, schema: where.schema}]; r.kind == global && where.schema != "" && restricted {
 				continue
 			}
 			return true
@@ -60,13 +60,13 @@ func (p *Powers) covers(held, where right) bool {
 		if where.kind == global || where.kind == dynamic {
 			return false
 		}
-		return held.a == where.a || !p.server.On("partial_revokes") && matches(held.a, where.a, where.kind == database)
+		return held.schema == where.schema || !p.server.On("partial_revokes") && matches(held.schema, where.schema, where.kind == database)
 	case table:
-		return (where.kind == table || where.kind == columnOf) && held.a == where.a && held.b == where.b
+		return (where.kind == table || where.kind == columnOf) && held.schema == where.schema && held.object == where.object
 	case columnOf:
-		return where.kind == columnOf && held.a == where.a && held.b == where.b && held.c == where.c
+		return where.kind == columnOf && held.schema == where.schema && held.object == where.object && held.detail == where.detail
 	case routine:
-		return where.kind == routine && held.a == where.a && held.b == where.b && held.c == where.c
+		return where.kind == routine && held.schema == where.schema && held.object == where.object && held.detail == where.detail
 	}
 	return false
 }
@@ -76,7 +76,7 @@ func (p *Powers) mayGive(r right) bool {
 	switch r.kind {
 	case proxy:
 		return p.any(func(held right, passOn bool) bool {
-			return held.kind == proxy && passOn && (held.a == "" || held.a == r.a) && (held.b == "" || held.b == "%" || strings.EqualFold(held.b, r.b))
+			return held.kind == proxy && passOn && (held.schema == "" || held.schema == r.schema) && (held.object == "" || held.object == "%" || strings.EqualFold(held.object, r.object))
 		})
 	case dynamic:
 		// An administrator that may write the grant tables may grant every dynamic right, but not on Amazon RDS.
@@ -87,7 +87,7 @@ func (p *Powers) mayGive(r right) bool {
 	case role:
 		return p.server.HasRoleAdmin() && (p.HasDynamic("ROLE_ADMIN") || p.HasGlobal("SUPER")) ||
 			p.any(func(held right, passOn bool) bool {
-				return held.kind == role && held.a == r.a && held.b == r.b && passOn
+				return held.kind == role && held.schema == r.schema && held.object == r.object && passOn
 			})
 	case defaultRole: // CREATE USER is all that MySQL asks
 		return !p.server.DefaultRoleNeedsUpdate() || p.writesGrants()
@@ -98,14 +98,16 @@ func (p *Powers) mayGive(r right) bool {
 }
 
 // writesGrants reports whether the administrator may update the grant tables.
-func (p *Powers) writesGrants() bool { return p.holds("UPDATE", right{kind: database, a: "mysql"}) }
+func (p *Powers) writesGrants() bool {
+	return p.holds("UPDATE", right{kind: database, schema: "mysql"})
+}
 
-// carried are the restrictions that a global privilege takes along when this administrator grants it, which are its own.
-func (p *Powers) carried(privilege string) []right {
+// restrictionsPassedOn are the restrictions that a global privilege takes along when this administrator grants it, which are its own.
+func (p *Powers) restrictionsPassedOn(privilege string) []right {
 	var rights []right
 	for _, s := range p.accounts {
 		for _, r := range sorted(s.rights) {
-			if r.kind == restriction && r.privilege == privilege && !p.holds(privilege, right{kind: database, a: r.a}) {
+			if r.kind == restriction && r.privilege == privilege && !p.holds(privilege, right{kind: database, schema: r.schema}) {
 				rights = append(rights, r)
 			}
 		}
@@ -146,7 +148,7 @@ func (p *Powers) lacking(source *Account, steps []Step, gone []right) []string {
 	}
 	for _, st := range steps {
 		for _, r := range st.needs {
-			if r.kind == role && slices.Contains(gone, right{kind: defaultRole, a: r.a, b: r.b}) || slices.Contains(gone, r) {
+			if r.kind == role && slices.Contains(gone, right{kind: defaultRole, schema: r.schema, object: r.object}) || slices.Contains(gone, r) {
 				continue
 			}
 			if !p.mayGive(r) {
@@ -171,7 +173,7 @@ func (p *Powers) lacking(source *Account, steps []Step, gone []right) []string {
 				continue
 			}
 			// It would be granted with the administrator's restriction, and the server would not say so.
-			for _, c := range p.carried(r.privilege) {
+			for _, c := range p.restrictionsPassedOn(r.privilege) {
 				if _, same := source.rights[c]; !same {
 					lack("%s on %s, which a partial revoke takes from the administrator", c.privilege, c.on())
 				}
@@ -200,7 +202,7 @@ func (p *Powers) Text() string {
 
 // MayRead reports whether the administrator may read a table.
 func (p *Powers) MayRead(schema, name string) bool {
-	return p.holds("SELECT", right{kind: table, a: schema, b: name})
+	return p.holds("SELECT", right{kind: table, schema: schema, object: name})
 }
 
 // Roles are those that the account has.
@@ -208,7 +210,7 @@ func (s *Account) Roles() []Name {
 	var names []Name
 	for r := range s.rights {
 		if r.kind == role {
-			names = append(names, Name{r.a, r.b})
+			names = append(names, Name{r.schema, r.object})
 		}
 	}
 	return names
@@ -222,7 +224,7 @@ func (p *Powers) SystemRolesQuery(s *Server, steps []Step) string {
 	}
 	var users []string
 	for _, r := range roles {
-		users = append(users, r.a)
+		users = append(users, r.schema)
 	}
 	return "SELECT USER, HOST FROM mysql.global_grants WHERE PRIV = '" + systemUser + "' AND USER IN " + QuoteValues(users)
 }
@@ -244,7 +246,7 @@ func SystemRoles(steps []Step, rows []Row) []string {
 	var system []string
 	for _, r := range rolesOf(steps) {
 		for _, have := range rows {
-			if r.a == have.Text("user") && strings.EqualFold(r.b, have.Text("host")) {
+			if r.schema == have.Text("user") && strings.EqualFold(r.object, have.Text("host")) {
 				system = append(system, fmt.Sprintf("SYSTEM_USER, as %s has it", r))
 			}
 		}
@@ -285,7 +287,7 @@ func (p *Powers) inactiveRoles(administrator Name) string {
 		}
 		for _, n := range a.Roles() {
 			if !active[n.Key()] {
-				roles = append(roles, right{kind: role, a: n.User, b: n.Host}.on())
+				roles = append(roles, right{kind: role, schema: n.User, object: n.Host}.on())
 			}
 		}
 	}

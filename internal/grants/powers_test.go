@@ -24,16 +24,16 @@ func TestPatternsWithPartialRevokes(t *testing.T) {
 		where         right
 		want          bool
 	}{
-		{"OFF", "shop%", right{kind: table, a: "shop_1", b: "t"}, true},
-		{"OFF", "shop_1", right{kind: database, a: `shop\_1`}, true},
-		{"ON", "shop%", right{kind: table, a: "shop_1", b: "t"}, false},
-		{"ON", "shop_1", right{kind: table, a: "shopx1", b: "t"}, false},
-		{"ON", "shop_1", right{kind: table, a: "shop_1", b: "t"}, true},
-		{"ON", "shop%", right{kind: database, a: "shop%"}, true},
+		{"OFF", "shop%", right{kind: table, schema: "shop_1", object: "t"}, true},
+		{"OFF", "shop_1", right{kind: database, schema: `shop\_1`}, true},
+		{"ON", "shop%", right{kind: table, schema: "shop_1", object: "t"}, false},
+		{"ON", "shop_1", right{kind: table, schema: "shopx1", object: "t"}, false},
+		{"ON", "shop_1", right{kind: table, schema: "shop_1", object: "t"}, true},
+		{"ON", "shop%", right{kind: database, schema: "shop%"}, true},
 	} {
 		s := server("8.0.36")
 		s.Variables["partial_revokes"] = tt.partial
-		p, _ := administrator(s, right{kind: database, privilege: "SELECT", a: tt.held})
+		p, _ := administrator(s, right{kind: database, privilege: "SELECT", schema: tt.held})
 		if got := p.holds("SELECT", tt.where); got != tt.want {
 			t.Errorf("partial_revokes %s: SELECT on %s covers %s: %t", tt.partial, tt.held, tt.where.on(), got)
 		}
@@ -63,7 +63,7 @@ func TestDynamicRightsOnRDS(t *testing.T) {
 // TestRolesThatAreNotActive checks that a refusal names the roles which would help if they were active.
 func TestRolesThatAreNotActive(t *testing.T) {
 	p, admin := administrator(server("8.0.36"))
-	admin.rights[right{kind: role, a: "dba", b: "%"}] = false
+	admin.rights[right{kind: role, schema: "dba", object: "%"}] = false
 	ps := &Snapshot{Source: account("app", "%")}
 	err := p.Check(admin.Name, ps, nil, nil)
 	if err == nil || !strings.Contains(err.Error(), "SET DEFAULT ROLE 'dba'@'%' TO 'admin'@'%'") {

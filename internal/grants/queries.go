@@ -138,7 +138,7 @@ func (s *Server) RightsQuery(accounts []*Account) string {
 	query := strings.Join(parts, " UNION ALL ")
 	var grantees []string
 	for _, s := range accounts {
-		if s.unread {
+		if s.asksServer {
 			grantees = append(grantees, unescapedName(s.Name))
 		}
 	}

@@ -86,7 +86,7 @@ func (server *Server) ParseAccounts(users []string, rows []Row) ([]*Account, err
 			Name:       Name{r.Text("user"), r.Text("host")},
 			properties: map[string]string{},
 			rights:     map[right]bool{},
-			given:      map[right]bool{},
+			fromServer: map[right]bool{},
 		}
 		if !slices.Contains(users, s.Name.User) || slices.ContainsFunc(states, func(have *Account) bool { return have.Name == s.Name }) {
 			continue // equal but for what the collation ignores
@@ -146,7 +146,7 @@ func (s *Account) addRow(r Row) {
 	case "database":
 		for flag := range strings.SplitSeq(value, ",") {
 			if flag != "" {
-				s.add(right{kind: database, privilege: columnPrivilege(flag), a: a}, false)
+				s.add(right{kind: database, privilege: columnPrivilege(flag), schema: a}, false)
 			}
 		}
 	case "table":
@@ -166,7 +166,7 @@ func (s *Account) addRow(r Row) {
 		for _, p := range setPrivileges(value) {
 			s.add(right{routine, p, a, b, c}, false)
 			if byItself := s.grantedBy(r.Text("c6")) && (p == "EXECUTE" || p == "ALTER ROUTINE"); byItself {
-				s.given[right{routine, p, a, b, c}] = true
+				s.fromServer[right{routine, p, a, b, c}] = true
 			}
 		}
 	case "proxy":
@@ -176,9 +176,9 @@ func (s *Account) addRow(r Row) {
 	case "role":
 		s.add(right{role, "", a, b, ""}, value == "Y")
 	case granted:
-		s.uses = append(s.uses, fmt.Sprintf("%s has %s as a role", Name{a, b}, s.Name))
+		s.usedBy = append(s.usedBy, fmt.Sprintf("%s has %s as a role", Name{a, b}, s.Name))
 	case proxied:
-		s.uses = append(s.uses, fmt.Sprintf("%s may be a proxy of %s", Name{a, b}, s.Name))
+		s.usedBy = append(s.usedBy, fmt.Sprintf("%s may be a proxy of %s", Name{a, b}, s.Name))
 	case "default":
 		s.add(right{defaultRole, "", a, b, ""}, false)
 	}

@@ -48,7 +48,7 @@ func (server *Server) readMariaDB(s *Account, r Row) error {
 		return err
 	}
 	if standard != "" {
-		s.rights[right{kind: defaultRole, a: standard}] = false
+		s.rights[right{kind: defaultRole, schema: standard}] = false
 	}
 	rights, known := globalRights(numbers["access"])
 	// A release reads what it has written as it stands, and what older ones have written by rules of its own. Of roles its
@@ -57,7 +57,7 @@ func (server *Server) readMariaDB(s *Account, r Row) error {
 	if id, err := numbers["version_id"].Int64(); err == nil {
 		wrote = server.wrote(id)
 	}
-	if s.unread = !s.IsRole && !(known && wrote); !s.unread {
+	if s.asksServer = !s.IsRole && !(known && wrote); !s.asksServer {
 		for _, p := range rights {
 			s.rights[right{kind: global, privilege: p}] = false
 		}
@@ -94,7 +94,7 @@ func (s *Account) readNumbers(numbers map[string]json.Number, subject, issuer, c
 }
 
 // AsksForGlobals reports whether the global rights are not read from the row, but from what the server says of them.
-func (s *Account) AsksForGlobals() bool { return s.unread }
+func (s *Account) AsksForGlobals() bool { return s.asksServer }
 
 // GlobalPrivileges are the account's global privileges.
 func (s *Account) GlobalPrivileges() []string {

@@ -145,7 +145,7 @@ func (s *Account) restrictions(value []byte) error {
 				s.unknown = append(s.unknown, fmt.Sprintf("restriction of %s on %s", p, QuoteIdentifier(db)))
 				continue
 			}
-			s.rights[right{kind: restriction, privilege: p, a: db}] = false
+			s.rights[right{kind: restriction, privilege: p, schema: db}] = false
 		}
 	}
 	return nil

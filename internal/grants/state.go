@@ -24,10 +24,10 @@ type Account struct {
 	certificate     bool
 	properties      map[string]string // the clause that sets each, by the words before its value; see clauses
 	rights          map[right]bool    // true where it may be passed on: by its own grant option, or a role by admin option
-	given           map[right]bool    // the rights that the server gave the account for the routines that it created
+	fromServer      map[right]bool    // the rights that the server gave the account for the routines that it created
 	PasswordChanged time.Time         // when the password was set last; zero if the server does not say
-	unread          bool              // its global rights are still to be read in the server's words; MariaDB only
-	uses            []string          // what others have of the account: as their role, or to be its proxy; readable
+	asksServer      bool              // its global rights are still to be read in the server's words; MariaDB only
+	usedBy          []string          // what others have of the account: as their role, or to be its proxy; readable
 	unknown         []string          // what this package has no statement for, readable
 }
 
@@ -49,9 +49,9 @@ const (
 
 // right is one right. A static right's grant option is a right itself, with grantOption as its privilege.
 type right struct {
-	kind      kind
-	privilege string
-	a, b, c   string // what it is on: database, table or routine, column or kind of routine; or a user and its host
+	kind                   kind
+	privilege              string
+	schema, object, detail string // what it is on: database, table or routine, column or kind of routine; or a user and its host
 }
 
 const grantOption = "GRANT OPTION"
@@ -60,18 +60,18 @@ const grantOption = "GRANT OPTION"
 func (r right) on() string {
 	switch r.kind {
 	case database, restriction:
-		return QuoteIdentifier(r.a) + ".*"
+		return QuoteIdentifier(r.schema) + ".*"
 	case table, columnOf:
-		return QuoteIdentifier(r.a) + "." + QuoteIdentifier(r.b)
+		return QuoteIdentifier(r.schema) + "." + QuoteIdentifier(r.object)
 	case routine:
-		return r.c + " " + QuoteIdentifier(r.a) + "." + QuoteIdentifier(r.b)
+		return r.detail + " " + QuoteIdentifier(r.schema) + "." + QuoteIdentifier(r.object)
 	case proxy:
-		return Name{r.a, r.b}.String()
+		return Name{r.schema, r.object}.String()
 	case role, defaultRole:
-		if r.b == "" { // MariaDB's roles have no host
-			return QuoteIdentifier(r.a)
+		if r.object == "" { // MariaDB's roles have no host
+			return QuoteIdentifier(r.schema)
 		}
-		return Name{r.a, r.b}.String()
+		return Name{r.schema, r.object}.String()
 	}
 	return "*.*"
 }
@@ -79,7 +79,7 @@ func (r right) on() string {
 // what is the right without what it is on.
 func (r right) what() string {
 	if r.kind == columnOf {
-		return r.privilege + " (" + QuoteIdentifier(r.c) + ")"
+		return r.privilege + " (" + QuoteIdentifier(r.detail) + ")"
 	}
 	return r.privilege
 }
@@ -165,7 +165,7 @@ func sorted[V any](rights map[right]V) []right {
 		if x.kind != y.kind {
 			return int(x.kind - y.kind)
 		}
-		for _, pair := range [][2]string{{x.a, y.a}, {x.b, y.b}, {x.c, y.c}, {x.privilege, y.privilege}} {
+		for _, pair := range [][2]string{{x.schema, y.schema}, {x.object, y.object}, {x.detail, y.detail}, {x.privilege, y.privilege}} {
 			if c := strings.Compare(pair[0], pair[1]); c != 0 {
 				return c
 			}
@@ -176,5 +176,5 @@ func sorted[V any](rights map[right]V) []right {
 
 // NewAccount returns an account without properties and rights.
 func NewAccount(n Name) *Account {
-	return &Account{Name: n, properties: map[string]string{}, rights: map[right]bool{}, given: map[right]bool{}}
+	return &Account{Name: n, properties: map[string]string{}, rights: map[right]bool{}, fromServer: map[right]bool{}}
 }

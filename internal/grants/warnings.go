@@ -118,8 +118,8 @@ func (plan *Plan) warn(ps *Snapshot, server *Server, plain bool) {
 			" caching_sha2_password_enforce_storage_format = ON would refuse every statement of the account with error 1820, so rotate twice before you set it",
 			plan.Source, StorageFormat, server.Variables[StorageFormat]))
 	}
-	slices.Sort(ps.Source.uses)
-	for _, use := range ps.Source.uses {
+	slices.Sort(ps.Source.usedBy)
+	for _, use := range ps.Source.usedBy {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s, and %s is not the same to it", use, plan.Standby))
 	}
 	plan.warnBlocks(ps, server)
