@@ -29,7 +29,7 @@ func Difference(source, target *Account, m *InMemory, p *Powers) []Step {
 
 // includeServerGiven adds to the source what the server itself gave to the standby: a client that still used the standby created a
 // routine, which neither account could call once the standby had lost the right to it. It returns the source as it will be,
-// and the steps. Adding is all that is done to the account in use.
+// and the steps. The current account is only ever given rights.
 func includeServerGiven(source, standby *Account, p *Powers) (*Account, []Step) {
 	wanted := source.clone()
 	for r := range standby.fromServer {
@@ -43,7 +43,7 @@ func includeServerGiven(source, standby *Account, p *Powers) (*Account, []Step) 
 	return wanted, steps
 }
 
-// differ goes from one account to the other. now is the target as it will be after the steps so far.
+// differ finds the steps from one account to the other. now is the target as it will be after the steps so far.
 type differ struct {
 	source, result *Account
 	name           Name
@@ -215,7 +215,7 @@ func (d *differ) refresh(stale []right) {
 
 var globalGrantOption = right{kind: global, privilege: grantOption}
 
-// resetDynamics takes all dynamic rights away where the global grant option is about to change. MySQL 9.7 gives and takes
+// resetDynamics revokes all dynamic rights if the global grant option is about to change. MySQL 9.7 gives and takes
 // their own grant options along with it, and then its tables and its memory differ: one keeps the option
 // that the other has lost, or a right already revoked. Rights granted after the change are the same in both.
 func (d *differ) resetDynamics() {
@@ -233,8 +233,8 @@ func (d *differ) resetDynamics() {
 	}
 }
 
-// revokeDynamic revokes twice, as the memory may hold the right twice, with and without its grant option: that is what
-// GRANT OPTION given or taken globally leaves behind, and a REVOKE takes one.
+// revokeDynamic revokes twice. After GRANT OPTION was given or taken globally, the memory may hold the right twice, with and without
+// its grant option, and one REVOKE removes one of them.
 func (d *differ) revokeDynamic(r right) {
 	d.revoke(r.privilege, r.on(), r)
 	d.revoke(r.privilege, r.on(), r)
@@ -249,7 +249,7 @@ func (d *differ) revokeGlobalGrantOption() {
 }
 
 // dynamics come after the static rights, as the global grant option becomes that of each dynamic right already held.
-// One that must lose its own is taken away and given again.
+// A right that must lose its own is revoked and granted again.
 func (d *differ) dynamics() {
 	for _, r := range d.extra(dynamic) {
 		d.revokeDynamic(r)
@@ -276,7 +276,7 @@ func (d *differ) dynamics() {
 	}
 }
 
-// restrict makes partial revokes equal. One on a global right that will go, goes with it.
+// restrict makes partial revokes equal. A partial revoke disappears with the global right that it limits.
 func (d *differ) restrict() {
 	for _, group := range scopes(d.missing(restriction)) {
 		d.step("REVOKE "+list(group)+" ON "+group[0].on()+" FROM "+d.name.String(),
@@ -294,8 +294,8 @@ func (d *differ) restrict() {
 	}
 }
 
-// revokeStatic takes rights on columns before those on their table, as a privilege revoked on a table goes from its columns
-// too: an error if it is then revoked there, and one to grant again if it was to stay there.
+// revokeStatic revokes rights on columns before those on their table. A privilege that is revoked on a table disappears from its
+// columns, too: revoking it there afterwards is an error, and if it is to stay there, it is granted again.
 func (d *differ) revokeStatic() {
 	var rights []right
 	for _, k := range []kind{global, database, columnOf, table, routine} {

@@ -34,8 +34,8 @@ func spell(values map[string]string) string {
 	return b.String()
 }
 
-// properties makes one ALTER USER of all that differs. ATTRIBUTE merges (RFC 7396) and so needs a statement before, in
-// which every key that must go or change is null.
+// properties makes one ALTER USER of all that differs. ATTRIBUTE merges (RFC 7396), so that a statement before it sets every key to
+// null that is to disappear or change.
 //
 // By itself, PASSWORD EXPIRE DEFAULT after an interval would go into the table of MySQL 9.7 and not into its memory.
 func (d *differ) properties(staleExpiry bool) {
@@ -69,13 +69,13 @@ func (d *differ) properties(staleExpiry bool) {
 	d.step("ALTER USER "+d.name.String()+words, "alter "+d.name.String()+":"+words)
 }
 
-// erase is the merge patch that takes out of the attributes what is not to stay as it is; empty for nothing.
+// erase returns the merge patch that removes what is to disappear or change from the attributes. It is empty if nothing is.
 func erase(now, next string) string {
 	if next == "" {
 		return ""
 	}
 	var old, wanted map[string]json.RawMessage
-	// Both are objects that a server made; were they not, the comparison after the change would say so.
+	// Both are objects that a server made. If they were not, the comparison after the change would find it.
 	_ = json.Unmarshal([]byte(now), &old)
 	_ = json.Unmarshal([]byte(next), &wanted)
 	patch := map[string]any{}

@@ -47,7 +47,7 @@ func (d *differ) defaultRoles() {
 	if names != nil {
 		roles = strings.Join(names, ", ")
 	}
-	// On MariaDB a default role outlives the role's being revoked. It is set while the account has the role.
+	// A default role may outlive the role, but can be set only while the account has it.
 	var borrowed []right
 	for _, r := range d.missing(defaultRole) {
 		if lent := (right{kind: role, schema: r.schema, object: r.object}); d.flavor.KeepsDefaultRoleWithoutRole() && !d.wants(lent) {
@@ -62,7 +62,7 @@ func (d *differ) defaultRoles() {
 	}
 }
 
-// proxies come first, as the grant option of one gives the global grant option as well, on MySQL and MariaDB alike.
+// proxies come first, because on MySQL and MariaDB the grant option of a proxy brings the global grant option.
 func (d *differ) proxies() {
 	for _, r := range d.missing(proxy) {
 		passOn := d.source.rights[r]

@@ -7,12 +7,13 @@ import (
 	"github.com/rotate-user/rotate-user/internal/password"
 )
 
-// Draft is a plan in the making: pure steps, between which its caller asks the server.
+// Draft is an unfinished plan. Its methods are called in the order NewDraft, ChooseReference, Compare, Look, CheckGrantable, Finish. In
+// between, the caller asks the server.
 type Draft struct {
 	Plan     *Plan
 	pair     Pair
 	snapshot *Snapshot
-	fresh    bool // the standby is known by its mark to be new
+	fresh    bool // the mark shows that the standby is new
 
 	server         *Server
 	gone           []right  // what rights of the pair are on that no longer exists
@@ -52,7 +53,7 @@ func (d *Draft) ChooseReference(policy password.Policy, powers *Powers) error {
 	if plan.Create {
 		return nil
 	}
-	// A standby that is as the last rotation left it was not given anything since: the source has lost it.
+	// A standby that is as the last rotation left it was given nothing since: what differs, the source has lost.
 	if p.Digest != d.target.digest() {
 		d.source, plan.Steps = includeServerGiven(d.source, d.target, powers)
 		plan.Digest = d.source.digest()
@@ -69,14 +70,14 @@ func (d *Draft) ChooseReference(policy password.Policy, powers *Powers) error {
 	return nil
 }
 
-// Compare finds the steps. ofStandby is what the server remembers of the standby, and uses is what others have of an account
-// of its name that does not exist.
-func (d *Draft) Compare(ofStandby *InMemory, uses []string) error {
+// Compare finds the steps. ofStandby is what the server's memory holds of the standby. If the standby does not exist, usedBy is what
+// others have of an account of its name.
+func (d *Draft) Compare(ofStandby *InMemory, usedBy []string) error {
 	plan, in := d.Plan, d.snapshot.Source
 	plan.Rights = d.source.rightsDigest()
 	plan.StandbyInMemory = ofStandby
 	if plan.Create {
-		in.usedBy = append(in.usedBy, uses...)
+		in.usedBy = append(in.usedBy, usedBy...)
 		d.target = &Account{Name: plan.Standby, Plugin: in.Plugin, properties: in.properties, rights: map[right]bool{}}
 		st, err := d.server.CreateStep(d.target, d.pair.Mark, in)
 		if err != nil {
@@ -113,7 +114,7 @@ func (d *Draft) Finish() *Plan {
 	return plan
 }
 
-// CheckForeignPassword refuses a standby that was given a right by the same hands that gave it a password of its own.
+// CheckForeignPassword refuses a standby that was given both a right and a password that is not the secret's.
 func (plan *Plan) CheckForeignPassword(ps *Snapshot) error {
 	if !ps.foreign || plan.drift == nil || len(plan.drift.given) == 0 {
 		return nil

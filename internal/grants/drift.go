@@ -12,7 +12,7 @@ import (
 // REVOKE on the base name reaches the standby only, although it was meant for both. The rights that both accounts had after the last
 // rotation show which changes were made on which account.
 
-// rememberedRights is the most rights of which Plan.Rights holds each.
+// rememberedRights is the largest number of rights that Plan.Rights remembers one by one.
 const rememberedRights = 1000
 
 const (
@@ -48,7 +48,7 @@ func (s *Account) set(t trait, on bool) {
 // widens reports whether an account that has the trait may do more than one without it.
 func (t trait) widens() bool { return t.kind != restriction }
 
-// digest takes two rights for one by a chance of one in 2^48. Workflows keep it: rightsVersion changes along with the spelling.
+// digest confuses two rights with a probability of 1 in 2^48. Workflows keep it, so that rightsVersion must change with the spelling.
 func (t trait) digest() string {
 	sum := sha256.Sum256([]byte(t.line()))
 	return string(sum[:rightDigest])
@@ -78,8 +78,8 @@ func (s *Account) rightsDigest() string {
 	return rightsVersion + base64.RawStdEncoding.EncodeToString([]byte(strings.Join(digests, "")))
 }
 
-// last returns what reports whether both accounts had a trait after the last rotation; nil if that is not known. Without each
-// of the rights it is known as long as only one of the two accounts was changed.
+// last returns a function that reports whether both accounts had a trait after the last rotation; nil if that is not known. If the
+// rights are not remembered one by one, it is known as long as only one of the two accounts was changed.
 func (p Pair) last(source, standby *Account) func(trait) bool {
 	if text, ok := strings.CutPrefix(p.Rights, rightsVersion); ok {
 		if all, err := base64.RawStdEncoding.DecodeString(text); err == nil {
@@ -101,20 +101,20 @@ func (p Pair) last(source, standby *Account) func(trait) bool {
 
 // drift is what was changed on a standby with the base name.
 type drift struct {
-	source *Account // the account in use as it will be: nothing was taken from it
+	source *Account // the current account as it will be: nothing is taken from it
 	steps  []Step   // that make it so
 
 	standby     *Account
-	current     *Account // the account in use as it is
+	current     *Account // the current account as it is
 	powers      *Powers
-	given       []trait // that the account in use gets
-	removed     []trait // that it still has, or was not restricted to
-	lost        []trait // that it lost, and the standby has: by a REVOKE, or as what the right is on was dropped and made again
-	notAddable  []trait // that cannot be given to it by adding alone
-	undecidable []trait // that one of the two has, while both were changed since
+	given       []trait // what the current account gets
+	removed     []trait // what it still has, or was not restricted to
+	lost        []trait // what it lost and the standby has: by a REVOKE, or because what the right is on was dropped and created again
+	notAddable  []trait // what cannot be given to it by adding alone
+	undecidable []trait // what one of the two has, after both were changed
 }
 
-// findDrift compares the account in use with a standby that has the base name. last is that of Pair.
+// findDrift compares the current account with a standby that has the base name. last is that of Pair.
 func findDrift(source, standby *Account, last func(trait) bool, p *Powers) *drift {
 	m := &drift{source: source.clone(), current: source, standby: standby, powers: p}
 	both := map[right]bool{}
@@ -134,7 +134,7 @@ func findDrift(source, standby *Account, last func(trait) bool, p *Powers) *drif
 			case has == source.has(t):
 			case last == nil:
 				m.undecidable = append(m.undecidable, t)
-			case has == last(t): // the account in use was changed
+			case has == last(t): // the current account was changed
 				if has && fallsAway(r.kind) {
 					m.lost = append(m.lost, t)
 				}
@@ -162,8 +162,8 @@ func findDrift(source, standby *Account, last func(trait) bool, p *Powers) *drif
 	return m
 }
 
-// fallsAway reports whether rights of a kind go from every account when what they are on is dropped. If it is made again, as
-// migrations do with routines, and granted to the base name, the account in use has lost the right without anyone's wish.
+// fallsAway reports whether every account loses rights of a kind when what they are on is dropped. If a migration drops a routine,
+// creates it again and grants it to the base name, the current account has lost the right without intent.
 func fallsAway(k kind) bool { return k == routine || k == role || k == proxy }
 
 // limits treats a restriction that came with a new global right as a part of that right. It is not a removal, and cannot be added.
@@ -191,7 +191,7 @@ func (m *drift) limits() {
 	})
 }
 
-// shadows reports whether a right on a database would take others from the account in use: of all patterns that a database
+// shadows reports whether a right on a database would take others from the current account: of all patterns that a database
 // matches, the servers apply the rights on one only.
 func (m *drift) shadows(r right) bool {
 	if r.kind != database {
@@ -228,7 +228,7 @@ func (m *drift) refusal() error {
 	return m.undecided(strings.Join(reasons, "; "), slices.Concat(m.removed, m.lost, m.notAddable, m.undecidable))
 }
 
-// undecided is a refusal with the statements that decide.
+// undecided refuses to go on, with the statements by which an operator decides.
 func (m *drift) undecided(reason string, traits []trait) error {
 	alike := func(from, to *Account) string {
 		wanted := to.clone()
@@ -246,7 +246,7 @@ func (m *drift) undecided(reason string, traits []trait) error {
 		m.standby.Name, m.current.Name, reason, alike(m.standby, m.current), alike(m.current, m.standby))
 }
 
-// some is the beginning of a list that may be long.
+// some returns the beginning of a list that may be long.
 func some(all []string, separator string) string {
 	const shown = 10
 	if len(all) <= shown {
@@ -259,7 +259,7 @@ func someOf(traits []trait) string {
 	var words []string
 	for _, t := range traits {
 		word := t.line()
-		if t.kind == restriction { // what it is lost or given by
+		if t.kind == restriction { // spelled as the privilege that it takes away
 			word = t.what() + " on " + t.on()
 		}
 		words = append(words, word)

@@ -6,18 +6,18 @@ import (
 	"unicode/utf8"
 )
 
-// Everything that goes into a statement is quoted here. Three forms, as no single one holds everywhere:
+// Everything that goes into a statement is quoted here, in one of three forms, because no form is right everywhere:
 //
 //   - identifiers in backticks hold in every sql_mode;
 //   - values in expressions are hexadecimal literals wherever a backslash would make them depend on the sql_mode;
 //   - literals where the grammar takes nothing but a literal (REQUIRE SUBJECT, ATTRIBUTE) need backslashes doubled,
-//     which is right unless NO_BACKSLASH_ESCAPES is on: sessions of this package pin the sql_mode to the empty one.
+//     which is right unless NO_BACKSLASH_ESCAPES is on: sessions of package account set an empty sql_mode.
 
 // QuoteIdentifier quotes the name of a database, table, column, routine or plugin.
 func QuoteIdentifier(s string) string { return "`" + strings.ReplaceAll(s, "`", "``") + "`" }
 
-// QuoteUser quotes one part of an account's name. A literal it is, as identifiers end at 64 characters and MariaDB's user
-// names do not; but for a backslash, which only an identifier keeps in every sql_mode.
+// QuoteUser quotes one part of an account's name. It uses a literal, because identifiers have at most 64 characters and MariaDB's user
+// names may have more. Names with a backslash become identifiers, which keep it in every sql_mode.
 func QuoteUser(s string) string {
 	if strings.ContainsRune(s, '\\') && utf8.RuneCountInString(s) <= 64 {
 		return QuoteIdentifier(s)

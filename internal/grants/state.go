@@ -23,15 +23,15 @@ type Account struct {
 	// certificate is whether the account logs in only with a client certificate.
 	certificate     bool
 	properties      map[string]string // the clause that sets each, by the words before its value; see clauses
-	rights          map[right]bool    // true where it may be passed on: by its own grant option, or a role by admin option
+	rights          map[right]bool    // true if it may be passed on: by its own grant option, or for a role by its admin option
 	fromServer      map[right]bool    // the rights that the server gave the account for the routines that it created
 	PasswordChanged time.Time         // when the password was set last; zero if the server does not say
-	asksServer      bool              // its global rights are still to be read in the server's words; MariaDB only
+	asksServer      bool              // whether the server is to be asked for its global rights; MariaDB only
 	usedBy          []string          // what others have of the account: as their role, or to be its proxy; readable
 	unknown         []string          // what this package has no statement for, readable
 }
 
-// kind is a kind of right, in the order in which rights must be granted: some have effects on those further down.
+// kind is a kind of right, in the order in which rights must be granted, because some affect those further down.
 type kind int
 
 const (
@@ -47,7 +47,7 @@ const (
 	defaultRole
 )
 
-// right is one right. A static right's grant option is a right itself, with grantOption as its privilege.
+// right is one right. The grant option of a static right is a right of its own, with grantOption as its privilege.
 type right struct {
 	kind                   kind
 	privilege              string
@@ -98,13 +98,13 @@ func (r right) String() string {
 	return r.what() + " on " + r.on()
 }
 
-// Key is whom a right was given to, in the spelling of one table.
+// Key is an account's name in the spelling of the grant tables, for maps.
 type Key struct{ user, host string }
 
 func (n Name) Key() Key { return Key{n.User, strings.ToLower(n.Host)} }
 
-// lines is the account's normal form without its name: what two accounts of a pair have in common, one line each,
-// sorted. Left out are password, second password, lock and expiry, in which a pair may differ during a rotation.
+// lines returns the account's normal form without its name: one sorted line for each thing that the accounts of a pair have in common.
+// It leaves out password, second password, lock and expiry, in which a pair may differ during a rotation.
 func (s *Account) lines() []string {
 	lines := s.rightLines()
 	for clause, value := range s.properties {
@@ -130,7 +130,7 @@ func (s *Account) rightLines() []string {
 	return lines
 }
 
-// digest is of the normal form.
+// digest returns the SHA-256 of the normal form and the plugin.
 func (s *Account) digest() string {
 	sum := sha256.Sum256([]byte(strings.Join(append(s.lines(), "plugin "+s.Plugin), "\n")))
 	return hex.EncodeToString(sum[:])

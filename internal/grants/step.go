@@ -2,24 +2,24 @@ package grants
 
 import "strings"
 
-// Change is one thing that a synchronisation changes.
+// Change is one thing that Sync changes.
 type Change struct {
 	Text      string // one readable line
-	Statement string // the SQL, without password or hash; empty where the next password brings it
-	Drift     bool   // the standby itself was changed since the last rotation, not the account in use
+	Statement string // the SQL, without password or hash; empty if the next password brings it
+	Drift     bool   // the standby itself was changed since the last rotation, not the current account
 }
 
-// Step is a change with what its execution needs.
+// Step is a change, and what it takes to run it.
 type Step struct {
 	Change
 	needs []right // what the administrator must be able to pass on or take back
-	// gone completes a grant on a table that no longer exists, which the server takes only along with CREATE.
+	// DroppedTable completes a grant on a table that no longer exists, which the server takes only along with CREATE.
 	DroppedTable *DroppedTable
-	// oracle says that MariaDB reads the statement in its Oracle mode only: packages do not exist in others.
+	// OracleMode is whether MariaDB understands the statement only in its Oracle mode, like those on packages.
 	OracleMode bool
 	// hashed is the statement with the hash in it, where Statement leaves one out.
 	hashed string
-	// shared says that the step adds to the source what the standby has.
+	// OnSource is whether the step gives the source what the standby has, instead of changing the standby.
 	OnSource bool
 }
 
@@ -31,9 +31,10 @@ func (s Step) ofRights() bool {
 	return strings.HasPrefix(s.Statement, "GRANT ") || strings.HasPrefix(s.Statement, "REVOKE ")
 }
 
+// DroppedTable holds the statements for a grant on a table that no longer exists.
 type DroppedTable struct{ Grant, RevokeCreate string }
 
-// SQL is the SQL to send. It may hold a hash and must not get into an error or a plan.
+// SQL returns the statement to send. It may hold a hash and must not appear in an error or a plan.
 func (s *Step) SQL() string {
 	if s.hashed != "" {
 		return s.hashed

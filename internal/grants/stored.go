@@ -22,8 +22,8 @@ func NewStored(account Name, plugin, hash string) Stored {
 	return Stored{Account: account, plugin: plugin, hash: hash}
 }
 
-// Matches reports whether pw is the account's password. It asks no server: no failed login is counted, and nothing between
-// here and the server can answer for it. Its error is that the account does not log in by a password that is known here.
+// Matches reports whether pw is the account's password. It asks no server, so that no failed login is counted and
+// nothing between here and the server can answer for it. It returns an error if the account does not log in by a password of a known kind.
 func (s Stored) Matches(pw string) (bool, error) {
 	ok, err := password.Matches(s.plugin, s.hash, pw)
 	if err != nil {
@@ -38,14 +38,14 @@ func (s Stored) Bears(mark string) bool { return password.IsUnmatchable(s.plugin
 // Unset reports whether the hash is the mark with which this package created or revoked the account, instead of a password.
 func (s Stored) Unset(mark string) bool { return s.Bears(mark) || s.Bears(RevokedMark(mark)) }
 
-// Digest stands for what is stored. It changes whenever a password is set that has a salt, to the same one too. Without a salt,
-// as in mysql_native_password, guesses can be tried on it: it is for passwords that cannot be guessed.
+// Digest stands for what is stored. If the hash has a salt, the digest changes whenever a password is set, even to the same one. If it
+// has none, as with mysql_native_password, passwords can be tried against the digest, so that it suits random passwords only.
 func (s Stored) Digest() string {
 	sum := sha256.Sum256([]byte(s.plugin + "\x00" + s.hash))
 	return hex.EncodeToString(sum[:16])
 }
 
-// Keyed is a Digest of any password: only who has the key can try guesses on it.
+// Keyed is a Digest for any password: passwords can be tried against it only with the key.
 func (s Stored) Keyed(key string) string {
 	mac := hmac.New(sha256.New, []byte(key))
 	mac.Write([]byte(s.plugin + "\x00" + s.hash))
