@@ -14,15 +14,15 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// atMaster returns a version of the user's secret as it logs in on the master's server. Only a login there proves that
-// whoever wrote the secret knows the account's password: the host in the secret is the editor's choice, and a server of the
-// editor's own accepts any login.
+// atMaster returns a version of the user's secret with the host and port of the master's server. Only a login
+// there proves that the editor of the secret knows the account's password: the editor chooses the host in the
+// secret, which may be a server that accepts any login.
 func atMaster(v, master secret.Version) secret.Version {
 	v.Host, v.Port = master.Host, master.Port
 	return v
 }
 
-// ownEndpoint returns the host:port that the user's secret names, and nothing if it is the master's server.
+// ownEndpoint returns the host:port that the user's secret names, or nothing if that is the master's server.
 func ownEndpoint(v, master secret.Version) string {
 	if v.SameServer(master.Credential) {
 		return ""
@@ -39,8 +39,8 @@ type place struct {
 	secret.Version
 }
 
-// places returns where a version must be accepted besides the master's server: where its own secret says, and at the test
-// endpoints of the workflow's input.
+// places returns where a version must be accepted besides the master's server: at the address in the version, and
+// at the test endpoints of the workflow's input.
 func places(r rotation.StepInput, v secret.Version) ([]place, error) {
 	var all []place
 	if own := v.Address(); own != r.Server {
@@ -57,10 +57,10 @@ func places(r rotation.StepInput, v secret.Version) ([]place, error) {
 	return all, nil
 }
 
-// acceptedBy proves that the other endpoints accept the credential of a version that the master's server has accepted, as an
-// account if one is given. It joins the errors of all of them. An endpoint gets the user's own credential, and only after the
-// master's server has accepted it; the administrator's goes to none of them.
-func (t *attempt) acceptedBy(ctx context.Context, r rotation.StepInput, v secret.Version, as grants.Name) error {
+// acceptedBy proves that the other endpoints accept a version's credential, which the master's server has
+// accepted. If an account is given, they must log it in as that account. It joins the errors of all of them. The
+// administrator's credential goes to none of these endpoints.
+func (a *Activities) acceptedBy(ctx context.Context, r rotation.StepInput, v secret.Version, as grants.Name) error {
 	all, err := places(r, v)
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func (t *attempt) acceptedBy(ctx context.Context, r rotation.StepInput, v secret
 	for i, p := range all {
 		g.Go(func() error {
 			defer panics.Into(&errs[i])
-			errs[i] = t.acceptedAt(ctx, p, r.Server, as)
+			errs[i] = a.acceptedAt(ctx, p, r.Server, as)
 			return nil
 		})
 	}
@@ -79,18 +79,19 @@ func (t *attempt) acceptedBy(ctx context.Context, r rotation.StepInput, v secret
 	return errors.Join(errs...)
 }
 
-func (t *attempt) acceptedAt(ctx context.Context, p place, server string, as grants.Name) error {
-	login, err := t.loginBy(ctx, p.Version, t.Accounts.LoginReady)
+func (a *Activities) acceptedAt(ctx context.Context, p place, server string, as grants.Name) error {
+	login, err := a.loginBy(ctx, p.Version, a.Accounts.LoginReady)
 	switch {
 	case limited(err):
 		return nil
 	case lags(err):
 		return &grants.Refusal{Reason: grants.NodeBehind, Retry: true, Message: fmt.Sprintf("waiting for %s to accept user %s, as %s does:"+
-			" it is behind, a replication filter keeps account statements from it, or it is a proxy that does not know this user: %v", p.what, p.Username, server, err)}
+			" it is behind, a replication filter keeps account statements from it, or it is a proxy that does not know this user: %v",
+			p.what, p.Username, server, err)}
 	case err != nil:
 		return fmt.Errorf("%s: %w", p.what, err)
 	case as != grants.Name{} && login.Account != as:
-		return refuse(rotation.ErrorOtherAccount, "%s takes the login with version %s of secret %s for %s, and should for %s: another account of that name wins the login there; drop it",
+		return refuse(rotation.ErrorOtherAccount, "%s logs version %s of secret %s in as %s instead of %s: drop that account, which takes the login",
 			p.what, p.ID, p.Name, login.Account, as)
 	}
 	return nil

@@ -31,12 +31,11 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-func atEdge(err error, known ...string) *temporal.ApplicationError {
-	t := new(Activities).begin(context.Background())
-	t.known = known
-	t.edge(context.Background(), &err)
+// failed returns what the error of an activity that has met some passwords becomes.
+func failed(err error, passwords ...string) *temporal.ApplicationError {
+	r := &redactor{passwords: passwords}
 	var app *temporal.ApplicationError
-	errors.As(err, &app)
+	errors.As(r.failure(context.Background(), err), &app)
 	return app
 }
 
@@ -65,7 +64,7 @@ func TestACallThatCannotBeSignedSaysWhatHelps(t *testing.T) {
 	})
 	client := secretsmanager.New(secretsmanager.Options{Region: "eu-west-1", Credentials: secret.Credentials(p), BaseEndpoint: aws.String("http://127.0.0.1:1")})
 	a := &Activities{Secrets: secret.NewStore(client)}
-	_, err := a.ValidateSecret(t.Context(), rotation.KnownSecret{SecretID: "app"})
+	_, err := intercepted(t, a, rotation.ValidateSecret, rotation.KnownSecret{SecretID: "app"})
 	var app *temporal.ApplicationError
 	if !errors.As(err, &app) || app.Type() != rotation.ErrorAccessDenied || !app.NonRetryable() {
 		t.Fatalf("%v", err)
@@ -85,15 +84,15 @@ func TestATextThatHoldsAGuessablePasswordIsWithheld(t *testing.T) {
 	t.Parallel()
 	safe := "rotating is safe from 2026-01-02T03:04:05Z, or with Force"
 	for _, password := range []string{"rot", "safe", "rotating", "rotating is safe", "2026-01-02T03:04:05Z"} {
-		got := atEdge(refuse(rotation.ErrorMinimumOverlap, "%s", safe), "Tr0ub4dor&3xyz", password)
+		got := failed(refuse(rotation.ErrorMinimumOverlap, "%s", safe), "Tr0ub4dor&3xyz", password)
 		if got.Message() != withheld || got.Type() != rotation.ErrorMinimumOverlap {
 			t.Errorf("known password %q: %s: %s", password, got.Type(), got.Message())
 		}
 	}
-	if got := atEdge(refuse(rotation.ErrorMinimumOverlap, "%s", safe), "rotate", "Tr0ub4dor&3xyz"); got.Message() != safe {
+	if got := failed(refuse(rotation.ErrorMinimumOverlap, "%s", safe), "rotate", "Tr0ub4dor&3xyz"); got.Message() != safe {
 		t.Errorf("withheld without need: %s", got.Message())
 	}
-	if got := atEdge(errors.New("near Tr0ub4dor&3xyz at line 1"), "Tr0ub4dor&3xyz"); !strings.Contains(got.Message(), "near [password] at line 1") {
+	if got := failed(errors.New("near Tr0ub4dor&3xyz at line 1"), "Tr0ub4dor&3xyz"); !strings.Contains(got.Message(), "near [password] at line 1") {
 		t.Errorf("a long random password is not taken out, or too much is: %s", got.Message())
 	}
 }
@@ -154,12 +153,12 @@ func TestEveryErrorHasAVerdict(t *testing.T) {
 		{&mysql.MySQLError{Number: 65000}, rotation.ErrorUnknown, true},
 		{errors.New("new"), rotation.ErrorUnknown, true},
 	}
-	for code, v := range secretsManagerVerdicts {
+	for code, v := range awsVerdicts {
 		rows = append(rows, row{response(400, nil, &smithy.GenericAPIError{Code: code}), v.kind, v.retry})
 	}
 	for _, r := range rows {
 		for _, err := range []error{r.err, fmt.Errorf("step: %w", fmt.Errorf("deeper: %w", r.err))} {
-			got := atEdge(err)
+			got := failed(err)
 			if got == nil || got.Type() != r.kind || got.NonRetryable() == r.retry {
 				t.Errorf("%T %v: became %v, type %s; want type %s, retry %t", r.err, r.err, got, got.Type(), r.kind, r.retry)
 			}
@@ -173,7 +172,7 @@ func TestEveryErrorHasAVerdict(t *testing.T) {
 	}
 }
 
-func TestNoPasswordLeavesThroughTheEdge(t *testing.T) {
+func TestNoErrorHoldsAPassword(t *testing.T) {
 	t.Parallel()
 	for _, password := range []string{"Tr0ub4dor&3xyz", `q'uo"te\back`, "per%cent/and@:", "ünï", "with space"} {
 		sql := fmt.Sprintf("ALTER USER 'app'@'%%' IDENTIFIED BY '%s'", password)
@@ -191,7 +190,7 @@ func TestNoPasswordLeavesThroughTheEdge(t *testing.T) {
 			errors.Join(errors.New("a"), errors.New(password)),
 			errors.New("SET PASSWORD FOR 'app'@'%' = '*A2C4'"),
 		} {
-			got := atEdge(fmt.Errorf("step: %w", err), "other", password)
+			got := failed(fmt.Errorf("step: %w", err), "other", password)
 			var all strings.Builder
 			for e := error(got); e != nil; e = errors.Unwrap(e) {
 				fmt.Fprintf(&all, "%v %+v %#v ", e, e, e)
@@ -207,7 +206,7 @@ func TestNoPasswordLeavesThroughTheEdge(t *testing.T) {
 
 func TestJoinedErrorsAreEachTold(t *testing.T) {
 	t.Parallel()
-	got := atEdge(errors.Join(
+	got := failed(errors.Join(
 		fmt.Errorf("drop 'a'@'%%': %w", &mysql.MySQLError{Number: 4006, Message: "Operation DROP USER failed for 'a'@'%' as it is referenced as a definer account in a view."}),
 		fmt.Errorf("drop 'b'@'%%': %w", &mysql.MySQLError{Number: 1114, Message: "quotes a statement"}),
 	))
@@ -227,7 +226,7 @@ func TestJoinedErrorsAreEachTold(t *testing.T) {
 func TestAThrottlingAnswerSaysWhenToTryAgain(t *testing.T) {
 	t.Parallel()
 	err := response(400, http.Header{"Retry-After": {"7"}}, &smithy.GenericAPIError{Code: "ThrottlingException"})
-	if got := atEdge(err); got.NextRetryDelay() != 7*time.Second {
+	if got := failed(err); got.NextRetryDelay() != 7*time.Second {
 		t.Errorf("next try after %s: want the 7s of Retry-After", got.NextRetryDelay())
 	}
 }
@@ -236,19 +235,15 @@ func TestARefusalThatPassesSaysWhen(t *testing.T) {
 	t.Parallel()
 	want := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	var got time.Time
-	if err := atEdge(refuseUntil(want, rotation.ErrorMinimumOverlap, "x")).Details(&got); err != nil || !got.Equal(want) {
+	if err := failed(refuseUntil(want, rotation.ErrorMinimumOverlap, "x")).Details(&got); err != nil || !got.Equal(want) {
 		t.Errorf("until %s, %v: want %s", got, err, want)
 	}
 }
 
 // What a workflow carries from run to run is bounded, ten errors among it.
 func TestALongErrorIsCut(t *testing.T) {
-	a := &Activities{}
-	at := a.begin(t.Context())
-	err := refuse(rotation.ErrorUnknownPair, "%s", strings.Repeat("é", 100_000))
-	at.edge(t.Context(), &err)
-	var app *temporal.ApplicationError
-	if !errors.As(err, &app) || len(app.Message()) > textBytes+10 || !utf8.ValidString(app.Message()) {
+	app := failed(refuse(rotation.ErrorUnknownPair, "%s", strings.Repeat("é", 100_000)))
+	if len(app.Message()) > textBytes+10 || !utf8.ValidString(app.Message()) {
 		t.Errorf("a text of %d bytes", len(app.Message()))
 	}
 	if got := lines([]string{strings.Repeat("x", 100_000)}); len(got[0]) > lineBytes+10 {
@@ -256,30 +251,14 @@ func TestALongErrorIsCut(t *testing.T) {
 	}
 }
 
-func TestTheEdgeKeepsACancellation(t *testing.T) {
+func TestACancellationStaysOne(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	err := fmt.Errorf("read: %w", context.Canceled)
-	new(Activities).begin(ctx).edge(ctx, &err)
+	err = new(redactor).failure(ctx, err)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled activity answered %v", err)
-	}
-}
-
-// A panic ends its step with an error that can be retried, and its text, which may hold a password, is left out.
-func TestPanicLeavesThroughTheEdge(t *testing.T) {
-	t.Parallel()
-	for _, value := range []any{"Tr0ub4dor&3xyz", errors.New("Tr0ub4dor&3xyz"), 42} {
-		step := func() (err error) {
-			a := new(Activities).begin(context.Background())
-			defer a.edge(context.Background(), &err)
-			panic(value)
-		}
-		var app *temporal.ApplicationError
-		if err := step(); !errors.As(err, &app) || app.NonRetryable() || strings.Contains(err.Error(), "Tr0ub") || !strings.Contains(err.Error(), "errors_test.go:") {
-			t.Errorf("panic %v: got %v", value, err)
-		}
 	}
 }
 
@@ -289,7 +268,7 @@ func TestAKeyThatDeniesIsNamed(t *testing.T) {
 		"Access to KMS is not allowed": "kms:GenerateDataKey",
 		"User: arn:aws:iam::123456789012:user/w is not authorized to perform: secretsmanager:PutSecretValue": "IAM policy",
 	} {
-		got := atEdge(response(400, nil, &smithy.GenericAPIError{Code: "AccessDeniedException", Message: message}))
+		got := failed(response(400, nil, &smithy.GenericAPIError{Code: "AccessDeniedException", Message: message}))
 		if !strings.Contains(got.Message(), want) {
 			t.Errorf("%q does not say %q", got.Message(), want)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
@@ -39,7 +40,10 @@ func TestALongStepIsHeardOf(t *testing.T) {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
-	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute}) // a busy machine is no deadlock
+	env.SetWorkerOptions(worker.Options{
+		DeadlockDetectionTimeout: time.Minute, // a busy machine is not a deadlock
+		Interceptors:             []interceptor.WorkerInterceptor{Interceptor()},
+	})
 	env.RegisterActivity(&Activities{
 		Secrets: secret.NewStore(secretsmanager.New(secretsmanager.Options{
 			BaseEndpoint: &server.URL, Region: "eu-central-1", Credentials: aws.NewCredentialsCache(credentials.NewStaticCredentialsProvider("id", "key", "")),

@@ -19,14 +19,14 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// usersOn are users of one server, and own says which secret they are known to be of.
+// usersOn are users of one server. own reports whether a secret is the one that they are known to belong to.
 type usersOn struct {
 	server string
 	users  []string
 	own    func(secretID string) bool
 }
 
-// rotating is what a rotation answers of itself.
+// rotating is what a rotation answers to a query for its status.
 type rotating struct {
 	SecretID        string `json:"SecretId"`
 	Username        string `json:"Username"`
@@ -42,32 +42,32 @@ func (u usersOn) shares(r rotating) bool {
 
 const (
 	queriesAtOnce = 16
-	// lookTime bounds a look at all rotations that there are on one server.
+	// lookTime bounds the search of all rotations on one server.
 	lookTime = 30 * time.Second
 )
 
-// looking is held by the one look at others' rotations that a worker takes for refusals: when a whole fleet is refused, each
-// rotation would ask all the others.
+// looking is held by the one search for other rotations that a worker makes to explain refusals. If a whole
+// fleet is refused, each rotation would otherwise ask all the others.
 var looking sync.Mutex
 
-// rotationsOf lists the workflows of this namespace that run and have rotated one of the users for another secret. Those that do
-// not answer in time are not among them.
-func (t *attempt) rotationsOf(ctx context.Context, users usersOn) (ids []string, err error) {
-	if t.Temporal == nil { // a test of the activities alone
+// rotationsOf returns the running workflows of this namespace that have rotated one of the users for another
+// secret, except those that do not answer in time.
+func (a *Activities) rotationsOf(ctx context.Context, users usersOn) (ids []string, err error) {
+	if a.Temporal == nil { // a test of the activities alone
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
-	all, err := t.rotationsOn(ctx, users.server)
+	all, err := a.rotationsOn(ctx, users.server)
 	if err != nil {
-		return nil, fmt.Errorf("look for other rotations of %s on %s: %w", strings.Join(users.users, " and "), users.server, err)
+		return nil, fmt.Errorf("search for other rotations of %s on %s: %w", strings.Join(users.users, " and "), users.server, err)
 	}
 	found := make([]bool, len(all))
 	var g errgroup.Group
 	g.SetLimit(queriesAtOnce)
 	for i, id := range all {
 		g.Go(func() error {
-			answer, err := t.statusOf(ctx, id)
+			answer, err := a.statusOf(ctx, id)
 			found[i] = err == nil && users.shares(answer)
 			return nil
 		})
@@ -82,12 +82,14 @@ func (t *attempt) rotationsOf(ctx context.Context, users usersOn) (ids []string,
 	return ids, nil
 }
 
-// rotationsOn lists the rotations that may be of users on a server: in a cluster without the search attribute all that run.
-func (t *attempt) rotationsOn(ctx context.Context, server string) (ids []string, err error) {
-	query := "WorkflowType = '" + rotateUserWorkflow + "' AND ExecutionStatus = 'Running'"
-	request := &workflowservice.ListWorkflowExecutionsRequest{Query: fmt.Sprintf("%s AND (%s = '%s' OR %[2]s IS NULL)", query, databaseHost, strings.ReplaceAll(server, "'", "''"))}
+// rotationsOn returns the running rotations that may be of users on a server. In a cluster that lacks the
+// search attribute, these are all running rotations.
+func (a *Activities) rotationsOn(ctx context.Context, server string) (ids []string, err error) {
+	query := "WorkflowType = '" + rotation.RotateUserWorkflow + "' AND ExecutionStatus = 'Running'"
+	request := &workflowservice.ListWorkflowExecutionsRequest{Query: fmt.Sprintf("%s AND (%s = '%s' OR %[2]s IS NULL)",
+		query, rotation.DatabaseHostKey.GetName(), strings.ReplaceAll(server, "'", "''"))}
 	for {
-		page, err := t.Temporal.ListWorkflow(ctx, request)
+		page, err := a.Temporal.ListWorkflow(ctx, request)
 		var unknown *serviceerror.InvalidArgument
 		if errors.As(err, &unknown) && request.Query != query {
 			request.Query = query
@@ -106,46 +108,49 @@ func (t *attempt) rotationsOn(ctx context.Context, server string) (ids []string,
 }
 
 // statusOf asks a rotation what it rotates.
-func (t *attempt) statusOf(ctx context.Context, workflowID string) (status rotating, err error) {
+func (a *Activities) statusOf(ctx context.Context, workflowID string) (status rotating, err error) {
 	ctx, cancel := context.WithTimeout(ctx, answersSoon)
 	defer cancel()
-	answer, err := t.Temporal.QueryWorkflow(ctx, workflowID, "", statusQuery)
+	answer, err := a.Temporal.QueryWorkflow(ctx, workflowID, "", rotation.StatusQuery)
 	if err != nil {
 		return rotating{}, err
 	}
 	return status, answer.Get(&status)
 }
 
-// nameOther adds to a refusal that an account's password or the account itself is not the secret's which rotation it belongs
-// to, where one of this namespace knows it.
-func (t *attempt) nameOther(ctx context.Context, s *subject, err error) error {
+// nameOther adds which rotation of this namespace uses the accounts, if any, to the refusal of an account
+// that does not belong to the secret or has another password.
+func (a *Activities) nameOther(ctx context.Context, s *subject, err error) error {
 	refused, ok := errors.AsType[*grants.Refusal](err)
-	if !ok || !slices.Contains([]string{grants.ForeignPassword, grants.NotOurs, grants.WrongPassword}, refused.Reason) || !looking.TryLock() {
+	foreign := ok && slices.Contains([]string{grants.ForeignPassword, grants.NotOurs, grants.WrongPassword}, refused.Reason)
+	if !foreign || !looking.TryLock() {
 		return err
 	}
 	defer looking.Unlock()
-	others, lookErr := t.rotationsOf(ctx, usersOn{s.Server, []string{s.current.Username, s.accounts.Standby}, s.current.Is})
+	others, lookErr := a.rotationsOf(ctx, usersOn{s.Server, []string{s.current.Username, s.accounts.Standby}, s.current.Is})
 	if lookErr != nil {
-		activity.GetLogger(ctx).Warn("which other rotation has these accounts is unknown", "secret", s.SecretID, "error", t.scrub(lookErr))
+		activity.GetLogger(ctx).Warn("other rotations of these accounts were not found", "secret", s.SecretID, "error", lookErr)
 	}
 	if len(others) == 0 {
 		return err
 	}
-	return fmt.Errorf("%w. The workflow %s rotates %s or %s too: let one secret have them, and give whoever reads the other one a user of its own",
+	return fmt.Errorf("%w. The workflow %s also rotates %s or %s: use one secret for them, and give the clients of the other secret a user of their own",
 		err, strings.Join(others, " and "), s.current.Username, s.accounts.Standby)
 }
 
-// lingering is how long a server is given to forget a login that has ended, of a rotation or a command a moment ago.
+// lingering is how long a server may still list a login that has ended, of a rotation or a command a moment ago.
 const lingering = 3 * time.Second
 
-// inUse lists who else uses the accounts of a deletion: rotations of other secrets, and who is logged in. known is false where
-// the administrator may not look who is. own is a connection of ours.
-func (t *attempt) inUse(ctx context.Context, admin *account.Admin, d rotation.Deletion, own uint64, is func(string) bool) (by []string, known bool, err error) {
+// inUse returns what else uses the accounts of a deletion: rotations of other secrets, and sessions. known is
+// false if the administrator cannot list the sessions. own is a connection of ours.
+func (a *Activities) inUse(
+	ctx context.Context, admin *account.Admin, d rotation.Deletion, own uint64, is func(string) bool,
+) (by []string, known bool, err error) {
 	var users []string
 	for _, n := range d.Accounts {
 		users = append(users, n.User)
 	}
-	others, err := t.rotationsOf(ctx, usersOn{d.Server, users, is})
+	others, err := a.rotationsOf(ctx, usersOn{d.Server, users, is})
 	if err != nil {
 		return nil, false, err
 	}

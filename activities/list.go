@@ -23,12 +23,9 @@ const (
 
 // ListSecrets lists secrets that have a tag. It needs the right to list secrets and reads none of them.
 func (a *Activities) ListSecrets(ctx context.Context, in rotation.ListSecretsInput) (result rotation.ListSecretsResult, err error) {
-	t := a.begin(ctx)
-	defer t.edge(ctx, &err)
-
 	result = rotation.ListSecretsResult{Secrets: []rotation.TaggedSecret{}, NextToken: in.NextToken}
 	for range pagesAtOnce {
-		page, next, err := t.Secrets.ListTagged(ctx, in.Tag, result.NextToken)
+		page, next, err := a.Secrets.ListTagged(ctx, in.Tag, result.NextToken)
 		if err != nil {
 			return rotation.ListSecretsResult{}, err
 		}
@@ -44,14 +41,11 @@ func (a *Activities) ListSecrets(ctx context.Context, in rotation.ListSecretsInp
 
 // ListRotations lists the rotations that run in the worker's namespace, as visibility knows them.
 func (a *Activities) ListRotations(ctx context.Context, in rotation.ListRotationsInput) (result rotation.ListRotationsResult, err error) {
-	t := a.begin(ctx)
-	defer t.edge(ctx, &err)
-
 	query := "WorkflowType = '" + rotation.RotateUserWorkflow + "' AND ExecutionStatus = 'Running'"
 	if in.Query != "" {
 		query += " AND (" + in.Query + ")"
 	}
-	page, err := t.Temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+	page, err := a.Temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
 		PageSize: rotationsAtOnce, NextPageToken: in.NextPageToken, Query: query,
 	})
 	var invalid *serviceerror.InvalidArgument
@@ -59,14 +53,14 @@ func (a *Activities) ListRotations(ctx context.Context, in rotation.ListRotation
 		return result, refuse(rotation.ErrorInvalidInput, "Query %q: %s", plaintext.Cut(in.Query, 200), invalid.Message)
 	}
 	if err != nil {
-		return result, fmt.Errorf("list the rotations that run: %w", err)
+		return result, fmt.Errorf("list the running rotations: %w", err)
 	}
 	result.SecretIDs, result.NextPageToken = []string{}, page.GetNextPageToken()
 	for _, execution := range page.GetExecutions() {
 		if id, ours := strings.CutPrefix(execution.GetExecution().GetWorkflowId(), rotation.RotateUserWorkflowID("")); ours {
 			host := ""
-			if value, ok := execution.GetSearchAttributes().GetIndexedFields()[databaseHost]; ok {
-				_ = converter.GetDefaultDataConverter().FromPayload(value, &host) // another one's attribute of the name is none of ours
+			if value, ok := execution.GetSearchAttributes().GetIndexedFields()[rotation.DatabaseHostKey.GetName()]; ok {
+				_ = converter.GetDefaultDataConverter().FromPayload(value, &host) // an attribute of the same name may have another type
 			}
 			result.SecretIDs, result.Hosts = append(result.SecretIDs, id), append(result.Hosts, host)
 		}

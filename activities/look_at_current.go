@@ -7,19 +7,17 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// LookAtCurrent tells a workflow that knows less than its secret, because it was reset, what the secret says.
+// LookAtCurrent returns what a secret says, for a workflow that was reset and knows less than its secret.
 func (a *Activities) LookAtCurrent(ctx context.Context, in rotation.LookAtCurrentInput) (result rotation.LookAtCurrentResult, err error) {
-	t := a.begin(ctx)
-	defer t.edge(ctx, &err)
-	defer t.Secrets.Forget(in.SecretID)
+	defer a.Secrets.Forget(in.SecretID)
 
-	d, err := t.Secrets.DescribeUntil(ctx, in.SecretID, func(d secret.Description) bool {
+	d, err := a.Secrets.DescribeUntil(ctx, in.SecretID, func(d secret.Description) bool {
 		return shows(d, in.PromotedVersionID)
 	})
 	if err != nil {
 		return rotation.LookAtCurrentResult{}, err
 	}
-	current, err := t.version(ctx, in.SecretID, d.Stages[secret.Current])
+	current, err := a.version(ctx, in.SecretID, d.Stages[secret.Current])
 	if err != nil {
 		return rotation.LookAtCurrentResult{}, err
 	}

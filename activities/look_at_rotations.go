@@ -19,15 +19,12 @@ const (
 // LookAtRotations asks rotations for their status, and returns what became of those that were requested. One that does not answer
 // is asked again with the next look.
 func (a *Activities) LookAtRotations(ctx context.Context, in rotation.LookAtRotationsInput) (result rotation.LookAtRotationsResult, err error) {
-	t := a.begin(ctx)
-	defer t.edge(ctx, &err)
-
 	seen := make([]rotation.RotationSeen, len(in.Rotations))
 	var g errgroup.Group
 	g.SetLimit(looksAtOnce)
 	for i, r := range in.Rotations {
 		g.Go(func() error {
-			if status, err := a.statusOf(ctx, r.SecretID); err == nil {
+			if status, err := a.rotationStatus(ctx, r.SecretID); err == nil {
 				seen[i] = status.Since(r.RequestedAt)
 				seen[i].SecretID = r.SecretID
 			}
@@ -41,7 +38,8 @@ func (a *Activities) LookAtRotations(ctx context.Context, in rotation.LookAtRota
 	return result, nil
 }
 
-func (a *Activities) statusOf(ctx context.Context, secretID string) (status rotation.Status, err error) {
+// rotationStatus asks a rotation for its status.
+func (a *Activities) rotationStatus(ctx context.Context, secretID string) (status rotation.Status, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	answer, err := a.Temporal.QueryWorkflow(ctx, rotation.RotateUserWorkflowID(secretID), "", rotation.StatusQuery)

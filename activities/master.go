@@ -3,10 +3,7 @@ package activities
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-
-	"github.com/go-sql-driver/mysql"
 
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/address"
@@ -15,17 +12,17 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// A master secret that RDS manages holds a user name and a password only. Its server is never taken from the user's secret:
-// anyone who may edit that secret could name a server of their own there, and the administrator would log in to it. Over TLS a
-// client sends its password in clear to a server that asks for it. So the server comes from the tags that AWS gave the master
-// secret, which nobody else can set, or from the workflow's input, which only those give who may start workflows.
+// A master secret that RDS manages contains only a user name and a password. Its server is never taken from the user's secret:
+// an editor of that secret could name another server there, and the administrator would log in to it. Over TLS, a client sends
+// its password in clear to a server that asks for it. The server comes from the tags that AWS gave the master secret, which only
+// AWS can set, or from the workflow's input.
 
 // locate returns a master secret with the server that it is for.
 type locate func(context.Context, secret.Version) (secret.Version, error)
 
 // given locates a master by an input, if it names a server, and by the tags of its secret otherwise. known is the host:port
 // that the workflow knows from an earlier rotation, for a secret without tags; it may be empty.
-func (t *attempt) given(s rotation.MasterServer, known string) locate {
+func (a *Activities) given(s rotation.MasterServer, known string) locate {
 	return func(ctx context.Context, m secret.Version) (secret.Version, error) {
 		switch named := s.MasterHost != ""; {
 		case named && m.Host == "":
@@ -33,19 +30,20 @@ func (t *attempt) given(s rotation.MasterServer, known string) locate {
 			return m, nil
 		case named:
 			if want := (secret.Credential{Host: s.MasterHost, Port: s.MasterPort}); !m.SameServer(want) {
-				return m, refuse(rotation.ErrorOtherServer, "MasterHost and MasterPort are %s, and master secret %s is for %s: leave them out, or name the same server", want.Address(), m.Name, m.Address())
+				return m, refuse(rotation.ErrorOtherServer, "MasterHost and MasterPort are %s, but master secret %s is for %s: leave them out, or name the same server",
+					want.Address(), m.Name, m.Address())
 			}
 			return m, nil
 		case m.Host != "":
 			return m, nil
 		}
-		return t.tagged(ctx, m, known)
+		return a.tagged(ctx, m, known)
 	}
 }
 
 // tagged locates a master by the tags of its secret.
-func (t *attempt) tagged(ctx context.Context, m secret.Version, known string) (secret.Version, error) {
-	d, err := t.Secrets.Describe(ctx, m.ARN)
+func (a *Activities) tagged(ctx context.Context, m secret.Version, known string) (secret.Version, error) {
+	d, err := a.Secrets.Describe(ctx, m.ARN)
 	if err != nil {
 		return m, fmt.Errorf("find the server of master secret %s by its tags: %w", m.Name, err)
 	}
@@ -54,11 +52,13 @@ func (t *attempt) tagged(ctx context.Context, m secret.Version, known string) (s
 	case !found && known != "":
 		return at(known)(ctx, m)
 	case !found:
-		return m, refuse(rotation.ErrorNoMasterServer, "master secret %s names no server, and has no tags of RDS that lead to one: give the workflow MasterHost, MasterPort and MasterEngine, or put engine, host and port into the secret", m.Name)
-	case t.Databases == nil:
-		return m, refuse(rotation.ErrorNoMasterServer, "master secret %s is for %s, and this worker cannot ask RDS: give the workflow MasterHost, MasterPort and MasterEngine", m.Name, database.ARN)
+		return m, refuse(rotation.ErrorNoMasterServer, "master secret %s names no server, and has no tags of RDS that lead to one:"+
+			" give the workflow MasterHost, MasterPort and MasterEngine, or put engine, host and port into the secret", m.Name)
+	case a.Databases == nil:
+		return m, refuse(rotation.ErrorNoMasterServer, "master secret %s is for %s, and this worker cannot ask RDS:"+
+			" give the workflow MasterHost, MasterPort and MasterEngine", m.Name, database.ARN)
 	}
-	server, err := t.Databases.Server(ctx, database)
+	server, err := a.Databases.Server(ctx, database)
 	if err != nil {
 		return m, fmt.Errorf("find the server of master secret %s: %w", m.Name, err)
 	}
@@ -81,84 +81,95 @@ func at(server string) locate {
 	}
 }
 
-// master reads the administrator's secret, which the input or the user's secret
-// names, and checks it against the user's. The administrator logs in on the
-// server that the master secret is for, whatever host the user's secret names.
-func (t *attempt) master(ctx context.Context, given string, where locate, user secret.Version) (secret.Version, error) {
+// master reads the master secret, which the input or the user's secret names, and compares it with the user's. The administrator
+// logs in on the server that the master secret is for, whatever host the user's secret names.
+func (a *Activities) master(ctx context.Context, given string, where locate, user secret.Version) (secret.Version, error) {
 	id := cmp.Or(given, user.MasterARN)
 	if id == "" {
-		return secret.Version{}, refuse(rotation.ErrorNoMaster, "secret %s names no administrator: give MasterSecretId, or put \"masterarn\" into the secret", user.Name)
+		return secret.Version{}, refuse(rotation.ErrorNoMaster,
+			"no master secret is given for secret %s: set MasterSecretId, or add \"masterarn\" to the secret", user.Name)
 	}
-	m, err := t.currentMaster(ctx, id)
+	m, err := a.currentMaster(ctx, id)
 	if err != nil {
 		return secret.Version{}, err
 	}
-	if m.ARN == user.ARN {
-		return secret.Version{}, refuse(rotation.ErrorNoMaster, "secret %s is named as its own master secret: give the secret of an administrator", user.Name)
-	}
-	if given != "" && user.MasterARN != "" && !m.Is(user.MasterARN) {
-		return secret.Version{}, refuse(rotation.ErrorNoMaster, "MasterSecretId %s is not the secret that \"masterarn\" of secret %s names (%s): give one of the two, or the same", given, user.Name, user.MasterARN)
-	}
-	if m.TLS && !user.TLS {
-		return secret.Version{}, refuse(rotation.ErrorTLS, "secret %s says \"ssl\": false and its master secret %s does not: what answers in clear text proves nothing; take it out of the secret, or put it into the master secret too", user.Name, m.Name)
+	switch {
+	case m.ARN == user.ARN:
+		return secret.Version{}, refuse(rotation.ErrorNoMaster,
+			"secret %s is given as its own master secret: give the secret of an administrator", user.Name)
+	case given != "" && user.MasterARN != "" && !m.Is(user.MasterARN):
+		return secret.Version{}, refuse(rotation.ErrorNoMaster,
+			"MasterSecretId is %s, but \"masterarn\" of secret %s names %s: give only one of them, or the same secret", given, user.Name, user.MasterARN)
+	case m.TLS && !user.TLS:
+		return secret.Version{}, refuse(rotation.ErrorTLS,
+			"secret %s has \"ssl\": false, but its master secret %s does not: remove it from the secret, or add it to the master secret;"+
+				" without TLS a login does not prove which server answers", user.Name, m.Name)
 	}
 	return where(ctx, m)
 }
 
 // currentMaster reads a master secret that the worker may use.
-func (t *attempt) currentMaster(ctx context.Context, id string) (secret.Version, error) {
-	m, err := t.Secrets.Master(ctx, id)
-	t.learn(m.Password)
+func (a *Activities) currentMaster(ctx context.Context, id string) (secret.Version, error) {
+	r, err := redactorOf(ctx)
+	if err != nil {
+		return secret.Version{}, err
+	}
+	m, err := a.Secrets.Master(ctx, id)
+	r.remember(m.Password)
 	if err != nil {
 		return secret.Version{}, fmt.Errorf("master secret: %w", err)
 	}
-	return m, t.permit(m)
+	return m, a.permit(m)
 }
 
 // masterVersion reads the master secret of a rotation as it was when the rotation began.
-func (t *attempt) masterVersion(ctx context.Context, r rotation.StepInput) (secret.Version, error) {
-	m, err := t.Secrets.MasterVersion(ctx, r.MasterSecretID, r.MasterVersionID)
-	t.learn(m.Password)
+func (a *Activities) masterVersion(ctx context.Context, in rotation.StepInput) (secret.Version, error) {
+	r, err := redactorOf(ctx)
+	if err != nil {
+		return secret.Version{}, err
+	}
+	m, err := a.Secrets.MasterVersion(ctx, in.MasterSecretID, in.MasterVersionID)
+	r.remember(m.Password)
 	if err != nil {
 		return secret.Version{}, fmt.Errorf("master secret: %w", err)
 	}
-	if err := t.permit(m); err != nil {
+	if err := a.permit(m); err != nil {
 		return secret.Version{}, err
 	}
-	return at(r.Server)(ctx, m)
+	return at(in.Server)(ctx, m)
 }
 
 // administer opens a session of the administrator on the server of a rotation.
-func (t *attempt) administer(ctx context.Context, r rotation.StepInput) (*account.Admin, error) {
-	m, err := t.masterVersion(ctx, r)
+func (a *Activities) administer(ctx context.Context, r rotation.StepInput) (*account.Admin, error) {
+	m, err := a.masterVersion(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	return t.admin(ctx, m)
+	return a.admin(ctx, m)
 }
 
 // adminOf opens a session of the administrator that a master secret names now.
-func (t *attempt) adminOf(ctx context.Context, masterID string, where locate) (*account.Admin, secret.Version, error) {
-	m, err := t.currentMaster(ctx, masterID)
+func (a *Activities) adminOf(ctx context.Context, masterID string, where locate) (*account.Admin, secret.Version, error) {
+	m, err := a.currentMaster(ctx, masterID)
 	if err != nil {
 		return nil, secret.Version{}, err
 	}
 	if m, err = where(ctx, m); err != nil {
 		return nil, secret.Version{}, err
 	}
-	admin, err := t.admin(ctx, m)
+	admin, err := a.admin(ctx, m)
 	return admin, m, err
 }
 
 // admin logs in as a master. A credential that the server refuses is read once more: RDS rotates its masters in place, so that
 // a version that was read a moment ago may have stopped working.
-func (t *attempt) admin(ctx context.Context, m secret.Version) (*account.Admin, error) {
-	admin, err := t.adminBy(ctx, m)
+func (a *Activities) admin(ctx context.Context, m secret.Version) (*account.Admin, error) {
+	admin, err := a.adminBy(ctx, m)
 	if !accessDenied(err) {
 		return admin, err
 	}
-	newer, readErr := t.currentMaster(ctx, m.ARN)
-	t.Secrets.Forget(m.ARN)
+	newer, readErr := a.currentMaster(ctx, m.ARN)
+	a.Secrets.Forget(m.ARN)
 	if readErr != nil || newer.ID == m.ID {
 		return nil, refusedMaster(m, err)
 	}
@@ -168,29 +179,28 @@ func (t *attempt) admin(ctx context.Context, m secret.Version) (*account.Admin, 
 	if !newer.SameServer(m.Credential) { // the accounts are where the first one is
 		return nil, err
 	}
-	admin, err = t.adminBy(ctx, newer)
+	admin, err = a.adminBy(ctx, newer)
 	if accessDenied(err) {
 		err = refusedMaster(newer, err)
 	}
 	return admin, err
 }
 
-func (t *attempt) adminBy(ctx context.Context, m secret.Version) (*account.Admin, error) {
-	admin, err := t.Accounts.Admin(ctx, endpoint(m.Credential, ""), m.Username, m.Password)
+func (a *Activities) adminBy(ctx context.Context, m secret.Version) (*account.Admin, error) {
+	admin, err := a.Accounts.Admin(ctx, endpoint(m.Credential, ""), m.Username, m.Password)
 	if err != nil {
-		return nil, fmt.Errorf("log in as administrator %s of master secret %s: %w", m.Credential, m.Name, err)
+		return nil, fmt.Errorf("master secret %s: %w", m.Name, err)
 	}
 	return admin, nil
 }
 
 // accessDenied reports whether a server refused a user name and password.
 func accessDenied(err error) bool {
-	server, ok := errors.AsType[*mysql.MySQLError](err)
-	return ok && server.Number == 1045
+	return isServerError(err, erAccessDenied)
 }
 
-// masterRefusedError is a login that is refused to an administrator whose secret RDS manages. RDS changes the password in the
-// database before it does in the secret, so that the next try may succeed.
+// masterRefusedError is the error of a login that is refused to an administrator whose secret RDS manages. RDS changes the
+// password in the database before it does in the secret, so the next attempt may succeed.
 type masterRefusedError struct {
 	name string
 	err  error
@@ -214,11 +224,11 @@ func judgeLocation(e *rds.ServerError) verdict {
 	v := judge(e.Err)
 	switch {
 	case e.Advice == "" && v.kind == rotation.ErrorUnknown:
-		return verdict{rotation.ErrorUnreachable, true, ""} // such as a database that is being created
+		return verdict{kind: rotation.ErrorUnreachable, retry: true} // such as a database that is being created
 	case e.Advice == "":
 		return v
 	case v.kind == rotation.ErrorAccessDenied:
-		return verdict{rotation.ErrorAccessDenied, false, e.Advice}
+		return verdict{kind: rotation.ErrorAccessDenied, advice: e.Advice}
 	}
-	return verdict{rotation.ErrorNoMasterServer, false, e.Advice}
+	return verdict{kind: rotation.ErrorNoMasterServer, advice: e.Advice}
 }

@@ -9,20 +9,20 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// MasterPattern names master secrets that a worker may use: one by its name or ARN, or all whose name or ARN begins with what
-// stands before a final asterisk.
+// MasterPattern names master secrets that a worker may use: one by its name or ARN or, with a final
+// asterisk, all whose name or ARN begins with the text before it.
 type MasterPattern string
 
-// Validate refuses a pattern that could not mean what it seems to.
+// Validate refuses a pattern that could be misunderstood.
 func (p MasterPattern) Validate() error {
 	prefix, _ := strings.CutSuffix(string(p), "*")
 	switch {
 	case strings.TrimSpace(string(p)) == "":
-		return errors.New("a name is empty: leave the list out to allow every master secret")
+		return errors.New("a name is empty: to allow every master secret, leave out the list")
 	case strings.Contains(prefix, "*"):
-		return errors.New("\"" + string(p) + "\" has an asterisk before its end: only the last character may be one")
+		return errors.New("\"" + string(p) + "\" has an asterisk before its end: only the last character may be an asterisk")
 	case strings.ContainsAny(string(p), " \t\r\n"):
-		return errors.New("\"" + string(p) + "\" has a space, which no name of a secret has")
+		return errors.New("\"" + string(p) + "\" contains a space: no secret has one in its name")
 	}
 	return nil
 }
@@ -34,12 +34,13 @@ func (p MasterPattern) matches(v secret.Version) bool {
 	return v.Is(string(p))
 }
 
-// permit refuses a master secret that the worker's configuration does not list. It decides by the name and the ARN that
-// Secrets Manager answers along with the value, never by the spelling of an input: so the value has been read by then, but no
-// connection has been opened with it. To ask for the name first would cost every step a call.
-func (t *attempt) permit(m secret.Version) error {
-	if len(t.Masters) == 0 || slices.ContainsFunc(t.Masters, func(p MasterPattern) bool { return p.matches(m) }) {
+// permit refuses a master secret that the worker's configuration does not list. It compares the name and the
+// ARN that Secrets Manager returns with the value, never the spelling of an input. The value has been read
+// by then, but not used. Asking for the name first would cost every step a call.
+func (a *Activities) permit(m secret.Version) error {
+	if len(a.Masters) == 0 || slices.ContainsFunc(a.Masters, func(p MasterPattern) bool { return p.matches(m) }) {
 		return nil
 	}
-	return refuse(rotation.ErrorMasterNotAllowed, "master secret %s (%s) is not one that this worker may use: name another master secret, or add this one to the worker's --allowed-master-secrets", m.Name, m.ARN)
+	return refuse(rotation.ErrorMasterNotAllowed, "this worker may not use master secret %s (%s):"+
+		" add it to the worker's --allowed-master-secrets, or give another master secret", m.Name, m.ARN)
 }

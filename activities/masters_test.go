@@ -1,7 +1,6 @@
 package activities
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -106,33 +105,22 @@ func TestAMasterSecretThatIsNotListedIsNotUsed(t *testing.T) {
 		r.ValueSHA256 = staged.SHA256()
 		d := rotation.Deletion{SecretID: "app", MasterSecretID: master, Server: address, Accounts: []grants.Name{r.Standby}, Users: []string{"u", "u_clone"}}
 		create := rotation.CreateAccountInput{SecretID: "app", MasterSecretID: master, Account: r.Standby, VersionID: "app-1"}
-		for name, step := range map[string]func(context.Context) error{
-			rotation.CloneUser: func(ctx context.Context) error {
-				_, err := a.CloneUser(ctx, rotation.CloneUserInput{SecretID: "app", MasterSecretID: master})
-				return err
-			},
-			rotation.PlanRotation: func(ctx context.Context) error {
-				_, err := a.PlanRotation(ctx, rotation.PlanRotationInput{CloneUserInput: rotation.CloneUserInput{SecretID: "app", MasterSecretID: master}})
-				return err
-			},
-			rotation.RecoverSecret: func(ctx context.Context) error {
-				_, err := a.RecoverSecret(ctx, rotation.RecoverSecretInput{CloneUserInput: rotation.CloneUserInput{SecretID: "app", MasterSecretID: master}})
-				return err
-			},
-			rotation.SetPassword:     func(ctx context.Context) error { _, err := a.SetPassword(ctx, r); return err },
-			rotation.PromotePassword: func(ctx context.Context) error { _, err := a.PromotePassword(ctx, r); return err },
-			rotation.RevokePrevious:  func(ctx context.Context) error { _, err := a.RevokePrevious(ctx, r); return err },
-			rotation.StoreSecret:     func(ctx context.Context) error { return a.StoreSecret(ctx, create) },
-			rotation.FindAccounts: func(ctx context.Context) error {
-				_, err := a.FindAccounts(ctx, rotation.FindAccountsInput{CloneUserInput: rotation.CloneUserInput{SecretID: "app", MasterSecretID: master}})
-				return err
-			},
-			rotation.DeleteSecret:   func(ctx context.Context) error { _, err := a.DeleteSecret(ctx, d); return err },
-			rotation.LockAccounts:   func(ctx context.Context) error { return a.LockAccounts(ctx, d) },
-			rotation.UnlockAccounts: func(ctx context.Context) error { return a.UnlockAccounts(ctx, d) },
-			rotation.DropAccounts:   func(ctx context.Context) error { return a.DropAccounts(ctx, d) },
+		clone := rotation.CloneUserInput{SecretID: "app", MasterSecretID: master}
+		for name, in := range map[string]any{
+			rotation.CloneUser:       clone,
+			rotation.PlanRotation:    rotation.PlanRotationInput{CloneUserInput: clone},
+			rotation.RecoverSecret:   rotation.RecoverSecretInput{CloneUserInput: clone},
+			rotation.SetPassword:     r,
+			rotation.PromotePassword: r,
+			rotation.RevokePrevious:  r,
+			rotation.StoreSecret:     create,
+			rotation.FindAccounts:    rotation.FindAccountsInput{CloneUserInput: clone},
+			rotation.DeleteSecret:    d,
+			rotation.LockAccounts:    d,
+			rotation.UnlockAccounts:  d,
+			rotation.DropAccounts:    d,
 		} {
-			err := step(t.Context())
+			_, err := intercepted(t, a, name, in)
 			var app *temporal.ApplicationError
 			if !errors.As(err, &app) || app.Type() != rotation.ErrorMasterNotAllowed || !app.NonRetryable() || !strings.Contains(app.Message(), "--allowed-master-secrets") {
 				t.Errorf("%s with master secret %s: %v", name, master, err)

@@ -8,29 +8,29 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// cloneSuffix makes the name of the second account, as in AWS's own function,
-// so that a secret can be taken over from it and handed back.
+// cloneSuffix makes the name of the second account, as in AWS's own function, so that a secret can be taken
+// over from it and handed back.
 const cloneSuffix = "_clone"
 
-// pair is what is known of the two users of one secret.
+// pair is what is known about the two users of one secret.
 type pair struct {
 	// Current and Previous are the users of AWSCURRENT and AWSPREVIOUS.
 	Current, Previous string
-	// CloneUsername is what the workflow's input says, empty when it does not.
+	// CloneUsername is that of the workflow's input.
 	CloneUsername string
 	// Known are the two users that this workflow has rotated between before.
 	Known []string
 }
 
-// ownedByWorkflow reports whether the workflow itself says that an account is the
-// other one of the pair: what a secret names is not enough to take a password from
-// an account.
+// ownedByWorkflow reports whether the workflow itself knows that an account is the other one of the pair. That
+// a secret names an account is not enough to replace its password.
 func (p pair) ownedByWorkflow(standby string) bool {
 	return slices.Contains(p.Known, p.Current) && slices.Contains(p.Known, standby) ||
 		p.CloneUsername == standby || p.CloneUsername == p.Current && p.Current == standby+cloneSuffix
 }
 
-// isBase reports whether an account has the name of the pair that people and their tools know: the current user is its clone.
+// isBase reports whether an account has the base name of the pair, which people and their tools know, so that
+// the current user is its clone.
 func (p pair) isBase(standby string) bool {
 	if standby == p.Current+cloneSuffix {
 		return false
@@ -38,11 +38,10 @@ func (p pair) isBase(standby string) bool {
 	return p.Current == standby+cloneSuffix || p.Current == p.CloneUsername && p.Current != standby
 }
 
-// standby finds the other user of the pair, and whether there is evidence that
-// an account of that name is it. Whoever may write a secret could name any
-// account in it, so a name alone counts only where it is the current user's own
-// with "_clone" added or taken off; everything else must come from the
-// workflow.
+// standby returns the other user of the pair. It reports owned if there is evidence that an account of that
+// name is the other one. Anyone who can edit a secret could name any account in it, so a name in a secret
+// counts only if it is the current user's with "_clone" added or removed. Any other evidence must come from
+// the workflow.
 func (p pair) standby(secretName string) (user string, owned bool, err error) {
 	if len(p.Known) == 2 && p.Known[0] != "" && p.Known[1] != "" {
 		switch p.Current {
@@ -66,13 +65,15 @@ func (p pair) standby(secretName string) (user string, owned bool, err error) {
 		return stripped, true, nil
 	}
 	if isClone {
-		return "", false, refuse(rotation.ErrorUnknownPair, "secret %s is for user %s, and nothing says which other account is its pair: give CloneUsername %q if %[3]s is the other one, or %[2]q if %[2]s is the clone", secretName, p.Current, stripped)
+		return "", false, refuse(rotation.ErrorUnknownPair, "secret %s is for user %s, and nothing says which account is the other one of the pair:"+
+			" give CloneUsername %q if it is %[3]s, or %[2]q if %[2]s is the clone", secretName, p.Current, stripped)
 	}
-	return "", false, refuse(rotation.ErrorUnknownPair, "secret %s is for user %s, which is CloneUsername itself: give the name of the other account of the pair", secretName, p.Current)
+	return "", false, refuse(rotation.ErrorUnknownPair, "CloneUsername %[2]s is the user of secret %[1]s: give the name of the other account of the pair",
+		secretName, p.Current)
 }
 
-// hasSet reports whether the workflow itself has set the password that the server stores for an account: nothing else has
-// taken the account into use since.
+// hasSet reports whether the workflow itself has set the password that the server stores for an account. If so,
+// nothing else uses the account.
 func hasSet(p rotation.KnownPair, s grants.Stored) bool {
 	digest := p.Stored[s.Account.User]
 	return digest != "" && digest == s.Digest()

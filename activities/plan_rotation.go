@@ -9,38 +9,36 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// PlanRotation looks at everything that a rotation looks at and writes nothing.
+// PlanRotation checks everything that a rotation checks and writes nothing.
 func (a *Activities) PlanRotation(ctx context.Context, in rotation.PlanRotationInput) (result rotation.PlanRotationResult, err error) {
-	t := a.begin(ctx)
-	defer t.edge(ctx, &err)
-
-	in.EarlierSHA256 = "" // what the attempt before left to do is not what is planned
-	subject, err := t.examine(ctx, in.CloneUserInput, showsPromotion(in.CloneUserInput))
+	in.EarlierSHA256 = "" // the plan is for a new rotation, not for the rest of a failed one
+	subject, err := a.examine(ctx, in.CloneUserInput, showsPromotion(in.CloneUserInput))
 	if err != nil {
 		return rotation.PlanRotationResult{}, err
 	}
-	admin, err := t.admin(ctx, subject.master)
+	admin, err := a.admin(ctx, subject.master)
 	if err != nil {
 		return rotation.PlanRotationResult{}, err
 	}
 	defer closeInto(&err, admin)
-	if err := t.notPairedOtherwise(ctx, admin, subject); err != nil {
+	if err := a.notPairedOtherwise(ctx, admin, subject); err != nil {
 		return rotation.PlanRotationResult{}, err
 	}
 	plan, err := admin.Plan(ctx, subject.accounts)
 	if wrongPassword(err) {
 		err = fmt.Errorf("version %s of secret %s: %w", subject.current.ID, subject.SecretID, err)
-		works, lookErr := t.working(ctx, admin, subject)
+		works, lookErr := a.working(ctx, admin, subject)
 		if lookErr == nil && works != "" {
-			err = fmt.Errorf("%w; version %s logs in, and `starter recover` or the next rotation moves AWSCURRENT to it", err, works)
+			err = fmt.Errorf("%w; version %s logs in, and `starter recover` or the next rotation will move AWSCURRENT to it", err, works)
 		}
 	}
-	if err = t.nameOther(ctx, subject, err); err != nil {
+	if err = a.nameOther(ctx, subject, err); err != nil {
 		return rotation.PlanRotationResult{}, err
 	}
 	d := describe(plan)
 	result = rotation.PlanRotationResult{
-		Source: plaintext.Line(plan.Source.String()), Standby: plaintext.Line(plan.Standby.String()), Server: subject.Server, Created: plan.Create,
+		Source: plaintext.Line(plan.Source.String()), Standby: plaintext.Line(plan.Standby.String()),
+		Server: subject.Server, Created: plan.Create,
 		Warnings: append(subject.warnings, d.Warnings...), InUse: d.InUse, PasswordExpires: d.PasswordExpires,
 	}
 	addPage(&result, plan.Changes, max(in.Page, 1))
@@ -50,12 +48,12 @@ func (a *Activities) PlanRotation(ctx context.Context, in rotation.PlanRotationI
 const (
 	pageChanges = 200
 	pageBytes   = 50_000
-	// changeBytes is the most of one text that is shown. It is less than a page.
+	// changeBytes bounds one text of a page.
 	changeBytes = 10_000
 )
 
-// addPage adds one page of the changes, and counts all of them. An account can
-// have more changes than a payload of Temporal's may hold.
+// addPage adds one page of the changes, and counts all of them. An account can have more changes than fit into
+// one payload.
 func addPage(r *rotation.PlanRotationResult, changes []grants.Change, page int) {
 	r.Changed = len(changes)
 	count, bytes := 0, 0

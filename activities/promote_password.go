@@ -12,43 +12,38 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// PromotePassword makes the staged version AWSCURRENT. Secrets Manager makes
-// the one before it AWSPREVIOUS.
+// PromotePassword makes the staged version AWSCURRENT. Secrets Manager makes the version before it AWSPREVIOUS.
 //
-// The pair's lock is held from the last look at the labels and at the stored
-// password until AWSCURRENT has moved, so that no other rotation can change the
-// standby's password in between. AWSPENDING goes last: as long as a version has
-// it, other rotations know that a promotion may be under way.
+// It holds the pair's lock from its last check of the labels and of the stored password until AWSCURRENT has
+// moved, so that no other rotation can change the standby's password in between. AWSPENDING is removed last:
+// while a version has it, other rotations know that a promotion may be under way.
 func (a *Activities) PromotePassword(ctx context.Context, r rotation.StepInput) (result rotation.PromotePasswordResult, err error) {
-	t := a.begin(ctx)
-	defer t.edge(ctx, &err)
-
 	already := r.CurrentVersionID == r.VersionID
 	if !already {
-		if already, err = t.promote(ctx, r); err != nil {
-			t.withdraw(ctx, r, err)
+		if already, err = a.promote(ctx, r); err != nil {
+			a.withdraw(ctx, r, err)
 			return rotation.PromotePasswordResult{}, err
 		}
 	}
-	if err := t.Secrets.Tidy(ctx, r.SecretID, r.VersionID); err != nil {
+	if err := a.Secrets.Tidy(ctx, r.SecretID, r.VersionID); err != nil {
 		return rotation.PromotePasswordResult{}, err
 	}
 	if already && r.Reset {
-		if err := t.tidyOwn(ctx, r); err != nil {
+		if err := a.tidyOwn(ctx, r); err != nil {
 			return rotation.PromotePasswordResult{}, err
 		}
 	}
-	t.Secrets.Forget(r.SecretID)
-	t.Secrets.Forget(r.MasterSecretID)
+	a.Secrets.Forget(r.SecretID)
+	a.Secrets.Forget(r.MasterSecretID)
 	activity.GetLogger(ctx).Info("promoted", "secret", r.SecretID, "version", r.VersionID, "user", r.Standby.User)
 	return rotation.PromotePasswordResult{VersionID: r.VersionID, PreviousVersionID: r.CurrentVersionID, PromotedAt: time.Now().UTC()}, nil
 }
 
-// tidyOwn removes AWSPENDING from a version that this workflow staged in the run that a reset ended. Without a reset such a
-// version is that of a newer rotation, and this is a late try of an older one.
-func (t *attempt) tidyOwn(ctx context.Context, r rotation.StepInput) error {
+// tidyOwn removes AWSPENDING from a version that this workflow staged in a run that a reset ended. Without a
+// reset, such a version is that of a newer rotation, and this is a late attempt of an older one.
+func (a *Activities) tidyOwn(ctx context.Context, r rotation.StepInput) error {
 	me := rotatorOf(ctx)
-	d, err := t.Secrets.Describe(ctx, r.SecretID)
+	d, err := a.Secrets.Describe(ctx, r.SecretID)
 	if err != nil {
 		return err
 	}
@@ -56,43 +51,43 @@ func (t *attempt) tidyOwn(ctx context.Context, r rotation.StepInput) error {
 	if me == (rotator{}) || pending == "" || d.Stages[me.label()] != pending || d.Stages[secret.Current] != r.VersionID {
 		return nil
 	}
-	return t.Secrets.Tidy(ctx, r.SecretID, pending)
+	return a.Secrets.Tidy(ctx, r.SecretID, pending)
 }
 
-// withdraw removes AWSPENDING from the version of a rotation that has been overtaken. Otherwise it would stay there until the
-// next rotation.
-func (t *attempt) withdraw(ctx context.Context, r rotation.StepInput, overtaken error) {
+// withdraw removes AWSPENDING from the version of a rotation that was overtaken, which would otherwise keep it
+// until the next rotation.
+func (a *Activities) withdraw(ctx context.Context, r rotation.StepInput, overtaken error) {
 	if moved, ok := errors.AsType[*secret.MovedError](overtaken); !ok || moved.Label != secret.Current {
 		return
 	}
-	if err := t.Secrets.Tidy(ctx, r.SecretID, r.VersionID); err != nil {
-		activity.GetLogger(ctx).Warn("AWSPENDING stays behind", "secret", r.SecretID, "version", r.VersionID, "error", t.scrub(err))
+	if err := a.Secrets.Tidy(ctx, r.SecretID, r.VersionID); err != nil {
+		activity.GetLogger(ctx).Warn("AWSPENDING was not removed", "secret", r.SecretID, "version", r.VersionID, "error", err)
 	}
 }
 
-// promote reports whether the version was promoted already, by an earlier try whose answer was lost.
-func (t *attempt) promote(ctx context.Context, r rotation.StepInput) (already bool, err error) {
-	admin, err := t.administer(ctx, r)
+// promote promotes the version. It reports whether an earlier attempt, whose answer was lost, had done so.
+func (a *Activities) promote(ctx context.Context, r rotation.StepInput) (already bool, err error) {
+	admin, err := a.administer(ctx, r)
 	if err != nil {
 		return false, err
 	}
 	defer closeInto(&err, admin)
 	err = admin.Locked(ctx, r.Source.User, r.Standby.User, func(ctx context.Context) error {
-		already, err = t.moveCurrent(ctx, admin, r)
+		already, err = a.moveCurrent(ctx, admin, r)
 		return err
 	})
 	return already, err
 }
 
-func (t *attempt) moveCurrent(ctx context.Context, admin *account.Admin, r rotation.StepInput) (already bool, err error) {
-	d, err := t.Secrets.StillStaged(ctx, r.SecretID, expectedLabels(r))
+func (a *Activities) moveCurrent(ctx context.Context, admin *account.Admin, r rotation.StepInput) (already bool, err error) {
+	d, err := a.Secrets.StillStaged(ctx, r.SecretID, expectedLabels(r))
 	if d.Stages[secret.Current] == r.VersionID {
 		return true, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	pending, err := t.staged(ctx, r)
+	pending, err := a.staged(ctx, r)
 	if err != nil {
 		return false, err
 	}
@@ -104,15 +99,16 @@ func (t *attempt) moveCurrent(ctx context.Context, admin *account.Admin, r rotat
 		if s.Account != r.Standby {
 			continue
 		}
-		ok := s.Digest() == r.PasswordStored // as set by this rotation, or by another try of it
+		ok := s.Digest() == r.PasswordStored // set by this rotation, in whichever attempt
 		if !ok {
 			if ok, err = s.Matches(pending.Password); err != nil {
 				return false, err
 			}
 		}
 		if ok {
-			return false, t.Secrets.MoveCurrent(ctx, r.SecretID, r.CurrentVersionID, r.VersionID)
+			return false, a.Secrets.MoveCurrent(ctx, r.SecretID, r.CurrentVersionID, r.VersionID)
 		}
 	}
-	return false, refuse(rotation.ErrorEdited, "the server no longer stores the password of version %s of secret %s for %s: it was changed after the test; rotate again, and find out who changed it", r.VersionID, r.SecretID, r.Standby)
+	return false, refuse(rotation.ErrorEdited, "the server no longer stores the password of version %s of secret %s for %s, because it was changed"+
+		" after the test: find out what changed it, and rotate again", r.VersionID, r.SecretID, r.Standby)
 }

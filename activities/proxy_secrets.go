@@ -26,20 +26,19 @@ type proxySecret struct {
 // proxySecrets reads the secrets that a proxy logs in with, and finds the one of each user. It refuses secrets that cannot be
 // kept in step, and lists everything that is wrong with them: there must be exactly one for each user, which may not be the
 // user's own secret or the master secret. An empty user stands for any other.
-func (t *attempt) proxySecrets(ctx context.Context, ids []string, users [2]string, others ...string) (found [2]proxySecret, err error) {
+func (a *Activities) proxySecrets(ctx context.Context, ids []string, users [2]string, others ...string) (found [2]proxySecret, err error) {
 	all, errs := make([]proxySecret, len(ids)), make([]error, len(ids))
 	var g errgroup.Group
 	for i, id := range ids {
 		g.Go(func() error {
 			defer panics.Into(&errs[i])
-			all[i], errs[i] = t.proxySecret(ctx, id, others)
+			all[i], errs[i] = a.proxySecret(ctx, id, others)
 			return nil
 		})
 	}
 	_ = g.Wait()
 	names := map[string][]string{} // the secrets, by user
 	for i, p := range all {
-		t.learn(p.Password)
 		if errs[i] != nil {
 			continue
 		}
@@ -50,50 +49,66 @@ func (t *attempt) proxySecrets(ctx context.Context, ids []string, users [2]strin
 		names[p.Username] = append(names[p.Username], p.Description.Name)
 		switch {
 		case user < 0:
-			errs = append(errs, refuse(rotation.ErrorProxySecret, "proxy secret %s is for user %s: it must be for %s or %s", p.Description.Name, p.Username, users[0], users[1]))
+			errs = append(errs, refuse(rotation.ErrorProxySecret, "proxy secret %s is for user %s: it must be for %s or %s",
+				p.Description.Name, p.Username, users[0], users[1]))
 		case len(names[p.Username]) > 1:
-			errs = append(errs, refuse(rotation.ErrorProxySecret, "proxy secrets %s are both for user %s: there must be one for each account of the pair", strings.Join(names[p.Username], " and "), p.Username))
+			errs = append(errs, refuse(rotation.ErrorProxySecret, "proxy secrets %s are both for user %s: there must be one for each account of the pair",
+				strings.Join(names[p.Username], " and "), p.Username))
 		default:
 			found[user] = p
 		}
 	}
 	for _, user := range users {
 		if user != "" && names[user] == nil && errors.Join(errs[:len(ids)]...) == nil {
-			errs = append(errs, refuse(rotation.ErrorProxySecret, "none of the proxy secrets is for user %s: store \"username\": %q in one of them, with any password", user, user))
+			errs = append(errs, refuse(rotation.ErrorProxySecret, "none of the proxy secrets is for user %s: store \"username\": %[1]q in one of them, with any password",
+				user))
 		}
 	}
 	return found, errors.Join(errs...)
 }
 
 // proxySecret reads a secret that a proxy logs in with, and refuses one that cannot be changed.
-func (t *attempt) proxySecret(ctx context.Context, id string, others []string) (p proxySecret, err error) {
+func (a *Activities) proxySecret(ctx context.Context, id string, others []string) (p proxySecret, err error) {
 	p.id = id
-	if p.Description, err = t.Secrets.Describe(ctx, id); err != nil {
+	if p.Description, err = a.Secrets.Describe(ctx, id); err != nil {
 		return p, fmt.Errorf("proxy secret: %w", err)
 	}
 	d := p.Description
 	if slices.Contains(others, d.ARN) {
-		return p, refuse(rotation.ErrorProxySecret, "secret %s is named as a proxy secret, and is the user's own secret or the master secret: give a secret of its own for each account", d.Name)
+		return p, refuse(rotation.ErrorProxySecret, "proxy secret %s is the user's own secret or the master secret:"+
+			" give a secret of its own for each account", d.Name)
 	}
 	if d.RotationEnabled {
-		return p, refuse(rotation.ErrorOtherRotator, "proxy secret %s is rotated by Secrets Manager itself: run `aws secretsmanager cancel-rotate-secret --secret-id %[1]s` first", d.Name)
+		return p, refuse(rotation.ErrorOtherRotator, "automatic rotation is enabled on proxy secret %s and would conflict with this workflow:"+
+			" run `aws secretsmanager cancel-rotate-secret --secret-id %[1]s`", d.Name)
 	}
 	if err := cmp.Or(notDeleted(d), writable(d)); err != nil {
 		return p, err
 	}
-	if p.Version, err = t.Secrets.Login(ctx, id); err != nil {
+	if p.Version, err = a.proxyVersion(ctx, id); err != nil {
 		return p, fmt.Errorf("proxy secret: %w", err)
 	}
 	return p, fits(p.Version, p.Username)
 }
 
+// proxyVersion reads the current version of a proxy secret. Its password is redacted from then on.
+func (a *Activities) proxyVersion(ctx context.Context, id string) (secret.Version, error) {
+	r, err := redactorOf(ctx)
+	if err != nil {
+		return secret.Version{}, err
+	}
+	v, err := a.Secrets.Login(ctx, id)
+	r.remember(v.Password)
+	return v, err
+}
+
 // examineProxies finds the proxy secrets of a rotation, if there are any. The one of the current account is only written to
 // if it does not hold the current password.
-func (t *attempt) examineProxies(ctx context.Context, in rotation.CloneUserInput, s *subject, standby string) error {
+func (a *Activities) examineProxies(ctx context.Context, in rotation.CloneUserInput, s *subject, standby string) error {
 	if len(in.ProxySecretIDs) == 0 {
 		return nil
 	}
-	found, err := t.proxySecrets(ctx, in.ProxySecretIDs, [2]string{s.current.Username, standby}, s.current.ARN, s.master.ARN)
+	found, err := a.proxySecrets(ctx, in.ProxySecretIDs, [2]string{s.current.Username, standby}, s.current.ARN, s.master.ARN)
 	if err != nil {
 		return err
 	}
@@ -107,7 +122,7 @@ func (t *attempt) examineProxies(ctx context.Context, in rotation.CloneUserInput
 		return nil
 	}
 	for _, p := range found {
-		if err := t.Secrets.MayWrite(ctx, p.id, p.Version, p.Description); err != nil {
+		if err := a.Secrets.MayWrite(ctx, p.id, p.Version, p.Description); err != nil {
 			return fmt.Errorf("proxy secret: %w", err)
 		}
 	}
@@ -115,12 +130,13 @@ func (t *attempt) examineProxies(ctx context.Context, in rotation.CloneUserInput
 }
 
 func outOfStep(p proxySecret, current secret.Version) string {
-	return fmt.Sprintf("proxy secret %s does not hold the password of %s that AWSCURRENT of secret %s holds, so that the proxy cannot log in as this user", p.Description.Name, p.Username, current.Name)
+	return fmt.Sprintf("proxy secret %s does not hold the password of %s that AWSCURRENT of secret %s holds, so that the proxy cannot log in as this user",
+		p.Description.Name, p.Username, current.Name)
 }
 
 // validateProxies tests that the proxy secrets are in step with AWSCURRENT of the user's secret. known are the users of the
 // pair, if they are known.
-func (t *attempt) validateProxies(ctx context.Context, ids []string, current secret.Version, known []string) error {
+func (a *Activities) validateProxies(ctx context.Context, ids []string, current secret.Version, known []string) error {
 	if len(ids) == 0 {
 		return nil
 	}
@@ -128,7 +144,7 @@ func (t *attempt) validateProxies(ctx context.Context, ids []string, current sec
 	if i := slices.Index(known, current.Username); i >= 0 && len(known) == 2 {
 		users[1] = known[1-i]
 	}
-	found, err := t.proxySecrets(ctx, ids, users, current.ARN)
+	found, err := a.proxySecrets(ctx, ids, users, current.ARN)
 	if err == nil && found[0].Password != current.Password {
 		err = refuse(rotation.ErrorProxySecret, "%s: run `starter rotate`", outOfStep(found[0], current))
 	}
@@ -138,45 +154,46 @@ func (t *attempt) validateProxies(ctx context.Context, ids []string, current sec
 // keepProxies stores the standby's new password in its proxy secret, once the server stores it, and the current password in
 // the current account's, if that is out of step. It holds the pair's lock, so that no other rotation can set another password
 // meanwhile.
-func (t *attempt) keepProxies(ctx context.Context, admin *account.Admin, r rotation.StepInput, pending secret.Version) error {
+func (a *Activities) keepProxies(ctx context.Context, admin *account.Admin, r rotation.StepInput, pending secret.Version) error {
 	if r.StandbyProxySecretID == "" {
 		return nil
 	}
 	return admin.Locked(ctx, r.Source.User, r.Standby.User, func(ctx context.Context) error {
-		d, err := t.Secrets.StillStaged(ctx, r.SecretID, expectedLabels(r))
+		d, err := a.Secrets.StillStaged(ctx, r.SecretID, expectedLabels(r))
 		if err := cmp.Or(notDeleted(d), err); err != nil {
 			return err
 		}
-		set, err := t.isSet(ctx, admin, pending)
+		set, err := a.isSet(ctx, admin, pending)
 		if err != nil {
 			return err
 		}
 		if !set {
-			return refuse(rotation.ErrorEdited, "the server no longer stores the password of version %s of secret %s for %s: rotate again", r.VersionID, r.SecretID, r.Standby)
+			return refuse(rotation.ErrorEdited, "the server no longer stores the password of version %s of secret %s for %s: rotate again",
+				r.VersionID, r.SecretID, r.Standby)
 		}
-		if err := t.keepProxy(ctx, r.StandbyProxySecretID, pending); err != nil || r.CurrentProxySecretID == "" {
+		if err := a.keepProxy(ctx, r.StandbyProxySecretID, pending); err != nil || r.CurrentProxySecretID == "" {
 			return err
 		}
-		current, err := t.version(ctx, r.SecretID, r.CurrentVersionID)
+		current, err := a.version(ctx, r.SecretID, r.CurrentVersionID)
 		if err != nil {
 			return err
 		}
-		return t.keepProxy(ctx, r.CurrentProxySecretID, current)
+		return a.keepProxy(ctx, r.CurrentProxySecretID, current)
 	})
 }
 
 // keepProxy stores the credential of a version in a proxy secret.
-func (t *attempt) keepProxy(ctx context.Context, id string, v secret.Version) error {
-	have, err := t.Secrets.Login(ctx, id)
-	t.learn(have.Password)
+func (a *Activities) keepProxy(ctx context.Context, id string, v secret.Version) error {
+	have, err := a.proxyVersion(ctx, id)
 	switch {
 	case err != nil:
 	case have.Username != v.Username:
-		return refuse(rotation.ErrorProxySecret, "proxy secret %s was for user %s when this rotation began, and is for %s now: rotate again", have.Name, v.Username, have.Username)
-	case have.Password == v.Password: // by an earlier try, which may have been cut before it tidied
-		err = t.Secrets.Tidy(ctx, id, have.ID)
+		return refuse(rotation.ErrorProxySecret, "proxy secret %s was for user %s when this rotation began, and is for %s now: rotate again",
+			have.Name, v.Username, have.Username)
+	case have.Password == v.Password: // by an earlier attempt, which may have been cut off before it tidied
+		err = a.Secrets.Tidy(ctx, id, have.ID)
 	default:
-		err = t.Secrets.ReplaceLogin(ctx, id, have, v.Password, v.ID)
+		err = a.Secrets.ReplaceLogin(ctx, id, have, v.Password, v.ID)
 	}
 	if err != nil {
 		return fmt.Errorf("proxy secret: %w", err)

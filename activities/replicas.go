@@ -10,15 +10,16 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// replicasBehindError says that applications in other regions may read an older version of a secret, whose credential must
-// not be taken away before they do not.
+// replicasBehindError reports that applications in other regions may still read an older version of a secret. Until they no
+// longer do, its credential must stay.
 type replicasBehindError struct {
 	secret string
 	behind []secret.Replica
 }
 
 func (e *replicasBehindError) Error() string {
-	return fmt.Sprintf("applications in another region may still use the older credential of secret %s: %s", e.secret, replicasText(e.secret, e.behind))
+	return fmt.Sprintf("applications in another region may still use the older credential of secret %s: %s",
+		e.secret, replicasText(e.secret, e.behind))
 }
 
 // replicasText names each region, and what to do where replication has failed.
@@ -27,8 +28,10 @@ func replicasText(name string, behind []secret.Replica) string {
 	for _, r := range behind {
 		text := "its replica in " + r.Region + " is not in sync yet"
 		if r.Status == secret.ReplicationFailed {
-			text = fmt.Sprintf("its replica in %s has failed to replicate (%s): replicate it again with `aws secretsmanager replicate-secret-to-regions --secret-id %s --add-replica-regions Region=%[1]s`,"+
-				" or give it up with `aws secretsmanager remove-regions-from-replication --secret-id %[3]s --remove-replica-regions %[1]s`", r.Region, r.Message, name)
+			text = fmt.Sprintf("its replica in %s has failed to replicate (%s): replicate it again with"+
+				" `aws secretsmanager replicate-secret-to-regions --secret-id %s --add-replica-regions Region=%[1]s`,"+
+				" or give it up with `aws secretsmanager remove-regions-from-replication --secret-id %[3]s --remove-replica-regions %[1]s`",
+				r.Region, r.Message, name)
 		}
 		all = append(all, text)
 	}
@@ -37,11 +40,11 @@ func replicasText(name string, behind []secret.Replica) string {
 
 // awaitReplicas makes sure that all replicas of a secret show what the primary does, before a credential is taken away. It
 // waits for some seconds, unless replication has failed. d was read a moment ago: a secret without replicas costs no call.
-func (t *attempt) awaitReplicas(ctx context.Context, id string, d secret.Description) (waited bool, err error) {
+func (a *Activities) awaitReplicas(ctx context.Context, id string, d secret.Description) (waited bool, err error) {
 	if len(d.Behind()) == 0 {
 		return false, nil
 	}
-	d, err = t.Secrets.DescribeUntil(ctx, id, func(d secret.Description) bool {
+	d, err = a.Secrets.DescribeUntil(ctx, id, func(d secret.Description) bool {
 		behind := d.Behind()
 		return len(behind) == 0 || slices.ContainsFunc(behind, func(r secret.Replica) bool { return r.Status == secret.ReplicationFailed })
 	})
@@ -64,5 +67,6 @@ func notReplicated(d secret.Description) error {
 		regions = append(regions, r.Region)
 	}
 	all := strings.Join(regions, " ")
-	return refuse(rotation.ErrorReplicated, "secret %s has replicas in %s, and AWS deletes no secret that has any: run `aws secretsmanager remove-regions-from-replication --secret-id %[1]s --remove-replica-regions %[2]s` first", d.Name, all)
+	return refuse(rotation.ErrorReplicated, "secret %s has replicas in %s, and AWS deletes no secret that has any:"+
+		" run `aws secretsmanager remove-regions-from-replication --secret-id %[1]s --remove-replica-regions %[2]s` first", d.Name, all)
 }

@@ -17,29 +17,22 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// rotatorLabel begins the staging label that every version of ours has, which says who staged it last. It goes along with
-// the put and costs no call. Secrets Manager moves it from version to version.
+// rotatorLabel begins the staging label of every version that a rotation staged, which names the rotation's
+// workflow. The label is set with the value, without a call of its own. Secrets Manager moves it from version
+// to version.
 const rotatorLabel = "rotate-user:"
 
-// rotateUserWorkflow is the type of the workflows that rotate a secret, one for each, idPrefix what their ids begin with,
-// statusQuery what they answer, and databaseHost the search attribute that says on which server, where the cluster has it.
-const (
-	rotateUserWorkflow = rotation.RotateUserWorkflow
-	idPrefix           = "rotate-user/"
-	statusQuery        = "status"
-	databaseHost       = "DatabaseHost"
-)
-
-// rotator is the workflow that an activity works for.
+// rotator is the workflow of a rotation.
 type rotator struct{ namespace, workflowID string }
 
-// rotatorOf is empty for an activity of another workflow, such as a plan.
+// rotatorOf returns the rotator that an activity runs for. It is empty for an activity of another workflow,
+// such as a plan.
 func rotatorOf(ctx context.Context) rotator {
 	if !activity.IsActivity(ctx) {
 		return rotator{}
 	}
 	info := activity.GetInfo(ctx)
-	if info.WorkflowType == nil || info.WorkflowType.Name != rotateUserWorkflow {
+	if info.WorkflowType == nil || info.WorkflowType.Name != rotation.RotateUserWorkflow {
 		return rotator{}
 	}
 	return rotator{info.Namespace, info.WorkflowExecution.ID}
@@ -48,7 +41,7 @@ func rotatorOf(ctx context.Context) rotator {
 // maxLabel is Secrets Manager's limit for a staging label, in characters.
 const maxLabel = 256
 
-// label is the staging label of a rotator. An id that is too long for one is cut, with a digest of the whole in its place.
+// label returns the staging label of a rotator. If it is too long, a digest replaces its end.
 func (r rotator) label() string {
 	label := rotatorLabel + r.namespace + "/" + r.workflowID
 	if len(label) <= maxLabel {
@@ -59,27 +52,28 @@ func (r rotator) label() string {
 	return label[:maxLabel-len(digest)] + digest
 }
 
-// parseRotator reads a label of ours. The namespace holds no slash.
+// parseRotator parses a rotator's label. A namespace contains no slash.
 func parseRotator(label string) (r rotator, ok bool) {
 	rest, ours := strings.CutPrefix(label, rotatorLabel)
 	r.namespace, r.workflowID, ok = strings.Cut(rest, "/")
 	return r, ours && ok
 }
 
-// onlyRotator refuses where another workflow rotates the secret: one that was started under another spelling of its name, or
-// in another namespace or cluster. Force takes over from one that cannot be asked.
-func (t *attempt) onlyRotator(ctx context.Context, in rotation.CloneUserInput, d secret.Description) error {
+// onlyRotator refuses a secret that another workflow rotates, which was started with another spelling of the
+// secret's name, or in another namespace or cluster. With Force, it takes over from one that does not answer.
+func (a *Activities) onlyRotator(ctx context.Context, in rotation.CloneUserInput, d secret.Description) error {
 	me := rotatorOf(ctx)
 	if me == (rotator{}) {
 		return nil
 	}
-	if len(in.Pair) == 0 { // one that has rotated before goes on under the id that it has
-		id, err := t.canonicalID(ctx, in.SecretID, d)
+	if len(in.Pair) == 0 { // a workflow that has rotated before keeps its id
+		id, err := a.canonicalID(ctx, in.SecretID, d)
 		if err != nil {
 			return err
 		}
-		if me.workflowID != idPrefix+id {
-			return refuse(rotation.ErrorRotatedElsewhere, "secret %s is rotated by the workflow %s only, so that no other spelling of its name starts a second rotation: run `starter start --secret-id %s`", d.Name, idPrefix+id, id)
+		if only := rotation.RotateUserWorkflowID(id); me.workflowID != only {
+			return refuse(rotation.ErrorRotatedElsewhere, "only the workflow %s may rotate secret %s, so that another spelling of its name does not start"+
+				" a second rotation: run `starter start --secret-id %s`", only, d.Name, id)
 		}
 	}
 	for label, version := range d.Stages {
@@ -88,24 +82,26 @@ func (t *attempt) onlyRotator(ctx context.Context, in rotation.CloneUserInput, d
 			continue
 		}
 		if other.namespace == me.namespace {
-			running, sure, err := t.rotates(ctx, other.workflowID, d)
+			running, sure, err := a.rotates(ctx, other.workflowID, d)
 			if err != nil {
 				return err
 			}
 			if running && (sure || !in.Force) {
-				return refuse(rotation.ErrorRotatedElsewhere, "secret %s is rotated by the workflow %s already: use that one, or stop it first", d.Name, other.workflowID)
+				return refuse(rotation.ErrorRotatedElsewhere, "the workflow %s already rotates secret %s: use that workflow, or stop it first",
+					other.workflowID, d.Name)
 			}
 			continue
 		}
 		if !in.Force {
-			return refuse(rotation.ErrorRotatedElsewhere, "secret %s was last rotated by the workflow %s in namespace %s, which this worker cannot ask: stop it there, and then take the secret over with `starter rotate --secret-id %[1]s --force`", d.Name, other.workflowID, other.namespace)
+			return refuse(rotation.ErrorRotatedElsewhere, "the workflow %[2]s in namespace %[3]s, which this worker cannot reach, rotated secret %[1]s last:"+
+				" stop it there, then take over with `starter rotate --secret-id %[1]s --force`", d.Name, other.workflowID, other.namespace)
 		}
 	}
 	return nil
 }
 
-// lastPut reports whether a version is the one that was staged or promoted last. An edit takes AWSCURRENT to a version without
-// the label of a rotator; then the one before it counts.
+// lastPut reports whether a version is the one that was staged or promoted last. After an edit, AWSCURRENT is on
+// a version without the label of a rotator, and the version before it counts.
 func lastPut(d secret.Description, version string) bool {
 	if version == d.Stages[secret.Current] || version == d.Stages[secret.Pending] {
 		return true
@@ -118,18 +114,18 @@ func lastPut(d secret.Description, version string) bool {
 	return version == d.Stages[secret.Previous]
 }
 
-// canonicalID is the one spelling of a secret that workflows go by: its name where that is enough to find it from here, and
-// its ARN elsewhere.
-func (t *attempt) canonicalID(ctx context.Context, id string, d secret.Description) (string, error) {
+// canonicalID returns the one spelling of a secret that workflow ids use: its name if the worker can find the
+// secret by its name, otherwise its ARN.
+func (a *Activities) canonicalID(ctx context.Context, id string, d secret.Description) (string, error) {
 	if id == d.Name {
 		return id, nil
 	}
-	byName, err := t.Secrets.Describe(ctx, d.Name)
+	byName, err := a.Secrets.Describe(ctx, d.Name)
 	if err != nil {
 		if v := judge(err); v.retry {
 			return "", err
 		}
-		return d.ARN, nil // no such name here, or none that the worker may see
+		return d.ARN, nil // there is no such name here, or the worker may not see it
 	}
 	if byName.ARN != d.ARN {
 		return d.ARN, nil
@@ -137,27 +133,27 @@ func (t *attempt) canonicalID(ctx context.Context, id string, d secret.Descripti
 	return d.Name, nil
 }
 
-// answersSoon is how long a running rotation may take to say which secret it rotates.
+// answersSoon bounds how long a running rotation may take to answer which secret it rotates.
 const answersSoon = 10 * time.Second
 
-// rotates asks Temporal whether a workflow of this namespace runs and rotates the secret: whoever may edit a secret can give it
-// the label of any workflow. One that does not answer is not surely a rotation of it.
-func (t *attempt) rotates(ctx context.Context, workflowID string, d secret.Description) (running, sure bool, err error) {
-	answer, err := t.Temporal.DescribeWorkflowExecution(ctx, workflowID, "")
+// rotates asks Temporal whether a workflow of this namespace runs and rotates the secret, because anyone who can
+// edit a secret can give it the label of any workflow. sure is false if the workflow does not answer.
+func (a *Activities) rotates(ctx context.Context, workflowID string, d secret.Description) (running, sure bool, err error) {
+	answer, err := a.Temporal.DescribeWorkflowExecution(ctx, workflowID, "")
 	var missing *serviceerror.NotFound
 	if errors.As(err, &missing) {
 		return false, false, nil
 	}
 	if err != nil {
-		return false, false, fmt.Errorf("look whether the workflow %s runs: %w", workflowID, err)
+		return false, false, fmt.Errorf("describe the workflow %s: %w", workflowID, err)
 	}
 	info := answer.GetWorkflowExecutionInfo()
-	if info.GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING || info.GetType().GetName() != rotateUserWorkflow {
+	if info.GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING || info.GetType().GetName() != rotation.RotateUserWorkflow {
 		return false, false, nil
 	}
-	status, err := t.statusOf(ctx, workflowID)
+	status, err := a.statusOf(ctx, workflowID)
 	if err != nil {
-		return true, false, ctx.Err() // it runs, and no worker of it answers
+		return true, false, ctx.Err() // it runs, but none of its workers answers
 	}
 	return d.Is(status.SecretID), true, nil
 }

@@ -25,8 +25,8 @@ func TestServerErrors(t *testing.T) {
 			6401,
 		}},
 		{rotation.ErrorAccessDenied, false, []uint16{
-			1044, 1045, 1130, 1698, 1820, 1862, 1873, 3118, 3955, 4150, 4151, 6126, 6127, 6444, 1095, 1142,
-			1143, 1198, 1227, 1370, 1410, 3879, 4006, 6038,
+			1044, 1045, 1130, 1698, 1820, 1862, 1873, 3118, 3955, 4150, 4151, 6126, 6127, 6444, 1095, 1131, 1142,
+			1143, 1227, 1370, 1410, 3879, 4006, 6038,
 		}},
 		{rotation.ErrorDatabase, false, []uint16{
 			1049, 1153, 1251, 1275, 1524, 4055, 1064, 1104, 1146, 1449, 1470, 1819, 1827, 3523, 3628, 3638,
@@ -39,7 +39,7 @@ func TestServerErrors(t *testing.T) {
 			3159,
 		}},
 		{rotation.ErrorDatabase, true, []uint16{
-			1105, 1114, 1141, 1180, 1205, 1213, 1223, 1317, 1396, 1931, 1969, 3024, 3525, 3547, 3572, 3580,
+			1105, 1114, 1141, 1180, 1205, 1213, 1223, 1317, 1396, 1931, 1969, 3024, 3525, 3547, 3572,
 			1290, 1792, 1836, 3100, 3101, 3796, 3797, 3798,
 		}},
 	}
@@ -51,7 +51,7 @@ func TestServerErrors(t *testing.T) {
 				1047: "WSREP has not yet prepared node for application use",
 				1290: "The MySQL server is running with the --super-read-only option so it cannot execute this statement",
 			}[number]
-			got := atEdge(&mysql.MySQLError{Number: number, Message: message})
+			got := failed(&mysql.MySQLError{Number: number, Message: message})
 			if got.Type() != tt.kind || got.NonRetryable() == tt.retry {
 				t.Errorf("error %d has the type %s, and a retry %t: want %s, %t", number, got.Type(), !got.NonRetryable(), tt.kind, tt.retry)
 			}
@@ -81,7 +81,7 @@ func TestServerErrorsSayWhatHelps(t *testing.T) {
 		retry   bool
 		says    []string
 	}{
-		{1045, "Access denied for user 'app'@'10.0.0.1' (using password: YES)", false, []string{"'app'@'10.0.0.1'", "store the right one"}},
+		{1045, "Access denied for user 'app'@'10.0.0.1' (using password: YES)", false, []string{"'app'@'10.0.0.1'", "store the new one"}},
 		{1047, "WSREP has not yet prepared node for application use", true, []string{"WSREP", "wsrep_cluster_status"}},
 		{1047, "Aborting TOI: Replication paused on node for FTWRL/BACKUP STAGE. WSREP", true, []string{"backup"}},
 		{1047, "Unknown command", false, []string{"Unknown command"}},
@@ -99,15 +99,15 @@ func TestServerErrorsSayWhatHelps(t *testing.T) {
 		{3118, "Access denied for user 'app'@'%'. Account is locked.", false, []string{"'app'@'%'", "ALTER USER … ACCOUNT UNLOCK"}},
 		{3159, "Connections using insecure transport are prohibited while --require_secure_transport=ON.", false, []string{"\"ssl\": false"}},
 		{3955, "Access denied for user 'app'@'%'. Account is blocked for 2 day(s) (2 day(s) remaining) due to 3 consecutive failed logins.", false,
-			[]string{"2 day(s) remaining", "ALTER USER … ACCOUNT UNLOCK", "still has the old password"}},
+			[]string{"2 day(s) remaining", "ALTER USER … ACCOUNT UNLOCK", "still uses the old password"}},
 		{4150, "User is blocked because of too many credential errors; unblock with 'ALTER USER / FLUSH PRIVILEGES'", false,
-			[]string{"ALTER USER … ACCOUNT UNLOCK", "still has the old password"}},
+			[]string{"ALTER USER … ACCOUNT UNLOCK", "still uses the old password"}},
 		{4151, "Access denied, this account is locked", false, []string{"ALTER USER … ACCOUNT UNLOCK"}},
 		{6126, "Access denied for user 'app'@'%', missing proxy privilege.", false, []string{"GRANT PROXY"}},
 		{6400, "The server is currently in offline mode since 2026-11-27 10:00:00, reason: member left the group", true, []string{"member left the group", "replication_group_members"}},
 	}
 	for _, tt := range tests {
-		got := atEdge(&mysql.MySQLError{Number: tt.number, Message: tt.message})
+		got := failed(&mysql.MySQLError{Number: tt.number, Message: tt.message})
 		if got.NonRetryable() == tt.retry {
 			t.Errorf("error %d, %q: retried %t, want %t", tt.number, tt.message, !got.NonRetryable(), tt.retry)
 		}
@@ -120,7 +120,7 @@ func TestServerErrorsSayWhatHelps(t *testing.T) {
 }
 
 func TestAPluginThatTheDriverDoesNotKnow(t *testing.T) {
-	got := atEdge(fmt.Errorf("log in as 'app': %w", mysql.ErrUnknownPlugin))
+	got := failed(fmt.Errorf("log in as 'app': %w", mysql.ErrUnknownPlugin))
 	for _, says := range []string{"'app'", "parsec", "IDENTIFIED WITH caching_sha2_password", "VIA ed25519"} {
 		if !got.NonRetryable() || !strings.Contains(got.Message(), says) {
 			t.Errorf("%q, final %t: want it final, and to say %q", got.Message(), got.NonRetryable(), says)

@@ -12,32 +12,28 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// SetPassword gives the standby the staged password and unlocks it. From here
-// on AWSPREVIOUS no longer logs in.
+// SetPassword gives the standby the staged password and unlocks it. From then on, AWSPREVIOUS no longer logs in.
 //
-// The labels are looked at once more while the account is held on the server, so
-// that an attempt that was overtaken cannot change an account that is in use by now.
+// It checks the labels once more under the account's lock on the server, so that an attempt that was overtaken
+// cannot change an account that has become the current one.
 func (a *Activities) SetPassword(ctx context.Context, r rotation.StepInput) (result rotation.SetPasswordResult, err error) {
-	t := a.begin(ctx)
-	defer t.edge(ctx, &err)
-
-	pending, err := t.staged(ctx, r)
+	pending, err := a.staged(ctx, r)
 	if err != nil {
 		return rotation.SetPasswordResult{}, err
 	}
-	admin, err := t.administer(ctx, r)
+	admin, err := a.administer(ctx, r)
 	if err != nil {
 		return rotation.SetPasswordResult{}, err
 	}
 	defer closeInto(&err, admin)
 	stillStaged := func(ctx context.Context, stored grants.Stored) error {
-		d, err := t.checkStaged(ctx, r, pending, stored)
+		d, err := a.checkStaged(ctx, r, pending, stored)
 		if err != nil {
 			return err
 		}
-		waited, err := t.awaitReplicas(ctx, r.SecretID, d)
+		waited, err := a.awaitReplicas(ctx, r.SecretID, d)
 		if waited && err == nil { // something else may have moved the labels meanwhile
-			_, err = t.checkStaged(ctx, r, pending, stored)
+			_, err = a.checkStaged(ctx, r, pending, stored)
 		}
 		return err
 	}
@@ -49,39 +45,47 @@ func (a *Activities) SetPassword(ctx context.Context, r rotation.StepInput) (res
 		set, err = admin.SetPassword(ctx, r.Standby, r.Source, pending.Password, stillStaged)
 	}
 	if err != nil {
-		t.withdraw(ctx, r, err)
+		a.withdraw(ctx, r, err)
 		return rotation.SetPasswordResult{}, err
 	}
-	if err := t.keepProxies(ctx, admin, r, pending); err != nil {
+	if err := a.keepProxies(ctx, admin, r, pending); err != nil {
 		return rotation.SetPasswordResult{}, err
 	}
-	activity.GetLogger(ctx).Info("password set", "secret", r.SecretID, "version", r.VersionID, "account", r.Standby.String(), "sessionsEnded", ended.Ended)
-	return rotation.SetPasswordResult{Account: r.Standby.String(), VersionID: r.VersionID, SessionsEnded: ended.Ended, PasswordStored: set.Digest()}, nil
+	activity.GetLogger(ctx).Info("password set", "secret", r.SecretID, "version", r.VersionID, "account", r.Standby.String(),
+		"sessionsEnded", ended.Ended)
+	return rotation.SetPasswordResult{
+		Account: r.Standby.String(), VersionID: r.VersionID, SessionsEnded: ended.Ended, PasswordStored: set.Digest(),
+	}, nil
 }
 
-// stillStaged stops a change of the standby's password by an attempt that was overtaken, or where something else has set it.
-func (t *attempt) stillStaged(r rotation.StepInput, pending secret.Version) func(context.Context, grants.Stored) error {
+// stillStaged returns a function that calls checkStaged.
+func (a *Activities) stillStaged(r rotation.StepInput, pending secret.Version) func(context.Context, grants.Stored) error {
 	return func(ctx context.Context, stored grants.Stored) error {
-		_, err := t.checkStaged(ctx, r, pending, stored)
+		_, err := a.checkStaged(ctx, r, pending, stored)
 		return err
 	}
 }
 
-func (t *attempt) checkStaged(ctx context.Context, r rotation.StepInput, pending secret.Version, stored grants.Stored) (secret.Description, error) {
-	d, err := t.Secrets.StillStaged(ctx, r.SecretID, expectedLabels(r))
+// checkStaged refuses to change the standby's password if this attempt was overtaken, or something else has
+// set the password.
+func (a *Activities) checkStaged(
+	ctx context.Context, r rotation.StepInput, pending secret.Version, stored grants.Stored,
+) (secret.Description, error) {
+	d, err := a.Secrets.StillStaged(ctx, r.SecretID, expectedLabels(r))
 	// A secret scheduled for deletion keeps its labels, and the deletion has locked the account.
 	if err := cmp.Or(notDeleted(d), err); err != nil {
 		return d, err
 	}
-	master, err := t.masterVersion(ctx, r)
+	master, err := a.masterVersion(ctx, r)
 	if err != nil {
 		return d, err
 	}
 	if stored.Keyed(master.Password) == r.StandbyStored {
 		return d, nil
 	}
-	if set, err := stored.Matches(pending.Password); err == nil && set { // by an earlier try
+	if set, err := stored.Matches(pending.Password); err == nil && set { // by an earlier attempt
 		return d, nil
 	}
-	return d, refuse(rotation.ErrorEdited, "the password of %s was set by something else since this rotation of secret %s began, which may be about to promote it: rotate again", r.Standby, r.SecretID)
+	return d, refuse(rotation.ErrorEdited, "something else has set the password of %s since this rotation of secret %s began,"+
+		" and may be about to promote it: rotate again", r.Standby, r.SecretID)
 }

@@ -4,12 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
 
-	"github.com/go-sql-driver/mysql"
 	"go.temporal.io/sdk/activity"
 
 	"github.com/rotate-user/rotate-user/internal/account"
@@ -19,18 +17,14 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// TestPassword logs in with the staged credential as the application would, and
-// compares the rights of both accounts once more: that a password works does
-// not say that the account is whole.
+// TestPassword logs in with the staged credential as the application would. It compares the rights of both
+// accounts once more, because a password that works does not prove that the account has its rights.
 func (a *Activities) TestPassword(ctx context.Context, r rotation.StepInput) (result rotation.TestPasswordResult, err error) {
-	t := a.begin(ctx)
-	defer t.edge(ctx, &err)
-
-	pending, err := t.staged(ctx, r)
+	pending, err := a.staged(ctx, r)
 	if err != nil {
 		return rotation.TestPasswordResult{}, err
 	}
-	master, err := t.masterVersion(ctx, r)
+	master, err := a.masterVersion(ctx, r)
 	if err != nil {
 		return rotation.TestPasswordResult{}, err
 	}
@@ -39,13 +33,13 @@ func (a *Activities) TestPassword(ctx context.Context, r rotation.StepInput) (re
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer panics.Into(&loginErr)
-		login, loginErr = t.login(ctx, atMaster(pending, master))
+		login, loginErr = a.login(ctx, atMaster(pending, master))
 	})
-	stand, err := t.compare(ctx, r, pending)
+	stand, err := a.compare(ctx, r, pending)
 	wg.Wait()
-	if stand.cluster && lags(loginErr) { // the node that it met may have the password only since then
+	if stand.cluster && lags(loginErr) { // the node may have got the password only after the login
 		if err == nil {
-			login, loginErr = t.login(ctx, atMaster(pending, master))
+			login, loginErr = a.login(ctx, atMaster(pending, master))
 		}
 		if lags(loginErr) && (err != nil || len(stand.Unasked) > 0) {
 			loginErr = cmp.Or(err, behind(r.Server, loginErr))
@@ -55,42 +49,47 @@ func (a *Activities) TestPassword(ctx context.Context, r rotation.StepInput) (re
 		login, loginErr = account.Login{Account: r.Standby}, nil
 	}
 	if loginErr != nil {
-		// Another rotation that has taken over has set the account's password to its own.
+		// If another rotation has taken over, it has set a password of its own.
 		var moved *secret.MovedError
-		if _, err := t.Secrets.StillStaged(ctx, r.SecretID, expectedLabels(r)); errors.As(err, &moved) {
+		if _, err := a.Secrets.StillStaged(ctx, r.SecretID, expectedLabels(r)); errors.As(err, &moved) {
 			loginErr = err
 		}
 		return rotation.TestPasswordResult{}, loginErr
 	}
 	if login.Account != r.Standby {
-		return rotation.TestPasswordResult{}, refuse(rotation.ErrorOtherAccount, "version %s of secret %s logs in as %s, and should as %s: another account of that name wins the login; drop it", r.VersionID, r.SecretID, login.Account, r.Standby)
+		return rotation.TestPasswordResult{}, refuse(rotation.ErrorOtherAccount, "version %s of secret %s logs in as %s instead of %s:"+
+			" drop that account, which takes the login", r.VersionID, r.SecretID, login.Account, r.Standby)
 	}
 	if err != nil {
 		return rotation.TestPasswordResult{}, err
 	}
 	if len(stand.different) > 0 {
-		return rotation.TestPasswordResult{}, refuse(rotation.ErrorDifferent, "%s and %s no longer match, as one of them was changed during the rotation: %s; rotate again", r.Standby, r.Source, strings.Join(lines(stand.different), "; "))
+		return rotation.TestPasswordResult{}, refuse(rotation.ErrorDifferent, "%s and %s no longer match, because one of them was changed during"+
+			" the rotation: %s; rotate again", r.Standby, r.Source, strings.Join(lines(stand.different), "; "))
 	}
 	if len(stand.Unasked) > 0 && r.RequireAllNodes {
-		return rotation.TestPasswordResult{}, &grants.Refusal{Reason: grants.NodeNotAsked, Retry: true, Message: strings.Join(lines(stand.Unasked), "; ") +
-			": let the address lead to every node, or start the rotation without RequireAllNodes"}
+		return rotation.TestPasswordResult{}, &grants.Refusal{Reason: grants.NodeNotAsked, Retry: true, Message: strings.Join(
+			lines(stand.Unasked), "; ") + ": let the address lead to every node, or start the rotation without RequireAllNodes"}
 	}
-	if err := t.acceptedBy(ctx, r, pending, r.Standby); err != nil {
+	if err := a.acceptedBy(ctx, r, pending, r.Standby); err != nil {
 		return rotation.TestPasswordResult{}, err
 	}
 	activity.GetLogger(ctx).Info("credential works", "secret", r.SecretID, "version", r.VersionID, "account", login.Account.String())
-	return rotation.TestPasswordResult{Account: login.Account.String(), ServerVersion: login.Version, TLS: login.TLS, Warnings: lines(slices.Concat(stand.Mended, stand.Unasked))}, nil
+	return rotation.TestPasswordResult{
+		Account: login.Account.String(), ServerVersion: login.Version, TLS: login.TLS,
+		Warnings: lines(slices.Concat(stand.Mended, stand.Unasked)),
+	}, nil
 }
 
-// standing is how the new credential stands with the server, or with all nodes of its cluster.
+// standing is what the server, or the nodes of its cluster, have of the new credential.
 type standing struct {
 	different []string // in what the two accounts differ
 	cluster   bool     // nodes learn of a change one by one
 	account.Nodes
 }
 
-func (t *attempt) compare(ctx context.Context, r rotation.StepInput, pending secret.Version) (s standing, err error) {
-	admin, err := t.administer(ctx, r)
+func (a *Activities) compare(ctx context.Context, r rotation.StepInput, pending secret.Version) (s standing, err error) {
+	admin, err := a.administer(ctx, r)
 	if err != nil {
 		return s, err
 	}
@@ -99,21 +98,6 @@ func (t *attempt) compare(ctx context.Context, r rotation.StepInput, pending sec
 	if s.different, err = admin.Differences(ctx, r.Source, r.Standby); err != nil {
 		return s, err
 	}
-	s.Nodes, err = admin.AwaitNodes(ctx, r.Standby, r.Source, pending.Password, t.stillStaged(r, pending))
+	s.Nodes, err = admin.AwaitNodes(ctx, r.Standby, r.Source, pending.Password, a.stillStaged(r, pending))
 	return s, err
-}
-
-// lagging are the errors of a login on a node that does not know yet that an account has a new password, or is unlocked, or
-// there at all, or may enter a database.
-var lagging = []uint16{1044, 1045, 1049, 1698, 3118, 4151}
-
-func lags(err error) bool {
-	server, ok := errors.AsType[*mysql.MySQLError](err)
-	return ok && slices.Contains(lagging, server.Number)
-}
-
-// behind is the error of a login that one node of a cluster refuses, while another stores the password that it was tried with.
-func behind(server string, err error) error {
-	return &grants.Refusal{Reason: grants.NodeBehind, Retry: true, Message: fmt.Sprintf("a node of the cluster at %s refuses what another node"+
-		" has already; it may be behind the others: %v", server, err)}
 }

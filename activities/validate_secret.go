@@ -13,29 +13,27 @@ import (
 
 // ValidateSecret logs in with AWSCURRENT as an application would.
 func (a *Activities) ValidateSecret(ctx context.Context, in rotation.KnownSecret) (result rotation.ValidateSecretResult, err error) {
-	t := a.begin(ctx)
-	defer t.edge(ctx, &err)
-	defer t.Secrets.Forget(in.SecretID)
+	defer a.Secrets.Forget(in.SecretID)
 
-	current, err := t.labelled(ctx, in.SecretID, secret.Current)
+	current, err := a.labelled(ctx, in.SecretID, secret.Current)
 	var invalid *types.InvalidRequestException
-	if errors.As(err, &invalid) { // as of a secret that is scheduled for deletion
-		if d, describeErr := t.Secrets.Describe(ctx, in.SecretID); describeErr == nil {
+	if errors.As(err, &invalid) { // Secrets Manager's answer for a secret that is scheduled for deletion
+		if d, describeErr := a.Secrets.Describe(ctx, in.SecretID); describeErr == nil {
 			err = cmp.Or(notDeletedKnown(in.Known, d), err)
 		}
 	}
 	if err != nil {
 		return rotation.ValidateSecretResult{}, goneError(in.Known, in.SecretID, err)
 	}
-	result, err = t.validate(ctx, current)
-	if proxies := t.validateProxies(ctx, in.ProxySecretIDs, current, in.Known.Usernames); proxies != nil {
+	result, err = a.validate(ctx, current)
+	if proxies := a.validateProxies(ctx, in.ProxySecretIDs, current, in.Known.Usernames); proxies != nil {
 		return rotation.ValidateSecretResult{}, errors.Join(err, proxies)
 	}
 	return result, err
 }
 
-func (t *attempt) validate(ctx context.Context, v secret.Version) (rotation.ValidateSecretResult, error) {
-	login, err := t.loginBy(ctx, v, t.Accounts.LoginReady)
+func (a *Activities) validate(ctx context.Context, v secret.Version) (rotation.ValidateSecretResult, error) {
+	login, err := a.loginBy(ctx, v, a.Accounts.LoginReady)
 	if err != nil {
 		return rotation.ValidateSecretResult{}, err
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 )
 
-// Activities are all activities, by their names. Workflows refer to them by method expressions, as in
+// Activities has a method for each activity. Workflows refer to them by method expressions, as in
 //
 //	workflow.ExecuteActivity(ctx, rotation.Activities.ValidateSecret, in)
 //
@@ -23,7 +23,7 @@ type Activities interface {
 	PromotePassword(context.Context, StepInput) (PromotePasswordResult, error)
 	RevokePrevious(context.Context, StepInput) (RevokePreviousResult, error)
 
-	// Looks, which write nothing.
+	// These write nothing.
 
 	PlanRotation(context.Context, PlanRotationInput) (PlanRotationResult, error)
 	ValidateSecret(context.Context, KnownSecret) (ValidateSecretResult, error)
@@ -78,7 +78,7 @@ const (
 	LookAtRotations = "LookAtRotations"
 )
 
-// Done says in a few words what the step has done.
+// Done describes in a few words what the step has done.
 func (r CloneUserResult) Done(CloneUserInput) string {
 	standby, source := r.Rotation.Standby.String(), r.Rotation.Source.String()
 	switch {
@@ -93,12 +93,12 @@ func (r CloneUserResult) Done(CloneUserInput) string {
 	}
 }
 
-// Done says in a few words what the step has done.
+// Done describes in a few words what the step has done.
 func (r StagePasswordResult) Done(in StepInput) string {
 	return "AWSPENDING is version " + in.VersionID
 }
 
-// Done says in a few words what the step has done.
+// Done describes in a few words what the step has done.
 func (r SetPasswordResult) Done(in StepInput) string {
 	text := "password of " + in.Standby.String() + " set"
 	if in.StandbyProxySecretID != "" {
@@ -110,7 +110,7 @@ func (r SetPasswordResult) Done(in StepInput) string {
 	return text
 }
 
-// Done says in a few words what the step has done.
+// Done describes in a few words what the step has done.
 func (r TestPasswordResult) Done(in StepInput) string {
 	text := "version " + in.VersionID + " logs in as " + in.Standby.String()
 	if in.Endpoint != "" {
@@ -122,12 +122,12 @@ func (r TestPasswordResult) Done(in StepInput) string {
 	return text
 }
 
-// Done says in a few words what the step has done.
+// Done describes in a few words what the step has done.
 func (r PromotePasswordResult) Done(in StepInput) string {
 	return "AWSCURRENT is version " + in.VersionID + ", user " + in.Standby.User
 }
 
-// Done says in a few words what the step has done.
+// Done describes in a few words what the step has done.
 func (r RevokePreviousResult) Done(in StepInput) string {
 	return fmt.Sprintf("%s is locked, its password is gone, %d of its sessions were ended and none is left", in.Source, r.SessionsEnded)
 }

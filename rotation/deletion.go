@@ -6,72 +6,72 @@ import (
 	"time"
 )
 
-// Deletion is what the activities of one deletion agree on.
+// Deletion is what the activities of one deletion share.
 type Deletion struct {
 	SecretID string `json:"SecretId"`
-	// SecretARN tells the secret from a later one of its name. Deletions that an
-	// earlier release began have none.
+	// SecretARN distinguishes the secret from a later one of the same name. It is empty in a deletion that an
+	// earlier release began.
 	SecretARN string `json:"SecretARN,omitempty"`
 	// RotatedAs is how the workflow that rotates the secret spells it, if that is not SecretID.
 	RotatedAs      string `json:"RotatedAs,omitempty"`
 	MasterSecretID string `json:"MasterSecretId"`
 	Server         string `json:"Server"`
-	// Accounts are those that the secret has evidence for: the account in use,
-	// and the other one of the pair where AWSPREVIOUS or the workflow names it.
+	// Accounts are those that are known to belong to the secret: the current account, and the other one of the
+	// pair if AWSPREVIOUS or the workflow names it.
 	Accounts             []Account `json:"Accounts"`
 	RecoveryWindowInDays int       `json:"RecoveryWindowInDays"`
-	// Definers are objects that need the accounts to exist, as far as the
-	// administrator sees them. Their accounts stay locked, unless Force drops them.
+	// Definers are objects that need the accounts to exist, as far as the administrator can see them. Their
+	// accounts stay locked, unless Force drops them.
 	Definers []string `json:"Definers,omitempty"`
 	Force    bool     `json:"Force,omitempty"`
-	// CurrentVersionID and PendingVersionID are AWSCURRENT and AWSPENDING as they were
-	// found, and Users are the names of the pair, of which one may have no account.
-	// Deletions that an earlier release began have none of them.
+	// CurrentVersionID and PendingVersionID are AWSCURRENT and AWSPENDING as they were found. Users are the
+	// names of the pair, of which one may have no account. All are empty in a deletion that an earlier release
+	// began.
 	CurrentVersionID string   `json:"CurrentVersionId,omitempty"`
 	PendingVersionID string   `json:"PendingVersionId,omitempty"`
 	Users            []string `json:"Users,omitempty"`
-	// Others are accounts of these names that nothing shows to be the secret's. They
-	// are left alone.
+	// Others are accounts with these names that are not known to belong to the secret. They stay unchanged.
 	Others []Account `json:"Others,omitempty"`
-	// LockedBefore are those of Accounts that were locked when they were found. A
-	// restore of the secret does not unlock them.
+	// LockedBefore are those of Accounts that were locked when they were found. A restore of the secret does not
+	// unlock them.
 	LockedBefore []Account `json:"LockedBefore,omitempty"`
-	// InUse is who used the accounts when they were found, a readable line each: other rotations of this namespace, and who
-	// was logged in. Without Force that refuses the deletion. InUseUnknown says that the administrator may not look who is
-	// logged in.
+	// InUse lists what used the accounts when they were found, a line for each: other rotations of this
+	// namespace, and sessions. Without Force, the deletion is then refused. InUseUnknown reports that the
+	// administrator cannot list the sessions.
 	InUse        []string `json:"InUse,omitempty"`
 	InUseUnknown bool     `json:"InUseUnknown,omitempty"`
-	// Locked says that the accounts have been locked for this deletion.
+	// Locked reports that the accounts were locked for this deletion.
 	Locked bool `json:"Locked,omitempty"`
-	// ScheduledFor is when the accounts are due if something else has scheduled the secret for deletion, or it is
-	// gone: with the secret, or when as much time has passed as a secret could have been restored in.
+	// ScheduledFor is when the accounts are dropped if something else has deleted the secret: together with the
+	// secret or, if it is gone already, once a recovery window has passed.
 	ScheduledFor time.Time `json:"ScheduledFor,omitzero"`
-	// Gone says that there was no such secret any more when the deletion began.
+	// Gone reports that the secret no longer existed when the deletion began.
 	Gone bool `json:"Gone,omitempty"`
-	// Stored stands for the passwords that the rotation has set, by account, where the secret was deleted by something else:
-	// an account that has another one by now is a later one of the name.
+	// Stored are digests of the passwords that the rotation has set, by account, if something else deleted the
+	// secret. An account that has another password is a later one of the same name.
 	Stored map[string]string `json:"Stored,omitempty"`
-	// Elsewhere are accounts of earlier pairs of the secret on other servers, a readable line each. They are left alone.
+	// Elsewhere are accounts of earlier pairs of the secret on other servers, a line for each server. They stay
+	// unchanged.
 	Elsewhere []string `json:"Elsewhere,omitempty"`
 }
 
-// LockedForIt are the accounts that are locked for the deletion, and were not before.
+// LockedForIt returns the accounts that are locked for the deletion and were not locked before.
 func (d Deletion) LockedForIt() []Account {
 	return slices.DeleteFunc(slices.Clone(d.Accounts), func(n Account) bool { return slices.Contains(d.LockedBefore, n) })
 }
 
-// FindAccountsInput says which secret to delete, and what other workflows know of it.
+// FindAccountsInput names the secret to delete, with what other workflows know about it.
 type FindAccountsInput struct {
 	CloneUserInput
 
-	// Held says that a deletion before this one holds the rotation, as after it was cancelled: what is
-	// locked was locked for that one, but for LockedBefore.
+	// Held reports that an earlier deletion, which was cancelled, still holds the rotation: it has locked the
+	// accounts that are locked, except LockedBefore.
 	Held         bool      `json:"Held,omitempty"`
 	LockedBefore []Account `json:"LockedBefore,omitempty"`
 	// SecretARN and MasterKnown are the secret's ARN and its master secret, as the rotation knows them.
 	SecretARN   string `json:"SecretARN,omitempty"`
 	MasterKnown string `json:"MasterKnown,omitempty"`
-	// RecoveryWindowInDays is how long the accounts of a secret that is gone are kept, locked.
+	// RecoveryWindowInDays is how long the accounts stay, locked, if the secret is gone.
 	RecoveryWindowInDays int `json:"RecoveryWindowInDays,omitempty"`
 }
 
@@ -85,43 +85,39 @@ const (
 	SecretGone      SecretFate = "Gone"
 )
 
-// DeleteUserInput says which secret to delete, with its users.
+// DeleteUserInput names the secret to delete with its users.
 type DeleteUserInput struct {
 	SecretID       string `json:"SecretId"`
 	MasterSecretID string `json:"MasterSecretId,omitempty"`
 	MasterServer
-	// RecoveryWindowInDays is how long the secret can be restored: 7 to 30 days,
-	// 30 by default, as Secrets Manager.
+	// RecoveryWindowInDays is how long the secret can be restored: 7 to 30 days, and 30 by default, as in
+	// Secrets Manager.
 	RecoveryWindowInDays int    `json:"RecoveryWindowInDays,omitempty"`
 	CloneUsername        string `json:"CloneUsername,omitempty"`
-	// Force locks the accounts even if another rotation of this namespace has them
-	// too, or somebody is logged in as them, and drops them even if they are the
-	// definers of views, triggers, routines or events, which break without them.
-	// Otherwise such an account stays locked, and is dropped when its objects have
-	// another definer.
+	// Force locks the accounts even if another rotation of this namespace uses them or they have sessions, and
+	// drops them even if they are the definers of views, triggers, routines or events, which break without
+	// them. Without Force, such an account stays locked, and is dropped once its objects have another definer.
 	Force             bool   `json:"Force,omitempty"`
 	ActivityTaskQueue string `json:"ActivityTaskQueue,omitempty"`
 
 	typed typed
 }
 
-// DeletionState is what one run of DeleteUserWorkflow hands to the next, and
-// its answer to StatusQuery.
+// DeletionState is what one run of DeleteUserWorkflow passes to the next, and its answer to StatusQuery.
 type DeletionState struct {
 	Deletion     Deletion  `json:"Deletion"`
 	DeletionDate time.Time `json:"DeletionDate"`
-	// Locked says that the accounts are locked.
+	// Locked reports that the accounts are locked.
 	Locked bool `json:"Locked,omitempty"`
-	// Error says why what is due has failed so far; it is tried again.
+	// Error is why the step that is due has failed so far. It is retried.
 	Error string `json:"Error,omitempty"`
-	// Cancelled says how the accounts stay and what to do about them, if the deletion ended because
-	// it was cancelled.
+	// Cancelled describes the accounts that a cancelled deletion leaves, and what to do about them.
 	Cancelled string `json:"Cancelled,omitempty"`
 }
 
-// DeletionKnown is what other workflows know of a secret that is to be deleted.
+// DeletionKnown is what other workflows know about the secret to delete.
 type DeletionKnown struct {
-	// Held says that its rotation is held by a deletion, though none runs.
+	// Held reports that a deletion that no longer runs still holds the rotation.
 	Held bool `json:"Held,omitempty"`
 	// SecretARN, Pair and Left are those of the rotation's Status.
 	SecretARN string      `json:"SecretARN,omitempty"`
@@ -137,11 +133,11 @@ type DeleteUserResult struct {
 	Fate SecretFate `json:"Fate"`
 	// Accounts were dropped with the secret, or unlocked when it was restored.
 	Accounts []string `json:"Accounts"`
-	// Advice is DeletionState.Cancelled of a deletion that was cancelled and left its accounts as
-	// they are.
+	// Advice is DeletionState.Cancelled, if the deletion was cancelled.
 	Advice string `json:"Advice,omitempty"`
 }
 
+// Window returns RecoveryWindowInDays or its default.
 func (in DeleteUserInput) Window() int {
 	if in.RecoveryWindowInDays == 0 {
 		return 30
@@ -166,13 +162,13 @@ func (in DeleteUserInput) Validate() error {
 	if err := in.MasterServer.validate(); err != nil {
 		return err
 	}
-	if in.RecoveryWindowInDays == 0 && in.typed.has("RecoveryWindowInDays") || in.RecoveryWindowInDays != 0 && (in.RecoveryWindowInDays < 7 || in.RecoveryWindowInDays > 30) {
-		return fmt.Errorf("RecoveryWindowInDays is %d: 7 to 30", in.RecoveryWindowInDays)
+	if days := in.RecoveryWindowInDays; days == 0 && in.typed.has("RecoveryWindowInDays") || days != 0 && (days < 7 || days > 30) {
+		return fmt.Errorf("RecoveryWindowInDays is %d: 7 to 30", days)
 	}
 	return nil
 }
 
-// UnmarshalJSON keeps what is wrong with the text for Validate.
+// UnmarshalJSON leaves it to Validate to report what is wrong with the text.
 func (in *DeleteUserInput) UnmarshalJSON(data []byte) error {
 	type plain DeleteUserInput
 	return in.typed.decode(data, (*plain)(in))

@@ -33,16 +33,16 @@ type PasswordPolicy = password.Policy
 // Account is the name of a MySQL account: a user, and the host from which it may log in.
 type Account = grants.Name
 
-// RotateUserInput starts a RotateUserWorkflow. Only SecretID is required. The
-// fields are those of Secrets Manager's RotateSecret call, and a few of ours.
+// RotateUserInput starts a RotateUserWorkflow. Only SecretID is required. The fields are those of Secrets Manager's
+// RotateSecret call, and a few more.
 type RotateUserInput struct {
 	// SecretID is the name or the ARN of the user's secret.
 	SecretID string `json:"SecretId"`
-	// MasterSecretID is the name or the ARN of the administrator's secret. It is
-	// "masterarn" in the user's secret by default.
+	// MasterSecretID is the name or the ARN of the administrator's secret. The default is "masterarn" in the user's
+	// secret.
 	MasterSecretID string `json:"MasterSecretId,omitempty"`
 	MasterServer
-	// RotationRules say when; every 30 days by default.
+	// RotationRules say when to rotate. The default is every 30 days.
 	RotationRules RotationRules `json:"RotationRules,omitzero"`
 	// TimeZone is the zone of the IANA database, such as Europe/Berlin, in which days, cron expressions and Blackout count; UTC
 	// by default.
@@ -50,43 +50,40 @@ type RotateUserInput struct {
 	// Blackout are the times in which no scheduled rotation starts: dates ("2026-12-25"), dates from and to, both included
 	// ("2026-12-24/2027-01-02"), and parts of every week ("Fri 16:00 - Mon 08:00"). Rotations by request start in them, too.
 	Blackout []string `json:"Blackout,omitempty"`
-	// RotateImmediately rotates at the start. That is the default; false looks
-	// whether a rotation would work, changes nothing, and waits for the schedule.
+	// RotateImmediately rotates at the start, which is the default. If it is false, the workflow checks whether a
+	// rotation would work, changes nothing, and waits for the schedule.
 	RotateImmediately *bool `json:"RotateImmediately,omitempty"`
 	// FirstRotationWithin is for many secrets that are started together. Each looks at the start whether a rotation would work, and
 	// rotates at a time of its own within this long, instead of at once.
 	FirstRotationWithin Duration `json:"FirstRotationWithin,omitzero"`
 	// CloneUsername is the other account of the pair, <user>_clone by default.
 	CloneUsername string `json:"CloneUsername,omitempty"`
-	// MinimumOverlap is how long a promoted credential is left alone before the
-	// other one may change. One hour by default: AWS's caching clients read a
-	// secret again when their copy is that old.
+	// MinimumOverlap is how long a credential must have been current before the previous one may change. The default
+	// is one hour, after which AWS's caching clients read a secret again.
 	MinimumOverlap *Duration `json:"MinimumOverlap,omitempty"`
-	// Drain is how long a rotation waits for the sessions of the standby to end;
-	// it does not wait by default. RequireDrained fails the rotation when they
-	// have not.
+	// Drain is how long a rotation waits for the sessions of the standby to end. By default, it does not wait.
+	// RequireDrained fails the rotation if they have not ended by then.
 	Drain          Duration `json:"Drain,omitzero"`
 	RequireDrained bool     `json:"RequireDrained,omitempty"`
-	// RequireAllNodes does not promote while a node of the cluster cannot be asked whether it
-	// has the new password; by default the result names such a node.
+	// RequireAllNodes does not promote while a node of the cluster cannot be asked whether it has the new password. By
+	// default, the result names such a node.
 	RequireAllNodes bool `json:"RequireAllNodes,omitempty"`
-	// TestEndpoints are further endpoints of the database, each as host:port, that must accept a
-	// new credential before it is promoted: replicas, readers, proxies. A rotation waits for them
-	// inside its window.
+	// TestEndpoints are further endpoints of the database (replicas, readers, proxies), each as host:port, that must
+	// accept a new credential before it is promoted. A rotation waits for them inside its window.
 	TestEndpoints []string `json:"TestEndpoints,omitempty"`
 	// ProxySecretIDs are the names or ARNs of two secrets, one for each account of the pair, that a proxy such as RDS Proxy
 	// logs in with. The username in each says which account it is for. A rotation stores the new password in the standby's
 	// before it promotes.
 	ProxySecretIDs []string `json:"ProxySecretIds,omitempty"`
-	// ActivityTaskQueue is where the activities run, for workers inside another
-	// network; the workflow's own task queue by default.
+	// ActivityTaskQueue is where the activities run, for workers inside another network. The default is the workflow's
+	// own task queue.
 	ActivityTaskQueue string `json:"ActivityTaskQueue,omitempty"`
 
 	typed typed
 }
 
-// UnmarshalJSON keeps what is wrong with the text for Validate: the workflow
-// refuses what people type, and goes on with what another release left behind.
+// UnmarshalJSON leaves it to Validate to report what is wrong with the text. The workflow calls Validate for what people
+// type, and not for what another release has left.
 func (in *RotateUserInput) UnmarshalJSON(data []byte) error {
 	type plain RotateUserInput
 	return in.typed.decode(data, (*plain)(in))
@@ -122,7 +119,7 @@ func (in RotateUserInput) Validate() error {
 		return errors.New("RequireDrained needs Drain: say how long to wait for the sessions to end, for example \"Drain\": \"2h\"")
 	}
 	if n := len(in.TestEndpoints); n > maxEndpoints {
-		return fmt.Errorf("TestEndpoints are %d: %d at most", n, maxEndpoints)
+		return fmt.Errorf("TestEndpoints has %d entries: at most %d", n, maxEndpoints)
 	}
 	for _, endpoint := range in.TestEndpoints {
 		if _, _, err := address.Parse(endpoint); err != nil {
@@ -167,6 +164,7 @@ const (
 	defaultOverlap = time.Hour
 )
 
+// Rules returns RotationRules or their default.
 func (in RotateUserInput) Rules() RotationRules {
 	r := in.RotationRules
 	if r.ScheduleExpression == "" && r.AutomaticallyAfterDays == 0 && !in.typed.has("RotationRules.AutomaticallyAfterDays") {
@@ -192,6 +190,7 @@ func (in RotateUserInput) ScheduleText() string {
 	return text
 }
 
+// Immediately returns RotateImmediately or its default.
 func (in RotateUserInput) Immediately() bool {
 	if in.RotateImmediately == nil {
 		return in.FirstRotationWithin == 0
@@ -199,6 +198,7 @@ func (in RotateUserInput) Immediately() bool {
 	return *in.RotateImmediately
 }
 
+// Overlap returns MinimumOverlap or its default.
 func (in RotateUserInput) Overlap() time.Duration {
 	if in.MinimumOverlap == nil {
 		return defaultOverlap
@@ -206,7 +206,7 @@ func (in RotateUserInput) Overlap() time.Duration {
 	return time.Duration(*in.MinimumOverlap)
 }
 
-// Complete is the input with its defaults filled in.
+// Complete returns the input with its defaults filled in.
 func (in RotateUserInput) Complete() *RotateUserInput {
 	immediately, overlap := in.Immediately(), Duration(in.Overlap())
 	in.RotationRules, in.MinimumOverlap = in.Rules(), &overlap
@@ -217,8 +217,7 @@ func (in RotateUserInput) Complete() *RotateUserInput {
 	return &in
 }
 
-// validSecretID applies Secrets Manager's rule for names, so that a typo is
-// found before a workflow runs on it.
+// validSecretID applies Secrets Manager's rule for names, so that a typo is found before a workflow uses it.
 func validSecretID(field, id string, required bool) error {
 	if id == "" {
 		if required {

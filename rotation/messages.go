@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// UnmarshalJSON keeps what is wrong for validate.
+// UnmarshalJSON leaves it to Validate to report what is wrong.
 func (s *SecretSeen) UnmarshalJSON(data []byte) error {
 	type plain SecretSeen
 	return s.typed.decode(data, (*plain)(s))
@@ -26,18 +26,16 @@ func (s SecretSeen) Validate() error {
 
 // RotateRequest is the argument of RotateUpdate.
 type RotateRequest struct {
-	// Force rotates even within MinimumOverlap of the last rotation, and takes
-	// over a version that another rotator has staged and not finished.
+	// Force rotates even within MinimumOverlap of the last rotation, and takes over from another rotator that has staged
+	// a version and not promoted it.
 	Force bool `json:"Force,omitempty"`
-	// RevokePrevious locks the account that was in use until now, ends its
-	// sessions and scrambles its password once the new one is promoted.
+	// RevokePrevious locks the account that is current until the promotion, ends its sessions and scrambles its password.
 	RevokePrevious bool `json:"RevokePrevious,omitempty"`
-	// Grace is how long RevokePrevious waits after the promotion; none by
-	// default, 24 hours at most.
+	// Grace is how long RevokePrevious waits after the promotion: at most 24 hours, and not at all by default.
 	Grace Duration `json:"Grace,omitzero"`
-	// UndoDrift makes the account with the base name equal to the one in use, if it is the
-	// standby, instead of giving the rights that were granted to it to both accounts, and of
-	// refusing the rotation where one was revoked.
+	// UndoDrift makes the account with the base name equal to the current account, if it is the standby. Without
+	// UndoDrift, rights that were granted to the account with the base name are given to both, and the rotation is
+	// refused if one was revoked from it.
 	UndoDrift bool `json:"UndoDrift,omitempty"`
 
 	typed typed
@@ -73,12 +71,12 @@ type RescheduleRequest struct {
 
 // Sender is the argument of pause, resume and stop. It may be left out.
 type Sender struct {
-	// Deletion says that the deletion of the secret holds the rotation, or lets go
-	// of it. What a person has paused stays paused, and a stop ends only a rotation
-	// that is paused or held: one that runs is of another secret of the name.
+	// Deletion reports that the deletion of the secret sends the message, to hold the rotation or to release it. A rotation
+	// that an operator has paused stays paused. A stop ends only a rotation that is paused or held, because a rotation that
+	// runs is of another secret of the same name.
 	Deletion bool `json:"Deletion,omitempty"`
-	// SentAt is when the message was sent. Of messages that the workflow meets at the same
-	// time, because no worker was there or the workflow was reset, the newest wins.
+	// SentAt is when the message was sent. If several messages arrive at the same time, because no worker was running or the
+	// workflow was reset, the newest wins.
 	SentAt time.Time `json:"SentAt,omitzero"`
 
 	typed typed
@@ -91,29 +89,29 @@ type SecretSeen struct {
 	typed typed
 }
 
-// Outcome is what became of a message. It is the label of the metric rotate_user_requests.
+// Outcome is what became of a message. It is a label of the metric rotate_user_requests.
 type Outcome string
 
-// The outcomes of messages that were not carried out as they came.
+// The outcomes of messages that were not carried out on arrival.
 const (
-	OutcomeRefused    Outcome = "refused"    // it may not be carried out
-	OutcomeDeferred   Outcome = "deferred"   // it is tried again later
-	OutcomeSuperseded Outcome = "superseded" // another message or rotation made it pointless
+	OutcomeRefused    Outcome = "refused"    // it is not allowed
+	OutcomeDeferred   Outcome = "deferred"   // it is retried later
+	OutcomeSuperseded Outcome = "superseded" // another message or rotation made it unnecessary
 	OutcomeUnreadable Outcome = "unreadable" // it could not be decoded
-	OutcomeFailed     Outcome = "failed"     // it was tried, and is not tried again
+	OutcomeFailed     Outcome = "failed"     // it failed, and is not retried
 )
 
-// Request is a message that was not carried out as it came.
+// Request is a message that was not carried out on arrival.
 type Request struct {
 	At      time.Time `json:"At"`
 	Message string    `json:"Message"`
 	Outcome Outcome   `json:"Outcome"`
 	Reason  string    `json:"Reason"`
-	// Count is how many of the kind came, the last one At.
+	// Count is how many such messages arrived, the last one At.
 	Count int `json:"Count"`
 }
 
-// UnmarshalJSON keeps what is wrong for the validator, which names it.
+// UnmarshalJSON leaves it to Validate to report what is wrong.
 func (q *RotateRequest) UnmarshalJSON(data []byte) error {
 	type plain RotateRequest
 	return q.typed.decode(data, (*plain)(q))
@@ -127,8 +125,7 @@ func (s Sender) Validate() error {
 	return nil
 }
 
-// UnmarshalJSON keeps what is wrong for validate. A null is what some clients send where
-// there is no argument.
+// UnmarshalJSON leaves it to Validate to report what is wrong. Some clients send null if there is no argument.
 func (s *Sender) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		*s = Sender{}
@@ -138,7 +135,7 @@ func (s *Sender) UnmarshalJSON(data []byte) error {
 	return s.typed.decode(data, (*plain)(s))
 }
 
-// UnmarshalJSON keeps what is wrong for the validator, which names it.
+// UnmarshalJSON leaves it to Validate to report what is wrong.
 func (q *RescheduleRequest) UnmarshalJSON(data []byte) error {
 	type plain RescheduleRequest
 	return q.typed.decode(data, (*plain)(q))

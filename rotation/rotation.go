@@ -16,7 +16,7 @@ import (
 
 // The types of the workflows. Each takes its input as one JSON object. RotateUserWorkflow, PlanRotationWorkflow and
 // RecoverSecretWorkflow take a RotateUserInput, LookAtSecretWorkflow a ValidateSecretInput, the others the input of their own
-// name. The arguments that follow the input are what the rotation of the secret knows, if there is one.
+// name. Further arguments are what the rotation of the secret knows, if there is one.
 const (
 	RotateUserWorkflow     = "RotateUserWorkflow"
 	PlanRotationWorkflow   = "PlanRotationWorkflow"
@@ -27,11 +27,11 @@ const (
 	DeleteUserWorkflow     = "DeleteUserWorkflow"
 )
 
-// TaskQueue is where the worker listens unless it is told otherwise.
+// TaskQueue is the task queue of the worker by default.
 const TaskQueue = "rotate-user"
 
 // PacedTaskQueue returns the task queue of the first steps of rotations, for the workers that serve taskQueue. The server
-// dispatches its tasks at a rate that all workers share: when many rotations are due at once, most of them wait before they
+// dispatches its tasks at a rate that all workers share: if many rotations are due at once, most of them wait before they
 // have read or written anything.
 func PacedTaskQueue(taskQueue string) string { return taskQueue + "/paced" }
 
@@ -50,7 +50,7 @@ const (
 	// DismissUpdate forgets the pairs that the secret was for before.
 	DismissUpdate = "dismiss"
 
-	// SecretSeenSignal tells a rotation what has become of its secret. It takes a SecretSeen.
+	// SecretSeenSignal reports to a rotation what has become of its secret. It takes a SecretSeen.
 	SecretSeenSignal = "secret-seen"
 )
 
@@ -64,7 +64,7 @@ func CreateUserWorkflowID(secretID string) string { return "create-user/" + secr
 // DeleteUserWorkflowID returns the id of the workflow that deletes a secret and its users.
 func DeleteUserWorkflowID(secretID string) string { return "delete-user/" + secretID }
 
-// LookPatience is how long LookAtSecretWorkflow tries.
+// LookPatience bounds how long LookAtSecretWorkflow retries.
 const LookPatience = 5 * time.Second
 
 // The search attributes of a rotation. A cluster that lacks them can still rotate.
@@ -77,6 +77,6 @@ var (
 	RotationErrorKey = temporal.NewSearchAttributeKeyKeyword("RotationError")
 )
 
-// OpenAccountsMemo is the key of a rotation's memo that lists accounts that still log in although no secret is for them any
-// longer. The memo is missing or empty if there are none.
+// OpenAccountsMemo is the key of a rotation's memo that lists accounts that still log in although no secret is for them
+// anymore. The memo is missing or empty if there are none.
 const OpenAccountsMemo = "OpenAccounts"

@@ -12,16 +12,14 @@ import (
 	"strings"
 )
 
-// typed remembers what was wrong with JSON that a person typed, and which
-// fields it named. encoding/json forgives both unknown and misspelt names,
-// which would turn a typo into a default.
+// typed keeps what is wrong with JSON that a person typed, and which fields it has. encoding/json ignores unknown and
+// misspelled names, which would turn a typo into a default.
 type typed struct {
 	err    error
 	fields []string
 }
 
-// decode fills into as far as it can. It fails only when nothing at all can be
-// read; everything else that is wrong is kept in t.err.
+// decode fills into as far as it can, and keeps what is wrong in t.err. It never fails.
 func (t *typed) decode(data []byte, into any) error {
 	*t = typed{}
 	t.err = t.object(data, reflect.TypeOf(into).Elem(), "")
@@ -33,24 +31,23 @@ func (t *typed) decode(data []byte, into any) error {
 
 func (t *typed) has(field string) bool { return slices.Contains(t.fields, field) }
 
-// object checks that data is one JSON object whose names are exactly those of
-// the struct, each once.
+// object checks that data is one JSON object, and that each of its names is a field of the struct and occurs once.
 func (t *typed) object(data []byte, of reflect.Type, prefix string) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	open, err := dec.Token()
 	if err != nil {
-		return fmt.Errorf("the input is no JSON: %w", err)
+		return fmt.Errorf("the input is not JSON: %w", err)
 	}
 	if open != json.Delim('{') {
 		if prefix != "" {
-			return fmt.Errorf("%s: a JSON object is expected", strings.TrimSuffix(prefix, "."))
+			return fmt.Errorf("%s: expected a JSON object", strings.TrimSuffix(prefix, "."))
 		}
-		return errors.New(`the input is no JSON object: expected something like {"SecretId":"MySecret"}`)
+		return errors.New(`the input is not a JSON object: expected something like {"SecretId":"MySecret"}`)
 	}
 	for dec.More() {
 		token, err := dec.Token()
 		if err != nil {
-			return fmt.Errorf("the input is no JSON: %w", err)
+			return fmt.Errorf("the input is not JSON: %w", err)
 		}
 		name := token.(string)
 		field, ok := fieldNamed(of, name)
@@ -73,10 +70,10 @@ func (t *typed) object(data []byte, of reflect.Type, prefix string) error {
 		}
 	}
 	if _, err := dec.Token(); err != nil {
-		return fmt.Errorf("the input is no JSON: %w", err)
+		return fmt.Errorf("the input is not JSON: %w", err)
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return errors.New("the input goes on after its JSON object")
+		return errors.New("the input continues after its JSON object")
 	}
 	return nil
 }

@@ -7,13 +7,13 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// CreateUserInput says which account and which secret to make.
+// CreateAccountInput describes the account and the secret to create.
 type CreateAccountInput struct {
 	SecretID       string `json:"SecretId"`
 	MasterSecretID string `json:"MasterSecretId"`
 	MasterServer
 	Account Account `json:"Account"`
-	// Grants are what follows GRANT, without TO: "SELECT ON *.*".
+	// Grants are the texts between GRANT and TO: "SELECT ON *.*".
 	Grants []string `json:"Grants,omitempty"`
 	DBName string   `json:"DBName,omitempty"`
 	// VersionID is the id of the secret's first version.
@@ -41,26 +41,25 @@ func (in ValidateSecretInput) Validate() error {
 	return validProxySecrets(in.ProxySecretIDs, in.SecretID)
 }
 
-// UnmarshalJSON keeps what is wrong with the text for Validate.
+// UnmarshalJSON leaves it to Validate to report what is wrong with the text.
 func (in *ValidateSecretInput) UnmarshalJSON(data []byte) error {
 	type plain ValidateSecretInput
 	return in.typed.decode(data, (*plain)(in))
 }
 
-// CreateUserInput says which limited user to make, and where its secret goes.
+// CreateUserInput describes the user to create, and its secret.
 type CreateUserInput struct {
-	// SecretID is the name of the secret to make.
+	// SecretID is the name of the secret to create.
 	SecretID string `json:"SecretId"`
-	// MasterSecretID is the name or the ARN of the administrator's secret. It
-	// says on which server the user is made.
+	// MasterSecretID is the name or the ARN of the administrator's secret. The user is created on its server.
 	MasterSecretID string `json:"MasterSecretId"`
 	MasterServer
 	Username string `json:"Username"`
-	// Host is from where the user may log in, "%" by default.
+	// Host is where the user may log in from, "%" by default.
 	Host string `json:"Host,omitempty"`
 	// Grants are the user's rights: "SELECT ON *.*", "SELECT, INSERT ON shop.*".
 	Grants []string `json:"Grants,omitempty"`
-	// DBName is the default database of those who log in.
+	// DBName is the default database of the user's clients.
 	DBName            string `json:"DBName,omitempty"`
 	ActivityTaskQueue string `json:"ActivityTaskQueue,omitempty"`
 
@@ -82,7 +81,7 @@ func (in CreateUserInput) Validate() error {
 		return err
 	}
 	if in.Username == "" {
-		return errors.New("Username is required: the name of the user to make")
+		return errors.New("Username is required: the name of the user to create")
 	}
 	for i, grant := range in.Grants {
 		if err := grants.CheckGrant(grant); err != nil {
@@ -92,44 +91,45 @@ func (in CreateUserInput) Validate() error {
 	return nil
 }
 
-// UnmarshalJSON keeps what is wrong with the text for Validate.
+// UnmarshalJSON leaves it to Validate to report what is wrong with the text.
 func (in *CreateUserInput) UnmarshalJSON(data []byte) error {
 	type plain CreateUserInput
 	return in.typed.decode(data, (*plain)(in))
 }
 
-// RecoverSecretResult says as whom AWSCURRENT logs in.
+// RecoverSecretResult describes the login with AWSCURRENT after the recovery.
 type RecoverSecretResult struct {
 	ValidateSecretResult
-	// RefusedVersionID is the version that was AWSCURRENT and did not log in. It is
-	// empty where there was nothing to recover.
+	// RefusedVersionID is the version that was AWSCURRENT and did not log in. It is empty if there was nothing
+	// to recover.
 	RefusedVersionID string `json:"RefusedVersionId,omitempty"`
-	// Unlocked are accounts that a deletion had left locked.
+	// Unlocked are the accounts that a deletion had left locked.
 	Unlocked []string `json:"Unlocked,omitempty"`
 }
 
-// RecoverSecretInput says which secret to recover, and what is known of a deletion of it that was cut.
+// RecoverSecretInput names the secret to recover, with what is known about a deletion of it that was cut off.
 type RecoverSecretInput struct {
 	CloneUserInput
 
 	// Locked are the accounts that a deletion locked and did not unlock, because it was cancelled or terminated.
-	// LockedBefore are those that were locked before it, and stay so: their passwords may have leaked.
+	// LockedBefore are those that were locked before the deletion. They stay locked, because their passwords may
+	// have leaked.
 	Locked       []Account `json:"Locked,omitempty"`
 	LockedBefore []Account `json:"LockedBefore,omitempty"`
-	// Held says that a deletion holds the rotation. Nothing else may be known of that deletion.
+	// Held reports that a deletion holds the rotation, even if nothing else is known about that deletion.
 	Held bool `json:"Held,omitempty"`
 }
 
-// ValidateSecretInput names the secret whose credential should log in.
+// KnownSecret names a secret, with what a rotation knows about it.
 type KnownSecret struct {
 	SecretID string `json:"SecretId"`
-	// Known are the accounts that a rotation of the secret knows; without any there is none.
+	// Known are the accounts that a rotation of the secret knows. It is empty if there is no rotation.
 	Known KnownPair `json:"Known,omitzero"`
 	// ProxySecretIDs are those of the rotation's input.
 	ProxySecretIDs []string `json:"ProxySecretIds,omitempty"`
 }
 
-// ValidateSecretResult says as whom AWSCURRENT logs in.
+// ValidateSecretResult describes the login with AWSCURRENT.
 type ValidateSecretResult struct {
 	VersionID     string `json:"VersionId"`
 	Username      string `json:"Username"`

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
@@ -198,6 +199,7 @@ func (c *config) workerOptions() worker.Options {
 	options := worker.Options{
 		MaxConcurrentActivityExecutionSize: c.maxConcurrentActivities,
 		WorkerStopTimeout:                  stopTimeout,
+		Interceptors:                       []interceptor.WorkerInterceptor{activities.Interceptor()},
 	}
 	if c.deployment.BuildID != "" {
 		options.DeploymentOptions = worker.DeploymentOptions{

@@ -10,7 +10,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awssm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/google/uuid"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 
 	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/devstack/stack"
@@ -121,6 +123,7 @@ func (b *bench) newDirect() *direct {
 			Secrets: secret.NewStore(b.counted()), Accounts: &account.Dialer{RootCAs: b.roots},
 		},
 	}
+	d.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{activities.Interceptor()}})
 	d.RegisterActivity(d.a)
 	return d
 }

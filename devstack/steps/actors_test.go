@@ -189,6 +189,7 @@ func (l *lab) another() *lab {
 	l.Cleanup(func() { o.dialer.Close() })
 	var suite testsuite.WorkflowTestSuite
 	o.env = suite.NewTestActivityEnvironment()
+	o.env.SetWorkerOptions(redacted)
 	o.env.RegisterActivity(&activities.Activities{Secrets: secret.NewStore(l.client), Accounts: o.dialer})
 	return &o
 }

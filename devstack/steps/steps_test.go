@@ -23,8 +23,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 
 	"github.com/rotate-user/rotate-user/activities"
 	endpoint "github.com/rotate-user/rotate-user/devstack/secretsmanager"
@@ -67,6 +69,9 @@ func newOldLab(t *testing.T, s *mysqld.Server) *lab {
 	return newLabOf(t, s, endpoint.Options{Lag: *lag, Now: func() time.Time { return time.Now().Add(-time.Hour) }})
 }
 
+// redacted are the options of a worker with activities.
+var redacted = worker.Options{Interceptors: []interceptor.WorkerInterceptor{activities.Interceptor()}}
+
 func newLabOf(t *testing.T, s *mysqld.Server, o endpoint.Options) *lab {
 	t.Helper()
 	o.Region, o.AccountID = "eu-west-1", "123456789012"
@@ -96,6 +101,7 @@ func newLabOf(t *testing.T, s *mysqld.Server, o endpoint.Options) *lab {
 	var suite testsuite.WorkflowTestSuite
 	l.env = suite.NewTestActivityEnvironment()
 	l.activities = &activities.Activities{Secrets: secret.NewStore(serve(sm)), Accounts: dialer}
+	l.env.SetWorkerOptions(redacted)
 	l.env.RegisterActivity(l.activities)
 	l.input = rotation.CloneUserInput{SecretID: "app", Mark: "workflow-" + l.user}
 

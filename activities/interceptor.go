@@ -1,0 +1,160 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/log"
+
+	"github.com/rotate-user/rotate-user/internal/panics"
+)
+
+// Interceptor returns the interceptor that every worker with Activities needs. Without it, they refuse to read a secret.
+//
+// It keeps the passwords that an activity meets out of everything that leaves the activity: its result, its error, the text of
+// a panic, log lines and heartbeats. It turns each error into one with a type and a decision on retry. While an activity runs,
+// it sends heartbeats. It must be the last interceptor of the worker, so that the others see only what it lets through.
+func Interceptor() interceptor.WorkerInterceptor { return new(guard) }
+
+type guard struct {
+	interceptor.WorkerInterceptorBase
+}
+
+func (*guard) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	return &inbound{interceptor.ActivityInboundInterceptorBase{Next: next}}
+}
+
+type inbound struct {
+	interceptor.ActivityInboundInterceptorBase
+}
+
+func (i *inbound) Init(next interceptor.ActivityOutboundInterceptor) error {
+	return i.Next.Init(&outbound{interceptor.ActivityOutboundInterceptorBase{Next: next}})
+}
+
+func (i *inbound) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	r := new(redactor)
+	running, end := context.WithCancel(ctx)
+	go heartbeat(running)
+	result, err := i.execute(context.WithValue(ctx, redactorKey{}, r), in)
+	end()
+	if err != nil {
+		return nil, r.failure(ctx, err)
+	}
+	return r.result(result), nil
+}
+
+func (i *inbound) execute(ctx context.Context, in *interceptor.ExecuteActivityInput) (result any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the step did not end: %w", panics.New(p))
+		}
+	}()
+	return i.Next.ExecuteActivity(ctx, in)
+}
+
+// heartbeat tells Temporal that the worker is alive, until ctx ends. If the worker dies, another one repeats the step long
+// before it would time out. A step that takes less than a third of its heartbeat timeout, as nearly all do, costs no call.
+func heartbeat(ctx context.Context) {
+	var failed error
+	defer func() {
+		if failed != nil {
+			activity.GetLogger(ctx).Error("the step continues without heartbeats", "error", failed)
+		}
+	}()
+	defer panics.Into(&failed)
+	timeout := activity.GetInfo(ctx).HeartbeatTimeout
+	if timeout == 0 {
+		return
+	}
+	tick := time.NewTicker(timeout / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			activity.RecordHeartbeat(ctx)
+		}
+	}
+}
+
+type outbound struct {
+	interceptor.ActivityOutboundInterceptorBase
+}
+
+func (o *outbound) GetLogger(ctx context.Context) log.Logger {
+	next := o.Next.GetLogger(ctx)
+	r, err := redactorOf(ctx)
+	if err != nil { // the interceptor's own lines, which hold nothing of the activity's
+		return next
+	}
+	return &logger{log.Skip(next, 1), r}
+}
+
+func (o *outbound) RecordHeartbeat(ctx context.Context, details ...any) {
+	r, err := redactorOf(ctx)
+	if err != nil {
+		details = nil
+	} else {
+		details = r.values(details)
+	}
+	o.Next.RecordHeartbeat(ctx, details...)
+}
+
+// logger redacts what it passes on.
+type logger struct {
+	next log.Logger
+	*redactor
+}
+
+func (l *logger) Debug(message string, keyvals ...any) {
+	l.next.Debug(l.redact(message), l.values(keyvals)...)
+}
+
+func (l *logger) Info(message string, keyvals ...any) {
+	l.next.Info(l.redact(message), l.values(keyvals)...)
+}
+
+func (l *logger) Warn(message string, keyvals ...any) {
+	l.next.Warn(l.redact(message), l.values(keyvals)...)
+}
+
+func (l *logger) Error(message string, keyvals ...any) {
+	l.next.Error(l.redact(message), l.values(keyvals)...)
+}
+
+func (l *logger) With(keyvals ...any) log.Logger {
+	return &logger{log.With(l.next, l.values(keyvals)...), l.redactor}
+}
+
+func (l *logger) WithCallerSkip(depth int) log.Logger {
+	return &logger{log.Skip(l.next, depth), l.redactor}
+}
+
+// redactorKey is the context's key of the redactor of an activity.
+type redactorKey struct{}
+
+// redactorOf returns the redactor of the activity that runs under ctx. Its error is that there is none.
+func redactorOf(ctx context.Context) (*redactor, error) {
+	r, ok := ctx.Value(redactorKey{}).(*redactor)
+	if !ok {
+		return nil, errNoInterceptor
+	}
+	return r, nil
+}
+
+// remember keeps a password out of what leaves the activity that runs under ctx.
+func remember(ctx context.Context, password string) error {
+	r, err := redactorOf(ctx)
+	if err == nil {
+		r.remember(password)
+	}
+	return err
+}
+
+var errNoInterceptor = errors.New("no secret is read outside of activities.Interceptor: add it to the worker's Interceptors")

@@ -1,0 +1,185 @@
+package activities
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/aws/smithy-go"
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
+	"github.com/rotate-user/rotate-user/internal/secret"
+)
+
+// redactor takes passwords out of texts. There is one for each run of an activity.
+type redactor struct {
+	mu        sync.Mutex
+	passwords []string
+}
+
+// remember adds a password to those that are taken out from now on.
+func (r *redactor) remember(password string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if password != "" && !slices.Contains(r.passwords, password) {
+		r.passwords = append(r.passwords, password)
+	}
+}
+
+func (r *redactor) remembered() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.passwords)
+}
+
+const (
+	redacted = "[password]"
+	// withheld replaces a text that would give a password away even with the password taken out.
+	withheld = "this text is withheld because it contains a password that could be guessed from the gap: " +
+		"look up the error's type in docs/reference.md, and give the user and the administrator long, random passwords"
+)
+
+// guessable reports whether a password may occur in a text by chance, such as "rot" in "rotating". Taken out of a text that is
+// otherwise known, it could be read from the gap. A generated password never is guessable.
+func guessable(password string) bool {
+	return utf8.RuneCountInString(password) < 12 || !strings.ContainsFunc(password, unicode.IsLower) ||
+		!strings.ContainsFunc(password, unicode.IsUpper) || !strings.ContainsFunc(password, unicode.IsDigit)
+}
+
+// spellings are what quoting makes of a password.
+func spellings(password string) []string {
+	quoted := strconv.Quote(password)
+	inJSON, _ := json.Marshal(password)
+	return []string{
+		password, quoted[1 : len(quoted)-1], string(inJSON[1 : len(inJSON)-1]), url.QueryEscape(password), url.PathEscape(password),
+		strings.ReplaceAll(password, `'`, `''`), strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(password),
+	}
+}
+
+// redact takes every remembered password out of a text, in each of its spellings. It withholds the whole text if it holds a
+// password that can be guessed.
+func (r *redactor) redact(text string) string {
+	var all []string
+	for _, p := range r.remembered() {
+		forms := spellings(p)
+		if guessable(p) && slices.ContainsFunc(forms, func(s string) bool { return strings.Contains(text, s) }) {
+			return withheld
+		}
+		all = append(all, forms...)
+	}
+	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
+	for _, p := range all {
+		text = strings.ReplaceAll(text, p, redacted)
+	}
+	return text
+}
+
+// values redacts the values of a log line or a heartbeat. A value of a type that could hold a text becomes a text.
+func (r *redactor) values(all []any) []any {
+	safe := make([]any, len(all))
+	for i, v := range all {
+		switch v := v.(type) {
+		case nil, bool, int, int32, int64, uint16, uint32, uint64, float64, time.Time, time.Duration:
+			safe[i] = v
+		case error:
+			safe[i] = r.errorText(v)
+		default:
+			safe[i] = r.redact(fmt.Sprint(v))
+		}
+	}
+	return safe
+}
+
+// result returns the result of an activity as it is, unless a remembered password occurs in it. No activity means to return
+// one, but texts of servers and names of programs are in results. A password that can be guessed stays: it may be a name.
+func (r *redactor) result(result any) any {
+	encoded, err := json.Marshal(result)
+	if err != nil {
+		return result
+	}
+	var all []string
+	for _, p := range r.remembered() {
+		if !guessable(p) {
+			all = append(all, spellings(p)...)
+		}
+	}
+	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
+	found := false
+	for _, p := range all {
+		inJSON, _ := json.Marshal(p)
+		inJSON = inJSON[1 : len(inJSON)-1]
+		found = found || bytes.Contains(encoded, inJSON)
+		encoded = bytes.ReplaceAll(encoded, inJSON, []byte(redacted))
+	}
+	if !found {
+		return result
+	}
+	return json.RawMessage(encoded)
+}
+
+// statement matches what may hold a password or a hash in a text that quotes SQL or a DSN.
+var statement = regexp.MustCompile(`(?i)(identified\s.*|\bpassword\s*[=(:].*|\b(set|alter|create)\s+(user|password)\b.*|\bgrant\s.*\sto\s.*|[^\s:@/]+:[^\s@]*@(tcp|unix)?\(.*|0x[0-9a-f]{16,}|\$[AB5]\$.*)`)
+
+// errorText returns the text of an error as it may be stored for years: what a server or a library may have quoted is left
+// out, as well as passwords.
+func (r *redactor) errorText(err error) string {
+	text := err.Error()
+	var server *mysql.MySQLError
+	if errors.As(err, &server) {
+		safe := fmt.Sprintf("MySQL error %d (%s)", server.Number, server.SQLState)
+		if slices.Contains(quotable, server.Number) {
+			safe += ": " + server.Message
+		}
+		text = strings.ReplaceAll(text, server.Error(), safe)
+	}
+	var api smithy.APIError
+	var unsigned *secret.CredentialsError
+	if errors.As(err, &unsigned) {
+		return r.redact(cut(text, "operation error") + unsigned.Error())
+	}
+	if errors.As(err, &api) {
+		safe := api.ErrorCode()
+		if _, ok := awsVerdicts[safe]; ok && safe != "ValidationException" {
+			safe += ": " + api.ErrorMessage()
+		}
+		text = cut(text, "operation error") + safe
+	}
+	var ours *refusal
+	var refused *grants.Refusal
+	var field *secret.FieldError
+	var moved *secret.MovedError
+	var taken *secret.TakenError
+	if !errors.As(err, &taken) && !errors.As(err, &ours) && !errors.As(err, &refused) && !errors.As(err, &field) && !errors.As(err, &moved) {
+		text = strings.ReplaceAll(text, leaf(err), statement.ReplaceAllString(leaf(err), "[left out]"))
+	}
+	return r.redact(text)
+}
+
+// leaf is the text at the end of the chain, which a library or a server wrote. The text before it is ours, and speaks of
+// grants and accounts freely.
+func leaf(err error) string {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err.Error()
+		}
+		err = next
+	}
+}
+
+// cut drops the part of the text that the SDK wrote, which begins with mark.
+func cut(text, mark string) string {
+	before, _, _ := strings.Cut(text, mark)
+	return before
+}
