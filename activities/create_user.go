@@ -18,7 +18,7 @@ import (
 // exists already. It completes an account that an earlier call for the same secret left without a password.
 func (a *Activities) CreateAccount(ctx context.Context, in rotation.CreateAccountInput) (err error) {
 	_, made, exists := a.made(ctx, in)
-	if r, ok := errors.AsType[*refusal](exists); made || exists != nil && (!ok || r.reason != rotation.ErrorSecretExists) {
+	if r, ok := errors.AsType[*grants.Refusal](exists); made || exists != nil && (!ok || r.Reason != rotation.ErrorSecretExists) {
 		return exists
 	}
 	admin, _, err := a.adminOf(ctx, in.MasterSecretID, a.given(in.MasterServer, ""))

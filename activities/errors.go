@@ -64,7 +64,6 @@ func judge(err error) verdict {
 // judgeOurs knows the errors of this program.
 func judgeOurs(err error) (verdict, bool) {
 	var (
-		ours     *refusal
 		refused  *grants.Refusal
 		field    *secret.FieldError
 		moved    *secret.MovedError
@@ -76,8 +75,6 @@ func judgeOurs(err error) (verdict, bool) {
 		silent   *connection.SilentError
 	)
 	switch {
-	case errors.As(err, &ours):
-		return verdict{kind: ours.reason}, true
 	case errors.As(err, &refused):
 		return verdict{kind: refused.Reason, retry: refused.Retry}, true
 	case errors.As(err, &field):
@@ -177,9 +174,9 @@ func (r *redactor) failure(ctx context.Context, err error) error {
 	v, text := r.explain(err)
 	text = short(plaintext.Line(text), textBytes)
 	options := temporal.ApplicationErrorOptions{NonRetryable: !v.retry}
-	var ours *refusal
-	if errors.As(err, &ours) && !ours.until.IsZero() {
-		options.Details = []any{ours.until}
+	var refused *grants.Refusal
+	if errors.As(err, &refused) && !refused.Until.IsZero() {
+		options.Details = []any{refused.Until}
 	}
 	if after, ok := retryAfter(err); ok && v.retry {
 		options.NextRetryDelay = after

@@ -155,12 +155,11 @@ func (r *redactor) errorText(err error) string {
 		}
 		text = cut(text, "operation error") + safe
 	}
-	var ours *refusal
 	var refused *grants.Refusal
 	var field *secret.FieldError
 	var moved *secret.MovedError
 	var taken *secret.TakenError
-	if !errors.As(err, &taken) && !errors.As(err, &ours) && !errors.As(err, &refused) && !errors.As(err, &field) && !errors.As(err, &moved) {
+	if !errors.As(err, &taken) && !errors.As(err, &refused) && !errors.As(err, &field) && !errors.As(err, &moved) {
 		text = strings.ReplaceAll(text, leaf(err), statement.ReplaceAllString(leaf(err), "[left out]"))
 	}
 	return r.redact(text)

@@ -3,21 +3,14 @@ package activities
 import (
 	"fmt"
 	"time"
+
+	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// refusal is a decision of ours that nothing may be written. It says what to do.
-type refusal struct {
-	reason, message string
-	// until is from when it no longer holds; zero where only people can mend it.
-	until time.Time
-}
+// refuse returns the error of a check, which says what to do.
+func refuse(reason, format string, args ...any) error { return grants.Refuse(reason, format, args...) }
 
-func (r *refusal) Error() string { return r.message }
-
-func refuse(reason, format string, args ...any) error {
-	return &refusal{reason: reason, message: fmt.Sprintf(format, args...)}
-}
-
+// refuseUntil returns the error of a check that will no longer refuse from a time on.
 func refuseUntil(until time.Time, reason, format string, args ...any) error {
-	return &refusal{reason: reason, message: fmt.Sprintf(format, args...), until: until}
+	return &grants.Refusal{Reason: reason, Message: fmt.Sprintf(format, args...), Until: until}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Refusal is the error of a check made before anything was written, or of a comparison after it. Its text names the account
@@ -12,6 +13,8 @@ type Refusal struct {
 	Reason  string // a short stable word, one of those below
 	Message string
 	Retry   bool // waiting may help, as with a server that is read-only during a failover
+	// Until is when the reason passes; zero if that is not known.
+	Until time.Time
 
 	SetAgain bool // setting the password once more may help
 }
