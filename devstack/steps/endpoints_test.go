@@ -188,3 +188,30 @@ func TestAnEndpointThatIsNotThereIsFoundBeforeTheFirstWrite(t *testing.T) {
 		}
 	})
 }
+
+// A recovery and a deletion are about the accounts, which are on the master's server, whatever answers at the secret's address.
+func TestTheSecretsOwnAddressHoldsUpNoRecoveryAndNoDeletion(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newOldLab(t, s)
+		l.put(map[string]any{"username": l.user, "password": "Of.An0therDay-1", "port": 1, "masterarn": "master"})
+		lost := l.labels()["AWSCURRENT"]
+		l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "port": 1, "masterarn": "master"})
+		good := l.labels()["AWSCURRENT"]
+		l.move("AWSCURRENT", good, lost)
+		l.settle()
+
+		r, err := l.recover()
+		if err != nil || r.VersionID != good || r.RefusedVersionID != lost {
+			t.Errorf("RecoverSecret answered %+v, %v: want version %s", r, err, good)
+		}
+		d := l.deletion()
+		if want := fmt.Sprintf("%s:%d", s.Host, s.Port); d.Server != want || len(d.Accounts) != 1 || d.Accounts[0].User != l.user {
+			t.Errorf("FindAccounts found %v on %s: want %s on %s", d.Accounts, d.Server, l.user, want)
+		}
+		l.schedule()
+		l.activity(rotation.LockAccounts, d)
+		if locked := l.locked(); len(locked) != 1 {
+			t.Errorf("locked are %q: want the account", locked)
+		}
+	})
+}
