@@ -141,7 +141,8 @@ func validProxySecrets(ids []string, others ...string) error {
 		return nil
 	}
 	if len(ids) != 2 || ids[0] == ids[1] {
-		return fmt.Errorf("ProxySecretIds names %d secrets: give two different ones, one for each account of the pair", len(slices.Compact(slices.Sorted(slices.Values(ids)))))
+		return fmt.Errorf("ProxySecretIds names %s: give two different ones, one for each account of the pair",
+			plaintext.Count(len(slices.Compact(slices.Sorted(slices.Values(ids)))), "secret"))
 	}
 	for _, id := range ids {
 		if err := validSecretID("ProxySecretIds", id, true); err != nil {
