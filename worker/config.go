@@ -58,7 +58,7 @@ func (c *config) addFlags(flags *pflag.FlagSet) {
 }
 
 func (c *config) addMetricsAddress(flags *pflag.FlagSet) {
-	flags.StringVar(&c.metricsAddress, "metrics-address", "127.0.0.1:9464", "address of /metrics (Prometheus) and /healthz; empty for none")
+	flags.StringVar(&c.metricsAddress, "metrics-address", "127.0.0.1:9464", "address of /metrics (Prometheus), /healthz and /readyz; empty for none")
 }
 
 // nameVariables adds to the usage of each flag the environment variable that stands for it.
@@ -220,4 +220,9 @@ func (c *config) pacedOptions() worker.Options {
 	options.DisableWorkflowWorker = true
 	options.TaskQueueActivitiesPerSecond = c.maxRotationsPerSecond
 	return options
+}
+
+// pollers are those that a worker with this configuration runs.
+func (c *config) pollers() []poller {
+	return []poller{{workflowTasks, c.taskQueue}, {activityTasks, c.taskQueue}, {activityTasks, rotation.PacedTaskQueue(c.taskQueue)}}
 }

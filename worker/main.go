@@ -4,13 +4,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
-	"strings"
 	"time"
 	_ "time/tzdata" // the zones of schedules, for machines without them
 
@@ -96,42 +92,16 @@ func newHealthCommand(lookup func(string) (string, bool), begun *bool) *cobra.Co
 	var c config
 	cmd := &cobra.Command{
 		Use:     "health",
-		Short:   "Report whether the worker of this container is healthy",
-		Long:    "Ask the worker at --metrics-address for /healthz, and exit with 0 if it is healthy.",
+		Short:   "Report whether the worker of this container is ready",
+		Long:    "Ask the worker at --metrics-address for /readyz. The exit code is 0 if it is ready: Temporal answers and gives it work.",
 		Args:    cobra.NoArgs,
 		PreRunE: func(cmd *cobra.Command, _ []string) error { return setFromEnvironment(cmd.Flags(), lookup) },
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			*begun = true
-			return health(cmd.Context(), c.metricsAddress)
+			return askReadiness(cmd.Context(), c.metricsAddress)
 		},
 	}
 	c.addMetricsAddress(cmd.Flags())
 	nameVariables(cmd.Flags())
 	return cmd
-}
-
-func health(ctx context.Context, address string) error {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return fmt.Errorf("--metrics-address: %w", err)
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "localhost"
-	}
-	ctx, cancel := context.WithTimeout(ctx, 2*healthTimeout)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/healthz", nil)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<10))
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = errors.New(strings.TrimSpace(string(text)))
-	}
-	return err
 }

@@ -48,18 +48,20 @@ func newMetrics(logger *slog.Logger) (*metrics, error) {
 	}, nil
 }
 
-// healthTimeout is below the ten seconds that most who ask for health wait at most.
-const healthTimeout = 5 * time.Second
+// readyTimeout is shorter than the ten seconds that most health checks wait.
+const readyTimeout = 5 * time.Second
 
-// serve answers /metrics, and /healthz by what healthy says, until the function that it returns is called.
-func (m *metrics) serve(ctx context.Context, address string, healthy func(context.Context) error) (stop func() error, err error) {
+// serve answers /metrics, /healthz and /readyz until the function that it returns is called. /healthz says that the process
+// lives, so that nothing restarts the worker because Temporal is down. /readyz says whether it gets work: ready is nil.
+func (m *metrics) serve(ctx context.Context, address string, ready func(context.Context) error) (stop func() error, err error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), healthTimeout)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 		defer cancel()
-		if err := healthy(ctx); err != nil {
-			http.Error(w, "Temporal does not answer: "+err.Error(), http.StatusServiceUnavailable)
+		if err := ready(ctx); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ok")

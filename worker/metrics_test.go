@@ -82,8 +82,10 @@ func TestMetricsAndHealth(t *testing.T) {
 	if t.Failed() {
 		t.Log(body)
 	}
-	if code, body := get("/healthz"); code != http.StatusOK || body != "ok\n" {
-		t.Errorf("%d %s", code, body)
+	for _, path := range []string{"/healthz", "/readyz"} {
+		if code, body := get(path); code != http.StatusOK || body != "ok\n" {
+			t.Errorf("%s: %d %s", path, code, body)
+		}
 	}
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -99,8 +101,12 @@ func TestMetricsAndHealth(t *testing.T) {
 		t.Errorf("worker health: %v", err)
 	}
 	temporal = errors.New("no connection")
-	if code, body := get("/healthz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "no connection") {
-		t.Errorf("%d %s", code, body)
+	if code, body := get("/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "no connection") {
+		t.Errorf("/readyz: %d %s", code, body)
+	}
+	// A restart would not bring Temporal back.
+	if code, body := get("/healthz"); code != http.StatusOK {
+		t.Errorf("/healthz: %d %s", code, body)
 	}
 	if err := health(); err == nil || !strings.Contains(err.Error(), "no connection") {
 		t.Errorf("worker health: %v", err)
@@ -109,7 +115,7 @@ func TestMetricsAndHealth(t *testing.T) {
 		t.Error(err)
 	}
 	if err := health(); err == nil {
-		t.Error("worker health: a worker that has stopped is healthy")
+		t.Error("worker health: a worker that has stopped is ready")
 	}
 	if code, body := get("/healthz"); code != 0 {
 		t.Errorf("it answers after it was stopped: %d %s", code, body)

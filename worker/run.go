@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
+	"google.golang.org/grpc"
 
 	"github.com/rotate-user/rotate-user/activities"
 	"github.com/rotate-user/rotate-user/internal/panics"
@@ -66,6 +67,8 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	options.MetricsHandler = m.handler
 	// Messages here are a few hundred bytes: to compress them costs both sides more than to send them.
 	options.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
+	polls := &pollers{}
+	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(polls.watch))
 	temporal, err := client.DialContext(ctx, options)
 	if err != nil {
 		return fmt.Errorf("connect to Temporal at %s, namespace %s: %w", cmp.Or(options.HostPort, client.DefaultHostPort),
@@ -75,8 +78,10 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 
 	if c.metricsAddress != "" {
 		stop, err := m.serve(ctx, c.metricsAddress, func(ctx context.Context) error {
-			_, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
-			return err
+			if _, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
+				return fmt.Errorf("Temporal does not answer: %w", err)
+			}
+			return polls.check(c.pollers()...)
 		})
 		if err != nil {
 			return fmt.Errorf("--metrics-address: %w", err)
