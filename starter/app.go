@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -62,16 +64,39 @@ type format string
 const (
 	table      format = "table"
 	jsonFormat format = "json"
+	wide       format = "wide" // list only
+	csvFormat  format = "csv"  // list only
 )
 
-func (f *format) String() string { return string(*f) }
-func (f *format) Type() string   { return "table|json" }
-func (f *format) Set(s string) error {
-	if format(s) != table && format(s) != jsonFormat {
-		return errors.New("it is table or json")
+// formatFlag is the flag --output of a command that has some of the formats.
+type formatFlag struct {
+	value   *format
+	formats []format
+}
+
+func (f formatFlag) String() string {
+	if f.value == nil {
+		return ""
 	}
-	*f = format(s)
+	return string(*f.value)
+}
+
+func (f formatFlag) Type() string { return f.names("|") }
+
+func (f formatFlag) Set(s string) error {
+	if !slices.Contains(f.formats, format(s)) {
+		return errors.New("it is one of " + f.names(", "))
+	}
+	*f.value = format(s)
 	return nil
+}
+
+func (f formatFlag) names(between string) string {
+	var all []string
+	for _, format := range f.formats {
+		all = append(all, string(format))
+	}
+	return strings.Join(all, between)
 }
 
 // errWouldChange ends plan with its own exit code.
@@ -125,7 +150,7 @@ starter plan also returns 3: the next rotation would change rights or properties
 		queue = rotation.TaskQueue
 	}
 	root.PersistentFlags().StringVar(&a.taskQueue, "task-queue", queue, "Temporal task queue of the worker [ROTATE_USER_TASK_QUEUE]")
-	root.PersistentFlags().VarP(&a.output, "output", "o", "how to print results")
+	root.PersistentFlags().VarP(formatFlag{&a.output, []format{table, jsonFormat}}, "output", "o", "how to print results")
 	program.Complete(root, "output", string(table), string(jsonFormat))
 	cobra.EnableCommandSorting = false
 	root.AddCommand(

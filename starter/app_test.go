@@ -419,6 +419,22 @@ func TestCommands(t *testing.T) {
 	open.Memo = &common.Memo{Fields: map[string]*common.Payload{rotation.OpenAccountsMemo: payload("secret shop/open is gone, and its accounts still log in\nthe secret was edited")}}
 	sealed := execution("rotate-user/shop/app", map[string]*common.Payload{"RotationStatus": payload("Scheduled")})
 	sealed.Memo = &common.Memo{Fields: map[string]*common.Payload{rotation.OpenAccountsMemo: {Metadata: map[string][]byte{"encoding": []byte("binary/encrypted")}}}}
+	failed := execution("rotate-user/shop/failed", map[string]*common.Payload{
+		"RotationStatus": payload("Failed"), "RotationError": payload("Locked"), "LastRotatedDate": payload(now.Add(-90 * 24 * time.Hour)),
+		"NextRotationDate": payload(now.Add(90 * time.Second)), "DatabaseHost": payload("db.example.com:3306"),
+	})
+	late := execution("rotate-user/shop/late", map[string]*common.Payload{
+		"RotationStatus": payload("Scheduled"), "LastRotatedDate": payload(now.Add(-31 * 24 * time.Hour)),
+		"NextRotationDate": payload(now.Add(-24 * time.Hour)), "DatabaseHost": payload("db.example.org:3306"),
+	})
+	starting := execution("rotate-user/shop/starting", map[string]*common.Payload{
+		"RotationStatus": payload("Scheduled"), "LastRotatedDate": payload(now.Add(-30 * 24 * time.Hour)),
+		"NextRotationDate": payload(now.Add(-time.Second)), "DatabaseHost": payload("db.example.com:3307"),
+	})
+	never := execution("rotate-user/shop/never", map[string]*common.Payload{"RotationStatus": payload("Paused")})
+	every := func() []*workflowservice.ListWorkflowExecutionsResponse {
+		return []*workflowservice.ListWorkflowExecutionsResponse{{Executions: []*workflow.WorkflowExecutionInfo{starting, never, late, failed, execution("rotate-user/shop/silent", nil)}}}
+	}
 	bare, silent := execution("rotate-user/shop/bare", nil), execution("rotate-user/shop/silent", nil)
 	page := func(token string, all ...*workflow.WorkflowExecutionInfo) *workflowservice.ListWorkflowExecutionsResponse {
 		return &workflowservice.ListWorkflowExecutionsResponse{Executions: all, NextPageToken: []byte(token)}
@@ -596,6 +612,22 @@ func TestCommands(t *testing.T) {
 			statuses: map[string]rotation.Status{"shop/bare": status(rotation.Failed)},
 			listErr:  serviceerror.NewInvalidArgument("invalid query: RotationStatus"),
 		}},
+		{"list-wide", "list -o wide", fake{pages: every(), described: pending(failing())}},
+		{"list-wide-all", "list -o wide --sort next-rotation", fake{pages: every()}},
+		{"list-csv", "list -o csv --sort last-rotated", fake{pages: every()}},
+		{"list-sort-error", "list --sort error -o csv", fake{pages: every()}},
+		{"list-overdue", "list --overdue -o csv", fake{pages: every()}},
+		{"list-host", "list --host db.example.com -o csv", fake{pages: every()}},
+		{"list-host-port", "list --host db.example.com:3307 -o csv", fake{pages: every()}},
+		{"list-error-type", "list --error-type Locked -o csv", fake{pages: every()}},
+		{"list-error-type-of-a-retry", "list --error-type Unreachable --host db.example.org -o wide", fake{pages: every(), described: pending(failing())}},
+		{"list-older-than", "list --older-than 60d -o csv", fake{pages: every()}},
+		{"list-all-filters", "list --older-than 60d --overdue --status Failed --error-type Locked --host ::1", fake{pages: every()}},
+		{"list-error-type-no-attributes", "list --error-type Locked -o wide", fake{
+			pages:    []*workflowservice.ListWorkflowExecutionsResponse{page("", full)},
+			statuses: known(status(rotation.Failed, failedRotation())),
+			listErr:  serviceerror.NewInvalidArgument("invalid query: RotationError"),
+		}},
 		{"list-none-paused", "list --status Paused", fake{}},
 		{"delete", "delete --secret-id shop/app --recovery-window-in-days 7", fake{busy: 1, deletion: rotation.DeletionState{
 			DeletionDate: now.AddDate(0, 0, 7),
@@ -667,6 +699,11 @@ func TestCommands(t *testing.T) {
 		{"usage-grace", "rotate --secret-id shop/app --grace 1h", fake{}},
 		{"usage-long-grace", "rotate --secret-id shop/app --revoke-previous --grace 2d", fake{}},
 		{"usage-status", "list --status Broken", fake{}},
+		{"usage-host", "list --host x'y", fake{}},
+		{"usage-error-type", "list --error-type No'", fake{}},
+		{"usage-sort", "list --sort age", fake{}},
+		{"usage-older-than", "list --older-than 60", fake{}},
+		{"usage-status-wide", "status shop/app -o wide", fake{}},
 		{"usage-window", "delete --secret-id shop/app --recovery-window-in-days 0", fake{}},
 	}
 	for i := range tests {
@@ -724,7 +761,8 @@ func pending(p *workflow.PendingActivityInfo) *workflowservice.DescribeWorkflowE
 func failing() *workflow.PendingActivityInfo {
 	return &workflow.PendingActivityInfo{
 		ActivityType: &common.ActivityType{Name: rotation.CloneUser}, State: enums.PENDING_ACTIVITY_STATE_SCHEDULED, Attempt: 4,
-		ScheduledTime: timestamppb.New(now.Add(4 * time.Second)), LastFailure: &failure.Failure{Message: "db.example.com:3306 does not answer\x1b[2J"},
+		ScheduledTime: timestamppb.New(now.Add(4 * time.Second)), LastFailure: &failure.Failure{Message: "db.example.com:3306 does not answer\x1b[2J", FailureInfo: &failure.Failure_ApplicationFailureInfo{
+			ApplicationFailureInfo: &failure.ApplicationFailureInfo{Type: rotation.ErrorUnreachable}}},
 	}
 }
 

@@ -34,10 +34,12 @@ func (a *app) describe(ctx context.Context, workflowID string) (*workflowservice
 
 // retry is a step that has failed and is tried again.
 type retry struct {
-	Step  string    `json:"Step"`
-	Tries int       `json:"Tries"` // that have failed
-	Error string    `json:"Error"`
-	Next  time.Time `json:"NextTry,omitzero"` // zero while a try is under way
+	Step  string `json:"Step"`
+	Tries int    `json:"Tries"` // that have failed
+	Error string `json:"Error"`
+	// ErrorType is empty for a failure that is not of our making, such as a timeout.
+	ErrorType string    `json:"ErrorType,omitempty"`
+	Next      time.Time `json:"NextTry,omitzero"` // zero while a try is under way
 }
 
 func retries(d *workflowservice.DescribeWorkflowExecutionResponse) []retry {
@@ -46,7 +48,7 @@ func retries(d *workflowservice.DescribeWorkflowExecutionResponse) []retry {
 		if p.GetLastFailure() == nil {
 			continue
 		}
-		r := retry{Step: p.GetActivityType().GetName(), Tries: int(p.GetAttempt()) - 1, Error: plaintext.Line(failureText(p.GetLastFailure()))}
+		r := retry{Step: p.GetActivityType().GetName(), Tries: int(p.GetAttempt()) - 1, Error: plaintext.Line(failureText(p.GetLastFailure())), ErrorType: failureType(p.GetLastFailure())}
 		if p.GetState() == enums.PENDING_ACTIVITY_STATE_SCHEDULED {
 			if next := cmp.Or(p.GetNextAttemptScheduleTime(), p.GetScheduledTime()); next != nil {
 				r.Next = next.AsTime()
@@ -66,6 +68,14 @@ func failureText(f *failure.Failure) string {
 		return "the step did not end in time"
 	}
 	return f.GetMessage()
+}
+
+// failureType is the type of the same error, empty if it has none.
+func failureType(f *failure.Failure) string {
+	for f.GetCause() != nil {
+		f = f.GetCause()
+	}
+	return f.GetApplicationFailureInfo().GetType()
 }
 
 func (r retry) text(now time.Time) string { return r.times(now) + ": " + r.Error }

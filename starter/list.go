@@ -5,82 +5,64 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"net"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.temporal.io/api/common/v1"
 	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/api/workflow/v1"
-	"go.temporal.io/api/workflowservice/v1"
-	"go.temporal.io/sdk/converter"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 	"github.com/rotate-user/rotate-user/internal/program"
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// queriesAtOnce bounds how many workflows are asked at a time where the cluster lacks the search attributes.
-const queriesAtOnce = 8
-
 var allStatuses = []rotation.RotationStatus{rotation.Scheduled, rotation.Rotating, rotation.Retrying, rotation.Failed, rotation.Paused}
 
 func (a *app) listCommand() *cobra.Command {
-	var wanted string
+	var f listFilter
+	order := listOrder("secret")
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "Show every secret that is rotated: status, last and next rotation",
-		Long: `Show every secret that is rotated: status, last and next rotation. The search attributes that the workflows set answer this at once;
-where the cluster lacks them, each workflow is asked.`,
+		Short: "List every secret that is rotated: status, last and next rotation",
+		Long: `List every secret that is rotated: status, last and next rotation. Filters can be combined.
+
+The workflows keep this in search attributes. If the cluster lacks them, the starter asks each workflow, which takes longer.
+
+A secret is overdue if its next rotation was due more than a minute ago: no worker has taken it up, or it is being retried. Error
+types are those that status shows, such as AccessDenied, Unreachable or Locked. -o wide also shows the error type, and does not
+shorten names.`,
 		Example: `  starter list
-  starter list --status Failed -o json`,
+  starter list --status Failed -o json
+  starter list --overdue --host db1.example.com -o wide
+  starter list --older-than 60d --sort last-rotated -o csv`,
 	}
-	cmd.Flags().StringVar(&wanted, "status", "", "only those that are Scheduled, Rotating, Retrying, Failed or Paused")
-	var names []string
+	flags := cmd.Flags()
+	flags.StringVar((*string)(&f.status), "status", "", "only this status: Scheduled, Rotating, Retrying, Failed or Paused")
+	flags.StringVar(&f.host, "host", "", "only secrets of this database server, with or without its port")
+	flags.StringVar(&f.errorType, "error-type", "", "only secrets whose last rotation failed with this type of error")
+	flags.BoolVar(&f.overdue, "overdue", false, "only secrets whose rotation is overdue")
+	flags.TextVar(&f.olderThan, "older-than", rotation.Duration(0), "only secrets last rotated longer ago than this `duration`, such as 60d, or never")
+	flags.Lookup("older-than").DefValue = "" // without the flag, 0s is not what happens
+	flags.Var(&order, "sort", "sort by this column: "+strings.Join(listOrderNames(), ", "))
+	flags.VarP(formatFlag{&a.output, []format{table, wide, jsonFormat, csvFormat}}, "output", "o", "how to print the list")
+	var statuses []string
 	for _, s := range allStatuses {
-		names = append(names, string(s))
+		statuses = append(statuses, string(s))
 	}
-	program.Complete(cmd, "status", names...)
-	check := func() error {
-		if wanted != "" && !slices.Contains(allStatuses, rotation.RotationStatus(wanted)) {
-			return fmt.Errorf("--status is %q: Scheduled, Rotating, Retrying, Failed or Paused", wanted)
-		}
-		return nil
-	}
-	return a.does(cmd, check, func(ctx context.Context) error { return a.list(ctx, rotation.RotationStatus(wanted)) })
+	program.Complete(cmd, "status", statuses...)
+	program.Complete(cmd, "sort", listOrderNames()...)
+	program.Complete(cmd, "output", string(table), string(wide), string(jsonFormat), string(csvFormat))
+	return a.does(cmd, f.check, func(ctx context.Context) error { return a.list(ctx, f, order) })
 }
 
-// listed is one secret in the list.
-type listed struct {
-	SecretID         string                  `json:"SecretId"`
-	RotationStatus   rotation.RotationStatus `json:"RotationStatus,omitempty"` // empty where the workflow does not answer
-	LastRotatedDate  time.Time               `json:"LastRotatedDate,omitzero"`
-	NextRotationDate time.Time               `json:"NextRotationDate,omitzero"`
-	DatabaseHost     string                  `json:"DatabaseHost,omitempty"`
-	Retrying         []retry                 `json:"Retrying,omitempty"`
-	// Username is in use, and PreviousUsername until PreviousUntil, in the grace of a revocation; empty otherwise.
-	Username         string    `json:"Username,omitempty"`
-	PreviousUsername string    `json:"PreviousUsername,omitempty"`
-	PreviousUntil    time.Time `json:"PreviousUntil,omitzero"`
-	// OpenAccounts says which accounts are still open though no secret is for them; empty for none.
-	OpenAccounts string `json:"OpenAccounts,omitempty"`
-
-	sealed bool // what visibility knows of open accounts is encoded
-}
-
-func (a *app) list(ctx context.Context, wanted rotation.RotationStatus) error {
-	query := "WorkflowType = '" + rotateUserWorkflow + "' AND ExecutionStatus = 'Running'"
-	filter := ""
-	if wanted != "" {
-		name := rotation.RotationStatusKey.GetName()
-		filter = fmt.Sprintf(" AND (%s = '%s' OR %s IS NULL)", name, wanted, name)
-	}
-	rows, err := a.listed(ctx, query+filter)
+// list prints the secrets that match a filter.
+func (a *app) list(ctx context.Context, f listFilter, order listOrder) error {
+	query := "WorkflowType = '" + rotation.RotateUserWorkflow + "' AND ExecutionStatus = 'Running'"
+	rows, err := a.listed(ctx, query+f.query(a.now()))
 	var unknown *serviceerror.InvalidArgument
-	if filter != "" && errors.As(err, &unknown) { // the cluster lacks the attribute
+	if f != (listFilter{}) && errors.As(err, &unknown) { // the cluster lacks one of the attributes
 		rows, err = a.listed(ctx, query)
 	}
 	if err != nil {
@@ -89,152 +71,127 @@ func (a *app) list(ctx context.Context, wanted rotation.RotationStatus) error {
 	if err := a.ask(ctx, rows); err != nil {
 		return err
 	}
-	rows = slices.DeleteFunc(rows, func(r listed) bool { return wanted != "" && r.RotationStatus != wanted })
-	slices.SortFunc(rows, func(x, y listed) int { return cmp.Compare(x.SecretID, y.SecretID) })
-	return a.print(listView{rows, wanted, a.now()})
-}
-
-func (a *app) listed(ctx context.Context, query string) ([]listed, error) {
-	rows := []listed{}
-	request := &workflowservice.ListWorkflowExecutionsRequest{Query: query}
-	for {
-		page, err := a.temporal.ListWorkflow(ctx, request)
-		if err != nil {
-			return nil, err
-		}
-		for _, execution := range page.GetExecutions() {
-			if row, ok := fromVisibility(execution); ok {
-				rows = append(rows, row)
-			}
-		}
-		if request.NextPageToken = page.GetNextPageToken(); len(request.NextPageToken) == 0 {
-			return rows, nil
-		}
-	}
-}
-
-// fromVisibility is what visibility knows of a workflow; not ok where its id is not one of ours.
-func fromVisibility(execution *workflow.WorkflowExecutionInfo) (row listed, ok bool) {
-	id, ok := strings.CutPrefix(execution.GetExecution().GetWorkflowId(), rotation.RotateUserWorkflowID(""))
-	if !ok {
-		return listed{}, false
-	}
-	row.SecretID = id
-	attributes := execution.GetSearchAttributes().GetIndexedFields()
-	decode(attributes, rotation.RotationStatusKey.GetName(), &row.RotationStatus)
-	decode(attributes, rotation.LastRotatedDateKey.GetName(), &row.LastRotatedDate)
-	decode(attributes, rotation.NextRotationDateKey.GetName(), &row.NextRotationDate)
-	decode(attributes, rotation.DatabaseHostKey.GetName(), &row.DatabaseHost)
-	if payload := execution.GetMemo().GetFields()[rotation.OpenAccountsMemo]; payload != nil {
-		row.sealed = converter.GetDefaultDataConverter().FromPayload(payload, &row.OpenAccounts) != nil
-	}
-	return row, true
-}
-
-// decode leaves value alone where the attribute is not set, or is somebody else's of the same name.
-func decode[T any](attributes map[string]*common.Payload, name string, value *T) {
-	var decoded T
-	if payload, ok := attributes[name]; ok && converter.GetDefaultDataConverter().FromPayload(payload, &decoded) == nil {
-		*value = decoded
-	}
-}
-
-// describedAlways is how many workflows are asked whether a step is being retried, whatever visibility says of them: it learns
-// late of a rotation by request. In a longer list only those are asked that are, or should be, rotating.
-const describedAlways = 100
-
-// ask completes the rows of which visibility did not know the status, and adds why a step is being retried, which visibility
-// does not know.
-func (a *app) ask(ctx context.Context, rows []listed) error {
-	var g errgroup.Group
-	g.SetLimit(queriesAtOnce)
+	silent := 0
 	for i := range rows {
-		row := &rows[i]
-		unknown := row.RotationStatus == ""
-		asleep := row.NextRotationDate.After(a.now()) && (row.RotationStatus == rotation.Scheduled || row.RotationStatus == rotation.Failed)
-		if len(rows) > describedAlways && !row.sealed && (asleep || row.RotationStatus == rotation.Paused) {
-			continue
+		rows[i].Overdue = rows[i].overdue(a.now())
+		if rows[i].RotationStatus == "" {
+			silent++
 		}
-		g.Go(func() error {
-			if unknown || row.sealed || row.RotationStatus == rotation.Rotating {
-				s, err := a.query(ctx, row.SecretID)
-				if err == nil { // else the row says that the status is unknown
-					*row = listed{
-						SecretID: row.SecretID, RotationStatus: s.RotationStatus, LastRotatedDate: s.LastRotatedDate,
-						NextRotationDate: s.NextRotationDate, DatabaseHost: s.DatabaseHost, OpenAccounts: row.OpenAccounts,
-					}
-					if s.Deleted != nil || len(s.Left) > 0 {
-						row.OpenAccounts = strings.Join(s.Warnings, "\n")
-					}
-					if !s.PreviousUntil.IsZero() {
-						row.Username, row.PreviousUsername, row.PreviousUntil = s.Username, s.StandbyUsername, s.PreviousUntil
-					}
-				}
-			}
-			if d, err := a.describe(ctx, rotation.RotateUserWorkflowID(row.SecretID)); err == nil {
-				row.Retrying = retries(d)
-			}
-			return ctx.Err()
-		})
 	}
-	return g.Wait()
+	if silent > 0 && f != (listFilter{}) {
+		a.say("Not listed, although they may match: " + plaintext.Count(silent, "secret") + " whose rotation does not answer.")
+	}
+	rows = slices.DeleteFunc(rows, func(r listed) bool { return !f.matches(r, a.now()) })
+	slices.SortFunc(rows, func(x, y listed) int { return cmp.Or(listOrders[order](x, y), cmp.Compare(x.SecretID, y.SecretID)) })
+	return a.print(listView{rows, f, a.output == wide, a.now()})
 }
 
-type listView struct {
-	rows   []listed
-	wanted rotation.RotationStatus // empty for all
-	now    time.Time
+// listFilter says which secrets to list. Its zero value lists all.
+type listFilter struct {
+	status          rotation.RotationStatus
+	host, errorType string
+	overdue         bool
+	olderThan       rotation.Duration
 }
 
-func (v listView) value() any { return v.rows }
-func (v listView) text(w io.Writer) {
-	if len(v.rows) == 0 && v.wanted != "" {
-		fmt.Fprintf(w, "No secret is %s.\n", v.wanted)
-		return
+// check finds what no secret could match. Everything that becomes part of a query is a plain word.
+func (f *listFilter) check() error {
+	if f.status != "" && !slices.Contains(allStatuses, f.status) {
+		return fmt.Errorf("--status is %q: Scheduled, Rotating, Retrying, Failed or Paused", f.status)
 	}
-	if len(v.rows) == 0 {
-		fmt.Fprintln(w, "No secret is rotated. Begin with: starter start --secret-id ...")
-		return
+	if strings.ContainsFunc(f.host, func(r rune) bool { return r <= ' ' || strings.ContainsRune("'\"\\`", r) }) {
+		return fmt.Errorf("--host is %q: a host name or address, with or without a port", f.host)
 	}
-	table := [][]string{{"SECRET", "STATUS", "LAST ROTATED", "NEXT ROTATION", "DATABASE"}}
-	shortened := false
-	for _, r := range v.rows {
-		state := cmp.Or(string(r.RotationStatus), "no answer")
-		if len(r.Retrying) > 0 {
-			state = "Retrying"
-		}
-		shortened = shortened || abbreviated(r.SecretID) != r.SecretID || abbreviated(r.DatabaseHost) != r.DatabaseHost
-		table = append(table, []string{
-			abbreviated(r.SecretID), state, cmp.Or(date(r.LastRotatedDate, v.now), "-"),
-			cmp.Or(date(r.NextRotationDate, v.now), "-"), cmp.Or(abbreviated(r.DatabaseHost), "-"),
-		})
+	if strings.ContainsFunc(f.errorType, func(r rune) bool { return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') }) {
+		return fmt.Errorf("--error-type is %q: a word such as AccessDenied", f.errorType)
 	}
-	columns(w, table)
-	for _, r := range v.rows {
-		if !r.PreviousUntil.IsZero() {
-			fmt.Fprintf(w, "\n%s: user %s is in use; %s still logs in, until it is revoked at %s\n",
-				plaintext.Line(r.SecretID), plaintext.Line(r.Username), plaintext.Line(r.PreviousUsername), date(r.PreviousUntil, v.now))
-		}
-		for line := range strings.Lines(r.OpenAccounts) {
-			fmt.Fprintf(w, "\n%s: %s\n", plaintext.Line(r.SecretID), plaintext.Line(strings.TrimSuffix(line, "\n")))
-		}
-		for _, step := range r.Retrying {
-			fmt.Fprintf(w, "\n%s: %s\n", plaintext.Line(r.SecretID), step.text(v.now))
-		}
-	}
-	if shortened {
-		fmt.Fprintln(w, "\nLong names are shortened in the middle: -o json shows them whole.")
-	}
+	return nil
 }
 
-// nameWidth is what a name takes of a row, at most: one long name would push the columns of all rows off the screen.
-const nameWidth = 60
-
-func abbreviated(name string) string {
-	runes := []rune(plaintext.Line(name))
-	if len(runes) <= nameWidth {
-		return string(runes)
+// query returns the filter in the words of Temporal's visibility, to follow other conditions. A workflow without a status has none
+// of the search attributes, so it is asked later.
+func (f *listFilter) query(now time.Time) string {
+	status := rotation.RotationStatusKey.GetName()
+	var all []string
+	if f.status != "" {
+		all = append(all, fmt.Sprintf("%s = '%s'", status, f.status))
 	}
-	half := (nameWidth - 1) / 2
-	return string(runes[:half]) + "…" + string(runes[len(runes)-half:])
+	if address, whole := f.address(); whole {
+		all = append(all, fmt.Sprintf("%s = '%s'", rotation.DatabaseHostKey.GetName(), address))
+	} else if address != "" {
+		all = append(all, fmt.Sprintf("%s STARTS_WITH '%s'", rotation.DatabaseHostKey.GetName(), address))
+	}
+	if f.errorType != "" { // what is being retried has no type there
+		all = append(all, fmt.Sprintf("(%s = '%s' OR %s IN ('%s', '%s', '%s'))", rotationError, f.errorType,
+			status, rotation.Rotating, rotation.Retrying, rotation.Failed))
+	}
+	if f.overdue {
+		all = append(all, fmt.Sprintf("%s < '%s'", rotation.NextRotationDateKey.GetName(), now.Add(-overdueAfter).Format(time.RFC3339)))
+	}
+	if f.olderThan > 0 {
+		last := rotation.LastRotatedDateKey.GetName()
+		all = append(all, fmt.Sprintf("(%s < '%s' OR %s IS NULL)", last, now.Add(-time.Duration(f.olderThan)).Format(time.RFC3339), last))
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" AND (%s IS NULL OR %s)", status, strings.Join(all, " AND "))
+}
+
+// address returns the server that the filter names, as it is written in DatabaseHost, and whether that is all of it. Without a
+// port it is the beginning.
+func (f *listFilter) address() (address string, whole bool) {
+	if f.host == "" {
+		return "", false
+	}
+	if host, port, err := net.SplitHostPort(f.host); err == nil {
+		return net.JoinHostPort(host, port), true
+	}
+	return net.JoinHostPort(strings.Trim(f.host, "[]"), ""), false
+}
+
+func (f *listFilter) matches(r listed, now time.Time) bool {
+	address, whole := f.address()
+	return (f.status == "" || r.RotationStatus == f.status) &&
+		(!whole || r.DatabaseHost == address) && strings.HasPrefix(r.DatabaseHost, address) &&
+		(f.errorType == "" || slices.Contains(r.errorTypes(), f.errorType)) &&
+		(!f.overdue || r.Overdue) &&
+		(f.olderThan == 0 || r.RotationStatus != "" && now.Sub(r.LastRotatedDate) > time.Duration(f.olderThan))
+}
+
+// listOrder is the name of the column that a list is sorted by.
+type listOrder string
+
+// listOrders compare two rows. Rows without a value come last, but for a secret that was never rotated, which is the oldest.
+var listOrders = map[listOrder]func(x, y listed) int{
+	"secret":       func(x, y listed) int { return 0 },
+	"status":       func(x, y listed) int { return valuesFirst(x.state(), y.state(), cmp.Compare) },
+	"error":        func(x, y listed) int { return valuesFirst(x.RotationError, y.RotationError, cmp.Compare) },
+	"database":     func(x, y listed) int { return valuesFirst(x.DatabaseHost, y.DatabaseHost, cmp.Compare) },
+	"last-rotated": func(x, y listed) int { return x.LastRotatedDate.Compare(y.LastRotatedDate) },
+	"next-rotation": func(x, y listed) int {
+		return valuesFirst(x.NextRotationDate, y.NextRotationDate, time.Time.Compare)
+	},
+}
+
+func valuesFirst[T comparable](x, y T, compare func(x, y T) int) int {
+	var none T
+	if (x == none) != (y == none) {
+		return map[bool]int{true: 1, false: -1}[x == none]
+	}
+	return compare(x, y)
+}
+
+func listOrderNames() []string {
+	return []string{"secret", "status", "error", "database", "last-rotated", "next-rotation"}
+}
+
+func (o *listOrder) String() string { return string(*o) }
+func (o *listOrder) Type() string   { return "column" }
+func (o *listOrder) Set(s string) error {
+	if _, ok := listOrders[listOrder(s)]; !ok {
+		return fmt.Errorf("it is one of %s", strings.Join(listOrderNames(), ", "))
+	}
+	*o = listOrder(s)
+	return nil
 }

@@ -60,7 +60,8 @@ func TestHelp(t *testing.T) {
 		"plan --help":               "3: rights or properties would change",
 		"-h":                        "completion  Generate the autocompletion script",
 		"completion bash":           "# bash completion",
-		"__complete list -o ":       "table\njson\n",
+		"__complete list -o ":       "table\nwide\njson\ncsv\n",
+		"__complete status x -o ":   "table\njson\n",
 		"__complete list --status ": "Scheduled\nRotating\nRetrying\nFailed\nPaused\n",
 		"__complete status ":        ":4\n", // no files
 	} {

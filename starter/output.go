@@ -34,7 +34,13 @@ func (a *app) print(v view) error {
 		_, err := io.WriteString(a.out, escapeJSON(b.String()))
 		return err
 	}
-	v.text(&b)
+	if c, ok := v.(interface{ csv(io.Writer) error }); ok && a.output == csvFormat {
+		if err := c.csv(&b); err != nil {
+			return err
+		}
+	} else {
+		v.text(&b)
+	}
 	_, err := io.WriteString(a.out, clean(b.String()))
 	return err
 }
