@@ -122,7 +122,7 @@ func (f *listFilter) query(now time.Time) string {
 		all = append(all, fmt.Sprintf("%s STARTS_WITH '%s'", rotation.DatabaseHostKey.GetName(), address))
 	}
 	if f.errorType != "" { // what is being retried has no type there
-		all = append(all, fmt.Sprintf("(%s = '%s' OR %s IN ('%s', '%s', '%s'))", rotationError, f.errorType,
+		all = append(all, fmt.Sprintf("(%s = '%s' OR %s IN ('%s', '%s', '%s'))", rotation.RotationErrorKey.GetName(), f.errorType,
 			status, rotation.Rotating, rotation.Retrying, rotation.Failed))
 	}
 	if f.overdue {

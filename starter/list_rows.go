@@ -94,7 +94,7 @@ func fromVisibility(execution *workflow.WorkflowExecutionInfo) (row listed, ok b
 	decode(attributes, rotation.LastRotatedDateKey.GetName(), &row.LastRotatedDate)
 	decode(attributes, rotation.NextRotationDateKey.GetName(), &row.NextRotationDate)
 	decode(attributes, rotation.DatabaseHostKey.GetName(), &row.DatabaseHost)
-	decode(attributes, rotationError, &row.RotationError)
+	decode(attributes, rotation.RotationErrorKey.GetName(), &row.RotationError)
 	if payload := execution.GetMemo().GetFields()[rotation.OpenAccountsMemo]; payload != nil {
 		row.sealed = converter.GetDefaultDataConverter().FromPayload(payload, &row.OpenAccounts) != nil
 	}
@@ -153,5 +153,3 @@ func (a *app) ask(ctx context.Context, rows []listed) error {
 	}
 	return g.Wait()
 }
-
-const rotationError = "RotationError"
