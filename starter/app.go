@@ -2,27 +2,24 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
+	_ "time/tzdata"
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
+	sdk "go.temporal.io/sdk/temporal"
 
-	"github.com/rotate-user/rotate-user/internal/program"
-	"github.com/rotate-user/rotate-user/rotation"
+	"github.com/rotate-user/rotate-user/internal/plaintext"
 )
-
-// exitWouldChange is the exit code of plan if the next rotation would create the standby account, or change its rights or
-// properties.
-const exitWouldChange = 3
 
 // temporal is as much of a Temporal client as the commands use.
 type temporal interface {
@@ -68,96 +65,72 @@ const (
 	csvFormat  format = "csv"  // list only
 )
 
-// formatFlag is the flag --output of a command that has some of the formats.
-type formatFlag struct {
-	value   *format
-	formats []format
-}
-
-func (f formatFlag) String() string {
-	if f.value == nil {
-		return ""
+func (a *app) print(v view) error {
+	var b strings.Builder
+	if a.output == jsonFormat {
+		encoder := json.NewEncoder(&b)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		if err := encoder.Encode(v.value()); err != nil {
+			return err
+		}
+		_, err := io.WriteString(a.out, escapeJSON(b.String()))
+		return err
 	}
-	return string(*f.value)
-}
-
-func (f formatFlag) Type() string { return f.names("|") }
-
-func (f formatFlag) Set(s string) error {
-	if !slices.Contains(f.formats, format(s)) {
-		return errors.New("it is one of " + f.names(", "))
+	if c, ok := v.(interface{ csv(io.Writer) error }); ok && a.output == csvFormat {
+		if err := c.csv(&b); err != nil {
+			return err
+		}
+	} else {
+		v.text(&b)
 	}
-	*f.value = format(s)
-	return nil
+	_, err := io.WriteString(a.out, clean(b.String()))
+	return err
 }
 
-func (f formatFlag) names(between string) string {
-	var all []string
-	for _, format := range f.formats {
-		all = append(all, string(format))
-	}
-	return strings.Join(all, between)
-}
+// say prints a line beside the results.
+func (a *app) say(text string) { fmt.Fprintln(a.errors, clean(text)) }
 
-// errWouldChange ends plan with its own exit code.
-var errWouldChange = errors.New("the next rotation would change something")
-
-// run is the whole program; it answers the exit code.
-func (a *app) run(ctx context.Context, args []string) int {
-	root := a.rootCommand()
-	root.SetArgs(args)
-	root.SetOut(a.out)
-	root.SetErr(a.errors)
-	cmd, err := root.ExecuteContextC(ctx)
+// explain is what a person reads of an error: the text of who refused, without the layers it came through.
+func (a *app) explain(ctx context.Context, err error) string {
+	var application *sdk.ApplicationError
+	var timeout *sdk.TimeoutError
+	var canceled *sdk.CanceledError
+	var terminated *sdk.TerminatedError
+	var namespace *serviceerror.NamespaceNotFound
+	var advice advised
 	switch {
-	case err == nil:
-		return program.Done
-	case errors.Is(err, errWouldChange):
-		return exitWouldChange
-	case !a.begun:
-		fmt.Fprintf(a.errors, "starter: %s\nSee %s --help\n", clean(err.Error()), cmd.CommandPath())
-		return program.WrongUsage
+	case ctx.Err() != nil:
+		return "interrupted; what was begun goes on"
+	case errors.As(err, &advice):
+		return a.explain(ctx, advice.error) + "\n" + advice.advice
+	case errors.As(err, &application):
+		return plaintext.Line(application.Message())
+	case errors.As(err, &timeout):
+		return "a step did not end in time: look whether the database and Secrets Manager answer the worker"
+	case errors.As(err, &canceled):
+		return "the workflow was cancelled"
+	case errors.As(err, &terminated):
+		return "the workflow was terminated"
+	case errors.As(err, &namespace):
+		return fmt.Sprintf("namespace %s does not exist: set TEMPORAL_NAMESPACE", namespace.Namespace)
+	case errors.Is(err, converter.ErrEncodingIsNotSupported):
+		return clean(err.Error()) + "\nWhat the worker stores is encoded by a codec server: set TEMPORAL_CODEC_ENDPOINT to the worker's"
+	case isUnanswered(err):
+		return "no answer from Temporal, or from a worker on task queue " + a.taskQueue
 	default:
-		fmt.Fprintf(a.errors, "starter: %s\n", a.explain(ctx, err))
-		return program.Failed
+		return clean(err.Error())
 	}
 }
 
-func (a *app) rootCommand() *cobra.Command {
-	root := &cobra.Command{
-		Use:   "starter",
-		Short: "Rotate the credentials of MySQL users",
-		Long: `Start, steer and watch the rotation of MySQL users' credentials.
+func (a *app) startOptions(workflowID string) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{ID: workflowID, TaskQueue: a.taskQueue}
+}
 
-The starter talks to Temporal only, and finds it as the temporal CLI does: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE,
-TEMPORAL_API_KEY, TEMPORAL_TLS_..., TEMPORAL_CODEC_ENDPOINT, or a profile (TEMPORAL_PROFILE) of the file that TEMPORAL_CONFIG_FILE names.
-A worker must be running; it reads the secrets and changes the accounts.
-
-` + program.ExitCodes + `
-starter plan also returns 3: the next rotation would change rights or properties.`,
-		Example: `  starter create --secret-id MyTestDatabaseUserSecret --master-secret-id MyMasterSecret --username mytestuser --grant 'SELECT ON *.*'
-  starter start --secret-id MyTestDatabaseUserSecret
-  starter status --secret-id MyTestDatabaseUserSecret
-  starter rotate --secret-id MyTestDatabaseUserSecret`,
-		Version:       program.Version(),
-		SilenceUsage:  true,
-		SilenceErrors: true,
-	}
-	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp) // no command reads a file
-	a.output = table
-	queue, ok := a.lookup("ROTATE_USER_TASK_QUEUE")
-	if !ok {
-		queue = rotation.TaskQueue
-	}
-	root.PersistentFlags().StringVar(&a.taskQueue, "task-queue", queue, "Temporal task queue of the worker [ROTATE_USER_TASK_QUEUE]")
-	root.PersistentFlags().VarP(formatFlag{&a.output, []format{table, jsonFormat}}, "output", "o", "how to print results")
-	program.Complete(root, "output", string(table), string(jsonFormat))
-	cobra.EnableCommandSorting = false
-	root.AddCommand(
-		a.createCommand(), a.validateCommand(), a.recoverCommand(), a.planCommand(), a.startCommand(), a.rotateCommand(), a.statusCommand(), a.listCommand(),
-		a.pauseCommand(), a.resumeCommand(), a.rescheduleCommand(), a.stopCommand(), a.dismissCommand(), a.deleteCommand(), a.fleetCommand(),
-	)
-	return root
+// view is a result: a value for programs, a text for people.
+type view interface {
+	value() any
+	text(io.Writer)
 }
 
 // does makes cmd do work with a Temporal client. check, which may be nil, looks at the command line before.
@@ -181,48 +154,4 @@ func (a *app) does(cmd *cobra.Command, check func() error, work func(context.Con
 		return work(cmd.Context())
 	}
 	return cmd
-}
-
-// secretFlag adds the flag that every command on one secret has. The secret may be given as an argument instead.
-func secretFlag(cmd *cobra.Command, secretID *string) {
-	cmd.Flags().StringVar(secretID, "secret-id", "", "name or ARN of the user's secret; may be given as an argument instead")
-	cmd.Use += " [SECRET]"
-	cmd.Args = func(cmd *cobra.Command, args []string) error {
-		switch {
-		case len(args) > 1:
-			return fmt.Errorf("%d arguments, but one secret at a time: %q", len(args), args)
-		case len(args) == 0 && *secretID == "":
-			return fmt.Errorf("name the secret, as in: %s --secret-id MySecret", cmd.CommandPath())
-		case len(args) == 0:
-			return nil
-		case cmd.Flags().Changed("secret-id") && *secretID != args[0]:
-			return fmt.Errorf("two secrets are named, %q and %q: name one", *secretID, args[0])
-		}
-		*secretID = args[0]
-		return nil
-	}
-}
-
-// days is the value of a flag that counts whole days.
-type days int
-
-func (d *days) String() string { return strconv.Itoa(int(*d)) }
-func (d *days) Type() string   { return "days" }
-func (d *days) Set(s string) error {
-	n, err := strconv.Atoi(s)
-	if err != nil {
-		return errors.New("it is a whole number of days, without a unit, such as 30")
-	}
-	*d = days(n)
-	return nil
-}
-
-func required(cmd *cobra.Command, flag string) {
-	if err := cmd.MarkFlagRequired(flag); err != nil {
-		panic(err) // the flag was never added
-	}
-}
-
-func activityQueueFlag(cmd *cobra.Command, queue *string) {
-	cmd.Flags().StringVar(queue, "activity-task-queue", "", "task queue of the steps, for a worker inside another network")
 }

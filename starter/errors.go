@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	_ "time/tzdata"
 
 	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/sdk/converter"
 	sdk "go.temporal.io/sdk/temporal"
 
-	"github.com/rotate-user/rotate-user/internal/plaintext"
+	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // advised is an error and what to do about it.
@@ -22,38 +22,6 @@ func (e advised) Unwrap() error { return e.error }
 
 func advise(advice, format string, args ...any) error {
 	return advised{fmt.Errorf(format, args...), advice}
-}
-
-// explain is what a person reads of an error: the text of who refused, without the layers it came through.
-func (a *app) explain(ctx context.Context, err error) string {
-	var application *sdk.ApplicationError
-	var timeout *sdk.TimeoutError
-	var canceled *sdk.CanceledError
-	var terminated *sdk.TerminatedError
-	var namespace *serviceerror.NamespaceNotFound
-	var advice advised
-	switch {
-	case ctx.Err() != nil:
-		return "interrupted; what was begun goes on"
-	case errors.As(err, &advice):
-		return a.explain(ctx, advice.error) + "\n" + advice.advice
-	case errors.As(err, &application):
-		return plaintext.Line(application.Message())
-	case errors.As(err, &timeout):
-		return "a step did not end in time: look whether the database and Secrets Manager answer the worker"
-	case errors.As(err, &canceled):
-		return "the workflow was cancelled"
-	case errors.As(err, &terminated):
-		return "the workflow was terminated"
-	case errors.As(err, &namespace):
-		return fmt.Sprintf("namespace %s does not exist: set TEMPORAL_NAMESPACE", namespace.Namespace)
-	case errors.Is(err, converter.ErrEncodingIsNotSupported):
-		return clean(err.Error()) + "\nWhat the worker stores is encoded by a codec server: set TEMPORAL_CODEC_ENDPOINT to the worker's"
-	case isUnanswered(err):
-		return "no answer from Temporal, or from a worker on task queue " + a.taskQueue
-	default:
-		return clean(err.Error())
-	}
 }
 
 // isUnanswered reports whether nobody took up what was asked.
@@ -71,4 +39,25 @@ func applicationType(err error) string {
 		return application.Type()
 	}
 	return ""
+}
+
+// runEnded is the type of Temporal's error for an update that was accepted by a run which then ended.
+const runEnded = "AcceptedUpdateCompletedWorkflow"
+
+// wasCutOff reports whether a rotation was asked for, and is not known to have ended.
+func wasCutOff(err error) bool {
+	var cancelled *sdk.CanceledError
+	var gone *serviceerror.NotFound
+	return applicationType(err) == runEnded || errors.As(err, &cancelled) || errors.As(err, &gone)
+}
+
+// isFailure tells a rotation that failed from one that was never begun.
+func isFailure(r rotation.Rotation, err error) bool {
+	var application *sdk.ApplicationError
+	return errors.As(err, &application) && r.Error != "" && r.Error == application.Message()
+}
+
+func isRunning(err error) bool {
+	var running *serviceerror.WorkflowExecutionAlreadyStarted
+	return errors.As(err, &running)
 }

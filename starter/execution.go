@@ -3,23 +3,23 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
+	_ "time/tzdata"
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/failure/v1"
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/rotate-user/rotate-user/internal/plaintext"
-	"github.com/rotate-user/rotate-user/rotation"
 )
 
 // What follows is what Temporal itself knows of a workflow: it answers when no worker does, and for a workflow that has ended.
 
 const (
+	queryTimeout = 10 * time.Second
+	pollInterval = 200 * time.Millisecond // between two looks at a workflow that the command waits for
+
 	patience = 5 * time.Second // without an answer, before the reason is looked for
 
 	// polledWithin is longer than a poll lasts: a worker that has not asked for that long is gone.
@@ -136,9 +136,6 @@ func (a *app) watch(ctx context.Context, workflowID string, say func(string)) (s
 	return func() { cancel(); <-done }
 }
 
-// say prints a line beside the results.
-func (a *app) say(text string) { fmt.Fprintln(a.errors, clean(text)) }
-
 // diagnose says why a workflow does not go on; empty where nothing is wrong with it, or nothing is known.
 func (a *app) diagnose(ctx context.Context, workflowID string) string {
 	d, err := a.describe(ctx, workflowID)
@@ -185,108 +182,20 @@ func (a *app) polled(ctx context.Context, queue string, kind enums.TaskQueueType
 	return false
 }
 
-// ending is how a workflow ended.
-type ending struct {
-	status       enums.WorkflowExecutionStatus
-	at           time.Time
-	verb, reason string
+// idle says whether a workflow waits for no activity.
+func (a *app) idle(ctx context.Context, workflowID string) bool {
+	description, err := a.describe(ctx, workflowID)
+	return err == nil && len(description.GetPendingActivities()) == 0
 }
 
-// text goes on after "the rotation".
-func (e *ending) text(now time.Time) string {
-	text := e.verb + " at " + date(e.at, now)
-	if e.reason != "" {
-		text += ": " + e.reason
-	}
-	return text
-}
-
-var endingVerbs = map[enums.WorkflowExecutionStatus]string{
-	enums.WORKFLOW_EXECUTION_STATUS_COMPLETED:  "was stopped",
-	enums.WORKFLOW_EXECUTION_STATUS_CANCELED:   "was cancelled",
-	enums.WORKFLOW_EXECUTION_STATUS_TERMINATED: "was terminated",
-	enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:  "reached a timeout of its workflow",
-	enums.WORKFLOW_EXECUTION_STATUS_FAILED:     "failed",
-}
-
-// ending is nil for a workflow that runs.
-func (a *app) ending(ctx context.Context, d *workflowservice.DescribeWorkflowExecutionResponse) *ending {
-	info := d.GetWorkflowExecutionInfo()
-	if info.GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
-		return nil
-	}
-	e := &ending{
-		status: info.GetStatus(), at: info.GetCloseTime().AsTime(), verb: cmp.Or(endingVerbs[info.GetStatus()], "ended"),
-		reason: plaintext.Line(a.closingReason(ctx, info.GetExecution().GetWorkflowId(), info.GetExecution().GetRunId())),
-	}
-	if e.status == enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT {
-		e.reason = "start it without an execution or run timeout"
-	}
-	return e
-}
-
-// whetherEnded reports whether the last rotation of a secret is known to have ended, and how.
-func (a *app) whetherEnded(ctx context.Context, secretID string) (*ending, bool) {
-	d, err := a.describe(ctx, rotation.RotateUserWorkflowID(secretID))
+// execute runs a workflow to its end.
+func (a *app) execute(ctx context.Context, id, workflow string, result any, args ...any) error {
+	options := a.startOptions(id)
+	options.WorkflowExecutionErrorWhenAlreadyStarted = true
+	run, err := a.temporal.ExecuteWorkflow(ctx, options, workflow, args...)
 	if err != nil {
-		return nil, false
-	}
-	e := a.ending(ctx, d)
-	return e, e != nil
-}
-
-// closingReason is what the last event of a history says about why it is the last.
-func (a *app) closingReason(ctx context.Context, workflowID, runID string) string {
-	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
-	defer cancel()
-	events := a.temporal.GetWorkflowHistory(ctx, workflowID, runID, false, enums.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT)
-	for events.HasNext() {
-		event, err := events.Next()
-		if err != nil {
-			return ""
-		}
-		if terminated := event.GetWorkflowExecutionTerminatedEventAttributes(); terminated != nil {
-			return terminated.GetReason()
-		}
-		if failed := event.GetWorkflowExecutionFailedEventAttributes(); failed != nil {
-			return failureText(failed.GetFailure())
-		}
-	}
-	return ""
-}
-
-// noRotation explains that a secret has no running workflow, and how the last one ended.
-func (a *app) noRotation(ctx context.Context, err error, secretID string) error {
-	var gone *serviceerror.NotFound
-	if !errors.As(err, &gone) {
 		return err
 	}
-	advice := "Start one with: starter start --secret-id " + secretID
-	if e, ended := a.whetherEnded(ctx, secretID); ended {
-		text := fmt.Sprintf("the rotation of secret %s %s", secretID, e.text(a.now()))
-		if lost := a.lostRevocation(ctx, secretID); lost != "" {
-			text += ". " + lost
-		}
-		return advised{errors.New(text), advice}
-	}
-	if name := friendlyName(secretID); name != "" {
-		d, err := a.describe(ctx, rotation.RotateUserWorkflowID(name))
-		if err == nil && d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
-			advice = "There is one of secret " + name + ": if that is the same secret, name it so"
-		}
-	}
-	return advise(advice, "no rotation of secret %s runs", secretID)
-}
-
-// friendlyName is the name in the ARN of a secret, empty for what is not an ARN.
-func friendlyName(arn string) string {
-	parts := strings.SplitN(arn, ":", 7)
-	if len(parts) < 7 || parts[0] != "arn" || parts[5] != "secret" {
-		return ""
-	}
-	name := parts[6]
-	if i := strings.LastIndexByte(name, '-'); i >= 0 && len(name)-i == len("-AbCdEf") {
-		name = name[:i]
-	}
-	return name
+	defer a.watch(ctx, id, a.say)()
+	return run.Get(ctx, result)
 }

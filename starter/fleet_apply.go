@@ -147,7 +147,7 @@ func (a *app) send(ctx context.Context, secretID, name string, arg any) error {
 func (a *app) startRotation(ctx context.Context, p planned) error {
 	options := a.startOptions(rotation.RotateUserWorkflowID(p.SecretID))
 	options.WorkflowExecutionErrorWhenAlreadyStarted = true
-	_, err := a.temporal.ExecuteWorkflow(ctx, options, rotateUserWorkflow, p.input)
+	_, err := a.temporal.ExecuteWorkflow(ctx, options, rotation.RotateUserWorkflow, p.input)
 	return err
 }
 

@@ -3,15 +3,11 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"net"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
-	"unicode"
+	_ "time/tzdata"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/rotate-user/rotate-user/rotation"
 )
@@ -92,28 +88,6 @@ func (f *inputFlags) add(cmd *cobra.Command) {
 	for _, name := range []string{"minimum-overlap", "drain"} {
 		flags.Lookup(name).DefValue = "" // 0s is not what happens without the flag
 	}
-}
-
-// masterServerFlags are for a master secret that does not name its server, and that RDS does not manage.
-func masterServerFlags(flags *pflag.FlagSet, s *rotation.MasterServer) {
-	flags.StringVar(&s.MasterHost, "master-host", "", "where the administrator logs in, if its secret names no host and has no tags of RDS; with --master-port and --master-engine")
-	flags.IntVar(&s.MasterPort, "master-port", 0, "`port` of --master-host")
-	flags.StringVar(&s.MasterEngine, "master-engine", "", "mysql, mariadb or aurora-mysql")
-	flags.Lookup("master-port").DefValue = ""
-}
-
-// masterServer is a server as the flags name it; empty if there is none.
-func masterServer(s rotation.MasterServer) string {
-	if s == (rotation.MasterServer{}) {
-		return ""
-	}
-	return s.MasterEngine + " at " + net.JoinHostPort(s.MasterHost, strconv.Itoa(s.MasterPort))
-}
-
-// endpointsFlag adds the flags for what else a new credential must reach before it is promoted.
-func endpointsFlag(cmd *cobra.Command, input *rotation.RotateUserInput) {
-	cmd.Flags().StringSliceVar(&input.TestEndpoints, "test-endpoints", nil, "further endpoints, as `host:port`, that must accept a new credential before it is promoted, such as replicas")
-	cmd.Flags().StringSliceVar(&input.ProxySecretIDs, "proxy-secret-ids", nil, "names or ARNs of two secrets that a proxy such as RDS Proxy logs in with, one for each account of the pair; they are kept in step")
 }
 
 // addImmediately is for the commands that start a schedule.
@@ -213,76 +187,4 @@ func (f *inputFlags) onlyRules(different []string) bool {
 		name, _, _ := strings.Cut(text, ":")
 		return !slices.Contains([]string{rules, "--time-zone", "--blackout"}, name)
 	})
-}
-
-// scheduleFlagsOf are the options for the schedule of an input.
-func scheduleFlagsOf(in rotation.RotateUserInput) string {
-	var b strings.Builder
-	r := in.RotationRules
-	if r.ScheduleExpression != "" {
-		fmt.Fprintf(&b, " --schedule-expression '%s'", r.ScheduleExpression)
-	}
-	if r.AutomaticallyAfterDays != 0 {
-		fmt.Fprintf(&b, " --automatically-after-days %d", r.AutomaticallyAfterDays)
-	}
-	if r.Duration != "" {
-		fmt.Fprintf(&b, " --duration %s", r.Duration)
-	}
-	if in.TimeZone != "" {
-		fmt.Fprintf(&b, " --time-zone %s", in.TimeZone)
-	}
-	for _, entry := range in.Blackout {
-		fmt.Fprintf(&b, " --blackout %s", quoted(entry))
-	}
-	if in.Blackout != nil && len(in.Blackout) == 0 {
-		b.WriteString(" --blackout none")
-	}
-	return b.String()
-}
-
-// restart is the command that starts the rotation of a secret with an input, which is nil where it is not known.
-func restart(secretID string, in *rotation.RotateUserInput) string {
-	command := "starter start --secret-id " + secretID
-	if in == nil {
-		return command
-	}
-	add := func(flag, value string) {
-		if value != "" {
-			command += " --" + flag + " " + value
-		}
-	}
-	add("master-secret-id", in.MasterSecretID)
-	if s := in.MasterServer; s.MasterHost != "" {
-		add("master-host", quoted(s.MasterHost))
-		add("master-port", strconv.Itoa(s.MasterPort))
-		add("master-engine", s.MasterEngine)
-	}
-	add("clone-username", quoted(in.CloneUsername))
-	command += scheduleFlagsOf(*in)
-	if in.MinimumOverlap != nil && time.Duration(*in.MinimumOverlap) != time.Hour {
-		add("minimum-overlap", in.MinimumOverlap.String())
-	}
-	if in.Drain != 0 {
-		add("drain", in.Drain.String())
-	}
-	if in.RequireDrained {
-		command += " --require-drained"
-	}
-	if in.RequireAllNodes {
-		command += " --require-all-nodes"
-	}
-	add("test-endpoints", quoted(strings.Join(in.TestEndpoints, ",")))
-	add("proxy-secret-ids", quoted(strings.Join(in.ProxySecretIDs, ",")))
-	add("activity-task-queue", quoted(in.ActivityTaskQueue))
-	return command
-}
-
-// quoted quotes a word for a shell where it must be.
-func quoted(word string) string {
-	if word == "" || !strings.ContainsFunc(word, func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-./:@", r)
-	}) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"time"
+	_ "time/tzdata"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rotate-user/rotate-user/internal/plaintext"
+	"github.com/rotate-user/rotate-user/rotation"
+)
+
+func (a *app) deleteCommand() *cobra.Command {
+	var input rotation.DeleteUserInput
+	cmd := &cobra.Command{
+		Use:   "delete",
+		Short: "Delete a secret and its users, with a recovery window",
+		Long: `Schedule a secret for deletion and lock its accounts. When the recovery window has passed the accounts are dropped; when the secret is
+restored before, they are unlocked and its rotation goes on. From the lock on no client of the secret can log in, whether or not it
+caches the secret; sessions that are open go on. The command ends when the accounts are locked; where they cannot be
+locked yet it fails and says why, and the worker tries again every five minutes.
+
+A secret that something else has deleted is taken over, with what its rotation knows of its accounts. Those that the secret was for
+before it was edited are included. A deletion that was cancelled or terminated is taken up again.`,
+		Example: `  starter delete --secret-id MyTestDatabaseUserSecret --recovery-window-in-days 7`,
+	}
+	secretFlag(cmd, &input.SecretID)
+	flags := cmd.Flags()
+	flags.StringVar(&input.MasterSecretID, "master-secret-id", "", "name or ARN of the administrator's secret (default \"masterarn\" of the user's secret)")
+	masterServerFlags(flags, &input.MasterServer)
+	input.RecoveryWindowInDays = 30
+	flags.Var((*days)(&input.RecoveryWindowInDays), "recovery-window-in-days", "how long the secret can be restored, 7 to 30")
+	flags.StringVar(&input.CloneUsername, "clone-username", "", "the other account of the pair (default <user>_clone)")
+	flags.BoolVar(&input.Force, "force", false, "lock the accounts even if another rotation has them too or somebody is logged in as them, and drop them even if views, triggers, routines or events need them as their definer")
+	activityQueueFlag(cmd, &input.ActivityTaskQueue)
+	check := func() error {
+		if input.RecoveryWindowInDays == 0 {
+			return fmt.Errorf("--recovery-window-in-days is 0: 7 to 30")
+		}
+		return input.Validate()
+	}
+	return a.does(cmd, check, func(ctx context.Context) error { return a.delete(ctx, input) })
+}
+
+// delete starts a deletion and waits until the accounts are locked, or it is known why they are not.
+func (a *app) delete(ctx context.Context, input rotation.DeleteUserInput) error {
+	id := rotation.DeleteUserWorkflowID(input.SecretID)
+	status, err := a.known(ctx, input.SecretID)
+	if err != nil {
+		return err
+	}
+	if status.Pair == nil { // of a worker of an earlier release
+		input.CloneUsername = cmp.Or(input.CloneUsername, status.StandbyUsername)
+	}
+	options := a.startOptions(id)
+	options.WorkflowExecutionErrorWhenAlreadyStarted = true
+	args := []any{input}
+	known := rotation.DeletionKnown{SecretARN: status.SecretARN, Pair: status.Pair, Left: status.Left}
+	if _, ended := a.whetherEnded(ctx, input.SecretID); !ended {
+		known.Held = status.Held
+	}
+	known.Earlier, _ = a.cutDeletion(ctx, input.SecretID)
+	if known.Held || known.Pair != nil || known.Earlier != nil {
+		args = append(args, nil, known)
+	}
+	run, err := a.temporal.ExecuteWorkflow(ctx, options, rotation.DeleteUserWorkflow, args...)
+	if isRunning(err) {
+		return advise("To keep it, run: aws secretsmanager restore-secret --secret-id "+input.SecretID, "secret %s is being deleted already", input.SecretID)
+	}
+	if err != nil {
+		return err
+	}
+	defer a.watch(ctx, id, a.say)()
+	ended := make(chan error, 1)
+	go func() { ended <- run.Get(ctx, nil) }()
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(pollInterval):
+		}
+		switch state := a.deletion(ctx, id); {
+		case state.Locked:
+			return a.print(deletionView{input.SecretID, id, state, a.now()})
+		case state.Error != "":
+			return advise("It is tried again every five minutes; see workflow "+id+".",
+				"secret %s is scheduled for deletion, and its accounts are not locked yet: %s", input.SecretID, state.Error)
+		}
+	}
+}
+
+// deletionView is the answer when a secret is scheduled for deletion.
+type deletionView struct {
+	secretID, workflowID string
+	state                rotation.DeletionState
+	now                  time.Time
+}
+
+func (v deletionView) value() any {
+	return struct {
+		SecretID   string `json:"SecretId"`
+		WorkflowID string `json:"WorkflowId"`
+		rotation.DeletionState
+	}{v.secretID, v.workflowID, v.state}
+}
+
+func (v deletionView) text(w io.Writer) {
+	d := v.state.Deletion
+	if d.Gone {
+		fmt.Fprintf(w, "Secret %s is gone.\n\n", v.secretID)
+	} else {
+		fmt.Fprintf(w, "Secret %s is scheduled for deletion.\n\n", v.secretID)
+	}
+	for _, n := range d.Accounts {
+		fmt.Fprintf(w, "  %s on %s is locked\n", plaintext.Line(n.String()), d.Server)
+	}
+	for _, n := range d.Others {
+		fmt.Fprintf(w, "  %s is left alone: nothing shows that it goes with the secret\n", plaintext.Line(n.String()))
+	}
+	for _, line := range d.Elsewhere {
+		fmt.Fprintf(w, "  %s left alone: on another server\n", plaintext.Line(line))
+	}
+	for _, by := range d.InUse {
+		fmt.Fprintf(w, "  they were in use: %s\n", plaintext.Line(by))
+	}
+	if d.InUseUnknown {
+		fmt.Fprint(w, "  who is logged in as them is unknown: the administrator may not look (GRANT PROCESS)\n")
+	}
+	if definers := d.Definers; len(definers) > 0 {
+		if d.Force {
+			fmt.Fprint(w, "\nThese break when their definer is dropped:\n")
+		} else {
+			fmt.Fprint(w, "\nTheir definer stays locked, rather than being dropped, until they have another one:\n")
+		}
+		for _, d := range definers {
+			fmt.Fprintf(w, "  %s\n", plaintext.Line(d))
+		}
+	}
+	fmt.Fprint(w, "\nNo client of the secret can log in any more. Sessions that are open go on.\n")
+	if d.Gone {
+		fmt.Fprintf(w, "The accounts are dropped at %s. To keep them, cancel workflow %s before, and ALTER USER … ACCOUNT UNLOCK.\n", date(v.state.DeletionDate, v.now), v.workflowID)
+		return
+	}
+	fmt.Fprintf(w, "The accounts are dropped when the recovery window has passed, %s.\nTo keep the secret, run: aws secretsmanager restore-secret --secret-id %s\n",
+		date(v.state.DeletionDate, v.now), v.secretID)
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	_ "time/tzdata"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/rotate-user/rotate-user/rotation"
+)
+
+// formatFlag is the flag --output of a command that has some of the formats.
+type formatFlag struct {
+	value   *format
+	formats []format
+}
+
+func (f formatFlag) String() string {
+	if f.value == nil {
+		return ""
+	}
+	return string(*f.value)
+}
+
+func (f formatFlag) Type() string { return f.names("|") }
+
+func (f formatFlag) Set(s string) error {
+	if !slices.Contains(f.formats, format(s)) {
+		return errors.New("it is one of " + f.names(", "))
+	}
+	*f.value = format(s)
+	return nil
+}
+
+func (f formatFlag) names(between string) string {
+	var all []string
+	for _, format := range f.formats {
+		all = append(all, string(format))
+	}
+	return strings.Join(all, between)
+}
+
+// secretFlag adds the flag that every command on one secret has. The secret may be given as an argument instead.
+func secretFlag(cmd *cobra.Command, secretID *string) {
+	cmd.Flags().StringVar(secretID, "secret-id", "", "name or ARN of the user's secret; may be given as an argument instead")
+	cmd.Use += " [SECRET]"
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) > 1:
+			return fmt.Errorf("%d arguments, but one secret at a time: %q", len(args), args)
+		case len(args) == 0 && *secretID == "":
+			return fmt.Errorf("name the secret, as in: %s --secret-id MySecret", cmd.CommandPath())
+		case len(args) == 0:
+			return nil
+		case cmd.Flags().Changed("secret-id") && *secretID != args[0]:
+			return fmt.Errorf("two secrets are named, %q and %q: name one", *secretID, args[0])
+		}
+		*secretID = args[0]
+		return nil
+	}
+}
+
+// days is the value of a flag that counts whole days.
+type days int
+
+func (d *days) String() string { return strconv.Itoa(int(*d)) }
+
+func (d *days) Type() string { return "days" }
+
+func (d *days) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return errors.New("it is a whole number of days, without a unit, such as 30")
+	}
+	*d = days(n)
+	return nil
+}
+
+func required(cmd *cobra.Command, flag string) {
+	if err := cmd.MarkFlagRequired(flag); err != nil {
+		panic(err) // the flag was never added
+	}
+}
+
+func activityQueueFlag(cmd *cobra.Command, queue *string) {
+	cmd.Flags().StringVar(queue, "activity-task-queue", "", "task queue of the steps, for a worker inside another network")
+}
+
+// endpointsFlag adds the flags for what else a new credential must reach before it is promoted.
+func endpointsFlag(cmd *cobra.Command, input *rotation.RotateUserInput) {
+	cmd.Flags().StringSliceVar(&input.TestEndpoints, "test-endpoints", nil, "further endpoints, as `host:port`, that must accept a new credential before it is promoted, such as replicas")
+	cmd.Flags().StringSliceVar(&input.ProxySecretIDs, "proxy-secret-ids", nil, "names or ARNs of two secrets that a proxy such as RDS Proxy logs in with, one for each account of the pair; they are kept in step")
+}
+
+// pairFlags add the flags of a command that looks at both accounts of a pair.
+func pairFlags(cmd *cobra.Command, input *rotation.RotateUserInput) {
+	flags := cmd.Flags()
+	flags.StringVar(&input.MasterSecretID, "master-secret-id", "", "name or ARN of the administrator's secret (default that of the running rotation, or \"masterarn\")")
+	masterServerFlags(flags, &input.MasterServer)
+	flags.StringVar(&input.CloneUsername, "clone-username", "", "the other account of the pair (default <user>_clone)")
+}
+
+// masterServerFlags are for a master secret that does not name its server, and that RDS does not manage.
+func masterServerFlags(flags *pflag.FlagSet, s *rotation.MasterServer) {
+	flags.StringVar(&s.MasterHost, "master-host", "", "where the administrator logs in, if its secret names no host and has no tags of RDS; with --master-port and --master-engine")
+	flags.IntVar(&s.MasterPort, "master-port", 0, "`port` of --master-host")
+	flags.StringVar(&s.MasterEngine, "master-engine", "", "mysql, mariadb or aurora-mysql")
+	flags.Lookup("master-port").DefValue = ""
+}

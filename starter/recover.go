@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"io"
+	"strings"
+	_ "time/tzdata"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/rotate-user/rotate-user/internal/plaintext"
+	"github.com/rotate-user/rotate-user/rotation"
+)
+
+func (a *app) recoverCommand() *cobra.Command {
+	var input rotation.RotateUserInput
+	cmd := &cobra.Command{
+		Use:   "recover",
+		Short: "Move AWSCURRENT to a version that logs in, where it does not",
+		Long: `Move AWSCURRENT to the newest version of the secret whose password the database has, where that of AWSCURRENT is another one: the
+database was restored from a backup, or the secret was edited. Only the newest 20 versions are considered, and only those that differ
+from AWSCURRENT in nothing but user name and password. No account is changed.
+
+If a deletion of the secret was cancelled or terminated, and the secret restored, the accounts that it had locked are unlocked, and
+the rotation goes on.`,
+		Example: `  starter recover --secret-id MyTestDatabaseUserSecret`,
+	}
+	secretFlag(cmd, &input.SecretID)
+	pairFlags(cmd, &input)
+	activityQueueFlag(cmd, &input.ActivityTaskQueue)
+	return a.does(cmd, func() error { return input.Validate() }, func(ctx context.Context) error {
+		deletes := a.nudge(ctx, input.SecretID)
+		input, known, err := a.asKnown(ctx, input)
+		if err != nil {
+			return err
+		}
+		if known != nil && deletes { // the deletion lets go of it itself
+			known.Held = false
+		}
+		var result rotation.RecoverSecretResult
+		id := "recover-secret/" + input.SecretID + "/" + uuid.NewString()
+		args := []any{input, known}
+		if earlier, _ := a.cutDeletion(ctx, input.SecretID); earlier != nil {
+			args = append(args, earlier)
+		}
+		if err := a.execute(ctx, id, rotation.RecoverSecretWorkflow, &result, args...); err != nil {
+			return err
+		}
+		return a.print(recoveryView{credentialView{secretID: input.SecretID, result: result.ValidateSecretResult}, result})
+	})
+}
+
+// recoveryView is a credential that logs in again, or still.
+type recoveryView struct {
+	credentialView
+
+	recovered rotation.RecoverSecretResult
+}
+
+func (v recoveryView) value() any { return v.recovered }
+
+func (v recoveryView) text(w io.Writer) {
+	refused := v.recovered.RefusedVersionID
+	v.title = "Nothing to recover: AWSCURRENT logs in"
+	if refused != "" {
+		v.title = "Recovered: AWSCURRENT logs in again; it was version " + refused + ", which the server refuses"
+	}
+	if unlocked := v.recovered.Unlocked; len(unlocked) > 0 {
+		v.title = "Recovered: unlocked " + plaintext.Line(strings.Join(unlocked, ", ")) + ", which a deletion had left locked"
+	}
+	v.credentialView.text(w)
+}

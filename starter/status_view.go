@@ -1,0 +1,131 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"time"
+	_ "time/tzdata"
+
+	"github.com/rotate-user/rotate-user/internal/plaintext"
+	"github.com/rotate-user/rotate-user/rotation"
+)
+
+// statusView is how the rotation of one secret stands.
+type statusView struct {
+	status   rotation.Status
+	retrying []retry
+	ending   *ending // nil for a workflow that runs
+	now      time.Time
+
+	taskQueue string // of the workflow, empty where it is not known
+}
+
+func (v statusView) value() any {
+	value := struct {
+		rotation.Status
+		Retrying []retry   `json:"Retrying,omitempty"`
+		EndedAt  time.Time `json:"EndedAt,omitzero"`
+		Ended    string    `json:"Ended,omitempty"`
+	}{Status: v.status, Retrying: v.retrying}
+	if v.ending != nil {
+		value.EndedAt, value.Ended = v.ending.at, joined(v.ending.verb, v.ending.reason)
+	}
+	return value
+}
+
+func (v statusView) text(w io.Writer) {
+	s := v.status
+	next := date(s.NextRotationDate, v.now)
+	state := string(s.RotationStatus)
+	switch {
+	case v.ending != nil:
+		state, next = "ended: it "+v.ending.text(v.now), "never"
+	case s.Held:
+		next = "when the deletion of the secret lets go of it"
+	case s.RotationStatus == rotation.Paused:
+		next = "when it is resumed, or by request"
+	case s.RotationStatus == rotation.Stopped:
+		next = "never: it has been stopped"
+	}
+	inUse := s.Username
+	if inUse != "" && s.Current == nil { // the label may have been moved by hand since
+		inUse += ", as of the last rotation"
+		if s.Reset {
+			inUse += " that this run knows of: it was reset"
+		}
+	}
+	other := s.StandbyUsername
+	if !s.PreviousUntil.IsZero() && v.ending == nil {
+		other += ", AWSPREVIOUS, until it is revoked at " + date(s.PreviousUntil, v.now)
+	}
+	schedule := s.RotationRules.String()
+	if s.Input != nil {
+		schedule = s.Input.ScheduleText()
+	}
+	pairs(w,
+		"Secret", s.SecretID,
+		"Master secret", s.MasterSecretID,
+		"Status", state,
+		"Rules", schedule,
+		"Database", s.DatabaseHost,
+		"User in use", inUse,
+		"Other user", other,
+		"Last rotated", date(s.LastRotatedDate, v.now),
+		"Next rotation", next,
+		"Requested", requested(s, v.now),
+		"Password expires", date(s.PasswordExpires, v.now),
+	)
+	if s.Current != nil {
+		title := "Rotating since"
+		if v.ending != nil {
+			title = "Ended while it was rotating, since"
+		}
+		fmt.Fprintf(w, "\n%s %s:\n", title, date(s.Current.StartedAt, v.now))
+		for _, step := range s.Current.Steps {
+			fmt.Fprintln(w, stepLine(step))
+		}
+	}
+	for _, r := range v.retrying {
+		fmt.Fprintln(w, "\n"+r.text(v.now))
+	}
+	section(w, "Warnings", s.Warnings)
+	if len(s.Rotations) == 0 {
+		return
+	}
+	if last := s.Rotations[0]; last.Error != "" {
+		fmt.Fprintf(w, "\nLast attempt failed (%s):\n  %s\n", plaintext.Line(last.ErrorType), plaintext.Line(last.Error))
+	}
+	fmt.Fprintln(w)
+	rows := [][]string{{"ENDED", "TOOK", "RESULT", "USER", "VERSION", "CHANGES"}}
+	for _, r := range s.Rotations {
+		result := "rotated"
+		switch {
+		case r.Error != "":
+			result = "failed: " + r.ErrorType
+		case r.Revoked:
+			result = "rotated, previous revoked"
+		}
+		changes := fmt.Sprint(max(r.Changed, len(r.Changes)))
+		if r.Created {
+			changes = "new account"
+		}
+		if drifted := max(r.Drifted, len(r.Drift)); drifted > 0 {
+			changes += fmt.Sprintf(", %d of them drift", drifted)
+		}
+		rows = append(rows, []string{date(r.EndedAt, v.now), took(r.StartedAt, r.EndedAt), result, cmp.Or(r.Username, "-"), cmp.Or(r.VersionID, "-"), changes})
+	}
+	columns(w, rows)
+}
+
+// requested is a rotation that was asked for and could not be made yet, empty if there is none.
+func requested(s rotation.Status, now time.Time) string {
+	switch {
+	case s.Requested == nil:
+		return ""
+	case s.Requested.RevokePrevious:
+		return "a rotation that revokes the previous account, tried again at " + date(s.RequestDue, now)
+	default:
+		return "a rotation, tried again at " + date(s.RequestDue, now)
+	}
+}
