@@ -45,14 +45,14 @@ type app struct {
 	errors io.Writer
 	live   bool // out is a terminal: a line may be drawn again
 
-	glance   time.Duration // between two looks at what a workflow waits for
-	patience time.Duration // without an answer, before the reason is looked for
+	watchInterval time.Duration // between two looks at what a workflow waits for
+	hintAfter     time.Duration // without an answer, before the reason is looked for
 
 	taskQueue string
 	output    format
 
 	temporal temporal
-	begun    bool // the command line was understood; what goes wrong from here on is no wrong usage
+	parsed   bool // the command line was understood; what goes wrong from here on is no wrong usage
 }
 
 // format is how results are printed.
@@ -84,12 +84,12 @@ func (a *app) print(v view) error {
 	} else {
 		v.text(&b)
 	}
-	_, err := io.WriteString(a.out, clean(b.String()))
+	_, err := io.WriteString(a.out, printable(b.String()))
 	return err
 }
 
 // say prints a line beside the results.
-func (a *app) say(text string) { fmt.Fprintln(a.errors, clean(text)) }
+func (a *app) say(text string) { fmt.Fprintln(a.errors, printable(text)) }
 
 // explain is what a person reads of an error: the text of who refused, without the layers it came through.
 func (a *app) explain(ctx context.Context, err error) string {
@@ -115,11 +115,11 @@ func (a *app) explain(ctx context.Context, err error) string {
 	case errors.As(err, &namespace):
 		return fmt.Sprintf("namespace %s does not exist: set TEMPORAL_NAMESPACE", namespace.Namespace)
 	case errors.Is(err, converter.ErrEncodingIsNotSupported):
-		return clean(err.Error()) + "\nWhat the worker stores is encoded by a codec server: set TEMPORAL_CODEC_ENDPOINT to the worker's"
+		return printable(err.Error()) + "\nWhat the worker stores is encoded by a codec server: set TEMPORAL_CODEC_ENDPOINT to the worker's"
 	case isUnanswered(err):
 		return "no answer from Temporal, or from a worker on task queue " + a.taskQueue
 	default:
-		return clean(err.Error())
+		return printable(err.Error())
 	}
 }
 
@@ -133,8 +133,8 @@ type view interface {
 	text(io.Writer)
 }
 
-// does makes cmd do work with a Temporal client. check, which may be nil, looks at the command line before.
-func (a *app) does(cmd *cobra.Command, check func() error, work func(context.Context) error) *cobra.Command {
+// action makes cmd do work with a Temporal client. check, which may be nil, looks at the command line before.
+func (a *app) action(cmd *cobra.Command, check func() error, work func(context.Context) error) *cobra.Command {
 	if cmd.Args == nil {
 		cmd.Args = cobra.NoArgs
 	}
@@ -144,7 +144,7 @@ func (a *app) does(cmd *cobra.Command, check func() error, work func(context.Con
 				return err
 			}
 		}
-		a.begun = true
+		a.parsed = true
 		t, err := a.dial(cmd.Context())
 		if err != nil {
 			return err

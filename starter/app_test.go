@@ -738,7 +738,7 @@ func newApp(out, errs *bytes.Buffer) *app {
 		lookup: func(string) (string, bool) { return "", false },
 		now:    func() time.Time { return now },
 		out:    out, errors: errs,
-		glance: time.Hour, patience: time.Hour, // what is said meanwhile has tests of its own
+		watchInterval: time.Hour, hintAfter: time.Hour, // what is said meanwhile has tests of its own
 	}
 }
 

@@ -34,7 +34,7 @@ and never shown. A user or a secret that exists is refused.`,
 	activityQueueFlag(cmd, &input.ActivityTaskQueue)
 	required(cmd, "master-secret-id")
 	required(cmd, "username")
-	return a.does(cmd, func() error { return input.Validate() }, func(ctx context.Context) error {
+	return a.action(cmd, func() error { return input.Validate() }, func(ctx context.Context) error {
 		var result rotation.ValidateSecretResult
 		if err := a.execute(ctx, rotation.CreateUserWorkflowID(input.SecretID), rotation.CreateUserWorkflow, &result, input); err != nil {
 			return err
@@ -52,9 +52,9 @@ func (a *app) validateCommand() *cobra.Command {
 	}
 	secretFlag(cmd, &input.SecretID)
 	activityQueueFlag(cmd, &input.ActivityTaskQueue)
-	return a.does(cmd, func() error { return input.Validate() }, func(ctx context.Context) error {
+	return a.action(cmd, func() error { return input.Validate() }, func(ctx context.Context) error {
 		// A rotation that does not answer is no obstacle: whether the secret logs in can be seen without it.
-		rotated, known, err := a.asKnown(ctx, rotation.RotateUserInput{SecretID: input.SecretID})
+		rotated, known, err := a.withKnownState(ctx, rotation.RotateUserInput{SecretID: input.SecretID})
 		if err == nil {
 			input.ProxySecretIDs = rotated.ProxySecretIDs
 		}

@@ -43,13 +43,13 @@ before it was edited are included. A deletion that was cancelled or terminated i
 		}
 		return input.Validate()
 	}
-	return a.does(cmd, check, func(ctx context.Context) error { return a.delete(ctx, input) })
+	return a.action(cmd, check, func(ctx context.Context) error { return a.delete(ctx, input) })
 }
 
 // delete starts a deletion and waits until the accounts are locked, or it is known why they are not.
 func (a *app) delete(ctx context.Context, input rotation.DeleteUserInput) error {
 	id := rotation.DeleteUserWorkflowID(input.SecretID)
-	status, err := a.known(ctx, input.SecretID)
+	status, err := a.lastStatus(ctx, input.SecretID)
 	if err != nil {
 		return err
 	}
@@ -60,10 +60,10 @@ func (a *app) delete(ctx context.Context, input rotation.DeleteUserInput) error 
 	options.WorkflowExecutionErrorWhenAlreadyStarted = true
 	args := []any{input}
 	known := rotation.DeletionKnown{SecretARN: status.SecretARN, Pair: status.Pair, Left: status.Left}
-	if _, ended := a.whetherEnded(ctx, input.SecretID); !ended {
+	if _, ended := a.hasEnded(ctx, input.SecretID); !ended {
 		known.Held = status.Held
 	}
-	known.Earlier, _ = a.cutDeletion(ctx, input.SecretID)
+	known.Earlier, _ = a.unfinishedDeletion(ctx, input.SecretID)
 	if known.Held || known.Pair != nil || known.Earlier != nil {
 		args = append(args, nil, known)
 	}

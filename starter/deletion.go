@@ -23,10 +23,10 @@ func (a *app) deletion(ctx context.Context, workflowID string) (state rotation.D
 	return state
 }
 
-// cutDeletion is the state of the last deletion of a secret, if that was cut off after it had begun; nil otherwise, and where
+// unfinishedDeletion is the state of the last deletion of a secret, if that was cut off after it had begun; nil otherwise, and where
 // the secret was rotated since: the accounts were in use again, and are locked by something else if they are. What no longer runs
 // is not always known: Temporal forgets it after its retention period.
-func (a *app) cutDeletion(ctx context.Context, secretID string) (*rotation.DeletionState, *ending) {
+func (a *app) unfinishedDeletion(ctx context.Context, secretID string) (*rotation.DeletionState, *ending) {
 	id := rotation.DeleteUserWorkflowID(secretID)
 	d, err := a.describe(ctx, id)
 	if err != nil {
@@ -46,8 +46,8 @@ func (a *app) cutDeletion(ctx context.Context, secretID string) (*rotation.Delet
 	return &state, e
 }
 
-// deletes reports whether a deletion of a secret runs. What is not known counts as yes.
-func (a *app) deletes(ctx context.Context, secretID string) bool {
+// isBeingDeleted reports whether a deletion of a secret runs. What is not known counts as yes.
+func (a *app) isBeingDeleted(ctx context.Context, secretID string) bool {
 	d, err := a.describe(ctx, rotation.DeleteUserWorkflowID(secretID))
 	if err != nil {
 		var none *serviceerror.NotFound
@@ -56,23 +56,23 @@ func (a *app) deletes(ctx context.Context, secretID string) bool {
 	return d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING
 }
 
-// unlocksSoon is how long a deletion takes to unlock the accounts of a secret that was restored, once it is told to look.
-const unlocksSoon = 5 * time.Second
+// unlockTimeout is how long a deletion takes to unlock the accounts of a secret that was restored, once it is told to look.
+const unlockTimeout = 5 * time.Second
 
-// nudge has a deletion that runs look at once whether its secret was restored, and waits a little for its end. It reports whether
+// wakeDeletion has a deletion that runs look at once whether its secret was restored, and waits a little for its end. It reports whether
 // the deletion goes on.
-func (a *app) nudge(ctx context.Context, secretID string) (goesOn bool) {
-	ctx, cancel := context.WithTimeout(ctx, unlocksSoon)
+func (a *app) wakeDeletion(ctx context.Context, secretID string) (goesOn bool) {
+	ctx, cancel := context.WithTimeout(ctx, unlockTimeout)
 	defer cancel()
 	d, err := a.describe(ctx, rotation.DeleteUserWorkflowID(secretID))
 	if err != nil || d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
 		return false
 	}
 	if err := a.temporal.SignalWorkflow(ctx, rotation.DeleteUserWorkflowID(secretID), "", rotation.ResumeUpdate, nil); err != nil {
-		return a.deletes(ctx, secretID)
+		return a.isBeingDeleted(ctx, secretID)
 	}
 	a.say("A deletion of the secret runs. It unlocks the accounts if the secret was restored.")
-	for a.deletes(ctx, secretID) {
+	for a.isBeingDeleted(ctx, secretID) {
 		select {
 		case <-ctx.Done():
 			return true
@@ -82,19 +82,19 @@ func (a *app) nudge(ctx context.Context, secretID string) (goesOn bool) {
 	return false
 }
 
-// heldInVain says that nothing runs which would let a held rotation go on; empty if it is not held, or by a deletion that runs.
-func (a *app) heldInVain(ctx context.Context, s rotation.Status) string {
+// heldWithoutDeletion says that nothing runs which would let a held rotation go on; empty if it is not held, or by a deletion that runs.
+func (a *app) heldWithoutDeletion(ctx context.Context, s rotation.Status) string {
 	if !s.Held {
 		return ""
 	}
-	state, e := a.cutDeletion(ctx, s.SecretID)
+	state, e := a.unfinishedDeletion(ctx, s.SecretID)
 	what := "no deletion of the secret runs, though one holds its rotation: "
 	switch {
 	case state != nil && state.Cancelled != "":
 		return state.Cancelled
 	case e != nil:
 		what = "the deletion of the secret " + e.text(a.now()) + ": "
-	case a.deletes(ctx, s.SecretID):
+	case a.isBeingDeleted(ctx, s.SecretID):
 		return ""
 	}
 	return what + "its accounts may be locked. To unlock them, run `aws secretsmanager restore-secret --secret-id " + s.SecretID + "`, if it is scheduled for deletion, " +

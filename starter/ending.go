@@ -53,8 +53,8 @@ func (a *app) ending(ctx context.Context, d *workflowservice.DescribeWorkflowExe
 	return e
 }
 
-// whetherEnded reports whether the last rotation of a secret is known to have ended, and how.
-func (a *app) whetherEnded(ctx context.Context, secretID string) (*ending, bool) {
+// hasEnded reports whether the last rotation of a secret is known to have ended, and how.
+func (a *app) hasEnded(ctx context.Context, secretID string) (*ending, bool) {
 	d, err := a.describe(ctx, rotation.RotateUserWorkflowID(secretID))
 	if err != nil {
 		return nil, false

@@ -44,15 +44,15 @@ func applicationType(err error) string {
 // runEnded is the type of Temporal's error for an update that was accepted by a run which then ended.
 const runEnded = "AcceptedUpdateCompletedWorkflow"
 
-// wasCutOff reports whether a rotation was asked for, and is not known to have ended.
-func wasCutOff(err error) bool {
+// isRunGone reports whether a rotation was asked for, and is not known to have ended.
+func isRunGone(err error) bool {
 	var cancelled *sdk.CanceledError
 	var gone *serviceerror.NotFound
 	return applicationType(err) == runEnded || errors.As(err, &cancelled) || errors.As(err, &gone)
 }
 
-// isFailure tells a rotation that failed from one that was never begun.
-func isFailure(r rotation.Rotation, err error) bool {
+// isSameFailure tells a rotation that failed from one that was never begun.
+func isSameFailure(r rotation.Rotation, err error) bool {
 	var application *sdk.ApplicationError
 	return errors.As(err, &application) && r.Error != "" && r.Error == application.Message()
 }

@@ -20,10 +20,10 @@ const (
 	queryTimeout = 10 * time.Second
 	pollInterval = 200 * time.Millisecond // between two looks at a workflow that the command waits for
 
-	patience = 5 * time.Second // without an answer, before the reason is looked for
+	hintAfter = 5 * time.Second // without an answer, before the reason is looked for
 
-	// polledWithin is longer than a poll lasts: a worker that has not asked for that long is gone.
-	polledWithin = 90 * time.Second
+	// pollerTimeout is longer than a poll lasts: a worker that has not asked for that long is gone.
+	pollerTimeout = 90 * time.Second
 )
 
 func (a *app) describe(ctx context.Context, workflowID string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
@@ -100,9 +100,9 @@ func (a *app) watch(ctx context.Context, workflowID string, say func(string)) (s
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		tick := time.NewTicker(a.glance)
+		tick := time.NewTicker(a.watchInterval)
 		defer tick.Stop()
-		silent := time.NewTimer(a.patience)
+		silent := time.NewTimer(a.hintAfter)
 		defer silent.Stop()
 		said := map[string]retry{} // by step
 		for {
@@ -151,7 +151,7 @@ func (a *app) diagnose(ctx context.Context, workflowID string) string {
 		switch {
 		case p.GetState() == enums.PENDING_ACTIVITY_STATE_STARTED:
 			return fmt.Sprintf("%s has been running since %s", step, date(p.GetLastStartedTime().AsTime(), a.now()))
-		case !a.polled(ctx, on, enums.TASK_QUEUE_TYPE_ACTIVITY):
+		case !a.hasPoller(ctx, on, enums.TASK_QUEUE_TYPE_ACTIVITY):
 			return fmt.Sprintf("%s waits, and no worker polls task queue %s: start one there", step, on)
 		default:
 			return fmt.Sprintf("%s waits for its turn: the workers of task queue %s are busy, or other rotations are due", step, on)
@@ -160,14 +160,14 @@ func (a *app) diagnose(ctx context.Context, workflowID string) string {
 	if d.GetPendingWorkflowTask() == nil {
 		return ""
 	}
-	if !a.polled(ctx, queue, enums.TASK_QUEUE_TYPE_WORKFLOW) {
+	if !a.hasPoller(ctx, queue, enums.TASK_QUEUE_TYPE_WORKFLOW) {
 		return fmt.Sprintf("no worker polls task queue %s: start one, or name the queue of the worker with --task-queue", queue)
 	}
 	return fmt.Sprintf("the worker of task queue %s has not answered: see its log", queue)
 }
 
-// polled reports whether a worker asks for tasks of a task queue. What cannot be told counts as yes.
-func (a *app) polled(ctx context.Context, queue string, kind enums.TaskQueueType) bool {
+// hasPoller reports whether a worker asks for tasks of a task queue. What cannot be told counts as yes.
+func (a *app) hasPoller(ctx context.Context, queue string, kind enums.TaskQueueType) bool {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	d, err := a.temporal.DescribeTaskQueue(ctx, queue, kind)
@@ -175,15 +175,15 @@ func (a *app) polled(ctx context.Context, queue string, kind enums.TaskQueueType
 		return true
 	}
 	for _, p := range d.GetPollers() {
-		if a.now().Sub(p.GetLastAccessTime().AsTime()) < polledWithin {
+		if a.now().Sub(p.GetLastAccessTime().AsTime()) < pollerTimeout {
 			return true
 		}
 	}
 	return false
 }
 
-// idle says whether a workflow waits for no activity.
-func (a *app) idle(ctx context.Context, workflowID string) bool {
+// isIdle says whether a workflow waits for no activity.
+func (a *app) isIdle(ctx context.Context, workflowID string) bool {
 	description, err := a.describe(ctx, workflowID)
 	return err == nil && len(description.GetPendingActivities()) == 0
 }

@@ -78,7 +78,7 @@ func TestWaiting(t *testing.T) {
 			var out bytes.Buffer
 			errs := &stderr{said: cancel}
 			a := newApp(&out, &bytes.Buffer{})
-			a.errors, a.glance, a.patience = errs, time.Millisecond, 5*time.Millisecond
+			a.errors, a.watchInterval, a.hintAfter = errs, time.Millisecond, 5*time.Millisecond
 			f := &fake{
 				described: test.described, noPoller: test.noPoller, rotated: []any{endlessUpdate{}},
 				statuses: map[string]rotation.Status{"shop/app": status(rotation.Scheduled)},

@@ -87,7 +87,7 @@ The worker needs the right secretsmanager:ListSecrets. A secret whose tag cannot
   starter fleet sync --tag rotate --over 14d --time-zone Europe/Berlin --blackout 'Fri 16:00 - Mon 08:00'`,
 	}
 	f.add(cmd)
-	return a.does(cmd, f.check, func(ctx context.Context) error {
+	return a.action(cmd, f.check, func(ctx context.Context) error {
 		status, err := a.syncFleet(ctx, f.input)
 		if err != nil {
 			return err
@@ -137,7 +137,7 @@ func (a *app) fleetStatusCommand() *cobra.Command {
 		Example: `  starter fleet status --tag rotate-user`,
 	}
 	tagFlag(cmd, &tag)
-	return a.does(cmd, nil, func(ctx context.Context) error {
+	return a.action(cmd, nil, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 		defer cancel()
 		id := rotation.SyncFleetWorkflowID(a.taskQueue, tag)
@@ -168,7 +168,7 @@ func (a *app) fleetStopCommand() *cobra.Command {
 		Example: `  starter fleet stop --tag rotate-user`,
 	}
 	tagFlag(cmd, &tag)
-	return a.does(cmd, nil, func(ctx context.Context) error {
+	return a.action(cmd, nil, func(ctx context.Context) error {
 		id := rotation.SyncFleetWorkflowID(a.taskQueue, tag)
 		defer a.watch(ctx, id, a.say)()
 		handle, err := a.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{

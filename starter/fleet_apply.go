@@ -66,7 +66,7 @@ progress, and started again; it rotates next by its schedule.
 		}
 		return nil
 	}
-	return a.does(cmd, check, func(ctx context.Context) error {
+	return a.action(cmd, check, func(ctx context.Context) error {
 		plan, err := a.planFleet(ctx, declared, prune)
 		if err != nil {
 			return err
@@ -94,7 +94,7 @@ func readInput(stdin io.Reader, file string) ([]byte, error) {
 // apply carries out a plan, a few changes at a time, and goes on after one that fails.
 func (a *app) apply(ctx context.Context, plan fleetPlan) error {
 	var g errgroup.Group
-	g.SetLimit(queriesAtOnce)
+	g.SetLimit(maxParallelQueries)
 	var mu sync.Mutex
 	var failed []error
 	each := func(all []planned, do func(context.Context, planned) error) {
@@ -159,7 +159,7 @@ func (a *app) restartRotation(ctx context.Context, p planned) error {
 	waiting, cancel := context.WithTimeout(ctx, stopPatience)
 	defer cancel()
 	for {
-		if _, ended := a.whetherEnded(waiting, p.SecretID); ended {
+		if _, ended := a.hasEnded(waiting, p.SecretID); ended {
 			break
 		}
 		select {
@@ -180,7 +180,7 @@ func (a *app) fleetExportCommand() *cobra.Command {
 		Long:    `Write the file for the rotations that run to standard output, for starter fleet apply.`,
 		Example: `  starter fleet export >fleet.yaml`,
 	}
-	return a.does(cmd, nil, func(ctx context.Context) error {
+	return a.action(cmd, nil, func(ctx context.Context) error {
 		running, err := a.runningInputs(ctx, nil)
 		if err != nil {
 			return err

@@ -43,13 +43,13 @@ func (p fleetPlan) changes() int { return len(p.Start) + len(p.Change) + len(p.R
 // runningInputs asks every rotation that runs, or those alone that are wanted, for its input; nil wants all. A rotation that is
 // not wanted has an input of its secret only.
 func (a *app) runningInputs(ctx context.Context, wanted map[string]bool) (map[string]rotation.RotateUserInput, error) {
-	rows, err := a.listed(ctx, "WorkflowType = '"+rotation.RotateUserWorkflow+"' AND ExecutionStatus = 'Running'")
+	rows, err := a.listRows(ctx, "WorkflowType = '"+rotation.RotateUserWorkflow+"' AND ExecutionStatus = 'Running'")
 	if err != nil {
 		return nil, err
 	}
 	inputs := make([]rotation.RotateUserInput, len(rows))
 	var g errgroup.Group
-	g.SetLimit(queriesAtOnce)
+	g.SetLimit(maxParallelQueries)
 	for i, row := range rows {
 		inputs[i].SecretID = row.SecretID
 		if wanted != nil && !wanted[row.SecretID] {

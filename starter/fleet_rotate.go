@@ -58,7 +58,7 @@ The command shows how far it is. You may interrupt it: the workflow goes on, and
 		input.Canary = &canary
 		return input.Validate()
 	}
-	return a.does(cmd, check, func(ctx context.Context) error {
+	return a.action(cmd, check, func(ctx context.Context) error {
 		options := a.startOptions(rotation.RotateFleetWorkflowID(a.taskQueue))
 		options.WorkflowExecutionErrorWhenAlreadyStarted = true
 		run, err := a.temporal.ExecuteWorkflow(ctx, options, rotation.RotateFleetWorkflow, input)
@@ -78,7 +78,7 @@ func (a *app) fleetProgressCommand() *cobra.Command {
 		Short:   "Show how far it is",
 		Example: `  starter fleet rotate status`,
 	}
-	return a.does(cmd, nil, func(ctx context.Context) error {
+	return a.action(cmd, nil, func(ctx context.Context) error {
 		s, err := a.fleetProgress(ctx)
 		if err != nil {
 			return err
@@ -89,7 +89,7 @@ func (a *app) fleetProgressCommand() *cobra.Command {
 
 func (a *app) fleetRotationUpdate(name, short, update string) *cobra.Command {
 	cmd := &cobra.Command{Use: name, Short: short, Example: "  starter fleet rotate " + name}
-	return a.does(cmd, nil, func(ctx context.Context) error {
+	return a.action(cmd, nil, func(ctx context.Context) error {
 		handle, err := a.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
 			WorkflowID: rotation.RotateFleetWorkflowID(a.taskQueue), UpdateName: update, Args: []any{rotation.Sender{SentAt: a.now()}},
 			WaitForStage: client.WorkflowUpdateStageCompleted,

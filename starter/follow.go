@@ -69,7 +69,7 @@ func (a *app) follow(ctx context.Context, secretID string, ask func(context.Cont
 // rotationFailed shows how far a rotation came, where there was one, and says when it is tried again.
 func (a *app) rotationFailed(ctx context.Context, p *progress, secretID string, failure error) error {
 	status, err := a.query(ctx, secretID)
-	if err != nil || len(status.Rotations) == 0 || !isFailure(status.Rotations[0], failure) {
+	if err != nil || len(status.Rotations) == 0 || !isSameFailure(status.Rotations[0], failure) {
 		p.pause()
 		return failure
 	}
@@ -85,11 +85,11 @@ func (a *app) rotationFailed(ctx context.Context, p *progress, secretID string, 
 	return advised{failure, "The next attempt is at " + date(status.NextRotationDate, a.now())}
 }
 
-// settle waits for the end of a rotation that was accepted under an update id. A reset applies the update again, in another run.
-func (a *app) settle(ctx context.Context, secretID string, request rotation.RotateRequest, handle client.WorkflowUpdateHandle, updateID string) (r rotation.Rotation, err error) {
+// awaitRotation waits for the end of a rotation that was accepted under an update id. A reset applies the update again, in another run.
+func (a *app) awaitRotation(ctx context.Context, secretID string, request rotation.RotateRequest, handle client.WorkflowUpdateHandle, updateID string) (r rotation.Rotation, err error) {
 	for {
 		err := handle.Get(ctx, &r)
-		if err == nil || ctx.Err() != nil || !wasCutOff(err) {
+		if err == nil || ctx.Err() != nil || !isRunGone(err) {
 			return r, err
 		}
 		d, describeErr := a.describe(ctx, rotation.RotateUserWorkflowID(secretID))
@@ -97,12 +97,12 @@ func (a *app) settle(ctx context.Context, secretID string, request rotation.Rota
 			return r, err
 		}
 		if e := a.ending(ctx, d); e != nil {
-			return r, a.cutOff(ctx, secretID, e)
+			return r, a.endedEarly(ctx, secretID, e)
 		}
 		var cancelled *sdk.CanceledError
 		if !errors.As(err, &cancelled) {
 			a.say("The run that the rotation was asked of has ended, as after a reset. Waiting for the run in its place.")
-			again, updateErr := a.askOnce(ctx, secretID, request, updateID)
+			again, updateErr := a.requestRotation(ctx, secretID, request, updateID)
 			if updateErr != nil {
 				return r, updateErr
 			}
@@ -116,26 +116,26 @@ func (a *app) settle(ctx context.Context, secretID string, request rotation.Rota
 	}
 }
 
-// askOnce asks for a rotation, or finds the one that was asked for under the same id.
-func (a *app) askOnce(ctx context.Context, secretID string, request rotation.RotateRequest, updateID string) (client.WorkflowUpdateHandle, error) {
+// requestRotation asks for a rotation, or finds the one that was asked for under the same id.
+func (a *app) requestRotation(ctx context.Context, secretID string, request rotation.RotateRequest, updateID string) (client.WorkflowUpdateHandle, error) {
 	return a.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
 		WorkflowID: rotation.RotateUserWorkflowID(secretID), UpdateID: updateID, UpdateName: rotation.RotateUpdate, Args: []any{request},
 		WaitForStage: client.WorkflowUpdateStageAccepted,
 	})
 }
 
-// cutOff says what became of a rotation whose workflow ended before it.
-func (a *app) cutOff(ctx context.Context, secretID string, e *ending) error {
+// endedEarly says what became of a rotation whose workflow ended before it.
+func (a *app) endedEarly(ctx context.Context, secretID string, e *ending) error {
 	said := fmt.Sprintf("the rotation of secret %s %s", secretID, e.text(a.now()))
 	status, err := a.query(ctx, secretID)
 	if err != nil {
 		return advise("See what the secret holds with: starter validate --secret-id "+secretID, "%s", said)
 	}
-	return advised{errors.New(said + ". " + a.became(status)), "Start it again with: " + restart(secretID, status.Input)}
+	return advised{errors.New(said + ". " + a.lastRotationText(status)), "Start it again with: " + startCommandFor(secretID, status.Input)}
 }
 
-// became is what a workflow that has ended knows of its last rotation.
-func (a *app) became(s rotation.Status) string {
+// lastRotationText is what a workflow that has ended knows of its last rotation.
+func (a *app) lastRotationText(s rotation.Status) string {
 	r := s.Current
 	switch {
 	case r == nil && len(s.Rotations) > 0 && s.Rotations[0].Error == "":
@@ -145,7 +145,7 @@ func (a *app) became(s rotation.Status) string {
 		return "No rotation was under way"
 	case r.Promotion() != nil:
 		text := fmt.Sprintf("Version %s, user %s, was promoted before that", r.VersionID, plaintext.Line(r.Username))
-		if lost := a.lost(s); lost != "" {
+		if lost := a.lostRevocationText(s); lost != "" {
 			text += ". " + lost
 		}
 		return text
@@ -192,8 +192,8 @@ func (v rotationView) text(w io.Writer) {
 	if r.Revoked {
 		fmt.Fprintln(w, "\nClients that cache the secret are refused until they read it again; AWS's caching clients do so within 60 minutes.")
 	}
-	section(w, "Changed"+some(len(r.Changes), max(r.Changed, len(r.Changes))), r.Changes)
-	section(w, "Of these, due to changes on "+plaintext.Line(r.Username)+" alone"+some(len(r.Drift), max(r.Drifted, len(r.Drift))), r.Drift)
+	section(w, "Changed"+firstOf(len(r.Changes), max(r.Changed, len(r.Changes))), r.Changes)
+	section(w, "Of these, due to changes on "+plaintext.Line(r.Username)+" alone"+firstOf(len(r.Drift), max(r.Drifted, len(r.Drift))), r.Drift)
 	section(w, "Was still logged in as "+plaintext.Line(r.Username), r.InUse)
 	section(w, "Warnings", r.Warnings)
 }

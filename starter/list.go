@@ -50,21 +50,21 @@ shorten names.`,
 	program.Complete(cmd, "status", statuses...)
 	program.Complete(cmd, "sort", listOrderNames()...)
 	program.Complete(cmd, "output", string(table), string(wide), string(jsonFormat), string(csvFormat))
-	return a.does(cmd, f.check, func(ctx context.Context) error { return a.list(ctx, f, order) })
+	return a.action(cmd, f.check, func(ctx context.Context) error { return a.list(ctx, f, order) })
 }
 
 // list prints the secrets that match a filter.
 func (a *app) list(ctx context.Context, f listFilter, order listOrder) error {
 	query := "WorkflowType = '" + rotation.RotateUserWorkflow + "' AND ExecutionStatus = 'Running'"
-	rows, err := a.listed(ctx, query+f.query(a.now()))
+	rows, err := a.listRows(ctx, query+f.query(a.now()))
 	var unknown *serviceerror.InvalidArgument
 	if f != (listFilter{}) && errors.As(err, &unknown) { // the cluster lacks one of the attributes
-		rows, err = a.listed(ctx, query)
+		rows, err = a.listRows(ctx, query)
 	}
 	if err != nil {
 		return err
 	}
-	if err := a.ask(ctx, rows); err != nil {
+	if err := a.completeRows(ctx, rows); err != nil {
 		return err
 	}
 	silent := 0

@@ -14,13 +14,13 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// queriesAtOnce bounds how many workflows are asked at a time.
-const queriesAtOnce = 8
+// maxParallelQueries bounds how many workflows are asked at a time.
+const maxParallelQueries = 8
 
 // overdueAfter is how long after its date a rotation is overdue. A rotation that is just starting is not.
 const overdueAfter = time.Minute
 
-// listed is one secret in the list.
+// listRows is one secret in the list.
 type listed struct {
 	SecretID       string                  `json:"SecretId"`
 	RotationStatus rotation.RotationStatus `json:"RotationStatus,omitempty"` // empty where the workflow does not answer
@@ -39,7 +39,7 @@ type listed struct {
 	// OpenAccounts says which accounts are still open though no secret is for them; empty for none.
 	OpenAccounts string `json:"OpenAccounts,omitempty"`
 
-	sealed bool // what visibility knows of open accounts is encoded
+	memoEncoded bool // what visibility knows of open accounts is encoded
 }
 
 // state is the status that people see: Temporal knows of a step that is retried before the search attributes do.
@@ -63,7 +63,7 @@ func (r listed) errorTypes() []string {
 	return all
 }
 
-func (a *app) listed(ctx context.Context, query string) ([]listed, error) {
+func (a *app) listRows(ctx context.Context, query string) ([]listed, error) {
 	rows := []listed{}
 	request := &workflowservice.ListWorkflowExecutionsRequest{Query: query}
 	for {
@@ -96,7 +96,7 @@ func fromVisibility(execution *workflow.WorkflowExecutionInfo) (row listed, ok b
 	decode(attributes, rotation.DatabaseHostKey.GetName(), &row.DatabaseHost)
 	decode(attributes, rotation.RotationErrorKey.GetName(), &row.RotationError)
 	if payload := execution.GetMemo().GetFields()[rotation.OpenAccountsMemo]; payload != nil {
-		row.sealed = converter.GetDefaultDataConverter().FromPayload(payload, &row.OpenAccounts) != nil
+		row.memoEncoded = converter.GetDefaultDataConverter().FromPayload(payload, &row.OpenAccounts) != nil
 	}
 	return row, true
 }
@@ -113,21 +113,21 @@ func decode[T any](attributes map[string]*common.Payload, name string, value *T)
 // late of a rotation by request. In a longer list only those are asked that are, or should be, rotating.
 const describedAlways = 100
 
-// ask completes the rows of which visibility did not know the status, and adds why a step is being retried, which visibility
+// completeRows completes the rows of which visibility did not know the status, and adds why a step is being retried, which visibility
 // does not know.
-func (a *app) ask(ctx context.Context, rows []listed) error {
+func (a *app) completeRows(ctx context.Context, rows []listed) error {
 	var g errgroup.Group
-	g.SetLimit(queriesAtOnce)
+	g.SetLimit(maxParallelQueries)
 	for i := range rows {
 		row := &rows[i]
 		unknown := row.RotationStatus == ""
 		asleep := row.NextRotationDate.After(a.now()) && (row.RotationStatus == rotation.Scheduled || row.RotationStatus == rotation.Failed)
-		if len(rows) > describedAlways && !row.sealed && (asleep || row.RotationStatus == rotation.Paused) {
+		if len(rows) > describedAlways && !row.memoEncoded && (asleep || row.RotationStatus == rotation.Paused) {
 			continue
 		}
 		g.Go(func() error {
 			noType := row.RotationStatus == rotation.Failed && row.RotationError == "" // an older worker, or no such attribute
-			if unknown || noType || row.sealed || row.RotationStatus == rotation.Rotating {
+			if unknown || noType || row.memoEncoded || row.RotationStatus == rotation.Rotating {
 				s, err := a.query(ctx, row.SecretID)
 				if err == nil { // else the row says that the status is unknown
 					*row = listed{

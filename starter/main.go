@@ -21,7 +21,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	a := &app{dial: dial, lookup: os.LookupEnv, now: time.Now, out: os.Stdout, errors: os.Stderr, live: isTerminal(os.Stdout),
-		glance: time.Second, patience: patience}
+		watchInterval: time.Second, hintAfter: hintAfter}
 	code := a.run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)

@@ -41,19 +41,19 @@ Exit codes:
 	endpointsFlag(cmd, &f.input)
 	cmd.Flags().BoolVar(&all, "all", false, "show every change, also of an account with thousands of grants")
 	activityQueueFlag(cmd, &f.input.ActivityTaskQueue)
-	return a.does(cmd, func() error { return f.input.Validate() }, func(ctx context.Context) error {
-		input, known, err := a.asKnown(ctx, f.input)
+	return a.action(cmd, func() error { return f.input.Validate() }, func(ctx context.Context) error {
+		input, known, err := a.withKnownState(ctx, f.input)
 		if err != nil {
 			return err
 		}
 		plan, err := a.plan(ctx, input, known, 1)
 		if err != nil {
-			return a.notPlanned(ctx, err)
+			return a.planError(ctx, err)
 		}
 		for page := 2; all && page <= plan.Pages; page++ {
 			next, err := a.plan(ctx, input, known, page)
 			if err != nil {
-				return a.notPlanned(ctx, err)
+				return a.planError(ctx, err)
 			}
 			if next.Changed != plan.Changed || next.Pages != plan.Pages {
 				return fmt.Errorf("the accounts of secret %s were changed while the plan was read: run the command again", input.SecretID)
@@ -83,8 +83,8 @@ func (a *app) plan(ctx context.Context, input rotation.RotateUserInput, known *r
 	return plan, err
 }
 
-// notPlanned tells a refusal from a failure to look.
-func (a *app) notPlanned(ctx context.Context, err error) error {
+// planError tells a refusal from a failure to look.
+func (a *app) planError(ctx context.Context, err error) error {
 	switch applicationType(err) {
 	case "", rotation.ErrorUnreachable, rotation.ErrorThrottled, rotation.ErrorUnknown:
 		return err
@@ -110,9 +110,9 @@ func (v planView) text(w io.Writer) {
 	pairs(w, "Secret", v.secretID, "Server", p.Server, "In use", p.Source, "Next", standby)
 	// A worker of an earlier release counts nothing, and answers everything.
 	changed, drifted := max(p.Changed, len(p.Changes)), max(p.Drifted, len(p.Drift))
-	section(w, "Would change"+some(len(p.Changes), changed), p.Changes)
-	section(w, "Statements"+some(len(p.Changes), changed), p.Statements)
-	section(w, "Changed on the standby alone"+some(len(p.Drift), drifted), p.Drift)
+	section(w, "Would change"+firstOf(len(p.Changes), changed), p.Changes)
+	section(w, "Statements"+firstOf(len(p.Changes), changed), p.Statements)
+	section(w, "Changed on the standby alone"+firstOf(len(p.Drift), drifted), p.Drift)
 	section(w, "Logged in as the standby", p.InUse)
 	section(w, "Warnings", p.Warnings)
 	switch {

@@ -27,9 +27,9 @@ func (a *app) query(ctx context.Context, secretID string) (rotation.Status, erro
 	return status, answer.Get(&status)
 }
 
-// known is the status of a secret, empty for one that has no rotation, or whose rotation failed before it could answer. It
+// lastStatus is the status of a secret, empty for one that has no rotation, or whose rotation failed before it could answer. It
 // fails if a rotation does not answer: what it knows of its pair must not be left out.
-func (a *app) known(ctx context.Context, secretID string) (rotation.Status, error) {
+func (a *app) lastStatus(ctx context.Context, secretID string) (rotation.Status, error) {
 	status, err := a.query(ctx, secretID)
 	var none *serviceerror.NotFound
 	var failed *serviceerror.QueryFailed
@@ -55,7 +55,7 @@ func (a *app) unanswered(ctx context.Context, err error, secretID string) error 
 	if d, err := a.describe(ctx, rotation.RotateUserWorkflowID(secretID)); err == nil {
 		queue = cmp.Or(d.GetExecutionConfig().GetTaskQueue().GetName(), queue)
 	}
-	if !a.polled(ctx, queue, enums.TASK_QUEUE_TYPE_WORKFLOW) {
+	if !a.hasPoller(ctx, queue, enums.TASK_QUEUE_TYPE_WORKFLOW) {
 		return fmt.Errorf("the rotation of secret %s does not answer: no worker polls task queue %s", secretID, queue)
 	}
 	return fmt.Errorf("the rotation of secret %s does not answer: see the log of the worker of task queue %s", secretID, queue)
@@ -68,7 +68,7 @@ func (a *app) noRotation(ctx context.Context, err error, secretID string) error 
 		return err
 	}
 	advice := "Start one with: starter start --secret-id " + secretID
-	if e, ended := a.whetherEnded(ctx, secretID); ended {
+	if e, ended := a.hasEnded(ctx, secretID); ended {
 		text := fmt.Sprintf("the rotation of secret %s %s", secretID, e.text(a.now()))
 		if lost := a.lostRevocation(ctx, secretID); lost != "" {
 			text += ". " + lost
@@ -97,8 +97,8 @@ func friendlyName(arn string) string {
 	return name
 }
 
-// lost says that a revocation was not carried out by a workflow that has ended; empty if there was none.
-func (a *app) lost(s rotation.Status) string {
+// lostRevocationText says that a revocation was not carried out by a workflow that has ended; empty if there was none.
+func (a *app) lostRevocationText(s rotation.Status) string {
 	r := s.Current
 	if r.Promotion() == nil {
 		return ""
@@ -118,12 +118,12 @@ func (a *app) lost(s rotation.Status) string {
 
 // lostRevocation is lost for the last workflow of a secret, if that has ended.
 func (a *app) lostRevocation(ctx context.Context, secretID string) string {
-	if _, ended := a.whetherEnded(ctx, secretID); !ended {
+	if _, ended := a.hasEnded(ctx, secretID); !ended {
 		return ""
 	}
 	status, err := a.query(ctx, secretID)
 	if err != nil {
 		return ""
 	}
-	return a.lost(status)
+	return a.lostRevocationText(status)
 }

@@ -29,9 +29,9 @@ the rotation goes on.`,
 	secretFlag(cmd, &input.SecretID)
 	pairFlags(cmd, &input)
 	activityQueueFlag(cmd, &input.ActivityTaskQueue)
-	return a.does(cmd, func() error { return input.Validate() }, func(ctx context.Context) error {
-		deletes := a.nudge(ctx, input.SecretID)
-		input, known, err := a.asKnown(ctx, input)
+	return a.action(cmd, func() error { return input.Validate() }, func(ctx context.Context) error {
+		deletes := a.wakeDeletion(ctx, input.SecretID)
+		input, known, err := a.withKnownState(ctx, input)
 		if err != nil {
 			return err
 		}
@@ -41,7 +41,7 @@ the rotation goes on.`,
 		var result rotation.RecoverSecretResult
 		id := "recover-secret/" + input.SecretID + "/" + uuid.NewString()
 		args := []any{input, known}
-		if earlier, _ := a.cutDeletion(ctx, input.SecretID); earlier != nil {
+		if earlier, _ := a.unfinishedDeletion(ctx, input.SecretID); earlier != nil {
 			args = append(args, earlier)
 		}
 		if err := a.execute(ctx, id, rotation.RecoverSecretWorkflow, &result, args...); err != nil {

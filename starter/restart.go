@@ -11,8 +11,8 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// restart is the command that starts the rotation of a secret with an input, which is nil where it is not known.
-func restart(secretID string, in *rotation.RotateUserInput) string {
+// startCommandFor is the command that starts the rotation of a secret with an input, which is nil where it is not known.
+func startCommandFor(secretID string, in *rotation.RotateUserInput) string {
 	command := "starter start --secret-id " + secretID
 	if in == nil {
 		return command

@@ -24,8 +24,8 @@ func (a *app) run(ctx context.Context, args []string) int {
 		return program.Done
 	case errors.Is(err, errWouldChange):
 		return exitWouldChange
-	case !a.begun:
-		fmt.Fprintf(a.errors, "starter: %s\nSee %s --help\n", clean(err.Error()), cmd.CommandPath())
+	case !a.parsed:
+		fmt.Fprintf(a.errors, "starter: %s\nSee %s --help\n", printable(err.Error()), cmd.CommandPath())
 		return program.WrongUsage
 	default:
 		fmt.Fprintf(a.errors, "starter: %s\n", a.explain(ctx, err))

@@ -56,8 +56,8 @@ accounts. If one was revoked from it, the rotation is refused until you decide: 
 		}
 		return nil
 	}
-	return a.does(cmd, check, func(ctx context.Context) error {
-		rotated, err := a.follow(ctx, id, func(ctx context.Context) (rotation.Rotation, error) { return a.askToRotate(ctx, id, request) })
+	return a.action(cmd, check, func(ctx context.Context) error {
+		rotated, err := a.follow(ctx, id, func(ctx context.Context) (rotation.Rotation, error) { return a.rotateNow(ctx, id, request) })
 		if err != nil {
 			return a.noRotation(ctx, err, id)
 		}
@@ -65,14 +65,14 @@ accounts. If one was revoked from it, the rotation is refused until you decide: 
 	})
 }
 
-// askToRotate asks the workflow of a secret, which must run, for a rotation and waits for its end.
-func (a *app) askToRotate(ctx context.Context, secretID string, request rotation.RotateRequest) (rotation.Rotation, error) {
+// rotateNow asks the workflow of a secret, which must run, for a rotation and waits for its end.
+func (a *app) rotateNow(ctx context.Context, secretID string, request rotation.RotateRequest) (rotation.Rotation, error) {
 	for try := 1; ; try++ {
 		var r rotation.Rotation
 		updateID := uuid.NewString()
-		handle, err := a.askOnce(ctx, secretID, request, updateID)
+		handle, err := a.requestRotation(ctx, secretID, request, updateID)
 		if err == nil {
-			r, err = a.settle(ctx, secretID, request, handle, updateID)
+			r, err = a.awaitRotation(ctx, secretID, request, handle, updateID)
 		}
 		if applicationType(err) != rotation.ErrorJustRotated || try == nextRunTries {
 			return r, err

@@ -34,7 +34,7 @@ stop and another start, and its schedule also by reschedule.`,
 	f.add(cmd)
 	f.addImmediately(cmd)
 	cmd.Flags().BoolVar(&noWait, "no-wait", false, "do not wait for the first rotation")
-	return a.does(cmd, f.check, func(ctx context.Context) error { return a.start(ctx, &f, noWait) })
+	return a.action(cmd, f.check, func(ctx context.Context) error { return a.start(ctx, &f, noWait) })
 }
 
 func (a *app) start(ctx context.Context, f *inputFlags, noWait bool) error {
@@ -43,12 +43,12 @@ func (a *app) start(ctx context.Context, f *inputFlags, noWait bool) error {
 		a.say(lost + ".")
 	}
 	if f.immediately && !noWait {
-		rotated, err := a.follow(ctx, id, func(ctx context.Context) (rotation.Rotation, error) { return a.askToStart(ctx, f.input) })
+		rotated, err := a.follow(ctx, id, func(ctx context.Context) (rotation.Rotation, error) { return a.startAndRotate(ctx, f.input) })
 		if isRunning(err) {
 			return a.alreadyStarted(ctx, f)
 		}
 		if err != nil {
-			return a.notStarted(ctx, err, id)
+			return a.firstRotationFailed(ctx, err, id)
 		}
 		return a.print(startedView{rotated})
 	}
@@ -63,11 +63,11 @@ func (a *app) start(ctx context.Context, f *inputFlags, noWait bool) error {
 	if noWait {
 		return a.print(started{SecretID: id, WorkflowID: options.ID})
 	}
-	return a.looked(ctx, id)
+	return a.awaitFirstCheck(ctx, id)
 }
 
-// askToStart starts the workflow of a secret, which must not run, and waits for its first rotation.
-func (a *app) askToStart(ctx context.Context, input rotation.RotateUserInput) (r rotation.Rotation, err error) {
+// startAndRotate starts the workflow of a secret, which must not run, and waits for its first rotation.
+func (a *app) startAndRotate(ctx context.Context, input rotation.RotateUserInput) (r rotation.Rotation, err error) {
 	options := a.startOptions(rotation.RotateUserWorkflowID(input.SecretID))
 	options.WorkflowIDConflictPolicy = enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL
 	updateID := uuid.NewString()
@@ -80,11 +80,11 @@ func (a *app) askToStart(ctx context.Context, input rotation.RotateUserInput) (r
 	if err != nil {
 		return r, err
 	}
-	return a.settle(ctx, input.SecretID, rotation.RotateRequest{}, handle, updateID)
+	return a.awaitRotation(ctx, input.SecretID, rotation.RotateRequest{}, handle, updateID)
 }
 
-// notStarted says what has become of a workflow whose first rotation failed: it goes on, also for a secret that is misspelt.
-func (a *app) notStarted(ctx context.Context, err error, secretID string) error {
+// firstRotationFailed says what has become of a workflow whose first rotation failed: it goes on, also for a secret that is misspelt.
+func (a *app) firstRotationFailed(ctx context.Context, err error, secretID string) error {
 	if ctx.Err() != nil {
 		return err
 	}
@@ -114,18 +114,18 @@ func (a *app) notStarted(ctx context.Context, err error, secretID string) error 
 	return advised{err, fmt.Sprintf("Its workflow %s. To end it, for example because the name is misspelt: starter stop --secret-id %s", next, secretID)}
 }
 
-// looked waits until a workflow that does not rotate at its start has looked whether it could.
-func (a *app) looked(ctx context.Context, secretID string) error {
+// awaitFirstCheck waits until a workflow that does not rotate at its start has looked whether it could.
+func (a *app) awaitFirstCheck(ctx context.Context, secretID string) error {
 	defer a.watch(ctx, rotation.RotateUserWorkflowID(secretID), a.say)()
 	for {
 		// The look is under way once the workflow answers, and over when it waits for no activity.
 		if _, err := a.query(ctx, secretID); err != nil {
-			if _, ended := a.whetherEnded(ctx, secretID); ended {
-				return a.notStarted(ctx, err, secretID)
+			if _, ended := a.hasEnded(ctx, secretID); ended {
+				return a.firstRotationFailed(ctx, err, secretID)
 			}
 			return a.unanswered(ctx, err, secretID)
 		}
-		if a.idle(ctx, rotation.RotateUserWorkflowID(secretID)) {
+		if a.isIdle(ctx, rotation.RotateUserWorkflowID(secretID)) {
 			break
 		}
 		select {
@@ -134,14 +134,14 @@ func (a *app) looked(ctx context.Context, secretID string) error {
 		case <-time.After(pollInterval):
 		}
 	}
-	view, err := a.look(ctx, secretID)
+	view, err := a.inspect(ctx, secretID)
 	switch {
 	case err != nil:
 		return err
 	case view.ending != nil:
-		return a.notStarted(ctx, fmt.Errorf("the rotation of secret %s %s", secretID, view.ending.text(a.now())), secretID)
+		return a.firstRotationFailed(ctx, fmt.Errorf("the rotation of secret %s %s", secretID, view.ending.text(a.now())), secretID)
 	case view.status.RotationStatus == rotation.Failed:
-		return a.notStarted(ctx, fmt.Errorf("started, but a rotation would be refused now: %s", plaintext.Line(view.status.Rotations[0].Error)), secretID)
+		return a.firstRotationFailed(ctx, fmt.Errorf("started, but a rotation would be refused now: %s", plaintext.Line(view.status.Rotations[0].Error)), secretID)
 	}
 	return a.print(view)
 }
@@ -149,7 +149,7 @@ func (a *app) looked(ctx context.Context, secretID string) error {
 // alreadyStarted is no failure where what runs is what was asked for.
 func (a *app) alreadyStarted(ctx context.Context, f *inputFlags) error {
 	id := f.input.SecretID
-	view, err := a.look(ctx, id)
+	view, err := a.inspect(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func (a *app) alreadyStarted(ctx context.Context, f *inputFlags) error {
 		queue = " --task-queue " + quoted(a.taskQueue)
 	}
 	if len(different) > 0 {
-		advice := "Change it with: starter stop --secret-id " + id + " && " + restart(id, &want) + queue
+		advice := "Change it with: starter stop --secret-id " + id + " && " + startCommandFor(id, &want) + queue
 		if f.onlyRules(different) {
 			advice = "Change them with: starter reschedule --secret-id " + id + scheduleFlagsOf(want)
 		}

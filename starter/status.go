@@ -21,13 +21,13 @@ func (a *app) statusCommand() *cobra.Command {
 		Example: `  starter status --secret-id MyTestDatabaseUserSecret -o json`,
 	}
 	secretFlag(cmd, &id)
-	return a.does(cmd, nil, func(ctx context.Context) error {
-		view, err := a.look(ctx, id)
+	return a.action(cmd, nil, func(ctx context.Context) error {
+		view, err := a.inspect(ctx, id)
 		if err != nil {
 			return err
 		}
-		if view.ending == nil && a.news(ctx, view.status) {
-			if view, err = a.look(ctx, id); err != nil {
+		if view.ending == nil && a.checkSecret(ctx, view.status) {
+			if view, err = a.inspect(ctx, id); err != nil {
 				return err
 			}
 		}
@@ -38,21 +38,21 @@ func (a *app) statusCommand() *cobra.Command {
 		}
 		if e := view.ending; e != nil && (e.status != enums.WORKFLOW_EXECUTION_STATUS_COMPLETED || view.status.SecretID == "") {
 			ended := fmt.Errorf("the rotation of secret %s %s", id, e.text(a.now()))
-			if lost := a.lost(view.status); lost != "" {
+			if lost := a.lostRevocationText(view.status); lost != "" {
 				ended = fmt.Errorf("%w. %s", ended, lost)
 			}
 			if view.status.GaveWay() {
 				return ended
 			}
-			return advised{ended, "Start it again with: " + restart(id, view.status.Input)}
+			return advised{ended, "Start it again with: " + startCommandFor(id, view.status.Input)}
 		}
 		return nil
 	})
 }
 
-// look is how the rotation of a secret stands. Temporal is asked first: a workflow that has ended still answers queries, as
+// inspect is how the rotation of a secret stands. Temporal is asked first: a workflow that has ended still answers queries, as
 // if it lived.
-func (a *app) look(ctx context.Context, secretID string) (statusView, error) {
+func (a *app) inspect(ctx context.Context, secretID string) (statusView, error) {
 	view := statusView{now: a.now()}
 	d, err := a.describe(ctx, rotation.RotateUserWorkflowID(secretID))
 	if err != nil {
@@ -67,15 +67,15 @@ func (a *app) look(ctx context.Context, secretID string) (statusView, error) {
 	case err != nil:
 		return view, a.unanswered(ctx, err, secretID)
 	}
-	if text := a.heldInVain(ctx, view.status); text != "" {
+	if text := a.heldWithoutDeletion(ctx, view.status); text != "" {
 		view.status.Warnings = append(view.status.Warnings, text)
 	}
 	return view, nil
 }
 
-// news has a worker look whether the secret is still there, which its rotation would find out at the next one only. It reports
+// checkSecret has a worker look whether the secret is still there, which its rotation would find out at the next one only. It reports
 // whether the rotation was told otherwise than it knew.
-func (a *app) news(ctx context.Context, s rotation.Status) bool {
+func (a *app) checkSecret(ctx context.Context, s rotation.Status) bool {
 	if s.Pair == nil || s.Held || s.Current != nil {
 		return false
 	}

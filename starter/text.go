@@ -14,9 +14,9 @@ import (
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 )
 
-// clean makes text of several lines safe for a terminal. A value that may itself hold line breaks goes through plaintext.Line
+// printable makes text of several lines safe for a terminal. A value that may itself hold line breaks goes through plaintext.Line
 // before it becomes part of such a text.
-func clean(text string) string {
+func printable(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
 		lines[i] = plaintext.Line(line)
@@ -137,8 +137,8 @@ func quoted(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// some says that a list is only the beginning.
-func some(shown, all int) string {
+// firstOf says that a list is only the beginning.
+func firstOf(shown, all int) string {
 	if shown == all {
 		return ""
 	}

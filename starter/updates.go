@@ -47,7 +47,7 @@ func (a *app) updateCommand(cmd *cobra.Command, name string) *cobra.Command {
 	var id string
 	cmd.Example = "  starter " + cmd.Name() + " --secret-id MyTestDatabaseUserSecret"
 	secretFlag(cmd, &id)
-	return a.does(cmd, nil, func(ctx context.Context) error {
+	return a.action(cmd, nil, func(ctx context.Context) error {
 		return a.update(ctx, id, name, rotation.Sender{SentAt: a.now()})
 	})
 }
@@ -69,7 +69,7 @@ func (a *app) rescheduleCommand() *cobra.Command {
 		return rotation.RescheduleRequest{RotationRules: f.rules, TimeZone: f.timeZone, Blackout: f.entries()}
 	}
 	check := func() error { return cmp.Or(f.check(), request().Validate()) }
-	return a.does(cmd, check, func(ctx context.Context) error {
+	return a.action(cmd, check, func(ctx context.Context) error {
 		return a.update(ctx, id, rotation.RescheduleUpdate, request())
 	})
 }
