@@ -21,7 +21,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 )
 
-// temporal is as much of a Temporal client as the commands use.
+// temporal is the part of a Temporal client that the commands use.
 type temporal interface {
 	ExecuteWorkflow(context.Context, client.StartWorkflowOptions, any, ...any) (client.WorkflowRun, error)
 	NewWithStartWorkflowOperation(client.StartWorkflowOptions, any, ...any) client.WithStartWorkflowOperation
@@ -36,23 +36,23 @@ type temporal interface {
 	Close()
 }
 
-// app is what all commands share.
+// app holds what all commands share.
 type app struct {
 	dial   func(context.Context) (temporal, error)
 	lookup func(string) (string, bool)
 	now    func() time.Time
 	out    io.Writer
 	errors io.Writer
-	live   bool // out is a terminal: a line may be drawn again
+	live   bool // out is a terminal, so that a line can be redrawn
 
-	watchInterval time.Duration // between two looks at what a workflow waits for
-	hintAfter     time.Duration // without an answer, before the reason is looked for
+	watchInterval time.Duration // how often watch asks what the workflow is waiting for
+	hintAfter     time.Duration // how long watch waits for an answer before it looks for the cause
 
 	taskQueue string
 	output    format
 
 	temporal temporal
-	parsed   bool // the command line was understood; what goes wrong from here on is no wrong usage
+	parsed   bool // the command line was understood: an error from here on is not wrong usage
 }
 
 // format is how results are printed.
@@ -88,10 +88,10 @@ func (a *app) print(v view) error {
 	return err
 }
 
-// say prints a line beside the results.
+// say prints a line to the standard error, apart from the result.
 func (a *app) say(text string) { fmt.Fprintln(a.errors, printable(text)) }
 
-// explain is what a person reads of an error: the text of who refused, without the layers it came through.
+// explain returns the text of an error for people: what the innermost layer says, without the layers around it.
 func (a *app) explain(ctx context.Context, err error) string {
 	var application *sdk.ApplicationError
 	var timeout *sdk.TimeoutError
@@ -101,13 +101,13 @@ func (a *app) explain(ctx context.Context, err error) string {
 	var advice advised
 	switch {
 	case ctx.Err() != nil:
-		return "interrupted; what was begun goes on"
+		return "interrupted; what has started continues"
 	case errors.As(err, &advice):
 		return a.explain(ctx, advice.error) + "\n" + advice.advice
 	case errors.As(err, &application):
 		return plaintext.Line(application.Message())
 	case errors.As(err, &timeout):
-		return "a step did not end in time: look whether the database and Secrets Manager answer the worker"
+		return "a step timed out: check that the worker reaches the database and Secrets Manager"
 	case errors.As(err, &canceled):
 		return "the workflow was cancelled"
 	case errors.As(err, &terminated):
@@ -115,7 +115,7 @@ func (a *app) explain(ctx context.Context, err error) string {
 	case errors.As(err, &namespace):
 		return fmt.Sprintf("namespace %s does not exist: set TEMPORAL_NAMESPACE", namespace.Namespace)
 	case errors.Is(err, converter.ErrEncodingIsNotSupported):
-		return printable(err.Error()) + "\nWhat the worker stores is encoded by a codec server: set TEMPORAL_CODEC_ENDPOINT to the worker's"
+		return printable(err.Error()) + "\nThe worker encodes what it stores with a codec server: set TEMPORAL_CODEC_ENDPOINT to the same server"
 	case isUnanswered(err):
 		return "no answer from Temporal, or from a worker on task queue " + a.taskQueue
 	default:
@@ -127,13 +127,13 @@ func (a *app) startOptions(workflowID string) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{ID: workflowID, TaskQueue: a.taskQueue}
 }
 
-// view is a result: a value for programs, a text for people.
+// view is a result, as a value for programs and as text for people.
 type view interface {
 	value() any
 	text(io.Writer)
 }
 
-// action makes cmd do work with a Temporal client. check, which may be nil, looks at the command line before.
+// action makes cmd run work with a Temporal client. check, which may be nil, validates the command line first.
 func (a *app) action(cmd *cobra.Command, check func() error, work func(context.Context) error) *cobra.Command {
 	if cmd.Args == nil {
 		cmd.Args = cobra.NoArgs

@@ -19,41 +19,43 @@ func (a *app) deleteCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete",
 		Short: "Delete a secret and its users, with a recovery window",
-		Long: `Schedule a secret for deletion and lock its accounts. When the recovery window has passed the accounts are dropped; when the secret is
-restored before, they are unlocked and its rotation goes on. From the lock on no client of the secret can log in, whether or not it
-caches the secret; sessions that are open go on. The command ends when the accounts are locked; where they cannot be
-locked yet it fails and says why, and the worker tries again every five minutes.
+		Long: `Schedule a secret for deletion and lock its accounts. From then on no client of the secret can log in. Open sessions continue. The
+worker drops the accounts when the recovery window has passed. If you restore the secret before that, it unlocks them and resumes the
+rotation.
 
-A secret that something else has deleted is taken over, with what its rotation knows of its accounts. Those that the secret was for
-before it was edited are included. A deletion that was cancelled or terminated is taken up again.`,
+The command waits until the accounts are locked. If they cannot be locked yet, it fails and says why, and the worker retries every
+five minutes.
+
+The command also works for a secret that something else has deleted, and resumes a deletion that was cancelled or terminated. It
+includes the accounts that the secret named before it was edited.`,
 		Example: `  starter delete --secret-id MyTestDatabaseUserSecret --recovery-window-in-days 7`,
 	}
 	secretFlag(cmd, &input.SecretID)
 	flags := cmd.Flags()
-	flags.StringVar(&input.MasterSecretID, "master-secret-id", "", "name or ARN of the administrator's secret (default \"masterarn\" of the user's secret)")
+	flags.StringVar(&input.MasterSecretID, "master-secret-id", "", "name or ARN of the master secret (default: \"masterarn\" in the user's secret)")
 	masterServerFlags(flags, &input.MasterServer)
 	input.RecoveryWindowInDays = 30
-	flags.Var((*days)(&input.RecoveryWindowInDays), "recovery-window-in-days", "how long the secret can be restored, 7 to 30")
-	flags.StringVar(&input.CloneUsername, "clone-username", "", "the other account of the pair (default <user>_clone)")
-	flags.BoolVar(&input.Force, "force", false, "lock the accounts even if another rotation has them too or somebody is logged in as them, and drop them even if views, triggers, routines or events need them as their definer")
+	flags.Var((*days)(&input.RecoveryWindowInDays), "recovery-window-in-days", "number of days in which the secret can be restored, 7 to 30")
+	flags.StringVar(&input.CloneUsername, "clone-username", "", "user name of the other account of the pair (default: <user>_clone)")
+	flags.BoolVar(&input.Force, "force", false, "lock the accounts even if another rotation uses them or sessions are open, and drop them even if they are the definers of views, triggers, routines or events")
 	activityQueueFlag(cmd, &input.ActivityTaskQueue)
 	check := func() error {
 		if input.RecoveryWindowInDays == 0 {
-			return fmt.Errorf("--recovery-window-in-days is 0: 7 to 30")
+			return fmt.Errorf("--recovery-window-in-days is 0: must be 7 to 30")
 		}
 		return input.Validate()
 	}
 	return a.action(cmd, check, func(ctx context.Context) error { return a.delete(ctx, input) })
 }
 
-// delete starts a deletion and waits until the accounts are locked, or it is known why they are not.
+// delete starts a deletion and waits until the accounts are locked, or until it knows why they are not.
 func (a *app) delete(ctx context.Context, input rotation.DeleteUserInput) error {
 	id := rotation.DeleteUserWorkflowID(input.SecretID)
 	status, err := a.lastStatus(ctx, input.SecretID)
 	if err != nil {
 		return err
 	}
-	if status.Pair == nil { // of a worker of an earlier release
+	if status.Pair == nil { // from a worker of an earlier release
 		input.CloneUsername = cmp.Or(input.CloneUsername, status.StandbyUsername)
 	}
 	options := a.startOptions(id)
@@ -69,7 +71,7 @@ func (a *app) delete(ctx context.Context, input rotation.DeleteUserInput) error 
 	}
 	run, err := a.temporal.ExecuteWorkflow(ctx, options, rotation.DeleteUserWorkflow, args...)
 	if isRunning(err) {
-		return advise("To keep it, run: aws secretsmanager restore-secret --secret-id "+input.SecretID, "secret %s is being deleted already", input.SecretID)
+		return advise("To keep it, run: aws secretsmanager restore-secret --secret-id "+input.SecretID, "secret %s is already being deleted", input.SecretID)
 	}
 	if err != nil {
 		return err
@@ -87,13 +89,13 @@ func (a *app) delete(ctx context.Context, input rotation.DeleteUserInput) error 
 		case state.Locked:
 			return a.print(deletionView{input.SecretID, id, state, a.now()})
 		case state.Error != "":
-			return advise("It is tried again every five minutes; see workflow "+id+".",
+			return advise("The worker retries every five minutes; see workflow "+id+".",
 				"secret %s is scheduled for deletion, and its accounts are not locked yet: %s", input.SecretID, state.Error)
 		}
 	}
 }
 
-// deletionView is the answer when a secret is scheduled for deletion.
+// deletionView is the result of delete: the accounts are locked.
 type deletionView struct {
 	secretID, workflowID string
 	state                rotation.DeletionState
@@ -119,32 +121,32 @@ func (v deletionView) text(w io.Writer) {
 		fmt.Fprintf(w, "  %s on %s is locked\n", plaintext.Line(n.String()), d.Server)
 	}
 	for _, n := range d.Others {
-		fmt.Fprintf(w, "  %s is left alone: nothing shows that it goes with the secret\n", plaintext.Line(n.String()))
+		fmt.Fprintf(w, "  %s stays unchanged: nothing shows that it belongs to the secret\n", plaintext.Line(n.String()))
 	}
 	for _, line := range d.Elsewhere {
-		fmt.Fprintf(w, "  %s left alone: on another server\n", plaintext.Line(line))
+		fmt.Fprintf(w, "  %s stay unchanged: they are on another server\n", plaintext.Line(line))
 	}
 	for _, by := range d.InUse {
 		fmt.Fprintf(w, "  they were in use: %s\n", plaintext.Line(by))
 	}
 	if d.InUseUnknown {
-		fmt.Fprint(w, "  who is logged in as them is unknown: the administrator may not look (GRANT PROCESS)\n")
+		fmt.Fprint(w, "  whether sessions are open is unknown: the administrator lacks PROCESS\n")
 	}
 	if definers := d.Definers; len(definers) > 0 {
 		if d.Force {
-			fmt.Fprint(w, "\nThese break when their definer is dropped:\n")
+			fmt.Fprint(w, "\nThese objects will break, because their definer is dropped:\n")
 		} else {
-			fmt.Fprint(w, "\nTheir definer stays locked, rather than being dropped, until they have another one:\n")
+			fmt.Fprint(w, "\nThe definer of these objects stays locked, and is not dropped until they have another definer:\n")
 		}
 		for _, d := range definers {
 			fmt.Fprintf(w, "  %s\n", plaintext.Line(d))
 		}
 	}
-	fmt.Fprint(w, "\nNo client of the secret can log in any more. Sessions that are open go on.\n")
+	fmt.Fprint(w, "\nNo client of the secret can log in any longer. Open sessions continue.\n")
 	if d.Gone {
-		fmt.Fprintf(w, "The accounts are dropped at %s. To keep them, cancel workflow %s before, and ALTER USER … ACCOUNT UNLOCK.\n", date(v.state.DeletionDate, v.now), v.workflowID)
+		fmt.Fprintf(w, "The accounts are dropped at %s. To keep them, cancel workflow %s before then, and run ALTER USER … ACCOUNT UNLOCK.\n", date(v.state.DeletionDate, v.now), v.workflowID)
 		return
 	}
-	fmt.Fprintf(w, "The accounts are dropped when the recovery window has passed, %s.\nTo keep the secret, run: aws secretsmanager restore-secret --secret-id %s\n",
+	fmt.Fprintf(w, "The accounts are dropped when the recovery window ends, %s.\nTo keep the secret, run: aws secretsmanager restore-secret --secret-id %s\n",
 		date(v.state.DeletionDate, v.now), v.secretID)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// deletion is how far a deletion has come; zero where it cannot tell yet.
+// deletion returns the state of a deletion, zero if it does not answer yet.
 func (a *app) deletion(ctx context.Context, workflowID string) (state rotation.DeletionState) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
@@ -23,9 +23,9 @@ func (a *app) deletion(ctx context.Context, workflowID string) (state rotation.D
 	return state
 }
 
-// unfinishedDeletion is the state of the last deletion of a secret, if that was cut off after it had begun; nil otherwise, and where
-// the secret was rotated since: the accounts were in use again, and are locked by something else if they are. What no longer runs
-// is not always known: Temporal forgets it after its retention period.
+// unfinishedDeletion returns the state of the last deletion of a secret if that was cancelled or terminated after it had started,
+// and nil otherwise. It also returns nil if the secret has been rotated since then: its accounts were in use again, so whatever
+// locks them now is not the deletion. After its retention period Temporal no longer knows of a deletion.
 func (a *app) unfinishedDeletion(ctx context.Context, secretID string) (*rotation.DeletionState, *ending) {
 	id := rotation.DeleteUserWorkflowID(secretID)
 	d, err := a.describe(ctx, id)
@@ -46,7 +46,7 @@ func (a *app) unfinishedDeletion(ctx context.Context, secretID string) (*rotatio
 	return &state, e
 }
 
-// isBeingDeleted reports whether a deletion of a secret runs. What is not known counts as yes.
+// isBeingDeleted reports whether a deletion of a secret is running. It returns true if Temporal does not answer.
 func (a *app) isBeingDeleted(ctx context.Context, secretID string) bool {
 	d, err := a.describe(ctx, rotation.DeleteUserWorkflowID(secretID))
 	if err != nil {
@@ -56,12 +56,12 @@ func (a *app) isBeingDeleted(ctx context.Context, secretID string) bool {
 	return d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING
 }
 
-// unlockTimeout is how long a deletion takes to unlock the accounts of a secret that was restored, once it is told to look.
+// unlockTimeout bounds the wait for a deletion to unlock the accounts of a restored secret, once it was told to check.
 const unlockTimeout = 5 * time.Second
 
-// wakeDeletion has a deletion that runs look at once whether its secret was restored, and waits a little for its end. It reports whether
-// the deletion goes on.
-func (a *app) wakeDeletion(ctx context.Context, secretID string) (goesOn bool) {
+// wakeDeletion tells a running deletion to check now whether its secret was restored, and waits briefly for it to end. It reports
+// whether the deletion is still running.
+func (a *app) wakeDeletion(ctx context.Context, secretID string) (running bool) {
 	ctx, cancel := context.WithTimeout(ctx, unlockTimeout)
 	defer cancel()
 	d, err := a.describe(ctx, rotation.DeleteUserWorkflowID(secretID))
@@ -71,7 +71,7 @@ func (a *app) wakeDeletion(ctx context.Context, secretID string) (goesOn bool) {
 	if err := a.temporal.SignalWorkflow(ctx, rotation.DeleteUserWorkflowID(secretID), "", rotation.ResumeUpdate, nil); err != nil {
 		return a.isBeingDeleted(ctx, secretID)
 	}
-	a.say("A deletion of the secret runs. It unlocks the accounts if the secret was restored.")
+	a.say("A deletion of the secret is running. It unlocks the accounts if the secret was restored.")
 	for a.isBeingDeleted(ctx, secretID) {
 		select {
 		case <-ctx.Done():
@@ -82,13 +82,13 @@ func (a *app) wakeDeletion(ctx context.Context, secretID string) (goesOn bool) {
 	return false
 }
 
-// heldWithoutDeletion says that nothing runs which would let a held rotation go on; empty if it is not held, or by a deletion that runs.
+// heldWithoutDeletion returns a warning if a deletion holds the rotation, but no deletion is running that would release it.
 func (a *app) heldWithoutDeletion(ctx context.Context, s rotation.Status) string {
 	if !s.Held {
 		return ""
 	}
 	state, e := a.unfinishedDeletion(ctx, s.SecretID)
-	what := "no deletion of the secret runs, though one holds its rotation: "
+	what := "a deletion holds the rotation of the secret, but none is running: "
 	switch {
 	case state != nil && state.Cancelled != "":
 		return state.Cancelled
@@ -97,6 +97,6 @@ func (a *app) heldWithoutDeletion(ctx context.Context, s rotation.Status) string
 	case a.isBeingDeleted(ctx, s.SecretID):
 		return ""
 	}
-	return what + "its accounts may be locked. To unlock them, run `aws secretsmanager restore-secret --secret-id " + s.SecretID + "`, if it is scheduled for deletion, " +
-		"and then `starter recover --secret-id " + s.SecretID + "`; to have them dropped with the secret, run `starter delete --secret-id " + s.SecretID + "`"
+	return what + "its accounts may be locked. To unlock them, run `aws secretsmanager restore-secret --secret-id " + s.SecretID + "` if the secret is scheduled for deletion, " +
+		"and then `starter recover --secret-id " + s.SecretID + "`; to drop them with the secret, run `starter delete --secret-id " + s.SecretID + "`"
 }

@@ -13,14 +13,14 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// ending is how a workflow ended.
+// ending says how a workflow ended.
 type ending struct {
 	status       enums.WorkflowExecutionStatus
 	at           time.Time
 	verb, reason string
 }
 
-// text goes on after "the rotation".
+// text continues a sentence that begins with "the rotation".
 func (e *ending) text(now time.Time) string {
 	text := e.verb + " at " + date(e.at, now)
 	if e.reason != "" {
@@ -33,11 +33,11 @@ var endingVerbs = map[enums.WorkflowExecutionStatus]string{
 	enums.WORKFLOW_EXECUTION_STATUS_COMPLETED:  "was stopped",
 	enums.WORKFLOW_EXECUTION_STATUS_CANCELED:   "was cancelled",
 	enums.WORKFLOW_EXECUTION_STATUS_TERMINATED: "was terminated",
-	enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:  "reached a timeout of its workflow",
+	enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:  "timed out",
 	enums.WORKFLOW_EXECUTION_STATUS_FAILED:     "failed",
 }
 
-// ending is nil for a workflow that runs.
+// ending returns nil for a workflow that is running.
 func (a *app) ending(ctx context.Context, d *workflowservice.DescribeWorkflowExecutionResponse) *ending {
 	info := d.GetWorkflowExecutionInfo()
 	if info.GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
@@ -63,7 +63,7 @@ func (a *app) hasEnded(ctx context.Context, secretID string) (*ending, bool) {
 	return e, e != nil
 }
 
-// closingReason is what the last event of a history says about why it is the last.
+// closingReason returns what the last event of a history says about why the workflow ended.
 func (a *app) closingReason(ctx context.Context, workflowID, runID string) string {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()

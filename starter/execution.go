@@ -14,32 +14,31 @@ import (
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 )
 
-// What follows is what Temporal itself knows of a workflow: it answers when no worker does, and for a workflow that has ended.
-
 const (
 	queryTimeout = 10 * time.Second
-	pollInterval = 200 * time.Millisecond // between two looks at a workflow that the command waits for
+	pollInterval = 200 * time.Millisecond // how often a command checks the workflow that it waits for
 
-	hintAfter = 5 * time.Second // without an answer, before the reason is looked for
+	hintAfter = 5 * time.Second // how long watch waits for an answer before it looks for the cause
 
-	// pollerTimeout is longer than a poll lasts: a worker that has not asked for that long is gone.
+	// pollerTimeout is longer than a poll lasts. A worker that has not polled for that long is gone.
 	pollerTimeout = 90 * time.Second
 )
 
+// describe returns what Temporal itself knows about a workflow, even if no worker answers or the workflow has ended.
 func (a *app) describe(ctx context.Context, workflowID string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	return a.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
 }
 
-// retry is a step that has failed and is tried again.
+// retry is a step that has failed and is being retried.
 type retry struct {
 	Step  string `json:"Step"`
-	Tries int    `json:"Tries"` // that have failed
+	Tries int    `json:"Tries"` // how many have failed
 	Error string `json:"Error"`
-	// ErrorType is empty for a failure that is not of our making, such as a timeout.
+	// ErrorType is empty for a failure without a type, such as a timeout.
 	ErrorType string    `json:"ErrorType,omitempty"`
-	Next      time.Time `json:"NextTry,omitzero"` // zero while a try is under way
+	Next      time.Time `json:"NextTry,omitzero"` // zero during an attempt
 }
 
 func retries(d *workflowservice.DescribeWorkflowExecutionResponse) []retry {
@@ -59,18 +58,18 @@ func retries(d *workflowservice.DescribeWorkflowExecutionResponse) []retry {
 	return all
 }
 
-// failureText is the text of who failed, without the layers it came through.
+// failureText returns the text of the innermost failure.
 func failureText(f *failure.Failure) string {
 	for f.GetCause() != nil {
 		f = f.GetCause()
 	}
 	if f.GetTimeoutFailureInfo() != nil {
-		return "the step did not end in time"
+		return "the step timed out"
 	}
 	return f.GetMessage()
 }
 
-// failureType is the type of the same error, empty if it has none.
+// failureType returns the type of the innermost failure, or an empty string.
 func failureType(f *failure.Failure) string {
 	for f.GetCause() != nil {
 		f = f.GetCause()
@@ -80,21 +79,21 @@ func failureType(f *failure.Failure) string {
 
 func (r retry) text(now time.Time) string { return r.times(now) + ": " + r.Error }
 
-// times is text without the error.
+// times returns the text without the error.
 func (r retry) times(now time.Time) string {
 	times := fmt.Sprintf("%d times", r.Tries)
 	if r.Tries <= 1 {
 		times = "once"
 	}
-	next := "is being tried again"
+	next := "is being retried now"
 	if r.Next.After(now) {
-		next = "is tried again at " + date(r.Next, now)
+		next = "is retried at " + date(r.Next, now)
 	}
 	return fmt.Sprintf("%s has failed %s and %s", r.Step, times, next)
 }
 
-// watch tells what a workflow waits for, until stop is called: each failed try of a step from the first one on, and what is
-// missing if nothing happens at all.
+// watch says what a workflow is waiting for until stop is called: each failed attempt of a step, or what is missing if nothing
+// happens at all.
 func (a *app) watch(ctx context.Context, workflowID string, say func(string)) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -116,7 +115,7 @@ func (a *app) watch(ctx context.Context, workflowID string, say func(string)) (s
 			case <-tick.C:
 				d, err := a.describe(ctx, workflowID)
 				if err != nil {
-					continue // whoever waits for the workflow learns of it
+					continue // the command that waits for the workflow reports it
 				}
 				for _, r := range retries(d) {
 					before := said[r.Step]
@@ -136,7 +135,7 @@ func (a *app) watch(ctx context.Context, workflowID string, say func(string)) (s
 	return func() { cancel(); <-done }
 }
 
-// diagnose says why a workflow does not go on; empty where nothing is wrong with it, or nothing is known.
+// diagnose says why a workflow makes no progress. It is empty if nothing is wrong, or if nothing is known.
 func (a *app) diagnose(ctx context.Context, workflowID string) string {
 	d, err := a.describe(ctx, workflowID)
 	if err != nil {
@@ -152,21 +151,21 @@ func (a *app) diagnose(ctx context.Context, workflowID string) string {
 		case p.GetState() == enums.PENDING_ACTIVITY_STATE_STARTED:
 			return fmt.Sprintf("%s has been running since %s", step, date(p.GetLastStartedTime().AsTime(), a.now()))
 		case !a.hasPoller(ctx, on, enums.TASK_QUEUE_TYPE_ACTIVITY):
-			return fmt.Sprintf("%s waits, and no worker polls task queue %s: start one there", step, on)
+			return fmt.Sprintf("%s is waiting, and no worker polls task queue %s: start one", step, on)
 		default:
-			return fmt.Sprintf("%s waits for its turn: the workers of task queue %s are busy, or other rotations are due", step, on)
+			return fmt.Sprintf("%s is waiting for its turn: the workers of task queue %s are busy, or other rotations come first", step, on)
 		}
 	}
 	if d.GetPendingWorkflowTask() == nil {
 		return ""
 	}
 	if !a.hasPoller(ctx, queue, enums.TASK_QUEUE_TYPE_WORKFLOW) {
-		return fmt.Sprintf("no worker polls task queue %s: start one, or name the queue of the worker with --task-queue", queue)
+		return fmt.Sprintf("no worker polls task queue %s: start one, or set --task-queue to the worker's queue", queue)
 	}
-	return fmt.Sprintf("the worker of task queue %s has not answered: see its log", queue)
+	return fmt.Sprintf("the worker on task queue %s has not answered: see its log", queue)
 }
 
-// hasPoller reports whether a worker asks for tasks of a task queue. What cannot be told counts as yes.
+// hasPoller reports whether a worker polls a task queue. It returns true if Temporal does not say.
 func (a *app) hasPoller(ctx context.Context, queue string, kind enums.TaskQueueType) bool {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
@@ -182,7 +181,7 @@ func (a *app) hasPoller(ctx context.Context, queue string, kind enums.TaskQueueT
 	return false
 }
 
-// isIdle says whether a workflow waits for no activity.
+// isIdle reports whether a workflow is not waiting for an activity.
 func (a *app) isIdle(ctx context.Context, workflowID string) bool {
 	description, err := a.describe(ctx, workflowID)
 	return err == nil && len(description.GetPendingActivities()) == 0

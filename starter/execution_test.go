@@ -52,7 +52,7 @@ func TestWaiting(t *testing.T) {
 	}
 	running := failing()
 	running.LastFailure, running.State, running.LastStartedTime = nil, enums.PENDING_ACTIVITY_STATE_STARTED, timestamppb.New(now.Add(-time.Minute))
-	const failed = "CloneUser has failed once and is tried again at 2026-11-22 21:00 UTC (in 4 seconds): db.example.com:3306 does not answer"
+	const failed = "CloneUser has failed once and is retried at 2026-11-22 21:00 UTC (in 4 seconds): db.example.com:3306 does not answer"
 	for _, test := range []struct {
 		name, args, want string
 		described        *workflowservice.DescribeWorkflowExecutionResponse
@@ -67,9 +67,9 @@ func TestWaiting(t *testing.T) {
 		{"delete", "delete shop/app", failed, pending(once), false},
 		{"three times", "plan shop/app", "CloneUser has failed 3 times", pending(failing()), false},
 		{"no worker", "rotate shop/app", "no worker polls task queue its-own: start one", noTask(), true},
-		{"a worker that fails", "rotate shop/app", "the worker of task queue its-own has not answered: see its log", noTask(), false},
-		{"no worker for a step", "rotate shop/app", "CloneUser waits, and no worker polls task queue inside", pending(waiting), true},
-		{"a step's turn", "rotate shop/app", "CloneUser waits for its turn", pending(waiting), false},
+		{"a worker that fails", "rotate shop/app", "the worker on task queue its-own has not answered: see its log", noTask(), false},
+		{"no worker for a step", "rotate shop/app", "CloneUser is waiting, and no worker polls task queue inside", pending(waiting), true},
+		{"a step's turn", "rotate shop/app", "CloneUser is waiting for its turn", pending(waiting), false},
 		{"a long step", "rotate shop/app", "CloneUser has been running since 2026-11-22 20:59 UTC (1 minute ago)", pending(running), false},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -31,7 +31,7 @@ func (f formatFlag) Type() string { return f.names("|") }
 
 func (f formatFlag) Set(s string) error {
 	if !slices.Contains(f.formats, format(s)) {
-		return errors.New("it is one of " + f.names(", "))
+		return errors.New("must be one of " + f.names(", "))
 	}
 	*f.value = format(s)
 	return nil
@@ -45,20 +45,20 @@ func (f formatFlag) names(between string) string {
 	return strings.Join(all, between)
 }
 
-// secretFlag adds the flag that every command on one secret has. The secret may be given as an argument instead.
+// secretFlag adds the flag that names the secret. The secret can be an argument instead.
 func secretFlag(cmd *cobra.Command, secretID *string) {
-	cmd.Flags().StringVar(secretID, "secret-id", "", "name or ARN of the user's secret; may be given as an argument instead")
+	cmd.Flags().StringVar(secretID, "secret-id", "", "name or ARN of the user's secret; can be an argument instead")
 	cmd.Use += " [SECRET]"
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) > 1:
-			return fmt.Errorf("%d arguments, but one secret at a time: %q", len(args), args)
+			return fmt.Errorf("%d arguments, and only one secret at a time: %q", len(args), args)
 		case len(args) == 0 && *secretID == "":
 			return fmt.Errorf("name the secret, as in: %s --secret-id MySecret", cmd.CommandPath())
 		case len(args) == 0:
 			return nil
 		case cmd.Flags().Changed("secret-id") && *secretID != args[0]:
-			return fmt.Errorf("two secrets are named, %q and %q: name one", *secretID, args[0])
+			return fmt.Errorf("two different secrets, %q and %q: name one of them", *secretID, args[0])
 		}
 		*secretID = args[0]
 		return nil
@@ -75,7 +75,7 @@ func (d *days) Type() string { return "days" }
 func (d *days) Set(s string) error {
 	n, err := strconv.Atoi(s)
 	if err != nil {
-		return errors.New("it is a whole number of days, without a unit, such as 30")
+		return errors.New("must be a whole number of days without a unit, such as 30")
 	}
 	*d = days(n)
 	return nil
@@ -83,31 +83,31 @@ func (d *days) Set(s string) error {
 
 func required(cmd *cobra.Command, flag string) {
 	if err := cmd.MarkFlagRequired(flag); err != nil {
-		panic(err) // the flag was never added
+		panic(err) // the flag does not exist
 	}
 }
 
 func activityQueueFlag(cmd *cobra.Command, queue *string) {
-	cmd.Flags().StringVar(queue, "activity-task-queue", "", "task queue of the steps, for a worker inside another network")
+	cmd.Flags().StringVar(queue, "activity-task-queue", "", "task queue for the steps, if the worker that reaches the database is on another one")
 }
 
 // endpointsFlag adds the flags for what else a new credential must reach before it is promoted.
 func endpointsFlag(cmd *cobra.Command, input *rotation.RotateUserInput) {
-	cmd.Flags().StringSliceVar(&input.TestEndpoints, "test-endpoints", nil, "further endpoints, as `host:port`, that must accept a new credential before it is promoted, such as replicas")
+	cmd.Flags().StringSliceVar(&input.TestEndpoints, "test-endpoints", nil, "further endpoints as `host:port`, such as replicas, that must accept a new credential before it is promoted")
 	cmd.Flags().StringSliceVar(&input.ProxySecretIDs, "proxy-secret-ids", nil, "names or ARNs of two secrets that a proxy such as RDS Proxy logs in with, one for each account of the pair; they are kept in step")
 }
 
-// pairFlags add the flags of a command that looks at both accounts of a pair.
+// pairFlags adds the flags of a command that reads both accounts of a pair.
 func pairFlags(cmd *cobra.Command, input *rotation.RotateUserInput) {
 	flags := cmd.Flags()
-	flags.StringVar(&input.MasterSecretID, "master-secret-id", "", "name or ARN of the administrator's secret (default that of the running rotation, or \"masterarn\")")
+	flags.StringVar(&input.MasterSecretID, "master-secret-id", "", "name or ARN of the master secret (default: the one of the running rotation, or \"masterarn\" in the secret)")
 	masterServerFlags(flags, &input.MasterServer)
-	flags.StringVar(&input.CloneUsername, "clone-username", "", "the other account of the pair (default <user>_clone)")
+	flags.StringVar(&input.CloneUsername, "clone-username", "", "user name of the other account of the pair (default: <user>_clone)")
 }
 
-// masterServerFlags are for a master secret that does not name its server, and that RDS does not manage.
+// masterServerFlags adds the flags for a master secret that does not name its server, and that RDS does not manage.
 func masterServerFlags(flags *pflag.FlagSet, s *rotation.MasterServer) {
-	flags.StringVar(&s.MasterHost, "master-host", "", "where the administrator logs in, if its secret names no host and has no tags of RDS; with --master-port and --master-engine")
+	flags.StringVar(&s.MasterHost, "master-host", "", "host on which the administrator logs in, if the master secret has neither a host nor the tags of RDS; needs --master-port and --master-engine")
 	flags.IntVar(&s.MasterPort, "master-port", 0, "`port` of --master-host")
 	flags.StringVar(&s.MasterEngine, "master-engine", "", "mysql, mariadb or aurora-mysql")
 	flags.Lookup("master-port").DefValue = ""

@@ -52,11 +52,11 @@ func (f *syncFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&defaults.MasterSecretID, "master-secret-id", "", "name or ARN of the administrator's secret (default \"masterarn\" of each secret)")
 	flags.StringVar(&f.schedule.rules.Duration, "duration", "", "length of the rotation windows, such as 3h (default to the end of the day)")
 	f.schedule.addCalendar(cmd)
-	flags.TextVar(&f.overlap, "minimum-overlap", rotation.Duration(0), "`duration` for which a new credential is left alone before the other one may change (default 1h)")
-	flags.TextVar(&defaults.Drain, "drain", rotation.Duration(0), "`duration` for which a rotation waits for the standby's sessions to end")
+	flags.TextVar(&f.overlap, "minimum-overlap", rotation.Duration(0), "`duration` that a promoted credential stays untouched before the other one may change (default 1h)")
+	flags.TextVar(&defaults.Drain, "drain", rotation.Duration(0), "`duration` that a rotation waits for the sessions of the standby account to end")
 	activityQueueFlag(cmd, &defaults.ActivityTaskQueue)
 	for _, name := range []string{"minimum-overlap", "drain"} {
-		flags.Lookup(name).DefValue = "" // 0s is not what happens without the flag
+		flags.Lookup(name).DefValue = "" // without the flag, 0s is not what happens
 	}
 }
 

@@ -91,7 +91,7 @@ func readInput(stdin io.Reader, file string) ([]byte, error) {
 	return os.ReadFile(file)
 }
 
-// apply carries out a plan, a few changes at a time, and goes on after one that fails.
+// apply carries out a plan, a few changes at a time, and continues after one that fails.
 func (a *app) apply(ctx context.Context, plan fleetPlan) error {
 	var g errgroup.Group
 	g.SetLimit(maxParallelQueries)

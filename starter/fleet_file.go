@@ -21,7 +21,7 @@ const (
 	fileSecrets  = "Secrets"
 )
 
-// fleetReader reads a fleet's file. It goes on after an error, so that one look finds all of them.
+// fleetReader reads a fleet's file. It continues after an error, so that one run finds all of them.
 type fleetReader struct {
 	name string
 	errs []error

@@ -31,7 +31,7 @@ func (a *app) fleetRotateCommand() *cobra.Command {
 first, and the others if all of them succeed. It begins no other once more than --max-failures have failed. What may pass is tried
 three times.
 
-The command shows how far it is. You may interrupt it: the workflow goes on, and starter fleet rotate status shows it again.`,
+The command shows how far it is. You may interrupt it: the workflow continues, and starter fleet rotate status shows it again.`,
 		Example: `  starter fleet rotate --query "DatabaseHost = 'db1.example.com:3306'"
   starter fleet rotate --revoke-previous --grace 10m --force --canary 5 --max-failures 2% --per-host 2`,
 	}

@@ -16,15 +16,15 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// follow asks for a rotation and follows it to its end.
-func (a *app) follow(ctx context.Context, secretID string, ask func(context.Context) (rotation.Rotation, error)) (rotationView, error) {
+// follow calls request for a rotation, and shows its steps until it ends.
+func (a *app) follow(ctx context.Context, secretID string, request func(context.Context) (rotation.Rotation, error)) (rotationView, error) {
 	type outcome struct {
 		rotation rotation.Rotation
 		err      error
 	}
 	ended := make(chan outcome, 1)
 	go func() {
-		rotated, err := ask(ctx)
+		rotated, err := request(ctx)
 		ended <- outcome{rotated, err}
 	}()
 
@@ -51,7 +51,7 @@ func (a *app) follow(ctx context.Context, secretID string, ask func(context.Cont
 			}
 			p.show(o.rotation.Steps)
 			next, err := a.query(ctx, secretID)
-			if err != nil { // the rotation is done; only when the next one is due cannot be told
+			if err != nil { // the rotation has succeeded; only the date of the next one is unknown
 				next = rotation.Status{}
 			}
 			return rotationView{secretID, o.rotation, next, a.now()}, nil
@@ -66,7 +66,7 @@ func (a *app) follow(ctx context.Context, secretID string, ask func(context.Cont
 	}
 }
 
-// rotationFailed shows how far a rotation came, where there was one, and says when it is tried again.
+// rotationFailed shows how far a rotation got, if one started, and adds when the next attempt is.
 func (a *app) rotationFailed(ctx context.Context, p *progress, secretID string, failure error) error {
 	status, err := a.query(ctx, secretID)
 	if err != nil || len(status.Rotations) == 0 || !isSameFailure(status.Rotations[0], failure) {
@@ -78,14 +78,14 @@ func (a *app) rotationFailed(ctx context.Context, p *progress, secretID string, 
 	case status.GaveWay():
 		return failure
 	case status.Requested != nil && !status.RequestDue.IsZero():
-		return advised{failure, "The request is kept, and tried again at " + date(status.RequestDue, a.now())}
+		return advised{failure, "The request is kept and retried at " + date(status.RequestDue, a.now())}
 	case status.NextRotationDate.IsZero():
 		return failure
 	}
 	return advised{failure, "The next attempt is at " + date(status.NextRotationDate, a.now())}
 }
 
-// awaitRotation waits for the end of a rotation that was accepted under an update id. A reset applies the update again, in another run.
+// awaitRotation waits for a rotation that was accepted under an update id. A reset applies the update again, in another run.
 func (a *app) awaitRotation(ctx context.Context, secretID string, request rotation.RotateRequest, handle client.WorkflowUpdateHandle, updateID string) (r rotation.Rotation, err error) {
 	for {
 		err := handle.Get(ctx, &r)
@@ -101,7 +101,7 @@ func (a *app) awaitRotation(ctx context.Context, secretID string, request rotati
 		}
 		var cancelled *sdk.CanceledError
 		if !errors.As(err, &cancelled) {
-			a.say("The run that the rotation was asked of has ended, as after a reset. Waiting for the run in its place.")
+			a.say("The run that accepted the request has ended, as it does after a reset. Waiting for the next run.")
 			again, updateErr := a.requestRotation(ctx, secretID, request, updateID)
 			if updateErr != nil {
 				return r, updateErr
@@ -111,12 +111,12 @@ func (a *app) awaitRotation(ctx context.Context, secretID string, request rotati
 		select {
 		case <-ctx.Done():
 			return r, ctx.Err()
-		case <-time.After(pollInterval): // a worker of an earlier release answers a cancellation at once, and rotates to the end
+		case <-time.After(pollInterval): // a worker of an earlier release reports a cancellation at once, but finishes the rotation
 		}
 	}
 }
 
-// requestRotation asks for a rotation, or finds the one that was asked for under the same id.
+// requestRotation requests a rotation, or finds the one that was requested under the same id.
 func (a *app) requestRotation(ctx context.Context, secretID string, request rotation.RotateRequest, updateID string) (client.WorkflowUpdateHandle, error) {
 	return a.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
 		WorkflowID: rotation.RotateUserWorkflowID(secretID), UpdateID: updateID, UpdateName: rotation.RotateUpdate, Args: []any{request},
@@ -124,17 +124,17 @@ func (a *app) requestRotation(ctx context.Context, secretID string, request rota
 	})
 }
 
-// endedEarly says what became of a rotation whose workflow ended before it.
+// endedEarly explains what happened to a rotation whose workflow ended first.
 func (a *app) endedEarly(ctx context.Context, secretID string, e *ending) error {
 	said := fmt.Sprintf("the rotation of secret %s %s", secretID, e.text(a.now()))
 	status, err := a.query(ctx, secretID)
 	if err != nil {
-		return advise("See what the secret holds with: starter validate --secret-id "+secretID, "%s", said)
+		return advise("Check the secret with: starter validate --secret-id "+secretID, "%s", said)
 	}
 	return advised{errors.New(said + ". " + a.lastRotationText(status)), "Start it again with: " + startCommandFor(secretID, status.Input)}
 }
 
-// lastRotationText is what a workflow that has ended knows of its last rotation.
+// lastRotationText returns what a workflow that has ended knows about its last rotation.
 func (a *app) lastRotationText(s rotation.Status) string {
 	r := s.Current
 	switch {
@@ -150,10 +150,10 @@ func (a *app) lastRotationText(s rotation.Status) string {
 		}
 		return text
 	case len(r.Steps) == 0:
-		return "The rotation had not begun"
+		return "The rotation had not started"
 	default:
 		step := r.Steps[len(r.Steps)-1].Name
-		text := step + " was under way and may still take effect; AWSCURRENT logs in whether it does or not"
+		text := step + " was under way and may still take effect; AWSCURRENT logs in either way"
 		if i := slices.IndexFunc(r.Steps, func(s rotation.Step) bool { return s.Name == rotation.SetPassword }); i >= 0 {
 			text += fmt.Sprintf(". AWSPREVIOUS may no longer log in, as the password of %s was being replaced", plaintext.Line(r.Username))
 		}
@@ -161,7 +161,7 @@ func (a *app) lastRotationText(s rotation.Status) string {
 	}
 }
 
-// rotationView is a rotation that has succeeded; next is the status after it, empty where it is unknown.
+// rotationView is a rotation that has succeeded. next is the status after it, empty if unknown.
 type rotationView struct {
 	secretID string
 	rotation rotation.Rotation
@@ -190,10 +190,10 @@ func (v rotationView) text(w io.Writer) {
 	}
 	pairs(w, rows...)
 	if r.Revoked {
-		fmt.Fprintln(w, "\nClients that cache the secret are refused until they read it again; AWS's caching clients do so within 60 minutes.")
+		fmt.Fprintln(w, "\nClients that cache the secret are refused until they read it again. AWS's caching clients do so within 60 minutes.")
 	}
 	section(w, "Changed"+firstOf(len(r.Changes), max(r.Changed, len(r.Changes))), r.Changes)
-	section(w, "Of these, due to changes on "+plaintext.Line(r.Username)+" alone"+firstOf(len(r.Drift), max(r.Drifted, len(r.Drift))), r.Drift)
-	section(w, "Was still logged in as "+plaintext.Line(r.Username), r.InUse)
+	section(w, "Of these, to revert changes made only to "+plaintext.Line(r.Username)+firstOf(len(r.Drift), max(r.Drifted, len(r.Drift))), r.Drift)
+	section(w, "Sessions that were still open as "+plaintext.Line(r.Username), r.InUse)
 	section(w, "Warnings", r.Warnings)
 }

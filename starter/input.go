@@ -12,7 +12,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// rulesFlags are RotationRules, TimeZone and Blackout.
+// rulesFlags are the flags for RotationRules, TimeZone and Blackout.
 type rulesFlags struct {
 	cmd      *cobra.Command
 	rules    rotation.RotationRules
@@ -24,8 +24,8 @@ func (f *rulesFlags) add(cmd *cobra.Command) {
 	f.cmd = cmd
 	flags := cmd.Flags()
 	flags.Var((*days)(&f.rules.AutomaticallyAfterDays), "automatically-after-days", "days between rotations, 1 to 1000 (default 30)")
-	flags.StringVar(&f.rules.ScheduleExpression, "schedule-expression", "", "instead of days: rate(12 hours), rate(10 days), cron(0 8 ? * MON *)")
-	flags.StringVar(&f.rules.Duration, "duration", "", "length of the rotation window, such as 3h (default to the end of the day)")
+	flags.StringVar(&f.rules.ScheduleExpression, "schedule-expression", "", "instead of days: rate(12 hours), rate(10 days) or cron(0 8 ? * MON *)")
+	flags.StringVar(&f.rules.Duration, "duration", "", "length of the rotation window, such as 3h (default: until the end of the day)")
 	f.addCalendar(cmd)
 	cmd.MarkFlagsMutuallyExclusive("automatically-after-days", "schedule-expression")
 }
@@ -33,11 +33,11 @@ func (f *rulesFlags) add(cmd *cobra.Command) {
 // addCalendar adds the flags for the time zone and the blackout.
 func (f *rulesFlags) addCalendar(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.timeZone, "time-zone", "", "`zone` of the IANA database in which days, cron and blackouts count, such as Europe/Berlin (default UTC)")
-	flags.StringArrayVar(&f.blackout, "blackout", nil, "`time` in which no scheduled rotation starts: 2026-12-25, 2026-12-24/2027-01-02 or 'Fri 16:00 - Mon 08:00'; may be given several times, none ends it")
+	flags.StringVar(&f.timeZone, "time-zone", "", "IANA time `zone` of days, cron and blackouts, such as Europe/Berlin (default UTC)")
+	flags.StringArrayVar(&f.blackout, "blackout", nil, "`time` in which no scheduled rotation starts: 2026-12-25, 2026-12-24/2027-01-02 or 'Fri 16:00 - Mon 08:00'; can be repeated; \"none\" removes it")
 }
 
-// entries are those of the blackout: nil if the command line names none, and empty if it ends it.
+// entries returns the blackout: nil if the command line has none, and empty if it removes the blackout.
 func (f *rulesFlags) entries() []string {
 	if slices.Equal(f.blackout, []string{"none"}) {
 		return []string{}
@@ -45,17 +45,17 @@ func (f *rulesFlags) entries() []string {
 	return f.blackout
 }
 
-// given says whether the command line names a schedule.
+// given reports whether the command line has a schedule.
 func (f *rulesFlags) given() bool {
 	return f.cmd.Flags().Changed("automatically-after-days") || f.cmd.Flags().Changed("schedule-expression")
 }
 
-// differs says whether the command line names other rules than these.
+// differs reports whether the command line has other rules than these.
 func (f *rulesFlags) differs(have rotation.RotationRules) bool {
 	return f.given() && f.rules != have || f.cmd.Flags().Changed("duration") && f.rules.Duration != have.Duration
 }
 
-// check finds what the workflow cannot tell from a schedule that was left out.
+// check refuses values that the workflow could not tell from a missing schedule.
 func (f *rulesFlags) check() error {
 	if f.given() {
 		return f.rules.Validate()
@@ -63,7 +63,7 @@ func (f *rulesFlags) check() error {
 	return nil
 }
 
-// inputFlags are the input of RotateUserWorkflow.
+// inputFlags are the flags for the input of RotateUserWorkflow.
 type inputFlags struct {
 	rulesFlags
 
@@ -75,27 +75,27 @@ type inputFlags struct {
 func (f *inputFlags) add(cmd *cobra.Command) {
 	secretFlag(cmd, &f.input.SecretID)
 	flags := cmd.Flags()
-	flags.StringVar(&f.input.MasterSecretID, "master-secret-id", "", "name or ARN of the administrator's secret (default \"masterarn\" of the user's secret)")
+	flags.StringVar(&f.input.MasterSecretID, "master-secret-id", "", "name or ARN of the master secret (default: \"masterarn\" in the user's secret)")
 	masterServerFlags(flags, &f.input.MasterServer)
-	flags.StringVar(&f.input.CloneUsername, "clone-username", "", "the other account of the pair (default <user>_clone)")
+	flags.StringVar(&f.input.CloneUsername, "clone-username", "", "user name of the other account of the pair (default: <user>_clone)")
 	f.rulesFlags.add(cmd)
-	flags.TextVar(&f.minimumOverlap, "minimum-overlap", rotation.Duration(0), "`duration` for which a new credential is left alone before the other one may change (default 1h)")
-	flags.TextVar(&f.input.Drain, "drain", rotation.Duration(0), "`duration` for which a rotation waits for the standby's sessions to end")
-	flags.BoolVar(&f.input.RequireDrained, "require-drained", false, "fail the rotation when they have not")
-	flags.BoolVar(&f.input.RequireAllNodes, "require-all-nodes", false, "do not promote while a node of the cluster cannot be asked whether it has the new password")
+	flags.TextVar(&f.minimumOverlap, "minimum-overlap", rotation.Duration(0), "`duration` that a promoted credential stays untouched before the other one may change (default 1h)")
+	flags.TextVar(&f.input.Drain, "drain", rotation.Duration(0), "`duration` that a rotation waits for the sessions of the standby account to end")
+	flags.BoolVar(&f.input.RequireDrained, "require-drained", false, "with --drain: fail the rotation if they have not ended by then")
+	flags.BoolVar(&f.input.RequireAllNodes, "require-all-nodes", false, "do not promote while a node of the cluster cannot be asked for the new password")
 	endpointsFlag(cmd, &f.input)
 	activityQueueFlag(cmd, &f.input.ActivityTaskQueue)
 	for _, name := range []string{"minimum-overlap", "drain"} {
-		flags.Lookup(name).DefValue = "" // 0s is not what happens without the flag
+		flags.Lookup(name).DefValue = "" // without the flag, 0s is not what happens
 	}
 }
 
-// addImmediately is for the commands that start a schedule.
+// addImmediately adds the flag of the commands that start a schedule.
 func (f *inputFlags) addImmediately(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&f.immediately, "rotate-immediately", true, "rotate at the start; =false looks whether it would work, and waits for the schedule")
+	cmd.Flags().BoolVar(&f.immediately, "rotate-immediately", true, "rotate at the start; with =false, check that a rotation would work and wait for the schedule")
 }
 
-// check completes the input and says what is wrong with it.
+// check completes the input and validates it.
 func (f *inputFlags) check() error {
 	if err := f.rulesFlags.check(); err != nil {
 		return err
@@ -110,11 +110,11 @@ func (f *inputFlags) check() error {
 	return f.input.Validate()
 }
 
-// compare lists in what the command line differs from the rotation that runs, option by option, and is what the input of that
-// rotation would be with what the command line asks for. What the command line leaves out stays as it is.
+// compare lists the options in which the command line differs from the running rotation, and returns the input that the rotation
+// would have with them. Options that the command line leaves out stay as they are.
 func (f *inputFlags) compare(status rotation.Status) (different []string, want rotation.RotateUserInput) {
 	have := status.Input
-	if have == nil { // a worker of an earlier release tells these only
+	if have == nil { // a worker of an earlier release returns only these
 		have = &rotation.RotateUserInput{SecretID: f.input.SecretID, MasterSecretID: status.MasterSecretID, RotationRules: status.RotationRules}
 	}
 	want = *have
@@ -122,7 +122,7 @@ func (f *inputFlags) compare(status rotation.Status) (different []string, want r
 		if !f.cmd.Flags().Changed(flag) || same {
 			return false
 		}
-		different = append(different, fmt.Sprintf("--%s: is %s, asked for %s", flag, cmp.Or(running, "none"), cmp.Or(asked, "none")))
+		different = append(different, fmt.Sprintf("--%s: is %s, requested %s", flag, cmp.Or(running, "none"), cmp.Or(asked, "none")))
 		return true
 	}
 	if f.differs(have.RotationRules) {
@@ -131,7 +131,7 @@ func (f *inputFlags) compare(status rotation.Status) (different []string, want r
 		} else {
 			want.RotationRules.Duration = f.rules.Duration
 		}
-		different = append(different, fmt.Sprintf("%s: is %s, asked for %s", rules, have.RotationRules, want.RotationRules))
+		different = append(different, fmt.Sprintf("%s: is %s, requested %s", rules, have.RotationRules, want.RotationRules))
 	}
 	in := f.input
 	if option("time-zone", cmp.Or(have.TimeZone, "UTC"), in.TimeZone, cmp.Or(in.TimeZone, "UTC") == cmp.Or(have.TimeZone, "UTC")) {
@@ -181,7 +181,7 @@ func (f *inputFlags) compare(status rotation.Status) (different []string, want r
 
 const rules = "schedule"
 
-// onlyRules reports whether reschedule can change all that differs.
+// onlyRules reports whether reschedule can change everything that differs.
 func (f *inputFlags) onlyRules(different []string) bool {
 	return !slices.ContainsFunc(different, func(text string) bool {
 		name, _, _ := strings.Cut(text, ":")

@@ -8,7 +8,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// withKnownState adds what the workflow that rotates the secret knows, where there is one.
+// withKnownState adds what the workflow of the secret knows, if there is one.
 func (a *app) withKnownState(ctx context.Context, input rotation.RotateUserInput) (rotation.RotateUserInput, *rotation.State, error) {
 	status, err := a.lastStatus(ctx, input.SecretID)
 	if err != nil || status.SecretID == "" {
@@ -25,7 +25,7 @@ func (a *app) withKnownState(ctx context.Context, input rotation.RotateUserInput
 		input.ProxySecretIDs = status.Input.ProxySecretIDs
 	}
 	known := &rotation.State{DatabaseHost: status.DatabaseHost, Deleted: status.Deleted}
-	if _, ended := a.hasEnded(ctx, input.SecretID); !ended { // the next workflow does not know the rights after the last rotation
+	if _, ended := a.hasEnded(ctx, input.SecretID); !ended { // a workflow started next would not know the rights after the last rotation
 		known.Digest, known.Rights, known.Stored, known.Held = status.Digest, status.Rights, status.Stored, status.Held
 	}
 	if status.Username != "" {

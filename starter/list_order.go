@@ -41,7 +41,7 @@ func (o *listOrder) Type() string { return "column" }
 
 func (o *listOrder) Set(s string) error {
 	if _, ok := listOrders[listOrder(s)]; !ok {
-		return fmt.Errorf("it is one of %s", strings.Join(listOrderNames(), ", "))
+		return fmt.Errorf("must be one of %s", strings.Join(listOrderNames(), ", "))
 	}
 	*o = listOrder(s)
 	return nil

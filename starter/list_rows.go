@@ -14,16 +14,16 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// maxParallelQueries bounds how many workflows are asked at a time.
+// maxParallelQueries is how many workflows are asked at the same time.
 const maxParallelQueries = 8
 
 // overdueAfter is how long after its date a rotation is overdue. A rotation that is just starting is not.
 const overdueAfter = time.Minute
 
-// listRows is one secret in the list.
+// listed is one secret in the list.
 type listed struct {
 	SecretID       string                  `json:"SecretId"`
-	RotationStatus rotation.RotationStatus `json:"RotationStatus,omitempty"` // empty where the workflow does not answer
+	RotationStatus rotation.RotationStatus `json:"RotationStatus,omitempty"` // empty if the workflow does not answer
 	// RotationError is the type of the error of the last rotation; empty if that succeeded.
 	RotationError    string    `json:"RotationError,omitempty"`
 	LastRotatedDate  time.Time `json:"LastRotatedDate,omitzero"`
@@ -32,17 +32,17 @@ type listed struct {
 	Overdue      bool    `json:"Overdue,omitempty"`
 	DatabaseHost string  `json:"DatabaseHost,omitempty"`
 	Retrying     []retry `json:"Retrying,omitempty"`
-	// Username is in use, and PreviousUsername until PreviousUntil, in the grace of a revocation; empty otherwise.
+	// Username is the current user, and PreviousUsername logs in until PreviousUntil. They are set in the grace period of a revocation.
 	Username         string    `json:"Username,omitempty"`
 	PreviousUsername string    `json:"PreviousUsername,omitempty"`
 	PreviousUntil    time.Time `json:"PreviousUntil,omitzero"`
-	// OpenAccounts says which accounts are still open though no secret is for them; empty for none.
+	// OpenAccounts describes accounts that still log in although no secret names them.
 	OpenAccounts string `json:"OpenAccounts,omitempty"`
 
-	memoEncoded bool // what visibility knows of open accounts is encoded
+	memoEncoded bool // only the workflow can say what is in OpenAccounts
 }
 
-// state is the status that people see: Temporal knows of a step that is retried before the search attributes do.
+// state is the status that people see. Temporal knows of a retry earlier than the search attributes do.
 func (r listed) state() string {
 	if len(r.Retrying) > 0 {
 		return string(rotation.Retrying)
@@ -82,7 +82,7 @@ func (a *app) listRows(ctx context.Context, query string) ([]listed, error) {
 	}
 }
 
-// fromVisibility is what visibility knows of a workflow; not ok where its id is not one of ours.
+// fromVisibility returns what visibility knows about a workflow. It is not ok if the id is not that of a rotation.
 func fromVisibility(execution *workflow.WorkflowExecutionInfo) (row listed, ok bool) {
 	id, ok := strings.CutPrefix(execution.GetExecution().GetWorkflowId(), rotation.RotateUserWorkflowID(""))
 	if !ok {
@@ -101,7 +101,7 @@ func fromVisibility(execution *workflow.WorkflowExecutionInfo) (row listed, ok b
 	return row, true
 }
 
-// decode leaves value alone where the attribute is not set, or is somebody else's of the same name.
+// decode sets value, unless the attribute is missing or has another type.
 func decode[T any](attributes map[string]*common.Payload, name string, value *T) {
 	var decoded T
 	if payload, ok := attributes[name]; ok && converter.GetDefaultDataConverter().FromPayload(payload, &decoded) == nil {
@@ -109,12 +109,12 @@ func decode[T any](attributes map[string]*common.Payload, name string, value *T)
 	}
 }
 
-// describedAlways is how many workflows are asked whether a step is being retried, whatever visibility says of them: it learns
-// late of a rotation by request. In a longer list only those are asked that are, or should be, rotating.
+// describedAlways is the length up to which every workflow of a list is asked whether it retries a step, because visibility learns
+// late about a requested rotation. In a longer list, only those that rotate or should rotate are asked.
 const describedAlways = 100
 
-// completeRows completes the rows of which visibility did not know the status, and adds why a step is being retried, which visibility
-// does not know.
+// completeRows adds what visibility does not know: the status in a cluster without search attributes, and why a step is being
+// retried.
 func (a *app) completeRows(ctx context.Context, rows []listed) error {
 	var g errgroup.Group
 	g.SetLimit(maxParallelQueries)
@@ -129,7 +129,7 @@ func (a *app) completeRows(ctx context.Context, rows []listed) error {
 			noType := row.RotationStatus == rotation.Failed && row.RotationError == "" // an older worker, or no such attribute
 			if unknown || noType || row.memoEncoded || row.RotationStatus == rotation.Rotating {
 				s, err := a.query(ctx, row.SecretID)
-				if err == nil { // else the row says that the status is unknown
+				if err == nil { // otherwise the status stays unknown
 					*row = listed{
 						SecretID: row.SecretID, RotationStatus: s.RotationStatus, LastRotatedDate: s.LastRotatedDate,
 						NextRotationDate: s.NextRotationDate, DatabaseHost: s.DatabaseHost, OpenAccounts: row.OpenAccounts,

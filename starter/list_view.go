@@ -100,7 +100,7 @@ func (v listView) csv(w io.Writer) error {
 	return c.Error()
 }
 
-// notes follow a table: what does not fit into a row.
+// notes prints what does not fit into the rows of a table.
 func (v listView) notes(w io.Writer) {
 	for _, r := range v.rows {
 		if !r.PreviousUntil.IsZero() {
@@ -116,7 +116,7 @@ func (v listView) notes(w io.Writer) {
 	}
 }
 
-// nameWidth is what a name takes of a row, at most: one long name would push the columns of all rows off the screen.
+// nameWidth limits the names in a table: one long name would push the columns of all rows off the screen.
 const nameWidth = 60
 
 func abbreviated(name string) string {

@@ -1,5 +1,5 @@
-// The starter is the operator's command line of rotate-user. It is a Temporal client and nothing else: what it asks for is done
-// by the worker, which alone has access to AWS and to the databases.
+// The starter is the operator's command line of rotate-user. It is only a Temporal client. The worker does the work, and it alone
+// has access to AWS and to the databases.
 package main
 
 import (
@@ -45,8 +45,8 @@ func dial(ctx context.Context) (temporal, error) {
 	return c, nil
 }
 
-// clientOptions are those of the temporal CLI, with its codec server if one is set: what the worker has encoded can be read
-// by that alone.
+// clientOptions returns the options of the temporal CLI, with its codec server if one is set. Only that server can decode what the
+// worker has encoded.
 func clientOptions() (client.Options, error) {
 	options, err := envconfig.LoadClientOptions(envconfig.LoadClientOptionsRequest{ConfigFileStrict: true, IncludeRemoteCodec: true})
 	if err != nil {

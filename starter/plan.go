@@ -18,7 +18,7 @@ import (
 // properties.
 const exitWouldChange = 3
 
-// errWouldChange ends plan with its own exit code.
+// errWouldChange makes plan return its own exit code.
 var errWouldChange = errors.New("the next rotation would change something")
 
 func (a *app) planCommand() *cobra.Command {
@@ -27,7 +27,7 @@ func (a *app) planCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Show what the next rotation would change, or why it would be refused",
-		Long: `Show what the next rotation would change, or why it would be refused. Nothing is written, anywhere.
+		Long: `Show what the next rotation would change, or why it would be refused. This command writes nothing.
 
 Exit codes:
   0: only the password would change
@@ -39,7 +39,7 @@ Exit codes:
 	secretFlag(cmd, &f.input.SecretID)
 	pairFlags(cmd, &f.input)
 	endpointsFlag(cmd, &f.input)
-	cmd.Flags().BoolVar(&all, "all", false, "show every change, also of an account with thousands of grants")
+	cmd.Flags().BoolVar(&all, "all", false, "show every change, even if there are thousands")
 	activityQueueFlag(cmd, &f.input.ActivityTaskQueue)
 	return a.action(cmd, func() error { return f.input.Validate() }, func(ctx context.Context) error {
 		input, known, err := a.withKnownState(ctx, f.input)
@@ -56,7 +56,7 @@ Exit codes:
 				return a.planError(ctx, err)
 			}
 			if next.Changed != plan.Changed || next.Pages != plan.Pages {
-				return fmt.Errorf("the accounts of secret %s were changed while the plan was read: run the command again", input.SecretID)
+				return fmt.Errorf("the accounts of secret %s changed while the plan was being read: run the command again", input.SecretID)
 			}
 			plan.Changes = append(plan.Changes, next.Changes...)
 			plan.Statements = append(plan.Statements, next.Statements...)
@@ -72,7 +72,7 @@ Exit codes:
 	})
 }
 
-// plan asks for one page of the plan of a rotation.
+// plan returns one page of the plan of a rotation.
 func (a *app) plan(ctx context.Context, input rotation.RotateUserInput, known *rotation.State, page int) (plan rotation.PlanRotationResult, err error) {
 	id := "plan-rotation/" + input.SecretID + "/" + uuid.NewString()
 	args := []any{input, known}
@@ -83,7 +83,7 @@ func (a *app) plan(ctx context.Context, input rotation.RotateUserInput, known *r
 	return plan, err
 }
 
-// planError tells a refusal from a failure to look.
+// planError tells a refused rotation from a plan that failed.
 func (a *app) planError(ctx context.Context, err error) error {
 	switch applicationType(err) {
 	case "", rotation.ErrorUnreachable, rotation.ErrorThrottled, rotation.ErrorUnknown:
@@ -105,14 +105,14 @@ func (v planView) text(w io.Writer) {
 	p := v.plan
 	standby := p.Standby
 	if p.Created {
-		standby += ", which would be made"
+		standby += ", which would be created"
 	}
 	pairs(w, "Secret", v.secretID, "Server", p.Server, "In use", p.Source, "Next", standby)
-	// A worker of an earlier release counts nothing, and answers everything.
+	// A worker of an earlier release returns everything, and no counts.
 	changed, drifted := max(p.Changed, len(p.Changes)), max(p.Drifted, len(p.Drift))
 	section(w, "Would change"+firstOf(len(p.Changes), changed), p.Changes)
 	section(w, "Statements"+firstOf(len(p.Changes), changed), p.Statements)
-	section(w, "Changed on the standby alone"+firstOf(len(p.Drift), drifted), p.Drift)
+	section(w, "Changed only on the standby"+firstOf(len(p.Drift), drifted), p.Drift)
 	section(w, "Logged in as the standby", p.InUse)
 	section(w, "Warnings", p.Warnings)
 	switch {
@@ -122,6 +122,6 @@ func (v planView) text(w io.Writer) {
 			fmt.Fprintf(w, "To see them all: starter plan --secret-id %s --all\n", v.secretID)
 		}
 	default:
-		fmt.Fprintln(w, "\nThe accounts are equal: nothing but the password would change.")
+		fmt.Fprintln(w, "\nThe accounts are equal: only the password would change.")
 	}
 }

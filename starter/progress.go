@@ -9,12 +9,12 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// progress prints the steps of a rotation, each when it has ended. On a terminal the one under way is shown as well.
+// progress prints each step of a rotation when it has ended. On a terminal it also shows the step under way.
 type progress struct {
 	out     io.Writer // nil shows nothing
 	live    bool
 	printed int
-	drawn   bool // the last line is that of a step under way
+	drawn   bool // the last line shows a step under way
 }
 
 func (p *progress) show(steps []rotation.Step) {
@@ -35,7 +35,7 @@ func (p *progress) show(steps []rotation.Step) {
 	}
 }
 
-// fail shows the steps of a rotation that failed in the last of them.
+// fail shows the steps of a rotation that failed in the last one.
 func (p *progress) fail(steps []rotation.Step) {
 	p.show(steps)
 	p.erase()
@@ -44,7 +44,7 @@ func (p *progress) fail(steps []rotation.Step) {
 	}
 }
 
-// pause leaves the step under way as it is, for a message to follow.
+// pause ends the line of the step under way, so that a message can follow.
 func (p *progress) pause() {
 	if p.drawn {
 		fmt.Fprintln(p.out)

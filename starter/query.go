@@ -15,7 +15,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// query asks the workflow of a secret, running or ended.
+// query returns the status of a rotation. A workflow that has ended still answers.
 func (a *app) query(ctx context.Context, secretID string) (rotation.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
@@ -27,8 +27,8 @@ func (a *app) query(ctx context.Context, secretID string) (rotation.Status, erro
 	return status, answer.Get(&status)
 }
 
-// lastStatus is the status of a secret, empty for one that has no rotation, or whose rotation failed before it could answer. It
-// fails if a rotation does not answer: what it knows of its pair must not be left out.
+// lastStatus returns the status of a rotation, empty if there is none or if it failed before it could answer. A rotation that does
+// not answer is an error, because commands must not act without what it knows about its pair.
 func (a *app) lastStatus(ctx context.Context, secretID string) (rotation.Status, error) {
 	status, err := a.query(ctx, secretID)
 	var none *serviceerror.NotFound
@@ -43,7 +43,7 @@ func (a *app) lastStatus(ctx context.Context, secretID string) (rotation.Status,
 	}
 }
 
-// unanswered explains why the workflow of a secret has not answered a query.
+// unanswered explains why the workflow of a secret did not answer a query.
 func (a *app) unanswered(ctx context.Context, err error, secretID string) error {
 	if !isUnanswered(err) || ctx.Err() != nil {
 		return a.noRotation(ctx, err, secretID)
@@ -58,10 +58,10 @@ func (a *app) unanswered(ctx context.Context, err error, secretID string) error 
 	if !a.hasPoller(ctx, queue, enums.TASK_QUEUE_TYPE_WORKFLOW) {
 		return fmt.Errorf("the rotation of secret %s does not answer: no worker polls task queue %s", secretID, queue)
 	}
-	return fmt.Errorf("the rotation of secret %s does not answer: see the log of the worker of task queue %s", secretID, queue)
+	return fmt.Errorf("the rotation of secret %s does not answer: see the log of the worker on task queue %s", secretID, queue)
 }
 
-// noRotation explains that a secret has no running workflow, and how the last one ended.
+// noRotation explains that a secret has no running workflow, and how the last one ended if there was one.
 func (a *app) noRotation(ctx context.Context, err error, secretID string) error {
 	var gone *serviceerror.NotFound
 	if !errors.As(err, &gone) {
@@ -78,13 +78,13 @@ func (a *app) noRotation(ctx context.Context, err error, secretID string) error 
 	if name := friendlyName(secretID); name != "" {
 		d, err := a.describe(ctx, rotation.RotateUserWorkflowID(name))
 		if err == nil && d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
-			advice = "There is one of secret " + name + ": if that is the same secret, name it so"
+			advice = "A rotation of secret " + name + " runs: if that is the same secret, use this name"
 		}
 	}
 	return advise(advice, "no rotation of secret %s runs", secretID)
 }
 
-// friendlyName is the name in the ARN of a secret, empty for what is not an ARN.
+// friendlyName returns the name in the ARN of a secret, or an empty string if arn is not an ARN.
 func friendlyName(arn string) string {
 	parts := strings.SplitN(arn, ":", 7)
 	if len(parts) < 7 || parts[0] != "arn" || parts[5] != "secret" {
@@ -97,7 +97,7 @@ func friendlyName(arn string) string {
 	return name
 }
 
-// lostRevocationText says that a revocation was not carried out by a workflow that has ended; empty if there was none.
+// lostRevocationText says that a workflow ended before it carried out a revocation. It is empty if there was none to carry out.
 func (a *app) lostRevocationText(s rotation.Status) string {
 	r := s.Current
 	if r.Promotion() == nil {
@@ -107,16 +107,16 @@ func (a *app) lostRevocationText(s rotation.Status) string {
 	var what string
 	switch {
 	case !s.PreviousUntil.IsZero():
-		what = fmt.Sprintf("The revocation of %s, due at %s, was lost with its run: %[1]s still logs in, as AWSPREVIOUS", s.StandbyUsername, date(s.PreviousUntil, a.now()))
+		what = fmt.Sprintf("The revocation of %s, due at %s, did not happen: %[1]s still logs in, as AWSPREVIOUS", s.StandbyUsername, date(s.PreviousUntil, a.now()))
 	case last.Name == rotation.RevokePrevious && last.EndedAt.IsZero():
-		what = fmt.Sprintf("The revocation of %s was under way: whether it still logs in, and its sessions go on, is unknown", s.StandbyUsername)
+		what = fmt.Sprintf("The revocation of %s was under way: it may still log in, and its sessions may still be open", s.StandbyUsername)
 	default:
 		return ""
 	}
-	return plaintext.Line(what + ". Once the rotation is started again, revoke it with: starter rotate --secret-id " + s.SecretID + " --force --revoke-previous")
+	return plaintext.Line(what + ". Start the rotation again, and then revoke it with: starter rotate --secret-id " + s.SecretID + " --force --revoke-previous")
 }
 
-// lostRevocation is lost for the last workflow of a secret, if that has ended.
+// lostRevocation is lostRevocationText for the last workflow of a secret, if that has ended.
 func (a *app) lostRevocation(ctx context.Context, secretID string) string {
 	if _, ended := a.hasEnded(ctx, secretID); !ended {
 		return ""

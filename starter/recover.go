@@ -17,13 +17,13 @@ func (a *app) recoverCommand() *cobra.Command {
 	var input rotation.RotateUserInput
 	cmd := &cobra.Command{
 		Use:   "recover",
-		Short: "Move AWSCURRENT to a version that logs in, where it does not",
-		Long: `Move AWSCURRENT to the newest version of the secret whose password the database has, where that of AWSCURRENT is another one: the
-database was restored from a backup, or the secret was edited. Only the newest 20 versions are considered, and only those that differ
-from AWSCURRENT in nothing but user name and password. No account is changed.
+		Short: "Move AWSCURRENT to a version that logs in, after an accident",
+		Long: `If AWSCURRENT does not log in, because the database was restored from a backup or the secret was edited, move the label to the newest
+version that does. The worker tries the newest 20 versions, and only those that differ from AWSCURRENT in user name and password
+alone. It changes no account.
 
-If a deletion of the secret was cancelled or terminated, and the secret restored, the accounts that it had locked are unlocked, and
-the rotation goes on.`,
+If a deletion of the secret was cancelled or terminated, and the secret was restored, unlock the accounts that the deletion had locked,
+and resume the rotation.`,
 		Example: `  starter recover --secret-id MyTestDatabaseUserSecret`,
 	}
 	secretFlag(cmd, &input.SecretID)
@@ -35,7 +35,7 @@ the rotation goes on.`,
 		if err != nil {
 			return err
 		}
-		if known != nil && deletes { // the deletion lets go of it itself
+		if known != nil && deletes { // the deletion releases it
 			known.Held = false
 		}
 		var result rotation.RecoverSecretResult
@@ -51,7 +51,7 @@ the rotation goes on.`,
 	})
 }
 
-// recoveryView is a credential that logs in again, or still.
+// recoveryView is the result of recover.
 type recoveryView struct {
 	credentialView
 

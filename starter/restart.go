@@ -11,7 +11,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// startCommandFor is the command that starts the rotation of a secret with an input, which is nil where it is not known.
+// startCommandFor returns the command that starts the rotation of a secret with an input, which is nil if unknown.
 func startCommandFor(secretID string, in *rotation.RotateUserInput) string {
 	command := "starter start --secret-id " + secretID
 	if in == nil {
@@ -48,7 +48,7 @@ func startCommandFor(secretID string, in *rotation.RotateUserInput) string {
 	return command
 }
 
-// scheduleFlagsOf are the options for the schedule of an input.
+// scheduleFlagsOf returns the options for the schedule of an input.
 func scheduleFlagsOf(in rotation.RotateUserInput) string {
 	var b strings.Builder
 	r := in.RotationRules
@@ -73,7 +73,7 @@ func scheduleFlagsOf(in rotation.RotateUserInput) string {
 	return b.String()
 }
 
-// masterServer is a server as the flags name it; empty if there is none.
+// masterServer describes a server in the words of the flags. It is empty if there is none.
 func masterServer(s rotation.MasterServer) string {
 	if s == (rotation.MasterServer{}) {
 		return ""

@@ -12,7 +12,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// run is the whole program; it answers the exit code.
+// run executes a command line and returns the exit code.
 func (a *app) run(ctx context.Context, args []string) int {
 	root := a.rootCommand()
 	root.SetArgs(args)
@@ -37,11 +37,11 @@ func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "starter",
 		Short: "Rotate the credentials of MySQL users",
-		Long: `Start, steer and watch the rotation of MySQL users' credentials.
+		Long: `Start, control and watch the rotation of MySQL users' credentials.
 
-The starter talks to Temporal only, and finds it as the temporal CLI does: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE,
+The starter only connects to Temporal, with the same configuration as the temporal CLI: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE,
 TEMPORAL_API_KEY, TEMPORAL_TLS_..., TEMPORAL_CODEC_ENDPOINT, or a profile (TEMPORAL_PROFILE) of the file that TEMPORAL_CONFIG_FILE names.
-A worker must be running; it reads the secrets and changes the accounts.
+It needs a running worker, which reads the secrets and changes the accounts.
 
 ` + program.ExitCodes + `
 starter plan also returns 3: the next rotation would change rights or properties.`,

@@ -25,34 +25,33 @@ func (a *app) rotateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate",
 		Short: "Rotate a secret now, and show each step as it happens",
-		Long: `Rotate a secret now, and show each step as it happens. The rotation of the secret must have been started, with starter start.
+		Long: `Rotate a secret now, and show each step as it happens. Start the rotation of the secret first, with starter start.
 
-A credential that is younger than the minimum overlap is not rotated without --force, because clients may still use the one
-before. With --force, clients that cache the secret can be refused, now or after the next rotation, until they read it again.
-AWS's caching clients do so within 60 minutes.
+Within the minimum overlap after a rotation, another one needs --force, because clients may still use the previous credential. With
+--force, the server may refuse clients that cache the secret, now or after the next rotation, until they read it again. AWS's
+caching clients do so within 60 minutes.
 
-For a credential that has leaked, --revoke-previous locks the account that was in use once the new one is promoted, and ends
-its sessions and the older ones of the other account. So every client of the secret loses its connections, and one that caches
-the secret is refused until it reads it again. --grace gives those that use the current credential time to do so; whoever has
-the leaked one has the same time.
+After a leak, use --revoke-previous. Once the new credential is promoted, it locks the account that was in use until then, and ends
+its sessions and the older sessions of the other account. Every client of the secret loses its connections, and a client that caches
+the secret is refused until it reads it again. --grace gives your clients time to do so, and the same time to an attacker.
 
-While the clone is in use, a right that was granted to the account with the base name since the last rotation is given to both
-accounts. If one was revoked from it, the rotation is refused until you decide: revoke it from the clone too, or grant it back.
---undo-drift grants it back, in this rotation only.`,
+If a right was granted to the account with the base name while the clone was in use, the rotation grants it to both accounts. If a
+right was revoked from it, the rotation is refused until you decide: revoke it from the clone, too, or grant it back. --undo-drift
+grants it back, in this rotation only.`,
 		Example: `  starter rotate --secret-id MyTestDatabaseUserSecret
   starter rotate --secret-id MyTestDatabaseUserSecret --force --revoke-previous --grace 10m`,
 	}
 	secretFlag(cmd, &id)
-	cmd.Flags().BoolVar(&request.Force, "force", false, "rotate even within the minimum overlap of the last rotation; clients that cache the secret may be refused")
-	cmd.Flags().BoolVar(&request.RevokePrevious, "revoke-previous", false, "lock the account in use until now, scramble its password, end the sessions of both accounts; clients that cache the secret are refused until they read it again")
-	cmd.Flags().TextVar(&request.Grace, "grace", rotation.Duration(0), "`duration` for which --revoke-previous waits after the promotion, 24h at most")
-	cmd.Flags().BoolVar(&request.UndoDrift, "undo-drift", false, "make the account with the base name equal to the one in use: grant back what was revoked from it, revoke what was granted to it")
+	cmd.Flags().BoolVar(&request.Force, "force", false, "rotate even within the minimum overlap; the server may refuse clients that cache the secret")
+	cmd.Flags().BoolVar(&request.RevokePrevious, "revoke-previous", false, "after the promotion, lock the previous account, scramble its password, and end the sessions of both accounts")
+	cmd.Flags().TextVar(&request.Grace, "grace", rotation.Duration(0), "`duration` that --revoke-previous waits after the promotion, at most 24h")
+	cmd.Flags().BoolVar(&request.UndoDrift, "undo-drift", false, "make the account with the base name equal to the current one: grant back what was revoked from it, revoke what was granted to it")
 	check := func() error {
 		if request.Grace > 0 && !request.RevokePrevious {
-			return errors.New("--grace belongs to --revoke-previous")
+			return errors.New("--grace needs --revoke-previous")
 		}
 		if time.Duration(request.Grace) > 24*time.Hour {
-			return fmt.Errorf("--grace is %s: 24h at most", request.Grace)
+			return fmt.Errorf("--grace is %s: at most 24h", request.Grace)
 		}
 		return nil
 	}
@@ -65,7 +64,7 @@ accounts. If one was revoked from it, the rotation is refused until you decide: 
 	})
 }
 
-// rotateNow asks the workflow of a secret, which must run, for a rotation and waits for its end.
+// rotateNow requests a rotation from the workflow of a secret, which must be running, and waits for the result.
 func (a *app) rotateNow(ctx context.Context, secretID string, request rotation.RotateRequest) (rotation.Rotation, error) {
 	for try := 1; ; try++ {
 		var r rotation.Rotation

@@ -24,10 +24,10 @@ func (a *app) startCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "start",
 		Short: "Rotate a secret on a schedule",
-		Long: `Rotate a secret on a schedule, the first time at once. The command ends with the first rotation; --no-wait does not wait for it.
+		Long: `Rotate a secret on a schedule, starting now. The command waits for the first rotation unless you give --no-wait.
 
-If the secret is already rotated with the same options, nothing is changed. The options of a rotation that runs are changed by
-stop and another start, and its schedule also by reschedule.`,
+If the secret is already rotated with the same options, this command changes nothing. To change the schedule of a running rotation,
+use reschedule. To change its other options, stop it and start it again.`,
 		Example: `  starter start --secret-id MyTestDatabaseUserSecret
   starter start --secret-id MyTestDatabaseUserSecret --schedule-expression 'cron(0 2 ? * SUN *)' --duration 3h --rotate-immediately=false`,
 	}
@@ -66,7 +66,7 @@ func (a *app) start(ctx context.Context, f *inputFlags, noWait bool) error {
 	return a.awaitFirstCheck(ctx, id)
 }
 
-// startAndRotate starts the workflow of a secret, which must not run, and waits for its first rotation.
+// startAndRotate starts the workflow of a secret, which must not be running, and waits for its first rotation.
 func (a *app) startAndRotate(ctx context.Context, input rotation.RotateUserInput) (r rotation.Rotation, err error) {
 	options := a.startOptions(rotation.RotateUserWorkflowID(input.SecretID))
 	options.WorkflowIDConflictPolicy = enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL
@@ -83,13 +83,14 @@ func (a *app) startAndRotate(ctx context.Context, input rotation.RotateUserInput
 	return a.awaitRotation(ctx, input.SecretID, rotation.RotateRequest{}, handle, updateID)
 }
 
-// firstRotationFailed says what has become of a workflow whose first rotation failed: it goes on, also for a secret that is misspelt.
+// firstRotationFailed adds what the workflow does next after its first rotation failed. It keeps running, even if the name of the
+// secret is misspelt.
 func (a *app) firstRotationFailed(ctx context.Context, err error, secretID string) error {
 	if ctx.Err() != nil {
 		return err
 	}
 	d, describeErr := a.describe(ctx, rotation.RotateUserWorkflowID(secretID))
-	if describeErr != nil { // there may be no workflow at all
+	if describeErr != nil { // there may be no workflow
 		return err
 	}
 	if e := a.ending(ctx, d); e != nil {
@@ -99,26 +100,26 @@ func (a *app) firstRotationFailed(ctx context.Context, err error, secretID strin
 		}
 		return fmt.Errorf("the rotation of secret %s was not started: %s", secretID, e.reason)
 	}
-	next := "goes on"
+	next := "keeps running"
 	status, queryErr := a.query(ctx, secretID)
 	if queryErr == nil && status.GaveWay() {
 		return err
 	}
 	if queryErr == nil && !status.NextRotationDate.IsZero() {
-		next = "tries again at " + date(status.NextRotationDate, a.now())
+		next = "retries at " + date(status.NextRotationDate, a.now())
 	}
 	var advice advised
 	if errors.As(err, &advice) {
 		err = advice.error
 	}
-	return advised{err, fmt.Sprintf("Its workflow %s. To end it, for example because the name is misspelt: starter stop --secret-id %s", next, secretID)}
+	return advised{err, fmt.Sprintf("Its workflow %s. If the name is misspelt, end it with: starter stop --secret-id %s", next, secretID)}
 }
 
-// awaitFirstCheck waits until a workflow that does not rotate at its start has looked whether it could.
+// awaitFirstCheck waits for a workflow that does not rotate at its start to check whether a rotation would work.
 func (a *app) awaitFirstCheck(ctx context.Context, secretID string) error {
 	defer a.watch(ctx, rotation.RotateUserWorkflowID(secretID), a.say)()
 	for {
-		// The look is under way once the workflow answers, and over when it waits for no activity.
+		// The check has started once the workflow answers, and has ended when the workflow waits for no activity.
 		if _, err := a.query(ctx, secretID); err != nil {
 			if _, ended := a.hasEnded(ctx, secretID); ended {
 				return a.firstRotationFailed(ctx, err, secretID)
@@ -146,7 +147,7 @@ func (a *app) awaitFirstCheck(ctx context.Context, secretID string) error {
 	return a.print(view)
 }
 
-// alreadyStarted is no failure where what runs is what was asked for.
+// alreadyStarted handles a start of a secret that is already rotated. It succeeds if the options are the same.
 func (a *app) alreadyStarted(ctx context.Context, f *inputFlags) error {
 	id := f.input.SecretID
 	view, err := a.inspect(ctx, id)
@@ -156,7 +157,7 @@ func (a *app) alreadyStarted(ctx context.Context, f *inputFlags) error {
 	different, want := f.compare(view.status)
 	queue := ""
 	if f.cmd.Flags().Changed("task-queue") && view.taskQueue != "" && view.taskQueue != a.taskQueue {
-		different = append(different, fmt.Sprintf("--task-queue: is %s, asked for %s", view.taskQueue, a.taskQueue))
+		different = append(different, fmt.Sprintf("--task-queue: is %s, requested %s", view.taskQueue, a.taskQueue))
 		queue = " --task-queue " + quoted(a.taskQueue)
 	}
 	if len(different) > 0 {
@@ -164,21 +165,21 @@ func (a *app) alreadyStarted(ctx context.Context, f *inputFlags) error {
 		if f.onlyRules(different) {
 			advice = "Change them with: starter reschedule --secret-id " + id + scheduleFlagsOf(want)
 		}
-		return advise(advice, "secret %s is rotated already, with other options; nothing was changed:\n  %s", id, strings.Join(different, "\n  "))
+		return advise(advice, "secret %s is already rotated with other options; nothing was changed:\n  %s", id, strings.Join(different, "\n  "))
 	}
 	if view.status.Stopping {
 		if a.output == table {
-			fmt.Fprintf(a.out, "Secret %s was about to stop after the rotation under way; it goes on.\n\n", id)
+			fmt.Fprintf(a.out, "Secret %s was about to stop after the current rotation. It no longer stops.\n\n", id)
 		}
 		return a.update(ctx, id, rotation.ResumeUpdate, rotation.Sender{SentAt: a.now()})
 	}
 	if a.output == table {
-		fmt.Fprintf(a.out, "Secret %s is rotated already; nothing was changed. To rotate it now: starter rotate --secret-id %[1]s\n\n", id)
+		fmt.Fprintf(a.out, "Secret %s is already rotated; nothing was changed. To rotate it now: starter rotate --secret-id %[1]s\n\n", id)
 	}
 	return a.print(view)
 }
 
-// started is the answer where nobody waits for the first rotation.
+// started is the result of a start that does not wait for the first rotation.
 type started struct {
 	SecretID   string `json:"SecretId"`
 	WorkflowID string `json:"WorkflowId"`
@@ -187,10 +188,10 @@ type started struct {
 func (v started) value() any { return v }
 
 func (v started) text(w io.Writer) {
-	fmt.Fprintf(w, "Started. Look with: starter status --secret-id %s\n", v.SecretID)
+	fmt.Fprintf(w, "Started. Follow it with: starter status --secret-id %s\n", v.SecretID)
 }
 
-// startedView is the first rotation of a secret. Programs get the status, as from start in every other case.
+// startedView is the first rotation of a secret. In JSON it is the status, as every other result of start.
 type startedView struct{ rotationView }
 
 func (v startedView) value() any { return v.next }

@@ -17,7 +17,7 @@ func (a *app) statusCommand() *cobra.Command {
 	var id string
 	cmd := &cobra.Command{
 		Use:     "status",
-		Short:   "Show when a secret was rotated, whether all is well, and what comes next",
+		Short:   "Show when a secret was last rotated, whether it is healthy, and what comes next",
 		Example: `  starter status --secret-id MyTestDatabaseUserSecret -o json`,
 	}
 	secretFlag(cmd, &id)
@@ -50,8 +50,8 @@ func (a *app) statusCommand() *cobra.Command {
 	})
 }
 
-// inspect is how the rotation of a secret stands. Temporal is asked first: a workflow that has ended still answers queries, as
-// if it lived.
+// inspect returns the status of a rotation. It asks Temporal first, because a workflow that has ended still answers queries as if it
+// were running.
 func (a *app) inspect(ctx context.Context, secretID string) (statusView, error) {
 	view := statusView{now: a.now()}
 	d, err := a.describe(ctx, rotation.RotateUserWorkflowID(secretID))
@@ -61,7 +61,7 @@ func (a *app) inspect(ctx context.Context, secretID string) (statusView, error) 
 	view.retrying, view.ending, view.taskQueue = retries(d), a.ending(ctx, d), d.GetExecutionConfig().GetTaskQueue().GetName()
 	view.status, err = a.query(ctx, secretID)
 	switch {
-	case view.ending != nil: // it may have ended before it could answer anything
+	case view.ending != nil: // it may have ended before it could answer
 		view.status.RotationStatus, view.status.NextRotationDate = rotation.Stopped, time.Time{}
 		return view, nil
 	case err != nil:
@@ -73,8 +73,8 @@ func (a *app) inspect(ctx context.Context, secretID string) (statusView, error) 
 	return view, nil
 }
 
-// checkSecret has a worker look whether the secret is still there, which its rotation would find out at the next one only. It reports
-// whether the rotation was told otherwise than it knew.
+// checkSecret has a worker check whether the secret still exists. Otherwise the workflow would find out only at its next rotation. It
+// reports whether the check told the workflow something new.
 func (a *app) checkSecret(ctx context.Context, s rotation.Status) bool {
 	if s.Pair == nil || s.Held || s.Current != nil {
 		return false
@@ -89,7 +89,7 @@ func (a *app) checkSecret(ctx context.Context, s rotation.Status) bool {
 	options.WorkflowExecutionTimeout = 2 * rotation.LookPatience
 	run, err := a.temporal.ExecuteWorkflow(ctx, options, rotation.LookAtSecretWorkflow, input, &rotation.State{Usernames: s.Pair.Usernames, Deleted: s.Deleted})
 	var fate rotation.SecretFate
-	if err != nil || run.Get(ctx, &fate) != nil { // the status is as of the last rotation then
+	if err != nil || run.Get(ctx, &fate) != nil { // then the status is as of the last rotation
 		return false
 	}
 	return s.Deleted == nil && fate != rotation.SecretRestored || s.Deleted != nil && (fate == rotation.SecretRestored || s.Deleted.Gone != (fate == rotation.SecretGone))

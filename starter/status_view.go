@@ -11,14 +11,14 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// statusView is how the rotation of one secret stands.
+// statusView is the status of one rotation.
 type statusView struct {
 	status   rotation.Status
 	retrying []retry
-	ending   *ending // nil for a workflow that runs
+	ending   *ending // nil for a workflow that is running
 	now      time.Time
 
-	taskQueue string // of the workflow, empty where it is not known
+	taskQueue string // of the workflow, empty if unknown
 }
 
 func (v statusView) value() any {
@@ -42,22 +42,22 @@ func (v statusView) text(w io.Writer) {
 	case v.ending != nil:
 		state, next = "ended: it "+v.ending.text(v.now), "never"
 	case s.Held:
-		next = "when the deletion of the secret lets go of it"
+		next = "when the deletion of the secret releases it"
 	case s.RotationStatus == rotation.Paused:
-		next = "when it is resumed, or by request"
+		next = "when you resume it, or rotate it by request"
 	case s.RotationStatus == rotation.Stopped:
 		next = "never: it has been stopped"
 	}
 	inUse := s.Username
-	if inUse != "" && s.Current == nil { // the label may have been moved by hand since
+	if inUse != "" && s.Current == nil { // something else may have moved the label since
 		inUse += ", as of the last rotation"
 		if s.Reset {
-			inUse += " that this run knows of: it was reset"
+			inUse += " known to this run, which was reset"
 		}
 	}
 	other := s.StandbyUsername
 	if !s.PreviousUntil.IsZero() && v.ending == nil {
-		other += ", AWSPREVIOUS, until it is revoked at " + date(s.PreviousUntil, v.now)
+		other += ", AWSPREVIOUS until it is revoked at " + date(s.PreviousUntil, v.now)
 	}
 	schedule := s.RotationRules.String()
 	if s.Input != nil {
@@ -69,8 +69,8 @@ func (v statusView) text(w io.Writer) {
 		"Status", state,
 		"Rules", schedule,
 		"Database", s.DatabaseHost,
-		"User in use", inUse,
-		"Other user", other,
+		"Current user", inUse,
+		"Standby user", other,
 		"Last rotated", date(s.LastRotatedDate, v.now),
 		"Next rotation", next,
 		"Requested", requested(s, v.now),
@@ -79,7 +79,7 @@ func (v statusView) text(w io.Writer) {
 	if s.Current != nil {
 		title := "Rotating since"
 		if v.ending != nil {
-			title = "Ended while it was rotating, since"
+			title = "Ended during a rotation, which had started"
 		}
 		fmt.Fprintf(w, "\n%s %s:\n", title, date(s.Current.StartedAt, v.now))
 		for _, step := range s.Current.Steps {
@@ -90,6 +90,12 @@ func (v statusView) text(w io.Writer) {
 		fmt.Fprintln(w, "\n"+r.text(v.now))
 	}
 	section(w, "Warnings", s.Warnings)
+	v.history(w)
+}
+
+// history prints the rotations that have ended.
+func (v statusView) history(w io.Writer) {
+	s := v.status
 	if len(s.Rotations) == 0 {
 		return
 	}
@@ -111,21 +117,21 @@ func (v statusView) text(w io.Writer) {
 			changes = "new account"
 		}
 		if drifted := max(r.Drifted, len(r.Drift)); drifted > 0 {
-			changes += fmt.Sprintf(", %d of them drift", drifted)
+			changes += fmt.Sprintf(" (%d drift)", drifted)
 		}
 		rows = append(rows, []string{date(r.EndedAt, v.now), took(r.StartedAt, r.EndedAt), result, cmp.Or(r.Username, "-"), cmp.Or(r.VersionID, "-"), changes})
 	}
 	columns(w, rows)
 }
 
-// requested is a rotation that was asked for and could not be made yet, empty if there is none.
+// requested describes a requested rotation that has not been possible yet. It is empty if there is none.
 func requested(s rotation.Status, now time.Time) string {
 	switch {
 	case s.Requested == nil:
 		return ""
 	case s.Requested.RevokePrevious:
-		return "a rotation that revokes the previous account, tried again at " + date(s.RequestDue, now)
+		return "a rotation that revokes the previous account, retried at " + date(s.RequestDue, now)
 	default:
-		return "a rotation, tried again at " + date(s.RequestDue, now)
+		return "a rotation, retried at " + date(s.RequestDue, now)
 	}
 }

@@ -14,8 +14,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 )
 
-// printable makes text of several lines safe for a terminal. A value that may itself hold line breaks goes through plaintext.Line
-// before it becomes part of such a text.
+// printable makes text of several lines safe for a terminal. Use plaintext.Line first for a value that may contain line breaks.
 func printable(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
@@ -24,7 +23,7 @@ func printable(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// escapeJSON escapes what encoding/json leaves as it is and a terminal does not.
+// escapeJSON escapes the characters that encoding/json leaves alone and a terminal interprets.
 func escapeJSON(text string) string {
 	var b strings.Builder
 	for _, r := range text {
@@ -39,7 +38,7 @@ func escapeJSON(text string) string {
 	return b.String()
 }
 
-// pairs prints names and values in two columns; an empty value is left out.
+// pairs prints names and values in two columns, without those whose value is empty.
 func pairs(w io.Writer, namesAndValues ...string) {
 	var rows [][]string
 	for pair := range slices.Chunk(namesAndValues, 2) {
@@ -60,7 +59,7 @@ func section(w io.Writer, title string, lines []string) {
 	}
 }
 
-// columns prints aligned columns, without blanks at the end of a line.
+// columns prints aligned columns, without trailing blanks.
 func columns(w io.Writer, rows [][]string) {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -71,13 +70,13 @@ func columns(w io.Writer, rows [][]string) {
 		}
 		fmt.Fprintln(t, strings.Join(cells, "\t"))
 	}
-	t.Flush() // a strings.Builder takes everything
+	t.Flush() // writing to a strings.Builder never fails
 	for line := range strings.Lines(b.String()) {
 		fmt.Fprintln(w, strings.TrimRight(line, " \n"))
 	}
 }
 
-// date is a moment, and how far it is from now.
+// date returns a time and how far it is from now.
 func date(t, now time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -93,7 +92,7 @@ func date(t, now time.Time) string {
 	}
 }
 
-// roughly is a duration in its largest unit.
+// roughly returns a duration in its largest unit.
 func roughly(d time.Duration) string {
 	units := []struct {
 		name   string
@@ -108,7 +107,7 @@ func roughly(d time.Duration) string {
 	return "a moment"
 }
 
-// took is how long something lasted.
+// took returns how long something lasted.
 func took(from, to time.Time) string {
 	if from.IsZero() || to.IsZero() {
 		return "-"
@@ -127,7 +126,7 @@ func joined(parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
 }
 
-// quoted quotes a word for a shell where it must be.
+// quoted quotes a word for a shell, if necessary.
 func quoted(word string) string {
 	if word == "" || !strings.ContainsFunc(word, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-./:@", r)
@@ -137,7 +136,7 @@ func quoted(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// firstOf says that a list is only the beginning.
+// firstOf says that a list is incomplete.
 func firstOf(shown, all int) string {
 	if shown == all {
 		return ""

@@ -14,35 +14,35 @@ import (
 func (a *app) pauseCommand() *cobra.Command {
 	return a.updateCommand(&cobra.Command{
 		Use:   "pause",
-		Short: "Rotate a secret by request only, until it is resumed",
+		Short: "Suspend the schedule of a secret until you resume it; requests still rotate it",
 	}, rotation.PauseUpdate)
 }
 
 func (a *app) resumeCommand() *cobra.Command {
 	return a.updateCommand(&cobra.Command{
 		Use:   "resume",
-		Short: "Rotate a paused secret by its schedule again",
+		Short: "Resume the schedule of a paused secret",
 	}, rotation.ResumeUpdate)
 }
 
 func (a *app) stopCommand() *cobra.Command {
 	return a.updateCommand(&cobra.Command{
 		Use:   "stop",
-		Short: "End the rotation of a secret, after the one under way",
-		Long:  `End the rotation of a secret, after the one under way. Its secret and its accounts stay as they are, and both credentials log in.`,
+		Short: "Stop rotating a secret, after the rotation under way",
+		Long:  `Stop rotating a secret, after the rotation under way. The secret and its accounts stay unchanged, and both credentials log in.`,
 	}, rotation.StopUpdate)
 }
 
 func (a *app) dismissCommand() *cobra.Command {
 	return a.updateCommand(&cobra.Command{
 		Use:   "dismiss",
-		Short: "Forget the accounts that a secret was for before it was edited",
-		Long: `Forget the accounts that a secret was for before it was edited to be for another user. They stay as they are; status and list no longer
-warn of them, and delete no longer includes them.`,
+		Short: "Forget the accounts that a secret named before it was edited",
+		Long: `Forget the accounts that a secret named before it was edited to name another user. The accounts stay unchanged. status and list
+no longer warn about them, and delete no longer includes them.`,
 	}, rotation.DismissUpdate)
 }
 
-// updateCommand is a command that sends an update which says no more than when it was sent.
+// updateCommand completes a command that sends an update without options.
 func (a *app) updateCommand(cmd *cobra.Command, name string) *cobra.Command {
 	var id string
 	cmd.Example = "  starter " + cmd.Name() + " --secret-id MyTestDatabaseUserSecret"
@@ -57,7 +57,7 @@ func (a *app) rescheduleCommand() *cobra.Command {
 	var f rulesFlags
 	cmd := &cobra.Command{
 		Use:   "reschedule",
-		Short: "Rotate a secret by other rules from now on",
+		Short: "Change the schedule of a secret",
 		Example: `  starter reschedule --secret-id MyTestDatabaseUserSecret --automatically-after-days 7
   starter reschedule --secret-id MyTestDatabaseUserSecret --schedule-expression 'cron(0 2 ? * SUN *)' --duration 3h
   starter reschedule --secret-id MyTestDatabaseUserSecret --time-zone Europe/Berlin --blackout 'Fri 16:00 - Mon 08:00' --blackout 2026-12-24/2027-01-02`,
@@ -74,7 +74,7 @@ func (a *app) rescheduleCommand() *cobra.Command {
 	})
 }
 
-// update changes how a secret is rotated, and shows the result.
+// update sends an update to the workflow of a secret, and prints the status that it answers.
 func (a *app) update(ctx context.Context, secretID, name string, args ...any) error {
 	var status rotation.Status
 	defer a.watch(ctx, rotation.RotateUserWorkflowID(secretID), a.say)()
