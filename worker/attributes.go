@@ -21,15 +21,15 @@ import (
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
-// wanted are the search attributes that the workflows set.
+// wanted are the search attributes that the workflows set, and their types.
 var wanted = workflows.SearchAttributeTypes()
 
-// searchAttributes knows whether the namespace has what the workflows want to set, and registers it where it may. An upsert
-// of an attribute that the namespace lacks would block a workflow, so they are left alone until they are there.
+// searchAttributes knows whether the namespace has the search attributes of the workflows, and registers them if it may. Setting an
+// attribute that the namespace lacks would block a workflow, so workflows set none until all are there.
 type searchAttributes struct {
 	namespace string
 	operator  operator
-	// visibility answers queries, where the operator's interface is closed to us, as in Temporal Cloud.
+	// visibility answers queries even if the operator service is not available, as in Temporal Cloud.
 	visibility visibility
 	logger     *slog.Logger
 
@@ -47,47 +47,47 @@ type visibility interface {
 
 const (
 	askTimeout = 10 * time.Second
-	// settles bounds how long a new attribute may take to be listed, and spreads is how long every server of the cluster
-	// takes to learn of it: each reads the namespaces anew every 2 s (system.namespaceCacheRefreshInterval). One that has not
-	// yet fails the task of a workflow that sets the attribute.
-	settles = 10 * time.Second
-	spreads = 3 * time.Second
-	// askAgain is after how long the attributes are looked for again.
-	askAgain = time.Minute
+	// registerTimeout bounds the wait until a new attribute is listed. propagation is how long every server of the cluster may
+	// take to see it: each refreshes its namespaces every 2 s (system.namespaceCacheRefreshInterval), and until then fails the
+	// task of a workflow that sets the attribute.
+	registerTimeout = 10 * time.Second
+	propagation     = 3 * time.Second
+	// checkInterval is how often the attributes are checked.
+	checkInterval = time.Minute
 )
 
-// usable says whether workflows may set the attributes.
+// usable reports whether workflows may set the attributes.
 func (s *searchAttributes) usable() bool { return s.present.Load() }
 
-// watch registers what is missing and returns. Until ctx ends, it goes on looking for what was registered or removed.
+// watch registers the attributes that are missing. After it has returned, it keeps checking which ones exist until ctx ends.
 func (s *searchAttributes) watch(ctx context.Context) {
 	missing, _ := s.missing(ctx)
 	if len(missing) > 0 {
 		err := s.add(ctx, missing)
-		if missing = s.settled(ctx, err, missing); len(missing) > 0 {
-			s.logger.Warn("search attributes are missing; rotation works without them. To list and search by them, register them",
+		if missing = s.awaitRegistration(ctx, err, missing); len(missing) > 0 {
+			s.logger.Warn("search attributes are missing; rotation works without them, but listing and searching needs them: register them",
 				"names", missing, "error", err, "with", s.command(missing))
-			go s.keep(ctx)
+			go s.keepChecking(ctx)
 			return
 		}
-		s.logger.Info("search attributes registered; the cluster needs a few seconds to know them")
+		s.logger.Info("search attributes registered; waiting until every server of the cluster knows them")
 		select {
 		case <-ctx.Done():
-		case <-time.After(spreads):
+		case <-time.After(propagation):
 		}
 	}
 	s.present.Store(true)
-	go s.keep(ctx)
+	go s.keepChecking(ctx)
 }
 
-// settled is what is missing after the registration has ended with err. The same may have been registered by another worker
-// a moment ago.
-func (s *searchAttributes) settled(ctx context.Context, err error, missing []string) []string {
+// awaitRegistration returns what is still missing after a registration that ended with err. Another worker may have registered the
+// same attributes a moment ago.
+func (s *searchAttributes) awaitRegistration(ctx context.Context, err error, missing []string) []string {
 	var exists *serviceerror.AlreadyExists
 	if err != nil && !errors.As(err, &exists) {
 		return missing
 	}
-	ctx, cancel := context.WithTimeout(ctx, settles)
+	ctx, cancel := context.WithTimeout(ctx, registerTimeout)
 	defer cancel()
 	for {
 		if missing, _ = s.missing(ctx); len(missing) == 0 {
@@ -96,18 +96,17 @@ func (s *searchAttributes) settled(ctx context.Context, err error, missing []str
 		select {
 		case <-ctx.Done():
 			return missing
-		case <-time.After(settles / 20):
+		case <-time.After(registerTimeout / 20):
 		}
 	}
 }
 
-// keep follows what the namespace has: attributes can be registered, and removed, at any time. An answer that does not come
-// changes nothing.
-func (s *searchAttributes) keep(ctx context.Context) {
+// keepChecking follows attributes that are registered or removed later. If Temporal does not answer, nothing changes.
+func (s *searchAttributes) keepChecking(ctx context.Context) {
 	var failed error
 	defer func() {
 		if failed != nil {
-			s.logger.Error("search attributes are no longer looked for until the worker starts again", "error", failed)
+			s.logger.Error("search attributes are not checked until the worker restarts", "error", failed)
 		}
 	}()
 	defer panics.Into(&failed)
@@ -115,23 +114,23 @@ func (s *searchAttributes) keep(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(askAgain):
+		case <-time.After(checkInterval):
 		}
 		missing, err := s.missing(ctx)
 		if err != nil || s.present.Swap(len(missing) == 0) == (len(missing) == 0) {
 			continue
 		}
 		if len(missing) > 0 {
-			s.logger.Warn("search attributes are gone; rotation works without them. To list and search by them, register them",
+			s.logger.Warn("search attributes have been removed; rotation works without them, but listing and searching needs them: register them",
 				"names", missing, "with", s.command(missing))
 		} else {
-			s.logger.Info("search attributes are there")
+			s.logger.Info("search attributes are registered")
 		}
 	}
 }
 
-// missing are the names, in order, of what the namespace lacks or has with another type. Those that could not be asked for are
-// among them if there is an error.
+// missing returns the names of the attributes that the namespace lacks or has with another type, in order. With an error, it also
+// returns those that could not be checked.
 func (s *searchAttributes) missing(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -165,7 +164,7 @@ func (s *searchAttributes) add(ctx context.Context, names []string) error {
 	return err
 }
 
-// command is what somebody with the right to do so types.
+// command returns the command that registers the attributes.
 func (s *searchAttributes) command(names []string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "temporal operator search-attribute create --namespace %s", s.namespace)

@@ -111,7 +111,7 @@ func TestSearchAttributesAreFollowed(t *testing.T) {
 				server.mu.Lock()
 				change()
 				server.mu.Unlock()
-				<-time.After(askAgain + time.Second)
+				<-time.After(checkInterval + time.Second)
 				synctest.Wait()
 				if s.usable() != want {
 					t.Errorf("%s, list: %v: usable is %v", what, listErr, s.usable())

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 	"go.temporal.io/sdk/interceptor"
@@ -20,15 +21,19 @@ import (
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/program"
 	"github.com/rotate-user/rotate-user/rotation"
+	"github.com/rotate-user/rotate-user/workflows"
 )
 
-// config is what is the worker's own: Temporal and AWS are configured as their command-line tools are.
+// stopTimeout is how long a stopping worker waits for the steps that it has started. No step may last longer.
+const stopTimeout = workflows.StepTimeout + 15*time.Second
+
+// config holds the worker's own settings. Temporal and AWS have the configuration of their command-line tools.
 type config struct {
 	taskQueue string
 
-	// Databases are no place for a thousand activities at a time, which is what the SDK would run.
+	// The SDK's default, 1,000 concurrent activities, would overload the databases.
 	maxConcurrentActivities int
-	// Secrets Manager allows 50 writes a second in an account and region. A rotation has three; others need some too.
+	// Secrets Manager allows 50 writes per second in an account and region. A rotation makes three, and other clients need some.
 	maxRotationsPerSecond float64
 
 	allowedMasterSecrets []string
@@ -42,14 +47,14 @@ type config struct {
 }
 
 func (c *config) addFlags(flags *pflag.FlagSet) {
-	flags.StringVar(&c.taskQueue, "task-queue", rotation.TaskQueue, "Temporal task queue to work on")
-	flags.IntVar(&c.maxConcurrentActivities, "max-concurrent-activities", 16, "steps that this process runs at a time, 1 to 1000")
+	flags.StringVar(&c.taskQueue, "task-queue", rotation.TaskQueue, "Temporal task queue to poll")
+	flags.IntVar(&c.maxConcurrentActivities, "max-concurrent-activities", 16, "number of steps that this process runs at the same time, 1 to 1000")
 	flags.Float64Var(&c.maxRotationsPerSecond, "max-rotations-per-second", 10,
-		"rotations begun per second by all workers of the task queue together; 0 is no limit")
+		"rotations that all workers of the task queue together start per second; 0 for no limit")
 	flags.StringSliceVar(&c.allowedMasterSecrets, "allowed-master-secrets", nil,
-		"names or ARNs of the master secrets that may be used, or their beginnings with * at the end, separated by commas; empty for all that the worker can read")
-	flags.StringVar(&c.tlsCAFile, "tls-ca-file", "", "PEM file with certificate authorities to trust for MySQL, beside the system's")
-	flags.StringVar(&c.tlsCertFile, "tls-cert-file", "", "PEM file with the client certificate shown to MySQL, for accounts with REQUIRE X509 and the like")
+		"names or ARNs of the master secrets to allow, separated by commas; a * at the end matches any ending; empty allows all that the worker can read")
+	flags.StringVar(&c.tlsCAFile, "tls-ca-file", "", "PEM file with certificate authorities to trust for MySQL, in addition to the system's")
+	flags.StringVar(&c.tlsCertFile, "tls-cert-file", "", "PEM file with the client certificate for MySQL, for accounts that REQUIRE one")
 	flags.StringVar(&c.tlsKeyFile, "tls-key-file", "", "PEM file with the key of that certificate")
 	c.addMetricsAddress(flags)
 	flags.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -61,7 +66,7 @@ func (c *config) addMetricsAddress(flags *pflag.FlagSet) {
 	flags.StringVar(&c.metricsAddress, "metrics-address", "127.0.0.1:9464", "address of /metrics (Prometheus), /healthz and /readyz; empty for none")
 }
 
-// nameVariables adds to the usage of each flag the environment variable that stands for it.
+// nameVariables adds its environment variable to the usage of each flag.
 func nameVariables(flags *pflag.FlagSet) {
 	flags.VisitAll(func(f *pflag.Flag) {
 		if !program.IsBuiltIn(f) {
@@ -70,12 +75,12 @@ func nameVariables(flags *pflag.FlagSet) {
 	})
 }
 
-// variable is the environment variable that stands for a flag.
+// variable returns the environment variable of a flag.
 func variable(flag string) string {
 	return "ROTATE_USER_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// setFromEnvironment gives the flags that the command line left out the values of their variables.
+// setFromEnvironment sets the flags that the command line left out from their environment variables.
 func setFromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
 	var errs []error
 	flags.VisitAll(func(f *pflag.Flag) {
@@ -101,10 +106,10 @@ func (c *config) validate() error {
 		wrong("--task-queue is empty")
 	}
 	if c.maxConcurrentActivities < 1 || c.maxConcurrentActivities > 1000 {
-		wrong("--max-concurrent-activities is %d: 1 to 1000", c.maxConcurrentActivities)
+		wrong("--max-concurrent-activities is %d: must be 1 to 1000", c.maxConcurrentActivities)
 	}
-	if !(c.maxRotationsPerSecond >= 0) { // also what is no number
-		wrong("--max-rotations-per-second is %v: 0 or more", c.maxRotationsPerSecond)
+	if !(c.maxRotationsPerSecond >= 0) { // NaN, too
+		wrong("--max-rotations-per-second is %v: must be 0 or more", c.maxRotationsPerSecond)
 	}
 	for _, p := range c.masters() {
 		if err := p.Validate(); err != nil {
@@ -112,7 +117,7 @@ func (c *config) validate() error {
 		}
 	}
 	if (c.tlsCertFile == "") != (c.tlsKeyFile == "") {
-		wrong("--tls-cert-file and --tls-key-file belong together: give both or none")
+		wrong("--tls-cert-file and --tls-key-file belong together: set both or neither")
 	}
 	if c.metricsAddress != "" {
 		if _, _, err := net.SplitHostPort(c.metricsAddress); err != nil {
@@ -123,7 +128,7 @@ func (c *config) validate() error {
 		errs = append(errs, err)
 	}
 	if (c.deployment.DeploymentName == "") != (c.deployment.BuildID == "") {
-		wrong("TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_WORKER_BUILD_ID belong together: set both or none")
+		wrong("TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_WORKER_BUILD_ID belong together: set both or neither")
 	}
 	return errors.Join(errs...)
 }
@@ -140,7 +145,7 @@ func (c *config) logger(w io.Writer) (*slog.Logger, error) {
 	var options slog.HandlerOptions
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.logLevel)); err != nil {
-		return nil, fmt.Errorf("--log-level is %q: debug, info, warn or error", c.logLevel)
+		return nil, fmt.Errorf("--log-level is %q: must be debug, info, warn or error", c.logLevel)
 	}
 	options.Level = level
 	switch c.logFormat {
@@ -149,11 +154,11 @@ func (c *config) logger(w io.Writer) (*slog.Logger, error) {
 	case "json":
 		return slog.New(slog.NewJSONHandler(w, &options)), nil
 	default:
-		return nil, fmt.Errorf("--log-format is %q: text or json", c.logFormat)
+		return nil, fmt.Errorf("--log-format is %q: must be text or json", c.logFormat)
 	}
 }
 
-// dialer opens the connections to MySQL. It reads the files again when they change.
+// dialer returns what opens the connections to MySQL. It reads the files again when they change.
 func (c *config) dialer(logger *slog.Logger) (*account.Dialer, error) {
 	if c.tlsCAFile == "" && c.tlsCertFile == "" {
 		return &account.Dialer{}, nil
@@ -178,7 +183,7 @@ func (c *config) trust() (*account.Trust, []string, error) {
 			return nil, nil, fmt.Errorf("the system's certificate authorities: %w", err)
 		}
 		if !roots.AppendCertsFromPEM(pem) {
-			return nil, nil, fmt.Errorf("--tls-ca-file: %s holds no certificate in PEM", c.tlsCAFile)
+			return nil, nil, fmt.Errorf("--tls-ca-file: %s contains no PEM certificate", c.tlsCAFile)
 		}
 		trust.RootCAs = roots
 		paths = append(paths, c.tlsCAFile)
@@ -194,7 +199,7 @@ func (c *config) trust() (*account.Trust, []string, error) {
 	return &trust, paths, nil
 }
 
-// workerOptions protect the databases and Secrets Manager, and let what has begun come to its end.
+// workerOptions returns options that protect the databases and Secrets Manager, and let steps finish that have started.
 func (c *config) workerOptions() worker.Options {
 	options := worker.Options{
 		MaxConcurrentActivityExecutionSize: c.maxConcurrentActivities,
@@ -205,16 +210,16 @@ func (c *config) workerOptions() worker.Options {
 		options.DeploymentOptions = worker.DeploymentOptions{
 			UseVersioning: true,
 			Version:       c.deployment,
-			// A secret sleeps for weeks, and its run begins with the timer: a newer version can take it over at any time,
-			// and no old one has to wait for it.
+			// A rotation sleeps for weeks, and its run begins with the timer: a newer version can take it over at any time,
+			// and no old one has to keep running for it.
 			DefaultVersioningBehavior: workflow.VersioningBehaviorAutoUpgrade,
 		}
 	}
 	return options
 }
 
-// pacedOptions are those of the first step of each rotation. The server holds the rate, for all workers together; the price
-// is that it hands these tasks out by itself instead of along with the workflow's, which takes a few milliseconds.
+// pacedOptions returns the options for the first step of each rotation. The server limits the rate of all workers together. The
+// price is a few milliseconds: it dispatches these tasks on their own, rather than together with the workflow's.
 func (c *config) pacedOptions() worker.Options {
 	options := c.workerOptions()
 	options.DisableWorkflowWorker = true
@@ -222,7 +227,7 @@ func (c *config) pacedOptions() worker.Options {
 	return options
 }
 
-// pollers are those that a worker with this configuration runs.
+// pollers returns the pollers of a worker with this configuration.
 func (c *config) pollers() []poller {
 	return []poller{{workflowTasks, c.taskQueue}, {activityTasks, c.taskQueue}, {activityTasks, rotation.PacedTaskQueue(c.taskQueue)}}
 }

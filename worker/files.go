@@ -7,22 +7,21 @@ import (
 	"sync"
 )
 
-// files is what was made of some files, and is made again when one of them has changed: certificates and keys may be replaced
-// while the worker runs. While the new ones cannot be read, as between the replacement of a certificate and of its key, what was
-// made before stays in use.
+// files holds a value made from files, such as certificates and keys, and makes it again when one of them changes. If the new files
+// cannot be used, for example because the certificate was replaced and its key not yet, the previous value stays in use.
 type files[T any] struct {
-	// load makes it and returns the paths of the files that it read.
+	// load makes the value and returns the paths of the files that it read.
 	load   func() (T, []string, error)
 	logger *slog.Logger
 
 	mu     sync.Mutex
 	made   T
 	paths  []string
-	stamps []os.FileInfo // of the paths; nil for a file that does not exist
-	failed string        // the error of the last load, which is logged once
+	stamps []os.FileInfo // of the paths; nil if a file does not exist
+	failed string        // the error of the last load, so that it is logged once
 }
 
-// read makes it for the first time.
+// read makes the value for the first time.
 func (f *files[T]) read() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -30,7 +29,7 @@ func (f *files[T]) read() error {
 }
 
 func (f *files[T]) reload() error {
-	// The stamps are from before the files are read, so that a change in between is seen the next time.
+	// The stamps are taken before the files are read, so that a change in between is noticed the next time.
 	before := stamps(f.paths)
 	made, paths, err := f.load()
 	if err != nil {
@@ -46,7 +45,7 @@ func (f *files[T]) reload() error {
 	return nil
 }
 
-// now is what the files hold now.
+// now returns the value for the current files.
 func (f *files[T]) now() T {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -55,10 +54,10 @@ func (f *files[T]) now() T {
 	}
 	if err := f.reload(); err == nil {
 		f.failed = ""
-		f.logger.Info("files have changed and were read again", "files", f.paths)
+		f.logger.Info("files have changed and were reloaded", "files", f.paths)
 	} else if text := err.Error(); text != f.failed {
 		f.failed = text
-		f.logger.Warn("files have changed and cannot be used; what was read before stays in use", "files", f.paths, "error", err)
+		f.logger.Warn("files have changed and cannot be used; the previous ones stay in use", "files", f.paths, "error", err)
 	}
 	return f.made
 }

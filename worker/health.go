@@ -16,7 +16,7 @@ import (
 )
 
 // pollers knows whether the worker gets work: whether it polls each of its task queues, and what Temporal answered last. A worker
-// may reach Temporal and still get none, for example because its certificate or API key does not allow polls.
+// can reach Temporal and still get no work, for example because its certificate or API key does not allow polls.
 //
 // It watches the calls themselves. The SDK's metric temporal_num_pollers does not help: it drops to 0 in a worker that is
 // busy, and counts polls that Temporal refuses.
@@ -25,7 +25,7 @@ type pollers struct {
 	polls map[poller]error // the error of the last poll that ended, nil before one has
 }
 
-// poller is what polls one task queue for one kind of task.
+// poller polls one task queue for one kind of task.
 type poller struct{ kind, taskQueue string }
 
 const (
@@ -33,7 +33,7 @@ const (
 	activityTasks = "activity tasks"
 )
 
-// watch is an interceptor of the calls to Temporal.
+// watch intercepts the calls to Temporal.
 func (p *pollers) watch(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, options ...grpc.CallOption) error {
 	who, ok := pollerOf(request)
 	if !ok {

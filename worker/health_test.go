@@ -47,7 +47,7 @@ func TestPollers(t *testing.T) {
 	if during, after := poll(paced, errors.New("denied")); during != "" || after != "poll task queue q/paced for activity tasks: denied" {
 		t.Errorf("the first poll, which is refused: %q, %q", during, after)
 	}
-	// Until the next poll has ended, nothing shows that it is any better.
+	// Until the next poll has ended, nothing shows that polls are accepted again.
 	if during, after := poll(paced, nil); during == "" || after != "" {
 		t.Errorf("a poll after one that was refused: %q, %q", during, after)
 	}

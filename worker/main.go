@@ -1,5 +1,5 @@
-// The worker runs the workflows and activities of rotate-user: it polls Temporal, reads and writes secrets in AWS Secrets
-// Manager, and changes MySQL accounts.
+// The worker runs the workflows and activities of rotate-user: it polls Temporal, reads and writes secrets in AWS Secrets Manager,
+// and changes MySQL accounts.
 package main
 
 import (
@@ -37,7 +37,7 @@ func execute(ctx context.Context, args []string, lookup func(string) (string, bo
 	}
 }
 
-// killAfter is how long whoever stops the worker should wait before killing it: stopTimeout, and time to close connections.
+// killAfter is how long to wait for a worker to stop before killing it: stopTimeout, and time to close connections.
 const killAfter = stopTimeout + 15*time.Second
 
 // newCommand returns the command line. It sets begun once the command line and the environment have been understood.
@@ -49,13 +49,12 @@ func newCommand(lookup func(string) (string, bool), begun *bool) *cobra.Command 
 		Short:   "Rotate the credentials of MySQL users",
 		Long: `Rotate the credentials of MySQL users: run the workflows and activities of rotate-user.
 
-Temporal is found as the temporal CLI finds it: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_...,
-TEMPORAL_CODEC_ENDPOINT, or a profile (TEMPORAL_PROFILE) of the file that TEMPORAL_CONFIG_FILE names.
-AWS is found as the AWS CLI finds it: AWS_REGION, AWS_PROFILE, a role, AWS_ENDPOINT_URL_SECRETS_MANAGER and so on.
-With TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_WORKER_BUILD_ID the worker is a version of that deployment, and takes part in
-Temporal's Worker Versioning.
+The worker connects to Temporal with the same configuration as the temporal CLI: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE,
+TEMPORAL_API_KEY, TEMPORAL_TLS_..., TEMPORAL_CODEC_ENDPOINT, or a profile (TEMPORAL_PROFILE) of the file that TEMPORAL_CONFIG_FILE names.
+It connects to AWS with the same configuration as the AWS CLI: AWS_REGION, AWS_PROFILE, a role, AWS_ENDPOINT_URL_SECRETS_MANAGER and
+so on. With TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_WORKER_BUILD_ID it is a version of that deployment, for Temporal's Worker Versioning.
 
-On SIGTERM the worker takes no more work, finishes the steps that it has begun, and exits with 0. Give it ` + seconds(killAfter) + `
+On SIGTERM the worker accepts no more work, finishes the steps that it has started, and exits with 0. Give it ` + seconds(killAfter) + `
 before you kill it.
 
 ` + program.ExitCodes,
@@ -87,7 +86,7 @@ before you kill it.
 // seconds writes a duration as the documentation does.
 func seconds(d time.Duration) string { return fmt.Sprintf("%.0f seconds", d.Seconds()) }
 
-// newHealthCommand is for the health check of a container, whose image has no other program to ask with.
+// newHealthCommand returns the command for the health check of a container, whose image has no other program for it.
 func newHealthCommand(lookup func(string) (string, bool), begun *bool) *cobra.Command {
 	var c config
 	cmd := &cobra.Command{

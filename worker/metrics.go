@@ -18,7 +18,7 @@ import (
 	"go.temporal.io/sdk/contrib/opentelemetry"
 )
 
-// metrics are what Temporal's SDK and the workflows count, for Prometheus.
+// metrics exports what Temporal's SDK and the workflows measure, for Prometheus.
 type metrics struct {
 	registry *prometheus.Registry
 	handler  client.MetricsHandler
@@ -43,7 +43,7 @@ func newMetrics(logger *slog.Logger) (*metrics, error) {
 		handler: &remembering{MetricsHandler: opentelemetry.NewMetricsHandler(opentelemetry.MetricsHandlerOptions{
 			Meter:                provider.Meter("rotate-user"),
 			UseMonotonicCounters: true,
-			OnError:              func(err error) { logger.Warn("a metric is lost", "error", err) },
+			OnError:              func(err error) { logger.Warn("a metric could not be recorded", "error", err) },
 		})},
 	}, nil
 }

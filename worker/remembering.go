@@ -7,9 +7,9 @@ import (
 	"go.temporal.io/sdk/client"
 )
 
-// remembering hands out again what the SDK asks for with every task, the handlers by their tags and the instruments by their
-// names: opentelemetry makes each of them anew, which was a tenth of all that a worker allocates in a mass rotation. Tags
-// are few, as they name task queues, types and operations.
+// remembering caches what the SDK asks for with every task: handlers by their tags, and instruments by their names. OpenTelemetry
+// would create each of them again, which was a tenth of all memory that a worker allocated in a mass rotation. There are few tags:
+// they name task queues, types and operations.
 type remembering struct {
 	client.MetricsHandler
 	tagged   memory[client.MetricsHandler]
@@ -45,7 +45,7 @@ func (r *remembering) Timer(name string) client.MetricsTimer {
 	return r.timers.get(name, r.MetricsHandler.Timer)
 }
 
-// memory is what has been made, by its key.
+// memory is a cache of what has been made, by its key.
 type memory[T any] struct {
 	mu   sync.RWMutex
 	made map[string]T

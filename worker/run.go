@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
@@ -27,14 +26,11 @@ import (
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
-// stopTimeout is how long a stopping worker waits for the steps that it has begun: longer than any may last.
-const stopTimeout = workflows.StepTimeout + 15*time.Second
-
-// cachedWorkflows is how many workflows stay in memory between their tasks. Those that rotate need it; one that sleeps would
-// hold its place for weeks, and is read again from its five events in no time.
+// cachedWorkflows is how many workflows stay in memory between their tasks. Those that rotate benefit. One that sleeps would occupy
+// its place for weeks, and reading its five events again takes no time.
 const cachedWorkflows = 500
 
-// run works until the process is told to end.
+// run runs the worker until the process is told to stop.
 func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -59,30 +55,15 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 		return err
 	}
 
-	options, err := clientOptions(logger)
+	polls := &pollers{}
+	temporal, options, err := connect(ctx, logger, m, polls)
 	if err != nil {
 		return err
-	}
-	options.Logger = log.NewStructuredLogger(logger)
-	options.MetricsHandler = m.handler
-	// Messages here are a few hundred bytes: to compress them costs both sides more than to send them.
-	options.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
-	polls := &pollers{}
-	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(polls.watch))
-	temporal, err := client.DialContext(ctx, options)
-	if err != nil {
-		return fmt.Errorf("connect to Temporal at %s, namespace %s: %w", cmp.Or(options.HostPort, client.DefaultHostPort),
-			cmp.Or(options.Namespace, client.DefaultNamespace), err)
 	}
 	defer temporal.Close()
 
 	if c.metricsAddress != "" {
-		stop, err := m.serve(ctx, c.metricsAddress, func(ctx context.Context) error {
-			if _, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
-				return fmt.Errorf("Temporal does not answer: %w", err)
-			}
-			return polls.check(c.pollers()...)
-		})
+		stop, err := m.serve(ctx, c.metricsAddress, func(ctx context.Context) error { return ready(ctx, temporal, polls, c.pollers()) })
 		if err != nil {
 			return fmt.Errorf("--metrics-address: %w", err)
 		}
@@ -90,7 +71,7 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	}
 
 	attributes := &searchAttributes{
-		namespace: cmp.Or(options.Namespace, client.DefaultNamespace), operator: temporal.OperatorService(), visibility: temporal, logger: logger,
+		namespace: options.Namespace, operator: temporal.OperatorService(), visibility: temporal, logger: logger,
 	}
 	attributes.watch(ctx)
 
@@ -103,15 +84,10 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	paced.RegisterActivity(steps)
 
 	if c.deployment.BuildID != "" {
-		version := &versionWatch{
-			version: c.deployment, namespace: cmp.Or(options.Namespace, client.DefaultNamespace), logger: logger,
-			deployment: temporal.WorkerDeploymentClient().GetHandle(c.deployment.DeploymentName),
-			current:    m.handler.Gauge("rotate_user_worker_version_current"),
-		}
-		go version.watch(ctx)
+		go newVersionWatch(c.deployment, options.Namespace, temporal, m, logger).watch(ctx)
 	}
-	logger.Info("worker starts", "version", program.Version(), "address", cmp.Or(options.HostPort, client.DefaultHostPort),
-		"namespace", cmp.Or(options.Namespace, client.DefaultNamespace), "taskQueue", c.taskQueue, "metrics", c.metricsAddress)
+	logger.Info("worker starts", "version", program.Version(), "address", options.HostPort,
+		"namespace", options.Namespace, "taskQueue", c.taskQueue, "metrics", c.metricsAddress)
 	if err := serve(w, paced); err != nil {
 		return fmt.Errorf("task queue %s: %w", c.taskQueue, err)
 	}
@@ -119,7 +95,35 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	return nil
 }
 
-// serve runs the workers until the process is told to end or one of them cannot go on, and stops them all at once.
+// connect returns a client of Temporal, and the options that it was made with.
+func connect(ctx context.Context, logger *slog.Logger, m *metrics, polls *pollers) (client.Client, client.Options, error) {
+	options, err := clientOptions(logger)
+	if err != nil {
+		return nil, options, err
+	}
+	options.HostPort = cmp.Or(options.HostPort, client.DefaultHostPort)
+	options.Namespace = cmp.Or(options.Namespace, client.DefaultNamespace)
+	options.Logger = log.NewStructuredLogger(logger)
+	options.MetricsHandler = m.handler
+	// Messages are a few hundred bytes: compressing them would cost more than sending them.
+	options.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
+	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(polls.watch))
+	c, err := client.DialContext(ctx, options)
+	if err != nil {
+		return nil, options, fmt.Errorf("connect to Temporal at %s, namespace %s: %w", options.HostPort, options.Namespace, err)
+	}
+	return c, options, nil
+}
+
+// ready returns an error unless Temporal answers and gives the worker work.
+func ready(ctx context.Context, temporal client.Client, polls *pollers, all []poller) error {
+	if _, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
+		return fmt.Errorf("Temporal does not answer: %w", err)
+	}
+	return polls.check(all...)
+}
+
+// serve runs the workers until the process is told to stop or one of them fails, and then stops all of them.
 func serve(workers ...worker.Worker) error {
 	stop := make(chan any)
 	end := sync.OnceFunc(func() { close(stop) })
@@ -154,13 +158,13 @@ func awsClients(ctx context.Context, logger *slog.Logger) (*secret.Store, *rds.C
 	return secret.NewStore(secretsmanager.NewFromConfig(c)), rds.New(c), nil
 }
 
-// warnWithoutCredentials tells the operator at the start what each step would say. It calls nothing where the credentials are
-// at hand. A worker for workflows alone needs none, so that its health does not depend on them.
+// warnWithoutCredentials warns at the start, before every step fails. It is not an error, because a worker that only runs workflows
+// needs no credentials.
 func warnWithoutCredentials(ctx context.Context, p aws.CredentialsProvider, logger *slog.Logger) {
 	var failed error
 	defer func() {
 		if failed != nil && ctx.Err() == nil {
-			logger.Warn("there are no valid AWS credentials, and no step that reads a secret can succeed: give the worker a role, or credentials as for the AWS CLI;"+
+			logger.Warn("there are no valid AWS credentials, so every step that reads a secret will fail: give the worker a role, or credentials as for the AWS CLI;"+
 				" for an SSO profile run `aws sso login` where the worker runs", "error", failed)
 		}
 	}()

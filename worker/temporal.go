@@ -15,14 +15,14 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// identity is what the worker shows to Temporal, and what it verifies Temporal against.
+// identity is what the worker presents to Temporal, and how it verifies Temporal.
 type identity struct {
 	tls    *tls.Config
 	apiKey string
 }
 
-// clientOptions are those of the temporal CLI, with its codec server if one is set. Workflows wait for that server whenever
-// they read or write a value, which is not the deadlock that the SDK would take it for.
+// clientOptions returns the options of the temporal CLI, with its codec server if one is set. Workflows wait for that server whenever
+// they read or write a value, which the SDK must not take for a deadlock.
 //
 // Certificates, and the API key of a configuration file, are read again when their files change: the next connection has the
 // new certificates, and the next call the new key.
@@ -78,8 +78,8 @@ func loadIdentity() (identity, []string, error) {
 	return identity{options.ConnectionOptions.TLS, profile.APIKey}, paths, nil
 }
 
-// reloadingTLS makes each connection with the configuration of its moment. A tls.Config has no callback for the authorities
-// that a client trusts.
+// reloadingTLS makes each connection with the current configuration. A tls.Config has no callback for the authorities that a client
+// trusts.
 type reloadingTLS struct {
 	credentials.TransportCredentials
 	now func() *tls.Config

@@ -14,16 +14,24 @@ import (
 	"github.com/rotate-user/rotate-user/internal/panics"
 )
 
-// versionWatch tells whether Temporal gives this worker any work. With Worker Versioning a version gets none until it is made
-// the current one, while the worker polls and is healthy.
+// versionWatch reports whether Temporal gives this version of the worker any work. With Worker Versioning, a worker that polls and is
+// ready still gets none until its version is the current one.
 type versionWatch struct {
 	version    worker.WorkerDeploymentVersion
 	namespace  string
 	deployment describer
-	current    client.MetricsGauge // 1 for the current version, 0 for another
+	current    client.MetricsGauge // 1 if the version is current, 0 otherwise
 	logger     *slog.Logger
 
 	said string
+}
+
+func newVersionWatch(version worker.WorkerDeploymentVersion, namespace string, temporal client.Client, m *metrics, logger *slog.Logger) *versionWatch {
+	return &versionWatch{
+		version: version, namespace: namespace, logger: logger,
+		deployment: temporal.WorkerDeploymentClient().GetHandle(version.DeploymentName),
+		current:    m.handler.Gauge("rotate_user_worker_version_current"),
+	}
 }
 
 type describer interface {
@@ -31,25 +39,25 @@ type describer interface {
 }
 
 const (
-	versionPause = time.Minute
-	// registerPause and registerTries are for a deployment that Temporal does not know yet: it learns of it by the first polls.
-	registerPause = time.Second
-	registerTries = 30
+	versionInterval = time.Minute
+	// registerInterval and registerTries are for a deployment that Temporal does not know yet: the first polls make it known.
+	registerInterval = time.Second
+	registerTries    = 30
 )
 
-// watch looks at the version until ctx ends, and logs when something about it has changed.
+// watch checks the version until ctx ends, and logs what has changed.
 func (v *versionWatch) watch(ctx context.Context) {
 	var failed error
 	defer func() {
 		if failed != nil {
-			v.logger.Error("the worker's version is no longer looked at", "error", failed)
+			v.logger.Error("the worker's version is not checked until the worker restarts", "error", failed)
 		}
 	}()
 	defer panics.Into(&failed)
 	for tries := 0; ; tries++ {
-		pause := versionPause
-		if known := v.look(ctx, tries < registerTries); !known && tries < registerTries {
-			pause = registerPause
+		pause := versionInterval
+		if known := v.check(ctx, tries < registerTries); !known && tries < registerTries {
+			pause = registerInterval
 		}
 		select {
 		case <-ctx.Done():
@@ -59,8 +67,8 @@ func (v *versionWatch) watch(ctx context.Context) {
 	}
 }
 
-// look reports whether Temporal knows the deployment. If it does not, patient keeps that from being logged.
-func (v *versionWatch) look(ctx context.Context, patient bool) (known bool) {
+// check reports whether Temporal knows the deployment. With patient, it does not log that Temporal does not.
+func (v *versionWatch) check(ctx context.Context, patient bool) (known bool) {
 	ask, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	answer, err := v.deployment.Describe(ask, client.WorkerDeploymentDescribeOptions{})
@@ -86,15 +94,15 @@ func (v *versionWatch) look(ctx context.Context, patient bool) (known bool) {
 		v.say(slog.LevelInfo, "the worker's version is ramping", "percent", share)
 	case c == nil:
 		v.current.Update(0)
-		v.say(slog.LevelWarn, "no version of the deployment is current, and no rotation starts until one is: make this one current", "with", v.command())
+		v.say(slog.LevelWarn, "no version of the deployment is current, so no rotation starts: make this one current", "with", v.command())
 	default:
 		v.current.Update(0)
-		v.say(slog.LevelWarn, "another version of the deployment is current, and this worker gets no work: stop it if it is the older one, or make it current", "current", c.BuildID, "with", v.command())
+		v.say(slog.LevelWarn, "another version of the deployment is current, so this worker gets no work: stop it if it is the older one, or make it current", "current", c.BuildID, "with", v.command())
 	}
 	return true
 }
 
-// say logs what has not been logged last.
+// say logs a state unless it was the last one logged.
 func (v *versionWatch) say(level slog.Level, text string, args ...any) {
 	args = append([]any{"deployment", v.version.DeploymentName, "version", v.version.BuildID}, args...)
 	if all := fmt.Sprint(append(args, text)...); all != v.said {
@@ -103,7 +111,7 @@ func (v *versionWatch) say(level slog.Level, text string, args ...any) {
 	}
 }
 
-// command makes the version current.
+// command returns the command that makes the version current.
 func (v *versionWatch) command() string {
 	return fmt.Sprintf("temporal worker deployment set-current-version --namespace %s --deployment-name %s --build-id %s", v.namespace, v.version.DeploymentName, v.version.BuildID)
 }

@@ -69,24 +69,24 @@ func TestVersionWatch(t *testing.T) {
 		command := "temporal worker deployment set-current-version --namespace prod --deployment-name rotate-user --build-id v7"
 		expect(5*time.Second, -1) // it is registered by the first polls
 		d.err = nil
-		expect(registerPause, 0, "level=WARN", "no version of the deployment is current", command)
-		expect(10*versionPause, 0)
+		expect(registerInterval, 0, "level=WARN", "no version of the deployment is current", command)
+		expect(10*versionInterval, 0)
 		d.current = "v6"
-		expect(versionPause, 0, "level=WARN", "another version", "current=v6", command)
+		expect(versionInterval, 0, "level=WARN", "another version", "current=v6", command)
 		d.ramping, d.percent = "v7", 20
-		expect(versionPause, 0, "level=INFO", "ramping", "percent=20")
+		expect(versionInterval, 0, "level=INFO", "ramping", "percent=20")
 		d.current, d.ramping = "v7", ""
-		expect(versionPause, 1, "level=INFO", "the worker's version is current")
+		expect(versionInterval, 1, "level=INFO", "the worker's version is current")
 		d.err = errors.New("permission denied")
-		expect(versionPause, 1, "level=WARN", "does not say", "permission denied")
+		expect(versionInterval, 1, "level=WARN", "does not say", "permission denied")
 		d.err = nil
-		expect(versionPause, 1, "level=INFO", "the worker's version is current")
+		expect(versionInterval, 1, "level=INFO", "the worker's version is current")
 		d.current = "v8"
-		expect(versionPause, 0, "level=WARN", "current=v8")
+		expect(versionInterval, 0, "level=WARN", "current=v8")
 		d.err = serviceerror.NewCanceled("the worker stops")
 		cancel()
 		<-ended
-		if v.look(ctx, false); logs.Len() > 0 {
+		if v.check(ctx, false); logs.Len() > 0 {
 			t.Errorf("logs at its end: %s", &logs)
 		}
 	})
