@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -55,35 +54,6 @@ func TestBuiltInFlagsHaveNoVariable(t *testing.T) {
 	}
 	if level := cmd.Flags().Lookup("log-level").Value.String(); level != "debug" {
 		t.Errorf("--log-level is %s", level)
-	}
-}
-
-// TestImageHasEveryPackage checks that the image is built from every folder that the programs need.
-func TestImageHasEveryPackage(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{with .Module}}{{if .Main}}{{$.ImportPath}}{{end}}{{end}}", ".", "../starter")
-	packages, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	recipe, err := os.ReadFile("../Dockerfile")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ignore, err := os.ReadFile("../.dockerignore")
-	if err != nil {
-		t.Fatal(err)
-	}
-	folders := map[string]bool{}
-	for _, path := range strings.Fields(string(packages)) {
-		folders[strings.Split(path, "/")[3]] = true // after github.com/rotate-user/rotate-user
-	}
-	if len(folders) < 4 {
-		t.Errorf("the programs need only %v", folders)
-	}
-	for folder := range folders {
-		if !strings.Contains(string(recipe), "\nCOPY "+folder+" "+folder+"\n") || !strings.Contains(string(ignore), "\n!"+folder+"\n") {
-			t.Errorf("the programs need %s, which Dockerfile does not copy or .dockerignore leaves out", folder)
-		}
 	}
 }
 

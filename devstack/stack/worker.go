@@ -56,7 +56,7 @@ func RunWorker(ctx context.Context, binary string, env, args []string, log io.Wr
 	if w.process, err = child.Start(cmd); err != nil {
 		return nil, err
 	}
-	if err := w.waitHealthy(ctx, "http://"+address+"/healthz"); err != nil {
+	if err := w.waitHealthy(ctx, "http://"+address+"/readyz"); err != nil {
 		return nil, fmt.Errorf("worker: %w", errors.Join(err, w.Kill()))
 	}
 	return w, nil

@@ -21,7 +21,7 @@ import (
 
 func main() {
 	taskQueue := flag.String("task-queue", "noop", "task queue")
-	address := flag.String("metrics-address", "127.0.0.1:0", "answers /healthz at this host:port")
+	address := flag.String("metrics-address", "127.0.0.1:0", "answers /readyz at this host:port")
 	flag.Parse()
 	if err := run(*taskQueue, *address); err != nil {
 		fmt.Fprintln(os.Stderr, "noop:", err)
