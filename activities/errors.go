@@ -151,10 +151,15 @@ func judgeDriver(err error) (verdict, bool) {
 	return verdict{}, false
 }
 
+const adviseDial = "if this lasts, check the address, that the server runs, and that the worker can reach it"
+
 // judgeNetwork knows the errors of connections that break or are not made.
 func judgeNetwork(err error) (verdict, bool) {
 	var response *awshttp.ResponseError
 	var network net.Error
+	if dialed, ok := errors.AsType[*net.OpError](err); ok && dialed.Op == "dial" {
+		return verdict{kind: rotation.ErrorUnreachable, retry: true, advice: adviseDial}, true
+	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.As(err, &response) || errors.As(err, &network) {
 		return verdict{kind: rotation.ErrorUnreachable, retry: true}, true

@@ -1,7 +1,9 @@
 package activities
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -115,6 +117,18 @@ func TestServerErrorsSayWhatHelps(t *testing.T) {
 			if !strings.Contains(got.Message(), says) {
 				t.Errorf("error %d: %q does not say %q", tt.number, got.Message(), says)
 			}
+		}
+	}
+}
+
+// A server that cannot be reached, and a login that is refused, are each named once, with what to do.
+func TestALoginThatFailsIsToldOnce(t *testing.T) {
+	t.Parallel()
+	refused := fmt.Errorf("version v of secret app: %w", fmt.Errorf("log in as 'u' on db:3306: %w", &net.OpError{Op: "dial", Err: errors.New("connection refused")}))
+	got := failed(refused).Message()
+	for _, says := range []string{"secret app", "'u'", "db:3306", "connection refused", "check the address"} {
+		if strings.Count(got, says) != 1 {
+			t.Errorf("%q does not say %q once", got, says)
 		}
 	}
 }
