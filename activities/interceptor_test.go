@@ -109,7 +109,7 @@ func TestALeakingActivityTellsNothing(t *testing.T) {
 				shown := logged.String() + strings.Join(beats, " ")
 				for e := err; e != nil; e = errors.Unwrap(e) {
 					shown += fmt.Sprintf(" %v %+v %#v", e, e, e)
-					if app, ok := e.(*temporal.ApplicationError); ok {
+					if app, ok := e.(*temporal.ApplicationError); ok { //nolint:errorlint // each link of the chain is looked at by itself
 						shown += app.Type() + app.Message()
 						if app.HasDetails() {
 							t.Errorf("details come out")

@@ -37,6 +37,8 @@ func (a *Activities) proxySecrets(ctx context.Context, ids []string, users [2]st
 		})
 	}
 	_ = g.Wait()
+	unread := errors.Join(errs...)
+	var wrong []error
 	names := map[string][]string{} // the secrets, by user
 	for i, p := range all {
 		if errs[i] != nil {
@@ -49,22 +51,22 @@ func (a *Activities) proxySecrets(ctx context.Context, ids []string, users [2]st
 		names[p.Username] = append(names[p.Username], p.Description.Name)
 		switch {
 		case user < 0:
-			errs = append(errs, refuse(rotation.ErrorProxySecret, "proxy secret %s is for user %s: it must be for %s or %s",
+			wrong = append(wrong, refuse(rotation.ErrorProxySecret, "proxy secret %s is for user %s: it must be for %s or %s",
 				p.Description.Name, p.Username, users[0], users[1]))
 		case len(names[p.Username]) > 1:
-			errs = append(errs, refuse(rotation.ErrorProxySecret, "proxy secrets %s are both for user %s: there must be one for each account of the pair",
+			wrong = append(wrong, refuse(rotation.ErrorProxySecret, "proxy secrets %s are both for user %s: there must be one for each account of the pair",
 				strings.Join(names[p.Username], " and "), p.Username))
 		default:
 			found[user] = p
 		}
 	}
 	for _, user := range users {
-		if user != "" && names[user] == nil && errors.Join(errs[:len(ids)]...) == nil {
-			errs = append(errs, refuse(rotation.ErrorProxySecret, "none of the proxy secrets is for user %s: store \"username\": %[1]q in one of them, with any password",
+		if user != "" && names[user] == nil && unread == nil {
+			wrong = append(wrong, refuse(rotation.ErrorProxySecret, "none of the proxy secrets is for user %s: store \"username\": %[1]q in one of them, with any password",
 				user))
 		}
 	}
-	return found, errors.Join(errs...)
+	return found, errors.Join(append([]error{unread}, wrong...)...)
 }
 
 // proxySecret reads a secret that a proxy logs in with, and refuses one that cannot be changed.

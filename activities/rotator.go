@@ -139,7 +139,7 @@ const answersSoon = 10 * time.Second
 // rotates asks Temporal whether a workflow of this namespace runs and rotates the secret, because anyone who can
 // edit a secret can give it the label of any workflow. sure is false if the workflow does not answer.
 func (a *Activities) rotates(ctx context.Context, workflowID string, d secret.Description) (running, sure bool, err error) {
-	answer, err := a.Temporal.DescribeWorkflowExecution(ctx, workflowID, "")
+	answer, err := a.Temporal.DescribeWorkflow(ctx, workflowID, "")
 	var missing *serviceerror.NotFound
 	if errors.As(err, &missing) {
 		return false, false, nil
@@ -147,8 +147,7 @@ func (a *Activities) rotates(ctx context.Context, workflowID string, d secret.De
 	if err != nil {
 		return false, false, fmt.Errorf("describe the workflow %s: %w", workflowID, err)
 	}
-	info := answer.GetWorkflowExecutionInfo()
-	if info.GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING || info.GetType().GetName() != rotation.RotateUserWorkflow {
+	if answer.Status != enums.WORKFLOW_EXECUTION_STATUS_RUNNING || answer.WorkflowType.Name != rotation.RotateUserWorkflow {
 		return false, false, nil
 	}
 	status, err := a.statusOf(ctx, workflowID)
