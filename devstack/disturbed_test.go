@@ -93,7 +93,7 @@ func (e *e2e) testDisturbed(t *testing.T) {
 		fails   bool
 		says    []string
 	}{
-		{"reset", func(t *testing.T, id string) { e.reset(t, id, e.currentRun(t, id), 1) }, false, []string{"Waiting for the run in its place", "Rotated in "}},
+		{"reset", func(t *testing.T, id string) { e.reset(t, id, e.currentRun(t, id), 1) }, false, []string{"Waiting for the next run", "Rotated in "}},
 		{"cancel", func(t *testing.T, id string) {
 			if err := e.temporal.CancelWorkflow(t.Context(), rotation.RotateUserWorkflowID(id), ""); err != nil {
 				t.Fatal(err)

@@ -46,7 +46,7 @@ func (e *e2e) testOperator(t *testing.T) {
 	t.Run("what runs has other options", func(t *testing.T) {
 		e.starter(t, "start", id)
 		e.starter(t, "start", id, "--minimum-overlap", "1h", "--clone-username", "operator_clone")
-		says(t, 1, "--drain: is 0s, asked for 1h", "start", id, "--drain", "1h")
+		says(t, 1, "--drain: is 0s, requested 1h", "start", id, "--drain", "1h")
 	})
 	t.Run("a step is retried", func(t *testing.T) {
 		e.Secrets.Intercept(func(c endpoint.Call) endpoint.Fault {
@@ -98,7 +98,7 @@ func (e *e2e) testOperator(t *testing.T) {
 		if err := run.Get(t.Context(), nil); err == nil {
 			t.Fatal("it has not timed out")
 		}
-		says(t, 1, "reached a timeout", "status", "operator/timeout")
+		says(t, 1, "timed out", "status", "operator/timeout")
 	})
 	t.Run("an account that the worker cannot log in to", func(t *testing.T) {
 		says(t, 1, "account 'elsewhere'@'10.99.0.1' and secret operator/elsewhere were created", "create", "operator/elsewhere",
@@ -119,8 +119,8 @@ func (e *e2e) testOperator(t *testing.T) {
 			t.Fatal(err)
 		}
 		e.starter(t, "start", first)
-		says(t, 1, "The workflow rotate-user/operator/shared rotates shared or shared_clone too", "plan", second)
-		says(t, 1, "The workflow rotate-user/operator/shared rotates shared or shared_clone too", "start", second)
+		says(t, 1, "The workflow rotate-user/operator/shared also rotates shared or shared_clone", "plan", second)
+		says(t, 1, "The workflow rotate-user/operator/shared also rotates shared or shared_clone", "start", second)
 		says(t, 1, "the workflow rotate-user/operator/shared rotates them for another secret", "delete", second)
 		e.starter(t, "stop", first)
 		e.starter(t, "stop", second)
