@@ -47,7 +47,7 @@ func (a *app) validateCommand() *cobra.Command {
 	var input rotation.ValidateSecretInput
 	cmd := &cobra.Command{
 		Use:     "validate",
-		Short:   "Prove that the stored secret logs in",
+		Short:   "Check that the stored credential logs in",
 		Example: `  starter validate --secret-id MyTestDatabaseUserSecret`,
 	}
 	secretFlag(cmd, &input.SecretID)

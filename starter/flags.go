@@ -110,5 +110,4 @@ func masterServerFlags(flags *pflag.FlagSet, s *rotation.MasterServer) {
 	flags.StringVar(&s.MasterHost, "master-host", "", "host on which the administrator logs in, if the master secret has neither a host nor the tags of RDS; needs --master-port and --master-engine")
 	flags.IntVar(&s.MasterPort, "master-port", 0, "`port` of --master-host")
 	flags.StringVar(&s.MasterEngine, "master-engine", "", "mysql, mariadb or aurora-mysql")
-	flags.Lookup("master-port").DefValue = ""
 }

@@ -17,7 +17,7 @@ func (a *app) recoverCommand() *cobra.Command {
 	var input rotation.RotateUserInput
 	cmd := &cobra.Command{
 		Use:   "recover",
-		Short: "Move AWSCURRENT to a version that logs in, after an accident",
+		Short: "Move AWSCURRENT to a version that logs in, after a restore or an edit",
 		Long: `If AWSCURRENT does not log in, because the database was restored from a backup or the secret was edited, move the label to the newest
 version that does. The worker tries the newest 20 versions, and only those that differ from AWSCURRENT in user name and password
 alone. It changes no account.

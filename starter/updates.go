@@ -36,7 +36,7 @@ func (a *app) stopCommand() *cobra.Command {
 func (a *app) dismissCommand() *cobra.Command {
 	return a.updateCommand(&cobra.Command{
 		Use:   "dismiss",
-		Short: "Forget the accounts that a secret named before it was edited",
+		Short: "Forget the accounts that a secret was for before it was edited",
 		Long: `Forget the accounts that a secret named before it was edited to name another user. The accounts stay unchanged. status and list
 no longer warn about them, and delete no longer includes them.`,
 	}, rotation.DismissUpdate)

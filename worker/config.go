@@ -54,7 +54,7 @@ func (c *config) addFlags(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&c.allowedMasterSecrets, "allowed-master-secrets", nil,
 		"names or ARNs of the master secrets to allow, separated by commas; a * at the end matches any ending; empty allows all that the worker can read")
 	flags.StringVar(&c.tlsCAFile, "tls-ca-file", "", "PEM file with certificate authorities to trust for MySQL, in addition to the system's")
-	flags.StringVar(&c.tlsCertFile, "tls-cert-file", "", "PEM file with the client certificate for MySQL, for accounts that REQUIRE one")
+	flags.StringVar(&c.tlsCertFile, "tls-cert-file", "", "PEM file with the client certificate for the database, for accounts with REQUIRE X509 and the like")
 	flags.StringVar(&c.tlsKeyFile, "tls-key-file", "", "PEM file with the key of that certificate")
 	c.addMetricsAddress(flags)
 	flags.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")

@@ -23,7 +23,7 @@ func (b *bench) ops(grants ...string) *Admin {
 	return b.login("ops", "Ops-1")
 }
 
-// least is what the README tells to grant to an administrator, besides the rights of the accounts with grant option.
+// least is what docs/worker.md grants to an administrator, besides the rights of the accounts with grant option.
 var least = []string{"GRANT CREATE USER ON *.* TO %s", "GRANT SELECT ON mysql.* TO %s"}
 
 func TestLeastAdministrator(t *testing.T) {
