@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +11,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,65 +19,6 @@ import (
 
 	"github.com/rotate-user/rotate-user/rotation"
 )
-
-// timed is how long f takes, in milliseconds.
-func timed(f func() error) (float64, error) {
-	start := time.Now()
-	err := f()
-	return float64(time.Since(start).Microseconds()) / 1000, err
-}
-
-// samples are milliseconds.
-type samples []float64
-
-// quantile of the samples, 0 to 1.
-func (s samples) quantile(q float64) float64 {
-	if len(s) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(s))
-	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
-}
-
-func (s samples) median() float64 { return s.quantile(0.5) }
-
-// contestant is one of the things that are measured in turns.
-type contestant struct {
-	samples
-	prepare func() error // what does not count, if anything
-	run     func() error
-}
-
-// turns measures all contestants once in each round. The first rounds, in which pools and caches fill, do not count.
-func turns(ctx context.Context, rounds int, all ...*contestant) error {
-	const (
-		warmUp = 3
-		// What a workflow leaves to be done after its end, such as its entry in visibility, is not for the next one to wait for.
-		pause = 50 * time.Millisecond
-	)
-	for round := range rounds + warmUp {
-		for _, c := range all {
-			select {
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			case <-time.After(pause):
-			}
-			if c.prepare != nil {
-				if err := c.prepare(); err != nil {
-					return err
-				}
-			}
-			ms, err := timed(c.run)
-			if err != nil {
-				return err
-			}
-			if round >= warmUp {
-				c.samples = append(c.samples, ms)
-			}
-		}
-	}
-	return nil
-}
 
 // oneAtATime measures a rotation and what it is made of.
 func (b *bench) oneAtATime(ctx context.Context) (err error) {
@@ -260,44 +201,11 @@ func (b *bench) manyAtOnce(ctx context.Context) error {
 	return errors.Join(b.end(ctx, subjects), q.Stop())
 }
 
-// inTurns calls each of the functions for 0 to n-1, some at once, a fifth of n in each turn, and returns how many calls of
-// each have ended in a second.
-func inTurns(ctx context.Context, n, atOnce int, all []func(context.Context, int) error) ([]float64, error) {
-	const turns = 5
-	took := make([]float64, len(all))
-	for turn := range turns {
-		first, end := turn*n/turns, (turn+1)*n/turns
-		for k, f := range all {
-			ms, err := timed(func() error {
-				return each(ctx, end-first, atOnce, func(ctx context.Context, i int) error { return f(ctx, first+i) })
-			})
-			if err != nil {
-				return nil, err
-			}
-			took[k] += ms
-		}
-	}
-	for k := range took {
-		took[k] = float64(n) / took[k] * 1000
-	}
-	return took, nil
-}
-
 // end terminates the workflows of subjects, so that they cost nothing while something else is measured.
 func (b *bench) end(ctx context.Context, subjects []*subject) error {
 	return each(ctx, len(subjects), 16, func(ctx context.Context, i int) error {
 		return b.temporal.TerminateWorkflow(ctx, rotation.RotateUserWorkflowID(subjects[i].secretID), "", "measured")
 	})
-}
-
-func (b *bench) allAsleep(ctx context.Context, subjects []*subject) (bool, error) {
-	for _, s := range subjects {
-		d, err := b.temporal.DescribeWorkflowExecution(ctx, rotation.RotateUserWorkflowID(s.secretID), "")
-		if err != nil || !asleep(d) {
-			return false, err
-		}
-	}
-	return true, nil
 }
 
 // recover kills a worker in the middle of some rotations and starts another.
@@ -356,105 +264,6 @@ func (b *bench) recover(ctx context.Context) error {
 	}
 	b.report.RecoverySMedian, b.report.RecoverySMax = took.median(), took.quantile(1)
 	return errors.Join(b.end(ctx, subjects), d.close(), second.Stop())
-}
-
-// sleep measures a rotation before and among many secrets that sleep, and looks at their worker. All their accounts are on
-// the one database.
-func (b *bench) sleep(ctx context.Context) (err error) {
-	if b.sleeping == 0 {
-		return nil
-	}
-	q, err := b.start(ctx, "sleeping")
-	if err != nil {
-		return err
-	}
-	direct := b.newDirect()
-	defer func() { err = errors.Join(err, direct.close()) }()
-	awake := make([]*subject, 2)
-	for i := range awake {
-		if awake[i], err = b.newSubject(ctx, "awake"+strconv.Itoa(i)); err != nil {
-			return err
-		}
-		if err := direct.rotate(awake[i]); err != nil { // makes the clone
-			return err
-		}
-	}
-	if err := b.fall(ctx, q, awake[0], nextMonth()); err != nil {
-		return err
-	}
-	measure := func() (amongResult, error) {
-		noop := &contestant{run: func() error { return b.runNoop(ctx) }}
-		inARow := &contestant{run: func() error { return direct.rotate(awake[1]) }}
-		rotated := &contestant{run: func() error { return b.rotate(ctx, awake[0]) }}
-		err := turns(ctx, min(b.rounds, 30), noop, inARow, rotated)
-		return amongResult{noop.median(), inARow.median(), rotated.median()}, err
-	}
-	r := &b.report
-	if r.Alone, err = measure(); err != nil {
-		return err
-	}
-
-	subjects, err := b.sleepers(ctx)
-	if err != nil {
-		return err
-	}
-	ms, err := timed(func() error {
-		return each(ctx, b.sleeping, 32, func(ctx context.Context, i int) error { return b.fall(ctx, q, subjects[i], nextMonth()) })
-	})
-	if err != nil {
-		return err
-	}
-	r.Sleeping, r.StartsPerS = b.sleeping, float64(b.sleeping)/ms*1000
-	if err := b.await(ctx, func() (bool, error) { return b.allAsleep(ctx, subjects[max(0, b.sleeping-200):]) }); err != nil {
-		return err
-	}
-	if r.AmongSleeping, err = measure(); err != nil {
-		return err
-	}
-
-	const watched = 30 * time.Second
-	before, err := q.metric(ctx, "process_cpu_seconds_total")
-	if err != nil {
-		return err
-	}
-	select {
-	case <-time.After(watched):
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	after, err := q.metric(ctx, "process_cpu_seconds_total")
-	if err != nil {
-		return err
-	}
-	bytes, err := q.metric(ctx, "process_resident_memory_bytes")
-	if err != nil {
-		return err
-	}
-	r.SleepingWorkerMB = bytes / 1e6
-	r.SleepingWorkerCorePercent = (after - before) / watched.Seconds() * 100
-	return q.Stop()
-}
-
-// sleepers are secrets for workflows that sleep, with both accounts of each. The secrets themselves nobody reads.
-func (b *bench) sleepers(ctx context.Context) ([]*subject, error) {
-	subjects := make([]*subject, b.sleeping)
-	const atOnce = 50
-	return subjects, each(ctx, (b.sleeping+atOnce-1)/atOnce, 2, func(ctx context.Context, chunk int) error {
-		var accounts []string
-		for i := chunk * atOnce; i < min((chunk+1)*atOnce, b.sleeping); i++ {
-			name := "sleeping" + strconv.Itoa(i)
-			user := "b" + b.run + "_" + name
-			subjects[i] = &subject{secretID: "bench/" + b.run + "/" + name, pair: []string{user, user + "_clone"}, digest: randomText() + randomText()}
-			accounts = append(accounts, "'"+user+"'@'%'", "'"+user+"_clone'@'%'")
-		}
-		list := strings.Join(accounts, ", ")
-		for _, statement := range []string{"CREATE USER " + list, "GRANT SELECT, INSERT, UPDATE, DELETE ON `bench" + b.run + "`.* TO " + list} {
-			if _, err := b.pool.ExecContext(ctx, statement); err != nil {
-				return fmt.Errorf("make the accounts of secrets that sleep: %w", err)
-			}
-		}
-		return nil
-	})
 }
 
 // metric reads one metric of a worker.
