@@ -13,7 +13,7 @@ import (
 	"github.com/rotate-user/rotate-user/devstack/stack"
 )
 
-func newChaosCommand() *cobra.Command {
+func newChaosCommand() *cobra.Command { //nolint:funlen // a list of flags
 	var o chaos.Options
 	var keep bool
 	cmd := &cobra.Command{

@@ -118,13 +118,6 @@ func (f *inputFlags) compare(status rotation.Status) (different []string, want r
 		have = &rotation.RotateUserInput{SecretID: f.input.SecretID, MasterSecretID: status.MasterSecretID, RotationRules: status.RotationRules}
 	}
 	want = *have
-	option := func(flag, running, asked string, same bool) bool {
-		if !f.cmd.Flags().Changed(flag) || same {
-			return false
-		}
-		different = append(different, fmt.Sprintf("--%s: is %s, requested %s", flag, cmp.Or(running, "none"), cmp.Or(asked, "none")))
-		return true
-	}
 	if f.differs(have.RotationRules) {
 		if f.given() {
 			want.RotationRules = f.rules
@@ -133,50 +126,63 @@ func (f *inputFlags) compare(status rotation.Status) (different []string, want r
 		}
 		different = append(different, fmt.Sprintf("%s: is %s, requested %s", rules, have.RotationRules, want.RotationRules))
 	}
-	in := f.input
-	if option("time-zone", cmp.Or(have.TimeZone, "UTC"), in.TimeZone, cmp.Or(in.TimeZone, "UTC") == cmp.Or(have.TimeZone, "UTC")) {
-		want.TimeZone = in.TimeZone
-	}
-	if option("blackout", strings.Join(have.Blackout, ", "), strings.Join(in.Blackout, ", "), slices.Equal(in.Blackout, have.Blackout)) {
-		want.Blackout = in.Blackout
-	}
-	if option("master-secret-id", have.MasterSecretID, in.MasterSecretID, in.MasterSecretID == have.MasterSecretID) {
-		want.MasterSecretID = in.MasterSecretID
-	}
-	for _, flag := range []string{"master-host", "master-port", "master-engine"} { // they are given together
-		if option(flag, masterServer(have.MasterServer), masterServer(in.MasterServer), in.MasterServer == have.MasterServer) {
-			want.MasterServer = in.MasterServer
-			break
-		}
-	}
-	pair := slices.Contains([]string{have.CloneUsername, status.Username, status.StandbyUsername}, in.CloneUsername)
-	if option("clone-username", cmp.Or(have.CloneUsername, status.StandbyUsername), in.CloneUsername, pair) {
-		want.CloneUsername = in.CloneUsername
-	}
-	if overlap := have.MinimumOverlap; overlap != nil && option("minimum-overlap", overlap.String(), f.minimumOverlap.String(), f.minimumOverlap == *overlap) {
-		want.MinimumOverlap = in.MinimumOverlap
-	}
-	if status.Input != nil {
-		if option("drain", have.Drain.String(), in.Drain.String(), in.Drain == have.Drain) {
-			want.Drain = in.Drain
-		}
-		if option("require-drained", fmt.Sprint(have.RequireDrained), fmt.Sprint(in.RequireDrained), in.RequireDrained == have.RequireDrained) {
-			want.RequireDrained = in.RequireDrained
-		}
-		if option("require-all-nodes", fmt.Sprint(have.RequireAllNodes), fmt.Sprint(in.RequireAllNodes), in.RequireAllNodes == have.RequireAllNodes) {
-			want.RequireAllNodes = in.RequireAllNodes
-		}
-		if option("test-endpoints", strings.Join(have.TestEndpoints, ","), strings.Join(in.TestEndpoints, ","), slices.Equal(in.TestEndpoints, have.TestEndpoints)) {
-			want.TestEndpoints = in.TestEndpoints
-		}
-		if option("proxy-secret-ids", strings.Join(have.ProxySecretIDs, ","), strings.Join(in.ProxySecretIDs, ","), slices.Equal(in.ProxySecretIDs, have.ProxySecretIDs)) {
-			want.ProxySecretIDs = in.ProxySecretIDs
-		}
-		if option("activity-task-queue", have.ActivityTaskQueue, in.ActivityTaskQueue, in.ActivityTaskQueue == have.ActivityTaskQueue) {
-			want.ActivityTaskQueue = in.ActivityTaskQueue
+	for _, o := range f.options(status, have, &want) {
+		if f.cmd.Flags().Changed(o.flag) && !o.same {
+			different = append(different, fmt.Sprintf("--%s: is %s, requested %s", o.flag, cmp.Or(o.running, "none"), cmp.Or(o.asked, "none")))
+			o.take()
 		}
 	}
 	return different, want
+}
+
+// option is one flag, compared with a running rotation.
+type option struct {
+	flag, running, asked string
+
+	same bool
+	take func()
+}
+
+// options returns the flags to compare. Taking one sets it in want.
+func (f *inputFlags) options(status rotation.Status, have, want *rotation.RotateUserInput) []option {
+	in, list := f.input, func(all []string) string { return strings.Join(all, ", ") }
+	pair := []string{have.CloneUsername, status.Username, status.StandbyUsername}
+	all := []option{
+		{"time-zone", cmp.Or(have.TimeZone, "UTC"), in.TimeZone, cmp.Or(in.TimeZone, "UTC") == cmp.Or(have.TimeZone, "UTC"),
+			func() { want.TimeZone = in.TimeZone }},
+		{"blackout", list(have.Blackout), list(in.Blackout), slices.Equal(in.Blackout, have.Blackout), func() { want.Blackout = in.Blackout }},
+		{"master-secret-id", have.MasterSecretID, in.MasterSecretID, in.MasterSecretID == have.MasterSecretID,
+			func() { want.MasterSecretID = in.MasterSecretID }},
+		{"clone-username", cmp.Or(have.CloneUsername, status.StandbyUsername), in.CloneUsername, slices.Contains(pair, in.CloneUsername),
+			func() { want.CloneUsername = in.CloneUsername }},
+	}
+	for _, flag := range []string{"master-host", "master-port", "master-engine"} {
+		if f.cmd.Flags().Changed(flag) { // they are given together
+			all = append(all, option{flag, masterServer(have.MasterServer), masterServer(in.MasterServer), in.MasterServer == have.MasterServer,
+				func() { want.MasterServer = in.MasterServer }})
+			break
+		}
+	}
+	if overlap := have.MinimumOverlap; overlap != nil {
+		all = append(all, option{"minimum-overlap", overlap.String(), f.minimumOverlap.String(), f.minimumOverlap == *overlap,
+			func() { want.MinimumOverlap = in.MinimumOverlap }})
+	}
+	if status.Input == nil { // a worker of an earlier release does not return the others
+		return all
+	}
+	return append(all,
+		option{"drain", have.Drain.String(), in.Drain.String(), in.Drain == have.Drain, func() { want.Drain = in.Drain }},
+		option{"require-drained", fmt.Sprint(have.RequireDrained), fmt.Sprint(in.RequireDrained), in.RequireDrained == have.RequireDrained,
+			func() { want.RequireDrained = in.RequireDrained }},
+		option{"require-all-nodes", fmt.Sprint(have.RequireAllNodes), fmt.Sprint(in.RequireAllNodes), in.RequireAllNodes == have.RequireAllNodes,
+			func() { want.RequireAllNodes = in.RequireAllNodes }},
+		option{"test-endpoints", list(have.TestEndpoints), list(in.TestEndpoints), slices.Equal(in.TestEndpoints, have.TestEndpoints),
+			func() { want.TestEndpoints = in.TestEndpoints }},
+		option{"proxy-secret-ids", list(have.ProxySecretIDs), list(in.ProxySecretIDs), slices.Equal(in.ProxySecretIDs, have.ProxySecretIDs),
+			func() { want.ProxySecretIDs = in.ProxySecretIDs }},
+		option{"activity-task-queue", have.ActivityTaskQueue, in.ActivityTaskQueue, in.ActivityTaskQueue == have.ActivityTaskQueue,
+			func() { want.ActivityTaskQueue = in.ActivityTaskQueue }},
+	)
 }
 
 const rules = "schedule"

@@ -75,20 +75,14 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	}
 	attributes.watch(ctx)
 
-	worker.SetStickyWorkflowCacheSize(cachedWorkflows)
-	w := worker.New(temporal, c.taskQueue, c.workerOptions())
-	workflows.Register(w, workflows.Workflows{SearchAttributes: attributes.usable})
-	paced := worker.New(temporal, rotation.PacedTaskQueue(c.taskQueue), c.pacedOptions())
 	steps := &activities.Activities{Secrets: secrets, Accounts: accounts, Databases: databases, Masters: c.masters(), Temporal: temporal}
-	w.RegisterActivity(steps)
-	paced.RegisterActivity(steps)
-
+	workers := c.workers(temporal, workflows.Workflows{SearchAttributes: attributes.usable}, steps)
 	if c.deployment.BuildID != "" {
 		go newVersionWatch(c.deployment, options.Namespace, temporal, m, logger).watch(ctx)
 	}
 	logger.Info("worker starts", "version", program.Version(), "address", options.HostPort,
 		"namespace", options.Namespace, "taskQueue", c.taskQueue, "metrics", c.metricsAddress)
-	if err := serve(w, paced); err != nil {
+	if err := serve(workers...); err != nil {
 		return fmt.Errorf("task queue %s: %w", c.taskQueue, err)
 	}
 	logger.Info("worker has stopped")
@@ -121,6 +115,17 @@ func ready(ctx context.Context, temporal client.Client, polls *pollers, all []po
 		return fmt.Errorf("Temporal does not answer: %w", err)
 	}
 	return polls.check(all...)
+}
+
+// workers returns the worker of the task queue, and that of its paced task queue, which runs the first steps of rotations.
+func (c config) workers(temporal client.Client, flows workflows.Workflows, steps *activities.Activities) []worker.Worker {
+	worker.SetStickyWorkflowCacheSize(cachedWorkflows)
+	w := worker.New(temporal, c.taskQueue, c.workerOptions())
+	workflows.Register(w, flows)
+	paced := worker.New(temporal, rotation.PacedTaskQueue(c.taskQueue), c.pacedOptions())
+	w.RegisterActivity(steps)
+	paced.RegisterActivity(steps)
+	return []worker.Worker{w, paced}
 }
 
 // serve runs the workers until the process is told to stop or one of them fails, and then stops all of them.

@@ -39,17 +39,7 @@ func (r *rotator) describe(ctx workflow.Context) {
 	switch {
 	case s.Current != nil:
 		for _, step := range s.Current.Steps {
-			if step.Error != "" {
-				next := "is being retried"
-				if !step.NextAttempt.IsZero() {
-					next = "is retried at " + step.NextAttempt.UTC().Format("15:04:05 UTC")
-				}
-				say("**%s** failed %d times and %s: %s", step.Name, step.Attempts, next, plaintext.Code(step.Error))
-			} else if step.EndedAt.IsZero() {
-				say("**%s** is running", step.Name)
-			} else {
-				say("%s: %s", step.Name, plaintext.Code(step.Text))
-			}
+			say("%s", describeStep(step))
 		}
 	case s.Held:
 		say("next: when the deletion of the secret releases it; if no deletion runs, restore the secret and run `starter recover`")
@@ -78,6 +68,21 @@ func (r *rotator) describe(ctx workflow.Context) {
 		say("message %s **%s**%s, at %s: %s", q.Message, q.Outcome, times, clock(q.At), plaintext.Code(q.Reason))
 	}
 	setDetails(ctx, strings.Join(lines, "\n"))
+}
+
+func describeStep(step rotation.Step) string {
+	switch {
+	case step.Error != "":
+		next := "is being retried"
+		if !step.NextAttempt.IsZero() {
+			next = "is retried at " + step.NextAttempt.UTC().Format("15:04:05 UTC")
+		}
+		return fmt.Sprintf("**%s** failed %s and %s: %s", step.Name, plaintext.Count(step.Attempts, "time"), next, plaintext.Code(step.Error))
+	case step.EndedAt.IsZero():
+		return fmt.Sprintf("**%s** is running", step.Name)
+	default:
+		return fmt.Sprintf("%s: %s", step.Name, plaintext.Code(step.Text))
+	}
 }
 
 // setDetails sets what the Temporal UI shows of a run. Temporal documents a limit of 20,000

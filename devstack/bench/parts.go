@@ -111,7 +111,7 @@ func (b *bench) profiled(d *direct, s *subject) error {
 
 // manyAtOnce measures a mass rotation, without the limit on its pace, and what the database and Temporal can do by
 // themselves.
-func (b *bench) manyAtOnce(ctx context.Context) error {
+func (b *bench) manyAtOnce(ctx context.Context) error { //nolint:funlen // a list of what is measured, in the order in which it is measured
 	subjects := make([]*subject, b.secrets)
 	if err := each(ctx, b.secrets, 8, func(ctx context.Context, i int) (err error) {
 		subjects[i], err = b.newSubject(ctx, "mass"+strconv.Itoa(i))

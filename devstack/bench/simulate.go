@@ -55,7 +55,7 @@ const (
 // simulate goes through a year minute by minute. A secret that comes due joins the queue of the paced first step, from which
 // the limit takes so many a minute, in order. A rotation that fails is tried again after 1, 2, 4 ... 60 minutes until its
 // window closes, and then by the schedule, as workflows do. Windows and places in them are those of internal/schedule.
-func simulate(f fleet) outcome {
+func simulate(f fleet) outcome { //nolint:funlen // one loop over the events of a simulation, which share its clock
 	rules, err := schedule.New(schedule.Rules{AutomaticallyAfterDays: f.days}, "", nil)
 	if err != nil {
 		panic(err) // a fleet of ours has no such rules

@@ -24,7 +24,7 @@ func (b *bench) allAsleep(ctx context.Context, subjects []*subject) (bool, error
 
 // sleep measures a rotation before and among many secrets that sleep, and looks at their worker. All their accounts are on
 // the one database.
-func (b *bench) sleep(ctx context.Context) (err error) {
+func (b *bench) sleep(ctx context.Context) (err error) { //nolint:funlen // a list of what is measured, in the order in which it is measured
 	if b.sleeping == 0 {
 		return nil
 	}

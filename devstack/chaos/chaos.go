@@ -74,7 +74,7 @@ func (o Options) kinds() []kind {
 
 // Run breaks things until enough rotations are made. The error says that the harness itself failed; what it found is in
 // the report.
-func Run(ctx context.Context, o Options) (_ *Report, err error) {
+func Run(ctx context.Context, o Options) (_ *Report, err error) { //nolint:funlen // the order of one run, from start to report
 	if o.Lanes == 0 {
 		o.Lanes = 12
 	}
@@ -168,7 +168,7 @@ const (
 )
 
 // strike makes one rotation in which a fault strikes, and one after it that has to put everything right.
-func (l *lane) strike(ctx context.Context, p placement) error {
+func (l *lane) strike(ctx context.Context, p placement) error { //nolint:funlen // the order of one strike, from the fault to the checks
 	if p.first || l.subject == nil {
 		l.retire(ctx)
 		if err := l.renew(ctx); err != nil {

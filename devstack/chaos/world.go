@@ -75,7 +75,7 @@ func serverArguments(engine string) []string {
 	return args
 }
 
-func newWorld(ctx context.Context, o Options, report *Report) (_ *world, err error) {
+func newWorld(ctx context.Context, o Options, report *Report) (_ *world, err error) { //nolint:funlen // a list of what is started, each with its end
 	w := &world{Options: o, report: report}
 	w.since.Store(1)
 	defer func() {

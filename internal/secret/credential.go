@@ -140,9 +140,17 @@ func parse(data []byte, master bool) (Credential, error) {
 	} else if err := c.server(); err != nil {
 		return Credential{}, err
 	}
+	if err := c.parseOptions(pairs); err != nil {
+		return Credential{}, err
+	}
+	return c, nil
+}
+
+// parseOptions reads the fields that a secret may leave out and that are not texts.
+func (c *Credential) parseOptions(pairs map[string]json.RawMessage) error {
 	if v, ok := pairs["port"]; ok && string(v) != "null" {
 		if c.Port, ok = port(v); !ok {
-			return Credential{}, &FieldError{"port", "must be a whole number from 1 to 65535, or the same as a text"}
+			return &FieldError{"port", "must be a whole number from 1 to 65535, or the same as a text"}
 		}
 	}
 	if v, ok := pairs["ssl"]; ok && string(v) != "null" {
@@ -151,10 +159,10 @@ func parse(data []byte, master bool) (Credential, error) {
 		case "false", `"false"`:
 			c.TLS = false
 		default:
-			return Credential{}, &FieldError{"ssl", "must be true or false"}
+			return &FieldError{"ssl", "must be true or false"}
 		}
 	}
-	return c, nil
+	return nil
 }
 
 // server checks engine and host.
