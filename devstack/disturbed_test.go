@@ -85,7 +85,7 @@ func (e *e2e) reset(t *testing.T, id, runID string, n int) string {
 	return answer.GetRunId()
 }
 
-// testDisturbed disturbs rotations as operators do: whoever waits for one is told what became of it.
+// testDisturbed disturbs rotations as operators do: a waiting client is told what became of its rotation.
 func (e *e2e) testDisturbed(t *testing.T) {
 	for _, c := range []struct {
 		name    string

@@ -416,6 +416,6 @@ func compare(t *testing.T, path, got string) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s differs, -want +got; -update writes it anew:\n%s", path, diff)
+		t.Errorf("%s differs, -want +got; -update rewrites it:\n%s", path, diff)
 	}
 }

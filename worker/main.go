@@ -54,7 +54,7 @@ TEMPORAL_API_KEY, TEMPORAL_TLS_..., TEMPORAL_CODEC_ENDPOINT, or a profile (TEMPO
 It connects to AWS with the same configuration as the AWS CLI: AWS_REGION, AWS_PROFILE, a role, AWS_ENDPOINT_URL_SECRETS_MANAGER and
 so on. With TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_WORKER_BUILD_ID it is a version of that deployment, for Temporal's Worker Versioning.
 
-On SIGTERM the worker accepts no more work, finishes the steps that it has started, and exits with 0. Give it ` + seconds(killAfter) + `
+On SIGTERM the worker stops accepting work, finishes the steps that it has started, and exits with 0. Give it ` + seconds(killAfter) + `
 before you kill it.
 
 ` + program.ExitCodes,

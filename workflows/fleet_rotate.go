@@ -24,7 +24,7 @@ type fleetRotation struct {
 }
 
 // RotateFleetWorkflow rotates the secrets whose rotations run, or those that a query finds: a few canaries first, so many at once on
-// each database host, and no more of them once too many have failed. Each secret is rotated by its own workflow, which goes on
+// each database host, and starts none once too many have failed. Each secret is rotated by its own workflow, which goes on
 // whatever becomes of this one.
 func (Workflows) RotateFleetWorkflow(ctx workflow.Context, input rotation.RotateFleetInput, carried *rotation.RotateFleetState) (rotation.RotateFleetStatus, error) {
 	m := &fleetRotation{input: input}

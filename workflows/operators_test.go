@@ -535,7 +535,7 @@ func TestARevocationOfWhatIsInUseAgainIsNotRepeated(t *testing.T) {
 	}
 }
 
-// To set an attribute that the cluster lost would fail the workflow's task for ever.
+// Setting an attribute that the cluster lost would fail the workflow's task again and again.
 func TestSearchAttributesThatWereRemovedAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	there := true

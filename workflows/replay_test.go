@@ -17,7 +17,7 @@ import (
 )
 
 // shapes are the histories that must never be missing: each is what a worker
-// may find under way when it is deployed. Recorded ones stay for ever; see
+// may find in progress when it is deployed. Recorded ones are kept; see
 // docs/development.md for how new ones are made.
 var shapes = []string{
 	"sleeping", "rotated", "rotated-by-update", "failed", "paused", "stopped",

@@ -40,7 +40,7 @@ type world struct {
 	sessions       func() []string
 	changes        func() []string // that CloneUser makes, all of them drift
 	digest, rights string          // that CloneUser answers
-	unseen         bool            // nobody may look who is logged in
+	unseen         bool            // the administrator cannot list sessions
 	ends           bool            // the standby's sessions end along with its password
 	host           string          // of the server, db:3306 if it is empty
 	expires        time.Time       // when the server will refuse the new password
@@ -841,7 +841,7 @@ func TestDrainWaitsForSessionsToEnd(t *testing.T) {
 	}
 }
 
-// A session of whoever holds a leaked credential must not keep the revocation off: the rotation ends it.
+// A session with a leaked credential must not hold off the revocation: the rotation ends it.
 func TestARevocationWaitsForNoSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld()

@@ -164,7 +164,7 @@ type spent struct {
 	MySQLStatements  int `json:"mysql_statements"`
 }
 
-// spends returns what f costs by the tally of its calls and by the database, which nobody else may use meanwhile.
+// spends returns what f costs by the tally of its calls and by the database, which must have no other user meanwhile.
 func (b *bench) spends(ctx context.Context, calls *tally, f func() error) (s spent, err error) {
 	before, err := b.look(ctx)
 	if err != nil {

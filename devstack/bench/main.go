@@ -65,7 +65,7 @@ func newCommand() *cobra.Command {
 			if installed := func(p mysqld.Program) bool { return p.Engine == mysqld.MySQL }; o.stack.Mysqld == "" && slices.ContainsFunc(mysqld.Find(), installed) {
 				o.stack.Mysqld = mysqld.MySQL // as the figures of AWS's function are
 			}
-			// The command runs in devstack/, but whoever types a path is likely to be in the root.
+			// The command runs in devstack/, but a path is likely to be typed in the root.
 			for _, path := range []*string{&o.output, &o.profile, &o.awsFunction} {
 				if *path != "" && !filepath.IsAbs(*path) {
 					*path = filepath.Join(root, *path)

@@ -99,7 +99,7 @@ func (b *bench) sleep(ctx context.Context) (err error) { //nolint:funlen // a li
 	return q.Stop()
 }
 
-// sleepers are secrets for workflows that sleep, with both accounts of each. The secrets themselves nobody reads.
+// sleepers are secrets for workflows that sleep, with both accounts of each. The secrets themselves are never read.
 func (b *bench) sleepers(ctx context.Context) ([]*subject, error) {
 	subjects := make([]*subject, b.sleeping)
 	const atOnce = 50

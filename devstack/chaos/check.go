@@ -14,7 +14,7 @@ import (
 )
 
 // inspect checks what must be true after any rotation, however it ended. was are the labels before it; edited says that
-// somebody wrote a value of his own meanwhile.
+// another actor wrote a value meanwhile.
 func (s *subject) inspect(ctx context.Context, rotated rotation.Rotation, was map[string]string, edited bool) {
 	r := s.lane.report
 	now, err := s.labels(ctx)
@@ -135,7 +135,7 @@ func (w *world) account(ctx context.Context, user string) ([]string, error) {
 	return lines, nil
 }
 
-// leftovers counts what nobody should find after the run: accounts beyond the pairs, second passwords, and sessions of
+// leftovers counts what must not remain after the run: accounts beyond the pairs, second passwords, and sessions of
 // the masters, whose locks would outlive the workers.
 func (w *world) leftovers(ctx context.Context) error {
 	count := func(into *int, query string) error {

@@ -24,9 +24,9 @@ type kind struct {
 	slow   bool    // takes more than a minute to get over: a step's own time has to pass
 	all    bool    // hits all lanes
 	server bool    // hits the only server that there is
-	// people are at work: what they do to an account after TestPassword has looked at it, nobody can make good.
+	// people change accounts: what they change after TestPassword has looked cannot be repaired.
 	people bool
-	edits  bool // somebody else moves AWSCURRENT
+	edits  bool // another actor moves AWSCURRENT
 	denies bool // a right is missing: no retry can know for how long
 	// strike is called in the path of the call, which waits for it. What it leaves to put right is added to the lane's
 	// recovery.
@@ -122,7 +122,7 @@ var kinds = []kind{
 			l.end(old)
 			return nil
 		})
-		// The call arrives when another worker has begun the step anew.
+		// The call arrives when another worker has restarted the step.
 		wait(ctx, workflows.StepTimeout+1500*time.Millisecond)
 		return outcome{}
 	}},

@@ -24,7 +24,7 @@ import (
 )
 
 // lane is one secret after another with workers, a master and proxies of their own, so that what strikes it strikes
-// nobody else.
+// no other lane.
 type lane struct {
 	*world
 	number   int
@@ -118,8 +118,8 @@ func (l *lane) startBinary(ctx context.Context, binary string) error {
 	return fmt.Errorf("lane %d: %w", l.number, err)
 }
 
-// supervise starts a worker anew that has ended by itself, as whatever runs it in earnest would: one that does not reach
-// Temporal as it starts gives up.
+// supervise restarts a worker that has ended by itself, as its supervisor would in production: a worker that cannot reach Temporal
+// when it starts gives up.
 func (l *lane) supervise(ctx context.Context, binary string, p *process) {
 	<-p.Done()
 	l.mu.Lock()

@@ -102,7 +102,7 @@ func (l *lane) placements(traces [2][]call, seed uint64) []placement {
 					case l.Only != "" && k.name != l.Only,
 						k.side != "" && k.side != c.side,
 						k.phases != nil && !slices.Contains(k.phases, ph),
-						k.people && tested(trace[:c.number]): // what is changed by then, nobody may notice before the promotion
+						k.people && tested(trace[:c.number]): // a change by then may go unnoticed before the promotion
 						continue
 					}
 					fit = append(fit, placement{first: i == 0, call: c.number, phase: ph, kind: k})

@@ -216,7 +216,7 @@ func (p *databaseProxy) answers(l *link) {
 	}
 }
 
-// close takes no more connections, and ends those that are stalled.
+// close stops accepting connections, and ends those that are stalled.
 func (p *databaseProxy) close() error {
 	close(p.closed)
 	return p.listener.Close()

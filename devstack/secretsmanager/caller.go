@@ -71,8 +71,8 @@ var (
 
 const arnSuffixLen = 7 // hyphen and six characters
 
-// newARN returns an ARN for a secret. The six characters keep whoever was given
-// rights on a deleted secret from a later one of the same name.
+// newARN returns an ARN for a secret. With the six characters, rights on a deleted secret
+// are not rights on a later one of the same name.
 func (s caller) newARN(name string) string {
 	const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	suffix := make([]byte, arnSuffixLen-1)

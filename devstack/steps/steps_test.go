@@ -378,7 +378,7 @@ func TestARefusedRotationLeavesEverythingAsItWas(t *testing.T) {
 				l.Fatal(err)
 			}
 		}, rotation.ErrorOtherRotator, "cancel-rotate-secret"},
-		{"somebody else has staged a version", func(l *lab) { l.put(good(l), "AWSPENDING") }, rotation.ErrorOtherRotator, "taken over"},
+		{"another actor has staged a version", func(l *lab) { l.put(good(l), "AWSPENDING") }, rotation.ErrorOtherRotator, "taken over"},
 		{"no right to stage", func(l *lab) { l.deny("PutSecretValue") }, rotation.ErrorAccessDenied, "IAM policy"},
 		{"no right to promote", func(l *lab) { l.deny("UpdateSecretVersionStage") }, rotation.ErrorAccessDenied, "IAM policy"},
 		{"a replica", func(l *lab) {
@@ -413,7 +413,7 @@ func TestARefusedRotationLeavesEverythingAsItWas(t *testing.T) {
 			l.rotate()
 			l.input.Force, l.input.MinimumOverlapSeconds = false, 3600
 		}, rotation.ErrorMinimumOverlap, "safe from"},
-		{"somebody locked the standby", func(l *lab) {
+		{"the standby was locked", func(l *lab) {
 			l.rotate()
 			l.input.Force = false
 			l.sql("ALTER USER " + l.user + "@'%' ACCOUNT LOCK")
@@ -646,7 +646,7 @@ func TestAPreviousVersionThatHoldsNoCredentialRefusesNothing(t *testing.T) {
 	})
 }
 
-// The promotion took effect and its answer was lost; then somebody else has staged a version.
+// The promotion took effect and its answer was lost; then another actor staged a version.
 func TestAPromotedVersionEndsBesideAnotherStagedOne(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -917,7 +917,7 @@ func TestADeletionDoesWhatItCanWithEachAccount(t *testing.T) {
 				l.restore()
 			}
 			if _, err := l.env.ExecuteActivity(step, d); err != nil {
-				t.Errorf("%s where somebody has dropped an account: %v", step, err)
+				t.Errorf("%s after an account was dropped: %v", step, err)
 			}
 		}
 		if got := l.locked(); len(got) != 0 {
@@ -1043,7 +1043,7 @@ func TestCreateLeavesNothingBehindWhereTheSecretMayNotBeMade(t *testing.T) {
 			t.Fatal("a secret was made that may not be")
 		}
 		if left := l.accounts(name.User); len(left) != 0 {
-			t.Errorf("%v stays behind, and nobody knows its password", left)
+			t.Errorf("%v stays behind with an unknown password", left)
 		}
 		l.sm.Intercept(nil)
 		in.VersionID = uuid.NewString()

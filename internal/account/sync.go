@@ -86,7 +86,7 @@ func (a *Admin) sync(ctx context.Context, p grants.Pair) (done *grants.Plan, err
 	}
 }
 
-// beforeChanges makes the checks and looks for the warnings that need no more than one look at the server for each rotation. first
+// beforeChanges makes the checks and looks for the warnings that need only one look at the server for each rotation. first
 // is whether it is the first rotation of the pair, and definers whether to look for objects by their definer.
 func (a *Admin) beforeChanges(ctx context.Context, p grants.Pair, ps *grants.Snapshot, plan *grants.Plan, first, definers bool) error {
 	a.addElsewhere(plan)

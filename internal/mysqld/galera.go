@@ -21,7 +21,7 @@ var ErrNoGalera = errors.New("no libgalera_smm.so on this machine: install the p
 const bootstrap = "--wsrep-new-cluster"
 
 // stateTransfer is run by the server on both sides when a node joins. All nodes begin with the same files, and the others send a
-// node what they have done since then. So it hands over no more than a position.
+// node what they have done since then. So it hands over only a position.
 const stateTransfer = `#!/bin/sh
 while [ $# -gt 0 ]; do
 	case $1 in

@@ -89,8 +89,8 @@ func IsUnmatchable(plugin, hash, mark string) bool {
 }
 
 // Unmatchable returns a hash that the server takes for good and that no password is known to match: in the place of the
-// digest it has bytes derived from the mark. The same mark gives the same hash, so that whoever knows the mark can
-// prove that he made the account that carries it.
+// digest it has bytes derived from the mark. The same mark gives the same hash, so that the mark proves who
+// created the account that carries it.
 func (s Storage) Unmatchable(plugin, mark string) ([]byte, error) {
 	if mark == "" {
 		return nil, errors.New("empty mark")

@@ -19,7 +19,7 @@ const maxDays = int(math.MaxInt64 / int64(day))
 var errDuration = errors.New(`a duration is text such as "90m", "3h", "30d" or "1d12h"`)
 
 // Duration is a length of time that people type and read: whole days, then hours, minutes and seconds, as in "3h", "30d" or
-// "1d12h". A day is 24 hours. In JSON it is that text. A number is refused, because nobody can tell seconds from nanoseconds.
+// "1d12h". A day is 24 hours. In JSON it is that text. A number is refused, because it could be seconds or nanoseconds.
 // It is never negative.
 type Duration time.Duration
 

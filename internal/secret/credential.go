@@ -49,7 +49,7 @@ func (c Credential) SHA256() string {
 }
 
 // SameBut reports whether two secrets say the same but for user name and password, however it is written: an editor, such
-// as that of AWS's console, writes all of the JSON anew.
+// as that of AWS's console, rewrites all of the JSON.
 func (c Credential) SameBut(o Credential) bool {
 	known := func(c Credential) Credential {
 		c.Username, c.Password, c.raw = "", "", nil

@@ -69,9 +69,8 @@ func (s *Store) Master(ctx context.Context, id string) (Version, error) {
 	return s.read(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionStage: aws.String(Current)}, ParseMaster)
 }
 
-// Version reads a version by its id. One that was read or staged within the
-// last minute is not fetched again. One that does not exist is asked for again for some seconds: whoever
-// knows an id has it from a write or from an answer that was newer.
+// Version reads a version by its id. A version that was read or staged within the last minute is not fetched again. If the version
+// does not exist, the call is repeated for some seconds: the id comes from a write or from a newer answer.
 func (s *Store) Version(ctx context.Context, id, versionID string) (Version, error) {
 	return s.version(ctx, id, versionID, Parse)
 }

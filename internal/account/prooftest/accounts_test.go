@@ -16,9 +16,9 @@ type hard struct {
 	host    string // localhost if empty
 	with    string // CREATE USER's clauses behind the password
 	setup   []string
-	use     []string // what somebody does to the account in use after the first rotation
-	spoil   []string // what somebody does to the standby meanwhile
-	noLogin bool     // nobody can log in from here, by host or certificate
+	use     []string // what is done to the current account after the first rotation
+	spoil   []string // what is done to the standby meanwhile
+	noLogin bool     // the account cannot log in from here, by host or certificate
 	// beyondLeast is a grant, by engine, that an administrator needs besides the account's own rights with grant option.
 	beyondLeast map[string]string
 }

@@ -20,7 +20,7 @@ func TestHardAccountsWithTheLeastAdministrator(t *testing.T) {
 
 // beyond is what the servers want of an administrator in some cases besides, by words of the refusal without it.
 var beyond = []struct{ says, grant string }{
-	// MariaDB lets nobody set another account's default role but who may write the grant tables.
+	// On MariaDB, only accounts that may write the grant tables can set the default role of another account.
 	{"default role", "GRANT UPDATE ON mysql.* TO {u}"},
 	// MySQL gives a dynamic right with its grant option only by one who has the grant option of static rights as well.
 	{"GRANT OPTION on *.*", "GRANT USAGE ON *.* TO {u} WITH GRANT OPTION"},
@@ -48,7 +48,7 @@ func least(t *testing.T, w *world, h hard) string {
 			continue
 		}
 		if _, err := w.conn.ExecContext(t.Context(), text); err != nil {
-			// On a table that is gone meanwhile nobody is given a right, unless he may make it.
+			// On a table that is gone meanwhile, a right can only be granted together with CREATE.
 			must(t, w.conn, strings.Replace(text, "GRANT ", "GRANT CREATE, ", 1))
 		}
 	}

@@ -83,8 +83,8 @@ var worlds atomic.Int64
 // world is what one test has on a server for itself.
 type world struct {
 	server *mysqld.Server
-	n      string    // a word that nobody else has
-	admin  string    // an administrator whom nobody else uses, with the server's administrator's rights
+	n      string    // a word of this case only
+	admin  string    // an administrator of this case only, with the server's administrator's rights
 	conn   *sql.Conn // his, sql_mode ''
 	secret string    // his password
 }
