@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
@@ -92,6 +93,10 @@ func TestAFleetContinuesAsNew(t *testing.T) {
 		answer, err := c.QueryWorkflow(t.Context(), syncID, "", rotation.StatusQuery)
 		var s rotation.FleetStatus
 		return err == nil && answer.Get(&s) == nil && s.LastPass != nil && !s.InProgress && s.LastPass.Started == secrets
+	})
+	waitFor(t, time.Minute, func() bool { // visibility learns of them later
+		n, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{Query: "ExecutionStatus = 'Running' AND DatabaseHost STARTS_WITH 'db'"})
+		return err == nil && n.GetCount() == secrets
 	})
 
 	none := 0
