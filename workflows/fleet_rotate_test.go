@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ type many struct {
 	outcome func(secretID string, attempt int) rotation.RotationSeen
 
 	now      func() time.Time
+	mu       sync.Mutex // the environment sends signals at the same time
 	asked    map[string][]time.Time
 	running  map[string]int // by host
 	most     map[string]int
@@ -95,6 +97,8 @@ func (m *many) register(env *testsuite.TestWorkflowEnvironment) {
 		if looks++; looks == 200 {
 			env.SetContinueAsNewSuggested(true)
 		}
+		m.mu.Lock()
+		defer m.mu.Unlock()
 		for _, r := range in.Rotations {
 			if m.now().Sub(r.RequestedAt) < m.takes(r.SecretID) {
 				continue
@@ -110,6 +114,8 @@ func (m *many) register(env *testsuite.TestWorkflowEnvironment) {
 	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, rotation.RotateUpdate, mock.Anything).Return(
 		func(_, workflowID, _, _ string, _ any) error {
 			id, _ := strings.CutPrefix(workflowID, "rotate-user/")
+			m.mu.Lock()
+			defer m.mu.Unlock()
 			m.asked[id] = append(m.asked[id], m.now())
 			if id == "gone" {
 				return errors.New("no such workflow")

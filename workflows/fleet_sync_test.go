@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,7 +30,8 @@ type tags struct {
 
 	started  map[string]rotation.RotateUserInput
 	startsAt []time.Time
-	signals  []string // "secret: name"
+	mu       sync.Mutex // the environment sends signals at the same time
+	signals  []string   // "secret: name"
 }
 
 // pass lets a run of SyncFleetWorkflow end, and returns what it hands to the next.
@@ -68,6 +70,8 @@ func (s *tags) pass(t *testing.T, at time.Time, input any, carried *rotation.Fle
 	}, activity.RegisterOptions{Name: rotation.ListRotations})
 	env.OnWorkflow(rotation.RotateUserWorkflow, mock.Anything, mock.Anything, mock.Anything).Return(
 		func(ctx workflow.Context, in rotation.RotateUserInput, _ *rotation.State) (rotation.Status, error) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
 			s.started[in.SecretID] = in
 			s.startsAt = append(s.startsAt, env.Now())
 			return rotation.Status{}, nil
@@ -75,6 +79,8 @@ func (s *tags) pass(t *testing.T, at time.Time, input any, carried *rotation.Fle
 	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(
 		func(_, workflowID, _, name string, _ any) error {
 			id, _ := strings.CutPrefix(workflowID, "rotate-user/")
+			s.mu.Lock()
+			defer s.mu.Unlock()
 			s.signals = append(s.signals, id+": "+name)
 			if id == "stubborn" {
 				return errors.New("no such workflow")
@@ -142,7 +148,7 @@ func TestAFleetFollowsItsTags(t *testing.T) {
 	s.secrets = tagged("a", "7d", "b", "off", "c", "30d")
 	s.running = []string{"a", "b", "arn:c"}
 	state, err = s.pass(t, start, in, state, nil)
-	if want := []string{"a: reschedule", "b: stop", "arn:c: reschedule"}; err != nil || !slices.Equal(s.signals, want) || len(s.started) != 0 {
+	if want := []string{"a: reschedule", "arn:c: reschedule", "b: stop"}; err != nil || !slices.Equal(slices.Sorted(slices.Values(s.signals)), want) || len(s.started) != 0 {
 		t.Fatalf("third pass: signals %v, want %v; started %v; %v", s.signals, want, s.started, err)
 	}
 	if p := state.LastPass; p.Rescheduled != 2 || p.Stopped != 1 || len(state.Managed) != 2 {

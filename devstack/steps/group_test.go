@@ -35,9 +35,13 @@ func TestGroupReplication(t *testing.T) {
 	// alone runs a statement on one member only. What comes late from the others would undo it.
 	alone := func(member int, statement string) {
 		t.Helper()
-		g.on(member, "SET SESSION group_replication_consistency = 'BEFORE'")
-		g.on(member, "SELECT 1")
-		g.on(member, "SET SESSION group_replication_consistency = 'EVENTUAL'")
+		for other := range g.nodes {
+			var executed string
+			if err := g.admins[other].QueryRowContext(g.Context(), "SELECT REPLACE(@@GLOBAL.gtid_executed, '\n', '')").Scan(&executed); err != nil {
+				g.Fatal(err)
+			}
+			g.on(member, "DO WAIT_FOR_EXECUTED_GTID_SET('"+executed+"', 60)")
+		}
 		g.on(member, "SET SESSION sql_log_bin = 0")
 		g.on(member, statement)
 		g.on(member, "SET SESSION sql_log_bin = 1")
