@@ -24,7 +24,9 @@ func (s *subject) inspect(ctx context.Context, rotated rotation.Rotation, was ma
 	}
 	switch {
 	case rotated.Error != "":
-		if now[current] != was[current] && !edited {
+		// AWSPENDING comes off after the promotion. If that is denied, the rotation has failed with its version promoted.
+		denied := rotated.ErrorType == rotation.ErrorAccessDenied && now[current] == rotated.VersionID
+		if now[current] != was[current] && !edited && !denied {
 			r.violate("%s: the rotation failed (%s: %s), and AWSCURRENT is %s, not %s as before", s.user, rotated.ErrorType, rotated.Error, now[current], was[current])
 		}
 		if rotated.ErrorType == "" || rotated.ErrorType == "Unknown" {
