@@ -120,7 +120,7 @@ func (in RotateFleetInput) Allowed(total int) (int, error) {
 type FleetRotation struct {
 	SecretID string `json:"SecretId"`
 	Host     string `json:"Host,omitempty"`
-	// RequestedAt is when it was asked for, or is to be asked for again after a failure.
+	// RequestedAt is when it was asked for, or after a failure, from when on the next attempt may have ended.
 	RequestedAt time.Time `json:"RequestedAt"`
 	// Attempts are those that have failed, and Reason is why the last one did.
 	Attempts int    `json:"Attempts,omitempty"`
@@ -132,7 +132,7 @@ type RotateFleetState struct {
 	StartedAt time.Time `json:"StartedAt"`
 	// Pending are the secrets that are still to be rotated, by database host.
 	Pending map[string][]string `json:"Pending,omitempty"`
-	// InProgress are the rotations that were asked for, and Waiting those that are asked for again later.
+	// InProgress are the rotations that were asked for, and Waiting those that are looked at again later, because they failed.
 	InProgress []FleetRotation `json:"InProgress,omitempty"`
 	Waiting    []FleetRotation `json:"Waiting,omitempty"`
 	// Begun is how many have been asked for, each counted once.
@@ -205,6 +205,8 @@ type RotationSeen struct {
 	Outcome   RotationOutcome `json:"Outcome,omitempty"`
 	Reason    string          `json:"Reason,omitempty"`
 	ErrorType string          `json:"ErrorType,omitempty"`
+	// EndedAt is when a rotation ended that failed. Its own workflow retries it.
+	EndedAt time.Time `json:"EndedAt,omitzero"`
 }
 
 // LookAtRotationsResult has those that have an outcome.
@@ -222,7 +224,7 @@ func (s Status) Since(requested time.Time) RotationSeen {
 	if s.Current == nil && len(s.Rotations) > 0 && !s.Rotations[0].EndedAt.Before(from) {
 		last := s.Rotations[0]
 		if seen.Outcome = RotationSucceeded; last.Error != "" {
-			seen.Outcome, seen.Reason, seen.ErrorType = RotationFailed, last.Error, last.ErrorType
+			seen.Outcome, seen.Reason, seen.ErrorType, seen.EndedAt = RotationFailed, last.Error, last.ErrorType, last.EndedAt
 		}
 		return seen
 	}

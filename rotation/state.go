@@ -27,11 +27,12 @@ type State struct {
 	Paused bool `json:"Paused,omitempty"`
 	Held   bool `json:"Held,omitempty"`
 	// Requested is a rotation that was requested and not made yet: its signal came as the run before ended, or
-	// it is to revoke and has failed so far.
+	// it has failed so far.
 	Requested *RotateRequest `json:"Requested,omitempty"`
-	// RequestDue is when Requested is tried next. Zero means at once. RequestAttempts is how many attempts have
-	// failed.
+	// RequestDue is when Requested is tried next. Zero means at once. RequestCloses is until when it is, unless it is to
+	// revoke; zero if it has not failed yet. RequestAttempts is how many attempts have failed.
 	RequestDue      time.Time `json:"RequestDue,omitzero"`
+	RequestCloses   time.Time `json:"RequestCloses,omitzero"`
 	RequestAttempts int       `json:"RequestAttempts,omitempty"`
 	// Requests are the last messages that were not carried out on arrival.
 	Requests []Request `json:"Requests,omitempty"`

@@ -22,16 +22,21 @@ func (m *fleetRotation) request(ctx workflow.Context) {
 		if !ok {
 			break
 		}
-		r.RequestedAt = workflow.Now(ctx)
+		if r.Attempts == 0 || m.asksAgain(ctx) {
+			r.RequestedAt = workflow.Now(ctx)
+		}
 		busy[r.Host]++
 		batch = append(batch, r)
 	}
 	sent := make([]workflow.Future, len(batch))
 	for i, r := range batch {
+		if r.Attempts > 0 && !m.asksAgain(ctx) {
+			continue
+		}
 		sent[i] = workflow.SignalExternalWorkflow(ctx, rotation.RotateUserWorkflowID(r.SecretID), "", rotation.RotateUpdate, m.input.Rotate)
 	}
 	for i, r := range batch {
-		if err := sent[i].Get(ctx, nil); err != nil {
+		if sent[i] != nil && sent[i].Get(ctx, nil) != nil {
 			m.skip(r, "its rotation no longer runs")
 			continue
 		}
@@ -40,6 +45,11 @@ func (m *fleetRotation) request(ctx workflow.Context) {
 	if len(batch) > 0 {
 		m.quiet = 0
 	}
+}
+
+// asksAgain reports whether a rotation that failed is requested again, as an earlier release did. Its own workflow retries it.
+func (m *fleetRotation) asksAgain(ctx workflow.Context) bool {
+	return workflow.GetVersion(ctx, "a failed rotation retries itself", workflow.DefaultVersion, 1) == workflow.DefaultVersion
 }
 
 // take takes the next rotation out of those that wait or are pending, on the host with the fewest in progress.
@@ -138,6 +148,9 @@ func (m *fleetRotation) look(ctx workflow.Context) {
 		s := seen[r.SecretID]
 		if s.Outcome == "" && now.Sub(r.RequestedAt) > outcomePatience {
 			s.Outcome, s.Reason = rotation.RotationFailed, fmt.Sprintf("no outcome within %s", rotation.Duration(outcomePatience))
+			if r.Reason != "" {
+				s.Reason += " after it failed: " + r.Reason
+			}
 		}
 		switch s.Outcome {
 		case rotation.RotationSucceeded:
@@ -155,12 +168,16 @@ func (m *fleetRotation) look(ctx workflow.Context) {
 	m.InProgress = left
 }
 
-// fail has a rotation requested again, if its error may pass, or counts it.
+// fail waits for the next attempt of a rotation whose error may pass, or counts it. The attempt comes at its own workflow's time; half
+// of that time is left to other rotations on the host.
 func (m *fleetRotation) fail(ctx workflow.Context, r rotation.FleetRotation, s rotation.RotationSeen) {
 	r.Attempts++
 	r.Reason = s.Reason
 	if mayPass(s.ErrorType) && r.Attempts < fleetTries && m.Stopped == "" {
 		r.RequestedAt = workflow.Now(ctx).Add(betweenRequests << (r.Attempts - 1))
+		if !s.EndedAt.IsZero() {
+			r.RequestedAt = s.EndedAt.Add(backoff(r.Attempts) / 2)
+		}
 		m.Waiting = append(m.Waiting, r)
 		return
 	}

@@ -191,9 +191,9 @@ const (
 	fleetLines = 200
 	// requestsAtOnce is how many requests are sent before the next look.
 	requestsAtOnce = 100
-	// fleetTries is how often a rotation is requested whose error may pass.
+	// fleetTries is how many attempts of a rotation are waited for whose errors may pass.
 	fleetTries = 3
-	// betweenRequests is the time before a rotation that failed is requested again, for the first time.
+	// betweenRequests is the time until the next look at a rotation that failed, for the first time, if it is not known when it ended.
 	betweenRequests = time.Minute
 	// outcomePatience is how long a rotation may take.
 	outcomePatience = 30 * time.Minute

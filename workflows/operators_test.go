@@ -259,6 +259,74 @@ func TestARequestToRevokeIsNeverLost(t *testing.T) {
 	}
 }
 
+func TestARotationThatASignalRequestedIsRetriedForADay(t *testing.T) {
+	t.Parallel()
+	denied := temporal.NewNonRetryableApplicationError("not now", "AccessDenied", nil)
+	for _, c := range []struct {
+		name     string
+		failures int
+		paused   bool
+		update   bool // instead of a signal
+		promoted int
+		took     time.Duration // until it is done or given up
+		attempts int
+	}{
+		{"after two failures", 2, false, false, 1, 3 * time.Minute, 3},
+		{"paused", 2, true, false, 1, 3 * time.Minute, 3},
+		{"as long as it fails", 1000, false, false, 0, 24 * time.Hour, 30},
+		{"an update has its answer", 1, false, true, 0, 0, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w, attempts := newWorld(), 0
+			w.fail = func(name string, _ int) error {
+				if name != rotation.CloneUser {
+					return nil
+				}
+				if attempts++; attempts <= c.failures {
+					return denied
+				}
+				return nil
+			}
+			state := asleep(start)
+			state.Paused = c.paused
+			asked := start.Add(10 * time.Minute)
+			r := execute(t, w, start, input(nil), state, func(env *testsuite.TestWorkflowEnvironment) {
+				env.RegisterDelayedCallback(func() {
+					if c.update {
+						env.UpdateWorkflow("rotate", "id", &testsuite.TestUpdateCallback{
+							OnAccept: func() {}, OnReject: func(err error) { t.Error(err) }, OnComplete: func(any, error) {},
+						}, rotation.RotateRequest{})
+						return
+					}
+					env.SignalWorkflow("rotate", raw(`{}`))
+				}, asked.Sub(start))
+			})
+			at := r.env.Now()
+			for r.state != nil && r.state.Requested != nil {
+				if r.state.Requests[0].Outcome != rotation.OutcomeDeferred {
+					t.Fatalf("%+v: want it deferred", r.state.Requests)
+				}
+				r = execute(t, w, at, r.input, r.state, nil)
+				at = r.env.Now()
+			}
+			took := at.Sub(asked)
+			if r.err != nil || len(w.promoted) != c.promoted || took < c.took-time.Hour || took > c.took+time.Minute || attempts < c.attempts-3 || attempts > c.attempts {
+				t.Errorf("%d attempts, %d promotions after %s, %v: want %d, %d, %s", attempts, len(w.promoted), took, r.err, c.attempts, c.promoted, c.took)
+			}
+			if given := c.promoted == 0 && !c.update; given && (r.state.Requests[0].Outcome != rotation.OutcomeFailed || !strings.Contains(r.state.Requests[0].Reason, "not now")) {
+				t.Errorf("%+v: want it failed", r.state.Requests)
+			}
+			if !r.state.RequestDue.IsZero() || !r.state.RequestCloses.IsZero() || r.state.RequestAttempts != 0 || r.state.Paused != c.paused {
+				t.Errorf("left behind: %+v", r.state)
+			}
+			if next := r.state.NextRotationDate; c.promoted == 0 && !next.Equal(state.NextRotationDate) {
+				t.Errorf("next at %s: want the schedule left alone", next)
+			}
+		})
+	}
+}
+
 func TestAScheduledRotationCarriesOutADeferredRequest(t *testing.T) {
 	t.Parallel()
 	w := newWorld()

@@ -51,6 +51,8 @@ type requests struct {
 	rotation *rotation.RotateRequest
 	// awaited means that the sender of an update waits for the rotation.
 	awaited bool
+	// signalled means that a signal asked for it, whose sender is told nothing.
+	signalled bool
 	// stop ends the workflow with this run, unless resume or pause withdraws it.
 	stop bool
 	// giveWay means that the state was changed, so that the next run must go on with it.
@@ -192,7 +194,7 @@ func (r *rotator) record(ctx workflow.Context, err error) {
 	if err != nil {
 		r.fail(ctx, end, err, promotion != nil)
 	} else {
-		r.Requested, r.RequestDue, r.RequestAttempts = nil, time.Time{}, 0
+		r.forgetRequest()
 		workflow.GetLogger(ctx).Info("rotated", "secret", r.input.SecretID, "user", end.Username, "version", end.VersionID, "next", r.NextRotationDate)
 	}
 	outcome := "succeeded"

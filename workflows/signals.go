@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"errors"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -41,6 +42,7 @@ func (r *rotator) receive(ctx workflow.Context, c workflow.ReceiveChannel) {
 	switch c.Name() {
 	case rotation.RotateUpdate:
 		if q, ok := read[rotation.RotateRequest](ctx, r, c); ok {
+			r.RequestCloses = time.Time{} // a new request is retried for as long as the first was
 			r.signalled(ctx, q)
 		}
 	case rotation.PauseUpdate:
@@ -99,6 +101,7 @@ func (r *rotator) signalled(ctx workflow.Context, q rotation.RotateRequest) {
 	switch {
 	case err == nil, kind == rotation.ErrorJustRotated && r.phase == leaving: // the next run rotates
 		r.ask(q)
+		r.asked.signalled = true
 	case kind == rotation.ErrorJustRotated:
 		r.note(ctx, rotation.RotateUpdate, rotation.OutcomeSuperseded, reason(err))
 	case kind == rotation.ErrorMinimumOverlap && q.RevokePrevious:

@@ -179,26 +179,46 @@ func (r *rotator) fail(ctx workflow.Context, end *rotation.Rotation, err error, 
 	workflow.GetLogger(ctx).Error("rotation failed", "secret", r.input.SecretID, "type", end.ErrorType, "error", end.Error, "next", r.NextRotationDate)
 }
 
-// postponeRequest keeps a request to revoke that could not be carried out, and sets when it is retried. After a promotion it is
-// not retried: another rotation would revoke another account.
+// postponeRequest keeps a request that could not be carried out, and sets when it is retried: one to revoke until it succeeds, another
+// for as long as a rotation at the start. Nobody is told of a signal's failure, but the sender of an update has its answer and
+// decides. After a promotion nothing is retried: another rotation would revoke another account.
 func (r *rotator) postponeRequest(ctx workflow.Context, end *rotation.Rotation, err error, promoted bool) {
 	q := r.asked.rotation
-	if q == nil || !q.RevokePrevious {
-		r.Requested = nil
-		return
-	}
-	if promoted {
-		r.Requested, r.RequestDue, r.RequestAttempts = nil, time.Time{}, 0
+	kept := q != nil && (q.RevokePrevious || r.asked.signalled || r.Requested != nil)
+	due, closes := r.retryRequest(ctx, end, err)
+	switch {
+	case kept && promoted && q.RevokePrevious:
 		r.note(ctx, rotation.RotateUpdate, rotation.OutcomeFailed, "rotated, but the previous account was not revoked: "+end.Error)
+	case kept && promoted:
+	case kept && due.After(closes) && !q.RevokePrevious:
+		r.note(ctx, rotation.RotateUpdate, rotation.OutcomeFailed, "not retried after "+clock(closes)+": "+end.Error)
+	case kept:
+		r.Requested, r.RequestDue, r.RequestCloses = q, due, closes
+		r.RequestAttempts++
+		r.note(ctx, rotation.RotateUpdate, rotation.OutcomeDeferred, end.Error)
 		return
 	}
-	r.RequestAttempts++
-	r.RequestDue = workflow.Now(ctx).Add(backoff(r.RequestAttempts))
+	r.forgetRequest()
+}
+
+// retryRequest returns when a request that failed is retried, and until when it may be.
+func (r *rotator) retryRequest(ctx workflow.Context, end *rotation.Rotation, err error) (due, closes time.Time) {
+	now := workflow.Now(ctx)
+	due, closes = now.Add(backoff(r.RequestAttempts+1)), r.RequestCloses
 	if until, ok := retryAt(err); ok {
-		r.RequestDue = until
+		due = until
 	}
-	r.Requested = q
-	r.note(ctx, rotation.RotateUpdate, rotation.OutcomeDeferred, end.Error)
+	switch {
+	case notServed(err):
+		closes = now.Add(firstWindow) // it stays due until a worker is back
+	case closes.IsZero():
+		closes = end.StartedAt.Add(firstWindow)
+	}
+	return due, closes
+}
+
+func (r *rotator) forgetRequest() {
+	r.Requested, r.RequestDue, r.RequestCloses, r.RequestAttempts = nil, time.Time{}, time.Time{}, 0
 }
 
 // backoff returns how long to wait after so many failed attempts: from one minute up to an hour.
