@@ -1,4 +1,4 @@
-// Package address reads the addresses of servers.
+// Package address parses the addresses of servers.
 package address
 
 import (
@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Parse splits the host:port of a server. An IPv6 address is in brackets, as in "[::1]:3306". Workflows may call Parse: it
-// only looks at the text.
+// Parse splits a server's host:port. An IPv6 address must be in brackets, as in "[::1]:3306".
+// Workflows may call Parse, because it only looks at the text.
 func Parse(text string) (name string, number int, err error) {
 	i := strings.LastIndexByte(text, ':')
 	n, err := strconv.ParseUint(text[i+1:], 10, 16)

@@ -69,7 +69,7 @@ func TestEndKillsAfterTheGracePeriod(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Close()
-	defer syscall.Kill(-p.Pid, syscall.SIGKILL) // the sleep
+	defer syscall.Kill(-p.Pid, syscall.SIGKILL) // ends the sleep
 	if line, err := bufio.NewReader(r).ReadString('\n'); err != nil {
 		t.Fatalf("%q, %v", line, err)
 	}
@@ -77,7 +77,7 @@ func TestEndKillsAfterTheGracePeriod(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := p.Err(); err == nil {
-		t.Error("a process that was killed has ended without an error")
+		t.Error("a killed process ended without an error")
 	}
 }
 
@@ -110,7 +110,7 @@ func TestMain(m *testing.M) {
 
 func TestChildDiesWithItsParent(t *testing.T) {
 	if !diesWithParent {
-		t.Skip("not on this system")
+		t.Skip("only Linux kills a child when its parent dies")
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -118,7 +118,7 @@ func TestChildDiesWithItsParent(t *testing.T) {
 	}
 	parent := exec.Command(os.Args[0])
 	parent.Env = append(os.Environ(), "CHILD_TEST_PARENT=1")
-	parent.Stdout = w // which the child does not inherit
+	parent.Stdout = w // the child does not inherit it
 	if err := parent.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -134,12 +134,12 @@ func TestChildDiesWithItsParent(t *testing.T) {
 	}
 	for deadline := time.Now().Add(time.Minute); alive(pid); {
 		if time.Now().After(deadline) {
-			t.Fatalf("process %d has outlived its parent", pid)
+			t.Fatalf("process %d outlived its parent", pid)
 		}
 	}
 }
 
-// alive reports whether a process runs; one that has ended and that nothing has waited for does not.
+// alive reports whether a process is running. A zombie is not.
 func alive(pid int) bool {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package connection opens pools of connections with go-sql-driver/mysql, around its faults, and keeps whatever answers at a
-// server's address from ending or stopping the process.
+// Package connection opens pools of connections with go-sql-driver/mysql. It works around faults of
+// the driver, and protects the process from whatever answers at a server's address.
 package connection
 
 import (
@@ -13,16 +13,17 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// attempts bounds the log-ins that one connection costs. Each one meets the fault with a chance of 1 in 256.
+// attempts bounds how often one connection tries to log in. Each try meets the fault that logIn
+// describes with a probability of 1 in 256.
 const attempts = 4
 
-// Open returns a pool of connections as c says. It does not connect. Its error is that c cannot work.
+// Open returns a connection pool for c without connecting. It returns an error if c can never work.
 func Open(c *mysql.Config) (*sql.DB, error) { return new(Servers).Open(c) }
 
-// Open returns a pool of connections as c says. It does not connect. Its error is that c cannot work.
+// Open returns a connection pool for c without connecting. It returns an error if c can never work.
 func (s *Servers) Open(c *mysql.Config) (*sql.DB, error) {
 	if c.TLSConfig != "" {
-		return nil, errors.New("connection: a TLSConfig by name is not known here: set TLS")
+		return nil, errors.New("connection: named TLS configurations are not supported: set TLS instead of TLSConfig")
 	}
 	given := c.Clone()
 	c = c.Clone()
@@ -53,7 +54,8 @@ type connector struct {
 	server *server
 }
 
-// Connect logs in, unless the server leaves another attempt without an answer.
+// Connect logs in. If the server is silent and another attempt is already waiting for it, Connect
+// fails at once.
 func (c connector) Connect(ctx context.Context) (made driver.Conn, err error) {
 	ctx, end, err := c.server.begin(ctx)
 	if err != nil {
@@ -63,9 +65,10 @@ func (c connector) Connect(ctx context.Context) (made driver.Conn, err error) {
 	return c.logIn(ctx)
 }
 
-// logIn logs in again where the driver could not read the server's challenge. MariaDB's ed25519 plugin sends 32 random
-// bytes and nothing behind them; the driver takes a last byte that happens to be zero for an end mark, and the rest for
-// too short. It has answered nothing by then, so the server counts no failed log-in.
+// logIn retries if the driver could not read the server's challenge. MariaDB's ed25519 plugin sends
+// 32 random bytes without a terminator. If the last byte happens to be zero, the driver takes it
+// for the terminator and the rest for a challenge that is too short. By then it has sent no answer,
+// so the server does not count a failed login.
 func (c connector) logIn(ctx context.Context) (made driver.Conn, err error) {
 	for range attempts {
 		if made, err = c.logInOnce(ctx); !errors.Is(err, mysql.ErrMalformPkt) {
@@ -97,5 +100,5 @@ func (c connector) logInOnce(ctx context.Context) (made driver.Conn, err error) 
 	return conn{made.(driverConn)}, nil
 }
 
-// networkKey is the context's key of the place for the connection that an attempt makes.
+// networkKey is the context key under which logInOnce finds the connection that the driver dialed.
 type networkKey struct{}

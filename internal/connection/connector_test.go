@@ -9,7 +9,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// failing fails with each of the errors in turn, then connects.
+// failing returns each of the errors in turn, then connects.
 type failing struct {
 	errs  []error
 	calls int
@@ -23,7 +23,7 @@ func (f *failing) Connect(context.Context) (driver.Conn, error) {
 	return accepted{}, nil
 }
 
-// accepted is a connection that was made.
+// accepted is a connection that was established.
 type accepted struct{ driverConn }
 
 func (*failing) Driver() driver.Driver { return nil }
@@ -37,12 +37,12 @@ func TestOnlyAnUnreadChallengeIsAskedForAgain(t *testing.T) {
 		want  error
 		calls int
 	}{
-		{"at once", nil, nil, 1},
-		{"unread twice", []error{bad, bad}, nil, 3},
-		{"unread for ever", []error{bad, bad, bad, bad, bad, bad}, bad, attempts},
-		// Each refused log-in counts towards the account's FAILED_LOGIN_ATTEMPTS.
+		{"first try", nil, nil, 1},
+		{"unreadable twice", []error{bad, bad}, nil, 3},
+		{"unreadable every time", []error{bad, bad, bad, bad, bad, bad}, bad, attempts},
+		// Each refused login counts towards the account's FAILED_LOGIN_ATTEMPTS.
 		{"denied", []error{denied, denied}, denied, 1},
-		{"denied the second time", []error{bad, denied, denied}, denied, 2},
+		{"denied on the second try", []error{bad, denied, denied}, denied, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := &failing{errs: c.errs}
@@ -50,7 +50,7 @@ func TestOnlyAnUnreadChallengeIsAskedForAgain(t *testing.T) {
 				t.Errorf("%v, want %v", err, c.want)
 			}
 			if f.calls != c.calls {
-				t.Errorf("%d log-ins, want %d", f.calls, c.calls)
+				t.Errorf("%d logins, want %d", f.calls, c.calls)
 			}
 		})
 	}

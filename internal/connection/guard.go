@@ -11,10 +11,11 @@ import (
 	"github.com/rotate-user/rotate-user/internal/panics"
 )
 
-// The driver trusts the server with its own process: many a malformed packet makes it panic, and database/sql calls it in
-// goroutines of its own, where nothing recovers. So every call of the driver that reads from the server ends here.
+// The driver trusts the server: many malformed packets make it panic, and database/sql calls it in
+// its own goroutines, where nothing recovers. So every driver call that reads from the server is
+// wrapped here.
 
-// driverConn is what the driver's connections can do.
+// driverConn lists what the driver's connections implement.
 type driverConn interface {
 	driver.Conn
 	driver.ConnPrepareContext
@@ -26,17 +27,18 @@ type driverConn interface {
 	driver.NamedValueChecker
 }
 
-// conn is a connection of the driver that ends when the driver panics.
+// conn is a driver connection that is closed when the driver panics.
 type conn struct{ driverConn }
 
-// ended turns a panic of the driver into an error and ends the connection, of which nothing is known any more.
+// ended turns a panic of the driver into an error and closes the connection, whose state is then
+// unknown.
 func (c conn) ended(err *error) {
 	if p := recover(); p != nil {
 		*err = unreadable(p)
 		var closing error
 		func() {
 			defer panics.Into(&closing)
-			closing = c.driverConn.Close() // whatever it says, the connection is gone
+			closing = c.driverConn.Close() // the error does not matter: the connection is gone either way
 		}()
 	}
 }
@@ -57,7 +59,8 @@ func (c conn) Prepare(query string) (driver.Stmt, error) {
 	return c.PrepareContext(context.Background(), query)
 }
 
-// Begin refuses transactions, which nothing here needs: their ends would have to be guarded too.
+// Begin refuses transactions. Nothing here needs them, and Commit and Rollback would have to be
+// guarded too.
 func (c conn) Begin() (driver.Tx, error) { return nil, errors.ErrUnsupported }
 
 func (c conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (r driver.Rows, err error) {
@@ -78,7 +81,7 @@ func (c conn) Ping(ctx context.Context) (err error) {
 	return c.driverConn.Ping(ctx)
 }
 
-// rows is an answer of the driver.
+// rows is a result set of the driver.
 type rows struct {
 	driver.Rows
 
@@ -90,7 +93,8 @@ func (r rows) Next(dest []driver.Value) (err error) {
 	return r.Rows.Next(dest)
 }
 
-// Close reads the rest of the answer, and is called in a goroutine of database/sql if a context ends.
+// Close reads the rest of the result. database/sql calls it in its own goroutine when a context
+// ends.
 func (r rows) Close() (err error) {
 	defer r.conn.ended(&err)
 	return r.Rows.Close()

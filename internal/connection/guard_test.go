@@ -19,11 +19,11 @@ import (
 	"github.com/rotate-user/rotate-user/internal/panics"
 )
 
-// panicking is a connection of a driver that panics wherever it could read from the server.
+// panicking is a driver connection that panics wherever it could read from the server.
 type panicking struct {
-	driverConn // nil: any other call panics too
+	driverConn // nil, so that any other call panics too
 
-	inRows bool // answers queries, and panics when the rows are read
+	inRows bool // queries succeed, but reading the rows panics
 	closed chan struct{}
 }
 
@@ -72,13 +72,13 @@ func (panickingStmt) ExecContext(context.Context, []driver.NamedValue) (driver.R
 	panic("Aa1-secret")
 }
 
-// connecting panics as it connects.
+// connecting panics while connecting.
 type connecting struct{ driver.Connector }
 
 func (connecting) Connect(context.Context) (driver.Conn, error) { panic("Aa1-secret") }
 func (connecting) Driver() driver.Driver                        { return nil }
 
-func TestNoPanicOfTheDriverGetsOut(t *testing.T) {
+func TestDriverPanicsBecomeErrors(t *testing.T) {
 	type test struct {
 		name   string
 		inRows bool
@@ -117,7 +117,7 @@ func TestNoPanicOfTheDriverGetsOut(t *testing.T) {
 			if _, ok := errors.AsType[*panics.Error](err); !ok || !errors.Is(err, mysql.ErrInvalidConn) || strings.Contains(err.Error(), "Aa1") {
 				t.Errorf("got %v", err)
 			}
-			<-p.closed // of such a connection nothing is known
+			<-p.closed // a connection in an unknown state must be closed
 		})
 	}
 	t.Run("connect", func(t *testing.T) {
@@ -138,9 +138,9 @@ func TestNoPanicOfTheDriverGetsOut(t *testing.T) {
 	})
 }
 
-// A server that answers nonsense, at whatever point, costs the attempt and nothing else. Which answers make the driver panic
-// is left to chance.
-func TestNonsenseOfAServer(t *testing.T) {
+// A server that answers nonsense at any point fails that attempt and nothing else. Chance decides
+// which answers make the driver panic.
+func TestServerThatAnswersNonsense(t *testing.T) {
 	const conversations = 3000
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -176,7 +176,7 @@ func TestNonsenseOfAServer(t *testing.T) {
 			recovered++
 		}
 	}
-	t.Logf("%d panics of the driver", recovered)
+	t.Logf("the driver panicked %d times", recovered)
 	if recovered == 0 {
 		t.Error("the driver never panicked: this test no longer tests anything")
 	}
@@ -192,7 +192,7 @@ func converse(ctx context.Context, db *sql.DB, n int) error {
 	case 1:
 		var x, y any
 		return db.QueryRowContext(ctx, "SELECT ?, 1", n).Scan(&x, &y)
-	case 2: // the rest of the answer is read as the context ends, elsewhere
+	case 2: // database/sql reads the rest of the result when the context ends
 		r, err := db.QueryContext(ctx, "SELECT x, y")
 		if err == nil {
 			r.Next()
@@ -204,10 +204,10 @@ func converse(ctx context.Context, db *sql.DB, n int) error {
 	}
 }
 
-// talkNonsense answers as a server does, but for one packet.
+// talkNonsense plays a server that answers correctly except for one packet.
 func talkNonsense(c net.Conn, random *rand.Rand) {
 	defer c.Close()
-	left := random.IntN(8) // packets until the odd one
+	left := random.IntN(8) // packets until the spoiled one
 	send := func(sequence byte, payload []byte) bool {
 		odd := left == 0
 		left--
@@ -333,15 +333,15 @@ func TestLimits(t *testing.T) {
 	}{
 		{"a few columns", column(3), true},
 		{"as many as there can be", column(0xfc, 0x00, 0x10), true},
-		{"one more", column(0xfc, 0x01, 0x10), false},
+		{"one too many", column(0xfc, 0x01, 0x10), false},
 		{"millions", column(0xfd, 0, 0, 0xff), false},
 		{"more than there are bytes", column(0xfe, 0, 0, 0, 0, 0, 1, 0, 0), false},
-		{"behind an OK", append(column(0, 0, 0, 8, 0, 0, 0), column(0xfd, 0, 0, 0xff)...), false},
+		{"after an OK", append(column(0, 0, 0, 8, 0, 0, 0), column(0xfd, 0, 0, 0xff)...), false},
 		{"a row", append(column(1), column(0xfd, 0, 0, 0xff)...), true},
 		{"an error", column(0xff, 0, 0, 0, 0), true},
 		{"no packet", column(), true},
 	} {
-		for cut := range c.in { // whatever comes at a time
+		for cut := range c.in { // however the bytes are split between reads
 			p := newPackets(nil, nil, "")
 			p.announces = true
 			if ok := p.follow(c.in[:cut]) && p.follow(c.in[cut:]); ok != c.ok {
@@ -360,9 +360,9 @@ func TestLimits(t *testing.T) {
 		}
 	}()
 	if n, err := io.Copy(io.Discard, newPackets(mine, nil, "")); err == nil || n > maxHandshake+64<<10 {
-		t.Errorf("an endless handshake: %d bytes, %v", n, err)
+		t.Errorf("endless handshake: read %d bytes, %v", n, err)
 	}
 	if n, err := mine.Read(make([]byte, 1)); n != 1 || err != nil {
-		t.Errorf("the connection has ended by itself: %v", err)
+		t.Errorf("the other side closed the connection: %v", err)
 	}
 }

@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	maxHandshake = 64 << 10 // bytes that a server sends until the log-in is done, its certificates among them
-	maxAnswer    = 64 << 20 // bytes of one answer: the rights of an account with some hundred thousand of them
-	maxColumns   = 4096     // of an answer, as on all servers
+	maxHandshake = 64 << 10 // bytes a server may send until the login is done, including its certificates
+	maxAnswer    = 64 << 20 // bytes in one result: enough for an account with several hundred thousand grants
+	maxColumns   = 4096     // columns in one result; every server has this limit
 )
 
-// limited is a connection to a server that may send only so much.
+// limited is a connection whose server may send only a limited number of bytes.
 type limited struct {
 	net.Conn
 
@@ -27,37 +27,38 @@ type limited struct {
 
 func (l *limited) Read(b []byte) (int, error) {
 	if l.left <= 0 {
-		return 0, errors.New("the server sends too much")
+		return 0, errors.New("the server sent too much data")
 	}
 	n, err := l.Conn.Read(b)
 	l.left -= n
 	return n, err
 }
 
-// packets is a connection of which the driver sees the packets in clear, and TLS, if there is any, is below it. So its
-// packets can be looked at before the driver believes them: it makes room for as many columns as the server announces, and
-// a process that cannot have the memory ends.
+// packets is a connection on which the driver reads and writes clear packets; TLS, if any, is below
+// it. This allows packets to be checked before the driver trusts them. The driver allocates room
+// for as many columns as the server announces, and a process that cannot get that memory dies.
 //
-// The driver takes the connection for a Unix socket, over which it sends passwords as it does over TLS. What it leaves to do
-// is to ask the server for TLS and to number the packets of the log-in from there, and the password for sha256_password,
-// which it sends over its own TLS only.
+// The driver takes the connection for a Unix socket, over which it sends passwords as it does over
+// TLS. So packets must do the rest itself: ask the server for TLS, renumber the login's packets
+// from then on, and send the password for sha256_password, which the driver sends only over its own
+// TLS.
 type packets struct {
-	net.Conn // TLS once that is begun
+	net.Conn // TLS once it has started
 
 	wire     *limited
-	tls      *tls.Config // nil: none
+	tls      *tls.Config // nil: no TLS
 	password string
-	failed   error // of TLS, which the driver does not pass on
+	failed   error // the TLS error, which the driver swallows
 	loggedIn bool
-	encoded  bool // TLS is begun
-	shift    byte // what its request adds to the numbers of the log-in's packets
+	encoded  bool // TLS has started
+	shift    byte // added to the login's packet numbers because of the TLS request
 
 	greeting  []byte  // the first packet
-	header    [4]byte // of the packet under way
-	got       int     // bytes of it
-	body      int     // bytes of the packet that are still to come
-	start     []byte  // the first ones
-	announces bool    // the packet announces what an answer has
+	header    [4]byte // of the current packet
+	got       int     // bytes of the header read so far
+	body      int     // bytes of the packet still to be read
+	start     []byte  // its first bytes
+	announces bool    // the packet announces the columns of a result
 }
 
 func newPackets(c net.Conn, t *tls.Config, password string) *packets {
@@ -68,20 +69,20 @@ func newPackets(c net.Conn, t *tls.Config, password string) *packets {
 func (p *packets) Read(b []byte) (int, error) {
 	n, err := p.Conn.Read(b)
 	if !p.follow(b[:n]) {
-		return 0, errors.New("the server announces too many columns")
+		return 0, errors.New("the server announced too many columns")
 	}
 	return n, err
 }
 
-// Close ends the connection below TLS, and so at once, whatever is under way.
+// Close closes the connection below TLS, so it returns at once whatever is in progress.
 func (p *packets) Close() error { return p.wire.Close() }
 
-// Write sends a packet; the driver writes whole ones.
+// Write sends one packet. The driver always writes whole packets.
 func (p *packets) Write(b []byte) (int, error) {
 	if len(b) < 5 {
 		return p.Conn.Write(b)
 	}
-	if b[3] == 0 { // the first packet of a command: the log-in is done
+	if b[3] == 0 { // the first packet of a command, so the login is done
 		p.shift, p.announces = 0, true
 		if p.loggedIn {
 			p.wire.left = maxAnswer
@@ -112,9 +113,9 @@ func (p *packets) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-const clientSSL = 1 << 11 // a client's flag, and a server's
+const clientSSL = 1 << 11 // a capability flag of both client and server
 
-// encode asks for TLS, as the first part of the log-in's packet does, and begins it.
+// encode requests TLS with the first part of the login packet, and performs the handshake.
 func (p *packets) encode(packet []byte) error {
 	const request = 32 // bytes
 	if !offersTLS(p.greeting) || len(packet) < 4+request {
@@ -131,14 +132,15 @@ func (p *packets) encode(packet []byte) error {
 	return nil
 }
 
-// offersTLS reports whether a server's greeting has the flag.
+// offersTLS reports whether the server's greeting sets the TLS flag.
 func offersTLS(greeting []byte) bool {
-	end := bytes.IndexByte(greeting, 0) // of the version
-	const flags = 1 + 4 + 8 + 1         // bytes from there
+	end := bytes.IndexByte(greeting, 0) // end of the version
+	const flags = 1 + 4 + 8 + 1         // bytes between the version and the flags
 	return end > 0 && len(greeting) >= end+flags+2 && binary.LittleEndian.Uint16(greeting[end+flags:])&clientSSL != 0
 }
 
-// answerSHA256 puts the password into the log-in's packet in place of a request for the server's key.
+// answerSHA256 replaces the driver's request for the server's key by the password in the login
+// packet.
 func (p *packets) answerSHA256(packet []byte) []byte {
 	const user = 4 + 32
 	end := bytes.IndexByte(packet[user:], 0)
@@ -146,7 +148,7 @@ func (p *packets) answerSHA256(packet []byte) []byte {
 		return packet
 	}
 	answer := user + end + 1
-	if !bytes.HasPrefix(packet[answer:], []byte{1, 1}) { // its length, and the request
+	if !bytes.HasPrefix(packet[answer:], []byte{1, 1}) { // the length, then the request
 		return packet
 	}
 	password := p.clearPassword()
@@ -159,7 +161,8 @@ func (p *packets) answerSHA256(packet []byte) []byte {
 
 func (p *packets) clearPassword() []byte { return append([]byte(p.password), 0) }
 
-// follow numbers the packets that the driver is about to read as it expects, and reports whether it can make room for them.
+// follow renumbers the packets that the driver is about to read, and reports whether their columns
+// are within the limit.
 func (p *packets) follow(b []byte) bool {
 	for len(b) > 0 {
 		if p.body == 0 {
@@ -180,7 +183,7 @@ func (p *packets) follow(b []byte) bool {
 			p.greeting = append(p.greeting, b[:n]...)
 		}
 		p.body, b = p.body-n, b[n:]
-		if p.body == 0 && p.announces && p.start[0] != 0 { // behind an OK another answer may follow
+		if p.body == 0 && p.announces && p.start[0] != 0 { // another result may follow an OK
 			p.announces = false
 			if columns(p.start) > maxColumns {
 				return false
@@ -190,7 +193,8 @@ func (p *packets) follow(b []byte) bool {
 	return true
 }
 
-// columns is the number that an answer's first packet begins with, 0 if it is another packet.
+// columns returns the number of columns that the first packet of a result announces, or 0 if it is
+// another kind of packet.
 func columns(start []byte) uint64 {
 	var number [8]byte
 	switch length := map[byte]int{0xfc: 2, 0xfd: 3, 0xfe: 8}[start[0]]; {
@@ -203,7 +207,7 @@ func columns(start []byte) uint64 {
 	return 0
 }
 
-// SyscallConn lets the driver find out whether an idle connection is still open.
+// SyscallConn lets the driver check whether an idle connection is still open.
 func (p *packets) SyscallConn() (syscall.RawConn, error) {
 	c, ok := p.wire.Conn.(syscall.Conn)
 	if !ok {

@@ -18,8 +18,9 @@ import (
 
 func TestMain(m *testing.M) { mysqldtest.Main(m) }
 
-// Without the second look, one log-in in 256 fails; the chance that a thousand pass by luck is one in fifty.
-func TestEveryEd25519ChallengeIsMet(t *testing.T) {
+// Without the retry, one login in 256 fails. The probability that a thousand pass by luck is about
+// 2%.
+func TestEd25519ChallengesThatEndInZeroAreRetried(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		if s.Engine != mysqld.MariaDB {
 			return // MySQL has no such plugin
@@ -50,21 +51,22 @@ func TestEveryEd25519ChallengeIsMet(t *testing.T) {
 		db.SetMaxIdleConns(-1) // every ping logs in
 		for n := range 1000 {
 			if err := db.PingContext(t.Context()); err != nil {
-				t.Fatalf("log-in %d: %v", n, err)
+				t.Fatalf("login %d: %v", n, err)
 			}
 		}
 	})
 }
 
-func TestOpenRefusesWhatCannotWork(t *testing.T) {
+func TestOpenRefusesAnUnknownNetwork(t *testing.T) {
 	c := mysql.NewConfig()
 	c.Net = "carrier pigeon"
 	if _, err := connection.Open(c); err == nil {
-		t.Error("an address of an unknown network was taken")
+		t.Error("Open accepted an unknown network")
 	}
 }
 
-// Whatever an account logs in by, and whatever the server greets with, over TLS and for the second time too.
+// An account with any plugin can log in, whichever plugin the server offers first, over TLS, and a
+// second time from the server's cache.
 func TestEveryPluginLogsIn(t *testing.T) {
 	long := strings.Repeat("Aa1-", 64)
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
@@ -139,7 +141,7 @@ func TestEveryPluginLogsIn(t *testing.T) {
 	})
 }
 
-// A certificate that is not trusted, and a server without TLS, get no password.
+// A server whose certificate is not trusted gets no password.
 func TestTLSIsVerified(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		c := mysql.NewConfig()

@@ -10,14 +10,15 @@ import (
 	"time"
 )
 
-// Servers remembers which servers do not answer, so that one that accepts connections and stays silent does not stop the
-// work for all others: one attempt at a time waits for it, and the rest fail at once. The zero value is ready to use.
+// Servers remembers which servers do not answer, so that one that accepts connections and then
+// stays silent does not stop the work on all others. One attempt at a time waits for such a server,
+// and the rest fail at once. The zero value is ready to use.
 type Servers struct {
 	mu sync.Mutex
 	by map[string]*server
 }
 
-// at returns what is known of the server at an address.
+// at returns the record of the server at an address.
 func (s *Servers) at(address string) *server {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -31,15 +32,16 @@ func (s *Servers) at(address string) *server {
 }
 
 const (
-	// handshakeTimeout bounds one attempt to log in, from the first packet to the settings of the session.
+	// handshakeTimeout bounds one login attempt, from the first packet until the session's settings
+	// are made.
 	handshakeTimeout = 10 * time.Second
-	// patience is how long several attempts wait side by side for a server that answers none of them. Then only the
-	// oldest goes on.
+	// patience is how long concurrent attempts wait for a server that answers none of them. After
+	// that, only the oldest continues.
 	patience = 2 * time.Second
 )
 
-// SilentError says that a server accepts no log-in, and since when. A new attempt is worth a try: at most one waits for
-// the server, and the first answer ends this state.
+// SilentError reports that a server has not answered a login, and since when. It is worth retrying:
+// at most one attempt waits for the server, and the first answer ends this state.
 type SilentError struct {
 	Address string
 	Since   time.Time
@@ -49,23 +51,24 @@ func (e *SilentError) Error() string {
 	return fmt.Sprintf("the server at %s has not answered since %s: check that it runs and is not overloaded", e.Address, e.Since.UTC().Format(time.RFC3339))
 }
 
-// errSilent ends an attempt that has waited for too long.
+// errSilent cancels an attempt that has waited too long.
 var errSilent = errors.New("no answer")
 
-// server is what is known of one server.
+// server is what is known about one server.
 type server struct {
 	address string
 
 	mu       sync.Mutex
-	attempts []*attempt // those under way, the oldest first
-	answered time.Time  // the last time that one ended with an answer
-	silent   time.Time  // when the first of those began that ended without; zero since an answer
+	attempts []*attempt // in progress, oldest first
+	answered time.Time  // when the server last answered
+	silent   time.Time  // start of the first unanswered attempt; zero after an answer
 }
 
 type attempt struct{ begun time.Time }
 
-// begin lets an attempt begin under the context that it returns, unless the server is silent and another waits for it
-// already. end takes the result of the attempt and returns its error.
+// begin starts an attempt, which must use the returned context. It fails if the server is silent
+// and another attempt is already waiting for it. end must be called with the attempt's result and
+// returns the error to report.
 func (s *server) begin(parent context.Context) (ctx context.Context, end func(error) error, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,7 +86,7 @@ func (s *server) begin(parent context.Context) (ctx context.Context, end func(er
 		if !slices.Contains(s.attempts, a) || s.attempts[0] == a {
 			return
 		}
-		if left := patience - s.quiet(); left > 0 { // it has answered another meanwhile
+		if left := patience - s.quiet(); left > 0 { // it has answered another attempt in the meantime
 			turn.Reset(left)
 			return
 		}
@@ -97,7 +100,8 @@ func (s *server) begin(parent context.Context) (ctx context.Context, end func(er
 	}, nil
 }
 
-// quiet is how long the oldest attempt under way has seen no answer to itself or another.
+// quiet returns how long the oldest attempt in progress has waited without the server answering any
+// attempt.
 func (s *server) quiet() time.Duration {
 	since := s.attempts[0].begun
 	if s.answered.After(since) {
@@ -106,7 +110,7 @@ func (s *server) quiet() time.Duration {
 	return time.Since(since)
 }
 
-// err is the error of an attempt that is not worth the wait.
+// err returns the error of an attempt that is not worth waiting for.
 func (s *server) err() error {
 	since := s.silent
 	if since.IsZero() {
@@ -126,7 +130,7 @@ func (s *server) end(parent context.Context, a *attempt, err, cause error) error
 			s.silent = s.attempts[0].begun
 		}
 		return s.err()
-	case err == nil || parent.Err() == nil: // also a refusal is an answer
+	case err == nil || parent.Err() == nil: // a refusal is an answer too
 		s.answered, s.silent = time.Now(), time.Time{}
 	}
 	return err

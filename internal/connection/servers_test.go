@@ -14,7 +14,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// answering is a server that answers after a time, or never, one log-in at a time or all at once.
+// answering is a server that answers after a delay or never, one login at a time or all at once.
 type answering struct {
 	after  time.Duration // negative: never
 	err    error
@@ -40,13 +40,13 @@ func (a *answering) Connect(ctx context.Context) (driver.Conn, error) {
 
 func (*answering) Driver() driver.Driver { return nil }
 
-// ended is how an attempt ended, and how long it took.
+// ended records how an attempt ended, and how long it took.
 type ended struct {
 	err  error
 	took time.Duration
 }
 
-// try starts attempts at the same time.
+// try starts n attempts at the same time.
 func try(ctx context.Context, c connector, n int) chan ended {
 	all := make(chan ended, n)
 	for range n {
@@ -64,7 +64,7 @@ func isSilent(err error) bool {
 	return ok
 }
 
-func TestSilentServerHoldsOneAttempt(t *testing.T) {
+func TestOnlyOneAttemptWaitsForASilentServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var servers Servers
 		there := &answering{after: -1}
@@ -88,7 +88,7 @@ func TestSilentServerHoldsOneAttempt(t *testing.T) {
 			t.Errorf("the oldest attempt ended after %v with %v", e.took, e.err)
 		}
 
-		// One at a time looks whether it is back.
+		// Only one attempt at a time checks whether the server is back.
 		probe := try(t.Context(), frozen, 1)
 		synctest.Wait()
 		if e := <-try(t.Context(), frozen, 1); !isSilent(e.err) || e.took != 0 || !strings.Contains(e.err.Error(), start.UTC().Format(time.RFC3339)) {
@@ -109,7 +109,7 @@ func TestSilentServerHoldsOneAttempt(t *testing.T) {
 	})
 }
 
-// What is slow but answers, or refuses, is not silent.
+// A server that is slow but answers, or refuses, is not silent.
 func TestSlowServer(t *testing.T) {
 	denied := &mysql.MySQLError{Number: 1045}
 	unreachable := &net.OpError{Op: "dial", Err: errors.New("connection refused")}
@@ -118,15 +118,15 @@ func TestSlowServer(t *testing.T) {
 		server answering
 	}{
 		{"just in time", answering{after: handshakeTimeout - time.Nanosecond}},
-		{"one after the other", answering{after: patience * 3 / 4, serial: make(chan struct{}, 1)}},
+		{"one at a time", answering{after: patience * 3 / 4, serial: make(chan struct{}, 1)}},
 		{"denies", answering{after: time.Second, err: denied}},
-		{"denies one after the other", answering{after: patience * 3 / 4, serial: make(chan struct{}, 1), err: denied}},
+		{"denies one at a time", answering{after: patience * 3 / 4, serial: make(chan struct{}, 1), err: denied}},
 		{"cannot be reached", answering{after: time.Second, err: unreachable}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				if c.server.serial != nil {
-					c.server.serial = make(chan struct{}, 1) // of this bubble
+					c.server.serial = make(chan struct{}, 1) // channels belong to the bubble that made them
 				}
 				n := 1
 				if c.server.after < patience {
@@ -146,8 +146,8 @@ func TestSlowServer(t *testing.T) {
 	}
 }
 
-// That a caller gives up says nothing of the server.
-func TestGivingUpIsNoAnswer(t *testing.T) {
+// A caller that gives up proves nothing about the server.
+func TestGivingUpDoesNotCountAsAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		at := connector{&answering{after: -1}, new(Servers).at("frozen:3306")}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -170,8 +170,8 @@ func TestGivingUpIsNoAnswer(t *testing.T) {
 	})
 }
 
-// Real connections end too, wherever in the log-in the server falls silent.
-func TestSilenceOfARealServer(t *testing.T) {
+// Real connections end too, at whichever point of the login the server falls silent.
+func TestRealServerThatFallsSilent(t *testing.T) {
 	t.Parallel()
 	greeting := append([]byte("\x4a\x00\x00\x00\x0a8.0.0\x00\x01\x00\x00\x00saltsalt\x00\x09\xaa\x2d\x02\x00\x08\x01\x15"), make([]byte, 10)...)
 	greeting = append(greeting, "saltsaltsalt\x00mysql_native_password\x00"...)

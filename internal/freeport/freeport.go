@@ -1,4 +1,5 @@
-// Package freeport finds TCP ports of 127.0.0.1 that nothing listens on, for servers of tests and demonstrations.
+// Package freeport finds TCP ports on 127.0.0.1 that nothing listens on, for servers of tests and
+// demonstrations.
 package freeport
 
 import (
@@ -9,8 +10,9 @@ import (
 	"syscall"
 )
 
-// Free ports are below the range from which Linux, macOS and BSD take the ports of outgoing connections. A port from that
-// range could be taken by any connection of the machine between two starts of a server.
+// The ports are below the range from which Linux, macOS and BSD take the ports of outgoing
+// connections. Any connection on this machine could take a port from that range between two starts
+// of a server.
 const (
 	first = 20000
 	last  = 32000
@@ -19,8 +21,8 @@ const (
 // Held is a set of ports that this program listens on until Release, so that none of them is chosen twice.
 type Held struct{ listeners []net.Listener }
 
-// Hold listens on the port, or on a free one for 0, and returns it. For a port that is taken,
-// errors.Is(err, syscall.EADDRINUSE) holds.
+// Hold listens on the port, or on a free one if port is 0, and returns it. If the port is taken,
+// the error satisfies errors.Is(err, syscall.EADDRINUSE).
 func (h *Held) Hold(port int) (int, error) {
 	if port != 0 {
 		return port, h.listen(port)
@@ -49,7 +51,8 @@ func (h *Held) Release() {
 	h.listeners = nil
 }
 
-// Check returns an error if something listens on the port: one for which errors.Is(err, syscall.EADDRINUSE) holds.
+// Check returns an error that satisfies errors.Is(err, syscall.EADDRINUSE) if something listens on
+// the port.
 func Check(port int) error {
 	var h Held
 	defer h.Release()

@@ -1,4 +1,5 @@
-// Package panics turns a panic into an error at the edge of a goroutine, where it would otherwise end the process.
+// Package panics turns a panic into an error at the top of a goroutine, where it would otherwise
+// end the process.
 package panics
 
 import (
@@ -9,8 +10,9 @@ import (
 	"strings"
 )
 
-// Error says that there was a panic, of which kind, and where. The text of a panic is left out unless the runtime wrote it,
-// which names indexes and types only: any other may hold a password.
+// Error reports that there was a panic, of what kind, and where. It leaves out the panic's message
+// unless the runtime wrote it: the runtime's messages name only indexes and types, but any other
+// may contain a password.
 type Error struct {
 	what, where string
 }
@@ -24,7 +26,7 @@ func Into(err *error) {
 	}
 }
 
-// New is the error of a panic that the caller, a deferred function, has recovered.
+// New returns the error for a panic that its caller, a deferred function, has recovered.
 func New(p any) *Error {
 	e := &Error{what: fmt.Sprintf("a value of type %T", p), where: origin()}
 	if err, ok := p.(error); ok {
@@ -35,7 +37,7 @@ func New(p any) *Error {
 	return e
 }
 
-// origin is the line that panicked: the first one below the runtime's own.
+// origin returns the line that panicked, which is the first one below the runtime's own frames.
 func origin() string {
 	callers := make([]uintptr, 64)
 	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers)])

@@ -46,7 +46,7 @@ func TestInto(t *testing.T) {
 	}
 }
 
-// What was to be returned besides the panic's error is lost, as it may be half done.
+// The error that the function was about to return is lost.
 func TestIntoReplacesTheError(t *testing.T) {
 	err := func() (err error) {
 		defer panics.Into(&err)

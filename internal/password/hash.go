@@ -15,8 +15,9 @@ import (
 	"github.com/go-crypt/x/crypt"
 )
 
-// The authentication plugins whose hashes this package makes, as the servers spell them. Ed25519 is MariaDB's, the SHA-2
-// ones are MySQL's. MariaDB's parsec is not among them as go-sql-driver cannot log in by it.
+// The authentication plugins whose hashes this package can make, as the servers spell them. Ed25519
+// is MariaDB's, the SHA-2 ones are MySQL's. MariaDB's parsec is missing because go-sql-driver does
+// not support it.
 const (
 	Native      = "mysql_native_password"
 	CachingSHA2 = "caching_sha2_password"
@@ -24,20 +25,23 @@ const (
 	Ed25519     = "ed25519"
 )
 
-// ErrUnsupportedPlugin says that an account logs in by something that is no password, or no password known here.
+// ErrUnsupportedPlugin reports that an account does not log in with a password, or with a plugin
+// that this package does not know.
 var ErrUnsupportedPlugin = errors.New("unsupported authentication plugin")
 
-// Storage is how caching_sha2_password stores a password. The other plugins have no choice. The zero value is what every
-// version reads; a server may ask for more.
+// Storage is how caching_sha2_password stores a password. The other plugins have no choice. Every
+// version reads the format of the zero value, but a server's settings may require more.
 type Storage struct {
-	// PBKDF2 is the format of MySQL 9 that caching_sha2_password_storage_format calls PBKDF2_SHA512, "$B$" for short;
-	// otherwise it is CRYPT5, "$A$".
+	// PBKDF2 selects MySQL 9's format "$B$", which caching_sha2_password_storage_format calls
+	// PBKDF2_SHA512. If false, the format is "$A$" (CRYPT5).
 	PBKDF2 bool
-	// Rounds is the number of iterations. A hash has it in thousands, rounded up, from 5 to 4095.
+	// Rounds is the number of iterations. A hash stores it in thousands, rounded up, from 5 to
+	// 4095.
 	Rounds int
 }
 
-// StorageOf returns how a hash is stored. It is false for a hash that is not one of caching_sha2_password, or cannot be read.
+// StorageOf returns how a hash is stored, and reports whether it is a readable hash of
+// caching_sha2_password.
 func StorageOf(plugin, hash string) (Storage, bool) {
 	if plugin != CachingSHA2 {
 		return Storage{}, false
@@ -48,19 +52,20 @@ func StorageOf(plugin, hash string) (Storage, bool) {
 
 func (s Storage) thousands() int { return min(max((s.Rounds+999)/1000, minRounds/1000), 0xFFF) }
 
-// Hash is Storage.Hash for the zero value.
+// Hash is the zero Storage's Hash.
 func Hash(plugin, password string) ([]byte, error) { return Storage{}.Hash(plugin, password) }
 
-// Hash computes what the server stores for a password, so that the password itself need not be sent: MariaDB writes
-// statements with passwords into its general log, binary log and statement history. Each call draws a new salt.
+// Hash computes what the server stores for a password, so that the password itself need not be
+// sent: MariaDB writes statements with passwords to its general log, binary log and statement
+// history. Each call uses a new salt.
 //
-// The result is ASCII without quotes or backslashes for every plugin.
+// For every plugin, the result is ASCII without quotes or backslashes.
 func (s Storage) Hash(plugin, password string) ([]byte, error) {
 	if password == "" {
 		return nil, errors.New("empty password")
 	}
 	salt := make([]byte, saltSize)
-	rand.Read(salt) // never fails, says its documentation
+	rand.Read(salt) // never fails, according to its documentation
 	switch plugin {
 	case Native:
 		return fmt.Appendf(nil, "*%X", nativeDigest(password)), nil
@@ -78,24 +83,25 @@ func (s Storage) Hash(plugin, password string) ([]byte, error) {
 	return nil, fmt.Errorf("%w %q", ErrUnsupportedPlugin, plugin)
 }
 
-// Unmatchable is Storage.Unmatchable for the zero value.
+// Unmatchable is the zero Storage's Unmatchable.
 func Unmatchable(plugin, mark string) ([]byte, error) { return Storage{}.Unmatchable(plugin, mark) }
 
-// IsUnmatchable reports whether a hash is the one that Unmatchable makes from the mark, for whatever storage.
+// IsUnmatchable reports whether a hash is the one that Unmatchable makes from the mark, in any
+// storage format.
 func IsUnmatchable(plugin, hash, mark string) bool {
 	s, _ := StorageOf(plugin, hash) // the zero value, if the plugin has no choice
 	marked, err := s.Unmatchable(plugin, mark)
 	return err == nil && hash == string(marked)
 }
 
-// Unmatchable returns a hash that the server takes for good and that no password is known to match: in the place of the
-// digest it has bytes derived from the mark. The same mark gives the same hash, so that the mark proves who
-// created the account that carries it.
+// Unmatchable returns a hash that the server accepts as valid but that no known password matches:
+// bytes derived from the mark replace the digest. The same mark always gives the same hash, so the
+// mark proves who created the account that has it.
 func (s Storage) Unmatchable(plugin, mark string) ([]byte, error) {
 	if mark == "" {
 		return nil, errors.New("empty mark")
 	}
-	// The plugin takes part so that no two plugins' hashes have bytes in common.
+	// The seed includes the plugin so that the hashes of two plugins share no bytes.
 	seed := sha512.Sum512([]byte("rotate-user unmatchable\x00" + plugin + "\x00" + mark))
 	salt, digest := seed[:saltSize], seed[32:]
 	switch plugin {
@@ -117,7 +123,7 @@ func (s Storage) Unmatchable(plugin, mark string) ([]byte, error) {
 
 const (
 	saltSize     = 20
-	minRounds    = 5000 // of caching_sha2_password; the default of MySQL 8.0 and 8.4, while 9.7 has 10000
+	minRounds    = 5000 // of caching_sha2_password: the default in MySQL 8.0 and 8.4; in 9.7 it is 10000
 	sha256Rounds = 5000
 )
 
@@ -127,7 +133,7 @@ func nativeDigest(password string) []byte {
 	return second[:]
 }
 
-// ed25519Digest is the public key that belongs to the password.
+// ed25519Digest returns the public key that belongs to the password.
 func ed25519Digest(password string) ([]byte, error) {
 	digest := sha512.Sum512([]byte(password))
 	scalar, err := edwards25519.NewScalar().SetBytesWithClamping(digest[:32])
@@ -137,7 +143,7 @@ func ed25519Digest(password string) ([]byte, error) {
 	return new(edwards25519.Point).ScalarBaseMult(scalar).Bytes(), nil
 }
 
-// readable maps random bytes to the alphabet of crypt(3), evenly: it has 64 characters.
+// readable maps random bytes to the 64 characters of the crypt(3) alphabet, without bias.
 func readable(random []byte) string {
 	var b strings.Builder
 	for _, c := range random {
@@ -158,7 +164,8 @@ func (s Storage) cachingSHA2(salt, password string) ([]byte, error) {
 	return s.stored(salt, string(digest)), nil
 }
 
-// stored is "$A$" or "$B$", the rounds in thousands as three hexadecimal digits, "$", the salt and the digest.
+// stored returns "$A$" or "$B$", the rounds in thousands as three hexadecimal digits, "$", the salt
+// and the digest.
 func (s Storage) stored(salt, digest string) []byte {
 	format := 'A'
 	if s.PBKDF2 {
@@ -171,20 +178,20 @@ func sha256Password(salt, digest string) []byte {
 	return fmt.Appendf(nil, "$5$%s$%s", salt, digest)
 }
 
-// ed25519Key is the public key as 43 characters of base64; the padding is left out.
+// ed25519Key encodes the public key as 43 characters of base64 without padding.
 func ed25519Key(key []byte) []byte {
 	return base64.RawStdEncoding.AppendEncode(nil, key)
 }
 
 const cryptAlphabet = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// sha256Crypt returns Ulrich Drepper's SHA-256 crypt ("Unix crypt using SHA-256 and SHA-512", version 0.6) without its limit
-// of 16 characters of salt, which the servers do not have either.
+// sha256Crypt computes Ulrich Drepper's SHA-256 crypt ("Unix crypt using SHA-256 and SHA-512",
+// version 0.6) without its limit of 16 characters of salt, which the servers do not have either.
 func sha256Crypt(password, salt string, rounds int) string {
 	return string(crypt.KeySHACrypt(sha256.New, []byte(password), []byte(salt), rounds))
 }
 
-// encodeCrypt encodes a digest as step 22 of that paper does: in an order of its own, as 43 characters.
+// encodeCrypt encodes a digest as step 22 of that paper prescribes: reordered, as 43 characters.
 func encodeCrypt(digest [32]byte) string {
 	var ordered []byte
 	for i, j, k := 0, 10, 20; i != 30; i, j, k = k+1, i+1, j+1 {

@@ -23,7 +23,8 @@ var plugins = map[string][]string{
 	mysqld.MariaDB: {password.Native, password.Ed25519},
 }
 
-// eachPlugin runs f for each plugin that the server has, on a connection of the administrator's.
+// eachPlugin runs f for each plugin that the server has, with exec on an administrator's
+// connection.
 func eachPlugin(t *testing.T, f func(t *testing.T, s *mysqld.Server, plugin string, exec func(string))) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		db, err := s.Open(s.AdminUser, s.AdminPassword)
@@ -49,7 +50,7 @@ func eachPlugin(t *testing.T, f func(t *testing.T, s *mysqld.Server, plugin stri
 				f(t, s, plugin, func(statement string) {
 					t.Helper()
 					if _, err := db.ExecContext(context.WithoutCancel(t.Context()), statement); err != nil {
-						t.Fatal(err) // without the statement, which is how the program itself does it
+						t.Fatal(err) // without the statement, as in the program itself
 					}
 				})
 			})
@@ -57,7 +58,7 @@ func eachPlugin(t *testing.T, f func(t *testing.T, s *mysqld.Server, plugin stri
 	})
 }
 
-// identified is the clause that gives an account the hash.
+// identified returns the clause that gives an account the hash.
 func identified(engine, plugin string, hash []byte) string {
 	if engine == mysqld.MariaDB {
 		return fmt.Sprintf(" IDENTIFIED VIA %s USING '%s'", plugin, hash)
@@ -91,7 +92,7 @@ func TestHashLogsIn(t *testing.T) {
 	eachPlugin(t, func(t *testing.T, s *mysqld.Server, plugin string, exec func(string)) {
 		exec("CREATE USER hashed@localhost")
 		defer exec("DROP USER hashed@localhost")
-		// Lengths around the digests' block sizes take other paths through the hash.
+		// Lengths around the digests' block sizes take different paths through the hash.
 		for _, pass := range []string{"x", "ünï\\'\"cödé 日本 𝕏", strings.Repeat("a", 31), strings.Repeat("b", 32), strings.Repeat("c", 33),
 			strings.Repeat("d", 64), strings.Repeat("e", 65), strings.Repeat("f", 127), generated, long} {
 			hash, err := password.Hash(plugin, pass)
@@ -106,13 +107,13 @@ func TestHashLogsIn(t *testing.T) {
 				t.Errorf("%d bytes: %v", len(pass), err)
 			}
 			if err := login(t.Context(), s, "hashed", pass+"x"); !denied(err) {
-				t.Errorf("%d bytes: another password: %v; want access denied", len(pass), err)
+				t.Errorf("%d bytes: a wrong password: %v; want access denied", len(pass), err)
 			}
 		}
 	})
 }
 
-func TestUnmatchableIsAcceptedAndLetsNobodyIn(t *testing.T) {
+func TestServerStoresUnmatchableAndRefusesEveryPassword(t *testing.T) {
 	eachPlugin(t, func(t *testing.T, s *mysqld.Server, plugin string, exec func(string)) {
 		hash, err := password.Unmatchable(plugin, "workflow one")
 		if err != nil {
@@ -125,7 +126,7 @@ func TestUnmatchableIsAcceptedAndLetsNobodyIn(t *testing.T) {
 				t.Errorf("password %q: %v; want access denied", pass, err)
 			}
 		}
-		// The server keeps it to the byte, or it would prove nothing later.
+		// The server must keep every byte, or the hash would prove nothing later.
 		db, err := s.Open(s.AdminUser, s.AdminPassword)
 		if err != nil {
 			t.Fatal(err)
@@ -165,14 +166,14 @@ func TestUnmatchableIsDeterministic(t *testing.T) {
 		}
 		for _, h := range [][]byte{one, two, hash} {
 			if !shape.Match(h) {
-				t.Errorf("%s: %q has another shape", plugin, h)
+				t.Errorf("%s: %q has the wrong length or format", plugin, h)
 			}
 		}
 	}
 }
 
-// These never change: accounts carry them between versions of the program.
-func TestUnmatchableStays(t *testing.T) {
+// These values must never change, because accounts keep them across releases of the program.
+func TestUnmatchableNeverChanges(t *testing.T) {
 	for plugin, want := range map[string]string{
 		password.Native:      "*4AAACF54411E31DAD1B8BF09F39508BCAADE3BDB",
 		password.CachingSHA2: "$A$005$Ku98Fe3MYQGe0Vr0tbP35.Ovpj9T6d6y7lLQKzoubr5V2ybOqogZwGEFLQ/XIc.",
@@ -221,7 +222,7 @@ func TestStorage(t *testing.T) {
 	}
 	most, _ := password.Storage{Rounds: 1 << 40}.Unmatchable(password.CachingSHA2, "one")
 	if !strings.HasPrefix(string(most), "$A$FFF$") {
-		t.Errorf("more rounds than there can be: %q", most)
+		t.Errorf("more rounds than the maximum: %q", most)
 	}
 	for plugin, hash := range map[string]string{password.SHA256: "$5$", password.CachingSHA2: "", password.Native: "", "": ""} {
 		if got, ok := password.StorageOf(plugin, hash); ok {
@@ -251,13 +252,14 @@ func TestIsUnmatchable(t *testing.T) {
 				t.Fatal(err)
 			}
 			if password.IsUnmatchable(plugin, string(hash), "one") || password.IsUnmatchable(plugin, "", "one") || password.IsUnmatchable("parsec", string(mark), "one") {
-				t.Errorf("%s: no mark is taken for one", plugin)
+				t.Errorf("%s: an empty mark matches", plugin)
 			}
 		}
 	}
 }
 
-// A hash made as the server would make it is one that the server reads, keeps and accepts logins by.
+// The server accepts a hash made with its own storage settings, keeps it unchanged, and accepts
+// logins with it.
 func TestStorageOfTheServer(t *testing.T) {
 	eachPlugin(t, func(t *testing.T, s *mysqld.Server, plugin string, exec func(string)) {
 		if plugin != password.CachingSHA2 {
@@ -273,7 +275,7 @@ func TestStorageOfTheServer(t *testing.T) {
 			defer exec("DROP USER kept@localhost")
 			storage, ok := password.StorageOf(plugin, storedHash(t, db, "kept"))
 			if !ok {
-				t.Fatal("the server's own hash cannot be read")
+				t.Fatal("StorageOf cannot read the server's own hash")
 			}
 			for _, pass := range []string{"two", strings.Repeat("e", 65), strings.Repeat("f", 129), strings.Repeat("g", 255)} {
 				hash, err := storage.Hash(plugin, pass)
@@ -288,7 +290,7 @@ func TestStorageOfTheServer(t *testing.T) {
 					t.Errorf("%+v, %d bytes: %v", storage, len(pass), err)
 				}
 				if err := login(t.Context(), s, "kept", "one"); !denied(err) {
-					t.Errorf("%+v: the password of before: %v; want access denied", storage, err)
+					t.Errorf("%+v: the previous password: %v; want access denied", storage, err)
 				}
 			}
 			mark, err := storage.Unmatchable(plugin, "a mark")

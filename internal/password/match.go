@@ -12,12 +12,14 @@ import (
 	"strings"
 )
 
-// Matches reports whether the password is the one that a server stored as the hash, without asking the server: a login
-// could be refused for other reasons, and a wrong one counts against the account's FAILED_LOGIN_ATTEMPTS.
+// Matches reports whether a server that stored the hash would accept the password. It does not ask
+// the server: a login could be refused for other reasons, and a wrong password counts against the
+// account's FAILED_LOGIN_ATTEMPTS.
 //
-// An empty hash stands for an account without a password. Only the empty password matches it, and for Ed25519 nothing
-// does, as servers answer logins. The empty password matches no other hash. An error wraps ErrUnsupportedPlugin, or says
-// why the hash cannot be read without repeating it.
+// An empty hash belongs to an account without a password. Only the empty password matches it,
+// except with Ed25519, where nothing does; servers answer logins in the same way. The empty
+// password matches no other hash. An error either wraps ErrUnsupportedPlugin or says why the hash
+// is invalid, without repeating it.
 func Matches(plugin, hash, password string) (bool, error) {
 	switch plugin {
 	case Native, CachingSHA2, SHA256, Ed25519:
@@ -29,7 +31,7 @@ func Matches(plugin, hash, password string) (bool, error) {
 	}
 	h, err := parse(plugin, hash)
 	if err != nil {
-		return false, fmt.Errorf("the stored hash of %s cannot be read: %w", plugin, err)
+		return false, fmt.Errorf("invalid stored hash of %s: %w", plugin, err)
 	}
 	if password == "" || len(password) > maxPassword && (plugin == CachingSHA2 || plugin == SHA256) {
 		return false, nil
@@ -49,19 +51,20 @@ func Matches(plugin, hash, password string) (bool, error) {
 	return hmac.Equal(digest, h.digest), nil
 }
 
-// maxPassword is the longest password, in bytes, that the SHA-2 plugins take. A longer one is not tried: the work grows
-// with the square of its length. The number of rounds needs no such bound, as three digits cannot ask for more than
-// seconds of work.
+// maxPassword is the longest password, in bytes, that the SHA-2 plugins accept. A longer one is not
+// hashed, because the work grows with the square of its length. The number of rounds needs no such
+// limit: three digits cannot ask for more than seconds of work.
 const maxPassword = 256
 
-// parsed is a stored hash taken apart. The digest is of the form that the plugin's function computes.
+// parsed holds the parts of a stored hash. The digest has the form that the plugin's function
+// computes.
 type parsed struct {
 	storage Storage // of the SHA-2 plugins
 	salt    string  // any bytes
 	digest  []byte
 }
 
-// sha2 computes the digest that a password has by a SHA-2 plugin with this storage and salt.
+// sha2 computes the digest of a password as a SHA-2 plugin does with this storage and salt.
 func (h parsed) sha2(password string) ([]byte, error) {
 	if h.storage.PBKDF2 {
 		return pbkdf2.Key(sha512.New, password, []byte(h.salt), h.storage.Rounds, sha512.Size)
@@ -69,7 +72,7 @@ func (h parsed) sha2(password string) ([]byte, error) {
 	return []byte(sha256Crypt(password, h.salt, h.storage.Rounds)), nil
 }
 
-// parse takes a hash apart. Its errors do not repeat the hash.
+// parse splits a hash into its parts. Its errors do not repeat the hash.
 func parse(plugin, hash string) (parsed, error) {
 	switch plugin {
 	case Native:
@@ -93,8 +96,8 @@ func parse(plugin, hash string) (parsed, error) {
 	return parsed{}, fmt.Errorf("%w %q", ErrUnsupportedPlugin, plugin)
 }
 
-// parseCachingSHA2 reads "$A$" or, for PBKDF2, "$B$", the rounds in thousands as three hexadecimal digits, "$", 20 bytes
-// of salt and the digest.
+// parseCachingSHA2 parses "$A$" or, for PBKDF2, "$B$", the rounds in thousands as three hexadecimal
+// digits, "$", 20 bytes of salt and the digest.
 func parseCachingSHA2(hash string) (parsed, error) {
 	const header = len("$A$005$")
 	if len(hash) < header+saltSize || hash[0] != '$' || hash[2] != '$' || hash[header-1] != '$' {
@@ -108,7 +111,7 @@ func parseCachingSHA2(hash string) (parsed, error) {
 	digest := hash[header+saltSize:]
 	switch hash[1] {
 	case 'A':
-		// MySQL stores such hashes if it is told to, and then refuses every login.
+		// MySQL stores such a hash if told to, and then refuses every login.
 		if h.storage.Rounds < minRounds || strings.Contains(h.salt, "$") {
 			return parsed{}, fmt.Errorf(`it has fewer than %d rounds or "$" in its salt, which no server makes`, minRounds)
 		}
@@ -127,8 +130,9 @@ func parseCachingSHA2(hash string) (parsed, error) {
 	return h, nil
 }
 
-// parseSHA256 reads "$5$", 20 bytes of salt, "$" and the digest. MySQL stores a hash with another length of salt, or with
-// the "rounds=" of crypt(3), if it is told to, and then refuses every login.
+// parseSHA256 parses "$5$", 20 bytes of salt, "$" and the digest. MySQL also stores a hash with a
+// salt of another length, or with the "rounds=" of crypt(3), if told to, and then refuses every
+// login.
 func parseSHA256(hash string) (parsed, error) {
 	rest, ok := strings.CutPrefix(hash, "$5$")
 	if !ok {
@@ -146,7 +150,8 @@ func parseSHA256(hash string) (parsed, error) {
 
 var errCryptDigest = errors.New("its digest is not 43 characters of crypt(3)")
 
-// decode reads size bytes of base64. The package base64 would skip line breaks.
+// decode decodes size bytes of base64. It checks the length because the package base64 skips line
+// breaks.
 func decode(e *base64.Encoding, text string, size int) ([]byte, bool) {
 	b, err := e.Strict().DecodeString(text)
 	return b, err == nil && len(b) == size && len(text) == e.EncodedLen(size)

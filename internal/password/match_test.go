@@ -14,21 +14,23 @@ import (
 	"github.com/rotate-user/rotate-user/internal/password"
 )
 
-// storages are the settings under which a MySQL server hashes a password for caching_sha2_password.
+// storages are the settings that decide how a MySQL server hashes a password for
+// caching_sha2_password.
 var storages = []struct {
 	format, rounds string
 }{
 	{"CRYPT5", "5000"}, {"CRYPT5", "10000"}, {"CRYPT5", "23000"}, {"PBKDF2_SHA512", "5000"}, {"PBKDF2_SHA512", "17000"},
 }
 
-// eachStorage runs f under each of the storages that the server has, and sets those of a fresh server.
+// eachStorage runs f with each of the storages that the server supports, then restores the
+// defaults.
 func eachStorage(t *testing.T, db *sql.DB, f func()) {
 	t.Helper()
 	set := func(name, value string) bool {
 		t.Helper()
 		_, err := db.ExecContext(context.WithoutCancel(t.Context()), "SET GLOBAL caching_sha2_password_"+name+" = "+value)
 		var server *mysql.MySQLError
-		if errors.As(err, &server) && (server.Number == 1193 || server.Number == 1238) { // unknown, or only at the start
+		if errors.As(err, &server) && (server.Number == 1193 || server.Number == 1238) { // unknown or read-only
 			return false
 		}
 		if err != nil {
@@ -45,7 +47,7 @@ func eachStorage(t *testing.T, db *sql.DB, f func()) {
 			defer set("digest_rounds", "10000") // not DEFAULT: MySQL 9.7 then answers every new password with 1396
 		}
 		if !formats && s.format != "CRYPT5" || !rounds && s != storages[0] {
-			t.Logf("the server cannot be told %s with %s rounds", s.format, s.rounds)
+			t.Logf("the server does not support %s with %s rounds", s.format, s.rounds)
 			continue
 		}
 		f()
@@ -61,7 +63,7 @@ func storedHash(t *testing.T, db *sql.DB, user string) string {
 	return string(hash)
 }
 
-func TestMatchesWhatServersMakeOfClearText(t *testing.T) {
+func TestMatchesHashesThatServersMakeFromClearText(t *testing.T) {
 	eachPlugin(t, func(t *testing.T, s *mysqld.Server, plugin string, exec func(string)) {
 		db, err := s.Open(s.AdminUser, s.AdminPassword)
 		if err != nil {
@@ -72,7 +74,8 @@ func TestMatchesWhatServersMakeOfClearText(t *testing.T) {
 		defer exec("DROP USER IF EXISTS matched@localhost")
 		check := func() {
 			t.Helper()
-			// More than a few: the server draws its salts from nearly all of ASCII, quotes and control characters included.
+			// Many passwords, because the server draws its salts from nearly all of ASCII,
+			// including quotes and control characters.
 			for i, pass := range append([]string{"x", "ünïcödé 日本 𝕏", strings.Repeat("c", 33), strings.Repeat("d", 64), strings.Repeat("f", 256)},
 				strings.Split("abcdefghijklmnopqrst", "")...) {
 				if s.Engine == mysqld.MariaDB {
@@ -83,11 +86,11 @@ func TestMatchesWhatServersMakeOfClearText(t *testing.T) {
 				}
 				hash := storedHash(t, db, "matched")
 				if ok, err := password.Matches(plugin, hash, pass); !ok {
-					t.Errorf("%q of the server's for a password of %d bytes: %t, %v", hash, len(pass), ok, err)
+					t.Errorf("the server's hash %q, a password of %d bytes: %t, %v", hash, len(pass), ok, err)
 				}
 				for _, other := range []string{"", "y" + pass, pass + "y", pass[1:]} {
 					if ok, err := password.Matches(plugin, hash, other); ok || err != nil {
-						t.Errorf("%q of the server's for another password, number %d: %t, %v", hash, i, ok, err)
+						t.Errorf("the server's hash %q, a wrong password after password %d: %t, %v", hash, i, ok, err)
 					}
 				}
 			}
@@ -100,7 +103,7 @@ func TestMatchesWhatServersMakeOfClearText(t *testing.T) {
 	})
 }
 
-// An account without a password takes the empty one, except by ed25519.
+// An account without a password accepts the empty one, except with ed25519.
 func TestMatchesWithoutPassword(t *testing.T) {
 	eachPlugin(t, func(t *testing.T, s *mysqld.Server, plugin string, exec func(string)) {
 		db, err := s.Open(s.AdminUser, s.AdminPassword)
@@ -127,10 +130,11 @@ func TestMatchesWithoutPassword(t *testing.T) {
 	})
 }
 
-// given are hashes that no server makes by itself, but that can be given to one, of the password "secret".
+// given are hashes of the password "secret" that no server makes by itself but that one can be
+// given.
 var given = []struct {
 	plugin, hash string
-	works        bool // on MySQL 9.7, by a login
+	works        bool // whether a login succeeds on MySQL 9.7
 }{
 	{password.CachingSHA2, "$A$005$abcdefghijklmnopqrstYy1cVJ5jT.fk4HyAGlowRhOkI55As4SAesbspXHQvFD", true},
 	{password.CachingSHA2, "$A$00A$abcdefghijklmnopqrstIeMxGOR8ZqXrHgD.5FWOWgnCl4i5xPLZ7bUQha1CkN1", true},
@@ -146,7 +150,7 @@ var given = []struct {
 	{password.SHA256, "$5$rounds=2000$abcdefghijklmnopqrst$KXxVxVi35BXGixgSpNURqcEguhMRGowgPeoexWdNMC7", false},
 }
 
-// A hash that can be read here is one that the server accepts logins for.
+// The server accepts logins for exactly those hashes that Matches can read.
 func TestMatchesAgreesWithLogins(t *testing.T) {
 	for _, g := range given {
 		ok, err := password.Matches(g.plugin, g.hash, "secret")
@@ -180,7 +184,7 @@ func TestMatchesNative(t *testing.T) {
 	}
 }
 
-// A password that was set by a hash from here, or a mark, is recognised too.
+// Matches recognizes passwords set by a hash from this package, and does not match marks.
 func TestMatchesOwnHashes(t *testing.T) {
 	for plugin := range shapes {
 		hash, err := password.Hash(plugin, "one")
@@ -203,7 +207,8 @@ func TestMatchesOwnHashes(t *testing.T) {
 	}
 }
 
-// Longer than any server takes: the work would grow with the square of the length.
+// A password longer than any server accepts is not hashed, because the work grows with the square
+// of the length.
 func TestMatchesLongPassword(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
 	for plugin := range shapes {
@@ -247,7 +252,7 @@ func TestMatchesRefusals(t *testing.T) {
 				if ok, err := password.Matches(plugin, hash, pass); ok || err == nil || errors.Is(err, password.ErrUnsupportedPlugin) {
 					t.Errorf("%s: %q: %t, %v; want an error", plugin, hash, ok, err)
 				} else if !strings.Contains(err.Error(), plugin) || strings.Contains(err.Error(), salt) || strings.Contains(err.Error(), hash) && len(hash) > 8 {
-					t.Errorf("%s: %q: %v; want an error that names the plugin and repeats nothing of the hash", plugin, hash, err)
+					t.Errorf("%s: %q: %v; want an error that names the plugin without repeating the hash", plugin, hash, err)
 				}
 			}
 		}
@@ -267,7 +272,7 @@ func FuzzMatches(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, plugin, hash, pass string) {
 		if len(hash) > 6 && hash[0] == '$' && strings.Trim(hash[3:6], "0123456789ABCDEFabcdef") == "" {
-			hash = hash[:3] + "005" + hash[6:] // or most of the time goes into rounds
+			hash = hash[:3] + "005" + hash[6:] // so that most of the time is not spent on rounds
 		}
 		ok, err := password.Matches(plugin, hash, pass)
 		if ok && err != nil {

@@ -1,4 +1,4 @@
-// Package password makes passwords and the hashes that servers store for them.
+// Package password generates passwords and computes the hashes that servers store for them.
 package password
 
 import (
@@ -8,28 +8,31 @@ import (
 	"strings"
 )
 
-// Policy says what a password must have, beyond what every generated password has: 32 characters, two of each class.
-// The zero value adds nothing. Counts below those of every password change nothing, so no policy makes a weaker one.
+// Policy says what a password must contain beyond what every generated password has: 32 characters,
+// two of each class. The zero value adds nothing. Counts below those minimums have no effect, so no
+// policy makes a password weaker.
 //
-// Classes and counts are those of MySQL's validate_password ("The Password Validation Component" in its manual; the
-// policies LOW and MEDIUM, mixed_case_count being both Lower and Upper) and of MariaDB's simple_password_check. That a
-// password must not be the account's name, forwards or backwards, needs no care: chance will not make it so.
+// The fields correspond to MySQL's validate_password ("The Password Validation Component" in its
+// manual; policies LOW and MEDIUM, where mixed_case_count is both Lower and Upper) and to MariaDB's
+// simple_password_check. Their rule that a password must not be the account's name, forwards or
+// backwards, has no field: a random password is never that.
 type Policy struct {
-	// Length in characters, at least; 255 at most, where MySQL's sha256_password ends.
+	// Length is the minimum in characters. It is at most 255, the limit of MySQL's sha256_password.
 	Length int `json:"Length,omitempty"`
-	// Characters of each class, at least.
+	// The minimum number of characters of each class.
 	Lower   int `json:"Lower,omitempty"`
 	Upper   int `json:"Upper,omitempty"`
 	Digits  int `json:"Digits,omitempty"`
 	Special int `json:"Special,omitempty"`
-	// NoWords keeps the words of a dictionary out that cannot be read from here (validate_password's policy STRONG).
-	// Such a word has four characters or more: none of it fits where every fourth character is a special one.
+	// NoWords excludes all words of a dictionary that only the server can read (validate_password's
+	// policy STRONG). Such words have at least four characters, so none fits if every fourth
+	// character of the password is a special one.
 	NoWords bool `json:"NoWords,omitempty"`
 }
 
-// The classes. The special characters are those that mean nothing in a URL (RFC 3986, "unreserved"), in a data source
-// name, a configuration file, SQL or, past a word's beginning, a shell. "~", which is unreserved too, is an operator in a value
-// without quotes of PHP's .ini files (parse_ini_file).
+// The character classes. The special characters have no meaning in a URL (RFC 3986, "unreserved"),
+// a data source name, a configuration file, SQL or, except at the start of a word, a shell. "~" is
+// unreserved too, but it is an operator in unquoted values of PHP's .ini files (parse_ini_file).
 const (
 	lower   = "abcdefghijklmnopqrstuvwxyz"
 	upper   = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -43,15 +46,16 @@ const (
 	minLength   = 32
 	maxLength   = 255
 	minPerClass = 2
-	wordLength  = 4 // of the shortest word in a dictionary
+	wordLength  = 4 // the shortest word in a server's dictionary
 )
 
-// Generate makes a password that meets the policy, of ASCII letters, digits and "-._", a letter first. By the zero
-// policy no password has a chance above 2^-165, with NoWords 2^-140. The error says why none can meet the policy.
+// Generate returns a random password that meets the policy. It consists of ASCII letters, digits
+// and "-._", and begins with a letter. With the zero policy no password has a probability above
+// 2^-165, with NoWords 2^-140. The error says why no password can meet the policy.
 func Generate(p Policy) (string, error) {
 	length := max(p.Length, minLength)
 	if length > maxLength {
-		return "", fmt.Errorf("a password of %d characters is asked for, and the limit is %d", length, maxLength)
+		return "", fmt.Errorf("the policy requires %d characters, but a password has at most %d", length, maxLength)
 	}
 	classes := []struct {
 		name, all string
@@ -65,18 +69,19 @@ func Generate(p Policy) (string, error) {
 	var required string
 	for _, c := range classes {
 		if c.count > maxLength {
-			return "", fmt.Errorf("%d times a %s is asked for, and the limit is %d characters in all", c.count, c.name, maxLength)
+			return "", fmt.Errorf("the policy requires a %[2]s %[1]d times, but a password has at most %[3]d characters", c.count, c.name, maxLength)
 		}
 		for range max(c.count, minPerClass) {
 			required += pick(c.all)
 		}
 	}
 	if p.NoWords {
-		// Every fourth character is special besides, which is more of them than required, seldom fewer.
+		// Every fourth character is an additional special one. This usually gives more special
+		// characters than required.
 		length = max(length, (len(required)*wordLength+wordLength-2)/(wordLength-1))
 	}
 	if length = max(length, len(required)); length > maxLength {
-		return "", fmt.Errorf("a password of %d characters is asked for, and the limit is %d", length, maxLength)
+		return "", fmt.Errorf("the policy requires %d characters, but a password has at most %d", length, maxLength)
 	}
 	breaks := 0
 	if p.NoWords {
@@ -86,7 +91,7 @@ func Generate(p Policy) (string, error) {
 	for len(free) < length-breaks {
 		free = append(free, pick(alphabet)...)
 	}
-	// A letter first: a shell or a command may take another character in front for something else.
+	// The first character is a letter, because a shell or a command may interpret any other one.
 	for shuffle(free); !strings.ContainsRune(lower+upper, rune(free[0])); {
 		shuffle(free)
 	}
@@ -104,13 +109,13 @@ func Generate(p Policy) (string, error) {
 	return string(text), nil
 }
 
-// pick draws one character, each as likely as the others.
+// pick returns one character, chosen uniformly.
 func pick(from string) string {
 	i := below(len(from))
 	return from[i : i+1]
 }
 
-// shuffle brings the characters into an order that chance decides, each as likely as the others (Fisher and Yates).
+// shuffle permutes the characters uniformly (Fisher-Yates).
 func shuffle(b []byte) {
 	for i := len(b) - 1; i > 0; i-- {
 		j := below(i + 1)
@@ -121,7 +126,7 @@ func shuffle(b []byte) {
 func below(n int) int {
 	i, err := rand.Int(rand.Reader, big.NewInt(int64(n)))
 	if err != nil {
-		panic(err) // rand.Reader never fails, says its documentation
+		panic(err) // rand.Reader never fails, according to its documentation
 	}
 	return int(i.Int64())
 }

@@ -49,7 +49,7 @@ func TestGenerateMeetsEveryPolicy(t *testing.T) {
 			}
 		}
 		if count(got, lower+upper+digits+special) != len(got) || count(got[:1], lower+upper) != 1 {
-			t.Errorf("%+v: %q has a character of no class, or begins with none of a letter", p, got)
+			t.Errorf("%+v: %q has a character of no class, or does not begin with a letter", p, got)
 		}
 		if p.NoWords {
 			for i := range len(got) - 3 {
@@ -77,9 +77,9 @@ func TestGenerateRefuses(t *testing.T) {
 	}
 }
 
-// Each character must turn up at each place but the first about as often as at the others; a lopsided draw or shuffle
-// would not pass.
-func TestGenerateIsEven(t *testing.T) {
+// Each character must occur in each position but the first about as often as in the others. A
+// biased draw or shuffle would fail.
+func TestGenerateIsUniform(t *testing.T) {
 	const runs = 20000
 	var inPlace [32]map[byte]int
 	for i := range inPlace {
@@ -102,10 +102,10 @@ func TestGenerateIsEven(t *testing.T) {
 	for i, counts := range inPlace[1:] {
 		for j, other := range inPlace[1:] {
 			for _, c := range "aZ5_" {
-				// Some 200 to 500 expected; ten standard deviations never happen.
+				// About 200 to 500 are expected, and ten standard deviations never happen.
 				a, b := counts[byte(c)], other[byte(c)]
 				if d := float64(a - b); d*d > 100*float64(a+b) {
-					t.Fatalf("%q is %d times in place %d and %d times in place %d", c, a, i+1, b, j+1)
+					t.Fatalf("%q occurs %d times in position %d and %d times in position %d", c, a, i+1, b, j+1)
 				}
 			}
 		}

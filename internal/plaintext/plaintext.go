@@ -1,6 +1,6 @@
-// Package plaintext makes texts from outside safe to show. The names of accounts, tables, programs and hosts, and what servers
-// answer, are written by others: they may hold escape sequences for a terminal, line breaks, text that runs backwards, or
-// Markdown.
+// Package plaintext makes text from outside safe to display. Others choose the names of accounts,
+// tables, programs and hosts, and servers choose their answers. Any of them may contain terminal
+// escape sequences, line breaks, right-to-left overrides, or Markdown.
 package plaintext
 
 import (
@@ -10,9 +10,10 @@ import (
 	"unicode/utf8"
 )
 
-// Line returns text as one line that a terminal prints as it stands. Control characters, line breaks, invisible characters,
-// those that change the direction of text, and bytes that are not UTF-8 become escapes that can be seen, such as \n, \x1b or
-// \u202e. Everything else stays, and so does the result of an earlier call.
+// Line returns text as one line that a terminal prints literally. Control characters, line breaks,
+// invisible characters, characters that change the direction of text, and bytes that are not UTF-8
+// become visible escapes such as \n, \x1b or \u202e. Everything else is unchanged, so applying Line
+// twice changes nothing more.
 func Line(text string) string {
 	if shown(text) {
 		return text
@@ -42,8 +43,8 @@ func shown(text string) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) })
 }
 
-// Code returns text as a code span of Markdown, on one line. Nothing in a code span is a link, HTML or formatting, and quotes
-// and dashes stay what they are, so that a statement can be copied.
+// Code returns text as a Markdown code span on one line. Nothing inside a code span is a link, HTML
+// or formatting, and quotes and dashes are not replaced, so that a statement can be copied.
 func Code(text string) string {
 	text = Line(text)
 	if text == "" {
@@ -57,7 +58,7 @@ func Code(text string) string {
 		longest = max(longest, run)
 	}
 	fence := strings.Repeat("`", longest+1)
-	if longest > 0 || text[0] == ' ' && text[len(text)-1] == ' ' { // Markdown takes one blank away from both ends
+	if longest > 0 || text[0] == ' ' && text[len(text)-1] == ' ' { // Markdown strips one space from both ends
 		text = " " + text + " "
 	}
 	return fence + text + fence
@@ -71,7 +72,7 @@ func Count(n int, noun string) string {
 	return strconv.Itoa(n) + " " + noun
 }
 
-// Cut shortens a text to at most n bytes, and adds a mark that shows that something is missing.
+// Cut shortens text to at most n bytes and, if it did, appends an ellipsis.
 func Cut(text string, n int) string {
 	if len(text) <= n {
 		return text

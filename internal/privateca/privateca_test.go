@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestServerAndClientTrustEachOther with an authority that was saved and loaded.
+// The authority is saved and loaded in between.
 func TestServerAndClientTrustEachOther(t *testing.T) {
 	dir := t.TempDir()
 	certificateFile, keyFile := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "ca-key.pem")
@@ -36,7 +36,7 @@ func TestServerAndClientTrustEachOther(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := ca.ForClient("somebody")
+	client, err := ca.ForClient("operator")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,8 +52,8 @@ func TestServerAndClientTrustEachOther(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Errorf("%s: server: %v", host, err)
 		}
-		if got := serving.ConnectionState().PeerCertificates[0].Subject.CommonName; got != "somebody" {
-			t.Errorf("%s: the client is %q", host, got)
+		if got := serving.ConnectionState().PeerCertificates[0].Subject.CommonName; got != "operator" {
+			t.Errorf("%s: the server sees client %q", host, got)
 		}
 	}
 }

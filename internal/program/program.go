@@ -36,8 +36,8 @@ func version(info *debug.BuildInfo) string {
 	return v + ", " + info.GoVersion
 }
 
-// IsBuiltIn reports whether cobra added the flag to a command. Such a flag configures nothing, so that no environment variable
-// stands for it.
+// IsBuiltIn reports whether cobra added the flag to a command. Such a flag configures nothing, so
+// it has no environment variable.
 func IsBuiltIn(f *pflag.Flag) bool { return f.Name == "help" || f.Name == "version" }
 
 // Complete makes the shell offer the values of a flag.

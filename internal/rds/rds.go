@@ -1,5 +1,5 @@
-// Package rds finds the server of an administrator whose credential Amazon RDS manages: such a secret holds a user name and a
-// password, and nothing of the database but tags.
+// Package rds finds the server for a master secret that Amazon RDS manages. Such a secret contains
+// only a user name and a password; only its tags say which database it belongs to.
 package rds
 
 import (
@@ -15,22 +15,22 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// The tags that AWS gives a managed secret, in lower case. Nobody else can set a tag whose key begins with aws:, so they can
-// be trusted to name the server that the password is for.
+// The tags that AWS puts on a managed secret, in lower case. Only AWS can set a tag whose key
+// begins with aws:, so these can be trusted to name the database that the password is for.
 const (
 	serviceTag  = "aws:secretsmanager:owningservice"
 	instanceTag = "aws:rds:primarydbinstancearn"
 	clusterTag  = "aws:rds:primarydbclusterarn"
 )
 
-// Database is the instance or cluster that a managed secret is for.
+// Database is the instance or cluster that a managed secret belongs to.
 type Database struct {
 	ARN     string
 	Cluster bool
 }
 
-// FromTags returns the database that the tags of a secret name, and whether there is one. An instance that belongs to a cluster
-// has its own tag only if the secret is the instance's.
+// FromTags returns the database that a secret's tags name, and reports whether there is one. If
+// both tags are set, the secret belongs to the instance.
 func FromTags(tags map[string]string) (Database, bool) {
 	lower := map[string]string{}
 	for key, value := range tags {
@@ -48,7 +48,7 @@ func FromTags(tags map[string]string) (Database, bool) {
 	return Database{}, false
 }
 
-// operation is what finds the server of the database.
+// operation is the API call that returns the database's server.
 func (d Database) operation() string {
 	if d.Cluster {
 		return "DescribeDBClusters"
@@ -56,23 +56,24 @@ func (d Database) operation() string {
 	return "DescribeDBInstances"
 }
 
-// Server is where a database answers: the instance, or the writer of the cluster.
+// Server is where a database listens: an instance, or the writer of a cluster.
 type Server struct {
 	Engine string // mysql, mariadb or aurora-mysql
 	Host   string
 	Port   int
 }
 
-// Client asks Amazon RDS. It is safe for concurrent use.
+// Client looks up databases in Amazon RDS. It is safe for concurrent use.
 type Client struct{ api *rds.Client }
 
-// New returns a client that calls RDS in the region of the configuration. A database in another region is asked for there.
+// New returns a client that calls RDS in the configuration's region, or in the database's own
+// region if its ARN names one.
 func New(c aws.Config) *Client { return &Client{rds.NewFromConfig(c)} }
 
-// ServerError says why RDS does not tell the server of a database.
+// ServerError reports why the server of a database could not be found.
 type ServerError struct {
 	Database Database
-	// Advice is what to do; empty if the call may succeed the next time.
+	// Advice is what to do. It is empty if a retry may succeed.
 	Advice string
 	Err    error
 }
@@ -83,11 +84,12 @@ func (e *ServerError) Error() string {
 
 func (e *ServerError) Unwrap() error { return e.Err }
 
-// Server asks where a database answers. Every error is a *ServerError.
+// Server returns the address of a database. Every error is a *ServerError.
 func (c *Client) Server(ctx context.Context, d Database) (s Server, err error) {
 	parts := strings.SplitN(d.ARN, ":", 7)
 	if len(parts) != 7 || parts[2] != "rds" {
-		return Server{}, &ServerError{d, "give the workflow the server as MasterHost, MasterPort and MasterEngine", errors.New("not an ARN of RDS")}
+		const advice = "give the workflow the server as MasterHost, MasterPort and MasterEngine"
+		return Server{}, &ServerError{d, advice, errors.New("not an ARN of RDS")}
 	}
 	region := func(o *rds.Options) { o.Region = cmp.Or(parts[3], o.Region) }
 	if d.Cluster {
@@ -102,7 +104,7 @@ func (c *Client) Server(ctx context.Context, d Database) (s Server, err error) {
 }
 
 var (
-	errCreating = errors.New("it has no address yet, because it is being created")
+	errCreating = errors.New("it has no address yet because it is still being created")
 	errMissing  = errors.New("it does not exist")
 )
 
@@ -133,7 +135,7 @@ func (c *Client) cluster(ctx context.Context, arn string, region func(*rds.Optio
 	return server(found.Engine, found.Endpoint, found.Port)
 }
 
-// EngineError says that a database is neither MySQL nor MariaDB.
+// EngineError reports that a database is neither MySQL nor MariaDB.
 type EngineError struct{ Engine string }
 
 func (e *EngineError) Error() string { return "its engine is " + e.Engine }
@@ -151,7 +153,7 @@ func server(engine, host *string, port *int32) (Server, error) {
 	return s, nil
 }
 
-// advice is what to do about an error that no retry can mend.
+// advice returns what to do about an error that no retry can fix, or "".
 func advice(d Database, err error) string {
 	var noInstance *types.DBInstanceNotFoundFault
 	var noCluster *types.DBClusterNotFoundFault
@@ -159,13 +161,14 @@ func advice(d Database, err error) string {
 	var api smithy.APIError
 	switch {
 	case errors.As(err, &noInstance), errors.As(err, &noCluster), errors.Is(err, errMissing):
-		return "the tags of the master secret name a database that is gone: use the master secret of the one that replaced it"
+		return "the tags of the master secret name a database that no longer exists: use the master secret of the database that replaced it"
 	case errors.As(err, &engine):
 		return "only mysql, mariadb and aurora-mysql can be rotated"
 	case errors.As(err, &api):
 		switch api.ErrorCode() {
 		case "AccessDenied", "AccessDeniedException", "UnauthorizedOperation":
-			return fmt.Sprintf("allow the worker's role rds:%s on %s, or give the workflow the server as MasterHost, MasterPort and MasterEngine", d.operation(), d.ARN)
+			return fmt.Sprintf("allow the worker's role rds:%s on %s, "+
+				"or give the workflow the server as MasterHost, MasterPort and MasterEngine", d.operation(), d.ARN)
 		}
 	}
 	return ""
