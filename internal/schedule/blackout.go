@@ -16,18 +16,19 @@ const (
 // span is one entry of a blackout: dates, or a part of every week.
 type span struct {
 	weekly bool
-	// from and to are instants. Those of a weekly span are what clocks show, as if that were UTC, in the week that begins on
-	// Sunday, 4 January 1970; to may be in the week after it.
+	// from and to are instants. Those of a weekly span are wall-clock times, written as UTC, in the
+	// week that begins on Sunday, 4 January 1970; to may be in the week after it.
 	from, to time.Time
 }
 
 // firstSunday is the first day of the week in which weekly spans are kept.
 var firstSunday = time.Date(1970, time.January, 4, 0, 0, 0, 0, time.UTC)
 
-// parseBlackout reads the entries of a blackout, and checks that they leave some of every week.
+// parseBlackout parses the entries of a blackout, and checks that they leave some of every week
+// free.
 func parseBlackout(entries []string, zone *time.Location) ([]span, error) {
 	if len(entries) > maxEntries {
-		return nil, fmt.Errorf("Blackout has %d entries: %d at most", len(entries), maxEntries)
+		return nil, fmt.Errorf("Blackout has %d entries, but at most %d are allowed", len(entries), maxEntries)
 	}
 	spans := make([]span, 0, len(entries))
 	for i, text := range entries {
@@ -48,13 +49,14 @@ func parseBlackout(entries []string, zone *time.Location) ([]span, error) {
 			return spans, nil
 		}
 	}
-	return nil, errors.New("Blackout: the weekly entries leave no full hour of the week, so that no rotation would ever start")
+	return nil, errors.New("Blackout: the weekly entries leave no full hour of the week, so no rotation would ever start")
 }
 
-// minFree is how much of the week must be left.
+// minFree is how much of the week must remain free.
 const minFree = time.Hour
 
-// coveredWeekly reports whether weekly spans cover any of [from, to), which begins in the first week or the one after it.
+// coveredWeekly reports whether a weekly span overlaps [from, to), which begins in the first week
+// or the one after it.
 func coveredWeekly(spans []span, from, to time.Time) bool {
 	for _, s := range spans {
 		for _, shift := range []time.Duration{-week, 0, week} {
@@ -66,10 +68,11 @@ func coveredWeekly(spans []span, from, to time.Time) bool {
 	return false
 }
 
-var errSpan = errors.New("write a date (2026-12-25), dates (2026-12-24/2027-01-02, both included) or a part of the week (Fri 16:00 - Mon 08:00)")
+var errSpan = errors.New("write a date (2026-12-25), dates (2026-12-24/2027-01-02, both included) " +
+	"or a part of the week (Fri 16:00 - Mon 08:00)")
 
-// parseSpan reads one entry: "2026-12-25"; "2026-12-24/2027-01-02", an ISO 8601 interval of dates, both included; or
-// "Fri 16:00 - Mon 08:00", every week.
+// parseSpan parses one entry: "2026-12-25"; "2026-12-24/2027-01-02", an ISO 8601 interval of dates
+// that includes both; or "Fri 16:00 - Mon 08:00" for every week.
 func parseSpan(text string, zone *time.Location) (span, error) {
 	if from, to, found := strings.Cut(text, " - "); found {
 		return parseWeekly(from, to)
@@ -105,12 +108,12 @@ func parseWeekly(from, to string) (span, error) {
 		last = last.Add(week)
 	}
 	if last.Sub(first) >= week {
-		return span{}, errors.New("it is the whole week, so that no rotation would ever start")
+		return span{}, errors.New("it is the whole week, so no rotation would ever start")
 	}
 	return span{weekly: true, from: first, to: last}, nil
 }
 
-// parseWeekTime reads a time of the week, such as "Fri 16:00". "Sun 24:00" is the end of Sunday.
+// parseWeekTime parses a time of the week, such as "Fri 16:00". "Sun 24:00" is the end of Sunday.
 func parseWeekTime(text string) (time.Time, bool) {
 	name, clock, found := strings.Cut(text, " ")
 	weekday, named := dayOfWeekField.named(name)
@@ -128,7 +131,7 @@ func parseWeekTime(text string) (time.Time, bool) {
 	return date.Add(time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute), true
 }
 
-// Free is the first time, from t on, that is in no blackout.
+// Free returns the first time at or after t that is in no blackout.
 func (s *Schedule) Free(t time.Time) time.Time {
 	for {
 		end := t
@@ -144,7 +147,8 @@ func (s *Schedule) Free(t time.Time) time.Time {
 	}
 }
 
-// busy is when the first blackout after t begins, a time in none, or until if none begins before that.
+// busy returns when the first blackout after t begins, or until if none begins before that. t must
+// be in no blackout.
 func (s *Schedule) busy(t, until time.Time) time.Time {
 	for _, span := range s.blackout {
 		from, _ := span.around(t, s.zone)
@@ -158,7 +162,8 @@ func (s *Schedule) busy(t, until time.Time) time.Time {
 	return until
 }
 
-// around is when the span begins and ends: of a weekly one, that which began last before t, or the first that begins at t.
+// around returns when the span begins and ends. For a weekly span, this is the last occurrence that
+// begins at or before t.
 func (s span) around(t time.Time, zone *time.Location) (from, to time.Time) {
 	if !s.weekly {
 		return s.from, s.to

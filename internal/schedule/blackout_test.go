@@ -8,7 +8,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/schedule"
 )
 
-func TestBlackoutsThatAreRefused(t *testing.T) {
+func TestInvalidBlackoutsAreRefused(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		says    string
@@ -31,7 +31,7 @@ func TestBlackoutsThatAreRefused(t *testing.T) {
 		{"the whole week", []string{"Fri 16:00 - Fri 16:00"}},
 		{"no full hour of the week", []string{"Fri 16:00 - Mon 08:00", "Mon 07:00 - Fri 15:30"}},
 		{"no full hour of the week", []string{"Sun 00:00 - Wed 00:00", "Tue 00:00 - Sat 23:30"}},
-		{"101 entries: 100 at most", make([]string, 101)},
+		{"101 entries, but at most 100", make([]string, 101)},
 	}
 	for _, test := range tests {
 		_, err := schedule.New(automatically(30), "", test.entries)
@@ -70,10 +70,10 @@ func TestFree(t *testing.T) {
 		{"", []string{"Fri 16:00 - Mon 08:00"}, "2026-11-29 12:00", "2026-11-30 08:00"},
 		{"", []string{"Fri 16:00 - Mon 08:00"}, "2026-11-30 08:00", "2026-11-30 08:00"},
 		{"", []string{"Mon 22:00 - Tue 04:00"}, "2026-12-01 03:00", "2026-12-01 04:00"},
-		// One ends in another.
+		// One blackout ends in another.
 		{"", []string{"Fri 16:00 - Mon 08:00", "2026-11-30"}, "2026-11-28 00:00", "2026-12-01 00:00"},
 		{"", []string{"2026-11-30", "Fri 16:00 - Mon 08:00", "Mon 23:00 - Tue 02:00"}, "2026-11-28 00:00", "2026-12-01 02:00"},
-		// Clocks are changed inside.
+		// Clocks change inside a blackout.
 		{"Europe/Berlin", []string{"Fri 16:00 - Mon 08:00"}, "2026-10-24 12:00", "2026-10-26 07:00"},
 		{"Europe/Berlin", []string{"Fri 16:00 - Mon 08:00"}, "2027-03-27 12:00", "2027-03-29 06:00"},
 		{"Europe/Berlin", []string{"Sun 01:00 - Sun 02:30"}, "2026-10-25 00:10", "2026-10-25 00:30"}, // the first 02:30
@@ -82,12 +82,13 @@ func TestFree(t *testing.T) {
 	}
 	for _, test := range tests {
 		if got := in(test.zone, automatically(30), test.blackout...).Free(at(test.t)); !got.Equal(at(test.free)) {
-			t.Errorf("%s %q: free from %s is %s, not %s", test.zone, test.blackout, test.t, got.Format(minute), test.free)
+			t.Errorf("%s %q: the first free time from %s is %s, want %s", test.zone, test.blackout, test.t, got.Format(minute), test.free)
 		}
 	}
 }
 
-// TestWindowsAroundBlackouts has the place and the close of rotations whose window a blackout cuts, or covers.
+// TestWindowsAroundBlackouts checks the time and the end of rotations whose window a blackout
+// shortens or covers.
 func TestWindowsAroundBlackouts(t *testing.T) {
 	t.Parallel()
 	hours := func(expr string) schedule.Rules { return schedule.Rules{ScheduleExpression: expr, Duration: "4h"} }
@@ -137,7 +138,7 @@ func TestWindowsAroundBlackouts(t *testing.T) {
 	}
 }
 
-// What a blackout says is read, or refused, and ends.
+// FuzzBlackout checks that any accepted blackout gives a window.
 func FuzzBlackout(f *testing.F) {
 	f.Add("2026-12-24/2027-01-02", "Fri 16:00 - Mon 08:00", "Europe/Berlin")
 	f.Add("2026-12-24", "Sun 00:00 - Sat 23:00", "America/Santiago")

@@ -8,14 +8,15 @@ import (
 	"time"
 )
 
-// cron is a cron expression as Secrets Manager defines it. It is read here and not by a library because the dialect
-// differs from every other one: days of the week count from 1, # and L, ? in one of two fields, hours only.
+// cron is a cron expression as Secrets Manager defines it. The package parses it itself because no
+// library supports the dialect: days of the week count from 1, # and L are allowed, one of two
+// fields must be ?, and windows open only on the hour.
 //
-// A release that finds another date than the one before it still replays the runs that sleep. Each was given its date by the run
-// before, and Temporal matches timers by their ids, not by their lengths. Only a first run that does not rotate at once finds its
-// own date, and decides by it when it wakes.
+// If a release computes other dates than the previous one, sleeping runs still replay. Each got its
+// date from the run before it, and Temporal matches timers by id, not by length. Only a first run
+// that does not rotate at once computes its own date, which it uses when it wakes.
 //
-// Sets are bit masks: bit n stands for the value n.
+// Sets are bit masks, in which bit n stands for the value n.
 type cron struct {
 	hours  uint32
 	months uint32
@@ -31,18 +32,19 @@ type cron struct {
 	lastDaysOfWeek uint32    // "SUNL"
 }
 
-// The days on which windows open repeat after 28 years, save around a century that is not a leap year.
+// cycleYears is the period after which the days on which windows open repeat, except around a
+// century that is not a leap year.
 const cycleYears = 28
 
-// yearApart is the longest time allowed between two openings. The same weekday of a month may fall eight days later a year
-// after; an expression that skips a whole year is far beyond this.
+// yearApart is the longest time allowed between two openings. The same weekday of a month may be up
+// to 371 days after the year before's; an expression that skips a whole year is far beyond this.
 const yearApart = 400 * day
 
-// field is one of the lists of values in a cron expression.
+// field describes one field of a cron expression.
 type field struct {
 	name     string
 	min, max int
-	names    string // the names of the values, three letters each, from min on
+	names    string // three-letter names of the values, beginning with min
 }
 
 var (
@@ -58,13 +60,13 @@ func parseCron(text string) (*cron, error) {
 		return nil, fmt.Errorf("cron has six fields (Minutes Hours Day-of-month Month Day-of-week Year), not %d", len(fields))
 	}
 	if fields[0] != "0" {
-		return nil, fmt.Errorf("the field Minutes is %q: it must be 0, rotation windows open on the hour", fields[0])
+		return nil, fmt.Errorf("the field Minutes is %q: it must be 0, because rotation windows open on the hour", fields[0])
 	}
 	if fields[5] != "*" {
 		return nil, fmt.Errorf("the field Year is %q: it must be *", fields[5])
 	}
 	if (fields[2] == "?") == (fields[4] == "?") {
-		return nil, errors.New("one of Day-of-month and Day-of-week must be ?, and only one")
+		return nil, errors.New("exactly one of Day-of-month and Day-of-week must be ?")
 	}
 	var c cron
 	var err error
@@ -91,7 +93,7 @@ func (c *cron) parseDaysOfMonth(text string) error {
 			c.lastDay = true
 			continue
 		}
-		// The User Guide gives SUNL, the last Sunday of the month, for this field.
+		// The User Guide uses SUNL, the last Sunday of the month, in this field.
 		if name, found := strings.CutSuffix(item, "L"); found {
 			n, ok := dayOfWeekField.named(name)
 			if !ok {
@@ -149,7 +151,7 @@ func (c *cron) parseDaysOfWeek(text string) error {
 	return nil
 }
 
-// set reads a list of items.
+// set parses a list of items.
 func (f field) set(text string) (uint32, error) {
 	var all uint32
 	for item := range strings.SplitSeq(text, ",") {
@@ -162,7 +164,7 @@ func (f field) set(text string) (uint32, error) {
 	return all, nil
 }
 
-// item reads "*", "3", "3-7", "3/2" (from 3 on, every second one), "3-7/2", "*/2" and "/2".
+// item parses "*", "3", "3-7", "3/2" (every second value from 3 on), "3-7/2", "*/2" and "/2".
 func (f field) item(text string) (uint32, error) {
 	span, stepText, stepped := strings.Cut(text, "/")
 	step := 1
@@ -198,7 +200,7 @@ func (f field) item(text string) (uint32, error) {
 	return set, nil
 }
 
-// value reads one number or name.
+// value parses a number or a name.
 func (f field) value(text string) (int, bool) {
 	if n, ok := number(text); ok && len(text) <= 2 {
 		return n, n >= f.min && n <= f.max
@@ -206,7 +208,7 @@ func (f field) value(text string) (int, bool) {
 	return f.named(text)
 }
 
-// named reads one name, in capitals or not.
+// named parses a name in upper or lower case.
 func (f field) named(text string) (int, bool) {
 	if len(text) != 3 {
 		return 0, false
@@ -224,11 +226,11 @@ func (f field) refuse(item string) error {
 	if f.names != "" {
 		values += fmt.Sprintf(" or %s-%s", f.names[:3], f.names[len(f.names)-3:])
 	}
-	return fmt.Errorf("%s has %q: its values are %s", f.name, item, values)
+	return fmt.Errorf("%s contains %q: allowed values are %s", f.name, item, values)
 }
 
-// interval is the shortest time between two openings. An expression that opens more often or more rarely than Secrets Manager
-// allows is refused.
+// interval returns the shortest time between two openings. It returns an error if the expression
+// opens more or less often than Secrets Manager allows.
 func (c *cron) interval() (time.Duration, error) {
 	start := time.Date(2001, time.January, 1, 0, 0, 0, 0, time.UTC)
 	end := start.AddDate(cycleYears, 0, 0)
@@ -249,7 +251,7 @@ func (c *cron) interval() (time.Duration, error) {
 	return shortest, nil
 }
 
-// next is the first opening later than t, or the zero time where there is none.
+// next returns the first opening after t, or the zero time if there is none.
 func (c *cron) next(t time.Time, zone *time.Location) time.Time {
 	date := dateIn(t, zone)
 	for range cycleYears * 366 {
@@ -265,7 +267,7 @@ func (c *cron) next(t time.Time, zone *time.Location) time.Time {
 	return time.Time{}
 }
 
-// matches reports whether windows open on a date, which is a midnight in UTC.
+// matches reports whether windows open on a date, given as midnight in UTC.
 func (c *cron) matches(midnight time.Time) bool {
 	_, month, dayOfMonth := midnight.Date()
 	if c.months>>month&1 == 0 {
@@ -313,7 +315,7 @@ func (c *cron) nearestWeekday(midnight time.Time) bool {
 // daily reports whether at most one window opens a day.
 func (c *cron) daily() bool { return bits.OnesCount32(c.hours) == 1 }
 
-// lastHour is the time of day of the last opening.
+// lastHour returns the time of day of the last opening.
 func (c *cron) lastHour() time.Duration {
 	return time.Duration(31-bits.LeadingZeros32(c.hours)) * time.Hour
 }

@@ -18,12 +18,12 @@ const maxDays = int(math.MaxInt64 / int64(day))
 
 var errDuration = errors.New(`a duration is text such as "90m", "3h", "30d" or "1d12h"`)
 
-// Duration is a length of time that people type and read: whole days, then hours, minutes and seconds, as in "3h", "30d" or
-// "1d12h". A day is 24 hours. In JSON it is that text. A number is refused, because it could be seconds or nanoseconds.
-// It is never negative.
+// Duration is a length of time as people write it: whole days, then hours, minutes and seconds, as
+// in "3h", "30d" or "1d12h". A day is 24 hours. In JSON it is that text; a number is refused,
+// because it could mean seconds or nanoseconds. A Duration is never negative.
 type Duration time.Duration
 
-// ParseDuration reads a Duration from text such as "90m", "3h", "30d" or "1d12h". "0s" and "0" are zero.
+// ParseDuration parses text such as "90m", "3h", "30d" or "1d12h". "0s" and "0" are zero.
 func ParseDuration(text string) (Duration, error) {
 	refuse := func() (Duration, error) { return 0, fmt.Errorf("%q is not a duration: %w", text, errDuration) }
 	if text == "" || strings.ContainsAny(text, "+-") {
@@ -50,7 +50,8 @@ func ParseDuration(text string) (Duration, error) {
 	return Duration(time.Duration(days)*day + clock), nil
 }
 
-// String is the shortest text that ParseDuration reads back as d: "30d", "1d12h", "1h30m"; "0s" for zero.
+// String returns the shortest text that ParseDuration accepts for d, such as "30d", "1d12h" or
+// "1h30m". Zero is "0s".
 func (d Duration) String() string {
 	if d == 0 {
 		return "0s"
@@ -73,10 +74,10 @@ func (d Duration) String() string {
 	return text.String()
 }
 
-// MarshalText makes d its String.
+// MarshalText returns d.String().
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText reads d as ParseDuration does.
+// UnmarshalText parses text with ParseDuration.
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := ParseDuration(string(text))
 	if err != nil {
@@ -86,8 +87,8 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// UnmarshalJSON reads d from a JSON string. Its error is a json.UnmarshalTypeError, the only kind to which package json adds
-// the name of the field.
+// UnmarshalJSON parses a JSON string. Its error is a json.UnmarshalTypeError, the only kind to
+// which package json adds the name of the field.
 func (d *Duration) UnmarshalJSON(data []byte) error {
 	var text string
 	if err := json.Unmarshal(data, &text); err != nil {

@@ -38,7 +38,7 @@ func TestDuration(t *testing.T) {
 		"", "30", "h", "d", "-3h", "+3h", "1d-2h", "3 h", "3x", "2w", "1d1d", "1.5d", "12h1d", "106752d", "106751d24h", "99999999999999999999d",
 	} {
 		if got, err := schedule.ParseDuration(text); err == nil {
-			t.Errorf("%q was read as %s", text, got)
+			t.Errorf("%q was parsed as %s", text, got)
 		}
 	}
 }
@@ -58,7 +58,7 @@ func TestDurationJSON(t *testing.T) {
 	for _, value := range []string{`3600`, `1.5`, `true`, `{}`, `["3h"]`, `"3"`, `"-3h"`, `""`} {
 		err := json.Unmarshal([]byte(`{"Drain":`+value+`}`), &got)
 		if err == nil {
-			t.Errorf("%s was read as %s", value, got.Drain)
+			t.Errorf("%s was parsed as %s", value, got.Drain)
 			continue
 		}
 		for _, says := range []string{"Drain", value, "a duration is text"} {
@@ -74,7 +74,7 @@ func TestDurationRoundTrip(t *testing.T) {
 		want := schedule.Duration(rapid.Int64Min(0).Draw(t, "nanoseconds"))
 		got, err := schedule.ParseDuration(want.String())
 		if err != nil || got != want {
-			t.Fatalf("%d is %q, read as %d, %v", want, want.String(), got, err)
+			t.Fatalf("%d is %q, parsed as %d, %v", want, want.String(), got, err)
 		}
 	})
 }
@@ -89,7 +89,7 @@ func FuzzParseDuration(f *testing.F) {
 			return
 		}
 		if again, err := schedule.ParseDuration(d.String()); err != nil || again != d || d < 0 {
-			t.Fatalf("%q is %d, %q, read again as %d, %v", text, d, d, again, err)
+			t.Fatalf("%q is %d, %q, parsed again as %d, %v", text, d, d, again, err)
 		}
 	})
 }

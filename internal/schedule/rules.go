@@ -15,20 +15,20 @@ const (
 	maxExpressionLength = 256 // RotationRulesType, ScheduleExpression
 )
 
-// Rules say how often a secret is rotated, in the words of Secrets Manager's RotationRules. Exactly one of
-// AutomaticallyAfterDays and ScheduleExpression is set.
+// Rules say how often a secret is rotated, in the vocabulary of Secrets Manager's RotationRules.
+// Exactly one of AutomaticallyAfterDays and ScheduleExpression must be set.
 type Rules struct {
-	// AutomaticallyAfterDays is the number of days between rotations, 1 to 1000. The rotation falls on that day after the
-	// day of the last one, in a window that opens at midnight.
+	// AutomaticallyAfterDays is the number of days between rotations, 1 to 1000. The next rotation
+	// is due that many days after the day of the last one, in a window that opens at midnight.
 	AutomaticallyAfterDays int `json:"AutomaticallyAfterDays,omitempty"`
 	// ScheduleExpression is "rate(12 hours)", "rate(10 days)" or "cron(Minutes Hours Day-of-month Month Day-of-week Year)".
 	ScheduleExpression string `json:"ScheduleExpression,omitempty"`
-	// Duration is the length of the rotation window in whole hours, "1h" to "24h". Without it the window closes at the end
-	// of the day, and after one hour where there are several rotations a day.
+	// Duration is the length of the rotation window in whole hours, "1h" to "24h". By default the
+	// window closes at the end of the day, or after one hour if there are several rotations a day.
 	Duration string `json:"Duration,omitempty"`
 }
 
-// Validate says what is wrong with the rules, naming the field.
+// Validate returns an error that names the wrong field, if any.
 func (r Rules) Validate() error {
 	_, err := r.check()
 	return err
@@ -39,9 +39,9 @@ func (r Rules) check() (plan, error) {
 	if err != nil {
 		return p, err
 	}
-	longest, reason := day, "the window must not go into the next day"
+	longest, reason := day, "the window must not extend into the next day"
 	if p.hours != 0 {
-		longest, reason = time.Duration(p.hours)*time.Hour, "the window must not go into the next one"
+		longest, reason = time.Duration(p.hours)*time.Hour, "the window must not extend into the next one"
 	}
 	if p.cron != nil {
 		interval, err := p.cron.interval()
@@ -51,16 +51,16 @@ func (r Rules) check() (plan, error) {
 		if p.cron.daily() {
 			longest = day - p.cron.lastHour()
 		} else {
-			longest, reason = interval, "the window must not go into the next one"
+			longest, reason = interval, "the window must not extend into the next one"
 		}
 	}
 	if p.window > longest {
-		return p, fmt.Errorf("Duration %q: at most %dh with this schedule, because %s", r.Duration, longest/time.Hour, reason)
+		return p, fmt.Errorf("Duration %q: must be at most %dh with this schedule, because %s", r.Duration, longest/time.Hour, reason)
 	}
 	return p, nil
 }
 
-// String says the rules in a few words, for people: "every 30 days", "cron(0 8 ? * MON *), window 3h".
+// String describes the rules briefly: "every 30 days", "cron(0 8 ? * MON *), window 3h".
 func (r Rules) String() string {
 	text := r.ScheduleExpression
 	switch {
@@ -76,7 +76,7 @@ func (r Rules) String() string {
 	return text
 }
 
-// plan is what the rules mean: one of days, hours and cron, and the length of every window.
+// plan is the compiled form of Rules: one of days, hours and cron, and the length of every window.
 type plan struct {
 	days   int
 	hours  int
@@ -84,10 +84,10 @@ type plan struct {
 	window time.Duration
 }
 
-// daily reports whether each window opens and closes on one day, alone.
+// daily reports whether each window is the only one of its day and closes on that day.
 func (p plan) daily() bool { return p.days != 0 || p.cron != nil && p.cron.daily() }
 
-// following is the opening after one.
+// following returns the opening after opens.
 func (p plan) following(opens time.Time, zone *time.Location) time.Time {
 	switch {
 	case p.days != 0:
@@ -99,16 +99,16 @@ func (p plan) following(opens time.Time, zone *time.Location) time.Time {
 	}
 }
 
-// compile reads the rules. What it leaves to Validate is whether the schedule and the window are within Secrets Manager's
-// limits.
+// compile parses the rules. It does not check whether the schedule and the window are within
+// Secrets Manager's limits; check does.
 func (r Rules) compile() (plan, error) {
 	var p plan
 	switch expression := r.ScheduleExpression; {
 	case expression != "" && r.AutomaticallyAfterDays != 0:
-		return p, errors.New("AutomaticallyAfterDays and ScheduleExpression exclude each other: give one")
+		return p, errors.New("AutomaticallyAfterDays and ScheduleExpression exclude each other: set only one")
 	case expression == "":
 		if r.AutomaticallyAfterDays < 1 || r.AutomaticallyAfterDays > maxAutomaticDays {
-			return p, fmt.Errorf("AutomaticallyAfterDays is %d: give 1 to %d whole days, or a ScheduleExpression",
+			return p, fmt.Errorf("AutomaticallyAfterDays is %d: set it to 1 to %d days, or set a ScheduleExpression",
 				r.AutomaticallyAfterDays, maxAutomaticDays)
 		}
 		p.days = r.AutomaticallyAfterDays
@@ -122,7 +122,7 @@ func (r Rules) compile() (plan, error) {
 	if r.Duration != "" {
 		hours, ok := number(strings.TrimSuffix(r.Duration, "h"))
 		if !ok || !strings.HasSuffix(r.Duration, "h") || hours < 1 || hours > 24 {
-			return p, fmt.Errorf("Duration %q: the rotation window is given in whole hours, 1h to 24h", r.Duration)
+			return p, fmt.Errorf("Duration %q: must be whole hours, 1h to 24h", r.Duration)
 		}
 		p.window = time.Duration(hours) * time.Hour
 		return p, nil
@@ -156,7 +156,7 @@ func (p *plan) parseExpression(text string) error {
 func (p *plan) parseRate(text string) error {
 	fields := strings.Fields(text)
 	if len(fields) != 2 {
-		return errors.New("a rate is a number and a unit, as in rate(12 hours) or rate(10 days)")
+		return errors.New("a rate must be a number and a unit, as in rate(12 hours) or rate(10 days)")
 	}
 	n, ok := number(fields[0])
 	if !ok {
@@ -165,21 +165,21 @@ func (p *plan) parseRate(text string) error {
 	switch fields[1] {
 	case "hour", "hours":
 		if n < int(minInterval/time.Hour) || n > maxRateDays*24 {
-			return fmt.Errorf("a rate in hours is 4 to %d", maxRateDays*24)
+			return fmt.Errorf("a rate in hours must be 4 to %d", maxRateDays*24)
 		}
 		p.hours = n
 	case "day", "days":
 		if n < 1 || n > maxRateDays {
-			return fmt.Errorf("a rate in days is 1 to %d", maxRateDays)
+			return fmt.Errorf("a rate in days must be 1 to %d", maxRateDays)
 		}
 		p.days = n
 	default:
-		return fmt.Errorf("the unit %q is not known: use hours or days", fields[1])
+		return fmt.Errorf("unknown unit %q: use hours or days", fields[1])
 	}
 	return nil
 }
 
-// number reads a decimal number of one to five digits, without a sign.
+// number parses an unsigned decimal number of one to five digits.
 func number(text string) (int, bool) {
 	if len(text) == 0 || len(text) > 5 || strings.Trim(text, "0123456789") != "" {
 		return 0, false

@@ -1,6 +1,7 @@
-// Package schedule says when a secret is rotated, by the rules that Secrets Manager's RotateSecret call has, in the time zone
-// and outside the blackouts that its owner gives. It is pure: the same schedule, time and key give the same answer on every
-// machine that has the same rules for the time zone.
+// Package schedule computes when a secret is rotated. It follows the rules of Secrets Manager's
+// RotateSecret call, in a given time zone and outside given blackouts. It is pure: the same
+// schedule, time and key give the same answer on every machine that has the same time zone
+// database.
 //
 // The rules are those of "Rotation schedules" in the AWS Secrets Manager User Guide and of RotationRulesType in its API
 // reference.
@@ -12,16 +13,16 @@ import (
 	"time"
 )
 
-// Schedule is when one secret is rotated. New makes one.
+// Schedule says when one secret is rotated. New creates one.
 type Schedule struct {
 	plan     plan
 	zone     *time.Location
 	blackout []span
 }
 
-// New checks rules, the name of a time zone and the entries of a blackout, and returns the schedule that they make. Its error
-// names the field that is wrong. The zone is one of the IANA database, such as "Europe/Berlin"; empty is UTC. For the entries
-// of a blackout see parseSpan.
+// New returns the schedule for rules, the name of a time zone and the entries of a blackout. Its
+// error names the field that is wrong. The zone is from the IANA database, such as "Europe/Berlin";
+// empty means UTC. parseSpan describes the entries of a blackout.
 func New(rules Rules, timeZone string, blackout []string) (*Schedule, error) {
 	p, err := rules.check()
 	if err != nil {
@@ -37,22 +38,23 @@ func New(rules Rules, timeZone string, blackout []string) (*Schedule, error) {
 	return &s, nil
 }
 
-// Window is the time in which one rotation is to happen.
+// Window is the time in which one rotation should happen.
 type Window struct {
-	// Opens is when the schedule says, on the hour of its time zone, or the end of a blackout.
+	// Opens is on the hour in the schedule's time zone, or at the end of a blackout.
 	Opens time.Time
-	// At is when to rotate. Secrets with the same schedule are spread over the first half of the window, each always at the
-	// same place; the second half is left for retries.
+	// At is when to rotate. Secrets with the same schedule are spread over the first half of the
+	// window, each always at the same offset. The second half is left for retries.
 	At time.Time
 	// Closes is when to stop trying.
 	Closes time.Time
 }
 
-// Next is the window of the next rotation after the last one, or after the start where there was none. Its At is later than
-// after, and in no blackout. The key, the secret's id, decides the place inside the window.
+// Next returns the window of the next rotation. after is the time of the last rotation, or of the
+// start if there was none. The window's At is later than after, and in no blackout. The key, which
+// is the secret's id, determines the offset in the window.
 //
-// A rotation that did not happen at its At moves the following ones of AutomaticallyAfterDays and rate, which count from the
-// last rotation, and leaves those of cron where they are.
+// With AutomaticallyAfterDays and rate, a rotation that happens late also moves the following ones,
+// which count from the last rotation. With cron, it does not.
 func (s *Schedule) Next(after time.Time, key string) Window {
 	after = after.UTC()
 	offset := spread(key, s.plan.window/2)
@@ -61,8 +63,8 @@ func (s *Schedule) Next(after time.Time, key string) Window {
 	case p.days != 0:
 		opens = instant(dateIn(after, s.zone).AddDate(0, 0, p.days), 0, s.zone)
 	case p.hours != 0:
-		// Counting from the place where the last window opened, not from the place in it, keeps the rotations N hours
-		// apart however long the window is.
+		// Counting from the window's opening rather than from the rotation in it keeps rotations
+		// exactly N hours apart, however long the window is.
 		opens = after.Add(-offset).Truncate(time.Hour).Add(time.Duration(p.hours) * time.Hour)
 	default:
 		opens = p.cron.next(after.Add(-offset), s.zone)
@@ -75,13 +77,13 @@ func (s *Schedule) Next(after time.Time, key string) Window {
 		if w.At.After(after) {
 			return w
 		}
-		// A blackout has put the rotation before its usual place in the window, and it has happened.
+		// Because of a blackout, the rotation happened before its usual offset in this window.
 		opens = s.plan.following(opens, s.zone)
 	}
 }
 
-// window is the window that opens at a time of the schedule. Where clocks are changed, it is shorter if it would go into the next
-// day, or into the next window.
+// window returns the window that opens at a time of the schedule. It is shorter than usual if a
+// change of clocks would extend it into the next day or the next window.
 func (s *Schedule) window(opens time.Time) Window {
 	p := s.plan
 	w := Window{Opens: opens, Closes: opens.Add(p.window)}
@@ -97,13 +99,14 @@ func (s *Schedule) window(opens time.Time) Window {
 	return w
 }
 
-// place puts the rotation into its window, outside the blackouts. It reports false if the window has no place for it.
+// place sets the time of the rotation in its window, outside the blackouts. It returns false if the
+// whole window is in a blackout.
 func (s *Schedule) place(w Window, key string, offset time.Duration) (Window, bool) {
 	w.At = w.Opens.Add(offset)
 	if w.At.Before(w.Closes) && s.Free(w.At).Equal(w.At) {
 		return w, true
 	}
-	// The first free time after the usual place, or else the last one before.
+	// Use the first free time after the usual offset, or else the last one before it.
 	for from := s.Free(w.Opens); from.Before(w.Closes); {
 		to := s.busy(from, w.Closes)
 		w.At = from.Add(spread(key, to.Sub(from)/2))
@@ -119,11 +122,13 @@ func (s *Schedule) place(w Window, key string, offset time.Duration) (Window, bo
 	return w, false
 }
 
-// wait is how near the next window of a cron schedule must be for a rotation to wait for it, rather than to follow a blackout
-// that its own window lies in.
+// wait applies to cron schedules. If a blackout covers a rotation's whole window and the schedule's
+// next window opens within this time of the blackout's end, the rotation waits for that window.
+// Otherwise it starts right after the blackout.
 const wait = day
 
-// moved is the window of a rotation whose own window lies wholly in a blackout: it opens at the blackout's end.
+// moved returns the window of a rotation whose own window is completely inside a blackout. It opens
+// at the blackout's end.
 func (s *Schedule) moved(w Window, key string, offset time.Duration) Window {
 	end := s.Free(w.Opens)
 	if c := s.plan.cron; c != nil {
@@ -140,12 +145,12 @@ func (s *Schedule) moved(w Window, key string, offset time.Duration) Window {
 	return w
 }
 
-// spread is a stable place for key in [0, limit), in whole seconds.
+// spread returns a stable offset for key in [0, limit), in whole seconds.
 func spread(key string, limit time.Duration) time.Duration {
 	if limit < time.Second {
 		return 0
 	}
 	h := fnv.New64a()
-	h.Write([]byte(key)) // never fails: hash.Hash says so
+	h.Write([]byte(key)) // never fails, according to hash.Hash
 	return time.Duration(h.Sum64()%uint64(limit/time.Second)) * time.Second
 }

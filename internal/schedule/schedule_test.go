@@ -20,7 +20,7 @@ func at(text string) time.Time {
 
 func automatically(days int) schedule.Rules { return schedule.Rules{AutomaticallyAfterDays: days} }
 
-// inUTC is the schedule of rules that were found to be valid.
+// inUTC returns the schedule of rules that must be valid.
 func inUTC(rules schedule.Rules) *schedule.Schedule { return in("", rules) }
 
 func in(zone string, rules schedule.Rules, blackout ...string) *schedule.Schedule {
@@ -136,7 +136,8 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// Hours far from each other on a single day of the month are fine however near to midnight they are.
+// Two openings on a single day of the month are far enough apart even if they are close to
+// midnight.
 func TestIntervalCountsRealOpenings(t *testing.T) {
 	if err := expression("cron(0 0,22 1 * ? *)").Validate(); err != nil {
 		t.Error(err)
@@ -194,7 +195,7 @@ func TestNextOpens(t *testing.T) {
 	}
 }
 
-// A window that is open, and whose moment for this secret is still to come, is not passed over.
+// Next returns a window that is already open if the secret's own time in it is still to come.
 func TestNextInOpenWindow(t *testing.T) {
 	rules := expression("cron(0 10 * * ? *)")
 	window := inUTC(rules).Next(at("2026-01-01 00:00"), "MyTestDatabaseUserSecret")
@@ -214,7 +215,7 @@ func TestNextIsUTC(t *testing.T) {
 	}
 }
 
-// A user rotated every four hours, with the longest window, keeps to four hours.
+// A user that is rotated every four hours with the longest window stays exactly four hours apart.
 func TestRateDoesNotDrift(t *testing.T) {
 	rules := schedule.Rules{ScheduleExpression: "rate(4 hours)", Duration: "4h"}
 	for _, key := range []string{"a", "b", "c", "d", "e"} {
@@ -294,12 +295,12 @@ func TestNextProperties(t *testing.T) {
 			t.Fatalf("%s, then %s: less than four hours", window.At, next.At)
 		}
 		if next.At.Sub(next.Opens) != window.At.Sub(window.Opens) {
-			t.Fatalf("the place in the window moved: %v, then %v", window, next)
+			t.Fatalf("the offset in the window changed: %v, then %v", window, next)
 		}
 	})
 }
 
-// Whatever is accepted can be used, and is not slow to check.
+// Rules that are accepted always give a window, and are checked quickly.
 func FuzzScheduleExpression(f *testing.F) {
 	for _, seed := range []string{
 		"rate(4 hours)", "rate(999 days)", "cron(0 /8 * * ? *)", "cron(0 1 ? 1/3 SUN#1 *)", "cron(0 0 15W,L * ? *)",

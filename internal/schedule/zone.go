@@ -5,26 +5,29 @@ import (
 	"time"
 )
 
-// zoneNamed finds a time zone. The machine's own, "Local", is refused: it differs between workers.
+// zoneNamed returns a time zone. It refuses "Local", the machine's own zone, because that differs
+// between workers.
 func zoneNamed(name string) (*time.Location, error) {
 	if name == "" || name == "UTC" {
 		return time.UTC, nil
 	}
 	zone, err := time.LoadLocation(name)
 	if err != nil || name == "Local" {
-		return nil, fmt.Errorf("TimeZone %.100q is not a zone of the IANA database: name one such as Europe/Berlin or America/New_York", name)
+		return nil, fmt.Errorf("TimeZone %.100q is not in the IANA database: use a name such as Europe/Berlin or America/New_York", name)
 	}
 	return zone, nil
 }
 
-// dateIn is the date at t in a zone, as a midnight in UTC: dates are counted there, where every day has 24 hours.
+// dateIn returns the date at t in a zone as midnight UTC. Dates are counted in UTC, where every day
+// has 24 hours.
 func dateIn(t time.Time, zone *time.Location) time.Time {
 	year, month, dayOfMonth := t.In(zone).Date()
 	return time.Date(year, month, dayOfMonth, 0, 0, 0, 0, time.UTC)
 }
 
-// instant is when a clock in the zone shows a date, as of dateIn, and a time of day. If it shows that twice, because clocks were
-// put back, it is the first time; if it never does, because they were put forward, it is when that happened.
+// instant returns when a clock in the zone shows the given date (from dateIn) and time of day. If
+// it does so twice, because clocks are put back, the result is the first time. If it never does,
+// because they are put forward, the result is the moment of the change.
 func instant(date time.Time, clock time.Duration, zone *time.Location) time.Time {
 	wanted := date.Add(clock)
 	if zone == time.UTC {
@@ -50,7 +53,7 @@ func instant(date time.Time, clock time.Duration, zone *time.Location) time.Time
 	return t.UTC()
 }
 
-// shownBy is what a clock shows at t, as if that were UTC.
+// shownBy returns the wall-clock time at t, written as UTC.
 func shownBy(t time.Time) time.Time {
 	_, offset := t.Zone()
 	return t.UTC().Add(time.Duration(offset) * time.Second)

@@ -11,7 +11,7 @@ import (
 
 const minute = "2006-01-02 15:04"
 
-func TestZonesThatAreRefused(t *testing.T) {
+func TestUnknownZonesAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"Local", "CEST", "Europe/Atlantis", "+02:00", "../etc/passwd", "europe/Berlin ", "Europe / Berlin"} {
 		if _, err := schedule.New(automatically(30), name, nil); err == nil || !strings.Contains(err.Error(), "TimeZone") {
@@ -25,8 +25,8 @@ func TestZonesThatAreRefused(t *testing.T) {
 	}
 }
 
-// TestWindowsInZones has each change of clocks in both directions, and zones whose offset is not of whole hours. All times but
-// those of the first three columns are UTC.
+// TestWindowsInZones covers clock changes in both directions, and zones whose offset is not a whole
+// number of hours. All times except those in the first three columns are UTC.
 func TestWindowsInZones(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -56,15 +56,15 @@ func TestWindowsInZones(t *testing.T) {
 		{"Europe/Berlin", schedule.Rules{ScheduleExpression: "cron(0 2 * * ? *)", Duration: "2h"}, "2026-10-24 12:00", "2026-10-25 00:00", "2026-10-25 02:00"},
 		{"Europe/Berlin", expression("cron(0 2 * * ? *)"), "2026-10-25 12:30", "2026-10-26 01:00", "2026-10-26 23:00"},
 		{"Europe/Berlin", automatically(1), "2026-10-24 12:00", "2026-10-24 22:00", "2026-10-25 22:00"},
-		// The south, where midnight itself does not exist, or comes twice.
+		// In Santiago, midnight itself does not exist or occurs twice.
 		{"America/Santiago", automatically(1), "2026-09-05 12:00", "2026-09-06 04:00", "2026-09-07 03:00"},
 		{"America/Santiago", automatically(1), "2027-04-03 12:00", "2027-04-04 04:00", "2027-04-05 04:00"},
-		// The last hour of a Saturday does not exist, so that its window opens on Sunday.
+		// The last hour of that Saturday does not exist, so its window opens on Sunday.
 		{"America/Nuuk", expression("cron(0 23 * * ? *)"), "2027-03-27 12:00", "2027-03-28 01:00", "2027-03-28 02:00"},
-		// Half an hour.
+		// Lord Howe changes by half an hour.
 		{"Australia/Lord_Howe", expression("cron(0 2 * * ? *)"), "2026-10-03 01:00", "2026-10-03 15:30", "2026-10-04 13:00"},
 		{"Australia/Lord_Howe", expression("cron(0 1 * * ? *)"), "2027-04-03 01:00", "2027-04-03 14:00", "2027-04-04 13:00"},
-		// The last day of a month is that of the zone.
+		// The last day of a month is the zone's last day.
 		{"Pacific/Auckland", expression("cron(0 3 L * ? *)"), "2027-02-01 00:00", "2027-02-27 14:00", "2027-02-28 11:00"},
 		{"Pacific/Auckland", expression("cron(0 3 L * ? *)"), "2028-02-01 00:00", "2028-02-28 14:00", "2028-02-29 11:00"},
 		{"America/Los_Angeles", expression("cron(0 20 L * ? *)"), "2026-11-01 12:00", "2026-12-01 04:00", "2026-12-01 08:00"},
@@ -82,8 +82,8 @@ func TestWindowsInZones(t *testing.T) {
 	}
 }
 
-// TestACentury takes every rotation until 2126, in zones with every kind of change, with and without blackouts. A rule that rotates
-// often is tried in one of them.
+// TestACentury computes every rotation until 2126 in zones with every kind of change, with and
+// without blackouts. Rules that rotate often are tested in only one zone.
 func TestACentury(t *testing.T) {
 	t.Parallel()
 	all := []string{"", "Europe/Berlin", "America/New_York", "America/Santiago", "Australia/Lord_Howe", "Asia/Kolkata", "America/Nuuk"}
@@ -129,7 +129,7 @@ func TestACentury(t *testing.T) {
 							t.Fatalf("%+v overlaps %+v", w, last)
 						}
 						if w.At.Sub(now) > 400*24*time.Hour {
-							t.Fatalf("nothing between %s and %s", now, w.At)
+							t.Fatalf("no rotation between %s and %s", now, w.At)
 						}
 						if free := s.Free(w.At); !free.Equal(w.At) {
 							t.Fatalf("%s is in a blackout until %s", w.At, free)
@@ -145,7 +145,7 @@ func TestACentury(t *testing.T) {
 						n++
 					}
 					if blackout == nil && n < set.least*years {
-						t.Errorf("%d rotations in %d years, fewer than %d", n, years, set.least*years)
+						t.Errorf("%d rotations in %d years, want at least %d", n, years, set.least*years)
 					}
 					if blackout != nil && n < set.least*years/2 {
 						t.Errorf("%d rotations in %d years with a blackout, far fewer than %d", n, years, set.least*years)
@@ -156,8 +156,8 @@ func TestACentury(t *testing.T) {
 	}
 }
 
-// onTime reports whether a window opens at one of the hours; any hour is right if there are none. An hour that does not exist is
-// right at the first moment after it.
+// onTime reports whether a window opens at one of the hours, or whether hours is empty. For an hour
+// that does not exist, the first moment after it is right.
 func onTime(opens time.Time, hours []int) bool {
 	if hours == nil {
 		return true

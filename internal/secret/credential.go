@@ -1,8 +1,8 @@
-// Package secret is a user's secret in AWS Secrets Manager: its JSON, its
-// versions and their staging labels.
+// Package secret reads and writes a user's secret in AWS Secrets Manager: its JSON, its versions
+// and their staging labels.
 //
-// Values are never put into an error, and String and Format of a Credential
-// leave its password out, so that a stray %v cannot print one.
+// Errors never contain a secret's value. String and Format of a Credential leave the password out,
+// so that a stray %v cannot print it.
 package secret
 
 import (
@@ -21,35 +21,35 @@ import (
 	"unicode/utf8"
 )
 
-// DefaultPort is MySQL's, for secrets that name none.
+// DefaultPort is MySQL's port, which applies to secrets that name none.
 const DefaultPort = 3306
 
-// Credential is the JSON of a secret as AWS defines it for MySQL and MariaDB.
+// Credential is a secret's JSON as AWS defines it for MySQL and MariaDB:
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_secret_json_structure.html
 type Credential struct {
 	Engine   string // mysql, aurora-mysql or mariadb
-	Host     string // an IPv6 address is without its brackets; empty only after ParseMaster
-	Port     int    // DefaultPort where the secret names none
+	Host     string // an IPv6 address has no brackets; empty only after ParseMaster
+	Port     int    // DefaultPort if the secret names none
 	Username string
 	Password string
 	DBName   string
-	// MasterARN names the administrator's secret; empty where the secret does not.
+	// MasterARN names the master secret. It is empty if the secret does not name one.
 	MasterARN string
-	// TLS is false only where the secret says "ssl": false.
+	// TLS is true unless the secret says "ssl": false.
 	TLS bool
 
 	raw  []byte
 	bare bool // names no server
 }
 
-// SHA256 is the digest of the secret's whole text, in hexadecimal.
+// SHA256 returns the digest of the secret's whole text, in hexadecimal.
 func (c Credential) SHA256() string {
 	sum := sha256.Sum256(c.raw)
 	return hex.EncodeToString(sum[:])
 }
 
-// SameBut reports whether two secrets say the same but for user name and password, however it is written: an editor, such
-// as that of AWS's console, rewrites all of the JSON.
+// SameBut reports whether two secrets are equal except for user name and password. The layout of
+// the JSON does not matter, because editors such as AWS's console rewrite all of it.
 func (c Credential) SameBut(o Credential) bool {
 	known := func(c Credential) Credential {
 		c.Username, c.Password, c.raw = "", "", nil
@@ -58,12 +58,12 @@ func (c Credential) SameBut(o Credential) bool {
 	return reflect.DeepEqual(known(c), known(o)) && reflect.DeepEqual(c.unknown(), o.unknown())
 }
 
-// unknown are the fields of the JSON that have no meaning here.
+// unknown returns the fields of the JSON that this program does not use.
 func (c Credential) unknown() map[string]any {
 	var all map[string]any
 	dec := json.NewDecoder(bytes.NewReader(c.raw))
 	dec.UseNumber()
-	if dec.Decode(&all) != nil { // Parse has read it
+	if dec.Decode(&all) != nil { // cannot happen: Parse has read it
 		return nil
 	}
 	for _, known := range []string{"engine", "host", "port", "username", "password", "dbname", "masterarn", "ssl"} {
@@ -72,8 +72,7 @@ func (c Credential) unknown() map[string]any {
 	return all
 }
 
-// FieldError says which field of a secret's JSON is wrong. It never holds the
-// field's value.
+// FieldError reports which field of a secret's JSON is wrong. It never contains the field's value.
 type FieldError struct{ Field, Problem string }
 
 func (e *FieldError) Error() string {
@@ -83,11 +82,11 @@ func (e *FieldError) Error() string {
 	return fmt.Sprintf("field %q of the secret's value %s", e.Field, e.Problem)
 }
 
-// Parse reads the JSON of a secret. Every error is a *FieldError.
+// Parse parses the JSON of a secret. Every error is a *FieldError, or several of them joined.
 func Parse(data []byte) (Credential, error) { return parse(data, false) }
 
-// ParseMaster is Parse for the secret of an administrator. It may name no server at all, as one that RDS manages: then Engine
-// and Host are empty, and Port is 0.
+// ParseMaster is Parse for a master secret. A master secret need not name a server, and one that
+// RDS manages does not: then Engine and Host are empty, and Port is 0.
 func ParseMaster(data []byte) (Credential, error) { return parse(data, true) }
 
 func parse(data []byte, master bool) (Credential, error) {
@@ -114,13 +113,13 @@ func parse(data []byte, master bool) (Credential, error) {
 			return nil
 		}
 		if json.Unmarshal(v, into) != nil {
-			return &FieldError{name, "must be a text"}
+			return &FieldError{name, "must be a string"}
 		}
 		if required && *into == "" {
 			return &FieldError{name, "is empty"}
 		}
 		if strings.ContainsRune(*into, 0) {
-			return &FieldError{name, "holds a NUL character"}
+			return &FieldError{name, "contains a NUL character"}
 		}
 		return nil
 	}
@@ -146,11 +145,11 @@ func parse(data []byte, master bool) (Credential, error) {
 	return c, nil
 }
 
-// parseOptions reads the fields that a secret may leave out and that are not texts.
+// parseOptions parses the optional fields that are not strings.
 func (c *Credential) parseOptions(pairs map[string]json.RawMessage) error {
 	if v, ok := pairs["port"]; ok && string(v) != "null" {
 		if c.Port, ok = port(v); !ok {
-			return &FieldError{"port", "must be a whole number from 1 to 65535, or the same as a text"}
+			return &FieldError{"port", "must be a whole number from 1 to 65535, or a string that contains one"}
 		}
 	}
 	if v, ok := pairs["ssl"]; ok && string(v) != "null" {
@@ -176,11 +175,11 @@ func (c *Credential) server() (err error) {
 	return err
 }
 
-// NamesNoServer reports whether the value is that of an administrator's secret without engine, host and port.
+// NamesNoServer reports whether the value came from a master secret without engine, host and port.
 func (c Credential) NamesNoServer() bool { return c.bare }
 
-// New is the JSON of a new user's secret: the administrator's database, with
-// its own credential.
+// New returns the JSON of a new user's secret: the master secret's database with the user's own
+// credential.
 func New(master Credential, masterARN, username, password, dbname string) ([]byte, error) {
 	value := struct {
 		Engine    string `json:"engine"`
@@ -198,27 +197,26 @@ func New(master Credential, masterARN, username, password, dbname string) ([]byt
 	return marshal(value)
 }
 
-// MaxBytes is the most that Secrets Manager stores as one value.
+// MaxBytes is the longest value that Secrets Manager stores.
 const MaxBytes = 65536
 
-// With is the same JSON with another user name and password. Everything else
-// in it stays as it is: unknown fields, their order, the way numbers are
-// written.
+// With returns the same JSON with another user name and password. Everything else is unchanged,
+// including unknown fields, their order, and how numbers are written.
 func (c Credential) With(username, password string) ([]byte, error) {
 	dec := json.NewDecoder(bytes.NewReader(c.raw))
 	if _, err := dec.Token(); err != nil {
-		return nil, &FieldError{"", "is no JSON object"}
+		return nil, &FieldError{"", "is not a JSON object"}
 	}
 	var out []byte
 	last := 0
 	for dec.More() {
 		name, err := dec.Token()
 		if err != nil {
-			return nil, &FieldError{"", "is no JSON object"}
+			return nil, &FieldError{"", "is not a JSON object"}
 		}
 		var value json.RawMessage
 		if err := dec.Decode(&value); err != nil {
-			return nil, &FieldError{"", "is no JSON object"}
+			return nil, &FieldError{"", "is not a JSON object"}
 		}
 		var replacement string
 		switch name {
@@ -241,8 +239,8 @@ func (c Credential) With(username, password string) ([]byte, error) {
 	return append(out, c.raw[last:]...), nil
 }
 
-// Address is host:port in a form that is the same for every spelling of one host: a name is without case and final dot, as DNS
-// compares names, and an IPv6 address is in its shortest form.
+// Address returns host:port, in the same form for every spelling of one host: a name is in lower
+// case without a final dot, because DNS ignores both, and an IPv6 address is in its shortest form.
 func (c Credential) Address() string {
 	host := strings.ToLower(strings.TrimSuffix(c.Host, "."))
 	if ip, err := netip.ParseAddr(host); err == nil {
@@ -251,55 +249,54 @@ func (c Credential) Address() string {
 	return net.JoinHostPort(host, strconv.Itoa(c.Port))
 }
 
-// SameServer says whether both name one server: the same host and the same port.
+// SameServer reports whether both name the same host and port.
 func (c Credential) SameServer(other Credential) bool { return c.Address() == other.Address() }
 
-// String names the user and the server and leaves the password out.
+// String returns the user and the server without the password.
 func (c Credential) String() string { return fmt.Sprintf("%s at %s", c.Username, c.Address()) }
 
-// Format is String for every verb, %#v included.
+// Format writes String for every verb, including %#v.
 func (c Credential) Format(s fmt.State, _ rune) { _, _ = s.Write([]byte(c.String())) }
 
-// LogValue is String.
+// LogValue returns String.
 func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// MarshalJSON refuses: a credential goes to Secrets Manager by With, and
-// nowhere else.
+// MarshalJSON always fails: a credential is written only to Secrets Manager, and only by With.
 func (c Credential) MarshalJSON() ([]byte, error) {
-	return nil, errors.New("a credential is never encoded")
+	return nil, errors.New("a credential must not be encoded: use With")
 }
 
 func members(data []byte) (map[string]json.RawMessage, error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
-		return nil, &FieldError{"", "is no JSON object"}
+		return nil, &FieldError{"", "is not a JSON object"}
 	}
 	pairs := map[string]json.RawMessage{}
 	for dec.More() {
 		name, err := dec.Token()
 		if err != nil {
-			return nil, &FieldError{"", "is no JSON object"}
+			return nil, &FieldError{"", "is not a JSON object"}
 		}
 		key := name.(string)
 		if _, twice := pairs[key]; twice {
-			return nil, &FieldError{key, "is there twice"}
+			return nil, &FieldError{key, "occurs twice"}
 		}
 		var value json.RawMessage
 		if err := dec.Decode(&value); err != nil {
-			return nil, &FieldError{"", "is no JSON object"}
+			return nil, &FieldError{"", "is not a JSON object"}
 		}
 		pairs[key] = value
 	}
 	if _, err := dec.Token(); err != nil {
-		return nil, &FieldError{"", "is no JSON object"}
+		return nil, &FieldError{"", "is not a JSON object"}
 	}
 	if dec.More() {
-		return nil, &FieldError{"", "goes on after its JSON object"}
+		return nil, &FieldError{"", "continues after its JSON object"}
 	}
 	return pairs, nil
 }
 
-// host checks the name or address of a server, and takes the brackets off an IPv6 address.
+// host checks a server's name or address, and removes the brackets of an IPv6 address.
 func host(text string) (string, error) {
 	inner, open := strings.CutPrefix(text, "[")
 	inner, closed := strings.CutSuffix(inner, "]")
@@ -312,7 +309,7 @@ func host(text string) (string, error) {
 	case strings.Contains(text, ":") && !open && !closed, strings.Contains(text, "]:"):
 		return "", &FieldError{"host", `must be a host name or an IP address without a port: put the port into the field "port"`}
 	case strings.ContainsAny(text, "[]:"):
-		return "", &FieldError{"host", "may hold an IPv6 address in brackets, and nothing else in brackets"}
+		return "", &FieldError{"host", "must not contain brackets, except around an IPv6 address"}
 	}
 	return text, nil
 }
@@ -328,8 +325,8 @@ func port(v json.RawMessage) (int, bool) {
 	return int(n), err == nil && n > 0
 }
 
-// marshal writes <, > and & as they are: they are common in passwords, and a
-// reader without a JSON library should still find them.
+// marshal does not escape <, > and &: they are common in passwords, and should be readable without
+// a JSON library.
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

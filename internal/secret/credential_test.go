@@ -43,7 +43,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestParseNamesTheWrongFieldAndNeverItsValue(t *testing.T) {
+func TestParseNamesTheWrongFieldWithoutItsValue(t *testing.T) {
 	const rest = `"engine":"mysql","host":"h","username":"u","password":"hunter2"`
 	for text, field := range map[string]string{
 		``:                  "",
@@ -74,7 +74,7 @@ func TestParseNamesTheWrongFieldAndNeverItsValue(t *testing.T) {
 		_, err := Parse([]byte(text))
 		var wrong *FieldError
 		if !errors.As(err, &wrong) || wrong.Field != field {
-			t.Errorf("%s: error %v: want one about field %q", text, err, field)
+			t.Errorf("%s: error %v, want one about field %q", text, err, field)
 			continue
 		}
 		if strings.Contains(err.Error(), "hunter2") {
@@ -119,7 +119,7 @@ func TestHost(t *testing.T) {
 	}
 }
 
-func TestWithChangesTheUserAndNothingElse(t *testing.T) {
+func TestWithChangesOnlyTheCredential(t *testing.T) {
 	c, err := Parse([]byte(complete))
 	if err != nil {
 		t.Fatal(err)
@@ -137,14 +137,14 @@ func TestWithChangesTheUserAndNothingElse(t *testing.T) {
 func TestSameServer(t *testing.T) {
 	a := Credential{Host: "DB.example.com.", Port: 3306}
 	if !a.SameServer(Credential{Host: "db.example.com", Port: 3306}) {
-		t.Error("DNS names are compared without case and final dot")
+		t.Error("DNS names must be compared without case and final dot")
 	}
 	if a.SameServer(Credential{Host: "db.example.com", Port: 3307}) || a.SameServer(Credential{Host: "db2.example.com", Port: 3306}) {
-		t.Error("another port or host is another server")
+		t.Error("a different port or host must be a different server")
 	}
 }
 
-func TestACredentialIsNeverPrinted(t *testing.T) {
+func TestPrintedCredentialHasNoPassword(t *testing.T) {
 	c, err := Parse([]byte(`{"engine":"mysql","host":"h","username":"u","password":"hunter2"}`))
 	if err != nil {
 		t.Fatal(err)
@@ -167,7 +167,7 @@ func FuzzCredential(f *testing.F) {
 		if err != nil {
 			var wrong *FieldError
 			if !errors.As(err, &wrong) {
-				t.Fatalf("error %v is no *FieldError", err)
+				t.Fatalf("error %v is not a *FieldError", err)
 			}
 			return
 		}
@@ -188,7 +188,7 @@ func FuzzCredential(f *testing.F) {
 	})
 }
 
-func TestSecretsAreTheSameHoweverTheyAreWritten(t *testing.T) {
+func TestSameButIgnoresLayout(t *testing.T) {
 	t.Parallel()
 	base := `{"engine":"mysql","host":"db","port":3306,"username":"app","password":"a","region":{"a":1,"b":[2]},"big":12345678901234567890}`
 	for _, c := range []struct {
@@ -196,12 +196,12 @@ func TestSecretsAreTheSameHoweverTheyAreWritten(t *testing.T) {
 		want        bool
 	}{
 		{"another credential", `{"engine":"mysql","host":"db","port":3306,"username":"app_clone","password":"b","region":{"a":1,"b":[2]},"big":12345678901234567890}`, true},
-		{"written anew, in another order", `{ "big": 12345678901234567890, "region": {"b": [2], "a": 1}, "password": "b", "username": "app", "port": "3306", "host": "db", "engine": "mysql" }`, true},
+		{"rewritten in another order", `{ "big": 12345678901234567890, "region": {"b": [2], "a": 1}, "password": "b", "username": "app", "port": "3306", "host": "db", "engine": "mysql" }`, true},
 		{"another address", `{"engine":"mysql","host":"db2","port":3306,"username":"app","password":"a","region":{"a":1,"b":[2]},"big":12345678901234567890}`, false},
 		{"without TLS", `{"engine":"mysql","host":"db","port":3306,"ssl":false,"username":"app","password":"a","region":{"a":1,"b":[2]},"big":12345678901234567890}`, false},
-		{"another field within a field", `{"engine":"mysql","host":"db","port":3306,"username":"app","password":"a","region":{"a":1,"b":[3]},"big":12345678901234567890}`, false},
-		{"a number that a float cannot tell apart", `{"engine":"mysql","host":"db","port":3306,"username":"app","password":"a","region":{"a":1,"b":[2]},"big":12345678901234567891}`, false},
-		{"a field more", `{"engine":"mysql","host":"db","port":3306,"username":"app","password":"a","region":{"a":1,"b":[2]},"big":12345678901234567890,"more":null}`, false},
+		{"a different nested field", `{"engine":"mysql","host":"db","port":3306,"username":"app","password":"a","region":{"a":1,"b":[3]},"big":12345678901234567890}`, false},
+		{"a number that a float cannot distinguish", `{"engine":"mysql","host":"db","port":3306,"username":"app","password":"a","region":{"a":1,"b":[2]},"big":12345678901234567891}`, false},
+		{"an additional field", `{"engine":"mysql","host":"db","port":3306,"username":"app","password":"a","region":{"a":1,"b":[2]},"big":12345678901234567890,"more":null}`, false},
 		{"another administrator", `{"engine":"mysql","host":"db","port":3306,"masterarn":"m","username":"app","password":"a","region":{"a":1,"b":[2]},"big":12345678901234567890}`, false},
 	} {
 		x, err := Parse([]byte(base))
@@ -213,7 +213,7 @@ func TestSecretsAreTheSameHoweverTheyAreWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 		if x.SameBut(y) != c.want || y.SameBut(x) != c.want {
-			t.Errorf("%s: the same is %t, want %t", c.name, !c.want, c.want)
+			t.Errorf("%s: SameBut is %t, want %t", c.name, !c.want, c.want)
 		}
 	}
 }

@@ -6,15 +6,18 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// CredentialsError says that there are no AWS credentials to sign a call with. The call has not been made.
+// CredentialsError reports that there are no AWS credentials to sign a call with. The call was not
+// sent.
 type CredentialsError struct{ Err error }
 
-// Error leaves out what the chain of providers reports: a program that is one of them may have printed anything.
+// Error leaves out what the chain of providers reports, because a provider may be a program that
+// printed anything.
 func (e *CredentialsError) Error() string { return "the worker has no valid AWS credentials" }
 
 func (e *CredentialsError) Unwrap() error { return e.Err }
 
-// Credentials makes every error of a provider a *CredentialsError: what the SDK makes of it looks like a failure of the network.
+// Credentials turns every error of a provider into a *CredentialsError. The SDK's own error looks
+// like a network failure.
 func Credentials(p aws.CredentialsProvider) aws.CredentialsProvider {
 	return aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
 		c, err := p.Retrieve(ctx)

@@ -11,38 +11,39 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 )
 
-// Description is what Secrets Manager says of a secret without its values.
+// Description is what Secrets Manager knows about a secret, without its values.
 type Description struct {
 	ARN, Name string
-	// RotationEnabled says that Secrets Manager rotates the secret itself.
+	// RotationEnabled reports whether Secrets Manager's own rotation is enabled.
 	RotationEnabled bool
-	// PrimaryRegion is the region of the secret that this one is a replica of; empty if it is not a replica.
+	// PrimaryRegion is the region of the secret that this one replicates. It is empty if this is
+	// not a replica.
 	PrimaryRegion string
-	// OwningService is the AWS service that alone may change the secret; empty if there is none.
+	// OwningService is the AWS service that manages the secret and alone may change it, or "".
 	OwningService string
-	// DeletedDate is when the secret was scheduled for deletion; zero when it was not.
+	// DeletedDate is when the secret was scheduled for deletion. It is zero if it was not.
 	DeletedDate time.Time
-	// Tags are those of the secret. Only AWS can set one whose key begins with aws:.
+	// Tags are the secret's tags. Only AWS can set a tag whose key begins with aws:.
 	Tags map[string]string
 	// Replicas are the copies of the secret in other regions.
 	Replicas []Replica
-	// Changed is when the secret was last changed: its value, its labels, or anything else about it.
+	// Changed is when the secret last changed: its value, its labels, or anything else about it.
 	Changed time.Time
-	// Stages is the version that each staging label is on.
+	// Stages maps each staging label to the version that has it.
 	Stages map[string]string
 }
 
 // Replica is the copy of a secret in another region.
 type Replica struct {
 	Region string
-	// Status is InSync, InProgress or ReplicationFailed, and Message says why.
+	// Status is InSync, InProgress or Failed, and Message says why.
 	Status, Message string
 }
 
-// ReplicationFailed is the Status of a replica that Secrets Manager does not bring up to date by itself.
+// ReplicationFailed is the Status of a replica that Secrets Manager does not repair by itself.
 const ReplicationFailed = string(types.StatusTypeFailed)
 
-// Behind are the replicas that may not show what the secret is.
+// Behind returns the replicas that may be out of date.
 func (d Description) Behind() []Replica {
 	var behind []Replica
 	for _, r := range d.Replicas {
@@ -53,11 +54,11 @@ func (d Description) Behind() []Replica {
 	return behind
 }
 
-// Is says whether id names the described secret; see Version.Is.
+// Is reports whether id names the described secret; see Version.Is.
 func (d Description) Is(id string) bool { return Version{ARN: d.ARN, Name: d.Name}.Is(id) }
 
-// Describe answers the labels of a secret. It works on a secret that is
-// scheduled for deletion, too.
+// Describe returns a secret's description. It also works on a secret that is scheduled for
+// deletion.
 func (s *Store) Describe(ctx context.Context, id string) (Description, error) {
 	out, err := s.client.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &id})
 	if err != nil {
@@ -73,7 +74,7 @@ func (s *Store) Describe(ctx context.Context, id string) (Description, error) {
 		Stages:          map[string]string{},
 		Tags:            map[string]string{},
 	}
-	// The primary of replicas names a region, too: its own.
+	// A secret that has replicas names a primary region too: its own.
 	if primary := aws.ToString(out.PrimaryRegion); primary != "" && !strings.Contains(d.ARN, ":secretsmanager:"+primary+":") {
 		d.PrimaryRegion = primary
 	}
@@ -91,7 +92,8 @@ func (s *Store) Describe(ctx context.Context, id string) (Description, error) {
 	return d, nil
 }
 
-// PrimaryARN is the ARN of the secret that this one is a replica of: it differs in the region only.
+// PrimaryARN returns the ARN of the secret that this one replicates, which differs only in the
+// region.
 func (d Description) PrimaryARN() string {
 	parts := strings.SplitN(d.ARN, ":", 5)
 	if len(parts) < 5 {
@@ -101,12 +103,13 @@ func (d Description) PrimaryARN() string {
 	return strings.Join(parts, ":")
 }
 
-// DescribeUntil describes a secret until settled is satisfied with the answer, for some seconds at most. It returns the last
-// answer, which may still not satisfy settled.
+// DescribeUntil describes a secret until settled returns true for the answer, for a few seconds at
+// most. It returns the last answer, for which settled may still be false.
 //
-// Secrets Manager is eventually consistent: an answer may show the labels as they were before the last write, our own included.
-// So settled should return false only for an answer that shows exactly what our own write has changed since. Any other
-// unexpected answer is another actor's doing, and waiting cannot help. The usual answer settles it, and costs one call.
+// Secrets Manager is eventually consistent: an answer may show the labels as they were before the
+// last write, even before our own. So settled should return false only for an answer that differs
+// by exactly what we wrote. Any other unexpected answer is the work of another actor, and waiting
+// cannot help. Usually the first answer settles it, which costs one call.
 func (s *Store) DescribeUntil(ctx context.Context, id string, settled func(Description) bool) (d Description, err error) {
 	err = await(ctx, func() (done bool, err error) {
 		d, err = s.Describe(ctx, id)
@@ -115,9 +118,9 @@ func (s *Store) DescribeUntil(ctx context.Context, id string, settled func(Descr
 	return d, err
 }
 
-// Unmoved makes sure that no label that a rotation goes by has moved since an
-// earlier description. The error is a *MovedError when one has. AWSPENDING beside
-// AWSCURRENT on one version is what a promotion leaves until it is tidied away.
+// Unmoved returns a *MovedError if AWSCURRENT or AWSPENDING has moved since an earlier description.
+// It ignores AWSPENDING on the same version as AWSCURRENT, which a promotion leaves until it is
+// tidied away.
 func (d Description) Unmoved(was Description) error {
 	for label, of := range map[string]func(Description) string{Current: Description.current, Pending: Description.underWay} {
 		if of(d) != of(was) {
@@ -129,7 +132,7 @@ func (d Description) Unmoved(was Description) error {
 
 func (d Description) current() string { return d.Stages[Current] }
 
-// underWay is the version that is staged and not promoted.
+// underWay returns the version that is staged and not promoted, or "".
 func (d Description) underWay() string {
 	if d.Stages[Pending] == d.Stages[Current] {
 		return ""

@@ -12,7 +12,7 @@ func TestAnIDNamesOneSecret(t *testing.T) {
 	}{
 		{"app", true, false},
 		{prefix + "app", true, false},
-		{prefix + "app-a1b2c3", true, false}, // complete, as Secrets Manager reads it
+		{prefix + "app-a1b2c3", true, false}, // Secrets Manager takes it for a complete ARN
 		{"app-a1b2c3", false, true},
 		{prefix + "app-a1b2c3-XyZ123", false, true},
 		{"app-a1b2c3-XyZ123", false, false},

@@ -12,10 +12,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// MovedError says that another hand than this rotation's has moved a label.
+// MovedError reports that something other than this rotation has moved a label.
 type MovedError struct {
 	Label string
-	// Want is the version that the label should be on, Have where it is; empty: on none.
+	// Want is the version that the label should be on, and Have the one that it is on, or "".
 	Want, Have string
 }
 
@@ -24,26 +24,28 @@ func (e *MovedError) Error() string {
 	if e.Have != "" {
 		have = "on version " + e.Have
 	}
-	return fmt.Sprintf("%s is %s, and not on %s: the secret was edited, or another rotation has taken over", e.Label, have, e.Want)
+	return fmt.Sprintf("%s is %s, not on %s: the secret was edited, or another rotation has taken over", e.Label, have, e.Want)
 }
 
-// Labels are the versions that a rotation expects the labels of its secret on.
+// Labels says which versions a rotation expects its secret's labels on.
 type Labels struct {
-	// Current has had AWSCURRENT since before the rotation began.
+	// Current is the version that had AWSCURRENT before the rotation began.
 	Current string
-	// Pending has had AWSPENDING since the rotation staged it.
+	// Pending is the version that the rotation staged.
 	Pending string
-	// Before had AWSPENDING when the rotation began; empty if no version had it.
+	// Before is the version that had AWSPENDING when the rotation began, or "".
 	Before string
 }
 
-// StillStaged makes sure that a rotation may go on: AWSPENDING is on the version that it staged, and AWSCURRENT on the one that
-// it began from. The error is a *MovedError if one of them is not; the description is valid then, too. An answer that may be
-// from before the version was staged is asked for again, for some seconds; one that shows another actor's write is final.
+// StillStaged checks that a rotation may continue: AWSPENDING is on the version that it staged, and
+// AWSCURRENT on the one that it began with. If not, the error is a *MovedError, and the description
+// is valid as well. StillStaged repeats the call for a few seconds while the answer may be older
+// than the staged version. An answer that shows another actor's write is final.
 //
-// An answer that shows AWSPENDING on the staged version is at least as new as the put of that version. So AWSCURRENT is right as
-// of that put, however old the answers were that the rotation began from. Whether another actor has moved a label since
-// then, by less than the lag of Secrets Manager, no read can tell.
+// An answer that shows AWSPENDING on the staged version is at least as new as the put of that
+// version. So its AWSCURRENT is correct as of that put, however old the answers were that the
+// rotation began with. No read can show whether another actor has moved a label more recently than
+// the lag of Secrets Manager.
 func (s *Store) StillStaged(ctx context.Context, id string, l Labels) (Description, error) {
 	d, err := s.DescribeUntil(ctx, id, func(d Description) bool { return l.check(d) == nil || l.overtaken(d) })
 	if err == nil {
@@ -62,42 +64,43 @@ func (l Labels) check(d Description) error {
 	return nil
 }
 
-// overtaken reports whether an answer shows a write of another actor: AWSCURRENT has moved on, so that AWSPREVIOUS is where it
-// was, or has moved though the answer shows what the rotation has staged, or AWSPENDING is on a version that did not have it
-// before the rotation staged its own.
+// overtaken reports whether an answer shows another actor's write. There are three signs:
+// AWSPREVIOUS is on the version that was current; AWSCURRENT has moved although the answer shows
+// the staged version; or AWSPENDING is on a version that did not have it before the rotation staged
+// its own.
 func (l Labels) overtaken(d Description) bool {
 	shown := l.Pending != l.Before && d.Stages[Pending] == l.Pending
-	return d.Stages[Previous] == l.Current || shown && d.Stages[Current] != l.Current || !slices.Contains([]string{"", l.Before, l.Current, l.Pending}, d.Stages[Pending])
+	return d.Stages[Previous] == l.Current || shown && d.Stages[Current] != l.Current ||
+		!slices.Contains([]string{"", l.Before, l.Current, l.Pending}, d.Stages[Pending])
 }
 
-// MoveCurrent moves AWSCURRENT from one version to another, or not at all:
-// Secrets Manager moves it only from the version that it is on. AWSPREVIOUS
-// follows. It may be repeated. The error is a *MovedError when AWSCURRENT is on
-// neither.
+// MoveCurrent moves AWSCURRENT from one version to another, and AWSPREVIOUS follows. Secrets
+// Manager refuses to move the label from a version that does not have it. MoveCurrent may be
+// repeated. The error is a *MovedError if AWSCURRENT is on neither version.
 func (s *Store) MoveCurrent(ctx context.Context, id, from, to string) error {
 	return s.move(ctx, id, Current, from, to)
 }
 
-// Tidy takes AWSPENDING off a version, if it is there: moving AWSCURRENT to a
-// version leaves it.
+// Tidy removes AWSPENDING from a version if it is there. Moving AWSCURRENT to a version does not
+// remove it.
 func (s *Store) Tidy(ctx context.Context, id, versionID string) error {
 	err := s.move(ctx, id, Pending, versionID, "")
 	if moved, ok := errors.AsType[*MovedError](err); ok && moved.Have != versionID {
-		return nil // it is another rotation's by now
+		return nil // it belongs to another rotation by now
 	}
 	return err
 }
 
-// reissuedLabel is the staging label of a version until AWSCURRENT moves to it: a put must name one.
+// reissuedLabel is the staging label of a reissued version until AWSCURRENT moves to it, because a
+// put must name a label.
 const reissuedLabel = "rotate-user:reissued"
 
-// Reissue stores the value of a version again, under an id of its own, and moves
-// AWSCURRENT from the version to it, or not at all. However late the put or the
-// move arrives, it takes back nothing that was promoted since. The error is a
-// *MovedError when AWSCURRENT is no longer on the version.
+// Reissue stores the value of a version again under a new id, and moves AWSCURRENT from the old
+// version to the new one. However late the put or the move takes effect, it cannot undo a later
+// promotion. The error is a *MovedError if AWSCURRENT is no longer on the version.
 //
-// AWSPREVIOUS follows AWSCURRENT and is put back on previous, if there is one: it
-// is by that version that the other account of the pair is known.
+// AWSPREVIOUS follows AWSCURRENT, so Reissue moves it back to previous unless that is "":
+// AWSPREVIOUS identifies the other account of the pair.
 func (s *Store) Reissue(ctx context.Context, id string, v Version, previous string) (Version, error) {
 	from := v.ID
 	v.ID = uuid.NewString()
@@ -111,15 +114,15 @@ func (s *Store) Reissue(ctx context.Context, id string, v Version, previous stri
 		return Version{}, err
 	}
 	if previous != "" {
-		_ = s.move(ctx, id, Previous, from, previous) // a try that ended here would take over again, and find less
+		_ = s.move(ctx, id, Previous, from, previous) // harmless: an attempt that ended here would reissue again, without AWSPREVIOUS
 	}
 	s.keep(versionKey{id, v.ID}, v)
 	return v, nil
 }
 
-// move moves a label between versions, or off a version when to is empty. The
-// answer to a move that took effect may have been lost, and the SDK's own retry
-// then meets an error: the labels decide, not the answer.
+// move moves a label between versions, or removes it from a version if to is empty. The answer to a
+// move that took effect may be lost, and then the SDK's own retry gets an error. So after an error,
+// the labels decide whether the move took effect.
 func (s *Store) move(ctx context.Context, id, label, from, to string) error {
 	in := &secretsmanager.UpdateSecretVersionStageInput{SecretId: &id, VersionStage: &label, RemoveFromVersionId: &from}
 	if to != "" {
@@ -142,8 +145,8 @@ func (s *Store) move(ctx context.Context, id, label, from, to string) error {
 	return fmt.Errorf("move %s of secret %s: %w", label, id, err)
 }
 
-// disputed reports whether an error says that a label is not where the call has it. While the labels look as if it were, they
-// are those of before.
+// disputed reports whether an error says that a label is not where the call expects it. If a
+// description still shows it there, that description is out of date.
 func disputed(err error) bool {
 	var parameter *types.InvalidParameterException
 	var request *types.InvalidRequestException

@@ -10,19 +10,20 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 )
 
-// Tagged is a secret that has a tag.
+// Tagged is a secret that ListTagged found.
 type Tagged struct {
 	ARN, Name string
-	Value     string // of the tag
-	// DeletedDate is when the secret was scheduled for deletion; zero if it was not.
+	Value     string // the tag's value
+	// DeletedDate is when the secret was scheduled for deletion. It is zero if it was not.
 	DeletedDate time.Time
 }
 
-// listPage is the most that Secrets Manager lists at a time.
+// listPage is the largest page that Secrets Manager returns.
 const listPage = 100
 
-// ListTagged lists a page of the secrets that have a tag of a key, those too that are scheduled for deletion. It reads no secret.
-// The token is that of the page before, empty for the first; the token that it returns is empty with the last.
+// ListTagged returns one page of the secrets that have a tag with the key, including those
+// scheduled for deletion. It reads no secret's value. token is "" for the first page and the
+// previous call's next for the others; next is "" after the last page.
 func (s *Store) ListTagged(ctx context.Context, key, token string) (page []Tagged, next string, err error) {
 	in := &secretsmanager.ListSecretsInput{
 		Filters:                []types.Filter{{Key: types.FilterNameStringTypeTagKey, Values: []string{key}}},
@@ -38,7 +39,7 @@ func (s *Store) ListTagged(ctx context.Context, key, token string) (page []Tagge
 	}
 	for _, entry := range out.SecretList {
 		for _, tag := range entry.Tags {
-			if aws.ToString(tag.Key) == key { // the filter matches what begins with it
+			if aws.ToString(tag.Key) == key { // the filter also matches longer keys
 				page = append(page, Tagged{
 					ARN: aws.ToString(entry.ARN), Name: aws.ToString(entry.Name), Value: aws.ToString(tag.Value), DeletedDate: aws.ToTime(entry.DeletedDate),
 				})

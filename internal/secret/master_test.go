@@ -5,15 +5,15 @@ import (
 	"testing"
 )
 
-func TestAMasterSecretMayNameNoServer(t *testing.T) {
+func TestMasterSecretNeedNotNameAServer(t *testing.T) {
 	for _, tt := range []struct {
 		name, text string
-		field      string // that is wrong; empty if none is
+		field      string // the wrong one, or ""
 		bare       bool
 	}{
-		{"as RDS makes it", `{"username":"admin","password":"p"}`, "", true},
+		{"as RDS creates it", `{"username":"admin","password":"p"}`, "", true},
 		{"with fields of other programs", `{"username":"admin","password":"p","note":"x"}`, "", true},
-		{"null is not there", `{"username":"admin","password":"p","host":null,"engine":null}`, "", true},
+		{"null counts as absent", `{"username":"admin","password":"p","host":null,"engine":null}`, "", true},
 		{"a server", `{"username":"admin","password":"p","engine":"mysql","host":"db"}`, "", false},
 		{"a host only", `{"username":"admin","password":"p","host":"db"}`, "engine", false},
 		{"an engine only", `{"username":"admin","password":"p","engine":"mysql"}`, "host", false},
@@ -30,7 +30,7 @@ func TestAMasterSecretMayNameNoServer(t *testing.T) {
 		}
 		if tt.bare {
 			if _, err := Parse([]byte(tt.text)); err == nil {
-				t.Errorf("%s: a user's secret may leave out its server", tt.name)
+				t.Errorf("%s: a user's secret was accepted without a server", tt.name)
 			}
 		}
 	}

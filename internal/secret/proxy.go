@@ -14,8 +14,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// ParseLogin reads the JSON of a secret that a proxy logs in with. It needs a user name and a password; a proxy knows its
-// server from elsewhere, so any other field may be missing. Every error is a *FieldError.
+// ParseLogin parses the JSON of a secret that a proxy logs in with. It requires only a user name
+// and a password, because a proxy knows its server from its own configuration. Every error is a
+// *FieldError, or several of them joined.
 func ParseLogin(data []byte) (Credential, error) {
 	if !utf8.Valid(data) {
 		return Credential{}, &FieldError{"", "is not UTF-8 text"}
@@ -30,7 +31,7 @@ func ParseLogin(data []byte) (Credential, error) {
 		case !ok:
 			err = errors.Join(err, &FieldError{name, "is missing"})
 		case json.Unmarshal(v, into) != nil:
-			err = errors.Join(err, &FieldError{name, "must be a text"})
+			err = errors.Join(err, &FieldError{name, "must be a string"})
 		case *into == "":
 			err = errors.Join(err, &FieldError{name, "is empty"})
 		}
@@ -41,25 +42,29 @@ func ParseLogin(data []byte) (Credential, error) {
 	return c, nil
 }
 
-// Login reads AWSCURRENT of a secret that a proxy logs in with.
+// Login reads the AWSCURRENT version of a secret that a proxy logs in with.
 func (s *Store) Login(ctx context.Context, id string) (Version, error) {
 	out, err := s.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionStage: aws.String(Current)})
 	if err != nil {
 		return Version{}, fmt.Errorf("read secret %s: %w", id, err)
 	}
 	if out.SecretString == nil {
-		return Version{}, fmt.Errorf("secret %s: %w", id, &FieldError{"", "is binary: a JSON text is expected"})
+		return Version{}, fmt.Errorf("secret %s: %w", id, &FieldError{"", "is binary: store a JSON text"})
 	}
 	c, err := ParseLogin([]byte(*out.SecretString))
 	if err != nil {
 		return Version{}, fmt.Errorf("secret %s, version %s: %w", id, aws.ToString(out.VersionId), err)
 	}
-	return Version{Credential: c, ARN: aws.ToString(out.ARN), Name: aws.ToString(out.Name), ID: aws.ToString(out.VersionId), Created: aws.ToTime(out.CreatedDate)}, nil
+	return Version{
+		Credential: c, ARN: aws.ToString(out.ARN), Name: aws.ToString(out.Name), ID: aws.ToString(out.VersionId), Created: aws.ToTime(out.CreatedDate),
+	}, nil
 }
 
-// ReplaceLogin gives a secret that a proxy logs in with another password and moves AWSCURRENT from the version v to it, or not
-// at all. Everything else in its value stays. It returns once AWSCURRENT is read with the new password. It may be repeated: for
-// one rotation, which seed stands for, and one v it puts one version. The error is a *MovedError when AWSCURRENT is no longer on v.
+// ReplaceLogin changes the password in a secret that a proxy logs in with, and moves AWSCURRENT
+// from the version v to the new one. The rest of the value is unchanged. It returns once AWSCURRENT
+// reads back with the new password. It may be repeated: calls with the same seed, which stands for
+// one rotation, and the same v put one version. The error is a *MovedError if AWSCURRENT is no
+// longer on v.
 func (s *Store) ReplaceLogin(ctx context.Context, id string, v Version, password, seed string) error {
 	value, err := v.With(v.Username, password)
 	if err != nil {
@@ -68,7 +73,7 @@ func (s *Store) ReplaceLogin(ctx context.Context, id string, v Version, password
 	next := uuid.NewSHA1(uuid.NameSpaceOID, []byte(seed+" "+v.ID)).String()
 	err = s.stageLogin(ctx, id, next, value)
 	var exists *types.ResourceExistsException
-	if errors.As(err, &exists) { // an editor who knows the seed has put another value under it
+	if errors.As(err, &exists) { // someone who knows the seed has stored another value under this id
 		next = uuid.NewString()
 		err = s.stageLogin(ctx, id, next, value)
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestALoginNeedsAUserAndAPassword(t *testing.T) {
+func TestLoginNeedsAUserAndAPassword(t *testing.T) {
 	t.Parallel()
 	for text, says := range map[string]string{
 		`{"username":"app","password":"Secret.1"}`:                         "",
@@ -26,12 +26,12 @@ func TestALoginNeedsAUserAndAPassword(t *testing.T) {
 		case says == "" && (err != nil || c.Username != "app" || c.Password != "Secret.1"):
 			t.Errorf("%s: %v, error %v", text, c, err)
 		case says != "" && (!errors.As(err, new(*FieldError)) || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "Secret.1")):
-			t.Errorf("%s: error %v: want one of %s, without the password", text, err, says)
+			t.Errorf("%s: error %v, want one about %s without the password", text, err, says)
 		}
 	}
 }
 
-func TestTheOtherFieldsOfALoginStay(t *testing.T) {
+func TestLoginKeepsItsOtherFields(t *testing.T) {
 	t.Parallel()
 	const text = `{ "ttl": 1.50, "password": "Old.1", "username": "app", "note": "<b>" }`
 	c, err := ParseLogin([]byte(text))

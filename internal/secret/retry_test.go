@@ -13,8 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 )
 
-// The calls of a fleet are retried during and after a storm of throttling as before it.
-func TestRetriesOutliveAStormOfThrottling(t *testing.T) {
+// A long-lived client retries its calls during and after a period of throttling as it did before.
+func TestThrottlingDoesNotUseUpRetries(t *testing.T) {
 	t.Parallel()
 	var attempts atomic.Int64
 	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -35,7 +35,7 @@ func TestRetriesOutliveAStormOfThrottling(t *testing.T) {
 			t.Fatal("a throttled call succeeded")
 		}
 		if got := attempts.Load() - before; got != 3 {
-			t.Fatalf("call %d of a storm had %d attempts: want 3", n+1, got)
+			t.Fatalf("throttled call %d had %d attempts, want 3", n+1, got)
 		}
 	}
 }

@@ -19,8 +19,8 @@ const (
 	Previous = "AWSPREVIOUS"
 )
 
-// remember is how long a value that was read may serve again. It spans the
-// steps of one rotation and no more: no value outlives its rotation in memory.
+// remember is how long a value stays in memory after it was read. It spans the steps of one
+// rotation, and no value outlives its rotation for longer.
 const remember = time.Minute
 
 // Store reads and writes secrets and their versions. It is safe for concurrent use.
@@ -29,27 +29,29 @@ type Store struct {
 
 	mu     sync.Mutex
 	values map[versionKey]Version
-	// staging are the values that this process has sent, under the ids that they were sent with: a repeated put repeats the value.
+	// staging has the values that this process has sent, by the ids that it sent them with, so that
+	// a repeated put sends the same value.
 	staging map[versionKey][]byte
 }
 
 type versionKey struct{ secretID, versionID string }
 
-// NewStore is a store over one account and region.
+// NewStore returns a store for the client's account and region.
 func NewStore(client *secretsmanager.Client) *Store {
 	return &Store{client: client, values: map[versionKey]Version{}, staging: map[versionKey][]byte{}}
 }
 
-// MayWrite finds out whether Secrets Manager would let us stage and promote a version, by two calls that change nothing: the
-// current version is put once more, which the service documents as a call that does nothing, and AWSPENDING is taken off the
-// current version, which does not have it. AWS checks permissions first. d describes the secret of the version. Whether KMS
-// would encrypt another value may stay unknown.
+// MayWrite checks that Secrets Manager would let the worker stage and promote a version. It makes
+// two calls that change nothing: it puts the current version again, which is documented to have no
+// effect, and removes AWSPENDING from the current version, which does not have it. AWS checks
+// permissions first, so a missing permission shows. d describes the secret of that version.
+// MayWrite may not detect that KMS would refuse to encrypt a new value.
 func (s *Store) MayWrite(ctx context.Context, id string, current Version, d Description) error {
 	_, err := s.client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
 		SecretId: &id, ClientRequestToken: &current.ID, SecretString: aws.String(string(current.raw)), VersionStages: []string{Pending},
 	})
 	if err != nil {
-		return fmt.Errorf("put version %s of secret %s once more, to see whether the worker may: %w", current.ID, id, err)
+		return fmt.Errorf("put version %s of secret %s again, to check the worker's permission: %w", current.ID, id, err)
 	}
 	if d.Stages[Pending] == current.ID {
 		return nil
@@ -58,16 +60,16 @@ func (s *Store) MayWrite(ctx context.Context, id string, current Version, d Desc
 		SecretId: &id, VersionStage: aws.String(Pending), RemoveFromVersionId: &current.ID,
 	})
 	if err != nil && !disputed(err) {
-		return fmt.Errorf("take %s off version %s of secret %s, which does not have it, to see whether the worker may: %w", Pending, current.ID, id, err)
+		return fmt.Errorf("remove %s from version %s of secret %s, which does not have it, to check the worker's permission: %w",
+			Pending, current.ID, id, err)
 	}
 	return nil
 }
 
-// Stage puts a value under AWSPENDING, and under further labels, with the given
-// version id and returns the version. A call that follows another one of the same id within a minute puts
-// the value of the first: staging twice is staging once. The error is a
-// *TakenError where that id is another value's already, which this process has
-// not put.
+// Stage stores a value with the given version id, under AWSPENDING and any further labels, and
+// returns the version. It may be repeated: a second call with the same id within a minute stores
+// the first call's value. The error is a *TakenError if the id belongs to a value that this process
+// did not store.
 func (s *Store) Stage(ctx context.Context, id, versionID string, value []byte, labels ...string) (Version, error) {
 	key := versionKey{id, versionID}
 	value = s.once(key, value)
@@ -90,16 +92,16 @@ func (s *Store) Stage(ctx context.Context, id, versionID string, value []byte, l
 	return v, nil
 }
 
-// TakenError says that a version id is in use for a value that this process has
-// not put: that of another worker, which died before it could say so, or of
-// an editor who has seen the id.
+// TakenError reports that a version id belongs to a value that this process did not store. Another
+// worker may have stored it and died before it could report so, or an editor may have seen the id.
 type TakenError struct{ SecretID, VersionID string }
 
 func (e *TakenError) Error() string {
-	return fmt.Sprintf("version %s of secret %s exists already, with a value that this worker has not stored: it is left alone, and the rotation takes another id", e.VersionID, e.SecretID)
+	return fmt.Sprintf("version %s of secret %s already exists with a value that this worker did not store: "+
+		"it stays unchanged, and the rotation uses another id", e.VersionID, e.SecretID)
 }
 
-// once returns the value that was first given for a key within the last minute.
+// once returns the value that the first call for the key within the last minute was given.
 func (s *Store) once(key versionKey, value []byte) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,9 +117,8 @@ func (s *Store) once(key versionKey, value []byte) []byte {
 	return value
 }
 
-// Create makes a secret whose first version has the given id. A secret of that
-// name with a version of that id is the one an earlier try made: it is kept,
-// with its value.
+// Create creates a secret whose first version has the given id. If a secret of that name already
+// has a version with that id, an earlier attempt created it, and Create leaves it as it is.
 func (s *Store) Create(ctx context.Context, name, versionID, description string, value []byte) error {
 	_, err := s.client.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
 		Name: &name, ClientRequestToken: &versionID, Description: &description, SecretString: aws.String(string(value)),
@@ -134,18 +135,17 @@ func (s *Store) Create(ctx context.Context, name, versionID, description string,
 	return nil
 }
 
-// Delete schedules a secret for deletion after a recovery window of 7 to 30
-// days, and answers when it will be gone. A secret that is scheduled already
-// stays as it is.
+// Delete schedules a secret for deletion after a recovery window of 7 to 30 days, and returns when
+// it will be deleted. If the secret is already scheduled, its date does not change.
 func (s *Store) Delete(ctx context.Context, id string, days int) (time.Time, error) {
 	window := int64(days)
 	out, err := s.client.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: &id, RecoveryWindowInDays: &window})
 	if err == nil {
-		// Whoever looks at the secret next must not take it for restored.
+		// Wait until the deletion shows, or the next reader could take the secret for restored.
 		_, err = s.DescribeUntil(ctx, id, func(d Description) bool { return !d.DeletedDate.IsZero() })
 		return aws.ToTime(out.DeletionDate), err
 	}
-	// An earlier try may have scheduled it, and its answer have been lost.
+	// An earlier attempt may have scheduled it, and its answer was lost.
 	d, describeErr := s.DescribeUntil(ctx, id, func(d Description) bool { return !disputed(err) || !d.DeletedDate.IsZero() })
 	if describeErr == nil && !d.DeletedDate.IsZero() {
 		return d.DeletedDate, nil
@@ -153,7 +153,7 @@ func (s *Store) Delete(ctx context.Context, id string, days int) (time.Time, err
 	return time.Time{}, fmt.Errorf("delete secret %s: %w", id, err)
 }
 
-// Forget drops the values of a secret from memory, when its rotation has ended.
+// Forget removes a secret's values from memory. It is called when the rotation has ended.
 func (s *Store) Forget(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

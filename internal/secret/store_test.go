@@ -17,7 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 )
 
-// service answers the calls of a store, whose clock is that of the test's bubble.
+// service answers a store's calls. The store's clock is that of the test's bubble.
 type service struct {
 	answer func(operation string) (status int, body any)
 	calls  []string
@@ -40,7 +40,7 @@ func (s *service) store() *Store {
 	}))
 }
 
-// described is an answer of DescribeSecret: labels and the versions that they are on.
+// described returns an answer of DescribeSecret from pairs of label and version.
 func described(stages ...string) (int, any) {
 	versions := map[string][]string{}
 	for i := 0; i < len(stages); i += 2 {
@@ -51,20 +51,20 @@ func described(stages ...string) (int, any) {
 
 func failed(kind string) (int, any) { return http.StatusBadRequest, map[string]any{"__type": kind} }
 
-func TestStillStagedWaitsForItsOwnWriteOnly(t *testing.T) {
+func TestStillStagedWaitsOnlyForItsOwnWrite(t *testing.T) {
 	labels := Labels{Current: "one", Pending: "two", Before: "earlier"}
 	settled := []string{Current, "one", Pending, "two"}
 	for _, c := range []struct {
 		name  string
-		first []string // the answer, until another is given after a second
+		first []string // the answers during the first second
 		waits bool
-		moved string // the label that the error names if the first answer remains
+		moved string // the label that the error names if the answer never changes
 	}{
-		{"as it should be", settled, false, ""},
+		{"settled", settled, false, ""},
 		{"before the version was staged", []string{Current, "one"}, true, Pending},
-		{"before it was staged, with a label left over", []string{Current, "one", Pending, "one"}, true, Pending},
-		{"before it was staged, with one that was given up", []string{Current, "one", Pending, "earlier"}, true, Pending},
-		{"before the promotion before", []string{Current, "zero", Pending, "one"}, true, Current},
+		{"before it was staged, with a leftover label", []string{Current, "one", Pending, "one"}, true, Pending},
+		{"before it was staged, with an abandoned version", []string{Current, "one", Pending, "earlier"}, true, Pending},
+		{"before the previous promotion", []string{Current, "zero", Pending, "one"}, true, Current},
 		{"another rotation has staged", []string{Current, "one", Pending, "three"}, false, Pending},
 		{"another rotation has promoted", []string{Current, "three", Previous, "one"}, false, Current},
 		{"taken over, with AWSPREVIOUS put back", []string{Current, "three", Previous, "zero", Pending, "two"}, false, Current},
@@ -85,28 +85,28 @@ func TestStillStagedWaitsForItsOwnWriteOnly(t *testing.T) {
 					t.Errorf("waited: %t: want %t", waited, c.waits)
 				}
 				if c.waits && err != nil {
-					t.Errorf("%v although the answer caught up", err)
+					t.Errorf("%v, although the answer caught up", err)
 				}
 				if !c.waits && len(s.calls) != 1 {
-					t.Errorf("%d calls: want one", len(s.calls))
+					t.Errorf("%d calls, want 1", len(s.calls))
 				}
 
 				s.answer = func(string) (int, any) { return described(c.first...) }
 				began = time.Now()
 				_, err = s.store().StillStaged(t.Context(), "app", labels)
 				if waited := time.Since(began); waited > 10*time.Second {
-					t.Errorf("waited %s: want some seconds", waited)
+					t.Errorf("waited %s, want a few seconds", waited)
 				}
 				var moved *MovedError
 				if errors.As(err, &moved) != (c.moved != "") || moved != nil && moved.Label != c.moved {
-					t.Errorf("%v: want an error about %q", err, c.moved)
+					t.Errorf("%v, want an error about %q", err, c.moved)
 				}
 			})
 		})
 	}
 }
 
-func TestAVersionStagedAMomentAgoIsWaitedFor(t *testing.T) {
+func TestVersionWaitsForAVersionJustStaged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		s := &service{}
@@ -125,18 +125,18 @@ func TestAVersionStagedAMomentAgoIsWaitedFor(t *testing.T) {
 		_, err := s.store().Version(t.Context(), "app", "two")
 		var missing *types.ResourceNotFoundException
 		if waited := time.Since(began); !errors.As(err, &missing) || waited > 10*time.Second {
-			t.Errorf("%v after %s: want that it is missing, after some seconds", err, waited)
+			t.Errorf("%v after %s, want a missing version after a few seconds", err, waited)
 		}
 
 		s.answer = func(string) (int, any) { return failed("AccessDeniedException") }
 		began, s.calls = time.Now(), nil
 		if _, err := s.store().Version(t.Context(), "app", "two"); err == nil || len(s.calls) != 1 {
-			t.Errorf("%v after %d calls: want a refusal after one", err, len(s.calls))
+			t.Errorf("%v after %d calls, want a refusal after one", err, len(s.calls))
 		}
 	})
 }
 
-func TestAWaitEndsWithItsContext(t *testing.T) {
+func TestWaitEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{answer: func(string) (int, any) { return described(Current, "one") }}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -144,13 +144,14 @@ func TestAWaitEndsWithItsContext(t *testing.T) {
 		began := time.Now()
 		_, err := s.store().StillStaged(ctx, "app", Labels{Current: "one", Pending: "two"})
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
-			t.Errorf("%v after %s: want the end of the context", err, time.Since(began))
+			t.Errorf("%v after %s, want the context's error", err, time.Since(began))
 		}
 	})
 }
 
-// The answer to a move was lost, and its repetition is refused: where the label is now must be seen first.
-func TestAMoveThatTookEffectIsSeen(t *testing.T) {
+// The answer to a move was lost, and the retry is refused. The store must first check where the
+// label is now.
+func TestMoveThatTookEffectSucceeds(t *testing.T) {
 	for kind, waits := range map[string]bool{"InvalidParameterException": true, "AccessDeniedException": false, "ThrottlingException": false} {
 		synctest.Test(t, func(t *testing.T) {
 			began := time.Now()
@@ -173,8 +174,8 @@ func TestAMoveThatTookEffectIsSeen(t *testing.T) {
 	}
 }
 
-// A version that is not listed yet is not one that was given up long ago.
-func TestAVersionThatIsNotListedYetHasNoAge(t *testing.T) {
+// A version that is not listed yet must not be taken for one that was abandoned long ago.
+func TestCreatedFailsForAVersionNotListedYet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		s := &service{}
@@ -189,12 +190,12 @@ func TestAVersionThatIsNotListedYetHasNoAge(t *testing.T) {
 		}
 		began = time.Now().Add(time.Hour)
 		if created, err := s.store().Created(t.Context(), "app", "two"); err == nil {
-			t.Errorf("created %s: want an error", created)
+			t.Errorf("created %s, want an error", created)
 		}
 	})
 }
 
-func TestADeletionIsSeenBeforeItIsAnswered(t *testing.T) {
+func TestDeleteReturnsOnceTheDeletionShows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		s := &service{}
@@ -209,13 +210,13 @@ func TestADeletionIsSeenBeforeItIsAnswered(t *testing.T) {
 		}
 		date, err := s.store().Delete(t.Context(), "app", 7)
 		if err != nil || date.Unix() != 1_800_000_000 || time.Since(began) < time.Second {
-			t.Errorf("deletion on %s, %v after %s: want it to be seen", date, err, time.Since(began))
+			t.Errorf("deletion on %s, %v after %s, want it to show in the description", date, err, time.Since(began))
 		}
 	})
 }
 
-// A version that was staged a moment ago is read from memory, and says which secret it is.
-func TestAStagedVersionHasTheNameThatSecretsManagerGives(t *testing.T) {
+// A version that was staged a moment ago is read from memory, and has its secret's name and ARN.
+func TestStagedVersionHasTheSecretsNameAndARN(t *testing.T) {
 	s := &service{answer: func(string) (int, any) {
 		return http.StatusOK, map[string]any{"Name": "app", "ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app-AbCdEf", "VersionId": "two"}
 	}}
@@ -239,14 +240,14 @@ func TestUnmoved(t *testing.T) {
 		was, now Description
 		moved    string // the label
 	}{
-		"nothing":                {labels("one", ""), labels("one", ""), ""},
-		"staged all the time":    {labels("one", "two"), labels("one", "two"), ""},
-		"tidied":                 {labels("one", "one"), labels("one", ""), ""},
-		"not tidied yet":         {labels("one", ""), labels("one", "one"), ""},
-		"staged meanwhile":       {labels("one", ""), labels("one", "two"), Pending},
-		"another one was staged": {labels("one", "two"), labels("one", "three"), Pending},
-		"no longer staged":       {labels("one", "two"), labels("one", ""), Pending},
-		"promoted":               {labels("one", ""), labels("two", ""), Current},
+		"nothing":                    {labels("one", ""), labels("one", ""), ""},
+		"still staged":               {labels("one", "two"), labels("one", "two"), ""},
+		"tidied":                     {labels("one", "one"), labels("one", ""), ""},
+		"not tidied yet":             {labels("one", ""), labels("one", "one"), ""},
+		"staged since":               {labels("one", ""), labels("one", "two"), Pending},
+		"another version was staged": {labels("one", "two"), labels("one", "three"), Pending},
+		"no longer staged":           {labels("one", "two"), labels("one", ""), Pending},
+		"promoted":                   {labels("one", ""), labels("two", ""), Current},
 	} {
 		err := c.now.Unmoved(c.was)
 		moved, ok := errors.AsType[*MovedError](err)

@@ -19,16 +19,17 @@ type Version struct {
 	Credential
 
 	ARN, Name, ID string
-	// Created is when the version was put.
+	// Created is when the version was stored.
 	Created time.Time
 }
 
-// arnSuffix is what Secrets Manager adds to the name of a secret in its ARN.
+// arnSuffix matches what Secrets Manager appends to a secret's name in its ARN.
 var arnSuffix = regexp.MustCompile(`-[A-Za-z0-9]{6}$`)
 
-// Is reports whether id, a name or an ARN with or without its last six characters, names the secret of this version. As in
-// Secrets Manager, an ARN that ends in a hyphen and six characters is a complete one: of two secrets named app and app-a1b2c3,
-// it may be the whole ARN of the first and all but the end of the second's.
+// Is reports whether id names the secret of this version. id is a name, or an ARN with or without
+// its last six characters. As in Secrets Manager, an ARN that ends in a hyphen and six characters
+// is taken as complete: with secrets named app and app-a1b2c3, it could be the complete ARN of the
+// first or the partial ARN of the second.
 func (v Version) Is(id string) bool {
 	if id == v.Name || id == v.ARN {
 		return true
@@ -42,8 +43,8 @@ const (
 	longPause  = time.Second
 )
 
-// await calls try until it is done, with growing pauses in between, for as long as an answer of Secrets Manager may lag behind
-// our own write. It returns the error of the last call.
+// await calls try until it is done, with growing pauses, for as long as an answer of Secrets
+// Manager may lag behind our own write. It returns the error of the last call.
 func await(ctx context.Context, try func() (done bool, err error)) error {
 	deadline := time.Now().Add(patience)
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
@@ -59,23 +60,25 @@ func await(ctx context.Context, try func() (done bool, err error)) error {
 	}
 }
 
-// Labelled reads the version that a label is on.
+// Labelled reads the version that has a label.
 func (s *Store) Labelled(ctx context.Context, id, label string) (Version, error) {
 	return s.read(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionStage: &label}, Parse)
 }
 
-// Master reads the version of an administrator's secret that has AWSCURRENT. Its value may name no server: see ParseMaster.
+// Master reads the AWSCURRENT version of a master secret. Its value need not name a server: see
+// ParseMaster.
 func (s *Store) Master(ctx context.Context, id string) (Version, error) {
 	return s.read(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionStage: aws.String(Current)}, ParseMaster)
 }
 
-// Version reads a version by its id. A version that was read or staged within the last minute is not fetched again. If the version
-// does not exist, the call is repeated for some seconds: the id comes from a write or from a newer answer.
+// Version reads a version by its id. It does not fetch a version again that was read or staged
+// within the last minute. If the version does not exist, Version repeats the call for a few
+// seconds, because the id comes from a write or from a newer answer.
 func (s *Store) Version(ctx context.Context, id, versionID string) (Version, error) {
 	return s.version(ctx, id, versionID, Parse)
 }
 
-// MasterVersion is Version for the secret of an administrator: see ParseMaster.
+// MasterVersion is Version for a master secret: see ParseMaster.
 func (s *Store) MasterVersion(ctx context.Context, id, versionID string) (Version, error) {
 	return s.version(ctx, id, versionID, ParseMaster)
 }
@@ -98,11 +101,12 @@ func (s *Store) version(ctx context.Context, id, versionID string, parse func([]
 	return v, err
 }
 
-// History lists the ids of a secret's versions, those without a label too, the
-// newest first.
+// History returns the ids of all versions of a secret, newest first, including those without a
+// label.
 func (s *Store) History(ctx context.Context, id string) ([]string, error) {
 	var all []types.SecretVersionsListEntry
-	pages := secretsmanager.NewListSecretVersionIdsPaginator(s.client, &secretsmanager.ListSecretVersionIdsInput{SecretId: &id, IncludeDeprecated: aws.Bool(true)})
+	in := &secretsmanager.ListSecretVersionIdsInput{SecretId: &id, IncludeDeprecated: aws.Bool(true)}
+	pages := secretsmanager.NewListSecretVersionIdsPaginator(s.client, in)
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -120,7 +124,8 @@ func (s *Store) History(ctx context.Context, id string) ([]string, error) {
 	return ids, nil
 }
 
-// Created answers when a version was put. One that is not listed is looked for again for some seconds.
+// Created returns when a version was stored. If the version is not listed, Created looks again for
+// a few seconds.
 func (s *Store) Created(ctx context.Context, id, versionID string) (created time.Time, err error) {
 	err = await(ctx, func() (done bool, err error) {
 		created, err = s.created(ctx, id, versionID)
@@ -155,16 +160,18 @@ func (s *Store) read(ctx context.Context, in *secretsmanager.GetSecretValueInput
 		return Version{}, fmt.Errorf("read secret %s: %w", id, err)
 	}
 	if out.SecretString == nil {
-		return Version{}, fmt.Errorf("secret %s: %w", id, &FieldError{"", "is binary: a JSON text is expected"})
+		return Version{}, fmt.Errorf("secret %s: %w", id, &FieldError{"", "is binary: store a JSON text"})
 	}
 	c, err := parse([]byte(*out.SecretString))
 	if err != nil {
 		return Version{}, fmt.Errorf("secret %s, version %s: %w", id, aws.ToString(out.VersionId), err)
 	}
 	if in.VersionStage != nil && len(out.VersionStages) > 0 && !slices.Contains(out.VersionStages, *in.VersionStage) {
-		return Version{}, fmt.Errorf("secret %s: Secrets Manager answered a version without the label %s", id, *in.VersionStage)
+		return Version{}, fmt.Errorf("secret %s: Secrets Manager returned a version without the label %s", id, *in.VersionStage)
 	}
-	v := Version{Credential: c, ARN: aws.ToString(out.ARN), Name: aws.ToString(out.Name), ID: aws.ToString(out.VersionId), Created: aws.ToTime(out.CreatedDate)}
+	v := Version{
+		Credential: c, ARN: aws.ToString(out.ARN), Name: aws.ToString(out.Name), ID: aws.ToString(out.VersionId), Created: aws.ToTime(out.CreatedDate),
+	}
 	s.keep(versionKey{id, v.ID}, v)
 	return v, nil
 }
