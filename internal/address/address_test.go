@@ -9,7 +9,8 @@ func TestParse(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"reader:3306": "reader 3306", "db-1.Example.com:1": "db-1.Example.com 1", "10.0.0.1:65535": "10.0.0.1 65535", "[::1]:3306": "::1 3306",
-		"": "", "reader": "", ":3306": "", "reader:": "", "reader:0": "", "reader:65536": "", "reader:-1": "", "::1:3306": "", "[::1:3306": "", "[]:3306": "",
+		"": "", "reader": "", ":3306": "", "reader:": "", "reader:0": "", "reader:65536": "", "reader:-1": "", "::1:3306": "", "[::1:3306": "",
+		"[]:3306":  "",
 		"a@b:3306": "", "a b:3306": "", "tcp(a):3306": "", "a/b:3306": "", "[reader]:3306": "", "a:b:3306": "",
 	} {
 		name, number, err := Parse(text)

@@ -46,7 +46,8 @@ func TestOnlyAnUnreadChallengeIsAskedForAgain(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := &failing{errs: c.errs}
-			if _, err := (connector{f, new(Servers).at("db:3306")}).Connect(t.Context()); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+			if _, err := (connector{f, new(Servers).at("db:3306")}).Connect(t.Context()); !errors.Is(err, c.want) ||
+				(err == nil) != (c.want == nil) {
 				t.Errorf("%v, want %v", err, c.want)
 			}
 			if f.calls != c.calls {

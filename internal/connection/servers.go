@@ -48,7 +48,8 @@ type SilentError struct {
 }
 
 func (e *SilentError) Error() string {
-	return fmt.Sprintf("the server at %s has not answered since %s: check that it runs and is not overloaded", e.Address, e.Since.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("the server at %s has not answered since %s: check that it runs and is not overloaded", e.Address,
+		e.Since.UTC().Format(time.RFC3339))
 }
 
 // errSilent cancels an attempt that has waited too long.

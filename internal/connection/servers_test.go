@@ -77,7 +77,8 @@ func TestOnlyOneAttemptWaitsForASilentServer(t *testing.T) {
 			}
 		}
 		for range 60 {
-			if e := <-try(t.Context(), frozen, 1); !isSilent(e.err) || e.took != 0 || !strings.Contains(e.err.Error(), "frozen:3306 has not answered since "+start.UTC().Format(time.RFC3339)) {
+			if e := <-try(t.Context(), frozen, 1); !isSilent(e.err) || e.took != 0 ||
+				!strings.Contains(e.err.Error(), "frozen:3306 has not answered since "+start.UTC().Format(time.RFC3339)) {
 				t.Errorf("a later attempt ended after %v with %v", e.took, e.err)
 			}
 		}
@@ -91,7 +92,8 @@ func TestOnlyOneAttemptWaitsForASilentServer(t *testing.T) {
 		// Only one attempt at a time checks whether the server is back.
 		probe := try(t.Context(), frozen, 1)
 		synctest.Wait()
-		if e := <-try(t.Context(), frozen, 1); !isSilent(e.err) || e.took != 0 || !strings.Contains(e.err.Error(), start.UTC().Format(time.RFC3339)) {
+		if e := <-try(t.Context(), frozen, 1); !isSilent(e.err) || e.took != 0 ||
+			!strings.Contains(e.err.Error(), start.UTC().Format(time.RFC3339)) {
 			t.Errorf("an attempt beside another ended after %v with %v", e.took, e.err)
 		}
 		<-probe
@@ -173,10 +175,12 @@ func TestGivingUpDoesNotCountAsAnAnswer(t *testing.T) {
 // Real connections end too, at whichever point of the login the server falls silent.
 func TestRealServerThatFallsSilent(t *testing.T) {
 	t.Parallel()
-	greeting := append([]byte("\x4a\x00\x00\x00\x0a8.0.0\x00\x01\x00\x00\x00saltsalt\x00\x09\xaa\x2d\x02\x00\x08\x01\x15"), make([]byte, 10)...)
+	greeting := append([]byte("\x4a\x00\x00\x00\x0a8.0.0\x00\x01\x00\x00\x00saltsalt\x00\x09\xaa\x2d\x02\x00\x08\x01\x15"),
+		make([]byte, 10)...)
 	greeting = append(greeting, "saltsaltsalt\x00mysql_native_password\x00"...)
 	greeting[0] = byte(len(greeting) - 4)
-	for name, sent := range map[string][]byte{"at once": nil, "within the greeting": greeting[:20], "after it": greeting, "within TLS": greeting} {
+	for name, sent := range map[string][]byte{"at once": nil, "within the greeting": greeting[:20], "after it": greeting,
+		"within TLS": greeting} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -39,7 +39,8 @@ func TestInto(t *testing.T) {
 				}
 				return
 			}
-			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "panics_test.go:") || strings.Contains(err.Error(), "Aa1") {
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "panics_test.go:") ||
+				strings.Contains(err.Error(), "Aa1") {
 				t.Errorf("got %v, want %q at a line of this file", err, c.want)
 			}
 		})

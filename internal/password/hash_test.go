@@ -39,7 +39,8 @@ func eachPlugin(t *testing.T, f func(t *testing.T, s *mysqld.Server, plugin stri
 		}
 		for _, plugin := range plugins[s.Engine] {
 			var n int
-			if err := db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM information_schema.PLUGINS WHERE PLUGIN_NAME = ? AND PLUGIN_STATUS = 'ACTIVE'", plugin).Scan(&n); err != nil {
+			if err := db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM information_schema.PLUGINS"+
+				" WHERE PLUGIN_NAME = ? AND PLUGIN_STATUS = 'ACTIVE'", plugin).Scan(&n); err != nil {
 				t.Fatal(err)
 			}
 			if n == 0 {
@@ -133,7 +134,8 @@ func TestServerStoresUnmatchableAndRefusesEveryPassword(t *testing.T) {
 		}
 		defer db.Close()
 		var stored []byte
-		if err := db.QueryRowContext(t.Context(), "SELECT authentication_string FROM mysql.user WHERE User = 'marked'").Scan(&stored); err != nil {
+		if err := db.QueryRowContext(t.Context(), "SELECT authentication_string FROM mysql.user"+
+			" WHERE User = 'marked'").Scan(&stored); err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(stored, hash) {
@@ -215,7 +217,8 @@ func TestStorage(t *testing.T) {
 			t.Errorf("%+v: mark %q, %v; want %s", c.storage, mark, err, c.begins)
 		}
 		for _, h := range [][]byte{hash, mark} {
-			if got, ok := password.StorageOf(password.CachingSHA2, string(h)); !ok || got != (password.Storage{PBKDF2: c.storage.PBKDF2, Rounds: c.rounds}) {
+			if got, ok := password.StorageOf(password.CachingSHA2, string(h)); !ok ||
+				got != (password.Storage{PBKDF2: c.storage.PBKDF2, Rounds: c.rounds}) {
 				t.Errorf("%+v: %q is read as %+v, %t", c.storage, h, got, ok)
 			}
 		}
@@ -251,7 +254,8 @@ func TestIsUnmatchable(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if password.IsUnmatchable(plugin, string(hash), "one") || password.IsUnmatchable(plugin, "", "one") || password.IsUnmatchable("parsec", string(mark), "one") {
+			if password.IsUnmatchable(plugin, string(hash), "one") || password.IsUnmatchable(plugin, "", "one") ||
+				password.IsUnmatchable("parsec", string(mark), "one") {
 				t.Errorf("%s: an empty mark matches", plugin)
 			}
 		}

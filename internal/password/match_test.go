@@ -199,7 +199,8 @@ func TestMatchesOwnHashes(t *testing.T) {
 			hash []byte
 			pass string
 			want bool
-		}{{hash, "one", true}, {hash, "two", false}, {hash, "", false}, {mark, "one", false}, {mark, "", false}, {nil, "", plugin != password.Ed25519}, {nil, "one", false}} {
+		}{{hash, "one", true}, {hash, "two", false}, {hash, "", false}, {mark, "one", false}, {mark, "", false},
+			{nil, "", plugin != password.Ed25519}, {nil, "one", false}} {
 			if got, err := password.Matches(plugin, string(c.hash), c.pass); got != c.want || err != nil {
 				t.Errorf("%s: %q, %q: %t, %v; want %t", plugin, c.hash, c.pass, got, err, c.want)
 			}
@@ -237,13 +238,17 @@ func TestMatchesRefusals(t *testing.T) {
 	crypt, pbkdf2 := strings.Repeat("c", 43), strings.Repeat("A", 86)+"=="
 	const salt = "SalT.SalT.SalT.SalT."
 	for plugin, hashes := range map[string][]string{
-		password.Native: {"*", strings.Repeat("0", 40), "*" + strings.Repeat("0", 39), "*" + strings.Repeat("0", 41), "*" + strings.Repeat("0", 42),
+		password.Native: {"*", strings.Repeat("0", 40), "*" + strings.Repeat("0", 39), "*" + strings.Repeat("0", 41),
+			"*" + strings.Repeat("0", 42),
 			"*" + strings.Repeat("g", 40), "565491d704013245", "invalid"},
-		password.CachingSHA2: {"$A$", "$A$005$", "$A$005$" + salt, "$A$005$" + salt + crypt + "c", "$A$005$" + salt + crypt[1:], "$A$005$" + salt + crypt[1:] + "=",
-			"$A$000$" + salt + crypt, "$B$000$" + salt + pbkdf2, "$A$-05$" + salt + crypt, "$A$+05$" + salt + crypt, "$A$0_5$" + salt + crypt, "$A$00G$" + salt + crypt,
+		password.CachingSHA2: {"$A$", "$A$005$", "$A$005$" + salt, "$A$005$" + salt + crypt + "c", "$A$005$" + salt + crypt[1:],
+			"$A$005$" + salt + crypt[1:] + "=",
+			"$A$000$" + salt + crypt, "$B$000$" + salt + pbkdf2, "$A$-05$" + salt + crypt, "$A$+05$" + salt + crypt, "$A$0_5$" + salt + crypt,
+			"$A$00G$" + salt + crypt,
 			"$C$005$" + salt + crypt, "$A$005." + salt + crypt, "$A.005$" + salt + crypt, ".A$005$" + salt + crypt,
 			"$B$005$" + salt + pbkdf2[4:], "$B$005$" + salt + pbkdf2[:84] + "\n\n\n\n", "$B$005$" + salt + pbkdf2 + "\n", "$B$005$" + salt + crypt},
-		password.SHA256: {"$5$", "$5$" + salt, "$5$" + salt + "$", "$5$" + salt + "x$" + crypt, "$5$" + salt + "$" + crypt + "c", "$6$" + salt + "$" + crypt,
+		password.SHA256: {"$5$", "$5$" + salt, "$5$" + salt + "$", "$5$" + salt + "x$" + crypt, "$5$" + salt + "$" + crypt + "c",
+			"$6$" + salt + "$" + crypt,
 			"$5$rounds=1000000000$" + salt + "$" + crypt},
 		password.Ed25519: {crypt + "c", crypt[1:], crypt[1:] + "\n", crypt[1:] + "=", strings.Repeat("!", 43)},
 	} {
@@ -251,7 +256,8 @@ func TestMatchesRefusals(t *testing.T) {
 			for _, pass := range []string{"", "x"} {
 				if ok, err := password.Matches(plugin, hash, pass); ok || err == nil || errors.Is(err, password.ErrUnsupportedPlugin) {
 					t.Errorf("%s: %q: %t, %v; want an error", plugin, hash, ok, err)
-				} else if !strings.Contains(err.Error(), plugin) || strings.Contains(err.Error(), salt) || strings.Contains(err.Error(), hash) && len(hash) > 8 {
+				} else if !strings.Contains(err.Error(), plugin) || strings.Contains(err.Error(), salt) ||
+					strings.Contains(err.Error(), hash) && len(hash) > 8 {
 					t.Errorf("%s: %q: %v; want an error that names the plugin without repeating the hash", plugin, hash, err)
 				}
 			}

@@ -42,7 +42,8 @@ func TestServerAndClientTrustEachOther(t *testing.T) {
 	}
 	for _, host := range []string{"localhost", "127.0.0.1"} {
 		near, far := net.Pipe()
-		serving := tls.Server(near, &tls.Config{Certificates: []tls.Certificate{server}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert})
+		serving := tls.Server(near, &tls.Config{Certificates: []tls.Certificate{server}, ClientCAs: pool,
+			ClientAuth: tls.RequireAndVerifyClientCert})
 		done := make(chan error, 1)
 		go func() { done <- serving.Handshake() }()
 		calling := tls.Client(far, &tls.Config{RootCAs: pool, ServerName: host, Certificates: []tls.Certificate{client}})

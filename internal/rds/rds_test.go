@@ -11,12 +11,17 @@ func TestFromTags(t *testing.T) {
 		found bool
 	}{
 		{"no tags", nil, Database{}, false},
-		{"an instance", map[string]string{"aws:secretsmanager:owningService": "rds", "aws:rds:primaryDBInstanceArn": instance}, Database{ARN: instance}, true},
-		{"a cluster", map[string]string{"aws:secretsmanager:owningService": "rds", "aws:rds:primaryDBClusterArn": cluster}, Database{cluster, true}, true},
-		{"lower case", map[string]string{"aws:secretsmanager:owningservice": "rds", "aws:rds:primarydbclusterarn": cluster}, Database{cluster, true}, true},
-		{"both", map[string]string{"aws:secretsmanager:owningService": "rds", "aws:rds:primaryDBInstanceArn": instance, "aws:rds:primaryDBClusterArn": cluster}, Database{ARN: instance}, true},
+		{"an instance", map[string]string{"aws:secretsmanager:owningService": "rds", "aws:rds:primaryDBInstanceArn": instance},
+			Database{ARN: instance}, true},
+		{"a cluster", map[string]string{"aws:secretsmanager:owningService": "rds", "aws:rds:primaryDBClusterArn": cluster},
+			Database{cluster, true}, true},
+		{"lower case", map[string]string{"aws:secretsmanager:owningservice": "rds", "aws:rds:primarydbclusterarn": cluster},
+			Database{cluster, true}, true},
+		{"both", map[string]string{"aws:secretsmanager:owningService": "rds", "aws:rds:primaryDBInstanceArn": instance,
+			"aws:rds:primaryDBClusterArn": cluster}, Database{ARN: instance}, true},
 		{"a tag that anyone can set", map[string]string{"rds:primaryDBInstanceArn": instance, "owningService": "rds"}, Database{}, false},
-		{"another service", map[string]string{"aws:secretsmanager:owningService": "redshift", "aws:rds:primaryDBInstanceArn": instance}, Database{}, false},
+		{"another service", map[string]string{"aws:secretsmanager:owningService": "redshift", "aws:rds:primaryDBInstanceArn": instance},
+			Database{}, false},
 		{"no owner", map[string]string{"aws:rds:primaryDBInstanceArn": instance}, Database{}, false},
 	} {
 		if got, found := FromTags(tt.tags); got != tt.want || found != tt.found {

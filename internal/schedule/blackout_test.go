@@ -108,7 +108,8 @@ func TestWindowsAroundBlackouts(t *testing.T) {
 			"2026-11-29 02:00", "2026-11-29 02:00", "2026-11-29 02:10", "2026-11-29 06:00"},
 		{"the second half is cut", hours("cron(0 2 ? * SUN *)"), []string{"Sun 04:00 - Sun 09:00"}, "2026-11-28 00:00",
 			"2026-11-29 02:00", "2026-11-29 02:00", "2026-11-29 04:00", "2026-11-29 06:00"},
-		{"all is covered, and the next window is a week away", hours("cron(0 2 ? * SUN *)"), []string{"Fri 16:00 - Mon 08:00"}, "2026-11-28 00:00",
+		{"all is covered, and the next window is a week away", hours("cron(0 2 ? * SUN *)"), []string{"Fri 16:00 - Mon 08:00"},
+			"2026-11-28 00:00",
 			"2026-11-30 08:00", "2026-11-30 08:00", "2026-11-30 10:00", "2026-11-30 12:00"},
 		{"all is covered, and the next window is near", hours("cron(0 2 * * ? *)"), []string{"2026-12-24/2027-01-02"}, "2026-12-23 12:00",
 			"2027-01-03 02:00", "2027-01-03 02:00", "2027-01-03 04:00", "2027-01-03 06:00"},
@@ -118,7 +119,8 @@ func TestWindowsAroundBlackouts(t *testing.T) {
 			"2026-11-27 00:00", "2026-11-27 00:00", "2026-11-27 12:00", "2026-11-28 00:00"},
 		{"hours are counted, and moved", expression("rate(12 hours)"), []string{"Fri 16:00 - Mon 08:00"}, "2026-11-27 12:00",
 			"2026-11-30 08:00", "2026-11-30 08:00", "2026-11-30 08:30", "2026-11-30 09:00"},
-		{"the end lies just before another blackout", hours("cron(0 2 ? * SUN *)"), []string{"Fri 16:00 - Mon 08:00", "Mon 09:00 - Mon 20:00"}, "2026-11-28 00:00",
+		{"the end lies just before another blackout", hours("cron(0 2 ? * SUN *)"), []string{"Fri 16:00 - Mon 08:00", "Mon 09:00 - Mon 20:00"},
+			"2026-11-28 00:00",
 			"2026-11-30 08:00", "2026-11-30 08:00", "2026-11-30 09:00", "2026-11-30 12:00"},
 	}
 	for _, test := range tests {
@@ -126,7 +128,8 @@ func TestWindowsAroundBlackouts(t *testing.T) {
 		for _, key := range []string{"a", "b", "shop/app", "MyTestDatabaseUserSecret", "x1", "x2", "x3", "x4"} {
 			w := s.Next(at(test.after), key)
 			if !w.Opens.Equal(at(test.opens)) || !w.Closes.Equal(at(test.closes)) {
-				t.Errorf("%s, %s: the window is %s to %s, not %s to %s", test.name, key, w.Opens.Format(minute), w.Closes.Format(minute), test.opens, test.closes)
+				t.Errorf("%s, %s: the window is %s to %s, not %s to %s", test.name, key, w.Opens.Format(minute), w.Closes.Format(minute), test.opens,
+					test.closes)
 			}
 			if w.At.Before(at(test.earliest)) || !w.At.Before(at(test.latest)) {
 				t.Errorf("%s, %s: at %s, not from %s to %s", test.name, key, w.At, test.earliest, test.latest)

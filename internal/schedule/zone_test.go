@@ -48,12 +48,15 @@ func TestWindowsInZones(t *testing.T) {
 		{"Europe/Berlin", expression("cron(0 2 * * ? *)"), "2027-03-28 12:00", "2027-03-29 00:00", "2027-03-29 22:00"},
 		{"Europe/Berlin", automatically(1), "2027-03-27 12:00", "2027-03-27 23:00", "2027-03-28 22:00"},
 		{"Europe/Berlin", schedule.Rules{AutomaticallyAfterDays: 1, Duration: "24h"}, "2027-03-27 12:00", "2027-03-27 23:00", "2027-03-28 22:00"},
-		{"Europe/Berlin", schedule.Rules{ScheduleExpression: "cron(0 /4 * * ? *)", Duration: "4h"}, "2027-03-27 22:30", "2027-03-27 23:00", "2027-03-28 02:00"},
-		{"Europe/Berlin", schedule.Rules{ScheduleExpression: "cron(0 2 * * ? *)", Duration: "1h"}, "2027-03-27 13:00", "2027-03-28 01:00", "2027-03-28 02:00"},
+		{"Europe/Berlin", schedule.Rules{ScheduleExpression: "cron(0 /4 * * ? *)", Duration: "4h"}, "2027-03-27 22:30", "2027-03-27 23:00",
+			"2027-03-28 02:00"},
+		{"Europe/Berlin", schedule.Rules{ScheduleExpression: "cron(0 2 * * ? *)", Duration: "1h"}, "2027-03-27 13:00", "2027-03-28 01:00",
+			"2027-03-28 02:00"},
 		// Autumn: the hour from 2 to 3 comes twice on 25 October 2026, and the day has 25 hours.
 		{"Europe/Berlin", expression("cron(0 2 * * ? *)"), "2026-10-24 12:00", "2026-10-25 00:00", "2026-10-25 22:00"},
 		{"Europe/Berlin", expression("cron(0 3 * * ? *)"), "2026-10-24 12:00", "2026-10-25 02:00", "2026-10-25 23:00"},
-		{"Europe/Berlin", schedule.Rules{ScheduleExpression: "cron(0 2 * * ? *)", Duration: "2h"}, "2026-10-24 12:00", "2026-10-25 00:00", "2026-10-25 02:00"},
+		{"Europe/Berlin", schedule.Rules{ScheduleExpression: "cron(0 2 * * ? *)", Duration: "2h"}, "2026-10-24 12:00", "2026-10-25 00:00",
+			"2026-10-25 02:00"},
 		{"Europe/Berlin", expression("cron(0 2 * * ? *)"), "2026-10-25 12:30", "2026-10-26 01:00", "2026-10-26 23:00"},
 		{"Europe/Berlin", automatically(1), "2026-10-24 12:00", "2026-10-24 22:00", "2026-10-25 22:00"},
 		// In Santiago, midnight itself does not exist or occurs twice.

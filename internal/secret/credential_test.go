@@ -22,7 +22,8 @@ func TestParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Engine != "mysql" || c.Host != "db.example.com" || c.Port != 3307 || c.Username != "app" || c.Password != `p<ä"ss` || c.DBName != "shop" || !c.TLS {
+	if c.Engine != "mysql" || c.Host != "db.example.com" || c.Port != 3307 || c.Username != "app" || c.Password != `p<ä"ss` ||
+		c.DBName != "shop" || !c.TLS {
 		t.Errorf("parsed %s: a field is wrong", c)
 	}
 	for text, want := range map[string]struct {
@@ -153,7 +154,8 @@ func TestPrintedCredentialHasNoPassword(t *testing.T) {
 	encoded, _ := json.Marshal(v)
 	var log strings.Builder
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "credential", c, "version", v, "pointer", &c)
-	for _, text := range []string{fmt.Sprint(c), fmt.Sprintf("%v %+v %#v %s %q %x", c, c, c, c, c, c), fmt.Sprintf("%v %+v %#v", v, v, &v), string(encoded), log.String()} {
+	for _, text := range []string{fmt.Sprint(c), fmt.Sprintf("%v %+v %#v %s %q %x", c, c, c, c, c, c), fmt.Sprintf("%v %+v %#v", v, v, &v),
+		string(encoded), log.String()} {
 		if strings.Contains(text, "hunter2") {
 			t.Errorf("%q shows the password", text)
 		}

@@ -41,7 +41,8 @@ func (s *Store) ListTagged(ctx context.Context, key, token string) (page []Tagge
 		for _, tag := range entry.Tags {
 			if aws.ToString(tag.Key) == key { // the filter also matches longer keys
 				page = append(page, Tagged{
-					ARN: aws.ToString(entry.ARN), Name: aws.ToString(entry.Name), Value: aws.ToString(tag.Value), DeletedDate: aws.ToTime(entry.DeletedDate),
+					ARN: aws.ToString(entry.ARN), Name: aws.ToString(entry.Name), Value: aws.ToString(tag.Value),
+					DeletedDate: aws.ToTime(entry.DeletedDate),
 				})
 			}
 		}

@@ -56,7 +56,8 @@ func (s *Store) Login(ctx context.Context, id string) (Version, error) {
 		return Version{}, fmt.Errorf("secret %s, version %s: %w", id, aws.ToString(out.VersionId), err)
 	}
 	return Version{
-		Credential: c, ARN: aws.ToString(out.ARN), Name: aws.ToString(out.Name), ID: aws.ToString(out.VersionId), Created: aws.ToTime(out.CreatedDate),
+		Credential: c, ARN: aws.ToString(out.ARN), Name: aws.ToString(out.Name), ID: aws.ToString(out.VersionId),
+		Created: aws.ToTime(out.CreatedDate),
 	}, nil
 }
 

@@ -25,7 +25,8 @@ func TestLoginNeedsAUserAndAPassword(t *testing.T) {
 		switch {
 		case says == "" && (err != nil || c.Username != "app" || c.Password != "Secret.1"):
 			t.Errorf("%s: %v, error %v", text, c, err)
-		case says != "" && (!errors.As(err, new(*FieldError)) || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "Secret.1")):
+		case says != "" && (!errors.As(err, new(*FieldError)) || !strings.Contains(err.Error(), says) ||
+			strings.Contains(err.Error(), "Secret.1")):
 			t.Errorf("%s: error %v, want one about %s without the password", text, err, says)
 		}
 	}

@@ -78,7 +78,8 @@ func (s *Store) Stage(ctx context.Context, id, versionID string, value []byte, l
 		return Version{}, fmt.Errorf("secret %s: %w", id, err)
 	}
 	out, err := s.client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
-		SecretId: &id, ClientRequestToken: &versionID, SecretString: aws.String(string(value)), VersionStages: append([]string{Pending}, labels...),
+		SecretId: &id, ClientRequestToken: &versionID, SecretString: aws.String(string(value)),
+		VersionStages: append([]string{Pending}, labels...),
 	})
 	var exists *types.ResourceExistsException
 	if errors.As(err, &exists) {

@@ -218,7 +218,8 @@ func TestDeleteReturnsOnceTheDeletionShows(t *testing.T) {
 // A version that was staged a moment ago is read from memory, and has its secret's name and ARN.
 func TestStagedVersionHasTheSecretsNameAndARN(t *testing.T) {
 	s := &service{answer: func(string) (int, any) {
-		return http.StatusOK, map[string]any{"Name": "app", "ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app-AbCdEf", "VersionId": "two"}
+		return http.StatusOK, map[string]any{"Name": "app", "ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app-AbCdEf",
+			"VersionId": "two"}
 	}}
 	store := s.store()
 	id := "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app"

@@ -170,7 +170,8 @@ func (s *Store) read(ctx context.Context, in *secretsmanager.GetSecretValueInput
 		return Version{}, fmt.Errorf("secret %s: Secrets Manager returned a version without the label %s", id, *in.VersionStage)
 	}
 	v := Version{
-		Credential: c, ARN: aws.ToString(out.ARN), Name: aws.ToString(out.Name), ID: aws.ToString(out.VersionId), Created: aws.ToTime(out.CreatedDate),
+		Credential: c, ARN: aws.ToString(out.ARN), Name: aws.ToString(out.Name), ID: aws.ToString(out.VersionId),
+		Created: aws.ToTime(out.CreatedDate),
 	}
 	s.keep(versionKey{id, v.ID}, v)
 	return v, nil
