@@ -16,7 +16,8 @@ func TestActivityNames(t *testing.T) {
 		rotation.CloneUser, rotation.StagePassword, rotation.SetPassword, rotation.TestPassword, rotation.PromotePassword,
 		rotation.RevokePrevious, rotation.PlanRotation, rotation.ValidateSecret, rotation.LookAtCurrent, rotation.RecoverSecret,
 		rotation.CreateAccount, rotation.StoreSecret, rotation.FindAccounts, rotation.DeleteSecret, rotation.LookAtSecret,
-		rotation.LockAccounts, rotation.UnlockAccounts, rotation.DropAccounts, rotation.ListSecrets, rotation.ListRotations, rotation.LookAtRotations,
+		rotation.LockAccounts, rotation.UnlockAccounts, rotation.DropAccounts, rotation.ListSecrets, rotation.ListRotations,
+		rotation.LookAtRotations,
 	}
 	var methods []string
 	for m := range reflect.TypeFor[rotation.Activities]().Methods() {

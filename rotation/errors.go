@@ -73,11 +73,13 @@ const (
 	ErrorBusy             = grants.Busy             // another session is changing the account
 	ErrorDefiner          = grants.Definer          // objects need the account to exist
 	ErrorLeftovers        = grants.Leftovers        // rows of an account that was deleted from the table of accounts
-	ErrorUndecided        = grants.Undecided        // the account with the base name was changed, and an operator must decide whether that is meant for both
-	ErrorStale            = grants.Stale            // the server's memory and its grant tables differ
-	ErrorReplica          = grants.Replica          // the server replicates from another one
-	ErrorNoQuorum         = grants.NoQuorum         // a node of a cluster that is cut off from the others, or is joining them
-	ErrorNodeBehind       = grants.NodeBehind       // a node of a cluster does not have yet what the others have
-	ErrorNodeDiffers      = grants.NodeDiffers      // a node of a cluster stores something else than the others
-	ErrorNodeNotAsked     = grants.NodeNotAsked     // a node of a cluster cannot be asked, and has to be
+	// the account with the base name was changed, and an operator must decide whether that is
+	// meant for both
+	ErrorUndecided    = grants.Undecided
+	ErrorStale        = grants.Stale        // the server's memory and its grant tables differ
+	ErrorReplica      = grants.Replica      // the server replicates from another one
+	ErrorNoQuorum     = grants.NoQuorum     // a node of a cluster that is cut off from the others, or is joining them
+	ErrorNodeBehind   = grants.NodeBehind   // a node of a cluster does not have yet what the others have
+	ErrorNodeDiffers  = grants.NodeDiffers  // a node of a cluster stores something else than the others
+	ErrorNodeNotAsked = grants.NodeNotAsked // a node of a cluster cannot be asked, and has to be
 )

@@ -35,7 +35,8 @@ func OffboardWorkflow(ctx workflow.Context) (string, error) {
 	// Prove that the new credential logs in: every other workflow of package rotation can be a child.
 	child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{TaskQueue: rotation.TaskQueue})
 	var login rotation.ValidateSecretResult
-	err = workflow.ExecuteChildWorkflow(child, rotation.ValidateSecretWorkflow, rotation.ValidateSecretInput{SecretID: "shop/app"}).Get(ctx, &login)
+	err = workflow.ExecuteChildWorkflow(child, rotation.ValidateSecretWorkflow, rotation.ValidateSecretInput{SecretID: "shop/app"}).Get(ctx,
+		&login)
 	if err != nil {
 		return "", err
 	}

@@ -10,11 +10,13 @@ import (
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 )
 
-// RotateFleetWorkflow rotates many secrets whose rotations run, a few at a time. It takes a RotateFleetInput, and answers a
-// RotateFleetStatus, also to StatusQuery. PauseUpdate, ResumeUpdate and StopUpdate steer it.
+// RotateFleetWorkflow asks many running rotations to rotate, a few at a time. It takes a
+// RotateFleetInput and returns a RotateFleetStatus, as StatusQuery does. PauseUpdate, ResumeUpdate
+// and StopUpdate control it.
 const RotateFleetWorkflow = "RotateFleetWorkflow"
 
-// RotateFleetWorkflowID returns the id of the workflow that rotates a fleet: one at a time for each worker's task queue.
+// RotateFleetWorkflowID returns the id of the workflow that rotates a fleet. Only one can run for
+// each task queue of a worker.
 func RotateFleetWorkflowID(taskQueue string) string {
 	if taskQueue == TaskQueue {
 		return "rotate-fleet"
@@ -22,29 +24,31 @@ func RotateFleetWorkflowID(taskQueue string) string {
 	return "rotate-fleet/" + taskQueue
 }
 
-// RotateFleetInput says which secrets to rotate, and how carefully. All of it is optional.
+// RotateFleetInput says which secrets to rotate, and how carefully. All fields are optional.
 type RotateFleetInput struct {
-	// Query is a condition on the search attributes of rotations, as in Temporal's list: DatabaseHost = 'db1:3306'. Without it, all
-	// rotations that run are meant.
+	// Query is a condition on the search attributes of rotations, such as DatabaseHost =
+	// 'db1:3306'. By default, all running rotations are included.
 	Query string `json:"Query,omitempty"`
-	// Rotate is what each rotation is asked for.
+	// Rotate is the request that each rotation gets.
 	Rotate RotateRequest `json:"Rotate,omitzero"`
-	// Canary is how many are rotated first, 5 by default. The others follow if all of them succeed.
+	// Canary is how many secrets are rotated first, by default 5. The others follow if all canaries
+	// succeed.
 	Canary *int `json:"Canary,omitempty"`
-	// MaxFailures is how many may fail, as a number or as a share of all: "10", "2%". It is "2%" by default. When more fail, no other
-	// rotation begins.
+	// MaxFailures is how many rotations may fail, as a number or a percentage: "10", "2%". The
+	// default is "2%". If more fail, no further rotation starts.
 	MaxFailures string `json:"MaxFailures,omitempty"`
-	// PerHost is how many rotations run at once on one database host, 2 by default.
+	// PerHost is how many rotations run at a time on each database host, by default 2.
 	PerHost int `json:"PerHost,omitempty"`
-	// Over spreads the rotations evenly over this time; by default each begins as soon as it may.
+	// Over spreads the rotations evenly over this time. By default, each starts as soon as
+	// possible.
 	Over Duration `json:"Over,omitzero"`
-	// ActivityTaskQueue is where the activities run; the workflow's own task queue by default.
+	// ActivityTaskQueue is where the activities run, by default the workflow's own task queue.
 	ActivityTaskQueue string `json:"ActivityTaskQueue,omitempty"`
 
 	typed typed
 }
 
-// UnmarshalJSON keeps what is wrong with the text for Validate.
+// UnmarshalJSON records what is wrong with the text, for Validate to report.
 func (in *RotateFleetInput) UnmarshalJSON(data []byte) error {
 	type plain RotateFleetInput
 	return in.typed.decode(data, (*plain)(in))
@@ -60,7 +64,7 @@ const (
 	maxOver    = 30 * 24 * time.Hour
 )
 
-// Validate names the first field that is wrong.
+// Validate returns an error that names the first wrong field, if any.
 func (in RotateFleetInput) Validate() error {
 	if in.typed.err != nil {
 		return in.typed.err
@@ -69,21 +73,21 @@ func (in RotateFleetInput) Validate() error {
 		return fmt.Errorf("Rotate: %w", err)
 	}
 	if n := in.Canaries(); n < 0 || n > maxCanary {
-		return fmt.Errorf("Canary is %d: 0 to %d", n, maxCanary)
+		return fmt.Errorf("Canary is %d: must be 0 to %d", n, maxCanary)
 	}
 	if _, err := in.Allowed(0); err != nil {
 		return fmt.Errorf("MaxFailures is %q: %w", plaintext.Cut(in.MaxFailures, 50), err)
 	}
 	if n := in.PerHost; n < 0 || n > maxPerHost {
-		return fmt.Errorf("PerHost is %d: 1 to %d", n, maxPerHost)
+		return fmt.Errorf("PerHost is %d: must be 1 to %d", n, maxPerHost)
 	}
 	if time.Duration(in.Over) > maxOver {
-		return fmt.Errorf("Over is %s: 30d at most", in.Over)
+		return fmt.Errorf("Over is %s: must be at most 30d", in.Over)
 	}
 	return nil
 }
 
-// Canaries is how many are rotated first.
+// Canaries returns how many secrets are rotated first.
 func (in RotateFleetInput) Canaries() int {
 	if in.Canary == nil {
 		return defaultCanary
@@ -91,7 +95,7 @@ func (in RotateFleetInput) Canaries() int {
 	return *in.Canary
 }
 
-// HostLimit is how many rotations run at once on one host.
+// HostLimit returns how many rotations run at a time on one host.
 func (in RotateFleetInput) HostLimit() int {
 	if in.PerHost == 0 {
 		return defaultPerHost
@@ -99,7 +103,7 @@ func (in RotateFleetInput) HostLimit() int {
 	return in.PerHost
 }
 
-// Allowed is how many of total rotations may fail.
+// Allowed returns how many of total rotations may fail.
 func (in RotateFleetInput) Allowed(total int) (int, error) {
 	text := in.MaxFailures
 	if text == "" {
@@ -108,7 +112,7 @@ func (in RotateFleetInput) Allowed(total int) (int, error) {
 	digits, share := strings.CutSuffix(text, "%")
 	n, err := strconv.Atoi(digits)
 	if err != nil || n < 0 || share && n > 100 {
-		return 0, errors.New(`write a number or a share of all, such as "10" or "2%"`)
+		return 0, errors.New(`write a number or a percentage, such as "10" or "2%"`)
 	}
 	if share {
 		return total * n / 100, nil
@@ -116,63 +120,69 @@ func (in RotateFleetInput) Allowed(total int) (int, error) {
 	return n, nil
 }
 
-// FleetRotation is one rotation that a fleet waits for.
+// FleetRotation is one rotation whose outcome a fleet waits for.
 type FleetRotation struct {
 	SecretID string `json:"SecretId"`
 	Host     string `json:"Host,omitempty"`
-	// RequestedAt is when it was asked for, or after a failure, from when on the next attempt may have ended.
+	// RequestedAt is when the rotation was requested. After a failure, it is the earliest time at
+	// which the next attempt may have ended.
 	RequestedAt time.Time `json:"RequestedAt"`
-	// Attempts are those that have failed, and Reason is why the last one did.
+	// Attempts is how many attempts have failed, and Reason why the last one did.
 	Attempts int    `json:"Attempts,omitempty"`
 	Reason   string `json:"Reason,omitempty"`
 }
 
-// RotateFleetState is what one run of RotateFleetWorkflow hands to the next. It only ever grows optional fields.
+// RotateFleetState is what one run of RotateFleetWorkflow passes to the next. New fields must be
+// optional.
 type RotateFleetState struct {
 	StartedAt time.Time `json:"StartedAt"`
-	// Pending are the secrets that are still to be rotated, by database host.
+	// Pending has the secrets still to be rotated, by database host.
 	Pending map[string][]string `json:"Pending,omitempty"`
-	// InProgress are the rotations that were asked for, and Waiting those that are looked at again later, because they failed.
+	// InProgress has the rotations that were requested. Waiting has those that failed and will be
+	// checked again.
 	InProgress []FleetRotation `json:"InProgress,omitempty"`
 	Waiting    []FleetRotation `json:"Waiting,omitempty"`
-	// Begun is how many have been asked for, each counted once.
+	// Begun is how many secrets had a rotation requested, each counted once.
 	Begun   int  `json:"Begun,omitempty"`
 	Total   int  `json:"Total,omitempty"`
 	Rotated int  `json:"Rotated,omitempty"`
 	Paused  bool `json:"Paused,omitempty"`
-	// Failed and Skipped count the secrets that were not rotated. Failures and Skips are the first two hundred of each, a line each.
+	// Failed and Skipped count the secrets that were not rotated. Failures and Skips describe the
+	// first two hundred of each, one per line.
 	Failed   int      `json:"Failed,omitempty"`
 	Failures []string `json:"Failures,omitempty"`
 	Skipped  int      `json:"Skipped,omitempty"`
 	Skips    []string `json:"Skips,omitempty"`
-	// Stopped says why no other rotation begins.
+	// Stopped says why no further rotation starts.
 	Stopped string `json:"Stopped,omitempty"`
 }
 
-// RotateFleetStatus says how far a fleet's rotation is.
+// RotateFleetStatus is the progress of a fleet's rotation.
 type RotateFleetStatus struct {
 	StartedAt time.Time `json:"StartedAt"`
 	EndedAt   time.Time `json:"EndedAt,omitzero"`
-	// Total is the sum of the numbers that follow.
+	// Total is the sum of the five counts that follow.
 	Total      int `json:"Total"`
 	Rotated    int `json:"Rotated"`
 	Failed     int `json:"Failed"`
 	Skipped    int `json:"Skipped"`
 	InProgress int `json:"InProgress"`
 	Pending    int `json:"Pending"`
-	// Canary says that only the first few are being rotated.
+	// Canary reports whether only the canaries are being rotated so far.
 	Canary   bool     `json:"Canary,omitempty"`
 	Paused   bool     `json:"Paused,omitempty"`
 	Stopped  string   `json:"Stopped,omitempty"`
 	Failures []string `json:"Failures,omitempty"`
 	Skips    []string `json:"Skips,omitempty"`
-	// PendingHosts are how many secrets were not rotated, by host, once it has ended.
+	// PendingHosts is how many secrets were not rotated, by host. It is set when the workflow has
+	// ended.
 	PendingHosts map[string]int `json:"PendingHosts,omitempty"`
 }
 
-// String says in one line how far it is.
+// String describes the progress in one line.
 func (s RotateFleetStatus) String() string {
-	text := fmt.Sprintf("%d of %d rotated, %d failed, %d skipped, %d in progress, %d to go", s.Rotated, s.Total, s.Failed, s.Skipped, s.InProgress, s.Pending)
+	text := fmt.Sprintf("%d of %d rotated, %d failed, %d skipped, %d in progress, %d to go",
+		s.Rotated, s.Total, s.Failed, s.Skipped, s.InProgress, s.Pending)
 	switch {
 	case s.Stopped != "":
 		text += "; stopped: " + s.Stopped
@@ -184,40 +194,41 @@ func (s RotateFleetStatus) String() string {
 	return text
 }
 
-// LookAtRotationsInput asks what became of rotations that were requested.
+// LookAtRotationsInput asks for the outcomes of requested rotations.
 type LookAtRotationsInput struct {
 	Rotations []FleetRotation `json:"Rotations"`
 }
 
-// RotationOutcome is what became of a rotation that was requested.
+// RotationOutcome is the outcome of a requested rotation.
 type RotationOutcome string
 
-// The outcomes of requested rotations. Empty is that there is none yet.
+// The outcomes of requested rotations. A rotation without an outcome has not ended.
 const (
 	RotationSucceeded RotationOutcome = "succeeded"
 	RotationFailed    RotationOutcome = "failed"
-	RotationSkipped   RotationOutcome = "skipped" // the request was refused, or is carried out later
+	RotationSkipped   RotationOutcome = "skipped" // the request was refused, or will be carried out later
 )
 
-// RotationSeen is what became of one.
+// RotationSeen is the outcome of one requested rotation.
 type RotationSeen struct {
 	SecretID  string          `json:"SecretId"`
 	Outcome   RotationOutcome `json:"Outcome,omitempty"`
 	Reason    string          `json:"Reason,omitempty"`
 	ErrorType string          `json:"ErrorType,omitempty"`
-	// EndedAt is when a rotation ended that failed. Its own workflow retries it.
+	// EndedAt is when a failed rotation ended. Its own workflow retries it.
 	EndedAt time.Time `json:"EndedAt,omitzero"`
 }
 
-// LookAtRotationsResult has those that have an outcome.
+// LookAtRotationsResult has the rotations that have an outcome.
 type LookAtRotationsResult struct {
 	Seen []RotationSeen `json:"Seen"`
 }
 
-// clocksDiffer allows for clocks of Temporal's servers that differ.
+// clocksDiffer allows for clock differences between Temporal's servers.
 const clocksDiffer = time.Second
 
-// Since is what became of a rotation that was requested at a time, by the status of its workflow.
+// Since returns the outcome of a rotation that was requested at the given time, judging by the
+// status of its workflow.
 func (s Status) Since(requested time.Time) RotationSeen {
 	seen := RotationSeen{SecretID: s.SecretID}
 	from := requested.Add(-clocksDiffer)
@@ -229,7 +240,7 @@ func (s Status) Since(requested time.Time) RotationSeen {
 		return seen
 	}
 	if s.Current != nil {
-		if !s.PreviousUntil.IsZero() { // what remains is the revocation, which has its own time
+		if !s.PreviousUntil.IsZero() { // only the revocation is left, which happens later
 			seen.Outcome = RotationSucceeded
 		}
 		return seen

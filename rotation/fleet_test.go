@@ -102,13 +102,18 @@ func TestWhatBecameOfARequest(t *testing.T) {
 		reason string
 	}{
 		{"nothing yet", rotation.Status{Rotations: []rotation.Rotation{ended(-time.Hour, "")}}, "", ""},
-		{"rotated", rotation.Status{Rotations: []rotation.Rotation{ended(5*time.Second, ""), ended(-time.Hour, "bad")}}, rotation.RotationSucceeded, ""},
-		{"one under way joined it", rotation.Status{Rotations: []rotation.Rotation{ended(500*time.Millisecond, "")}}, rotation.RotationSucceeded, ""},
-		{"failed", rotation.Status{Rotations: []rotation.Rotation{ended(5*time.Second, "bad"), ended(-time.Hour, "")}}, rotation.RotationFailed, "bad"},
+		{"rotated", rotation.Status{Rotations: []rotation.Rotation{ended(5*time.Second, ""), ended(-time.Hour, "bad")}},
+			rotation.RotationSucceeded, ""},
+		{"one under way joined it", rotation.Status{Rotations: []rotation.Rotation{ended(500*time.Millisecond, "")}},
+			rotation.RotationSucceeded, ""},
+		{"failed", rotation.Status{Rotations: []rotation.Rotation{ended(5*time.Second, "bad"), ended(-time.Hour, "")}}, rotation.RotationFailed,
+			"bad"},
 		{"under way", rotation.Status{Current: &rotation.Rotation{}, Rotations: []rotation.Rotation{ended(5*time.Second, "bad")}}, "", ""},
 		{"in its grace", rotation.Status{Current: &rotation.Rotation{}, PreviousUntil: at.Add(time.Hour)}, rotation.RotationSucceeded, ""},
-		{"too soon", rotation.Status{Requests: []rotation.Request{noted(time.Second, "rotate", rotation.OutcomeRefused)}}, rotation.RotationSkipped, "refused: why"},
-		{"later", rotation.Status{Requests: []rotation.Request{noted(time.Second, "rotate", rotation.OutcomeDeferred)}}, rotation.RotationSkipped, "deferred: why"},
+		{"too soon", rotation.Status{Requests: []rotation.Request{noted(time.Second, "rotate", rotation.OutcomeRefused)}},
+			rotation.RotationSkipped, "refused: why"},
+		{"later", rotation.Status{Requests: []rotation.Request{noted(time.Second, "rotate", rotation.OutcomeDeferred)}},
+			rotation.RotationSkipped, "deferred: why"},
 		{"another message", rotation.Status{Requests: []rotation.Request{noted(time.Second, "pause", rotation.OutcomeRefused)}}, "", ""},
 		{"an old request", rotation.Status{Requests: []rotation.Request{noted(-time.Hour, "rotate", rotation.OutcomeRefused)}}, "", ""},
 	}

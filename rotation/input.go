@@ -149,7 +149,8 @@ func validProxySecrets(ids []string, others ...string) error {
 			return err
 		}
 		if slices.Contains(others, id) {
-			return fmt.Errorf("ProxySecretIds names %s, which is the user's own secret or the master secret: give a secret of its own for each account", id)
+			return fmt.Errorf("ProxySecretIds names %s, which is the user's own secret or the master secret: "+
+				"give a secret of its own for each account", id)
 		}
 	}
 	return nil

@@ -8,7 +8,6 @@ import (
 	"io"
 	"strings"
 	"time"
-	_ "time/tzdata"
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/api/enums/v1"
@@ -30,7 +29,8 @@ type temporal interface {
 	SignalWorkflow(ctx context.Context, workflowID, runID, signalName string, arg any) error
 	QueryWorkflow(ctx context.Context, workflowID, runID, queryType string, args ...any) (converter.EncodedValue, error)
 	DescribeWorkflowExecution(ctx context.Context, workflowID, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error)
-	GetWorkflowHistory(ctx context.Context, workflowID, runID string, longPoll bool, filter enums.HistoryEventFilterType) client.HistoryEventIterator
+	GetWorkflowHistory(ctx context.Context, workflowID, runID string, longPoll bool,
+		filter enums.HistoryEventFilterType) client.HistoryEventIterator
 	DescribeTaskQueue(ctx context.Context, taskQueue string, kind enums.TaskQueueType) (*workflowservice.DescribeTaskQueueResponse, error)
 	ListWorkflow(context.Context, *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error)
 	Close()
@@ -45,7 +45,7 @@ type app struct {
 	errors io.Writer
 	live   bool // out is a terminal, so that a line can be redrawn
 
-	watchInterval time.Duration // how often watch asks what the workflow is waiting for
+	watchInterval time.Duration // how often watch checks what the workflow is waiting for
 	hintAfter     time.Duration // how long watch waits for an answer before it looks for the cause
 
 	taskQueue string
@@ -88,7 +88,7 @@ func (a *app) print(v view) error {
 	return err
 }
 
-// say prints a line to the standard error, apart from the result.
+// say prints a line to standard error, apart from the result.
 func (a *app) say(text string) { fmt.Fprintln(a.errors, printable(text)) }
 
 // explain returns the text of an error for people: what the innermost layer says, without the layers around it.

@@ -29,7 +29,8 @@ func TestTaskQueueFromEnvironment(t *testing.T) {
 
 func TestUnreachable(t *testing.T) {
 	var out, errs bytes.Buffer
-	if code := newApp(&out, &errs).run(t.Context(), []string{"list"}); code != program.Failed || !strings.Contains(errs.String(), "no server") {
+	if code := newApp(&out, &errs).run(t.Context(), []string{"list"}); code != program.Failed ||
+		!strings.Contains(errs.String(), "no server") {
 		t.Errorf("exit %d: %s", code, errs.String())
 	}
 }
@@ -40,7 +41,8 @@ func TestInterrupted(t *testing.T) {
 	a.dial = func(context.Context) (temporal, error) { return &fake{}, nil }
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if code := a.run(ctx, []string{"validate", "--secret-id", "x"}); code != program.Failed || !strings.Contains(errs.String(), "interrupted") {
+	if code := a.run(ctx, []string{"validate", "--secret-id", "x"}); code != program.Failed ||
+		!strings.Contains(errs.String(), "interrupted") {
 		t.Errorf("exit %d: %s", code, errs.String())
 	}
 }

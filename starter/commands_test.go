@@ -39,12 +39,15 @@ func TestCommands(t *testing.T) {
 	undecided := failedRotation()
 	undecided.Steps, undecided.ErrorType = steps(1, false), "Undecided"
 	undecided.Error = "'app'@'%' was changed since the last rotation, while 'app_clone'@'%' is in use: it lost UPDATE on `shop`.*." +
-		" Either run REVOKE UPDATE ON `shop`.* FROM 'app_clone'@'%', or run GRANT UPDATE ON `shop`.* TO 'app'@'%'; `starter rotate --undo-drift` does the latter"
+		" Either run REVOKE UPDATE ON `shop`.* FROM 'app_clone'@'%', or run GRANT UPDATE ON `shop`.* TO 'app'@'%'; " +
+		"`starter rotate --undo-drift` does the latter"
 	paused, stopped := status(rotation.Paused, aRotation()), status(rotation.Stopped)
 	paused.NextRotationDate, stopped.NextRotationDate = time.Time{}, time.Time{}
 	left := status(rotation.Scheduled)
-	left.SecretARN, left.Pair = "arn", &rotation.KnownPair{Usernames: []string{"app_clone", "app"}, Server: "db:3306", MasterSecretID: "shop/admin"}
-	left.Left, left.Deleted = []rotation.KnownPair{{Usernames: []string{"old", "old_clone"}, Server: "db1:3306"}}, &rotation.DeletedSecret{Gone: true}
+	left.SecretARN, left.Pair = "arn", &rotation.KnownPair{Usernames: []string{"app_clone", "app"}, Server: "db:3306",
+		MasterSecretID: "shop/admin"}
+	left.Left, left.Deleted = []rotation.KnownPair{{Usernames: []string{"old", "old_clone"},
+		Server: "db1:3306"}}, &rotation.DeletedSecret{Gone: true}
 	left.Warnings = []string{"secret shop/app is gone, and its accounts still log in", "the secret was edited"}
 	held := paused
 	held.Held = true
@@ -52,10 +55,12 @@ func TestCommands(t *testing.T) {
 	since.LastRotatedDate = now.Add(-30 * time.Minute)
 	revoked := aRotation()
 	revoked.Revoked, revoked.Created, revoked.Warnings = true, true, []string{"the definer of view `shop`.`v` is 'app'@'%'"}
-	tooSoon := refusal(rotation.ErrorMinimumOverlap, "secret shop/app was rotated at 2026-11-22 20:58 UTC: rotating again is safe from 2026-11-22 21:58 UTC, or with Force")
+	tooSoon := refusal(rotation.ErrorMinimumOverlap, "secret shop/app was rotated at 2026-11-22 20:58 UTC: "+
+		"rotating again is safe from 2026-11-22 21:58 UTC, or with Force")
 	unreachable := refusal(rotation.ErrorUnreachable, "db.example.com:3306 does not answer")
 	grace := status(rotation.Rotating)
-	grace.Current, grace.PreviousUntil = &rotation.Rotation{StartedAt: now.Add(-10 * time.Second), VersionID: version, Username: "app_clone", Steps: steps(5, true)}, now.Add(20*time.Hour)
+	grace.Current, grace.PreviousUntil = &rotation.Rotation{StartedAt: now.Add(-10 * time.Second), VersionID: version, Username: "app_clone",
+		Steps: steps(5, true)}, now.Add(20*time.Hour)
 	setting := status(rotation.Rotating)
 	setting.Current = &rotation.Rotation{StartedAt: now.Add(-10 * time.Second), VersionID: version, Username: "app", Steps: steps(3, false)}
 	wasReset := status(rotation.Scheduled)
@@ -73,8 +78,10 @@ func TestCommands(t *testing.T) {
 	many := changes
 	many.Changed, many.Drifted, many.Pages = 4, 2, 2
 	more := many
-	more.Changes, more.Statements, more.Drift = []string{"grant SELECT on `a`.* to 'app_clone'@'%'", "revoke SELECT on `b`.* from 'app_clone'@'%'"},
-		[]string{"GRANT SELECT ON `a`.* TO 'app_clone'@'%'", "REVOKE SELECT ON `b`.* FROM 'app_clone'@'%'"}, []string{"revoke SELECT on `b`.* from 'app_clone'@'%'"}
+	more.Changes, more.Statements, more.Drift = []string{"grant SELECT on `a`.* to 'app_clone'@'%'",
+		"revoke SELECT on `b`.* from 'app_clone'@'%'"},
+		[]string{"GRANT SELECT ON `a`.* TO 'app_clone'@'%'", "REVOKE SELECT ON `b`.* FROM 'app_clone'@'%'"},
+		[]string{"revoke SELECT on `b`.* from 'app_clone'@'%'"}
 	fewer := more
 	fewer.Changed = 3
 	create := plan
@@ -84,11 +91,15 @@ func TestCommands(t *testing.T) {
 		"RotationStatus": payload("Failed"), "LastRotatedDate": payload(now.Add(-48 * time.Hour)),
 		"NextRotationDate": payload(now.Add(90 * time.Second)), "DatabaseHost": payload("db.example.com:3306"),
 	})
-	due := execution("rotate-user/shop/due", map[string]*common.Payload{"RotationStatus": payload("Scheduled"), "NextRotationDate": payload(now.Add(-time.Second))})
-	long := execution("rotate-user/arn:aws:secretsmanager:eu-west-1:123456789012:secret:"+strings.Repeat("long/", 80)+"name-AbCdEf", map[string]*common.Payload{
-		"RotationStatus": payload("Paused"), "DatabaseHost": payload(strings.Repeat("x", 100) + ".eu-west-1.rds.amazonaws.com:3306")})
-	open := execution("rotate-user/shop/open", map[string]*common.Payload{"RotationStatus": payload("Failed"), "NextRotationDate": payload(now.Add(90 * time.Second))})
-	open.Memo = &common.Memo{Fields: map[string]*common.Payload{rotation.OpenAccountsMemo: payload("secret shop/open is gone, and its accounts still log in\nthe secret was edited")}}
+	due := execution("rotate-user/shop/due", map[string]*common.Payload{"RotationStatus": payload("Scheduled"),
+		"NextRotationDate": payload(now.Add(-time.Second))})
+	long := execution("rotate-user/arn:aws:secretsmanager:eu-west-1:123456789012:secret:"+strings.Repeat("long/", 80)+"name-AbCdEf",
+		map[string]*common.Payload{
+			"RotationStatus": payload("Paused"), "DatabaseHost": payload(strings.Repeat("x", 100) + ".eu-west-1.rds.amazonaws.com:3306")})
+	open := execution("rotate-user/shop/open", map[string]*common.Payload{"RotationStatus": payload("Failed"),
+		"NextRotationDate": payload(now.Add(90 * time.Second))})
+	open.Memo = &common.Memo{Fields: map[string]*common.Payload{rotation.OpenAccountsMemo: payload("secret shop/open is gone, " +
+		"and its accounts still log in\nthe secret was edited")}}
 	sealed := execution("rotate-user/shop/app", map[string]*common.Payload{"RotationStatus": payload("Scheduled")})
 	sealed.Memo = &common.Memo{Fields: map[string]*common.Payload{rotation.OpenAccountsMemo: {Metadata: map[string][]byte{"encoding": []byte("binary/encrypted")}}}}
 	failed := execution("rotate-user/shop/failed", map[string]*common.Payload{
@@ -105,7 +116,8 @@ func TestCommands(t *testing.T) {
 	})
 	never := execution("rotate-user/shop/never", map[string]*common.Payload{"RotationStatus": payload("Paused")})
 	every := func() []*workflowservice.ListWorkflowExecutionsResponse {
-		return []*workflowservice.ListWorkflowExecutionsResponse{{Executions: []*workflow.WorkflowExecutionInfo{starting, never, late, failed, execution("rotate-user/shop/silent", nil)}}}
+		return []*workflowservice.ListWorkflowExecutionsResponse{{Executions: []*workflow.WorkflowExecutionInfo{starting, never, late, failed,
+			execution("rotate-user/shop/silent", nil)}}}
 	}
 	bare, silent := execution("rotate-user/shop/bare", nil), execution("rotate-user/shop/silent", nil)
 	page := func(token string, all ...*workflow.WorkflowExecutionInfo) *workflowservice.ListWorkflowExecutionsResponse {
@@ -122,51 +134,72 @@ func TestCommands(t *testing.T) {
 		args string // split at blanks; _ stands for a blank in an argument
 		fake fake
 	}{
-		{"create", "create --secret-id shop/app --master-secret-id shop/admin --username app --grant SELECT_ON_*.* --grant INSERT,_UPDATE_ON_shop.* --dbname shop",
+		{"create", "create --secret-id shop/app --master-secret-id shop/admin --username app --grant SELECT_ON_*.* --grant " +
+			"INSERT,_UPDATE_ON_shop.* --dbname shop",
 			fake{results: map[string]any{rotation.CreateUserWorkflow: credential()}}},
 		{"create-refused", "create --secret-id shop/app --master-secret-id shop/admin --username app",
 			fake{results: map[string]any{rotation.CreateUserWorkflow: refusal("NotOurs", "'app'@'%' exists: choose another name")}}},
-		{"validate", "validate --secret-id shop/app --task-queue other", fake{results: map[string]any{rotation.ValidateSecretWorkflow: credential()}}},
+		{"validate", "validate --secret-id shop/app --task-queue other",
+			fake{results: map[string]any{rotation.ValidateSecretWorkflow: credential()}}},
 		{"validate-json", "validate --secret-id shop/app -o json", fake{results: map[string]any{rotation.ValidateSecretWorkflow: credential()}}},
-		{"recover", "recover shop/app --clone-username app2", fake{results: map[string]any{rotation.RecoverSecretWorkflow: rotation.RecoverSecretResult{
-			ValidateSecretResult: credential(), RefusedVersionID: "e18a4b4f-2f1a-4b0e-8a9d-3c3b0c0a1a11"}}, statuses: known(status(rotation.Scheduled))}},
-		{"recover-nothing", "recover --secret-id shop/app", fake{results: map[string]any{rotation.RecoverSecretWorkflow: rotation.RecoverSecretResult{ValidateSecretResult: credential()}}}},
-		{"recover-json", "recover --secret-id shop/app -o json", fake{results: map[string]any{rotation.RecoverSecretWorkflow: rotation.RecoverSecretResult{ValidateSecretResult: credential()}}}},
+		{"recover", "recover shop/app --clone-username app2",
+			fake{results: map[string]any{rotation.RecoverSecretWorkflow: rotation.RecoverSecretResult{
+				ValidateSecretResult: credential(), RefusedVersionID: "e18a4b4f-2f1a-4b0e-8a9d-3c3b0c0a1a11"}},
+				statuses: known(status(rotation.Scheduled))}},
+		{"recover-nothing", "recover --secret-id shop/app",
+			fake{results: map[string]any{rotation.RecoverSecretWorkflow: rotation.RecoverSecretResult{ValidateSecretResult: credential()}}}},
+		{"recover-json", "recover --secret-id shop/app -o json",
+			fake{results: map[string]any{rotation.RecoverSecretWorkflow: rotation.RecoverSecretResult{ValidateSecretResult: credential()}}}},
 		{"plan-clean", "plan --secret-id shop/app", fake{results: map[string]any{rotation.PlanRotationWorkflow: plan}}},
-		{"plan-change", "plan --secret-id shop/app", fake{results: map[string]any{rotation.PlanRotationWorkflow: changes}, statuses: known(status(rotation.Scheduled))}},
-		{"plan-knows-rights", "plan --secret-id shop/app", fake{results: map[string]any{rotation.PlanRotationWorkflow: plan}, statuses: known(remembers)}},
-		{"plan-of-an-ended-rotation", "plan --secret-id shop/app", fake{results: map[string]any{rotation.PlanRotationWorkflow: plan}, statuses: known(remembers),
-			described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED)}},
+		{"plan-change", "plan --secret-id shop/app", fake{results: map[string]any{rotation.PlanRotationWorkflow: changes},
+			statuses: known(status(rotation.Scheduled))}},
+		{"plan-knows-rights", "plan --secret-id shop/app",
+			fake{results: map[string]any{rotation.PlanRotationWorkflow: plan}, statuses: known(remembers)}},
+		{"plan-of-an-ended-rotation", "plan --secret-id shop/app",
+			fake{results: map[string]any{rotation.PlanRotationWorkflow: plan}, statuses: known(remembers),
+				described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED)}},
 		{"plan-create", "plan --secret-id shop/app --master-secret-id m", fake{results: map[string]any{rotation.PlanRotationWorkflow: create}}},
 		{"plan-json", "plan --secret-id shop/app -o json", fake{results: map[string]any{rotation.PlanRotationWorkflow: changes}}},
 		{"plan-many", "plan --secret-id shop/app", fake{results: map[string]any{rotation.PlanRotationWorkflow: many}}},
 		{"plan-all", "plan --secret-id shop/app --all", fake{results: map[string]any{rotation.PlanRotationWorkflow: []any{many, more}}}},
-		{"plan-changed-meanwhile", "plan --secret-id shop/app --all", fake{results: map[string]any{rotation.PlanRotationWorkflow: []any{many, fewer}}}},
-		{"plan-no-worker", "plan --secret-id shop/app", fake{noQueries: context.DeadlineExceeded, noPoller: true, statuses: known(status(rotation.Scheduled))}},
-		{"plan-refused", "plan --secret-id shop/app", fake{results: map[string]any{rotation.PlanRotationWorkflow: refusal("Locked", "'app'@'%' is locked: unlock it")}}},
+		{"plan-changed-meanwhile", "plan --secret-id shop/app --all",
+			fake{results: map[string]any{rotation.PlanRotationWorkflow: []any{many, fewer}}}},
+		{"plan-no-worker", "plan --secret-id shop/app", fake{noQueries: context.DeadlineExceeded, noPoller: true,
+			statuses: known(status(rotation.Scheduled))}},
+		{"plan-refused", "plan --secret-id shop/app", fake{results: map[string]any{rotation.PlanRotationWorkflow: refusal("Locked",
+			"'app'@'%' is locked: unlock it")}}},
 		{"plan-failed", "plan --secret-id shop/app", fake{results: map[string]any{rotation.PlanRotationWorkflow: unreachable}}},
-		{"start", "start --secret-id shop/app --schedule-expression rate(12_hours) --duration 3h --minimum-overlap 0s --drain 30m --require-drained --clone-username app2",
+		{"start", "start --secret-id shop/app --schedule-expression rate(12_hours) --duration 3h --minimum-overlap 0s --drain 30m " +
+			"--require-drained --clone-username app2",
 			fake{rotated: []any{aRotation()}, statuses: known(status(rotation.Scheduled, aRotation()))}},
 		{"start-json", "start --secret-id shop/app -o json", fake{rotated: []any{aRotation()}, statuses: known(status(rotation.Scheduled))}},
 		{"start-no-wait", "start --secret-id shop/app --no-wait", fake{}},
-		{"start-later-warned", "start --secret-id shop/app --rotate-immediately=false", fake{statuses: known(warned(status(rotation.Scheduled))), busy: 1}},
+		{"start-later-warned", "start --secret-id shop/app --rotate-immediately=false",
+			fake{statuses: known(warned(status(rotation.Scheduled))), busy: 1}},
 		{"start-later", "start --secret-id shop/app --rotate-immediately=false", fake{statuses: known(status(rotation.Scheduled)), busy: 1}},
-		{"start-later-refused", "start --secret-id shop/app --rotate-immediately=false", fake{statuses: known(status(rotation.Failed, failedRotation()))}},
-		{"start-again", "start --secret-id shop/app --automatically-after-days 30 --master-secret-id shop/admin", fake{running: true, statuses: known(status(rotation.Scheduled))}},
+		{"start-later-refused", "start --secret-id shop/app --rotate-immediately=false",
+			fake{statuses: known(status(rotation.Failed, failedRotation()))}},
+		{"start-again", "start --secret-id shop/app --automatically-after-days 30 --master-secret-id shop/admin",
+			fake{running: true, statuses: known(status(rotation.Scheduled))}},
 		{"start-stopping", "start --secret-id shop/app", fake{running: true, statuses: known(stopping()), updated: status(rotation.Rotating)}},
-		{"start-other-rules", "start --secret-id shop/app --automatically-after-days 7", fake{running: true, statuses: known(status(rotation.Scheduled))}},
+		{"start-other-rules", "start --secret-id shop/app --automatically-after-days 7",
+			fake{running: true, statuses: known(status(rotation.Scheduled))}},
 		{"start-other-duration", "start --secret-id shop/app --duration 3h", fake{running: true, statuses: known(status(rotation.Scheduled))}},
-		{"start-other-options", "start --secret-id shop/app --clone-username app2 --minimum-overlap 2h --drain 1h --require-drained --activity-task-queue inside --duration 3h",
-			fake{running: true, statuses: known(withInput(rotation.RotateUserInput{SecretID: "shop/app", MasterSecretID: "shop/admin", RotationRules: days30}))}},
+		{"start-other-options", "start --secret-id shop/app --clone-username app2 --minimum-overlap 2h --drain 1h --require-drained " +
+			"--activity-task-queue inside --duration 3h",
+			fake{running: true, statuses: known(withInput(rotation.RotateUserInput{SecretID: "shop/app", MasterSecretID: "shop/admin",
+				RotationRules: days30}))}},
 		{"start-other-queue", "start --secret-id shop/app --task-queue other", fake{running: true, statuses: known(status(rotation.Scheduled)),
 			described: &workflowservice.DescribeWorkflowExecutionResponse{
 				WorkflowExecutionInfo: &workflow.WorkflowExecutionInfo{Status: enums.WORKFLOW_EXECUTION_STATUS_RUNNING},
 				ExecutionConfig:       &workflow.WorkflowExecutionConfig{TaskQueue: &taskqueue.TaskQueue{Name: "rotate-user"}},
 			}}},
 		{"start-same-options", "start --secret-id shop/app --clone-username app --minimum-overlap 1h --drain 0s --automatically-after-days 30",
-			fake{running: true, statuses: known(withInput(rotation.RotateUserInput{SecretID: "shop/app", MasterSecretID: "shop/admin", RotationRules: days30}))}},
+			fake{running: true, statuses: known(withInput(rotation.RotateUserInput{SecretID: "shop/app", MasterSecretID: "shop/admin",
+				RotationRules: days30}))}},
 		{"start-refused", "start --secret-id shop/app", fake{
-			rotated: []any{serviceerror.NewNotFound("workflow execution already completed")}, described: ended(enums.WORKFLOW_EXECUTION_STATUS_FAILED),
+			rotated:   []any{serviceerror.NewNotFound("workflow execution already completed")},
+			described: ended(enums.WORKFLOW_EXECUTION_STATUS_FAILED),
 			closed: &history.HistoryEvent{Attributes: &history.HistoryEvent_WorkflowExecutionFailedEventAttributes{
 				WorkflowExecutionFailedEventAttributes: &history.WorkflowExecutionFailedEventAttributes{Failure: &failure.Failure{
 					Message: "secret shop/app is rotated already by workflow rotate-user/arn:aws:x"}}}},
@@ -186,13 +219,18 @@ func TestCommands(t *testing.T) {
 			rotated:  []any{refusal("Locked", failedRotation().Error)},
 			statuses: known(status(rotation.Failed, failedRotation())),
 		}},
-		{"start-other-master", "start --secret-id shop/app --master-secret-id other --no-wait", fake{running: true, statuses: known(status(rotation.Scheduled))}},
+		{"start-other-master", "start --secret-id shop/app --master-secret-id other --no-wait",
+			fake{running: true, statuses: known(status(rotation.Scheduled))}},
 		{"rotate", "rotate --secret-id shop/app", fake{rotated: []any{aRotation()}, statuses: known(status(rotation.Scheduled, aRotation()))}},
-		{"rotate-undo-drift", "rotate --secret-id shop/app --undo-drift", fake{rotated: []any{aRotation()}, statuses: known(status(rotation.Scheduled, aRotation()))}},
-		{"rotate-undecided", "rotate --secret-id shop/app", fake{rotated: []any{refusal("Undecided", undecided.Error)}, statuses: known(status(rotation.Failed, undecided))}},
+		{"rotate-undo-drift", "rotate --secret-id shop/app --undo-drift",
+			fake{rotated: []any{aRotation()}, statuses: known(status(rotation.Scheduled, aRotation()))}},
+		{"rotate-undecided", "rotate --secret-id shop/app",
+			fake{rotated: []any{refusal("Undecided", undecided.Error)}, statuses: known(status(rotation.Failed, undecided))}},
 		{"rotate-json", "rotate --secret-id shop/app -o json", fake{rotated: []any{aRotation()}, statuses: known(status(rotation.Scheduled))}},
-		{"rotate-revoke", "rotate --secret-id shop/app --force --revoke-previous --grace 1d", fake{rotated: []any{revoked}, statuses: known(status(rotation.Scheduled))}},
-		{"rotate-refused", "rotate --secret-id shop/app", fake{rotated: []any{tooSoon}, statuses: known(status(rotation.Scheduled, aRotation()))}},
+		{"rotate-revoke", "rotate --secret-id shop/app --force --revoke-previous --grace 1d",
+			fake{rotated: []any{revoked}, statuses: known(status(rotation.Scheduled))}},
+		{"rotate-refused", "rotate --secret-id shop/app", fake{rotated: []any{tooSoon},
+			statuses: known(status(rotation.Scheduled, aRotation()))}},
 		{"rotate-failed", "rotate --secret-id shop/app", fake{
 			rotated:  []any{refusal("Locked", failedRotation().Error)},
 			statuses: known(status(rotation.Failed, failedRotation())),
@@ -201,30 +239,36 @@ func TestCommands(t *testing.T) {
 			rotated:  []any{refusal(rotation.ErrorRotatedElsewhere, gaveWay().Rotations[0].Error)},
 			statuses: known(gaveWay()),
 		}},
-		{"status-gave-way", "status --secret-id shop/app", fake{statuses: known(gaveWay()), described: ended(enums.WORKFLOW_EXECUTION_STATUS_FAILED)}},
+		{"status-gave-way", "status --secret-id shop/app",
+			fake{statuses: known(gaveWay()), described: ended(enums.WORKFLOW_EXECUTION_STATUS_FAILED)}},
 		{"rotate-just-rotated", "rotate --secret-id shop/app --force", fake{
 			rotated:  []any{refusal(rotation.ErrorJustRotated, "a rotation has just ended"), aRotation()},
 			statuses: known(status(rotation.Scheduled)),
 		}},
-		{"rotate-reset", "rotate --secret-id shop/app", fake{rotated: []any{cutOff, aRotation()}, statuses: known(status(rotation.Scheduled, aRotation()))}},
-		{"rotate-revoke-refused", "rotate --secret-id shop/app --force --revoke-previous", fake{rotated: []any{refusal("Locked", failedRotation().Error)}, statuses: known(deferred)}},
+		{"rotate-reset", "rotate --secret-id shop/app", fake{rotated: []any{cutOff, aRotation()},
+			statuses: known(status(rotation.Scheduled, aRotation()))}},
+		{"rotate-revoke-refused", "rotate --secret-id shop/app --force --revoke-previous",
+			fake{rotated: []any{refusal("Locked", failedRotation().Error)}, statuses: known(deferred)}},
 		{"status-deferred", "status --secret-id shop/app", fake{statuses: known(deferred)}},
 		{"rotate-terminated", "rotate --secret-id shop/app", fake{rotated: []any{cutOff}, statuses: known(setting),
 			described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED), closed: terminated}},
 		{"rotate-terminated-in-grace", "rotate --secret-id shop/app", fake{rotated: []any{cutOff}, statuses: known(grace),
 			described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED), closed: terminated}},
-		{"rotate-cancelled", "rotate --secret-id shop/app", fake{rotated: []any{sdk.NewCanceledError()}, statuses: known(status(rotation.Stopped, aRotation())),
-			described: ended(enums.WORKFLOW_EXECUTION_STATUS_CANCELED)}},
+		{"rotate-cancelled", "rotate --secret-id shop/app",
+			fake{rotated: []any{sdk.NewCanceledError()}, statuses: known(status(rotation.Stopped, aRotation())),
+				described: ended(enums.WORKFLOW_EXECUTION_STATUS_CANCELED)}},
 		{"start-after-grace", "start --secret-id shop/app", fake{rotated: []any{aRotation()}, statuses: known(grace),
 			described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED), closed: terminated}},
 		{"start-terminated", "start --secret-id shop/app", fake{rotated: []any{cutOff}, statuses: known(setting),
 			described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED), closed: terminated}},
 		{"status-grace", "status --secret-id shop/app", fake{statuses: known(grace)}},
-		{"status-terminated-in-grace", "status --secret-id shop/app", fake{statuses: known(grace), described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED), closed: terminated}},
+		{"status-terminated-in-grace", "status --secret-id shop/app",
+			fake{statuses: known(grace), described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED), closed: terminated}},
 		{"status-reset", "status --secret-id shop/app", fake{statuses: known(wasReset)}},
-		{"list-grace", "list", fake{pages: []*workflowservice.ListWorkflowExecutionsResponse{page("", execution("rotate-user/shop/app", map[string]*common.Payload{
-			"RotationStatus": payload("Rotating"), "LastRotatedDate": payload(now.Add(-48 * time.Hour)),
-		}))}, statuses: known(grace)}},
+		{"list-grace", "list", fake{pages: []*workflowservice.ListWorkflowExecutionsResponse{page("",
+			execution("rotate-user/shop/app", map[string]*common.Payload{
+				"RotationStatus": payload("Rotating"), "LastRotatedDate": payload(now.Add(-48 * time.Hour)),
+			}))}, statuses: known(grace)}},
 		{"status", "status --secret-id shop/app", fake{statuses: known(status(rotation.Scheduled, aRotation(), revoked))}},
 		{"status-expires", "status --secret-id shop/app", fake{statuses: known(expires)}},
 		{"status-json", "status --secret-id shop/app -o json", fake{statuses: known(status(rotation.Scheduled))}},
@@ -234,29 +278,36 @@ func TestCommands(t *testing.T) {
 		{"status-none", "status --secret-id shop/app", fake{}},
 		{"status-argument", "status shop/app", fake{statuses: known(status(rotation.Scheduled))}},
 		{"status-retrying", "status --secret-id shop/app", fake{statuses: known(current), described: pending(failing())}},
-		{"status-retrying-json", "status --secret-id shop/app -o json", fake{statuses: known(status(rotation.Rotating)), described: pending(failing())}},
+		{"status-retrying-json", "status --secret-id shop/app -o json",
+			fake{statuses: known(status(rotation.Rotating)), described: pending(failing())}},
 		{"status-terminated", "status --secret-id shop/app", fake{
 			statuses: known(status(rotation.Scheduled, aRotation())), described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED),
 			closed: &history.HistoryEvent{Attributes: &history.HistoryEvent_WorkflowExecutionTerminatedEventAttributes{
 				WorkflowExecutionTerminatedEventAttributes: &history.WorkflowExecutionTerminatedEventAttributes{Reason: "clean up"}}},
 		}},
-		{"status-terminated-json", "status --secret-id shop/app -o json", fake{statuses: known(status(rotation.Scheduled)), described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED)}},
-		{"status-timed-out", "status --secret-id shop/app", fake{statuses: known(current), described: ended(enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT)}},
-		{"status-cancelled", "status --secret-id shop/app", fake{statuses: known(status(rotation.Stopped)), described: ended(enums.WORKFLOW_EXECUTION_STATUS_CANCELED)}},
-		{"status-stopped", "status --secret-id shop/app", fake{statuses: known(stopped), described: ended(enums.WORKFLOW_EXECUTION_STATUS_COMPLETED)}},
+		{"status-terminated-json", "status --secret-id shop/app -o json",
+			fake{statuses: known(status(rotation.Scheduled)), described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED)}},
+		{"status-timed-out", "status --secret-id shop/app",
+			fake{statuses: known(current), described: ended(enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT)}},
+		{"status-cancelled", "status --secret-id shop/app",
+			fake{statuses: known(status(rotation.Stopped)), described: ended(enums.WORKFLOW_EXECUTION_STATUS_CANCELED)}},
+		{"status-stopped", "status --secret-id shop/app", fake{statuses: known(stopped),
+			described: ended(enums.WORKFLOW_EXECUTION_STATUS_COMPLETED)}},
 		{"status-failed-at-start", "status --secret-id shop/app", fake{
 			noQueries: serviceerror.NewQueryFailed("unknown queryType status"), described: ended(enums.WORKFLOW_EXECUTION_STATUS_FAILED),
 			closed: &history.HistoryEvent{Attributes: &history.HistoryEvent_WorkflowExecutionFailedEventAttributes{
 				WorkflowExecutionFailedEventAttributes: &history.WorkflowExecutionFailedEventAttributes{Failure: &failure.Failure{Message: "Drain is 48h: 24h at most"}}}},
 		}},
-		{"status-encoded", "status --secret-id shop/app", fake{noQueries: fmt.Errorf("payload item 0: %w", converter.ErrEncodingIsNotSupported), statuses: known(status(rotation.Scheduled))}},
+		{"status-encoded", "status --secret-id shop/app", fake{noQueries: fmt.Errorf("payload item 0: %w", converter.ErrEncodingIsNotSupported),
+			statuses: known(status(rotation.Scheduled))}},
 		{"status-no-worker", "status --secret-id shop/app", fake{
 			noQueries: serviceerror.NewFailedPrecondition("no poller seen for task queue recently, worker may be down"), noPoller: true,
 			described: &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflow.WorkflowExecutionInfo{Status: enums.WORKFLOW_EXECUTION_STATUS_RUNNING},
 				PendingWorkflowTask: &workflow.PendingWorkflowTaskInfo{}},
 		}},
 		{"pause-terminated", "pause --secret-id shop/app", fake{described: ended(enums.WORKFLOW_EXECUTION_STATUS_TERMINATED)}},
-		{"rotate-arn", "rotate arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop/app-AbCdEf", fake{statuses: known(status(rotation.Scheduled))}},
+		{"rotate-arn", "rotate arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop/app-AbCdEf",
+			fake{statuses: known(status(rotation.Scheduled))}},
 		{"rotate-none", "rotate shop/app", fake{}},
 		{"pause", "pause --secret-id shop/app", fake{updated: paused}},
 		{"resume", "resume --secret-id shop/app", fake{updated: status(rotation.Scheduled)}},
@@ -292,7 +343,8 @@ func TestCommands(t *testing.T) {
 		{"list-host", "list --host db.example.com -o csv", fake{pages: every()}},
 		{"list-host-port", "list --host db.example.com:3307 -o csv", fake{pages: every()}},
 		{"list-error-type", "list --error-type Locked -o csv", fake{pages: every()}},
-		{"list-error-type-of-a-retry", "list --error-type Unreachable --host db.example.org -o wide", fake{pages: every(), described: pending(failing())}},
+		{"list-error-type-of-a-retry", "list --error-type Unreachable --host db.example.org -o wide",
+			fake{pages: every(), described: pending(failing())}},
 		{"list-older-than", "list --older-than 60d -o csv", fake{pages: every()}},
 		{"list-all-filters", "list --older-than 60d --overdue --status Failed --error-type Locked --host ::1", fake{pages: every()}},
 		{"list-error-type-no-attributes", "list --error-type Locked -o wide", fake{
@@ -303,7 +355,8 @@ func TestCommands(t *testing.T) {
 		{"list-none-paused", "list --status Paused", fake{}},
 		{"delete", "delete --secret-id shop/app --recovery-window-in-days 7", fake{busy: 1, deletion: rotation.DeletionState{
 			DeletionDate: now.AddDate(0, 0, 7),
-			Deletion:     rotation.Deletion{Server: "db:3306", Accounts: []rotation.Account{{User: "app", Host: "%"}, {User: "app_clone", Host: "%"}}},
+			Deletion: rotation.Deletion{Server: "db:3306",
+				Accounts: []rotation.Account{{User: "app", Host: "%"}, {User: "app_clone", Host: "%"}}},
 		}}},
 		{"delete-definers", "delete --secret-id shop/app --force", fake{deletion: rotation.DeletionState{
 			DeletionDate: now.AddDate(0, 0, 30),
@@ -320,19 +373,24 @@ func TestCommands(t *testing.T) {
 			Deletion: rotation.Deletion{Server: "db:3306", Accounts: []rotation.Account{{User: "app", Host: "%"}},
 				Others: []rotation.Account{{User: "app_clone", Host: "%"}}},
 		}}},
-		{"delete-failed", "delete --secret-id shop/app", fake{results: map[string]any{rotation.DeleteUserWorkflow: refusal("SecretsManager", "no such secret")}}},
+		{"delete-failed", "delete --secret-id shop/app", fake{results: map[string]any{rotation.DeleteUserWorkflow: refusal("SecretsManager",
+			"no such secret")}}},
 		{"delete-not-locked", "delete --secret-id shop/app", fake{deletion: rotation.DeletionState{Error: "db:3306 does not answer"}}},
-		{"delete-cut", "delete --secret-id shop/app", fake{cut: enums.WORKFLOW_EXECUTION_STATUS_CANCELED, statuses: known(held), deletion: rotation.DeletionState{
-			DeletionDate: now.AddDate(0, 0, 30), Cancelled: "the deletion was cancelled",
-			Deletion: rotation.Deletion{Server: "db:3306", Accounts: []rotation.Account{{User: "app", Host: "%"}}},
-		}}},
+		{"delete-cut", "delete --secret-id shop/app", fake{cut: enums.WORKFLOW_EXECUTION_STATUS_CANCELED, statuses: known(held),
+			deletion: rotation.DeletionState{
+				DeletionDate: now.AddDate(0, 0, 30), Cancelled: "the deletion was cancelled",
+				Deletion: rotation.Deletion{Server: "db:3306", Accounts: []rotation.Account{{User: "app", Host: "%"}}},
+			}}},
 		{"delete-known", "delete --secret-id shop/app", fake{statuses: known(left), deletion: rotation.DeletionState{
 			DeletionDate: now.AddDate(0, 0, 30),
 			Deletion: rotation.Deletion{Server: "db:3306", Accounts: []rotation.Account{{User: "app", Host: "%"}}, Gone: true,
 				Others: []rotation.Account{{User: "old_clone", Host: "%"}}, Elsewhere: []string{"old, old_clone on db1:3306"}},
 		}}},
-		{"status-left", "status --secret-id shop/app", fake{statuses: known(left), results: map[string]any{rotation.LookAtSecretWorkflow: rotation.SecretGone}}},
-		{"validate-known", "validate --secret-id shop/app", fake{statuses: known(left), results: map[string]any{rotation.ValidateSecretWorkflow: refusal(rotation.ErrorSecretGone, "secret shop/app is gone")}}},
+		{"status-left", "status --secret-id shop/app", fake{statuses: known(left),
+			results: map[string]any{rotation.LookAtSecretWorkflow: rotation.SecretGone}}},
+		{"validate-known", "validate --secret-id shop/app",
+			fake{statuses: known(left), results: map[string]any{rotation.ValidateSecretWorkflow: refusal(rotation.ErrorSecretGone,
+				"secret shop/app is gone")}}},
 		{"dismiss", "dismiss shop/app", fake{updated: status(rotation.Scheduled)}},
 		{"list-open", "list", fake{pages: []*workflowservice.ListWorkflowExecutionsResponse{page("", open)}}},
 		{"list-open-encoded", "list", fake{pages: []*workflowservice.ListWorkflowExecutionsResponse{page("", sealed)}, statuses: known(left)}},
@@ -348,7 +406,8 @@ func TestCommands(t *testing.T) {
 		{"status-held-deleting", "status --secret-id shop/app", fake{statuses: known(held), cut: enums.WORKFLOW_EXECUTION_STATUS_RUNNING}},
 		{"status-held", "status --secret-id shop/app", fake{statuses: known(held)}},
 		{"status-held-cancelled", "status --secret-id shop/app", fake{statuses: known(held), cut: enums.WORKFLOW_EXECUTION_STATUS_CANCELED,
-			deletion: rotation.DeletionState{DeletionDate: now.AddDate(0, 0, 30), Cancelled: "the deletion was cancelled: 'app'@'%' on db:3306 stay locked"}}},
+			deletion: rotation.DeletionState{DeletionDate: now.AddDate(0, 0, 30),
+				Cancelled: "the deletion was cancelled: 'app'@'%' on db:3306 stay locked"}}},
 		{"status-held-terminated", "status --secret-id shop/app", fake{statuses: known(held), cut: enums.WORKFLOW_EXECUTION_STATUS_TERMINATED,
 			deletion: rotation.DeletionState{DeletionDate: now.AddDate(0, 0, 30)}}},
 		{"delete-again", "delete --secret-id shop/app", fake{running: true}},
@@ -361,7 +420,8 @@ func TestCommands(t *testing.T) {
 		{"usage-argument", "status --secret-id shop/app more", fake{}},
 		{"usage-output", "list -o xml", fake{}},
 		{"usage-secret", "start --secret-id shop_app", fake{}},
-		{"usage-grant", "create --secret-id shop/app --master-secret-id shop/admin --username app --grant SELECT_ON_a.* --grant SELECT_ON_*.*_IDENTIFIED_BY_'hunter2'", fake{}},
+		{"usage-grant", "create --secret-id shop/app --master-secret-id shop/admin --username app --grant SELECT_ON_a.* --grant " +
+			"SELECT_ON_*.*_IDENTIFIED_BY_'hunter2'", fake{}},
 		{"usage-days", "start --secret-id shop/app --automatically-after-days 0", fake{}},
 		{"usage-two-schedules", "start --secret-id shop/app --automatically-after-days 1 --schedule-expression rate(1_day)", fake{}},
 		{"usage-schedule", "reschedule --secret-id shop/app --schedule-expression rate(1_hour)", fake{}},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	_ "time/tzdata"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
@@ -71,7 +70,7 @@ func (a *app) validateCommand() *cobra.Command {
 	})
 }
 
-// credentialView is a credential that logs in.
+// credentialView shows a credential that logs in.
 type credentialView struct {
 	title    string
 	secretID string

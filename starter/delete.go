@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"time"
-	_ "time/tzdata"
 
 	"github.com/spf13/cobra"
 
@@ -32,12 +31,14 @@ includes the accounts that the secret named before it was edited.`,
 	}
 	secretFlag(cmd, &input.SecretID)
 	flags := cmd.Flags()
-	flags.StringVar(&input.MasterSecretID, "master-secret-id", "", "name or ARN of the master secret (default: \"masterarn\" in the user's secret)")
+	flags.StringVar(&input.MasterSecretID, "master-secret-id", "",
+		"name or ARN of the master secret (default: \"masterarn\" in the user's secret)")
 	masterServerFlags(flags, &input.MasterServer)
 	input.RecoveryWindowInDays = 30
 	flags.Var((*days)(&input.RecoveryWindowInDays), "recovery-window-in-days", "number of days in which the secret can be restored, 7 to 30")
 	flags.StringVar(&input.CloneUsername, "clone-username", "", "user name of the other account of the pair (default: <user>_clone)")
-	flags.BoolVar(&input.Force, "force", false, "lock the accounts even if another rotation uses them or sessions are open, and drop them even if they are the definers of views, triggers, routines or events")
+	flags.BoolVar(&input.Force, "force", false, "lock the accounts even if another rotation uses them or sessions are open, "+
+		"and drop them even if they are the definers of views, triggers, routines or events")
 	activityQueueFlag(cmd, &input.ActivityTaskQueue)
 	check := func() error {
 		if input.RecoveryWindowInDays == 0 {
@@ -71,7 +72,8 @@ func (a *app) delete(ctx context.Context, input rotation.DeleteUserInput) error 
 	}
 	run, err := a.temporal.ExecuteWorkflow(ctx, options, rotation.DeleteUserWorkflow, args...)
 	if isRunning(err) {
-		return advise("To keep it, run: aws secretsmanager restore-secret --secret-id "+input.SecretID, "secret %s is already being deleted", input.SecretID)
+		return advise("To keep it, run: aws secretsmanager restore-secret --secret-id "+input.SecretID, "secret %s is already being deleted",
+			input.SecretID)
 	}
 	if err != nil {
 		return err
@@ -144,9 +146,11 @@ func (v deletionView) text(w io.Writer) {
 	}
 	fmt.Fprint(w, "\nNo client of the secret can log in any longer. Open sessions continue.\n")
 	if d.Gone {
-		fmt.Fprintf(w, "The accounts are dropped at %s. To keep them, cancel workflow %s before then, and run ALTER USER … ACCOUNT UNLOCK.\n", date(v.state.DeletionDate, v.now), v.workflowID)
+		fmt.Fprintf(w, "The accounts are dropped at %s. To keep them, cancel workflow %s before then, and run ALTER USER … ACCOUNT UNLOCK.\n",
+			date(v.state.DeletionDate, v.now), v.workflowID)
 		return
 	}
-	fmt.Fprintf(w, "The accounts are dropped when the recovery window ends, %s.\nTo keep the secret, run: aws secretsmanager restore-secret --secret-id %s\n",
+	fmt.Fprintf(w, "The accounts are dropped when the recovery window ends, %s.\nTo keep the secret, run: "+
+		"aws secretsmanager restore-secret --secret-id %s\n",
 		date(v.state.DeletionDate, v.now), v.secretID)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"time"
-	_ "time/tzdata"
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
@@ -23,9 +22,10 @@ func (a *app) deletion(ctx context.Context, workflowID string) (state rotation.D
 	return state
 }
 
-// unfinishedDeletion returns the state of the last deletion of a secret if that was cancelled or terminated after it had started,
-// and nil otherwise. It also returns nil if the secret has been rotated since then: its accounts were in use again, so whatever
-// locks them now is not the deletion. After its retention period Temporal no longer knows of a deletion.
+// unfinishedDeletion returns the state of the last deletion of a secret if that was cancelled or
+// terminated after it had started, and nil otherwise. It also returns nil if the secret has been
+// rotated since then: its accounts were in use again, so the deletion is not what locks them now.
+// Temporal forgets a deletion after its retention period.
 func (a *app) unfinishedDeletion(ctx context.Context, secretID string) (*rotation.DeletionState, *ending) {
 	id := rotation.DeleteUserWorkflowID(secretID)
 	d, err := a.describe(ctx, id)
@@ -82,7 +82,8 @@ func (a *app) wakeDeletion(ctx context.Context, secretID string) (running bool) 
 	return false
 }
 
-// heldWithoutDeletion returns a warning if a deletion holds the rotation, but no deletion is running that would release it.
+// heldWithoutDeletion returns a warning if a deletion holds the rotation, but no running deletion
+// will release it.
 func (a *app) heldWithoutDeletion(ctx context.Context, s rotation.Status) string {
 	if !s.Held {
 		return ""
@@ -97,6 +98,8 @@ func (a *app) heldWithoutDeletion(ctx context.Context, s rotation.Status) string
 	case a.isBeingDeleted(ctx, s.SecretID):
 		return ""
 	}
-	return what + "its accounts may be locked. To unlock them, run `aws secretsmanager restore-secret --secret-id " + s.SecretID + "` if the secret is scheduled for deletion, " +
-		"and then `starter recover --secret-id " + s.SecretID + "`; to drop them with the secret, run `starter delete --secret-id " + s.SecretID + "`"
+	return what + "its accounts may be locked. To unlock them, run `aws secretsmanager restore-secret --secret-id " + s.SecretID +
+		"` if the secret is scheduled for deletion, " +
+		"and then `starter recover --secret-id " + s.SecretID + "`; to drop them with the secret, run `starter delete --secret-id " +
+		s.SecretID + "`"
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"time"
-	_ "time/tzdata"
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"

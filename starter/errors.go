@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	_ "time/tzdata"
 
 	"go.temporal.io/api/serviceerror"
 	sdk "go.temporal.io/sdk/temporal"
@@ -55,6 +54,11 @@ func isRunGone(err error) bool {
 func isSameFailure(r rotation.Rotation, err error) bool {
 	var application *sdk.ApplicationError
 	return errors.As(err, &application) && r.Error != "" && r.Error == application.Message()
+}
+
+func isNotFound(err error) bool {
+	var none *serviceerror.NotFound
+	return errors.As(err, &none)
 }
 
 func isRunning(err error) bool {

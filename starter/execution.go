@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-	_ "time/tzdata"
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/failure/v1"
@@ -34,7 +33,7 @@ func (a *app) describe(ctx context.Context, workflowID string) (*workflowservice
 // retry is a step that has failed and is being retried.
 type retry struct {
 	Step  string `json:"Step"`
-	Tries int    `json:"Tries"` // how many have failed
+	Tries int    `json:"Tries"` // failed so far
 	Error string `json:"Error"`
 	// ErrorType is empty for a failure without a type, such as a timeout.
 	ErrorType string    `json:"ErrorType,omitempty"`
@@ -47,7 +46,8 @@ func retries(d *workflowservice.DescribeWorkflowExecutionResponse) []retry {
 		if p.GetLastFailure() == nil {
 			continue
 		}
-		r := retry{Step: p.GetActivityType().GetName(), Tries: int(p.GetAttempt()) - 1, Error: plaintext.Line(failureText(p.GetLastFailure())), ErrorType: failureType(p.GetLastFailure())}
+		r := retry{Step: p.GetActivityType().GetName(), Tries: int(p.GetAttempt()) - 1, Error: plaintext.Line(failureText(p.GetLastFailure())),
+			ErrorType: failureType(p.GetLastFailure())}
 		if p.GetState() == enums.PENDING_ACTIVITY_STATE_SCHEDULED {
 			if next := cmp.Or(p.GetNextAttemptScheduleTime(), p.GetScheduledTime()); next != nil {
 				r.Next = next.AsTime()
@@ -92,8 +92,8 @@ func (r retry) times(now time.Time) string {
 	return fmt.Sprintf("%s has failed %s and %s", r.Step, times, next)
 }
 
-// watch says what a workflow is waiting for until stop is called: each failed attempt of a step, or what is missing if nothing
-// happens at all.
+// watch reports what a workflow is waiting for until stop is called: each failed attempt of a step,
+// or what is missing if nothing happens at all.
 func (a *app) watch(ctx context.Context, workflowID string, say func(string)) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})

@@ -107,12 +107,14 @@ func TestHostileNames(t *testing.T) {
 	failed.Error, failed.ErrorType = evil, evil
 	s := status(rotation.Failed, failed, r)
 	s.Username, s.StandbyUsername, s.DatabaseHost, s.MasterSecretID = evil, evil, evil, evil
-	plan := rotation.PlanRotationResult{Source: evil, Standby: evil, Server: evil, Changes: []string{evil}, Statements: []string{evil}, Drift: []string{evil}}
+	plan := rotation.PlanRotationResult{Source: evil, Standby: evil, Server: evil, Changes: []string{evil}, Statements: []string{evil},
+		Drift: []string{evil}}
 	retried := failing()
 	retried.LastFailure = &failure.Failure{Message: evil}
 	for _, args := range []string{
 		"rotate shop/app", "status shop/app", "plan shop/app", "validate shop/app", "list",
-		"rotate shop/app -o json", "status shop/app -o json", "plan shop/app -o json", "list -o json", "create shop/app --master-secret-id m --username u",
+		"rotate shop/app -o json", "status shop/app -o json", "plan shop/app -o json", "list -o json",
+		"create shop/app --master-secret-id m --username u",
 	} {
 		t.Run(args, func(t *testing.T) {
 			var out, errs bytes.Buffer
@@ -120,7 +122,8 @@ func TestHostileNames(t *testing.T) {
 			f := &fake{
 				rotated: []any{r}, statuses: map[string]rotation.Status{"shop/app": s}, described: pending(retried),
 				results: map[string]any{
-					rotation.PlanRotationWorkflow: plan, rotation.ValidateSecretWorkflow: rotation.ValidateSecretResult{Account: evil, Server: evil, ServerVersion: evil},
+					rotation.PlanRotationWorkflow: plan, rotation.ValidateSecretWorkflow: rotation.ValidateSecretResult{Account: evil, Server: evil,
+						ServerVersion: evil},
 					rotation.CreateUserWorkflow: refusal("NotOurs", evil),
 				},
 				pages: []*workflowservice.ListWorkflowExecutionsResponse{{Executions: []*workflow.WorkflowExecutionInfo{
@@ -153,9 +156,11 @@ func TestHostileNames(t *testing.T) {
 // needs a value here, and a comparison.
 func TestStartComparesEveryOption(t *testing.T) {
 	values := map[string]string{
-		"master-secret-id": "other", "master-host": "other", "master-port": "3307", "master-engine": "mariadb", "clone-username": "other", "automatically-after-days": "7", "schedule-expression": "rate(12 hours)", "duration": "2h",
+		"master-secret-id": "other", "master-host": "other", "master-port": "3307", "master-engine": "mariadb", "clone-username": "other",
+		"automatically-after-days": "7", "schedule-expression": "rate(12 hours)", "duration": "2h",
 		"time-zone": "Europe/Berlin", "blackout": "Fri 16:00 - Mon 08:00",
-		"minimum-overlap": "2h", "drain": "2h", "require-drained": "true", "require-all-nodes": "true", "test-endpoints": "reader:3306", "proxy-secret-ids": "a,b", "activity-task-queue": "other",
+		"minimum-overlap": "2h", "drain": "2h", "require-drained": "true", "require-all-nodes": "true", "test-endpoints": "reader:3306",
+		"proxy-secret-ids": "a,b", "activity-task-queue": "other",
 		"task-queue": "", "secret-id": "", "no-wait": "", "rotate-immediately": "", // not of the rotation, or only of its first moment
 	}
 	var out, errs bytes.Buffer
@@ -177,10 +182,12 @@ func TestStartComparesEveryOption(t *testing.T) {
 		}
 		var out, errs bytes.Buffer
 		a := newApp(&out, &errs)
-		running := withInput(rotation.RotateUserInput{SecretID: "shop/app", MasterSecretID: "shop/admin", RotationRules: days30, Drain: rotation.Duration(time.Hour)})
+		running := withInput(rotation.RotateUserInput{SecretID: "shop/app", MasterSecretID: "shop/admin", RotationRules: days30,
+			Drain: rotation.Duration(time.Hour)})
 		f := &fake{running: true, statuses: map[string]rotation.Status{"shop/app": running}}
 		a.dial = func(context.Context) (temporal, error) { return f, nil }
-		if code := a.run(t.Context(), args); code != program.Failed || !strings.Contains(errs.String(), "with other options") || !strings.Contains(errs.String(), value) {
+		if code := a.run(t.Context(), args); code != program.Failed || !strings.Contains(errs.String(), "with other options") ||
+			!strings.Contains(errs.String(), value) {
 			t.Errorf("--%s: exit %d: %s%s", flag.Name, code, out.String(), errs.String())
 		}
 	})

@@ -105,7 +105,8 @@ func (f *fake) Close() {}
 
 func (f *fake) ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, name any, args ...any) (client.WorkflowRun, error) {
 	id := o.ID
-	if prefix, _, ok := strings.Cut(id, "/"); ok && (prefix == "plan-rotation" || prefix == "look-at-secret" || prefix == "validate-secret" || prefix == "recover-secret") {
+	if prefix, _, ok := strings.Cut(id, "/"); ok && (prefix == "plan-rotation" || prefix == "look-at-secret" ||
+		prefix == "validate-secret" || prefix == "recover-secret") {
 		id = id[:strings.LastIndex(id, "/")] + "/UUID"
 	}
 	f.note("execute %s %s on %s %s", name, id, o.TaskQueue, text(args))

@@ -88,7 +88,8 @@ func status(s rotation.RotationStatus, rotations ...rotation.Rotation) rotation.
 }
 
 func warned(s rotation.Status) rotation.Status {
-	s.Warnings = []string{"a rotation that revokes the previous credential would be refused: administrator 'ops'@'%' lacks PROCESS on *.*, to see sessions"}
+	s.Warnings = []string{"a rotation that revokes the previous credential would be refused: " +
+		"administrator 'ops'@'%' lacks PROCESS on *.*, to see sessions"}
 	return s
 }
 
@@ -154,7 +155,9 @@ func pending(p *workflow.PendingActivityInfo) *workflowservice.DescribeWorkflowE
 func failing() *workflow.PendingActivityInfo {
 	return &workflow.PendingActivityInfo{
 		ActivityType: &common.ActivityType{Name: rotation.CloneUser}, State: enums.PENDING_ACTIVITY_STATE_SCHEDULED, Attempt: 4,
-		ScheduledTime: timestamppb.New(now.Add(4 * time.Second)), LastFailure: &failure.Failure{Message: "db.example.com:3306 does not answer\x1b[2J", FailureInfo: &failure.Failure_ApplicationFailureInfo{
-			ApplicationFailureInfo: &failure.ApplicationFailureInfo{Type: rotation.ErrorUnreachable}}},
+		ScheduledTime: timestamppb.New(now.Add(4 * time.Second)),
+		LastFailure: &failure.Failure{Message: "db.example.com:3306 does not answer\x1b[2J",
+			FailureInfo: &failure.Failure_ApplicationFailureInfo{
+				ApplicationFailureInfo: &failure.ApplicationFailureInfo{Type: rotation.ErrorUnreachable}}},
 	}
 }

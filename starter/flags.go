@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	_ "time/tzdata"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -52,7 +51,7 @@ func secretFlag(cmd *cobra.Command, secretID *string) {
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) > 1:
-			return fmt.Errorf("%d arguments, and only one secret at a time: %q", len(args), args)
+			return fmt.Errorf("got %d arguments, but a command takes only one secret: %q", len(args), args)
 		case len(args) == 0 && *secretID == "":
 			return fmt.Errorf("name the secret, as in: %s --secret-id MySecret", cmd.CommandPath())
 		case len(args) == 0:
@@ -88,26 +87,32 @@ func required(cmd *cobra.Command, flag string) {
 }
 
 func activityQueueFlag(cmd *cobra.Command, queue *string) {
-	cmd.Flags().StringVar(queue, "activity-task-queue", "", "task queue for the steps, if the worker that reaches the database is on another one")
+	cmd.Flags().StringVar(queue, "activity-task-queue", "",
+		"task queue for the steps, if the worker that reaches the database is on another one")
 }
 
-// endpointsFlag adds the flags for what else a new credential must reach before it is promoted.
+// endpointsFlag adds the flags for endpoints and proxies that must accept a new credential before
+// it is promoted.
 func endpointsFlag(cmd *cobra.Command, input *rotation.RotateUserInput) {
-	cmd.Flags().StringSliceVar(&input.TestEndpoints, "test-endpoints", nil, "further endpoints as `host:port`, such as replicas, that must accept a new credential before it is promoted")
-	cmd.Flags().StringSliceVar(&input.ProxySecretIDs, "proxy-secret-ids", nil, "names or ARNs of two secrets that a proxy such as RDS Proxy logs in with, one for each account of the pair; they are kept in step")
+	cmd.Flags().StringSliceVar(&input.TestEndpoints, "test-endpoints", nil,
+		"further endpoints as `host:port`, such as replicas, that must accept a new credential before it is promoted")
+	cmd.Flags().StringSliceVar(&input.ProxySecretIDs, "proxy-secret-ids", nil,
+		"names or ARNs of two secrets that a proxy such as RDS Proxy logs in with, one for each account of the pair; they are kept in step")
 }
 
 // pairFlags adds the flags of a command that reads both accounts of a pair.
 func pairFlags(cmd *cobra.Command, input *rotation.RotateUserInput) {
 	flags := cmd.Flags()
-	flags.StringVar(&input.MasterSecretID, "master-secret-id", "", "name or ARN of the master secret (default: the one of the running rotation, or \"masterarn\" in the secret)")
+	flags.StringVar(&input.MasterSecretID, "master-secret-id", "",
+		"name or ARN of the master secret (default: the one of the running rotation, or \"masterarn\" in the secret)")
 	masterServerFlags(flags, &input.MasterServer)
 	flags.StringVar(&input.CloneUsername, "clone-username", "", "user name of the other account of the pair (default: <user>_clone)")
 }
 
 // masterServerFlags adds the flags for a master secret that does not name its server, and that RDS does not manage.
 func masterServerFlags(flags *pflag.FlagSet, s *rotation.MasterServer) {
-	flags.StringVar(&s.MasterHost, "master-host", "", "host on which the administrator logs in, if the master secret has neither a host nor the tags of RDS; needs --master-port and --master-engine")
+	flags.StringVar(&s.MasterHost, "master-host", "", "host on which the administrator logs in, "+
+		"if the master secret has neither a host nor the tags of RDS; needs --master-port and --master-engine")
 	flags.IntVar(&s.MasterPort, "master-port", 0, "`port` of --master-host")
 	flags.StringVar(&s.MasterEngine, "master-engine", "", "mysql, mariadb or aurora-mysql")
 }

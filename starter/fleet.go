@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 	"go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
 	"github.com/rotate-user/rotate-user/internal/plaintext"
@@ -23,10 +21,11 @@ func (a *app) fleetCommand() *cobra.Command {
 		Short: "Rotate many secrets, declared by their tags or in a file",
 		Long: `Rotate many secrets, declared by their tags or in a file.
 
-With tags, a workflow keeps the rotations equal to them: starter fleet sync. With a file, this command does: starter fleet apply.
-With starter fleet rotate, a workflow rotates all of them now, or those that a query finds.`,
+starter fleet sync runs a workflow that keeps the rotations in step with tags. starter fleet apply makes them match a file.
+starter fleet rotate runs a workflow that rotates all secrets now, or those that a query finds.`,
 	}
-	cmd.AddCommand(a.fleetSyncCommand(), a.fleetStatusCommand(), a.fleetStopCommand(), a.fleetApplyCommand(), a.fleetExportCommand(), a.fleetRotateCommand())
+	cmd.AddCommand(a.fleetSyncCommand(), a.fleetStatusCommand(), a.fleetStopCommand(), a.fleetApplyCommand(), a.fleetExportCommand(),
+		a.fleetRotateCommand())
 	return cmd
 }
 
@@ -34,7 +33,7 @@ func tagFlag(cmd *cobra.Command, tag *string) {
 	cmd.Flags().StringVar(tag, "tag", rotation.FleetTag, "`key` of the tag")
 }
 
-// syncFlags are the input of SyncFleetWorkflow.
+// syncFlags are the flags for the input of SyncFleetWorkflow.
 type syncFlags struct {
 	schedule    rulesFlags
 	input       rotation.SyncFleetInput
@@ -46,17 +45,22 @@ func (f *syncFlags) add(cmd *cobra.Command) {
 	f.schedule.cmd = cmd
 	flags, defaults := cmd.Flags(), &f.input.Defaults
 	tagFlag(cmd, &f.input.Tag)
-	flags.TextVar(&f.every, "every", rotation.Duration(time.Hour), "`duration` between two looks at the tags")
-	flags.TextVar(&f.over, "over", rotation.Duration(7*24*time.Hour), "`duration` over which the first rotations are spread; 0s rotates each secret at once")
-	flags.IntVar(&f.input.AtOnce, "at-once", 20, "`number` of rotations that start together; the next follow after ten seconds")
-	flags.StringVar(&defaults.MasterSecretID, "master-secret-id", "", "name or ARN of the administrator's secret (default \"masterarn\" of each secret)")
-	flags.StringVar(&f.schedule.rules.Duration, "duration", "", "length of the rotation windows, such as 3h (default to the end of the day)")
+	flags.TextVar(&f.every, "every", rotation.Duration(time.Hour), "`duration` between two checks of the tags")
+	flags.TextVar(&f.over, "over", rotation.Duration(7*24*time.Hour),
+		"`duration` over which the first rotations are spread; 0s rotates each secret at once")
+	flags.IntVar(&f.input.AtOnce, "at-once", 20, "`number` of rotations that start together; the next ones follow 10s later")
+	flags.StringVar(&defaults.MasterSecretID, "master-secret-id", "",
+		"name or ARN of the master secret (default: \"masterarn\" in each secret)")
+	flags.StringVar(&f.schedule.rules.Duration, "duration", "",
+		"length of the rotation windows, such as 3h (default: until the end of the day)")
 	f.schedule.addCalendar(cmd)
-	flags.TextVar(&f.overlap, "minimum-overlap", rotation.Duration(0), "`duration` that a promoted credential stays untouched before the other one may change (default 1h)")
-	flags.TextVar(&defaults.Drain, "drain", rotation.Duration(0), "`duration` that a rotation waits for the sessions of the standby account to end")
+	flags.TextVar(&f.overlap, "minimum-overlap", rotation.Duration(0),
+		"`duration` that a promoted credential stays untouched before the other one may change (default 1h)")
+	flags.TextVar(&defaults.Drain, "drain", rotation.Duration(0),
+		"`duration` that a rotation waits for the sessions of the standby account to end")
 	activityQueueFlag(cmd, &defaults.ActivityTaskQueue)
 	for _, name := range []string{"minimum-overlap", "drain"} {
-		flags.Lookup(name).DefValue = "" // without the flag, 0s is not what happens
+		flags.Lookup(name).DefValue = "" // the default is not 0s
 	}
 }
 
@@ -74,15 +78,15 @@ func (a *app) fleetSyncCommand() *cobra.Command {
 	var f syncFlags
 	cmd := &cobra.Command{
 		Use:   "sync",
-		Short: "Keep the rotations equal to the tags of secrets, from now on",
-		Long: `Keep the rotations equal to the tags of secrets, from now on. A workflow looks at the tags every hour: it starts the rotation of each
-secret that has the tag, reschedules it if the tag changes, and stops it if the tag goes. The command looks at once and shows what was
-done; run it again to look again, or with other options, which replace those before.
+		Short: "Keep the rotations in step with the tags of secrets",
+		Long: `Keep the rotations in step with the tags of secrets. A workflow checks the tags every hour. It starts the rotation of each secret
+that has the tag, reschedules it when the tag changes, and stops it when the tag is removed. This command checks at once and shows
+the result. Run it again to check again, or with other options to replace the previous ones.
 
-The tag's value is the schedule: 30d, 12h, rate(10 days), cron(0 8 ? * MON *), or off. If your tools allow no brackets and stars in
-tags, write "rate 10 days" and "cron 0 8 none any MON any": any stands for *, none for ?, + for a comma, : for #.
+The tag's value is the schedule: 30d, 12h, rate(10 days), cron(0 8 ? * MON *), or off. If your tools do not allow brackets and stars
+in tags, write "rate 10 days" and "cron 0 8 none any MON any": any stands for *, none for ?, + for a comma, and : for #.
 
-The worker needs the right secretsmanager:ListSecrets. A secret whose tag cannot be read is listed and stops no other.`,
+The worker needs the permission secretsmanager:ListSecrets. A secret with an invalid tag is reported and does not affect the others.`,
 		Example: `  starter fleet sync
   starter fleet sync --tag rotate --over 14d --time-zone Europe/Berlin --blackout 'Fri 16:00 - Mon 08:00'`,
 	}
@@ -96,13 +100,14 @@ The worker needs the right secretsmanager:ListSecrets. A secret whose tag cannot
 			return err
 		}
 		if p := status.LastPass; p != nil && p.Error != "" {
-			return fmt.Errorf("the tags were not looked at, and are again at %s", date(status.NextPass, a.now()))
+			return fmt.Errorf("the tags could not be checked; the next check is at %s", date(status.NextPass, a.now()))
 		}
 		return nil
 	})
 }
 
-// syncFleet starts the workflow of a fleet, or gives the one that runs another input, and waits for a pass.
+// syncFleet starts a fleet's workflow, or passes the input to the one that runs, and waits for a
+// check of the tags.
 func (a *app) syncFleet(ctx context.Context, input rotation.SyncFleetInput) (status rotation.FleetStatus, err error) {
 	id := rotation.SyncFleetWorkflowID(a.taskQueue, input.Key())
 	defer a.watch(ctx, id, a.say)()
@@ -112,7 +117,8 @@ func (a *app) syncFleet(ctx context.Context, input rotation.SyncFleetInput) (sta
 		handle, err := a.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
 			StartWorkflowOperation: a.temporal.NewWithStartWorkflowOperation(options, rotation.SyncFleetWorkflow, input),
 			UpdateOptions: client.UpdateWorkflowOptions{
-				UpdateID: uuid.NewString(), UpdateName: rotation.SyncUpdate, Args: []any{rotation.SyncRequest{Input: &input}}, WaitForStage: client.WorkflowUpdateStageAccepted,
+				UpdateID: uuid.NewString(), UpdateName: rotation.SyncUpdate, Args: []any{rotation.SyncRequest{Input: &input}},
+				WaitForStage: client.WorkflowUpdateStageAccepted,
 			},
 		})
 		if err == nil {
@@ -133,7 +139,7 @@ func (a *app) fleetStatusCommand() *cobra.Command {
 	var tag string
 	cmd := &cobra.Command{
 		Use:     "status",
-		Short:   "Show what the last look at the tags did",
+		Short:   "Show what the last check of the tags did",
 		Example: `  starter fleet status --tag rotate-user`,
 	}
 	tagFlag(cmd, &tag)
@@ -146,7 +152,8 @@ func (a *app) fleetStatusCommand() *cobra.Command {
 			return a.noFleet(err, tag)
 		}
 		if d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
-			return advise("Start it again with: starter fleet sync --tag "+quoted(tag), "the fleet of tag %s is no longer synced; its rotations go on", tag)
+			return advise("Start it again with: starter fleet sync --tag "+quoted(tag),
+				"the workflow that syncs tag %s has ended; the rotations continue", tag)
 		}
 		answer, err := a.temporal.QueryWorkflow(ctx, id, "", rotation.StatusQuery)
 		if err != nil {
@@ -164,7 +171,7 @@ func (a *app) fleetStopCommand() *cobra.Command {
 	var tag string
 	cmd := &cobra.Command{
 		Use:     "stop",
-		Short:   "Look at the tags no longer; the rotations go on",
+		Short:   "Stop checking the tags; the rotations continue",
 		Example: `  starter fleet stop --tag rotate-user`,
 	}
 	tagFlag(cmd, &tag)
@@ -172,7 +179,8 @@ func (a *app) fleetStopCommand() *cobra.Command {
 		id := rotation.SyncFleetWorkflowID(a.taskQueue, tag)
 		defer a.watch(ctx, id, a.say)()
 		handle, err := a.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-			WorkflowID: id, UpdateName: rotation.StopUpdate, Args: []any{rotation.Sender{SentAt: a.now()}}, WaitForStage: client.WorkflowUpdateStageCompleted,
+			WorkflowID: id, UpdateName: rotation.StopUpdate, Args: []any{rotation.Sender{SentAt: a.now()}},
+			WaitForStage: client.WorkflowUpdateStageCompleted,
 		})
 		var status rotation.FleetStatus
 		if err == nil {
@@ -185,20 +193,15 @@ func (a *app) fleetStopCommand() *cobra.Command {
 	})
 }
 
-// noFleet says how to begin where there is no workflow.
+// noFleet adds how to start the workflow if there is none.
 func (a *app) noFleet(err error, tag string) error {
 	if !isNotFound(err) {
 		return err
 	}
-	return advise("Begin with: starter fleet sync --tag "+quoted(tag), "no workflow syncs the fleet of tag %s", tag)
+	return advise("Start one with: starter fleet sync --tag "+quoted(tag), "no workflow syncs tag %s", tag)
 }
 
-func isNotFound(err error) bool {
-	var none *serviceerror.NotFound
-	return errors.As(err, &none)
-}
-
-// fleetView is the state of a fleet.
+// fleetView is the status of a fleet's tags.
 type fleetView struct {
 	status rotation.FleetStatus
 	now    time.Time
@@ -215,7 +218,7 @@ func (v fleetView) text(w io.Writer) {
 	if s.InProgress {
 		last, next = last+", in progress", ""
 	}
-	pairs(w, "Tag", s.Tag, "Managed", plaintext.Count(s.Managed, "secret"), "Last look", last, "Result", did, "Next look", next)
+	pairs(w, "Tag", s.Tag, "Managed", plaintext.Count(s.Managed, "secret"), "Last check", last, "Result", did, "Next check", next)
 	if s.LastPass != nil {
 		section(w, "Changes", s.LastPass.Changes)
 		section(w, "Problems", s.LastPass.Problems)

@@ -20,7 +20,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// stopPatience is how long a restart waits for the rotation that it has stopped.
+// stopPatience is how long a restart waits for the rotation to stop.
 const stopPatience = 2 * time.Minute
 
 func (a *app) fleetApplyCommand() *cobra.Command {
@@ -30,24 +30,27 @@ func (a *app) fleetApplyCommand() *cobra.Command {
 	var declared []rotation.RotateUserInput
 	cmd := &cobra.Command{
 		Use:   "apply",
-		Short: "Make the rotations equal to a file",
-		Long: `Make the rotations equal to a file. Its Secrets are inputs of rotations, and its Defaults are what they have in common. The plan
-is shown first; applying a file twice changes nothing the second time.
+		Short: "Make the rotations match a file",
+		Long: `Make the rotations match a file. Its Secrets are inputs of rotations, and its Defaults apply to all of them. The command shows
+its plan first. Applying a file a second time changes nothing.
 
-A schedule is changed while the rotation runs. Other options are fixed when it starts, so the rotation is stopped, after the one in
-progress, and started again; it rotates next by its schedule.
+A schedule can be changed while the rotation runs. All other options are fixed at the start. To change one of them, the command stops
+the rotation, after the current one if any, and starts it again. The rotation then waits for its schedule.
 
---dry-run returns 3 if something would change.`,
+With --dry-run, the exit code is 3 if something would change.`,
 		Example: `  starter fleet apply -f fleet.yaml --dry-run
   starter fleet apply -f fleet.yaml --over 7d`,
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&file, "file", "f", "", "`file` of the fleet, - for standard input (required)")
+	flags.StringVarP(&file, "file", "f", "", "the fleet's `file`, or - for standard input (required)")
 	flags.BoolVar(&dryRun, "dry-run", false, "show the plan and change nothing")
-	flags.BoolVar(&prune, "prune", false, "stop every rotation of the namespace that is not in the file")
-	flags.TextVar(&over, "over", rotation.Duration(0), "`duration` over which the first rotations of those that start are spread (default at once)")
+	flags.BoolVar(&prune, "prune", false, "stop every rotation in the namespace that is not in the file")
+	flags.TextVar(&over, "over", rotation.Duration(0), "`duration` over which the first rotations are spread (default: rotate at once)")
 	flags.Lookup("over").DefValue = ""
 	required(cmd, "file")
+	if err := cmd.MarkFlagFilename("file", "yaml", "yml", "json"); err != nil {
+		panic(err) // the flag does not exist
+	}
 	check := func() (err error) {
 		data, err := readInput(cmd.InOrStdin(), file)
 		if err != nil {
@@ -133,7 +136,8 @@ func (a *app) apply(ctx context.Context, plan fleetPlan) error {
 
 func (a *app) send(ctx context.Context, secretID, name string, arg any) error {
 	handle, err := a.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-		WorkflowID: rotation.RotateUserWorkflowID(secretID), UpdateName: name, Args: []any{arg}, WaitForStage: client.WorkflowUpdateStageCompleted,
+		WorkflowID: rotation.RotateUserWorkflowID(secretID), UpdateName: name, Args: []any{arg},
+		WaitForStage: client.WorkflowUpdateStageCompleted,
 	})
 	if err == nil {
 		err = handle.Get(ctx, nil)
@@ -151,7 +155,8 @@ func (a *app) startRotation(ctx context.Context, p planned) error {
 	return err
 }
 
-// restartRotation stops a rotation and starts it with another input. Both credentials log in meanwhile.
+// restartRotation stops a rotation and starts it with another input. Both credentials log in
+// throughout.
 func (a *app) restartRotation(ctx context.Context, p planned) error {
 	if err := a.send(ctx, p.SecretID, rotation.StopUpdate, rotation.Sender{SentAt: a.now()}); err != nil {
 		return err
@@ -164,7 +169,7 @@ func (a *app) restartRotation(ctx context.Context, p planned) error {
 		}
 		select {
 		case <-waiting.Done():
-			return errors.New("it stops after the rotation in progress: apply the file again then")
+			return errors.New("it stops after the current rotation: apply the file again when it has")
 		case <-time.After(pollInterval):
 		}
 	}
@@ -176,8 +181,8 @@ func (a *app) restartRotation(ctx context.Context, p planned) error {
 func (a *app) fleetExportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "export",
-		Short:   "Write the file for the rotations that run",
-		Long:    `Write the file for the rotations that run to standard output, for starter fleet apply.`,
+		Short:   "Write a file of the running rotations",
+		Long:    `Write a file of the running rotations to standard output, for starter fleet apply.`,
 		Example: `  starter fleet export >fleet.yaml`,
 	}
 	return a.action(cmd, nil, func(ctx context.Context) error {
@@ -196,7 +201,7 @@ func (a *app) fleetExportCommand() *cobra.Command {
 	})
 }
 
-// exportView is the file as JSON, which is YAML too.
+// exportView is the file as JSON, which is also valid YAML.
 type exportView struct{ inputs []rotation.RotateUserInput }
 
 func (v exportView) value() any       { return map[string]any{fileSecrets: v.inputs} }

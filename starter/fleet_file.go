@@ -15,32 +15,34 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// The fields of a fleet's file.
+// The fields of a fleet file.
 const (
 	fileDefaults = "Defaults"
 	fileSecrets  = "Secrets"
 )
 
-// fleetReader reads a fleet's file. It continues after an error, so that one run finds all of them.
+// fleetReader parses a fleet file. It continues after an error, so that one run reports all errors.
 type fleetReader struct {
 	name string
 	errs []error
 }
 
-// fields are those of a mapping, and where their names are, by path: "RotationRules", "RotationRules.Duration".
+// fields are those of a mapping. at has the position of each field's name, by path, such as
+// "RotationRules.Duration".
 type fields struct {
 	values map[string]any
 	at     map[string]*yaml.Node
 }
 
-// readFleet reads the inputs of a fleet's file, each with the file's defaults. Its errors have file, line and column.
+// readFleet returns the inputs in a fleet file, with the file's defaults filled in. Its errors name
+// file, line and column.
 func readFleet(name string, data []byte) ([]rotation.RotateUserInput, error) {
 	r := &fleetReader{name: name}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var document yaml.Node
 	if err := decoder.Decode(&document); err != nil {
 		if errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("%s is empty: it has %s and, if you like, %s", name, fileSecrets, fileDefaults)
+			return nil, fmt.Errorf("%s is empty: write %s and, optionally, %s", name, fileSecrets, fileDefaults)
 		}
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -57,7 +59,7 @@ func (r *fleetReader) refuse(at *yaml.Node, format string, args ...any) {
 
 func (r *fleetReader) file(root *yaml.Node) (inputs []rotation.RotateUserInput) {
 	if root.Kind != yaml.MappingNode {
-		r.refuse(root, "the file is a mapping with %s and, if you like, %s", fileSecrets, fileDefaults)
+		r.refuse(root, "the file must be a mapping with %s and, optionally, %s", fileSecrets, fileDefaults)
 		return nil
 	}
 	defaults := fields{values: map[string]any{}, at: map[string]*yaml.Node{}}
@@ -77,7 +79,7 @@ func (r *fleetReader) file(root *yaml.Node) (inputs []rotation.RotateUserInput) 
 		return nil
 	}
 	if at := defaults.at["SecretId"]; at != nil {
-		r.refuse(at, "%s have no SecretId: each secret has its own", fileDefaults)
+		r.refuse(at, "%s must not have a SecretId: give each secret its own", fileDefaults)
 	}
 	r.checkNames(defaults)
 	seen := map[string]*yaml.Node{}
@@ -88,7 +90,7 @@ func (r *fleetReader) file(root *yaml.Node) (inputs []rotation.RotateUserInput) 
 			continue
 		}
 		if first := seen[input.SecretID]; first != nil {
-			r.refuse(item, "secret %s is in line %d already", input.SecretID, first.Line)
+			r.refuse(item, "secret %s is already in line %d", input.SecretID, first.Line)
 			continue
 		}
 		seen[input.SecretID] = item
@@ -97,7 +99,7 @@ func (r *fleetReader) file(root *yaml.Node) (inputs []rotation.RotateUserInput) 
 	return inputs
 }
 
-// checkNames finds unknown fields of the defaults, which would be reported for each secret otherwise.
+// checkNames reports unknown fields in the defaults once, rather than for each secret.
 func (r *fleetReader) checkNames(f fields) {
 	values := maps.Clone(f.values)
 	values["SecretId"] = "any"
@@ -106,7 +108,8 @@ func (r *fleetReader) checkNames(f fields) {
 	}
 }
 
-// input joins the fields of a secret to the defaults, each as a whole.
+// input adds the defaults to the fields of a secret. A field of the secret replaces the default as
+// a whole.
 func (r *fleetReader) input(item *yaml.Node, own, defaults fields) (input rotation.RotateUserInput, ok bool) {
 	before := len(r.errs)
 	if err := decodeInput(own.values, &input); err != nil && !strings.HasPrefix(err.Error(), "SecretId is required") {
@@ -134,7 +137,8 @@ func decodeInput(values map[string]any, input *rotation.RotateUserInput) error {
 	return input.Validate()
 }
 
-// position is where the field is that an error names, the innermost one, or otherwise where all of them are.
+// position returns the position of the innermost field that an error names, or otherwise if it
+// names none.
 func (f fields) position(err error, otherwise *yaml.Node) *yaml.Node {
 	text, _, _ := strings.Cut(err.Error(), ": the fields are")
 	best, length := otherwise, 0
@@ -153,7 +157,7 @@ func (f fields) position(err error, otherwise *yaml.Node) *yaml.Node {
 func (r *fleetReader) mapping(node *yaml.Node) fields {
 	f := fields{values: map[string]any{}, at: map[string]*yaml.Node{}}
 	if node.Kind != yaml.MappingNode {
-		r.refuse(node, "fields are expected, such as SecretId: shop/app")
+		r.refuse(node, "expected fields, such as SecretId: shop/app")
 		return f
 	}
 	f.values = r.object(node, "", f.at)
@@ -166,7 +170,7 @@ func (r *fleetReader) object(node *yaml.Node, prefix string, at map[string]*yaml
 		key, value := node.Content[i], node.Content[i+1]
 		path := prefix + key.Value
 		if _, twice := values[key.Value]; twice {
-			r.refuse(key, "field %q is given twice", path)
+			r.refuse(key, "field %q occurs twice", path)
 			continue
 		}
 		at[path] = key
@@ -175,7 +179,8 @@ func (r *fleetReader) object(node *yaml.Node, prefix string, at map[string]*yaml
 	return values
 }
 
-// value is what JSON has for a node. Text that YAML takes for a date stays text.
+// value converts a node to what encoding/json would produce. Text that YAML takes for a date stays
+// text.
 func (r *fleetReader) value(node *yaml.Node, prefix string, at map[string]*yaml.Node) any {
 	switch node.Kind {
 	case yaml.MappingNode:
@@ -187,7 +192,7 @@ func (r *fleetReader) value(node *yaml.Node, prefix string, at map[string]*yaml.
 		}
 		return list
 	case yaml.AliasNode:
-		r.refuse(node, "aliases are not read: write it out, or put it into %s", fileDefaults)
+		r.refuse(node, "aliases are not supported: write the value out, or put it into %s", fileDefaults)
 		return nil
 	}
 	switch node.ShortTag() {
@@ -201,7 +206,7 @@ func (r *fleetReader) value(node *yaml.Node, prefix string, at map[string]*yaml.
 	return node.Value
 }
 
-// writeFleet writes the file of a fleet.
+// writeFleet writes a fleet file.
 func writeFleet(w io.Writer, inputs []rotation.RotateUserInput) error {
 	data, err := json.Marshal(map[string]any{fileSecrets: inputs})
 	if err != nil {
@@ -220,7 +225,7 @@ func writeFleet(w io.Writer, inputs []rotation.RotateUserInput) error {
 	return encoder.Close()
 }
 
-// plainStyle writes a node as people do, rather than as JSON.
+// plainStyle makes a node print as block-style YAML rather than as JSON.
 func plainStyle(node *yaml.Node) {
 	node.Style = 0
 	for _, child := range node.Content {

@@ -17,22 +17,22 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// fleetPlan is what makes the rotations equal to a file.
+// fleetPlan lists the changes that make the rotations match a file.
 type fleetPlan struct {
 	Start  []planned `json:"Start,omitempty"`
 	Change []planned `json:"Change,omitempty"`
-	// Restart are those whose options, other than the schedule, are fixed at the start.
+	// Restart has the changes to options other than the schedule, which are fixed at the start.
 	Restart   []planned `json:"Restart,omitempty"`
 	Stop      []planned `json:"Stop,omitempty"`
 	Unchanged int       `json:"Unchanged"`
-	// Others are the rotations that run and are not in the file.
+	// Others counts the running rotations that are not in the file.
 	Others int `json:"Others,omitempty"`
 }
 
-// planned is one of the changes.
+// planned is one change.
 type planned struct {
 	SecretID string `json:"SecretId"`
-	// Differs are the fields that differ, a line each.
+	// Differs lists the fields that differ, one per line.
 	Differs []string `json:"Differs,omitempty"`
 
 	input rotation.RotateUserInput
@@ -40,8 +40,8 @@ type planned struct {
 
 func (p fleetPlan) changes() int { return len(p.Start) + len(p.Change) + len(p.Restart) + len(p.Stop) }
 
-// runningInputs asks every rotation that runs, or those alone that are wanted, for its input; nil wants all. A rotation that is
-// not wanted has an input of its secret only.
+// runningInputs returns the inputs of the running rotations. It queries only those that are wanted,
+// or all if wanted is nil; the others have only their SecretID set.
 func (a *app) runningInputs(ctx context.Context, wanted map[string]bool) (map[string]rotation.RotateUserInput, error) {
 	rows, err := a.listRows(ctx, "WorkflowType = '"+rotation.RotateUserWorkflow+"' AND ExecutionStatus = 'Running'")
 	if err != nil {
@@ -62,7 +62,7 @@ func (a *app) runningInputs(ctx context.Context, wanted map[string]bool) (map[st
 				return a.unanswered(ctx, err, row.SecretID)
 			case s.Input != nil:
 				inputs[i] = *s.Input
-			default: // a worker of an earlier release
+			default: // the worker is of an earlier release
 				inputs[i].MasterSecretID, inputs[i].RotationRules = s.MasterSecretID, s.RotationRules
 			}
 			return nil
@@ -78,7 +78,7 @@ func (a *app) runningInputs(ctx context.Context, wanted map[string]bool) (map[st
 	return all, nil
 }
 
-// planFleet compares a file with what runs.
+// planFleet compares declared inputs with the running rotations.
 func (a *app) planFleet(ctx context.Context, declared []rotation.RotateUserInput, prune bool) (plan fleetPlan, err error) {
 	wanted := map[string]bool{}
 	for _, in := range declared {
@@ -116,8 +116,8 @@ func (a *app) planFleet(ctx context.Context, declared []rotation.RotateUserInput
 	return plan, nil
 }
 
-// differences lists the fields in which two inputs differ, and reports whether reschedule can change them all. When a rotation
-// begins says nothing about one that runs.
+// differences lists the fields in which two inputs differ, and reports whether reschedule can
+// change all of them. It ignores the fields that matter only when a rotation starts.
 func differences(have, want rotation.RotateUserInput) (lines []string, onlySchedule bool) {
 	onlySchedule = true
 	h, w := asFields(have), asFields(want)
@@ -148,13 +148,13 @@ func shown(v any) string {
 	return strings.Trim(string(data), `"`)
 }
 
-// asFields is an input as JSON has it, defaults filled in.
+// asFields returns an input's JSON as a map, with defaults filled in.
 func asFields(in rotation.RotateUserInput) map[string]any {
 	in = lasting(in)
 	in.MinimumOverlap = in.Complete().MinimumOverlap
 	data, err := json.Marshal(in)
 	if err != nil {
-		panic(err) // an input is what JSON can hold
+		panic(err) // an input can always be encoded
 	}
 	var fields map[string]any
 	if err := json.Unmarshal(data, &fields); err != nil {
@@ -163,7 +163,8 @@ func asFields(in rotation.RotateUserInput) map[string]any {
 	return fields
 }
 
-// lasting is an input without what counts at its start only, and without what is the default anyway.
+// lasting returns an input without the fields that matter only at its start, and without those that
+// have their default value.
 func lasting(in rotation.RotateUserInput) rotation.RotateUserInput {
 	in = *in.Complete()
 	in.RotateImmediately, in.FirstRotationWithin = nil, 0
@@ -179,10 +180,10 @@ func lasting(in rotation.RotateUserInput) rotation.RotateUserInput {
 	return in
 }
 
-// planShown is how many changes of a kind are shown; -o json has all.
+// planShown limits how many changes of each kind are shown. -o json shows all.
 const planShown = 200
 
-// fleetPlanView is a plan, before it is carried out.
+// fleetPlanView is a plan before it is applied.
 type fleetPlanView struct{ plan fleetPlan }
 
 func (v fleetPlanView) value() any { return v.plan }
@@ -209,8 +210,9 @@ func (v fleetPlanView) text(w io.Writer) {
 	if len(rows) > 0 {
 		fmt.Fprintln(w)
 	}
-	fmt.Fprintf(w, "%d to start, %d to change, %d to restart, %d to stop, %d unchanged.\n", len(p.Start), len(p.Change), len(p.Restart), len(p.Stop), p.Unchanged)
+	fmt.Fprintf(w, "%d to start, %d to change, %d to restart, %d to stop, %d unchanged.\n", len(p.Start), len(p.Change), len(p.Restart),
+		len(p.Stop), p.Unchanged)
 	if n := p.Others - len(p.Stop); n > 0 {
-		fmt.Fprintf(w, "%s not in the file: left alone. --prune stops what is not in the file.\n", plaintext.Count(n, "rotation"))
+		fmt.Fprintf(w, "%s not in the file: unchanged. To stop what is not in the file, use --prune.\n", plaintext.Count(n, "rotation"))
 	}
 }

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	progressInterval = time.Second      // between two looks
-	progressLines    = 10 * time.Second // between two lines, if the output is not a terminal
+	progressInterval = time.Second      // between two queries
+	progressLines    = 10 * time.Second // between two lines if the output is not a terminal
 	barWidth         = 30
 )
 
@@ -27,32 +27,35 @@ func (a *app) fleetRotateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate",
 		Short: "Rotate many secrets now, a few at a time",
-		Long: `Rotate many secrets now, a few at a time. A workflow asks the rotations that run, or those that --query finds, to rotate: the canaries
-first, and the others if all of them succeed. It begins no other once more than --max-failures have failed. What may pass is tried
-three times.
+		Long: `Rotate many secrets now, a few at a time. A workflow asks the running rotations, or those that --query finds, to rotate: first the
+canaries, then the others if all canaries succeed. It starts no more rotations once more than --max-failures have failed. A rotation
+whose error may be temporary counts as failed after three attempts.
 
-The command shows how far it is. You may interrupt it: the workflow continues, and starter fleet rotate status shows it again.`,
+The command shows the progress. You can interrupt it: the workflow continues, and starter fleet rotate status shows it again.`,
 		Example: `  starter fleet rotate --query "DatabaseHost = 'db1.example.com:3306'"
   starter fleet rotate --revoke-previous --grace 10m --force --canary 5 --max-failures 2% --per-host 2`,
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&input.Query, "query", "", "`condition` on the search attributes of rotations, as for temporal workflow list (default all that run)")
-	flags.BoolVar(&input.Rotate.Force, "force", false, "rotate what is younger than the minimum overlap, too")
-	flags.BoolVar(&input.Rotate.RevokePrevious, "revoke-previous", false, "lock each previous account and end its sessions once the new one is promoted")
-	flags.TextVar(&input.Rotate.Grace, "grace", rotation.Duration(0), "`duration` for which --revoke-previous waits after each promotion, 24h at most")
-	flags.IntVar(&canary, "canary", 5, "`number` of secrets that are rotated first")
-	flags.StringVar(&input.MaxFailures, "max-failures", "2%", "`number` or share of rotations that may fail")
-	flags.IntVar(&input.PerHost, "per-host", 2, "`number` of rotations at once on a database host")
-	flags.TextVar(&input.Over, "over", rotation.Duration(0), "`duration` over which the rotations are spread (default as fast as they may)")
+	flags.StringVar(&input.Query, "query", "", "`condition` on the search attributes of rotations, "+
+		"as for temporal workflow list (default: all running rotations)")
+	flags.BoolVar(&input.Rotate.Force, "force", false, "rotate even within the minimum overlap")
+	flags.BoolVar(&input.Rotate.RevokePrevious, "revoke-previous", false,
+		"after each promotion, lock the previous account and end its sessions")
+	flags.TextVar(&input.Rotate.Grace, "grace", rotation.Duration(0),
+		"`duration` that --revoke-previous waits after each promotion, at most 24h")
+	flags.IntVar(&canary, "canary", 5, "`number` of secrets to rotate first")
+	flags.StringVar(&input.MaxFailures, "max-failures", "2%", "`number` or percentage of rotations that may fail")
+	flags.IntVar(&input.PerHost, "per-host", 2, "`number` of rotations at a time on each database host")
+	flags.TextVar(&input.Over, "over", rotation.Duration(0), "`duration` over which the rotations are spread (default: as fast as possible)")
 	for _, name := range []string{"grace", "over"} {
 		flags.Lookup(name).DefValue = ""
 	}
 	activityQueueFlag(cmd, &input.ActivityTaskQueue)
 	cmd.AddCommand(
 		a.fleetProgressCommand(),
-		a.fleetRotationUpdate("pause", "Begin no rotation until it is resumed", rotation.PauseUpdate),
-		a.fleetRotationUpdate("resume", "Go on", rotation.ResumeUpdate),
-		a.fleetRotationUpdate("stop", "Begin no other rotation; those in progress end", rotation.StopUpdate),
+		a.fleetRotationUpdate("pause", "Start no more rotations until you resume", rotation.PauseUpdate),
+		a.fleetRotationUpdate("resume", "Resume a paused fleet rotation", rotation.ResumeUpdate),
+		a.fleetRotationUpdate("stop", "Start no more rotations; those in progress continue to their end", rotation.StopUpdate),
 	)
 	check := func() error {
 		input.Canary = &canary
@@ -63,7 +66,7 @@ The command shows how far it is. You may interrupt it: the workflow continues, a
 		options.WorkflowExecutionErrorWhenAlreadyStarted = true
 		run, err := a.temporal.ExecuteWorkflow(ctx, options, rotation.RotateFleetWorkflow, input)
 		if isRunning(err) {
-			return advise("See it with: starter fleet rotate status", "a fleet is being rotated already")
+			return advise("To see its progress, run: starter fleet rotate status", "a fleet rotation is already running")
 		}
 		if err != nil {
 			return err
@@ -75,7 +78,7 @@ The command shows how far it is. You may interrupt it: the workflow continues, a
 func (a *app) fleetProgressCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "status",
-		Short:   "Show how far it is",
+		Short:   "Show the progress of the fleet rotation",
 		Example: `  starter fleet rotate status`,
 	}
 	return a.action(cmd, nil, func(ctx context.Context) error {
@@ -109,7 +112,7 @@ func noFleetRotation(err error) error {
 	if !isNotFound(err) {
 		return err
 	}
-	return advise("Begin with: starter fleet rotate", "no fleet is being rotated")
+	return advise("Start one with: starter fleet rotate", "no fleet rotation is running")
 }
 
 func (a *app) fleetProgress(ctx context.Context) (s rotation.RotateFleetStatus, err error) {
@@ -123,7 +126,7 @@ func (a *app) fleetProgress(ctx context.Context) (s rotation.RotateFleetStatus, 
 	return s, err
 }
 
-// followFleet shows how far a fleet's rotation is until it ends.
+// followFleet shows the progress of a fleet's rotation until it ends.
 func (a *app) followFleet(ctx context.Context, run client.WorkflowRun) error {
 	type outcome struct {
 		status rotation.RotateFleetStatus
@@ -150,7 +153,8 @@ func (a *app) followFleet(ctx context.Context, run client.WorkflowRun) error {
 				return err
 			}
 			if o.status.Stopped != "" || o.status.Failed > 0 {
-				return fmt.Errorf("%s not rotated", plaintext.Count(o.status.Total-o.status.Rotated, "secret"))
+				n := o.status.Total - o.status.Rotated
+				return fmt.Errorf("%s not rotated", plaintext.Count(n, "secret"))
 			}
 			return nil
 		case <-tick.C:
@@ -165,7 +169,7 @@ func (a *app) followFleet(ctx context.Context, run client.WorkflowRun) error {
 	}
 }
 
-// showProgress draws one line, over the one before if the output is a terminal.
+// showProgress prints the progress. On a terminal it overwrites the previous line.
 func (a *app) showProgress(s rotation.RotateFleetStatus) {
 	text := progressLine(s, a.now())
 	if a.live {
@@ -181,7 +185,7 @@ func (a *app) endProgress() {
 	}
 }
 
-// progressLine is a bar, with the rate and the time that is left at that rate.
+// progressLine returns a bar, followed by the rate and the estimated time left.
 func progressLine(s rotation.RotateFleetStatus, now time.Time) string {
 	settled := s.Rotated + s.Failed + s.Skipped
 	filled := 0
@@ -208,7 +212,7 @@ func progressLine(s rotation.RotateFleetStatus, now time.Time) string {
 	return text
 }
 
-// fleetRotationView is how far a fleet's rotation is, or its result.
+// fleetRotationView is the progress or the result of a fleet's rotation.
 type fleetRotationView struct {
 	status rotation.RotateFleetStatus
 	now    time.Time
@@ -217,7 +221,7 @@ type fleetRotationView struct {
 func (v fleetRotationView) value() any { return v.status }
 func (v fleetRotationView) text(w io.Writer) {
 	s := v.status
-	pairs(w, "Fleet", s.String(), "Began", date(s.StartedAt, v.now), "Ended", date(s.EndedAt, v.now))
+	pairs(w, "Fleet", s.String(), "Started", date(s.StartedAt, v.now), "Ended", date(s.EndedAt, v.now))
 	section(w, "Failed", s.Failures)
 	section(w, "Skipped", s.Skips)
 	var hosts []string
@@ -228,5 +232,5 @@ func (v fleetRotationView) text(w io.Writer) {
 		hosts = append(hosts, fmt.Sprintf("%s: %s", host, plaintext.Count(n, "secret")))
 	}
 	slices.Sort(hosts)
-	section(w, "Not begun", hosts)
+	section(w, "Not started", hosts)
 }

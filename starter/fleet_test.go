@@ -59,25 +59,28 @@ func TestReadFleetSaysWhere(t *testing.T) {
 		{"nothing", "", "f.yaml is empty"},
 		{"no YAML", "Secrets: [", "f.yaml: yaml: line 1"},
 		{"two documents", "Secrets: []\n---\nSecrets: []\n", "more than one document"},
-		{"a list", "- SecretId: a\n", "f.yaml:1:1: the file is a mapping"},
+		{"a list", "- SecretId: a\n", "f.yaml:1:1: the file must be a mapping"},
 		{"unknown at the top", "Secrets: []\nsecrets: []\n", `f.yaml:2:1: unknown field "secrets"`},
 		{"no secrets", "Defaults: {}\n", "f.yaml:1:1: Secrets is missing"},
 		{"unknown in a secret", "Secrets:\n  - SecretId: a\n    Drian: 1h\n", `f.yaml:3:5: unknown field "Drian"`},
 		{"misspelt case", "Secrets:\n  - SecretID: a\n", `f.yaml:2:5: unknown field "SecretID" (do you mean "SecretId"?)`},
-		{"unknown inside", "Secrets:\n  - SecretId: a\n    RotationRules:\n      Duratoin: 3h\n", `f.yaml:4:7: unknown field "RotationRules.Duratoin"`},
-		{"unknown in the defaults", "Defaults:\n  TimeZne: UTC\nSecrets:\n  - SecretId: a\n  - SecretId: b\n", `f.yaml:2:3: Defaults: unknown field "TimeZne"`},
+		{"unknown inside", "Secrets:\n  - SecretId: a\n    RotationRules:\n      Duratoin: 3h\n",
+			`f.yaml:4:7: unknown field "RotationRules.Duratoin"`},
+		{"unknown in the defaults", "Defaults:\n  TimeZne: UTC\nSecrets:\n  - SecretId: a\n  - SecretId: b\n",
+			`f.yaml:2:3: Defaults: unknown field "TimeZne"`},
 		{"wrong in the defaults", "Defaults:\n  TimeZone: Mars\nSecrets:\n  - SecretId: a\n", `f.yaml:2:3: Defaults: TimeZone "Mars"`},
-		{"an id in the defaults", "Defaults:\n  SecretId: x\nSecrets: []\n", "f.yaml:2:3: Defaults have no SecretId"},
-		{"wrong value", "Secrets:\n  - SecretId: a\n    RotationRules: {AutomaticallyAfterDays: 0}\n", "f.yaml:3:21: RotationRules: AutomaticallyAfterDays is 0"},
+		{"an id in the defaults", "Defaults:\n  SecretId: x\nSecrets: []\n", "f.yaml:2:3: Defaults must not have a SecretId"},
+		{"wrong value", "Secrets:\n  - SecretId: a\n    RotationRules: {AutomaticallyAfterDays: 0}\n",
+			"f.yaml:3:21: RotationRules: AutomaticallyAfterDays is 0"},
 		{"wrong type", "Secrets:\n  - SecretId: a\n    RequireDrained: maybe\n", "f.yaml:3:5: RequireDrained: true or false is expected"},
 		{"a number as a duration", "Secrets:\n  - SecretId: a\n    Drain: 5\n", "f.yaml:3:5: Drain"},
 		{"a wrong entry", "Secrets:\n  - SecretId: a\n    Blackout: [2026-12-24, christmas]\n", `f.yaml:3:5: Blackout[1] "christmas"`},
 		{"nothing after the colon", "Secrets:\n  - SecretId: a\n    Drain:\n", `f.yaml:3:5: field "Drain" is null`},
 		{"no id", "Secrets:\n  - Drain: 1h\n", "f.yaml:2:5: SecretId is required"},
-		{"a bare name", "Secrets:\n  - shop/app\n", "f.yaml:2:5: fields are expected"},
-		{"a secret twice", "Secrets:\n  - SecretId: a\n  - SecretId: b\n  - SecretId: a\n", "f.yaml:4:5: secret a is in line 2 already"},
-		{"a field twice", "Secrets:\n  - SecretId: a\n    Drain: 1h\n    Drain: 2h\n", `f.yaml:4:5: field "Drain" is given twice`},
-		{"an alias", "Defaults: &d {Drain: 1h}\nSecrets:\n  - SecretId: a\n    RotationRules: *d\n", "f.yaml:4:20: aliases are not read"},
+		{"a bare name", "Secrets:\n  - shop/app\n", "f.yaml:2:5: expected fields"},
+		{"a secret twice", "Secrets:\n  - SecretId: a\n  - SecretId: b\n  - SecretId: a\n", "f.yaml:4:5: secret a is already in line 2"},
+		{"a field twice", "Secrets:\n  - SecretId: a\n    Drain: 1h\n    Drain: 2h\n", `f.yaml:4:5: field "Drain" occurs twice`},
+		{"an alias", "Defaults: &d {Drain: 1h}\nSecrets:\n  - SecretId: a\n    RotationRules: *d\n", "f.yaml:4:20: aliases are not supported"},
 		{"the master itself", "Defaults: {MasterSecretId: a}\nSecrets:\n  - SecretId: a\n", "MasterSecretId is the secret itself"},
 		{"two mistakes", "Secrets:\n  - SecretId: a\n    Drian: 1h\n  - SecretId: b\n    TimeZone: Mars\n", `f.yaml:5:5: TimeZone "Mars"`},
 	}
@@ -127,7 +130,8 @@ func fleetFake(inputs ...rotation.RotateUserInput) *fake {
 		s := status(rotation.Scheduled)
 		s.SecretID, s.Input = in.SecretID, in.Complete()
 		f.statuses[in.SecretID] = s
-		page.Executions = append(page.Executions, execution("rotate-user/"+in.SecretID, map[string]*common.Payload{"RotationStatus": payload("Scheduled")}))
+		page.Executions = append(page.Executions, execution("rotate-user/"+in.SecretID,
+			map[string]*common.Payload{"RotationStatus": payload("Scheduled")}))
 	}
 	f.pages = []*workflowservice.ListWorkflowExecutionsResponse{page}
 	return f
@@ -144,7 +148,8 @@ func runFleet(t *testing.T, f *fake, args ...string) (code int, out string) {
 
 func TestFleetApply(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "fleet.yaml")
-	if err := os.WriteFile(file, []byte("Defaults: {MasterSecretId: m}\nSecrets:\n  - SecretId: new\n  - SecretId: same\n  - SecretId: slow\n    RotationRules: {AutomaticallyAfterDays: 90}\n  - SecretId: drained\n    Drain: 1h\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("Defaults: {MasterSecretId: m}\nSecrets:\n  - SecretId: new\n  - SecretId: same\n  - SecretId: "+
+		"slow\n    RotationRules: {AutomaticallyAfterDays: 90}\n  - SecretId: drained\n    Drain: 1h\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	running := func() *fake {
@@ -158,7 +163,8 @@ func TestFleetApply(t *testing.T) {
 	code, out := runFleet(t, f, "fleet", "apply", "-f", file, "--dry-run")
 	for _, want := range []string{
 		"start    new      every 30 days", `change   slow     RotationRules: is {"AutomaticallyAfterDays":30}, declared {"AutomaticallyAfterDays":90}`,
-		"restart  drained  Drain: is none, declared 1h", "1 to start, 1 to change, 1 to restart, 0 to stop, 1 unchanged.", "1 rotation not in the file: left alone",
+		"restart  drained  Drain: is none, declared 1h", "1 to start, 1 to change, 1 to restart, 0 to stop, 1 unchanged.",
+		"1 rotation not in the file: unchanged",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the plan does not say %q:\n%s", want, out)
@@ -169,7 +175,8 @@ func TestFleetApply(t *testing.T) {
 	}
 
 	other := filepath.Join(t.TempDir(), "other.yaml")
-	if err := os.WriteFile(other, []byte("Defaults: {MasterSecretId: m}\nSecrets:\n  - SecretId: new\n  - SecretId: same\n  - SecretId: slow\n    RotationRules: {AutomaticallyAfterDays: 90}\n"), 0o600); err != nil {
+	if err := os.WriteFile(other, []byte("Defaults: {MasterSecretId: m}\nSecrets:\n  - SecretId: new\n  - SecretId: same\n  - SecretId: "+
+		"slow\n    RotationRules: {AutomaticallyAfterDays: 90}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	f = running()
@@ -191,7 +198,8 @@ func TestFleetApply(t *testing.T) {
 
 	f = fleetFake(rotation.RotateUserInput{SecretID: "new", MasterSecretID: "m"})
 	one := filepath.Join(t.TempDir(), "one.yaml")
-	if err := os.WriteFile(one, []byte("Secrets:\n  - SecretId: new\n    MasterSecretId: m\n    MinimumOverlap: 1h\n    TimeZone: UTC\n    RotationRules: {AutomaticallyAfterDays: 30}\n"), 0o600); err != nil {
+	if err := os.WriteFile(one, []byte("Secrets:\n  - SecretId: new\n    MasterSecretId: m\n    MinimumOverlap: 1h\n    TimeZone: "+
+		"UTC\n    RotationRules: {AutomaticallyAfterDays: 30}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if code, out := runFleet(t, f, "fleet", "apply", "-f", one, "--dry-run"); code != 0 || !strings.Contains(out, "1 unchanged") {
@@ -204,7 +212,8 @@ func TestFleetApply(t *testing.T) {
 
 func TestFleetExport(t *testing.T) {
 	day := rotation.Duration(24 * time.Hour)
-	f := fleetFake(rotation.RotateUserInput{SecretID: "b", Blackout: []string{"2026-12-24"}}, rotation.RotateUserInput{SecretID: "a", MinimumOverlap: &day})
+	f := fleetFake(rotation.RotateUserInput{SecretID: "b", Blackout: []string{"2026-12-24"}},
+		rotation.RotateUserInput{SecretID: "a", MinimumOverlap: &day})
 	code, out := runFleet(t, f, "fleet", "export")
 	want := `Secrets:
   - SecretId: a
@@ -226,14 +235,17 @@ func TestFleetSync(t *testing.T) {
 	pass := &rotation.FleetPass{StartedAt: now.Add(-time.Minute), Tagged: 3, Started: 2, Failed: 1,
 		Changes: []string{"shop/app: started, every 30 days"}, Problems: []string{`x: the tag's value is "weekly"`}}
 	f := &fake{rotated: []any{rotation.FleetStatus{Tag: "t", Managed: 2, NextPass: now.Add(time.Hour), LastPass: pass}}}
-	code, out := runFleet(t, f, "fleet", "sync", "--tag", "t", "--over", "0s", "--time-zone", "Europe/Berlin", "--blackout", "Fri 16:00 - Mon 08:00", "--duration", "3h")
-	for _, want := range []string{"Managed    2 secrets", "3 secrets tagged: 2 started, 0 rescheduled, 0 stopped, 0 unchanged, 1 failed", "Problems:\n  x: the tag's value", "(in 1 hour)"} {
+	code, out := runFleet(t, f, "fleet", "sync", "--tag", "t", "--over", "0s", "--time-zone", "Europe/Berlin", "--blackout",
+		"Fri 16:00 - Mon 08:00", "--duration", "3h")
+	for _, want := range []string{"Managed     2 secrets", "3 secrets tagged: 2 started, 0 rescheduled, 0 stopped, 0 unchanged, 1 failed",
+		"Problems:\n  x: the tag's value", "(in 1 hour)"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("it does not say %q:\n%s", want, out)
 		}
 	}
 	const input = `{"Tag":"t","Every":"1h","Over":"0s","AtOnce":20,"Defaults":{"SecretId":"","RotationRules":{"Duration":"3h"},"TimeZone":"Europe/Berlin","Blackout":["Fri 16:00 - Mon 08:00"]}}`
-	if want := `start sync-fleet/t on rotate-user [` + input + `], conflict UseExisting, update sync [{"Input":` + input + `}]`; code != 0 || !slices.Equal(f.asked, []string{want}) {
+	if want := `start sync-fleet/t on rotate-user [` + input + `], conflict UseExisting, update sync [{"Input":` + input + `}]`; code != 0 ||
+		!slices.Equal(f.asked, []string{want}) {
 		t.Errorf("%d, asked for %q, want %q", code, f.asked, want)
 	}
 	if code, out := runFleet(t, f, "fleet", "sync", "--every", "1s"); code != 2 || !strings.Contains(out, "Every is 1s") {
@@ -242,11 +254,14 @@ func TestFleetSync(t *testing.T) {
 }
 
 func TestFleetRotate(t *testing.T) {
-	ended := rotation.RotateFleetStatus{StartedAt: now.Add(-time.Minute), EndedAt: now, Total: 10, Rotated: 8, Failed: 1, Pending: 1, Stopped: "a canary failed",
+	ended := rotation.RotateFleetStatus{StartedAt: now.Add(-time.Minute), EndedAt: now, Total: 10, Rotated: 8, Failed: 1, Pending: 1,
+		Stopped:  "a canary failed",
 		Failures: []string{"shop/app: no answer"}, PendingHosts: map[string]int{"db1:3306": 1}}
 	f := &fake{results: map[string]any{rotation.RotateFleetWorkflow: ended}}
-	code, out := runFleet(t, f, "fleet", "rotate", "--query", "DatabaseHost = 'db1:3306'", "--revoke-previous", "--grace", "10m", "--max-failures", "1")
-	for _, want := range []string{"8 of 10 rotated, 1 failed, 0 skipped, 0 in progress, 1 to go; stopped: a canary failed", "shop/app: no answer", "db1:3306: 1 secret", "2 secrets not rotated"} {
+	code, out := runFleet(t, f, "fleet", "rotate", "--query", "DatabaseHost = 'db1:3306'", "--revoke-previous", "--grace", "10m",
+		"--max-failures", "1")
+	for _, want := range []string{"8 of 10 rotated, 1 failed, 0 skipped, 0 in progress, 1 to go; stopped: a canary failed",
+		"shop/app: no answer", "db1:3306: 1 secret", "2 secrets not rotated"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("it does not say %q:\n%s", want, out)
 		}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"time"
-	_ "time/tzdata"
 
 	"go.temporal.io/sdk/client"
 	sdk "go.temporal.io/sdk/temporal"
@@ -85,8 +84,10 @@ func (a *app) rotationFailed(ctx context.Context, p *progress, secretID string, 
 	return advised{failure, "The next attempt is at " + date(status.NextRotationDate, a.now())}
 }
 
-// awaitRotation waits for a rotation that was accepted under an update id. A reset applies the update again, in another run.
-func (a *app) awaitRotation(ctx context.Context, secretID string, request rotation.RotateRequest, handle client.WorkflowUpdateHandle, updateID string) (r rotation.Rotation, err error) {
+// awaitRotation waits for a rotation that was accepted under an update id. A reset of the workflow
+// applies the update again in another run.
+func (a *app) awaitRotation(ctx context.Context, secretID string, request rotation.RotateRequest, handle client.WorkflowUpdateHandle,
+	updateID string) (r rotation.Rotation, err error) {
 	for {
 		err := handle.Get(ctx, &r)
 		if err == nil || ctx.Err() != nil || !isRunGone(err) {
@@ -117,7 +118,8 @@ func (a *app) awaitRotation(ctx context.Context, secretID string, request rotati
 }
 
 // requestRotation requests a rotation, or finds the one that was requested under the same id.
-func (a *app) requestRotation(ctx context.Context, secretID string, request rotation.RotateRequest, updateID string) (client.WorkflowUpdateHandle, error) {
+func (a *app) requestRotation(ctx context.Context, secretID string, request rotation.RotateRequest,
+	updateID string) (client.WorkflowUpdateHandle, error) {
 	return a.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
 		WorkflowID: rotation.RotateUserWorkflowID(secretID), UpdateID: updateID, UpdateName: rotation.RotateUpdate, Args: []any{request},
 		WaitForStage: client.WorkflowUpdateStageAccepted,
@@ -140,7 +142,8 @@ func (a *app) lastRotationText(s rotation.Status) string {
 	switch {
 	case r == nil && len(s.Rotations) > 0 && s.Rotations[0].Error == "":
 		last := s.Rotations[0]
-		return fmt.Sprintf("Its last rotation, at %s, promoted version %s, user %s", date(last.EndedAt, a.now()), last.VersionID, plaintext.Line(last.Username))
+		return fmt.Sprintf("Its last rotation, at %s, promoted version %s, user %s", date(last.EndedAt, a.now()), last.VersionID,
+			plaintext.Line(last.Username))
 	case r == nil:
 		return "No rotation was under way"
 	case r.Promotion() != nil:
@@ -193,7 +196,8 @@ func (v rotationView) text(w io.Writer) {
 		fmt.Fprintln(w, "\nClients that cache the secret are refused until they read it again. AWS's caching clients do so within 60 minutes.")
 	}
 	section(w, "Changed"+firstOf(len(r.Changes), max(r.Changed, len(r.Changes))), r.Changes)
-	section(w, "Of these, to revert changes made only to "+plaintext.Line(r.Username)+firstOf(len(r.Drift), max(r.Drifted, len(r.Drift))), r.Drift)
+	section(w, "Of these, to revert changes made only to "+plaintext.Line(r.Username)+firstOf(len(r.Drift), max(r.Drifted, len(r.Drift))),
+		r.Drift)
 	section(w, "Sessions that were still open as "+plaintext.Line(r.Username), r.InUse)
 	section(w, "Warnings", r.Warnings)
 }

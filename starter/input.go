@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	_ "time/tzdata"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +23,8 @@ func (f *rulesFlags) add(cmd *cobra.Command) {
 	f.cmd = cmd
 	flags := cmd.Flags()
 	flags.Var((*days)(&f.rules.AutomaticallyAfterDays), "automatically-after-days", "days between rotations, 1 to 1000 (default 30)")
-	flags.StringVar(&f.rules.ScheduleExpression, "schedule-expression", "", "instead of days: rate(12 hours), rate(10 days) or cron(0 8 ? * MON *)")
+	flags.StringVar(&f.rules.ScheduleExpression, "schedule-expression", "",
+		"instead of days: rate(12 hours), rate(10 days) or cron(0 8 ? * MON *)")
 	flags.StringVar(&f.rules.Duration, "duration", "", "length of the rotation window, such as 3h (default: until the end of the day)")
 	f.addCalendar(cmd)
 	cmd.MarkFlagsMutuallyExclusive("automatically-after-days", "schedule-expression")
@@ -34,7 +34,9 @@ func (f *rulesFlags) add(cmd *cobra.Command) {
 func (f *rulesFlags) addCalendar(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.timeZone, "time-zone", "", "IANA time `zone` of days, cron and blackouts, such as Europe/Berlin (default UTC)")
-	flags.StringArrayVar(&f.blackout, "blackout", nil, "`time` in which no scheduled rotation starts: 2026-12-25, 2026-12-24/2027-01-02 or 'Fri 16:00 - Mon 08:00'; can be repeated; \"none\" removes it")
+	flags.StringArrayVar(&f.blackout, "blackout", nil,
+		"`time` in which no scheduled rotation starts: 2026-12-25, 2026-12-24/2027-01-02 or 'Fri 16:00 - Mon 08:00'; can be repeated; "+
+			"\"none\" removes it")
 }
 
 // entries returns the blackout: nil if the command line has none, and empty if it removes the blackout.
@@ -75,14 +77,18 @@ type inputFlags struct {
 func (f *inputFlags) add(cmd *cobra.Command) {
 	secretFlag(cmd, &f.input.SecretID)
 	flags := cmd.Flags()
-	flags.StringVar(&f.input.MasterSecretID, "master-secret-id", "", "name or ARN of the master secret (default: \"masterarn\" in the user's secret)")
+	flags.StringVar(&f.input.MasterSecretID, "master-secret-id", "",
+		"name or ARN of the master secret (default: \"masterarn\" in the user's secret)")
 	masterServerFlags(flags, &f.input.MasterServer)
 	flags.StringVar(&f.input.CloneUsername, "clone-username", "", "user name of the other account of the pair (default: <user>_clone)")
 	f.rulesFlags.add(cmd)
-	flags.TextVar(&f.minimumOverlap, "minimum-overlap", rotation.Duration(0), "`duration` that a promoted credential stays untouched before the other one may change (default 1h)")
-	flags.TextVar(&f.input.Drain, "drain", rotation.Duration(0), "`duration` that a rotation waits for the sessions of the standby account to end")
+	flags.TextVar(&f.minimumOverlap, "minimum-overlap", rotation.Duration(0),
+		"`duration` that a promoted credential stays untouched before the other one may change (default 1h)")
+	flags.TextVar(&f.input.Drain, "drain", rotation.Duration(0),
+		"`duration` that a rotation waits for the sessions of the standby account to end")
 	flags.BoolVar(&f.input.RequireDrained, "require-drained", false, "with --drain: fail the rotation if they have not ended by then")
-	flags.BoolVar(&f.input.RequireAllNodes, "require-all-nodes", false, "do not promote while a node of the cluster cannot be asked for the new password")
+	flags.BoolVar(&f.input.RequireAllNodes, "require-all-nodes", false,
+		"do not promote while a node of the cluster cannot be asked for the new password")
 	endpointsFlag(cmd, &f.input)
 	activityQueueFlag(cmd, &f.input.ActivityTaskQueue)
 	for _, name := range []string{"minimum-overlap", "drain"} {
@@ -92,7 +98,8 @@ func (f *inputFlags) add(cmd *cobra.Command) {
 
 // addImmediately adds the flag of the commands that start a schedule.
 func (f *inputFlags) addImmediately(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&f.immediately, "rotate-immediately", true, "rotate at the start; with =false, check that a rotation would work and wait for the schedule")
+	cmd.Flags().BoolVar(&f.immediately, "rotate-immediately", true,
+		"rotate at the start; with =false, check that a rotation would work and wait for the schedule")
 }
 
 // check completes the input and validates it.
@@ -110,8 +117,9 @@ func (f *inputFlags) check() error {
 	return f.input.Validate()
 }
 
-// compare lists the options in which the command line differs from the running rotation, and returns the input that the rotation
-// would have with them. Options that the command line leaves out stay as they are.
+// compare lists the options in which the command line differs from the running rotation, and
+// returns the rotation's input with those options changed. Options that are not on the command line
+// keep their values.
 func (f *inputFlags) compare(status rotation.Status) (different []string, want rotation.RotateUserInput) {
 	have := status.Input
 	if have == nil { // a worker of an earlier release returns only these

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	_ "time/tzdata"
 
 	"github.com/rotate-user/rotate-user/rotation"
 )

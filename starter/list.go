@@ -6,7 +6,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	_ "time/tzdata"
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/api/serviceerror"
@@ -39,7 +38,8 @@ shorten names.`,
 	flags.StringVar(&f.host, "host", "", "only secrets of this database server, with or without its port")
 	flags.StringVar(&f.errorType, "error-type", "", "only secrets whose last rotation failed with this type of error")
 	flags.BoolVar(&f.overdue, "overdue", false, "only secrets whose rotation is overdue")
-	flags.TextVar(&f.olderThan, "older-than", rotation.Duration(0), "only secrets last rotated longer ago than this `duration`, such as 60d, or never")
+	flags.TextVar(&f.olderThan, "older-than", rotation.Duration(0),
+		"only secrets last rotated longer ago than this `duration`, such as 60d, or never")
 	flags.Lookup("older-than").DefValue = "" // without the flag, 0s is not what happens
 	flags.Var(&order, "sort", "sort by this column: "+strings.Join(listOrderNames(), ", "))
 	flags.VarP(formatFlag{&a.output, []format{table, wide, jsonFormat, csvFormat}}, "output", "o", "how to print the list")

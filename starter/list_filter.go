@@ -6,12 +6,11 @@ import (
 	"slices"
 	"strings"
 	"time"
-	_ "time/tzdata"
 
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// listFilter says which secrets to list. Its zero value lists all.
+// listFilter selects secrets. Its zero value selects all.
 type listFilter struct {
 	status          rotation.RotationStatus
 	host, errorType string
@@ -19,22 +18,24 @@ type listFilter struct {
 	olderThan       rotation.Duration
 }
 
-// check finds what no secret could match. Everything that becomes part of a query is a plain word.
+// check rejects values that no secret could match. It also ensures that every value can be part of
+// a query without quoting.
 func (f *listFilter) check() error {
 	if f.status != "" && !slices.Contains(allStatuses, f.status) {
-		return fmt.Errorf("--status is %q: Scheduled, Rotating, Retrying, Failed or Paused", f.status)
+		return fmt.Errorf("--status is %q: must be Scheduled, Rotating, Retrying, Failed or Paused", f.status)
 	}
 	if strings.ContainsFunc(f.host, func(r rune) bool { return r <= ' ' || strings.ContainsRune("'\"\\`", r) }) {
-		return fmt.Errorf("--host is %q: a host name or address, with or without a port", f.host)
+		return fmt.Errorf("--host is %q: must be a host name or address, with or without a port", f.host)
 	}
 	if strings.ContainsFunc(f.errorType, func(r rune) bool { return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') }) {
-		return fmt.Errorf("--error-type is %q: a word such as AccessDenied", f.errorType)
+		return fmt.Errorf("--error-type is %q: must be a word such as AccessDenied", f.errorType)
 	}
 	return nil
 }
 
-// query returns the filter in the words of Temporal's visibility, to follow other conditions. A workflow without a status has none
-// of the search attributes, so it is asked later.
+// query returns the filter as conditions on search attributes, to be appended to other conditions.
+// It also lets workflows without a status through, which have none of the attributes: they are
+// queried later.
 func (f *listFilter) query(now time.Time) string {
 	status := rotation.RotationStatusKey.GetName()
 	var all []string
@@ -46,7 +47,7 @@ func (f *listFilter) query(now time.Time) string {
 	} else if address != "" {
 		all = append(all, fmt.Sprintf("%s STARTS_WITH '%s'", rotation.DatabaseHostKey.GetName(), address))
 	}
-	if f.errorType != "" { // what is being retried has no type there
+	if f.errorType != "" { // a step being retried has no type in visibility
 		all = append(all, fmt.Sprintf("(%s = '%s' OR %s IN ('%s', '%s', '%s'))", rotation.RotationErrorKey.GetName(), f.errorType,
 			status, rotation.Rotating, rotation.Retrying, rotation.Failed))
 	}
@@ -63,8 +64,8 @@ func (f *listFilter) query(now time.Time) string {
 	return fmt.Sprintf(" AND (%s IS NULL OR %s)", status, strings.Join(all, " AND "))
 }
 
-// address returns the server that the filter names, as it is written in DatabaseHost, and whether that is all of it. Without a
-// port it is the beginning.
+// address returns the server of the filter as DatabaseHost has it, and reports whether it is
+// complete. Without a port, it is only the beginning.
 func (f *listFilter) address() (address string, whole bool) {
 	if f.host == "" {
 		return "", false

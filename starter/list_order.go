@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	_ "time/tzdata"
 )
 
 // listOrder is the name of the column that a list is sorted by.
 type listOrder string
 
-// listOrders compare two rows. Rows without a value come last, but for a secret that was never rotated, which is the oldest.
+// listOrders compare two rows. Rows without a value come last, except that a secret that was never
+// rotated counts as the oldest.
 var listOrders = map[listOrder]func(x, y listed) int{
 	"secret":       func(x, y listed) int { return 0 },
 	"status":       func(x, y listed) int { return valuesFirst(x.state(), y.state(), cmp.Compare) },

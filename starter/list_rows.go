@@ -14,7 +14,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// maxParallelQueries is how many workflows are asked at the same time.
+// maxParallelQueries is how many workflows are queried at the same time.
 const maxParallelQueries = 8
 
 // overdueAfter is how long after its date a rotation is overdue. A rotation that is just starting is not.
@@ -24,7 +24,7 @@ const overdueAfter = time.Minute
 type listed struct {
 	SecretID       string                  `json:"SecretId"`
 	RotationStatus rotation.RotationStatus `json:"RotationStatus,omitempty"` // empty if the workflow does not answer
-	// RotationError is the type of the error of the last rotation; empty if that succeeded.
+	// RotationError is the type of the last rotation's error, empty if that succeeded.
 	RotationError    string    `json:"RotationError,omitempty"`
 	LastRotatedDate  time.Time `json:"LastRotatedDate,omitzero"`
 	NextRotationDate time.Time `json:"NextRotationDate,omitzero"`
@@ -39,10 +39,11 @@ type listed struct {
 	// OpenAccounts describes accounts that still log in although no secret names them.
 	OpenAccounts string `json:"OpenAccounts,omitempty"`
 
-	memoEncoded bool // only the workflow can say what is in OpenAccounts
+	memoEncoded bool // OpenAccounts is encoded, so the workflow must be queried
 }
 
-// state is the status that people see. Temporal knows of a retry earlier than the search attributes do.
+// state is the status to show. Temporal's pending activities show a retry earlier than the search
+// attributes do.
 func (r listed) state() string {
 	if len(r.Retrying) > 0 {
 		return string(rotation.Retrying)
@@ -54,7 +55,7 @@ func (r listed) overdue(now time.Time) bool {
 	return !r.NextRotationDate.IsZero() && now.Sub(r.NextRotationDate) > overdueAfter
 }
 
-// errorTypes are those of the last rotation and of the steps that are being retried.
+// errorTypes returns the error types of the last rotation and of the steps that are being retried.
 func (r listed) errorTypes() []string {
 	all := []string{r.RotationError}
 	for _, step := range r.Retrying {
@@ -82,7 +83,8 @@ func (a *app) listRows(ctx context.Context, query string) ([]listed, error) {
 	}
 }
 
-// fromVisibility returns what visibility knows about a workflow. It is not ok if the id is not that of a rotation.
+// fromVisibility returns what visibility knows about a workflow. ok is false if the id is not that
+// of a rotation.
 func fromVisibility(execution *workflow.WorkflowExecutionInfo) (row listed, ok bool) {
 	id, ok := strings.CutPrefix(execution.GetExecution().GetWorkflowId(), rotation.RotateUserWorkflowID(""))
 	if !ok {
@@ -109,12 +111,13 @@ func decode[T any](attributes map[string]*common.Payload, name string, value *T)
 	}
 }
 
-// describedAlways is the length up to which every workflow of a list is asked whether it retries a step, because visibility learns
-// late about a requested rotation. In a longer list, only those that rotate or should rotate are asked.
+// describedAlways is the longest list in which every workflow is described, to find steps that are
+// being retried: visibility learns late about a requested rotation. In a longer list, only
+// workflows that are rotating or due are described.
 const describedAlways = 100
 
-// completeRows adds what visibility does not know: the status in a cluster without search attributes, and why a step is being
-// retried.
+// completeRows adds what visibility does not know: the status on a cluster without search
+// attributes, and why a step is being retried.
 func (a *app) completeRows(ctx context.Context, rows []listed) error {
 	var g errgroup.Group
 	g.SetLimit(maxParallelQueries)

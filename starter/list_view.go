@@ -55,7 +55,7 @@ func (v listView) table(w io.Writer) {
 	}
 	columns(w, rows)
 	if shortened {
-		fmt.Fprintln(w, "\nLong names are shortened in the middle: -o wide shows them in full.")
+		fmt.Fprintln(w, "\nLong names are shortened in the middle. To see them in full, use -o wide.")
 	}
 }
 
@@ -78,7 +78,8 @@ func (v listView) wideTable(w io.Writer) {
 // csv writes the list for a spreadsheet or a script. Dates are in RFC 3339, UTC.
 func (v listView) csv(w io.Writer) error {
 	c := csv.NewWriter(w)
-	if err := c.Write([]string{"SecretId", "RotationStatus", "RotationError", "LastRotatedDate", "NextRotationDate", "Overdue", "DatabaseHost"}); err != nil {
+	if err := c.Write([]string{"SecretId", "RotationStatus", "RotationError", "LastRotatedDate", "NextRotationDate", "Overdue",
+		"DatabaseHost"}); err != nil {
 		return err
 	}
 	moment := func(t time.Time) string {
@@ -88,7 +89,8 @@ func (v listView) csv(w io.Writer) error {
 		return t.UTC().Format(time.RFC3339)
 	}
 	for _, r := range v.rows {
-		row := []string{r.SecretID, r.state(), r.RotationError, moment(r.LastRotatedDate), moment(r.NextRotationDate), strconv.FormatBool(r.Overdue), r.DatabaseHost}
+		row := []string{r.SecretID, r.state(), r.RotationError, moment(r.LastRotatedDate), moment(r.NextRotationDate),
+			strconv.FormatBool(r.Overdue), r.DatabaseHost}
 		for i := range row {
 			row[i] = plaintext.Line(row[i])
 		}
@@ -100,7 +102,7 @@ func (v listView) csv(w io.Writer) error {
 	return c.Error()
 }
 
-// notes prints what does not fit into the rows of a table.
+// notes prints what does not fit into the table's rows.
 func (v listView) notes(w io.Writer) {
 	for _, r := range v.rows {
 		if !r.PreviousUntil.IsZero() {
@@ -116,7 +118,8 @@ func (v listView) notes(w io.Writer) {
 	}
 }
 
-// nameWidth limits the names in a table: one long name would push the columns of all rows off the screen.
+// nameWidth limits the names in a table, so that one long name does not push the columns off the
+// screen.
 const nameWidth = 60
 
 func abbreviated(name string) string {

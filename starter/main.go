@@ -1,5 +1,5 @@
-// The starter is the operator's command line of rotate-user. It is only a Temporal client. The worker does the work, and it alone
-// has access to AWS and to the databases.
+// The starter is the command line of rotate-user for operators. It is only a Temporal client: the
+// worker does the work, and only the worker has access to AWS and to the databases.
 package main
 
 import (
@@ -10,7 +10,7 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
-	_ "time/tzdata" // the zones of schedules, for machines without them
+	_ "time/tzdata" // for machines without a time zone database
 
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
@@ -40,13 +40,14 @@ func dial(ctx context.Context) (temporal, error) {
 		if address == "" {
 			address = client.DefaultHostPort + " (the default)"
 		}
-		return nil, fmt.Errorf("connect to Temporal at %s: %w\nSet TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE, or a profile, as for the temporal CLI", address, err)
+		return nil, fmt.Errorf("connect to Temporal at %s: %w\nSet TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE, or a profile, "+
+			"as for the temporal CLI", address, err)
 	}
 	return c, nil
 }
 
-// clientOptions returns the options of the temporal CLI, with its codec server if one is set. Only that server can decode what the
-// worker has encoded.
+// clientOptions returns the same options as the temporal CLI uses, including its codec server. Only
+// that server can decode what the worker has encoded.
 func clientOptions() (client.Options, error) {
 	options, err := envconfig.LoadClientOptions(envconfig.LoadClientOptionsRequest{ConfigFileStrict: true, IncludeRemoteCodec: true})
 	if err != nil {

@@ -55,15 +55,16 @@ func TestNoServer(t *testing.T) {
 // TestHelp checks what both programs promise: a version, exit codes in the help, and completion.
 func TestHelp(t *testing.T) {
 	for args, says := range map[string]string{
-		"--version":                 "starter version " + program.Version() + "\n",
-		"--help":                    program.ExitCodes,
-		"plan --help":               "3: rights or properties would change",
-		"-h":                        "completion  Generate the autocompletion script",
-		"completion bash":           "# bash completion",
-		"__complete list -o ":       "table\nwide\njson\ncsv\n",
-		"__complete status x -o ":   "table\njson\n",
-		"__complete list --status ": "Scheduled\nRotating\nRetrying\nFailed\nPaused\n",
-		"__complete status ":        ":4\n", // no files
+		"--version":                  "starter version " + program.Version() + "\n",
+		"--help":                     program.ExitCodes,
+		"plan --help":                "3: rights or properties would change",
+		"-h":                         "completion  Generate the autocompletion script",
+		"completion bash":            "# bash completion",
+		"__complete list -o ":        "table\nwide\njson\ncsv\n",
+		"__complete status x -o ":    "table\njson\n",
+		"__complete list --status ":  "Scheduled\nRotating\nRetrying\nFailed\nPaused\n",
+		"__complete status ":         ":4\n",                  // no files
+		"__complete fleet apply -f ": "yaml\nyml\njson\n:8\n", // files with these extensions
 	} {
 		var out, errs bytes.Buffer
 		words := strings.Split(args, " ")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	_ "time/tzdata"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
@@ -73,7 +72,8 @@ Exit codes:
 }
 
 // plan returns one page of the plan of a rotation.
-func (a *app) plan(ctx context.Context, input rotation.RotateUserInput, known *rotation.State, page int) (plan rotation.PlanRotationResult, err error) {
+func (a *app) plan(ctx context.Context, input rotation.RotateUserInput, known *rotation.State,
+	page int) (plan rotation.PlanRotationResult, err error) {
 	id := "plan-rotation/" + input.SecretID + "/" + uuid.NewString()
 	args := []any{input, known}
 	if page > 1 {

@@ -3,18 +3,18 @@ package main
 import (
 	"fmt"
 	"io"
-	_ "time/tzdata"
 
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// progress prints each step of a rotation when it has ended. On a terminal it also shows the step under way.
+// progress prints each step of a rotation when it has ended. On a terminal it also shows the
+// current step.
 type progress struct {
 	out     io.Writer // nil shows nothing
 	live    bool
 	printed int
-	drawn   bool // the last line shows a step under way
+	drawn   bool // the last line shows the current step
 }
 
 func (p *progress) show(steps []rotation.Step) {
@@ -35,7 +35,7 @@ func (p *progress) show(steps []rotation.Step) {
 	}
 }
 
-// fail shows the steps of a rotation that failed in the last one.
+// fail shows the steps of a failed rotation, the last of which failed.
 func (p *progress) fail(steps []rotation.Step) {
 	p.show(steps)
 	p.erase()
@@ -44,7 +44,7 @@ func (p *progress) fail(steps []rotation.Step) {
 	}
 }
 
-// pause ends the line of the step under way, so that a message can follow.
+// pause ends the line of the current step, so that a message can follow.
 func (p *progress) pause() {
 	if p.drawn {
 		fmt.Fprintln(p.out)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	_ "time/tzdata"
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
@@ -27,8 +26,9 @@ func (a *app) query(ctx context.Context, secretID string) (rotation.Status, erro
 	return status, answer.Get(&status)
 }
 
-// lastStatus returns the status of a rotation, empty if there is none or if it failed before it could answer. A rotation that does
-// not answer is an error, because commands must not act without what it knows about its pair.
+// lastStatus returns the status of a rotation. It is empty if there is none, or if the rotation
+// failed before it could answer. It is an error if the rotation does not answer, because commands
+// must not act without what it knows about its pair.
 func (a *app) lastStatus(ctx context.Context, secretID string) (rotation.Status, error) {
 	status, err := a.query(ctx, secretID)
 	var none *serviceerror.NotFound
@@ -78,10 +78,10 @@ func (a *app) noRotation(ctx context.Context, err error, secretID string) error 
 	if name := friendlyName(secretID); name != "" {
 		d, err := a.describe(ctx, rotation.RotateUserWorkflowID(name))
 		if err == nil && d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
-			advice = "A rotation of secret " + name + " runs: if that is the same secret, use this name"
+			advice = "A rotation of secret " + name + " is running: if that is the same secret, use this name"
 		}
 	}
-	return advise(advice, "no rotation of secret %s runs", secretID)
+	return advise(advice, "no rotation of secret %s is running", secretID)
 }
 
 // friendlyName returns the name in the ARN of a secret, or an empty string if arn is not an ARN.
@@ -97,7 +97,8 @@ func friendlyName(arn string) string {
 	return name
 }
 
-// lostRevocationText says that a workflow ended before it carried out a revocation. It is empty if there was none to carry out.
+// lostRevocationText reports that a workflow ended before it carried out a revocation. It is empty
+// if there was none to carry out.
 func (a *app) lostRevocationText(s rotation.Status) string {
 	r := s.Current
 	if r.Promotion() == nil {
@@ -107,13 +108,15 @@ func (a *app) lostRevocationText(s rotation.Status) string {
 	var what string
 	switch {
 	case !s.PreviousUntil.IsZero():
-		what = fmt.Sprintf("The revocation of %s, due at %s, did not happen: %[1]s still logs in, as AWSPREVIOUS", s.StandbyUsername, date(s.PreviousUntil, a.now()))
+		what = fmt.Sprintf("The revocation of %s, due at %s, did not happen: %[1]s still logs in, as AWSPREVIOUS", s.StandbyUsername,
+			date(s.PreviousUntil, a.now()))
 	case last.Name == rotation.RevokePrevious && last.EndedAt.IsZero():
 		what = fmt.Sprintf("The revocation of %s was under way: it may still log in, and its sessions may still be open", s.StandbyUsername)
 	default:
 		return ""
 	}
-	return plaintext.Line(what + ". Start the rotation again, and then revoke it with: starter rotate --secret-id " + s.SecretID + " --force --revoke-previous")
+	return plaintext.Line(what + ". Start the rotation again, and then revoke it with: starter rotate --secret-id " + s.SecretID +
+		" --force --revoke-previous")
 }
 
 // lostRevocation is lostRevocationText for the last workflow of a secret, if that has ended.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"strings"
-	_ "time/tzdata"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
@@ -19,11 +18,11 @@ func (a *app) recoverCommand() *cobra.Command {
 		Use:   "recover",
 		Short: "Move AWSCURRENT to a version that logs in, after a restore or an edit",
 		Long: `If AWSCURRENT does not log in, because the database was restored from a backup or the secret was edited, move the label to the newest
-version that does. The worker tries the newest 20 versions, and only those that differ from AWSCURRENT in user name and password
-alone. It changes no account.
+version that does. The worker tries only the newest 20 versions, and of those only versions that differ from AWSCURRENT in nothing
+but user name and password. It changes no account.
 
-If a deletion of the secret was cancelled or terminated, and the secret was restored, unlock the accounts that the deletion had locked,
-and resume the rotation.`,
+If a deletion of the secret was cancelled or terminated and the secret was restored, this command also unlocks the accounts that the
+deletion had locked, and resumes the rotation.`,
 		Example: `  starter recover --secret-id MyTestDatabaseUserSecret`,
 	}
 	secretFlag(cmd, &input.SecretID)
@@ -35,7 +34,7 @@ and resume the rotation.`,
 		if err != nil {
 			return err
 		}
-		if known != nil && deletes { // the deletion releases it
+		if known != nil && deletes { // the deletion releases the rotation
 			known.Held = false
 		}
 		var result rotation.RecoverSecretResult

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	_ "time/tzdata"
 
 	"github.com/rotate-user/rotate-user/rotation"
 )

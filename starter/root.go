@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	_ "time/tzdata"
 
 	"github.com/spf13/cobra"
 
@@ -44,7 +43,7 @@ TEMPORAL_API_KEY, TEMPORAL_TLS_..., TEMPORAL_CODEC_ENDPOINT, or a profile (TEMPO
 It needs a running worker, which reads the secrets and changes the accounts.
 
 ` + program.ExitCodes + `
-starter plan also returns 3: the next rotation would change rights or properties.`,
+starter plan and starter fleet apply --dry-run also return 3: something would change.`,
 		Example: `  starter create --secret-id MyTestDatabaseUserSecret --master-secret-id MyMasterSecret --username mytestuser --grant 'SELECT ON *.*'
   starter start --secret-id MyTestDatabaseUserSecret
   starter status --secret-id MyTestDatabaseUserSecret
@@ -53,7 +52,7 @@ starter plan also returns 3: the next rotation would change rights or properties
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp) // no command reads a file
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp) // no argument is a file
 	a.output = table
 	queue, ok := a.lookup("ROTATE_USER_TASK_QUEUE")
 	if !ok {
@@ -64,7 +63,8 @@ starter plan also returns 3: the next rotation would change rights or properties
 	program.Complete(root, "output", string(table), string(jsonFormat))
 	cobra.EnableCommandSorting = false
 	root.AddCommand(
-		a.createCommand(), a.validateCommand(), a.recoverCommand(), a.planCommand(), a.startCommand(), a.rotateCommand(), a.statusCommand(), a.listCommand(),
+		a.createCommand(), a.validateCommand(), a.recoverCommand(), a.planCommand(), a.startCommand(), a.rotateCommand(), a.statusCommand(),
+		a.listCommand(),
 		a.pauseCommand(), a.resumeCommand(), a.rescheduleCommand(), a.stopCommand(), a.dismissCommand(), a.deleteCommand(), a.fleetCommand(),
 	)
 	return root

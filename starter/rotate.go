@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-	_ "time/tzdata"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
@@ -13,7 +12,8 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// A rotation that ends just as another one is requested ends its run, too. The next run starts within a moment.
+// A rotation that ends just as another one is requested ends its run as well. The next run starts a
+// moment later.
 const (
 	nextRunTries = 20
 	nextRunPause = 250 * time.Millisecond
@@ -42,16 +42,20 @@ grants it back, in this rotation only.`,
   starter rotate --secret-id MyTestDatabaseUserSecret --force --revoke-previous --grace 10m`,
 	}
 	secretFlag(cmd, &id)
-	cmd.Flags().BoolVar(&request.Force, "force", false, "rotate even within the minimum overlap; the server may refuse clients that cache the secret")
-	cmd.Flags().BoolVar(&request.RevokePrevious, "revoke-previous", false, "after the promotion, lock the previous account, scramble its password, and end the sessions of both accounts")
-	cmd.Flags().TextVar(&request.Grace, "grace", rotation.Duration(0), "`duration` that --revoke-previous waits after the promotion, at most 24h")
-	cmd.Flags().BoolVar(&request.UndoDrift, "undo-drift", false, "make the account with the base name equal to the current one: grant back what was revoked from it, revoke what was granted to it")
+	cmd.Flags().BoolVar(&request.Force, "force", false,
+		"rotate even within the minimum overlap; the server may refuse clients that cache the secret")
+	cmd.Flags().BoolVar(&request.RevokePrevious, "revoke-previous", false,
+		"after the promotion, lock the previous account, scramble its password, and end the sessions of both accounts")
+	cmd.Flags().TextVar(&request.Grace, "grace", rotation.Duration(0),
+		"`duration` that --revoke-previous waits after the promotion, at most 24h")
+	cmd.Flags().BoolVar(&request.UndoDrift, "undo-drift", false,
+		"make the account with the base name equal to the current one: grant back what was revoked from it, revoke what was granted to it")
 	check := func() error {
 		if request.Grace > 0 && !request.RevokePrevious {
 			return errors.New("--grace needs --revoke-previous")
 		}
 		if time.Duration(request.Grace) > 24*time.Hour {
-			return fmt.Errorf("--grace is %s: at most 24h", request.Grace)
+			return fmt.Errorf("--grace is %s: must be at most 24h", request.Grace)
 		}
 		return nil
 	}

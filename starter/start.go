@@ -7,7 +7,6 @@ import (
 	"io"
 	"strings"
 	"time"
-	_ "time/tzdata"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
@@ -74,7 +73,8 @@ func (a *app) startAndRotate(ctx context.Context, input rotation.RotateUserInput
 	handle, err := a.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
 		StartWorkflowOperation: a.temporal.NewWithStartWorkflowOperation(options, rotation.RotateUserWorkflow, input),
 		UpdateOptions: client.UpdateWorkflowOptions{
-			UpdateID: updateID, UpdateName: rotation.RotateUpdate, Args: []any{rotation.RotateRequest{}}, WaitForStage: client.WorkflowUpdateStageAccepted,
+			UpdateID: updateID, UpdateName: rotation.RotateUpdate, Args: []any{rotation.RotateRequest{}},
+			WaitForStage: client.WorkflowUpdateStageAccepted,
 		},
 	})
 	if err != nil {
@@ -83,8 +83,8 @@ func (a *app) startAndRotate(ctx context.Context, input rotation.RotateUserInput
 	return a.awaitRotation(ctx, input.SecretID, rotation.RotateRequest{}, handle, updateID)
 }
 
-// firstRotationFailed adds what the workflow does next after its first rotation failed. It keeps running, even if the name of the
-// secret is misspelt.
+// firstRotationFailed adds what the workflow does after its first rotation failed. It keeps running
+// even if the name of the secret is misspelled.
 func (a *app) firstRotationFailed(ctx context.Context, err error, secretID string) error {
 	if ctx.Err() != nil {
 		return err
@@ -112,10 +112,11 @@ func (a *app) firstRotationFailed(ctx context.Context, err error, secretID strin
 	if errors.As(err, &advice) {
 		err = advice.error
 	}
-	return advised{err, fmt.Sprintf("Its workflow %s. If the name is misspelt, end it with: starter stop --secret-id %s", next, secretID)}
+	return advised{err, fmt.Sprintf("Its workflow %s. If the name is misspelled, stop it with: starter stop --secret-id %s", next, secretID)}
 }
 
-// awaitFirstCheck waits for a workflow that does not rotate at its start to check whether a rotation would work.
+// awaitFirstCheck waits until a workflow that does not rotate at its start has checked whether a
+// rotation would work.
 func (a *app) awaitFirstCheck(ctx context.Context, secretID string) error {
 	defer a.watch(ctx, rotation.RotateUserWorkflowID(secretID), a.say)()
 	for {
@@ -142,7 +143,8 @@ func (a *app) awaitFirstCheck(ctx context.Context, secretID string) error {
 	case view.ending != nil:
 		return a.firstRotationFailed(ctx, fmt.Errorf("the rotation of secret %s %s", secretID, view.ending.text(a.now())), secretID)
 	case view.status.RotationStatus == rotation.Failed:
-		return a.firstRotationFailed(ctx, fmt.Errorf("started, but a rotation would be refused now: %s", plaintext.Line(view.status.Rotations[0].Error)), secretID)
+		return a.firstRotationFailed(ctx, fmt.Errorf("started, but a rotation would be refused now: %s",
+			plaintext.Line(view.status.Rotations[0].Error)), secretID)
 	}
 	return a.print(view)
 }
@@ -191,7 +193,8 @@ func (v started) text(w io.Writer) {
 	fmt.Fprintf(w, "Started. Follow it with: starter status --secret-id %s\n", v.SecretID)
 }
 
-// startedView is the first rotation of a secret. In JSON it is the status, as every other result of start.
+// startedView is the first rotation of a secret. In JSON it is the status, as for every other
+// result of start.
 type startedView struct{ rotationView }
 
 func (v startedView) value() any { return v.next }

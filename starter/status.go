@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-	_ "time/tzdata"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
@@ -50,8 +49,8 @@ func (a *app) statusCommand() *cobra.Command {
 	})
 }
 
-// inspect returns the status of a rotation. It asks Temporal first, because a workflow that has ended still answers queries as if it
-// were running.
+// inspect returns the status of a rotation. It asks Temporal first, because a workflow that has
+// ended still answers queries as if it were running.
 func (a *app) inspect(ctx context.Context, secretID string) (statusView, error) {
 	view := statusView{now: a.now()}
 	d, err := a.describe(ctx, rotation.RotateUserWorkflowID(secretID))
@@ -73,8 +72,8 @@ func (a *app) inspect(ctx context.Context, secretID string) (statusView, error) 
 	return view, nil
 }
 
-// checkSecret has a worker check whether the secret still exists. Otherwise the workflow would find out only at its next rotation. It
-// reports whether the check told the workflow something new.
+// checkSecret has a worker check whether the secret still exists, which the workflow itself would
+// find out only at its next rotation. It reports whether the workflow has learned something new.
 func (a *app) checkSecret(ctx context.Context, s rotation.Status) bool {
 	if s.Pair == nil || s.Held || s.Current != nil {
 		return false
@@ -87,10 +86,12 @@ func (a *app) checkSecret(ctx context.Context, s rotation.Status) bool {
 	}
 	options := a.startOptions("look-at-secret/" + s.SecretID + "/" + uuid.NewString())
 	options.WorkflowExecutionTimeout = 2 * rotation.LookPatience
-	run, err := a.temporal.ExecuteWorkflow(ctx, options, rotation.LookAtSecretWorkflow, input, &rotation.State{Usernames: s.Pair.Usernames, Deleted: s.Deleted})
+	run, err := a.temporal.ExecuteWorkflow(ctx, options, rotation.LookAtSecretWorkflow, input,
+		&rotation.State{Usernames: s.Pair.Usernames, Deleted: s.Deleted})
 	var fate rotation.SecretFate
-	if err != nil || run.Get(ctx, &fate) != nil { // then the status is as of the last rotation
+	if err != nil || run.Get(ctx, &fate) != nil { // the status stays that of the last rotation
 		return false
 	}
-	return s.Deleted == nil && fate != rotation.SecretRestored || s.Deleted != nil && (fate == rotation.SecretRestored || s.Deleted.Gone != (fate == rotation.SecretGone))
+	return s.Deleted == nil && fate != rotation.SecretRestored ||
+		s.Deleted != nil && (fate == rotation.SecretRestored || s.Deleted.Gone != (fate == rotation.SecretGone))
 }

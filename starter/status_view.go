@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"time"
-	_ "time/tzdata"
 
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 	"github.com/rotate-user/rotate-user/rotation"
@@ -15,10 +14,10 @@ import (
 type statusView struct {
 	status   rotation.Status
 	retrying []retry
-	ending   *ending // nil for a workflow that is running
+	ending   *ending // nil if the workflow is running
 	now      time.Time
 
-	taskQueue string // of the workflow, empty if unknown
+	taskQueue string // the workflow's, or "" if unknown
 }
 
 func (v statusView) value() any {
@@ -93,7 +92,7 @@ func (v statusView) text(w io.Writer) {
 	v.history(w)
 }
 
-// history prints the rotations that have ended.
+// history prints the completed rotations.
 func (v statusView) history(w io.Writer) {
 	s := v.status
 	if len(s.Rotations) == 0 {
@@ -119,12 +118,13 @@ func (v statusView) history(w io.Writer) {
 		if drifted := max(r.Drifted, len(r.Drift)); drifted > 0 {
 			changes += fmt.Sprintf(" (%d drift)", drifted)
 		}
-		rows = append(rows, []string{date(r.EndedAt, v.now), took(r.StartedAt, r.EndedAt), result, cmp.Or(r.Username, "-"), cmp.Or(r.VersionID, "-"), changes})
+		rows = append(rows, []string{date(r.EndedAt, v.now), took(r.StartedAt, r.EndedAt), result, cmp.Or(r.Username, "-"),
+			cmp.Or(r.VersionID, "-"), changes})
 	}
 	columns(w, rows)
 }
 
-// requested describes a requested rotation that has not been possible yet. It is empty if there is none.
+// requested describes a requested rotation that has not been possible so far, or returns "".
 func requested(s rotation.Status, now time.Time) string {
 	switch {
 	case s.Requested == nil:

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	_ "time/tzdata"
 	"unicode"
 	"unicode/utf16"
 
@@ -59,7 +58,7 @@ func section(w io.Writer, title string, lines []string) {
 	}
 }
 
-// columns prints aligned columns, without trailing blanks.
+// columns prints aligned columns without trailing spaces.
 func columns(w io.Writer, rows [][]string) {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -126,7 +125,7 @@ func joined(parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
 }
 
-// quoted quotes a word for a shell, if necessary.
+// quoted quotes a word for a shell if necessary.
 func quoted(word string) string {
 	if word == "" || !strings.ContainsFunc(word, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-./:@", r)
@@ -136,7 +135,7 @@ func quoted(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// firstOf says that a list is incomplete.
+// firstOf returns the text that tells the reader that a list is incomplete, or "".
 func firstOf(shown, all int) string {
 	if shown == all {
 		return ""

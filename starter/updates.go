@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	_ "time/tzdata"
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
@@ -28,15 +27,15 @@ func (a *app) resumeCommand() *cobra.Command {
 func (a *app) stopCommand() *cobra.Command {
 	return a.updateCommand(&cobra.Command{
 		Use:   "stop",
-		Short: "Stop rotating a secret, after the rotation under way",
-		Long:  `Stop rotating a secret, after the rotation under way. The secret and its accounts stay unchanged, and both credentials log in.`,
+		Short: "Stop rotating a secret, after the current rotation if any",
+		Long:  `Stop rotating a secret, after the current rotation if any. The secret and its accounts stay unchanged, and both credentials log in.`,
 	}, rotation.StopUpdate)
 }
 
 func (a *app) dismissCommand() *cobra.Command {
 	return a.updateCommand(&cobra.Command{
 		Use:   "dismiss",
-		Short: "Forget the accounts that a secret was for before it was edited",
+		Short: "Forget the accounts that a secret named before it was edited",
 		Long: `Forget the accounts that a secret named before it was edited to name another user. The accounts stay unchanged. status and list
 no longer warn about them, and delete no longer includes them.`,
 	}, rotation.DismissUpdate)
@@ -74,7 +73,7 @@ func (a *app) rescheduleCommand() *cobra.Command {
 	})
 }
 
-// update sends an update to the workflow of a secret, and prints the status that it answers.
+// update sends an update to a secret's workflow, and prints the status that it returns.
 func (a *app) update(ctx context.Context, secretID, name string, args ...any) error {
 	var status rotation.Status
 	defer a.watch(ctx, rotation.RotateUserWorkflowID(secretID), a.say)()

@@ -16,10 +16,10 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// fleetChange is one thing to do for a secret.
+// fleetChange is a change to one secret's rotation.
 type fleetChange struct {
 	does string // started, rescheduled or stopped
-	// secretID is the secret as the id of its rotation names it, name its friendly name.
+	// secretID is the secret as its workflow's id names it. name is its friendly name.
 	secretID, name string
 	input          rotation.RotateUserInput
 }
@@ -30,7 +30,7 @@ const (
 	stoppedNow  = "stopped"
 )
 
-// changes looks at the tags and at what runs, and returns what to do, in the order of names.
+// changes compares the tags with the running rotations, and returns what to change, sorted by name.
 func (f *fleet) changes(ctx workflow.Context) ([]fleetChange, error) {
 	secrets, err := f.listSecrets(ctx)
 	if err != nil {
@@ -44,7 +44,7 @@ func (f *fleet) changes(ctx workflow.Context) ([]fleetChange, error) {
 	seen := map[string]bool{}
 	for _, s := range secrets {
 		seen[s.Name] = true
-		if s.Deleted { // its deletion holds the rotation, and may be taken back
+		if s.Deleted { // its deletion holds the rotation, and may be undone
 			continue
 		}
 		f.pass.Tagged++
@@ -59,7 +59,7 @@ func (f *fleet) changes(ctx workflow.Context) ([]fleetChange, error) {
 	return all, nil
 }
 
-// wants returns what the tag of a secret changes.
+// wants returns the changes that the tag of a secret requires.
 func (f *fleet) wants(s rotation.TaggedSecret, running map[string]bool) []fleetChange {
 	id := s.Name
 	if running[s.ARN] && !running[s.Name] {
@@ -82,7 +82,7 @@ func (f *fleet) wants(s rotation.TaggedSecret, running map[string]bool) []fleetC
 	case !running[id]:
 		return []fleetChange{{does: started, secretID: id, name: s.Name, input: input}}
 	case managed && known.Schedule == fingerprint(input):
-		if known.Missing { // the look before this one was out of date
+		if known.Missing { // the previous check was out of date
 			known.Missing = false
 			f.Managed[s.Name] = known
 		}
@@ -93,11 +93,11 @@ func (f *fleet) wants(s rotation.TaggedSecret, running map[string]bool) []fleetC
 	}
 }
 
-// untagged stops the rotation of a secret whose tag has been missing twice.
+// untagged stops the rotation of a secret whose tag was missing in two checks in a row.
 func (f *fleet) untagged(name string, running map[string]bool) []fleetChange {
 	known := f.Managed[name]
 	switch {
-	case !running[name]: // or it runs under the secret's ARN, and was not started by this workflow
+	case !running[name]: // or it runs under the secret's ARN, so this workflow did not start it
 		delete(f.Managed, name)
 		return nil
 	case !known.Missing:
@@ -111,7 +111,7 @@ func (f *fleet) untagged(name string, running map[string]bool) []fleetChange {
 	}
 }
 
-// carryOut makes the changes, a batch at a time.
+// carryOut makes the changes in batches.
 func (f *fleet) carryOut(ctx workflow.Context, changes []fleetChange) {
 	for len(changes) > 0 && ctx.Err() == nil {
 		batch := changes[:min(len(changes), f.input.Batch())]
@@ -127,7 +127,8 @@ func (f *fleet) carryOut(ctx workflow.Context, changes []fleetChange) {
 		}
 		f.describe(ctx)
 		if starts && len(changes) > 0 {
-			timer := workflow.NewTimerWithOptions(ctx, betweenBatches, workflow.TimerOptions{Summary: fmt.Sprintf("%d changes follow", len(changes))})
+			summary := fmt.Sprintf("%s to follow", plaintext.Count(len(changes), "change"))
+			timer := workflow.NewTimerWithOptions(ctx, betweenBatches, workflow.TimerOptions{Summary: summary})
 			if timer.Get(ctx, nil) != nil {
 				return
 			}
@@ -135,7 +136,7 @@ func (f *fleet) carryOut(ctx workflow.Context, changes []fleetChange) {
 	}
 }
 
-// begin sends what a change needs.
+// begin starts a change.
 func (f *fleet) begin(ctx workflow.Context, c fleetChange) workflow.Future {
 	id := rotation.RotateUserWorkflowID(c.secretID)
 	switch c.does {
@@ -153,10 +154,10 @@ func (f *fleet) begin(ctx workflow.Context, c fleetChange) workflow.Future {
 	}
 }
 
-// ended notes what became of a change.
+// ended records the result of a change.
 func (f *fleet) ended(ctx workflow.Context, c fleetChange, err error) {
 	var running *temporal.ChildWorkflowExecutionAlreadyStartedError
-	if c.does == started && errors.As(err, &running) { // visibility did not know of it yet
+	if c.does == started && errors.As(err, &running) { // visibility did not show it yet
 		if f.Managed[c.name].Schedule == fingerprint(c.input) {
 			f.pass.Unchanged++
 			return
@@ -193,7 +194,7 @@ func (f *fleet) problem(name, text string) {
 	}
 }
 
-// fingerprint stands for the schedule of an input.
+// fingerprint returns a hash of an input's schedule.
 func fingerprint(in rotation.RotateUserInput) string {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(in.ScheduleText())) // never fails
@@ -212,15 +213,15 @@ func (f *fleet) status() rotation.FleetStatus {
 	return s
 }
 
-// describe sets what the Temporal UI shows of the run, in Markdown.
+// describe sets the Markdown that the Temporal UI shows for the run.
 func (f *fleet) describe(ctx workflow.Context) {
 	s := f.status()
 	lines := []string{fmt.Sprintf("**Fleet** of the tag %s: %s managed", plaintext.Code(s.Tag), plaintext.Count(s.Managed, "secret")), ""}
 	say := func(format string, args ...any) { lines = append(lines, "- "+fmt.Sprintf(format, args...)) }
 	if p := s.LastPass; p != nil {
-		word := "last look at " + clock(p.StartedAt)
+		word := "last check at " + clock(p.StartedAt)
 		if s.InProgress {
-			word = "looking since " + clock(p.StartedAt)
+			word = "checking since " + clock(p.StartedAt)
 		}
 		say("%s: %s", word, plaintext.Code(p.String()))
 		for _, text := range p.Problems {
@@ -231,7 +232,7 @@ func (f *fleet) describe(ctx workflow.Context) {
 		}
 	}
 	if !s.NextPass.IsZero() && !s.InProgress {
-		say("next look: %s", clock(s.NextPass))
+		say("next check: %s", clock(s.NextPass))
 	}
 	setDetails(ctx, strings.Join(lines, "\n"))
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// request asks for as many rotations as may begin now.
+// request requests as many rotations as may start now.
 func (m *fleetRotation) request(ctx workflow.Context) {
 	busy := map[string]int{}
 	for _, r := range m.InProgress {
@@ -47,12 +47,14 @@ func (m *fleetRotation) request(ctx workflow.Context) {
 	}
 }
 
-// asksAgain reports whether a rotation that failed is requested again, as an earlier release did. Its own workflow retries it.
+// asksAgain reports whether a failed rotation is requested again, as an earlier release did. Now
+// its own workflow retries it.
 func (m *fleetRotation) asksAgain(ctx workflow.Context) bool {
 	return workflow.GetVersion(ctx, "a failed rotation retries itself", workflow.DefaultVersion, 1) == workflow.DefaultVersion
 }
 
-// take takes the next rotation out of those that wait or are pending, on the host with the fewest in progress.
+// take removes and returns the next rotation that may start: one that is waiting, or a pending one
+// on the host with the fewest in progress.
 func (m *fleetRotation) take(ctx workflow.Context, busy map[string]int) (r rotation.FleetRotation, ok bool) {
 	now := workflow.Now(ctx)
 	if m.Paused || m.Stopped != "" {
@@ -85,7 +87,7 @@ func (m *fleetRotation) take(ctx workflow.Context, busy map[string]int) (r rotat
 	return r, true
 }
 
-// nextBegin is when the next rotation may begin that has not begun yet.
+// nextBegin returns when the next pending rotation may start.
 func (m *fleetRotation) nextBegin() time.Time {
 	if m.input.Over == 0 || m.Total == 0 {
 		return m.StartedAt
@@ -93,11 +95,11 @@ func (m *fleetRotation) nextBegin() time.Time {
 	return m.StartedAt.Add(time.Duration(float64(m.input.Over) * float64(m.Begun) / float64(m.Total)))
 }
 
-// wait returns when it is time to look at the rotations in progress, or to begin others. It reports whether there is something to
-// look at.
+// wait returns when it is time to check the rotations in progress or to start others. It reports
+// whether there are rotations to check.
 func (m *fleetRotation) wait(ctx workflow.Context) bool {
 	now := workflow.Now(ctx)
-	length := time.Duration(0) // until a message comes
+	length := time.Duration(0) // until a message arrives
 	if len(m.InProgress) > 0 {
 		length = min(firstLook<<min(m.quiet, 10), rarestLook)
 	}
@@ -116,7 +118,7 @@ func (m *fleetRotation) wait(ctx workflow.Context) bool {
 			until(m.nextBegin())
 		}
 	}
-	if length == 0 && !m.Paused { // every request that was sent met a rotation that no longer runs
+	if length == 0 && !m.Paused { // none of the rotations that were requested is running any longer
 		length = time.Second
 	}
 	m.woken = false
@@ -124,18 +126,18 @@ func (m *fleetRotation) wait(ctx workflow.Context) bool {
 	defer cancel()
 	var timer workflow.Future
 	if length > 0 {
-		timer = workflow.NewTimerWithOptions(timers, length, workflow.TimerOptions{Summary: short("next look: " + m.status().String())})
+		timer = workflow.NewTimerWithOptions(timers, length, workflow.TimerOptions{Summary: short("next check: " + m.status().String())})
 	}
 	err := workflow.Await(ctx, func() bool { return m.woken || timer != nil && timer.IsReady() })
 	return err == nil && len(m.InProgress) > 0
 }
 
-// look takes in what became of the rotations in progress.
+// look records the outcomes of the rotations in progress.
 func (m *fleetRotation) look(ctx workflow.Context) {
 	var result rotation.LookAtRotationsResult
 	in := rotation.LookAtRotationsInput{Rotations: m.InProgress}
 	if err := workflow.ExecuteActivity(m.options(ctx), rotation.Activities.LookAtRotations, in).Get(ctx, &result); err != nil {
-		workflow.GetLogger(ctx).Warn("the rotations of a fleet were not looked at", "error", err)
+		workflow.GetLogger(ctx).Warn("the rotations of a fleet could not be checked", "error", err)
 	}
 	seen := map[string]rotation.RotationSeen{}
 	for _, s := range result.Seen {
@@ -168,8 +170,9 @@ func (m *fleetRotation) look(ctx workflow.Context) {
 	m.InProgress = left
 }
 
-// fail waits for the next attempt of a rotation whose error may pass, or counts it. The attempt comes at its own workflow's time; half
-// of that time is left to other rotations on the host.
+// fail waits for the next attempt of a rotation if its error may be temporary, and counts it as
+// failed otherwise. The rotation's own workflow decides when it retries. During half of that time,
+// the host's place is free for other rotations.
 func (m *fleetRotation) fail(ctx workflow.Context, r rotation.FleetRotation, s rotation.RotationSeen) {
 	r.Attempts++
 	r.Reason = s.Reason

@@ -18,15 +18,17 @@ type fleetRotation struct {
 
 	input   rotation.RotateFleetInput
 	allowed int  // failures
-	quiet   int  // looks in a row without news
-	woken   bool // by a message
+	quiet   int  // consecutive checks without news
+	woken   bool // a message has arrived
 	ended   time.Time
 }
 
-// RotateFleetWorkflow rotates the secrets whose rotations run, or those that a query finds: a few canaries first, so many at once on
-// each database host, and starts none once too many have failed. Each secret is rotated by its own workflow, which goes on
-// whatever becomes of this one.
-func (Workflows) RotateFleetWorkflow(ctx workflow.Context, input rotation.RotateFleetInput, carried *rotation.RotateFleetState) (rotation.RotateFleetStatus, error) {
+// RotateFleetWorkflow rotates the secrets of all running rotations, or of those that a query finds.
+// It starts with a few canaries, limits the rotations on each database host, and starts no more
+// once too many have failed. Each secret's own workflow rotates it, and continues whatever happens
+// to this workflow.
+func (Workflows) RotateFleetWorkflow(ctx workflow.Context, input rotation.RotateFleetInput,
+	carried *rotation.RotateFleetState) (rotation.RotateFleetStatus, error) {
 	m := &fleetRotation{input: input}
 	if carried != nil {
 		m.RotateFleetState = *carried
@@ -42,7 +44,7 @@ func (Workflows) RotateFleetWorkflow(ctx workflow.Context, input rotation.Rotate
 			return rotation.RotateFleetStatus{}, err
 		}
 	}
-	m.allowed, _ = input.Allowed(m.Total) // Validate has read it
+	m.allowed, _ = input.Allowed(m.Total) // Validate has checked it
 	for !m.done() && ctx.Err() == nil {
 		if info := workflow.GetInfo(ctx); info.GetContinueAsNewSuggested() {
 			if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
@@ -66,7 +68,7 @@ func (Workflows) RotateFleetWorkflow(ctx workflow.Context, input rotation.Rotate
 	return m.status(), ctx.Err()
 }
 
-// find takes up the secrets to rotate.
+// find lists the secrets to rotate.
 func (m *fleetRotation) find(ctx workflow.Context) error {
 	m.Pending = map[string][]string{}
 	for token := []byte(nil); ; {
@@ -92,16 +94,17 @@ func (m *fleetRotation) options(ctx workflow.Context) workflow.Context {
 }
 
 func (m *fleetRotation) listen(ctx workflow.Context) error {
-	if err := workflow.SetQueryHandler(ctx, rotation.StatusQuery, func() (rotation.RotateFleetStatus, error) { return m.status(), nil }); err != nil {
+	if err := workflow.SetQueryHandler(ctx, rotation.StatusQuery,
+		func() (rotation.RotateFleetStatus, error) { return m.status(), nil }); err != nil {
 		return err
 	}
 	for _, message := range []struct {
 		name, description string
 		do                func()
 	}{
-		{rotation.PauseUpdate, "begin no rotation until it is resumed", func() { m.Paused = true }},
+		{rotation.PauseUpdate, "start no more rotations until resumed", func() { m.Paused = true }},
 		{rotation.ResumeUpdate, "go on", func() { m.Paused = false }},
-		{rotation.StopUpdate, "begin no other rotation, and end after those in progress", func() { m.halt("by request") }},
+		{rotation.StopUpdate, "start no more rotations, and end after those in progress", func() { m.halt("by request") }},
 	} {
 		handler := func(ctx workflow.Context, _ rotation.Sender) (rotation.RotateFleetStatus, error) {
 			message.do()
@@ -119,7 +122,7 @@ func (m *fleetRotation) listen(ctx workflow.Context) error {
 	return nil
 }
 
-// halt begins no other rotation. Those that were to be tried again have failed.
+// halt starts no further rotation, and counts those waiting for another attempt as failed.
 func (m *fleetRotation) halt(reason string) {
 	if m.Stopped != "" {
 		return
@@ -150,7 +153,7 @@ func (m *fleetRotation) done() bool {
 	return len(m.InProgress) == 0 && (m.Stopped != "" || len(m.Waiting) == 0 && m.pending() == 0)
 }
 
-// canaries reports whether only the first few are being rotated.
+// canaries reports whether only the canaries are being rotated.
 func (m *fleetRotation) canaries() bool {
 	n := min(m.input.Canaries(), m.Total)
 	return n > 0 && (m.Begun < n || m.Rotated+m.Skipped+m.Failed < n)
@@ -173,7 +176,7 @@ func (m *fleetRotation) status() rotation.RotateFleetStatus {
 	return s
 }
 
-// describe sets what the Temporal UI shows of the run, in Markdown.
+// describe sets the Markdown that the Temporal UI shows for the run.
 func (m *fleetRotation) describe(ctx workflow.Context) {
 	s := m.status()
 	lines := []string{"**Rotation of a fleet**: " + plaintext.Code(s.String()), ""}
@@ -187,13 +190,14 @@ func (m *fleetRotation) describe(ctx workflow.Context) {
 }
 
 const (
-	// fleetLines is how many secrets are named that were not rotated, of each kind.
+	// fleetLines is how many failed and how many skipped secrets are named.
 	fleetLines = 200
-	// requestsAtOnce is how many requests are sent before the next look.
+	// requestsAtOnce is how many requests are sent between two checks.
 	requestsAtOnce = 100
-	// fleetTries is how many attempts of a rotation are waited for whose errors may pass.
+	// fleetTries is how many attempts a rotation gets if its errors may be temporary.
 	fleetTries = 3
-	// betweenRequests is the time until the next look at a rotation that failed, for the first time, if it is not known when it ended.
+	// betweenRequests is the time until a failed rotation is first checked again, if it is unknown
+	// when it ended.
 	betweenRequests = time.Minute
 	// outcomePatience is how long a rotation may take.
 	outcomePatience = 30 * time.Minute
@@ -202,7 +206,7 @@ const (
 	rarestLook = 30 * time.Second
 )
 
-// mayPass reports whether another request may succeed.
+// mayPass reports whether an error may be temporary.
 func mayPass(errorType string) bool {
 	switch errorType {
 	case rotation.ErrorUnreachable, rotation.ErrorThrottled, rotation.ErrorUnknown, "Timeout":
@@ -213,5 +217,5 @@ func mayPass(errorType string) bool {
 }
 
 func tooMany(failed, allowed int) string {
-	return fmt.Sprintf("%s, of %d that may", plaintext.Count(failed, "rotation")+" failed", allowed)
+	return fmt.Sprintf("%s failed; at most %d may fail", plaintext.Count(failed, "rotation"), allowed)
 }

@@ -40,7 +40,8 @@ type many struct {
 }
 
 func newMany(t *testing.T, secrets, hosts int) *many {
-	m := &many{t: t, asked: map[string][]time.Time{}, ended: map[string]int{}, running: map[string]int{}, most: map[string]int{}, inFlight: map[string]string{}}
+	m := &many{t: t, asked: map[string][]time.Time{}, ended: map[string]int{}, running: map[string]int{}, most: map[string]int{},
+		inFlight: map[string]string{}}
 	for i := range secrets {
 		m.secrets, m.hosts = append(m.secrets, fmt.Sprintf("s%05d", i)), append(m.hosts, fmt.Sprintf("h%d", i%hosts))
 	}
@@ -94,7 +95,8 @@ func (m *many) register(env *testsuite.TestWorkflowEnvironment) {
 		return rotation.ListRotationsResult{SecretIDs: m.secrets, Hosts: m.hosts}, nil
 	}, activity.RegisterOptions{Name: rotation.ListRotations})
 	looks := 0
-	env.RegisterActivityWithOptions(func(_ context.Context, in rotation.LookAtRotationsInput) (result rotation.LookAtRotationsResult, err error) {
+	env.RegisterActivityWithOptions(func(_ context.Context, in rotation.LookAtRotationsInput) (result rotation.LookAtRotationsResult,
+		err error) {
 		if looks++; looks == 200 {
 			env.SetContinueAsNewSuggested(true)
 		}
@@ -181,7 +183,8 @@ func TestAHostThatIsDownDelaysNoOther(t *testing.T) {
 			others = asked[0]
 		}
 	}
-	if err != nil || s.Rotated != 360 || s.Failed != 40 || s.Skipped != 1 || len(s.Failures) != 40 || !strings.Contains(s.Failures[0], "h7 does not answer") {
+	if err != nil || s.Rotated != 360 || s.Failed != 40 || s.Skipped != 1 || len(s.Failures) != 40 ||
+		!strings.Contains(s.Failures[0], "h7 does not answer") {
 		t.Fatalf("%+v, %v", s, err)
 	}
 	if took := others.Sub(start); took > 5*time.Minute {
@@ -201,8 +204,8 @@ func TestTooManyFailuresStopAFleet(t *testing.T) {
 		most        int // requested
 	}{
 		{"a canary", `{"Canary":5}`, 3, "a canary failed: s00003: not ours", 5},
-		{"a share", `{"Canary":0,"MaxFailures":"2%"}`, 300, "failed, of 20 that may", 350},
-		{"a number", `{"Canary":5,"MaxFailures":"0"}`, 300, "1 rotation failed, of 0 that may", 330},
+		{"a share", `{"Canary":0,"MaxFailures":"2%"}`, 300, "failed; at most 20 may fail", 350},
+		{"a number", `{"Canary":5,"MaxFailures":"0"}`, 300, "1 rotation failed; at most 0 may fail", 330},
 	} {
 		m := newMany(t, 1000, 10)
 		m.outcome = func(id string, _ int) rotation.RotationSeen {
@@ -212,7 +215,8 @@ func TestTooManyFailuresStopAFleet(t *testing.T) {
 			return rotation.RotationSeen{Outcome: rotation.RotationSucceeded}
 		}
 		s, err := m.rotate(raw(c.input), nil)
-		if err != nil || !strings.Contains(s.Stopped, c.says) || len(m.asked) > c.most || s.Pending == 0 || s.InProgress != 0 || len(s.PendingHosts) == 0 ||
+		if err != nil || !strings.Contains(s.Stopped, c.says) || len(m.asked) > c.most || s.Pending == 0 || s.InProgress != 0 ||
+			len(s.PendingHosts) == 0 ||
 			s.Rotated+s.Failed+s.Pending != 1000 {
 			t.Errorf("%s: %d requested, %v, %v", c.name, len(m.asked), s, err)
 		}
@@ -274,7 +278,8 @@ func TestAFleetOfNone(t *testing.T) {
 	}
 	for text, says := range map[string]string{
 		`{"MaxFailures":"many"}`: "MaxFailures", `{"MaxFailures":"101%"}`: "MaxFailures", `{"PerHost":-1}`: "PerHost", `{"Canary":-1}`: "Canary",
-		`{"Rotate":{"Grace":"1h"}}`: "Grace needs RevokePrevious", `{"Over":"31d"}`: "Over", `{"Querry":"x"}`: "Querry", `{"Rotate":{"Forced":true}}`: "Forced",
+		`{"Rotate":{"Grace":"1h"}}`: "Grace needs RevokePrevious", `{"Over":"31d"}`: "Over", `{"Querry":"x"}`: "Querry",
+		`{"Rotate":{"Forced":true}}`: "Forced",
 	} {
 		if _, err := m.rotate(raw(text), nil); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", text, err)

@@ -10,17 +10,18 @@ import (
 )
 
 const (
-	// changesPerRun bounds the history of a run. What is left follows in the next one, at once.
+	// changesPerRun limits the history of a run. The next run makes the remaining changes at once.
 	changesPerRun = 500
-	// betweenBatches is the time between two batches of rotations that start: each looks at its secret and its database first.
+	// betweenBatches is the time between two batches of rotations that start. Each of them first
+	// checks its secret and its database.
 	betweenBatches = 10 * time.Second
-	// secondLook is how long after a tag was missed first its rotation is stopped. Secrets Manager's lists follow a change within
-	// five minutes.
+	// secondLook is how long a tag must be missing before its rotation is stopped. Secrets
+	// Manager's lists show a change within five minutes.
 	secondLook = 6 * time.Minute
-	// passRetry is how long after a look that failed the next one is made.
+	// passRetry is when to try again after a failed check.
 	passRetry = 10 * time.Minute
 
-	keptLines = 100 // of a pass, of each kind
+	keptLines = 100 // limits the changes and the problems that a pass describes
 )
 
 // fleet is one run of SyncFleetWorkflow.
@@ -29,15 +30,17 @@ type fleet struct {
 
 	input rotation.SyncFleetInput
 	pass  *rotation.FleetPass // in progress
-	// passed counts the passes of this run that have ended; there is one at most.
+	// passed counts the completed passes of this run, at most one.
 	passed int
-	asked  bool // an update wants a pass now
+	asked  bool // an update requests a pass now
 	stop   bool
 }
 
-// SyncFleetWorkflow makes the rotations that run match the tags of secrets: it starts what is missing, reschedules what differs,
-// and stops what has lost its tag. Each run sleeps, makes one pass, and continues as new. If it ends, the rotations go on.
-func (Workflows) SyncFleetWorkflow(ctx workflow.Context, input rotation.SyncFleetInput, carried *rotation.FleetState) (rotation.FleetStatus, error) {
+// SyncFleetWorkflow keeps the running rotations in step with the tags of secrets. It starts missing
+// rotations, reschedules those whose schedule differs, and stops those whose tag was removed. Each
+// run sleeps, makes one pass, and continues as new. When the workflow ends, the rotations continue.
+func (Workflows) SyncFleetWorkflow(ctx workflow.Context, input rotation.SyncFleetInput,
+	carried *rotation.FleetState) (rotation.FleetStatus, error) {
 	f := &fleet{input: input}
 	if carried != nil {
 		f.FleetState = *carried
@@ -58,30 +61,34 @@ func (Workflows) SyncFleetWorkflow(ctx workflow.Context, input rotation.SyncFlee
 }
 
 func (f *fleet) listen(ctx workflow.Context) error {
-	if err := workflow.SetQueryHandler(ctx, rotation.StatusQuery, func() (rotation.FleetStatus, error) { return f.status(), nil }); err != nil {
+	if err := workflow.SetQueryHandler(ctx, rotation.StatusQuery,
+		func() (rotation.FleetStatus, error) { return f.status(), nil }); err != nil {
 		return err
 	}
-	if err := workflow.SetUpdateHandlerWithOptions(ctx, rotation.StopUpdate, func(workflow.Context, rotation.Sender) (rotation.FleetStatus, error) {
-		f.stop = true
-		return f.status(), nil
-	}, workflow.UpdateHandlerOptions{
-		Validator:   func(by rotation.Sender) error { return invalidInput(by.Validate()) },
-		Description: "end this workflow; the rotations go on",
-	}); err != nil {
+	if err := workflow.SetUpdateHandlerWithOptions(ctx, rotation.StopUpdate,
+		func(workflow.Context, rotation.Sender) (rotation.FleetStatus, error) {
+			f.stop = true
+			return f.status(), nil
+		}, workflow.UpdateHandlerOptions{
+			Validator:   func(by rotation.Sender) error { return invalidInput(by.Validate()) },
+			Description: "end this workflow; the rotations continue",
+		}); err != nil {
 		return err
 	}
 	return workflow.SetUpdateHandlerWithOptions(ctx, rotation.SyncUpdate, f.onSync, workflow.UpdateHandlerOptions{
 		Validator: func(q rotation.SyncRequest) error {
 			if f.passed > 0 || f.stop {
-				return refused(rotation.ErrorJustRotated, "the fleet of tag %s has just been looked at, or its workflow ends: ask again", f.input.Key())
+				return refused(rotation.ErrorJustRotated,
+					"the fleet of tag %s has just been checked, or its workflow is ending: try again", f.input.Key())
 			}
 			return invalidInput(q.Validate())
 		},
-		Description: "look at the tags now",
+		Description: "check the tags now",
 	})
 }
 
-// onSync returns when a pass has ended. One that is in progress has seen the tags already, but is all that this run makes.
+// onSync returns when a pass has ended. If a pass is in progress, it waits for that one, because a
+// run makes only one.
 func (f *fleet) onSync(ctx workflow.Context, q rotation.SyncRequest) (rotation.FleetStatus, error) {
 	if q.Input != nil {
 		tag := f.input.Tag
@@ -99,7 +106,7 @@ func (f *fleet) sleep(ctx workflow.Context) {
 	f.describe(ctx)
 	timers, cancel := workflow.WithCancel(ctx)
 	timer := workflow.NewTimerWithOptions(timers, f.NextPass.Sub(workflow.Now(ctx)), workflow.TimerOptions{
-		Summary: short("next look at the tag " + f.input.Key() + ": " + clock(f.NextPass)),
+		Summary: short("next check of tag " + f.input.Key() + ": " + clock(f.NextPass)),
 	})
 	if err := workflow.Await(ctx, func() bool { return f.asked || f.stop || timer.IsReady() }); err != nil {
 		f.stop = true
@@ -116,7 +123,7 @@ func (f *fleet) sync(ctx workflow.Context) {
 	if err != nil {
 		f.pass.Error, f.pass.ErrorType = explain(err)
 		f.soon(f.pass.StartedAt.Add(passRetry))
-		workflow.GetLogger(ctx).Error("the tags were not looked at", "tag", f.input.Key(), "type", f.pass.ErrorType, "error", f.pass.Error)
+		workflow.GetLogger(ctx).Error("the tags could not be checked", "tag", f.input.Key(), "type", f.pass.ErrorType, "error", f.pass.Error)
 	}
 	if n := len(changes); n > changesPerRun {
 		f.pass.Deferred += n - changesPerRun
@@ -127,17 +134,17 @@ func (f *fleet) sync(ctx workflow.Context) {
 	f.pass.EndedAt = workflow.Now(ctx)
 	f.LastPass, f.pass = f.pass, nil
 	f.passed++
-	workflow.GetLogger(ctx).Info("looked at the tags", "tag", f.input.Key(), "result", f.LastPass.String())
+	workflow.GetLogger(ctx).Info("checked the tags", "tag", f.input.Key(), "result", f.LastPass.String())
 }
 
-// soon brings the next pass forward.
+// soon moves the next pass forward.
 func (f *fleet) soon(at time.Time) {
 	if at.Before(f.NextPass) {
 		f.NextPass = at
 	}
 }
 
-// next hands over to the next run, or ends the workflow.
+// next continues with the next run, or ends the workflow.
 func (f *fleet) next(ctx workflow.Context) (rotation.FleetStatus, error) {
 	undisturbed, _ := workflow.NewDisconnectedContext(ctx)
 	if f.passed == 0 {
@@ -156,7 +163,7 @@ func (f *fleet) next(ctx workflow.Context) (rotation.FleetStatus, error) {
 	return rotation.FleetStatus{}, workflow.NewContinueAsNewError(ctx, workflow.GetInfo(ctx).WorkflowType.Name, f.input, f.FleetState)
 }
 
-// listSecrets returns all secrets that have the tag, and listRotations the secrets whose rotations run, as their ids name them.
+// listSecrets returns all secrets that have the tag.
 func (f *fleet) listSecrets(ctx workflow.Context) (all []rotation.TaggedSecret, err error) {
 	for token := ""; ; {
 		var page rotation.ListSecretsResult
@@ -171,6 +178,8 @@ func (f *fleet) listSecrets(ctx workflow.Context) (all []rotation.TaggedSecret, 
 	}
 }
 
+// listRotations returns the secrets whose rotations are running, as the ids of their workflows name
+// them.
 func (f *fleet) listRotations(ctx workflow.Context) (map[string]bool, error) {
 	running := map[string]bool{}
 	for token := []byte(nil); ; {

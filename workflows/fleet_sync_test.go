@@ -35,7 +35,8 @@ type tags struct {
 }
 
 // pass lets a run of SyncFleetWorkflow end, and returns what it hands to the next.
-func (s *tags) pass(t *testing.T, at time.Time, input any, carried *rotation.FleetState, during func(*testsuite.TestWorkflowEnvironment)) (*rotation.FleetState, error) {
+func (s *tags) pass(t *testing.T, at time.Time, input any, carried *rotation.FleetState,
+	during func(*testsuite.TestWorkflowEnvironment)) (*rotation.FleetState, error) {
 	t.Helper()
 	env := newEnvironment()
 	env.SetStartTime(at)
@@ -122,7 +123,8 @@ func TestAFleetFollowsItsTags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p := state.LastPass; p.Started != 2 || p.Failed != 1 || p.Tagged != 4 || p.Off != 1 || len(p.Problems) != 1 || !strings.Contains(p.Problems[0], `broken: the tag's value is "weekly"`) {
+	if p := state.LastPass; p.Started != 2 || p.Failed != 1 || p.Tagged != 4 || p.Off != 1 || len(p.Problems) != 1 ||
+		!strings.Contains(p.Problems[0], `broken: the tag's value is "weekly"`) {
 		t.Fatalf("first pass: %+v", p)
 	}
 	a := s.started["a"]
@@ -148,17 +150,20 @@ func TestAFleetFollowsItsTags(t *testing.T) {
 	s.secrets = tagged("a", "7d", "b", "off", "c", "30d")
 	s.running = []string{"a", "b", "arn:c"}
 	state, err = s.pass(t, start, in, state, nil)
-	if want := []string{"a: reschedule", "arn:c: reschedule", "b: stop"}; err != nil || !slices.Equal(slices.Sorted(slices.Values(s.signals)), want) || len(s.started) != 0 {
+	if want := []string{"a: reschedule", "arn:c: reschedule", "b: stop"}; err != nil ||
+		!slices.Equal(slices.Sorted(slices.Values(s.signals)), want) || len(s.started) != 0 {
 		t.Fatalf("third pass: signals %v, want %v; started %v; %v", s.signals, want, s.started, err)
 	}
 	if p := state.LastPass; p.Rescheduled != 2 || p.Stopped != 1 || len(state.Managed) != 2 {
 		t.Errorf("third pass: %+v", state)
 	}
 
-	// One has lost its tag. Its rotation is stopped when the next look, soon after, does not find it either.
+	// One secret has lost its tag. Its rotation is stopped when the next check, soon after, does
+	// not find it either.
 	s.secrets, s.signals, s.running = tagged("c", "30d"), nil, []string{"a", "arn:c"}
 	state, err = s.pass(t, start, in, state, nil)
-	if err != nil || len(s.signals) != 0 || state.LastPass.Deferred != 1 || state.NextPass.After(state.LastPass.StartedAt.Add(10*time.Minute)) {
+	if err != nil || len(s.signals) != 0 || state.LastPass.Deferred != 1 ||
+		state.NextPass.After(state.LastPass.StartedAt.Add(10*time.Minute)) {
 		t.Fatalf("fourth pass: %+v, signals %v, %v", state, s.signals, err)
 	}
 	state, err = s.pass(t, start, in, state, nil)
@@ -178,7 +183,8 @@ func TestAFleetFollowsItsTags(t *testing.T) {
 // TestAListThatFailsChangesNothing checks that no rotation is stopped because its tag could not be read.
 func TestAListThatFailsChangesNothing(t *testing.T) {
 	t.Parallel()
-	s := &tags{fail: temporal.NewNonRetryableApplicationError("allow secretsmanager:ListSecrets", rotation.ErrorAccessDenied, nil), running: []string{"a"}}
+	s := &tags{fail: temporal.NewNonRetryableApplicationError("allow secretsmanager:ListSecrets", rotation.ErrorAccessDenied, nil),
+		running: []string{"a"}}
 	state := &rotation.FleetState{Managed: map[string]rotation.Managed{"a": {Missing: true}}}
 	state, err := s.pass(t, start, rotation.SyncFleetInput{}, state, nil)
 	if err != nil || len(s.signals) != 0 || state.LastPass.ErrorType != rotation.ErrorAccessDenied || len(state.Managed) != 1 {
@@ -249,7 +255,8 @@ func TestAFleetLooksWhenItIsAsked(t *testing.T) {
 	if got := s.started["a"].TimeZone; got != "Asia/Tokyo" {
 		t.Errorf("started in the zone %q", got)
 	}
-	if p := state.LastPass; p.Failed != 1 || !strings.Contains(p.Problems[0], "stubborn: not rescheduled: ") || !p.StartedAt.Equal(start.Add(time.Minute)) {
+	if p := state.LastPass; p.Failed != 1 || !strings.Contains(p.Problems[0], "stubborn: not rescheduled: ") ||
+		!p.StartedAt.Equal(start.Add(time.Minute)) {
 		t.Errorf("%+v", p)
 	}
 }
@@ -260,12 +267,14 @@ func TestAFleetStopsAndLeavesItsRotations(t *testing.T) {
 	for _, stop := range []func(*testsuite.TestWorkflowEnvironment){
 		func(env *testsuite.TestWorkflowEnvironment) { env.CancelWorkflow() },
 		func(env *testsuite.TestWorkflowEnvironment) {
-			env.UpdateWorkflow(rotation.StopUpdate, "stop", &testsuite.TestUpdateCallback{OnAccept: func() {}, OnReject: func(error) {}, OnComplete: func(any, error) {}}, rotation.Sender{})
+			env.UpdateWorkflow(rotation.StopUpdate, "stop", &testsuite.TestUpdateCallback{OnAccept: func() {}, OnReject: func(error) {},
+				OnComplete: func(any, error) {}}, rotation.Sender{})
 		},
 	} {
-		state, err := s.pass(t, start, rotation.SyncFleetInput{}, &rotation.FleetState{NextPass: start.Add(time.Hour)}, func(env *testsuite.TestWorkflowEnvironment) {
-			env.RegisterDelayedCallback(func() { stop(env) }, time.Minute)
-		})
+		state, err := s.pass(t, start, rotation.SyncFleetInput{}, &rotation.FleetState{NextPass: start.Add(time.Hour)},
+			func(env *testsuite.TestWorkflowEnvironment) {
+				env.RegisterDelayedCallback(func() { stop(env) }, time.Minute)
+			})
 		if state != nil || err != nil && !temporal.IsCanceledError(err) || len(s.started)+len(s.signals) != 0 {
 			t.Errorf("%+v, %v, started %v, signals %v", state, err, s.started, s.signals)
 		}
@@ -281,7 +290,8 @@ func TestTheFirstRotationHasItsOwnTime(t *testing.T) {
 	days := map[int]int{}
 	for i := range 70 {
 		w := newWorld()
-		r := execute(t, w, start, rotation.RotateUserInput{SecretID: fmt.Sprintf("shop/%d", i), FirstRotationWithin: rotation.Duration(7 * 24 * time.Hour)}, nil, nil)
+		r := execute(t, w, start, rotation.RotateUserInput{SecretID: fmt.Sprintf("shop/%d", i),
+			FirstRotationWithin: rotation.Duration(7 * 24 * time.Hour)}, nil, nil)
 		if r.err != nil || len(w.promoted) != 1 || w.calls[0] != rotation.PlanRotation {
 			t.Fatalf("%v, calls %v", r.err, w.calls)
 		}
