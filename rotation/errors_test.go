@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// TestEveryErrorTypeIsListed checks that importers can name the reason of every refusal, and that the reference explains every type.
+// TestEveryErrorTypeIsListed checks that importers can name the reason for every refusal, and that
+// the reference explains every type.
 func TestEveryErrorTypeIsListed(t *testing.T) {
 	t.Parallel()
 	reasons, types := constants(t, "../internal/grants/refusal.go"), constants(t, "errors.go")

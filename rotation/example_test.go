@@ -54,7 +54,7 @@ func Example() {
 	}
 	fmt.Println("the secret now holds user", rotated.Username)
 
-	// Ask how the rotation stands.
+	// Query the status.
 	answer, err := c.QueryWorkflow(ctx, id, "", rotation.StatusQuery)
 	var status rotation.Status
 	if err == nil {
@@ -66,7 +66,7 @@ func Example() {
 	}
 	fmt.Println("status:", status.RotationStatus, "- next rotation:", status.NextRotationDate.Format(time.DateTime))
 
-	// Updates have signals of the same names, for those who do not wait for the answer.
+	// Every update has a signal of the same name, for callers that do not wait for the answer.
 	if err := c.SignalWorkflow(ctx, id, "", rotation.PauseUpdate, rotation.Sender{SentAt: time.Now()}); err != nil {
 		fmt.Println("pause:", err)
 	}

@@ -14,8 +14,9 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// OffboardWorkflow is a workflow of another team. An administrator has left, so every credential that this person knew must
-// change: the one of the shop before the workflow goes on, the one of the reports when there is time for it.
+// OffboardWorkflow is another team's workflow. An administrator has left, so every credential that
+// this person knew must change: the shop's before the workflow continues, the reports' at some
+// later time.
 func OffboardWorkflow(ctx workflow.Context) (string, error) {
 	// Request a rotation without waiting for it. This works between any two workflows of a namespace.
 	err := workflow.SignalExternalWorkflow(ctx, rotation.RotateUserWorkflowID("shop/reports"), "",
@@ -48,8 +49,9 @@ type Rotations struct {
 	Client client.Client
 }
 
-// Rotate rotates a secret and waits for the result. An attempt that follows a crash or a timeout does not rotate a second time:
-// it finds the rotation that was requested before by the update's id, or in the status if it has ended.
+// Rotate rotates a secret and waits for the result. An attempt that follows a crash or a timeout
+// does not rotate a second time: it finds the earlier request by the update's id or, if the
+// rotation has ended, in the status.
 func (r *Rotations) Rotate(ctx context.Context, secretID string, request rotation.RotateRequest) (rotated rotation.Rotation, err error) {
 	info := activity.GetInfo(ctx)
 	id := rotation.RotateUserWorkflowID(secretID)
@@ -75,7 +77,8 @@ func (r *Rotations) Rotate(ctx context.Context, secretID string, request rotatio
 	err = handle.Get(ctx, &rotated)
 	var failed *temporal.ApplicationError
 	if errors.As(err, &failed) && failed.Type() != rotation.ErrorJustRotated {
-		// The rotation was refused, or has failed: its text says what to do, and another attempt would change nothing.
+		// The rotation was refused or has failed. The message says what to do, and another attempt
+		// would fail as well.
 		return rotated, temporal.NewNonRetryableApplicationError(failed.Message(), failed.Type(), err)
 	}
 	return rotated, err
@@ -86,7 +89,7 @@ func Example_workflow() {
 	c := connect() // in a program: client.Dial(client.Options{})
 	defer c.Close()
 
-	// A program registers both with its own worker, on a task queue of its own.
+	// A program registers both with its own worker, on its own task queue.
 	text, err := runWorkflow(OffboardWorkflow, &Rotations{Client: c})
 	fmt.Println(text, err)
 

@@ -18,8 +18,8 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// connect returns a client of a server on which the worker rotates secrets, with the answers of a real one: a rotation is
-// refused within the minimum overlap, unless it is forced.
+// connect returns a client whose server behaves like a real worker: it rotates secrets, and refuses
+// a rotation within the minimum overlap unless it is forced.
 func connect() client.Client {
 	c := &mocks.Client{}
 	started := client.StartWorkflowOptions{ID: "rotate-user/shop/app", TaskQueue: "rotate-user"}
@@ -58,7 +58,7 @@ func encoded(value any) converter.EncodedValue {
 	return client.NewValue(payloads)
 }
 
-// runWorkflow runs a workflow of another team beside the workflows of rotate-user, and returns its result.
+// runWorkflow runs another team's workflow beside those of rotate-user, and returns its result.
 func runWorkflow(w func(workflow.Context) (string, error), activities any) (result string, err error) {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))

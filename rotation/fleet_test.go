@@ -15,7 +15,7 @@ func TestParseTag(t *testing.T) {
 		value string
 		rules string
 		off   bool
-		says  string // in the error
+		says  string // the error contains it
 	}{
 		{value: "", rules: "every 30 days"},
 		{value: "30d", rules: "every 30 days"},
@@ -86,7 +86,7 @@ func TestSyncFleetInput(t *testing.T) {
 	}
 }
 
-func TestWhatBecameOfARequest(t *testing.T) {
+func TestSince(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, time.November, 28, 4, 0, 0, 0, time.UTC)
 	ended := func(after time.Duration, text string) rotation.Rotation {
@@ -101,15 +101,15 @@ func TestWhatBecameOfARequest(t *testing.T) {
 		want   rotation.RotationOutcome
 		reason string
 	}{
-		{"nothing yet", rotation.Status{Rotations: []rotation.Rotation{ended(-time.Hour, "")}}, "", ""},
+		{"no rotation yet", rotation.Status{Rotations: []rotation.Rotation{ended(-time.Hour, "")}}, "", ""},
 		{"rotated", rotation.Status{Rotations: []rotation.Rotation{ended(5*time.Second, ""), ended(-time.Hour, "bad")}},
 			rotation.RotationSucceeded, ""},
-		{"one under way joined it", rotation.Status{Rotations: []rotation.Rotation{ended(500*time.Millisecond, "")}},
+		{"joined a running rotation", rotation.Status{Rotations: []rotation.Rotation{ended(500*time.Millisecond, "")}},
 			rotation.RotationSucceeded, ""},
 		{"failed", rotation.Status{Rotations: []rotation.Rotation{ended(5*time.Second, "bad"), ended(-time.Hour, "")}}, rotation.RotationFailed,
 			"bad"},
-		{"under way", rotation.Status{Current: &rotation.Rotation{}, Rotations: []rotation.Rotation{ended(5*time.Second, "bad")}}, "", ""},
-		{"in its grace", rotation.Status{Current: &rotation.Rotation{}, PreviousUntil: at.Add(time.Hour)}, rotation.RotationSucceeded, ""},
+		{"in progress", rotation.Status{Current: &rotation.Rotation{}, Rotations: []rotation.Rotation{ended(5*time.Second, "bad")}}, "", ""},
+		{"in its grace period", rotation.Status{Current: &rotation.Rotation{}, PreviousUntil: at.Add(time.Hour)}, rotation.RotationSucceeded, ""},
 		{"too soon", rotation.Status{Requests: []rotation.Request{noted(time.Second, "rotate", rotation.OutcomeRefused)}},
 			rotation.RotationSkipped, "refused: why"},
 		{"later", rotation.Status{Requests: []rotation.Request{noted(time.Second, "rotate", rotation.OutcomeDeferred)}},
@@ -124,7 +124,7 @@ func TestWhatBecameOfARequest(t *testing.T) {
 	}
 }
 
-func TestHowManyMayFail(t *testing.T) {
+func TestAllowed(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]int{"": 20, "2%": 20, "0": 0, "7": 7, "100%": 1000, "0%": 0} {
 		if got, err := (rotation.RotateFleetInput{MaxFailures: text}).Allowed(1000); err != nil || got != want {

@@ -12,7 +12,8 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// contract is every type whose JSON other programs, or workflows that an earlier release began, rely on.
+// contract lists every type whose JSON other programs, or workflows started by an earlier release,
+// depend on.
 var contract = map[string]any{
 	"RotateUserInput":       rotation.RotateUserInput{},
 	"CreateUserInput":       rotation.CreateUserInput{},
@@ -60,9 +61,9 @@ var contract = map[string]any{
 	"ListRotationsResult":   rotation.ListRotationsResult{},
 }
 
-// TestTheJSONOfTheContractStays compares the JSON of each type, every field set, with what is recorded. A new optional field
-// is added to the record; nothing in it may change or go.
-func TestTheJSONOfTheContractStays(t *testing.T) {
+// TestContractJSON compares the JSON of each type, with every field set, with a recording. You may
+// add new optional fields to the recording, but must not change or remove anything.
+func TestContractJSON(t *testing.T) {
 	t.Parallel()
 	all := map[string]any{}
 	for name, zero := range contract {
@@ -88,11 +89,11 @@ func TestTheJSONOfTheContractStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got.Bytes(), want) {
-		t.Errorf("the JSON of the contract is not what is recorded in %s: compare them after UPDATE=1 go test -run %s", golden, t.Name())
+		t.Errorf("the contract's JSON differs from %s: run UPDATE=1 go test -run %s and check the difference", golden, t.Name())
 	}
 }
 
-// fill sets every exported field to something that is not its zero value.
+// fill sets every exported field to a value other than its zero value.
 func fill(v reflect.Value, name string) {
 	switch v.Interface().(type) {
 	case time.Time:

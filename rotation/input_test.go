@@ -7,8 +7,8 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// FuzzInput: whatever is typed is an input that validates, or an error that
-// says something; and an input that validates survives being carried over.
+// FuzzInput checks that every text is either refused with a message or gives a valid input, and
+// that a valid input is still valid after it is passed to the next run.
 func FuzzInput(f *testing.F) {
 	for _, text := range []string{
 		`{"SecretId":"s"}`, `{"SecretId":"s","RotationRules":{"ScheduleExpression":"rate(4 hours)","Duration":"1h"}}`,
@@ -19,11 +19,11 @@ func FuzzInput(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		var in rotation.RotateUserInput
 		if err := json.Unmarshal([]byte(text), &in); err != nil {
-			return // no JSON at all
+			return // not JSON
 		}
 		if err := in.Validate(); err != nil {
 			if err.Error() == "" {
-				t.Error("refused without a word")
+				t.Error("refused without a message")
 			}
 			return
 		}
@@ -36,7 +36,7 @@ func FuzzInput(f *testing.F) {
 			t.Fatal(err)
 		}
 		if err := again.Validate(); err != nil {
-			t.Errorf("%s is valid, and carried over as %s it is not: %v", text, carried, err)
+			t.Errorf("%s is valid, but is not when passed on as %s: %v", text, carried, err)
 		}
 	})
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestTheServerOfAMasterIsGivenWhole(t *testing.T) {
+func TestMasterServerMustBeComplete(t *testing.T) {
 	for _, tt := range []struct{ fields, want string }{
 		{`"MasterHost":"db","MasterPort":3306,"MasterEngine":"mysql"`, ""},
 		{`"MasterHost":"::1","MasterPort":3306,"MasterEngine":"mariadb"`, ""},

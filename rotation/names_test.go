@@ -8,7 +8,8 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// TestImportersCanNameEveryType checks that no field of the contract has a type which only this module could name.
+// TestImportersCanNameEveryType checks that no field of the contract has a type that only this
+// module can name.
 func TestImportersCanNameEveryType(t *testing.T) {
 	t.Parallel()
 	named := map[reflect.Type]bool{

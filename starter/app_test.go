@@ -23,7 +23,7 @@ func TestTaskQueueFromEnvironment(t *testing.T) {
 		t.Fatalf("exit %d: %s", code, errs.String())
 	}
 	if len(f.asked) != 1 || !strings.Contains(f.asked[0], " on from-environment ") {
-		t.Errorf("asked %q", f.asked)
+		t.Errorf("sent %q", f.asked)
 	}
 }
 
@@ -88,6 +88,6 @@ func TestDate(t *testing.T) {
 		}
 	}
 	if got := date(time.Time{}, now); got != "" {
-		t.Errorf("no date is %q", got)
+		t.Errorf("the zero time gives %q", got)
 	}
 }

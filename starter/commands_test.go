@@ -29,8 +29,9 @@ import (
 
 var update = flag.Bool("update", false, "write what the commands print to testdata")
 
-// TestCommands compares what commands print, return and ask of Temporal with the golden files. This file and the function are long
-// because they are one table: each command line is a row, beside what the server answers.
+// TestCommands compares what commands print, return and send to Temporal with golden files. This
+// file and function are long because they are one table: each row is a command line and what the
+// server answers.
 func TestCommands(t *testing.T) {
 	current := status(rotation.Rotating)
 	current.Current = &rotation.Rotation{StartedAt: now.Add(-10 * time.Second), Steps: steps(3, false)}
@@ -51,7 +52,7 @@ func TestCommands(t *testing.T) {
 	left.Warnings = []string{"secret shop/app is gone, and its accounts still log in", "the secret was edited"}
 	held := paused
 	held.Held = true
-	since := status(rotation.Scheduled) // as of a deletion that was cut an hour ago
+	since := status(rotation.Scheduled) // after a deletion that was cut off an hour ago
 	since.LastRotatedDate = now.Add(-30 * time.Minute)
 	revoked := aRotation()
 	revoked.Revoked, revoked.Created, revoked.Warnings = true, true, []string{"the definer of view `shop`.`v` is 'app'@'%'"}
@@ -131,7 +132,7 @@ func TestCommands(t *testing.T) {
 
 	tests := []struct {
 		name string
-		args string // split at blanks; _ stands for a blank in an argument
+		args string // split at spaces; _ stands for a space in an argument
 		fake fake
 	}{
 		{"create", "create --secret-id shop/app --master-secret-id shop/admin --username app --grant SELECT_ON_*.* --grant " +

@@ -23,7 +23,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// stderr ends the wait of a command as soon as it has said something.
+// stderr ends the command's wait as soon as the command has printed something.
 type stderr struct {
 	bytes.Buffer
 	said context.CancelFunc
@@ -34,8 +34,8 @@ func (s *stderr) Write(p []byte) (int, error) {
 	return s.Buffer.Write(p)
 }
 
-// TestWaiting checks what each command that waits says meanwhile: the failure of a step from the first one on, and what is
-// missing if nothing happens.
+// TestWaiting checks what commands print while they wait: the failure of a step from the first
+// attempt on, and what is missing if nothing happens.
 func TestWaiting(t *testing.T) {
 	noTask := func() *workflowservice.DescribeWorkflowExecutionResponse {
 		return &workflowservice.DescribeWorkflowExecutionResponse{
@@ -89,13 +89,14 @@ func TestWaiting(t *testing.T) {
 				t.Errorf("exit %d", code)
 			}
 			if !strings.Contains(errs.String(), test.want) {
-				t.Errorf("said %q: want %q", errs.String(), test.want)
+				t.Errorf("printed %q, want %q", errs.String(), test.want)
 			}
 		})
 	}
 }
 
-// TestHostileNames checks that no name from outside reaches a terminal as it came, in results, in errors and in JSON.
+// TestHostileNames checks that results, errors and JSON escape names from outside before they reach
+// a terminal.
 func TestHostileNames(t *testing.T) {
 	const evil = "x\x1b[2J\u009b31m\r\nDone.\u202e\ttab"
 	r := aRotation()
@@ -137,7 +138,7 @@ func TestHostileNames(t *testing.T) {
 				t.Errorf("%q", shown)
 			}
 			if strings.Contains(shown, "\nDone.") || !strings.Contains(shown, "Done.") {
-				t.Errorf("a name begins a line, or is missing: %q", shown)
+				t.Errorf("a name starts a line of its own, or is missing: %q", shown)
 			}
 			if strings.HasSuffix(args, "json") && !json.Valid(out.Bytes()) {
 				t.Errorf("no JSON: %s", out.String())
@@ -152,8 +153,8 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
-// TestStartComparesEveryOption checks that no option of start is dropped where the secret is rotated already. A new option
-// needs a value here, and a comparison.
+// TestStartComparesEveryOption checks that start does not silently ignore an option if the secret
+// is already rotated. A new option needs a value here and a comparison in options.
 func TestStartComparesEveryOption(t *testing.T) {
 	values := map[string]string{
 		"master-secret-id": "other", "master-host": "other", "master-port": "3307", "master-engine": "mariadb", "clone-username": "other",
@@ -161,14 +162,14 @@ func TestStartComparesEveryOption(t *testing.T) {
 		"time-zone": "Europe/Berlin", "blackout": "Fri 16:00 - Mon 08:00",
 		"minimum-overlap": "2h", "drain": "2h", "require-drained": "true", "require-all-nodes": "true", "test-endpoints": "reader:3306",
 		"proxy-secret-ids": "a,b", "activity-task-queue": "other",
-		"task-queue": "", "secret-id": "", "no-wait": "", "rotate-immediately": "", // not of the rotation, or only of its first moment
+		"task-queue": "", "secret-id": "", "no-wait": "", "rotate-immediately": "", // not part of the rotation, or relevant only when it starts
 	}
 	var out, errs bytes.Buffer
 	start := newApp(&out, &errs).startCommand()
 	start.Flags().VisitAll(func(flag *pflag.Flag) {
 		value, ok := values[flag.Name]
 		if !ok {
-			t.Errorf("--%s is not known to this test", flag.Name)
+			t.Errorf("this test does not know --%s", flag.Name)
 		}
 		if value == "" {
 			return

@@ -22,22 +22,22 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// fake is a Temporal server that answers what a test says, and keeps what it was asked.
+// fake is a Temporal server that gives the answers a test sets, and records the requests.
 type fake struct {
-	statuses map[string]rotation.Status // by secret; each other one has no workflow
-	results  map[string]any             // of workflows, by type: a value, an error, or one of either for each run
-	rotated  []any                      // the answers to the update rotate, in their order: a value or an error; none where no workflow runs
-	updated  any                        // the answer to every other update
-	running  bool                       // the workflow to be started runs already
+	statuses map[string]rotation.Status // by secret; other secrets have no workflow
+	results  map[string]any             // by workflow type: a value, an error, or one of either for each run
+	rotated  []any                      // answers to the update rotate, in order: values or errors; nil if no workflow runs
+	updated  any                        // the answer to all other updates
+	running  bool                       // the workflow to be started is already running
 	deletion rotation.DeletionState
-	cut      enums.WorkflowExecutionStatus // how the last deletion ended; 0 for one that runs
-	busy     int                           // how often a workflow is described with an activity under way
+	cut      enums.WorkflowExecutionStatus // how the last deletion ended; 0 if it is running
+	busy     int                           // how many descriptions of a workflow show a pending activity
 	pages    []*workflowservice.ListWorkflowExecutionsResponse
-	listErr  error // of queries that name a search attribute
+	listErr  error // for queries that name a search attribute
 
-	described *workflowservice.DescribeWorkflowExecutionResponse // how a workflow stands; nil for one that runs and waits for nothing
-	closed    *history.HistoryEvent                              // its last event
-	noQueries error                                              // what queries come to
+	described *workflowservice.DescribeWorkflowExecutionResponse // nil: running, with nothing pending
+	closed    *history.HistoryEvent                              // the last event
+	noQueries error                                              // the error of all queries
 	noPoller  bool
 
 	mu    sync.Mutex
@@ -88,7 +88,7 @@ func (h handle) Get(ctx context.Context, into any) error {
 	return h.decode(into)
 }
 
-// endlessUpdate is the answer to an update that does not end.
+// endlessUpdate is an update that does not end.
 type endlessUpdate struct{}
 
 type encoded struct{ answer }

@@ -24,7 +24,7 @@ var (
 	version = "01a2050d-fca5-7499-8f50-befb933d58d0"
 )
 
-// steps are the five, 100 milliseconds each, the last one not ended unless done.
+// steps returns the five steps, 100 milliseconds each. The last one has ended only if done is set.
 func steps(n int, done bool) []rotation.Step {
 	all := []rotation.Step{
 		{Name: rotation.CloneUser, Text: "'app_clone'@'%' made equal to 'app'@'%' by 2 changes"},
@@ -62,14 +62,14 @@ func failedRotation() rotation.Rotation {
 	}
 }
 
-// stopping is a rotation that was stopped while it was under way.
+// stopping is the status of a workflow that was told to stop during a rotation.
 func stopping() rotation.Status {
 	s := status(rotation.Rotating)
 	s.Stopping = true
 	return s
 }
 
-// gaveWay is the only rotation of a workflow that met another one of its secret.
+// gaveWay is the status of a workflow that ended because another one rotates its secret.
 func gaveWay() rotation.Status {
 	r := failedRotation()
 	r.Steps, r.ErrorType = steps(1, false), rotation.ErrorRotatedElsewhere
@@ -132,7 +132,7 @@ func newApp(out, errs *bytes.Buffer) *app {
 		lookup: func(string) (string, bool) { return "", false },
 		now:    func() time.Time { return now },
 		out:    out, errors: errs,
-		watchInterval: time.Hour, hintAfter: time.Hour, // what is said meanwhile has tests of its own
+		watchInterval: time.Hour, hintAfter: time.Hour, // what is printed meanwhile has its own tests
 	}
 }
 

@@ -54,16 +54,16 @@ func TestReadFleet(t *testing.T) {
 	}
 }
 
-func TestReadFleetSaysWhere(t *testing.T) {
+func TestReadFleetErrorsHaveAPosition(t *testing.T) {
 	tests := []struct{ name, file, says string }{
 		{"nothing", "", "f.yaml is empty"},
-		{"no YAML", "Secrets: [", "f.yaml: yaml: line 1"},
+		{"not YAML", "Secrets: [", "f.yaml: yaml: line 1"},
 		{"two documents", "Secrets: []\n---\nSecrets: []\n", "more than one document"},
 		{"a list", "- SecretId: a\n", "f.yaml:1:1: the file must be a mapping"},
 		{"unknown at the top", "Secrets: []\nsecrets: []\n", `f.yaml:2:1: unknown field "secrets"`},
 		{"no secrets", "Defaults: {}\n", "f.yaml:1:1: Secrets is missing"},
 		{"unknown in a secret", "Secrets:\n  - SecretId: a\n    Drian: 1h\n", `f.yaml:3:5: unknown field "Drian"`},
-		{"misspelt case", "Secrets:\n  - SecretID: a\n", `f.yaml:2:5: unknown field "SecretID" (do you mean "SecretId"?)`},
+		{"wrong case", "Secrets:\n  - SecretID: a\n", `f.yaml:2:5: unknown field "SecretID" (do you mean "SecretId"?)`},
 		{"unknown inside", "Secrets:\n  - SecretId: a\n    RotationRules:\n      Duratoin: 3h\n",
 			`f.yaml:4:7: unknown field "RotationRules.Duratoin"`},
 		{"unknown in the defaults", "Defaults:\n  TimeZne: UTC\nSecrets:\n  - SecretId: a\n  - SecretId: b\n",
@@ -90,13 +90,13 @@ func TestReadFleetSaysWhere(t *testing.T) {
 			t.Errorf("%s: the error does not say %q:\n%v", test.name, test.says, err)
 		}
 		if err != nil && strings.Count(err.Error(), "TimeZne") > 3 {
-			t.Errorf("%s: a mistake in the defaults is told for each secret:\n%v", test.name, err)
+			t.Errorf("%s: a mistake in the defaults is reported for each secret:\n%v", test.name, err)
 		}
 	}
 }
 
-// TestAFleetIsWrittenAsItIsRead writes what was read, reads it again, and finds nothing that differs.
-func TestAFleetIsWrittenAsItIsRead(t *testing.T) {
+// TestFleetFileRoundTrip writes the inputs of a file, reads them again, and finds no difference.
+func TestFleetFileRoundTrip(t *testing.T) {
 	inputs, err := readFleet("fleet.yaml", []byte(fleetFile))
 	if err != nil {
 		t.Fatal(err)
@@ -118,11 +118,11 @@ func TestAFleetIsWrittenAsItIsRead(t *testing.T) {
 		}
 	}
 	if strings.Contains(file.String(), "{") || strings.Contains(file.String(), "MinimumOverlap") {
-		t.Errorf("it is not as people write it:\n%s", file.String())
+		t.Errorf("it is not in block style:\n%s", file.String())
 	}
 }
 
-// fleetFake is a server with some rotations that run.
+// fleetFake is a server with some running rotations.
 func fleetFake(inputs ...rotation.RotateUserInput) *fake {
 	f := &fake{statuses: map[string]rotation.Status{}, updated: status(rotation.Scheduled), results: map[string]any{}}
 	page := &workflowservice.ListWorkflowExecutionsResponse{}
@@ -170,7 +170,7 @@ func TestFleetApply(t *testing.T) {
 			t.Errorf("the plan does not say %q:\n%s", want, out)
 		}
 	}
-	if code != 3 || len(f.asked) != 1 { // the list of what runs
+	if code != 3 || len(f.asked) != 1 { // the list of running rotations
 		t.Errorf("a dry run returned %d and asked for %q", code, f.asked)
 	}
 
@@ -189,11 +189,11 @@ func TestFleetApply(t *testing.T) {
 		`update rotate-user/stranger stop`, `update rotate-user/drained stop`,
 	} {
 		if !strings.Contains(asked, want) {
-			t.Errorf("it was not asked for %s:\n%s\n%s", want, asked, out)
+			t.Errorf("it was not sent %s:\n%s\n%s", want, asked, out)
 		}
 	}
 	if strings.Contains(asked, "/same") {
-		t.Errorf("something was done to what is unchanged:\n%s", asked)
+		t.Errorf("an unchanged rotation was changed:\n%s", asked)
 	}
 
 	f = fleetFake(rotation.RotateUserInput{SecretID: "new", MasterSecretID: "m"})
@@ -203,7 +203,7 @@ func TestFleetApply(t *testing.T) {
 		t.Fatal(err)
 	}
 	if code, out := runFleet(t, f, "fleet", "apply", "-f", one, "--dry-run"); code != 0 || !strings.Contains(out, "1 unchanged") {
-		t.Errorf("a file that says what runs: %d\n%s", code, out)
+		t.Errorf("a file that matches the running rotations: %d\n%s", code, out)
 	}
 	if code, out := runFleet(t, f, "fleet", "apply", "-f", one+".missing"); code != 2 || !strings.Contains(out, "no such file") {
 		t.Errorf("no file: %d\n%s", code, out)

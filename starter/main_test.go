@@ -12,7 +12,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/program"
 )
 
-// TestCodecServer checks that values go through the codec server that the temporal CLI would use.
+// TestCodecServer checks that values go through the same codec server as with the temporal CLI.
 func TestCodecServer(t *testing.T) {
 	var path, auth string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -32,7 +32,7 @@ func TestCodecServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if options.DataConverter == nil {
-		t.Fatal("TEMPORAL_CODEC_ENDPOINT is dropped")
+		t.Fatal("TEMPORAL_CODEC_ENDPOINT is ignored")
 	}
 	payload, err := options.DataConverter.ToPayload("text")
 	if err != nil || string(payload.GetMetadata()["encoding"]) != "binary/plain" || path != "/encode" || auth != "Bearer x" {
@@ -40,7 +40,7 @@ func TestCodecServer(t *testing.T) {
 	}
 }
 
-// TestNoServer checks that the address that was tried is named, also where none was given.
+// TestNoServer checks that the error names the address that was tried, even if it is the default.
 func TestNoServer(t *testing.T) {
 	t.Setenv("TEMPORAL_ADDRESS", "")
 	t.Setenv("TEMPORAL_CONFIG_FILE", "")
@@ -52,7 +52,7 @@ func TestNoServer(t *testing.T) {
 	}
 }
 
-// TestHelp checks what both programs promise: a version, exit codes in the help, and completion.
+// TestHelp checks what both programs have: a version, exit codes in the help, and completion.
 func TestHelp(t *testing.T) {
 	for args, says := range map[string]string{
 		"--version":                  "starter version " + program.Version() + "\n",
