@@ -1,6 +1,7 @@
-// Package activities holds everything that touches the outside world: Secrets Manager and the database. Each activity may run
-// twice, or be cut off anywhere. None takes or returns a password. Interceptor redacts what leaves an activity and decides
-// whether an error is retried.
+// Package activities contains everything that touches the outside world: Secrets Manager, the
+// databases and Temporal itself. Each activity may run twice, or be cut off at any point. None
+// takes or returns a password. Interceptor redacts what leaves an activity and decides whether an
+// error is retried.
 package activities
 
 import (
@@ -14,14 +15,16 @@ import (
 
 var _ rotation.Activities = (*Activities)(nil)
 
-// Activities are registered as one; the name of each activity is that of its method.
+// Activities has all activities as methods. Each is registered under the name of its method.
 type Activities struct {
 	Secrets  *secret.Store
 	Accounts *account.Dialer
-	// Masters are the master secrets that may be used; if it is empty, all that the worker can read.
+	// Masters are the master secrets that the worker may use. If it is empty, the worker may use
+	// every secret that it can read.
 	Masters []MasterPattern
-	// Databases finds the servers of master secrets that RDS manages. If it is nil, those are refused.
+	// Databases finds the servers of master secrets that RDS manages. If it is nil, such secrets
+	// are refused.
 	Databases *rds.Client
-	// Temporal is asked which rotations run in the worker's namespace.
+	// Temporal is used to find the rotations that run in the worker's namespace.
 	Temporal client.Client
 }

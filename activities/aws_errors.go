@@ -14,7 +14,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// awsErrors are the error codes of AWS. Another code is retried: see judgeAWS.
+// awsErrors are AWS's error codes. Any other code is retried: see judgeAWS.
 var awsErrors = []group[string]{
 	{
 		kind: rotation.ErrorUnreachable,
@@ -70,7 +70,7 @@ var awsErrors = []group[string]{
 	},
 }
 
-// awsAdvice says what to do about an error of AWS whose own text does not.
+// awsAdvice says what to do about an AWS error whose own message does not.
 var awsAdvice = map[string]string{
 	"AccessDenied":                "allow the worker to assume its role",
 	"AccessDeniedException":       "allow the worker this call in its IAM policy, or in the secret's own policy",
@@ -83,7 +83,7 @@ var awsAdvice = map[string]string{
 	"InvalidSignatureException":   "check the AWS credentials and the clock of the worker",
 	"KMSAccessDeniedException":    adviseKMS,
 	"KMSInvalidStateException":    "enable the KMS key of the secret",
-	"LimitExceededException":      "a quota of Secrets Manager is used up: see Service Quotas in the AWS console. Versions of the last 24 hours count; older ones expire by themselves",
+	"LimitExceededException":      "a quota of Secrets Manager is used up: see Service Quotas in the AWS console. Secrets Manager keeps the versions of the last 24 hours, and removes older ones by itself",
 	"ResourceNotFoundException":   "check the name, and the worker's AWS region and account",
 	"UnrecognizedClientException": "check the AWS credentials of the worker",
 }
@@ -92,13 +92,14 @@ const (
 	// adviseKMS is for a key that denies, which AWS may report as an AccessDeniedException of the call that needed it.
 	adviseKMS = "allow the worker kms:Decrypt and kms:GenerateDataKey on the KMS key of the secret"
 	// adviseCredentials is for credentials that are missing or expired and that the SDK cannot renew by itself.
-	adviseCredentials = "give the worker a role, or credentials as for the AWS CLI; for an SSO profile run `aws sso login` where the worker runs; its log at the start says what was tried"
+	adviseCredentials = "give the worker a role, or credentials as for the AWS CLI; for an SSO profile, run `aws sso login` where the worker runs; " +
+		"the log of the worker's start says what was tried"
 )
 
-// awsVerdicts is the verdict on each of them.
+// awsVerdicts has the verdict on each of these codes.
 var awsVerdicts = verdicts(awsErrors, awsAdvice)
 
-// judgeAWS knows what AWS answers. A code that is not listed is judged by the status of the response.
+// judgeAWS judges AWS's errors. If the code is not listed, the status of the response decides.
 func judgeAWS(err error) (verdict, bool) {
 	api, ok := errors.AsType[smithy.APIError](err)
 	if !ok {
@@ -123,8 +124,9 @@ func judgeAWS(err error) (verdict, bool) {
 	return verdict{kind: rotation.ErrorUnknown, retry: true}, true
 }
 
-// judgeCredentials retries only what a service that hands out credentials will mend by itself. The instance metadata service,
-// which the SDK asks last, does not exist outside AWS: its silence means that no other source is set up.
+// judgeCredentials retries an error only if a service that provides credentials is expected to
+// recover by itself. The SDK asks the instance metadata service last, and that service does not
+// exist outside AWS. So if it does not answer, no other source is configured.
 func judgeCredentials(e *secret.CredentialsError) verdict {
 	var operation *smithy.OperationError
 	asked := errors.As(e.Err, &operation) && operation.ServiceID != "ec2imds"
@@ -134,7 +136,7 @@ func judgeCredentials(e *secret.CredentialsError) verdict {
 	return verdict{kind: rotation.ErrorAccessDenied, advice: adviseCredentials}
 }
 
-// retryAfter is the pause that a throttling answer asks for, at most a minute.
+// retryAfter returns the delay that a throttling response requests, at most a minute.
 func retryAfter(err error) (time.Duration, bool) {
 	var response *awshttp.ResponseError
 	if !errors.As(err, &response) || response.Response == nil {

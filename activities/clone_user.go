@@ -11,8 +11,9 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// CloneUser checks everything that could refuse this rotation, and then gives the standby exactly the
-// rights and properties of the current account. If there is no standby, it creates one, locked.
+// CloneUser checks everything that could refuse this rotation. It then makes the standby's rights
+// and properties equal to those of the current account. If there is no standby, it creates one,
+// locked.
 func (a *Activities) CloneUser(ctx context.Context, in rotation.CloneUserInput) (result rotation.CloneUserResult, err error) {
 	s, err := a.examine(ctx, in, showsPromotion(in))
 	if err != nil {
@@ -73,7 +74,8 @@ func (a *Activities) CloneUser(ctx context.Context, in rotation.CloneUserInput) 
 	return result, nil
 }
 
-// leftGone returns which users of pairs that the secret was for before no longer have an account on a server.
+// leftGone returns the users of pairs that the secret named earlier who no longer have an account
+// on the server.
 func leftGone(ctx context.Context, admin *account.Admin, left []rotation.KnownPair, server string) (gone []string, err error) {
 	for _, p := range left {
 		if p.Server != server {
@@ -92,9 +94,9 @@ func leftGone(ctx context.Context, admin *account.Admin, left []rotation.KnownPa
 	return gone, nil
 }
 
-// behindOrFinal judges the error of a login with the current credential that one node of a cluster refuses
-// although the administrator's node stores it. A node may be behind. Once all nodes have shown that they
-// store it too, the next refusal is final.
+// behindOrFinal judges a login that one node of a cluster refuses although the administrator's node
+// stores the current credential. The node may be behind. Once all nodes have shown that they store
+// the credential as well, the next refusal is final.
 func (a *Activities) behindOrFinal(ctx context.Context, admin *account.Admin, s *subject, refused error) error {
 	stored, err := admin.Stored(ctx, s.current.Username)
 	if err != nil {
@@ -118,9 +120,9 @@ func (a *Activities) behindOrFinal(ctx context.Context, admin *account.Admin, s 
 	return behind(s.Server, refused)
 }
 
-// reissue stores the current credential under another version id. The rotation that this one takes over
-// from can then no longer promote, because it moves AWSCURRENT only from the version that it began from.
-// Its call may still be under way, however long ago it died.
+// reissue stores the current credential under another version id. After that, the rotation that
+// this one takes over from can no longer promote, because it moves AWSCURRENT only from the version
+// that it began with. Its call may take effect late, however long ago its worker died.
 func (a *Activities) reissue(ctx context.Context, admin *account.Admin, s *subject) error {
 	return admin.Locked(ctx, s.Source.User, s.Standby.User, func(ctx context.Context) error {
 		if err := s.unmoved(ctx); err != nil {

@@ -14,8 +14,9 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// CreateAccount creates the account, locked, with its grants. It refuses an account or a secret that
-// exists already. It completes an account that an earlier call for the same secret left without a password.
+// CreateAccount creates the account with its grants, locked. It refuses to do so if the account or
+// the secret already exists, except for an account that an earlier call for the same secret left
+// without a password.
 func (a *Activities) CreateAccount(ctx context.Context, in rotation.CreateAccountInput) (err error) {
 	_, made, exists := a.made(ctx, in)
 	if r, ok := errors.AsType[*grants.Refusal](exists); made || exists != nil && (!ok || r.Reason != rotation.ErrorSecretExists) {
@@ -36,8 +37,8 @@ func (a *Activities) CreateAccount(ctx context.Context, in rotation.CreateAccoun
 	return nil
 }
 
-// cutOff explains the error that a secret exists if an earlier creation was cut off before its account got
-// the password. The secret may have been edited since, so the creation is not completed here.
+// cutOff explains why a secret exists whose account has no password: an earlier creation was cut
+// off. The secret may have been edited since, so cutOff does not complete the creation.
 func cutOff(ctx context.Context, admin *account.Admin, in rotation.CreateAccountInput, exists error) error {
 	stored, err := admin.Stored(ctx, in.Account.User)
 	if err != nil {
@@ -45,18 +46,19 @@ func cutOff(ctx context.Context, admin *account.Admin, in rotation.CreateAccount
 	}
 	for _, s := range stored {
 		if s.Account == in.Account && unused(in, s) == nil {
-			return refuse(rotation.ErrorSecretExists, "secret %s exists already, but %s has not got its password, because the creation was cut off:"+
-				" run `aws secretsmanager delete-secret --secret-id %[1]s --force-delete-without-recovery` and create both again", in.SecretID, in.Account)
+			return refuse(rotation.ErrorSecretExists, "secret %s already exists, but its creation was cut off before %s got the password:"+
+				" run `aws secretsmanager delete-secret --secret-id %[1]s --force-delete-without-recovery` and create them again", in.SecretID, in.Account)
 		}
 	}
 	return exists
 }
 
-// StoreSecret creates the secret of the account that CreateAccount created, gives the account the password
-// in it, and unlocks the account. If an earlier attempt has created the secret, its password is used.
+// StoreSecret creates the secret for the account that CreateAccount created, sets the account's
+// password, and unlocks the account. If an earlier attempt has already created the secret, it uses
+// the password in it.
 //
-// The secret comes first. Until it exists, the account is locked and has the mark of its secret. By the
-// mark, a repeated attempt tells it from an account of another secret.
+// The secret comes first. Until it exists, the account is locked and has the mark of its secret, by
+// which a repeated attempt recognizes it.
 func (a *Activities) StoreSecret(ctx context.Context, in rotation.CreateAccountInput) (err error) {
 	_, made, err := a.made(ctx, in)
 	if err != nil {
@@ -91,7 +93,7 @@ func (a *Activities) StoreSecret(ctx context.Context, in rotation.CreateAccountI
 	return nil
 }
 
-// unused refuses an account that is not as CreateAccount leaves it.
+// unused refuses an account that is no longer as CreateAccount left it.
 func unused(in rotation.CreateAccountInput, now grants.Stored) error {
 	if now.Locked && now.Bears(creationMark(in)) {
 		return nil
@@ -109,7 +111,7 @@ func (a *Activities) createSecret(ctx context.Context, admin *account.Admin, mas
 		}
 		i := slices.IndexFunc(stored, func(s grants.Stored) bool { return s.Account == in.Account })
 		if i < 0 {
-			return refuse(grants.NoSuchAccount, "account %s, which was created for secret %s, is gone: create both again", in.Account, in.SecretID)
+			return refuse(grants.NoSuchAccount, "account %s, which was created for secret %s, no longer exists: create both again", in.Account, in.SecretID)
 		}
 		return unused(in, stored[i])
 	}
@@ -131,13 +133,14 @@ func (a *Activities) createSecret(ctx context.Context, admin *account.Admin, mas
 	err = a.Secrets.Create(ctx, in.SecretID, in.VersionID, "Credential of the MySQL user "+in.Account.User+", rotated by rotate-user", value)
 	if err != nil && !judge(err).retry { // the account is useless without a password
 		if dropErr := admin.Drop(ctx, in.Account, unused); dropErr != nil {
-			activity.GetLogger(ctx).Warn("an account without a password is left: drop it", "account", in.Account.String(), "error", dropErr)
+			activity.GetLogger(ctx).Warn("an account without a password was left behind: drop it", "account", in.Account.String(), "error", dropErr)
 		}
 	}
 	return err
 }
 
-// made returns the secret that an earlier attempt has created. It refuses a secret of another origin.
+// made returns the secret that an earlier attempt created, if any. It refuses a secret of another
+// origin.
 func (a *Activities) made(ctx context.Context, in rotation.CreateAccountInput) (secret.Version, bool, error) {
 	d, err := a.Secrets.Describe(ctx, in.SecretID)
 	switch {
@@ -146,9 +149,9 @@ func (a *Activities) made(ctx context.Context, in rotation.CreateAccountInput) (
 	case err != nil:
 		return secret.Version{}, false, err
 	case !d.DeletedDate.IsZero():
-		return secret.Version{}, false, refuse(rotation.ErrorDeleted, "secret %s is scheduled for deletion: restore it, or wait until it is gone", in.SecretID)
+		return secret.Version{}, false, refuse(rotation.ErrorDeleted, "secret %s is scheduled for deletion: restore it, or wait until it is deleted", in.SecretID)
 	case d.Stages[secret.Current] != in.VersionID:
-		return secret.Version{}, false, refuse(rotation.ErrorSecretExists, "secret %s exists already: start its rotation, or choose another name", in.SecretID)
+		return secret.Version{}, false, refuse(rotation.ErrorSecretExists, "secret %s already exists: start its rotation, or choose another name", in.SecretID)
 	}
 	v, err := a.version(ctx, in.SecretID, in.VersionID)
 	return v, err == nil, err

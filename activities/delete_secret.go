@@ -13,11 +13,11 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// DeleteSecret schedules the secret for deletion and returns when it will be gone. Its error is of type
-// ErrorEdited if a rotation has changed the secret or its accounts since they were found.
+// DeleteSecret schedules the secret for deletion and returns when it will be deleted. Its error is
+// of type ErrorEdited if a rotation has changed the secret or its accounts since they were found.
 //
-// It holds the pair's lock. A rotation checks under the same lock whether its secret is scheduled for
-// deletion, so from then on no rotation creates or unlocks an account.
+// It holds the pair's lock. Under the same lock, a rotation checks whether its secret is scheduled
+// for deletion. So from then on, no rotation creates or unlocks an account.
 func (a *Activities) DeleteSecret(ctx context.Context, in rotation.Deletion) (deletionDate time.Time, err error) {
 	remove := func(ctx context.Context) error {
 		deletionDate, err = a.Secrets.Delete(ctx, secretIDOf(in), in.RecoveryWindowInDays)
@@ -67,5 +67,6 @@ func (a *Activities) asFound(ctx context.Context, admin *account.Admin, in rotat
 	return nil
 }
 
-// secretIDOf names the secret that was found. A later secret with the same name has another ARN.
+// secretIDOf returns an id that only the secret that was found has. A later secret with the same
+// name has another ARN.
 func secretIDOf(d rotation.Deletion) string { return cmp.Or(d.SecretARN, d.SecretID) }

@@ -14,9 +14,9 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// atMaster returns a version of the user's secret with the host and port of the master's server. Only a login
-// there proves that the editor of the secret knows the account's password: the editor chooses the host in the
-// secret, which may be a server that accepts any login.
+// atMaster returns a version of the user's secret with the host and port of the master's server.
+// Only a login there proves that the secret contains the account's password. The secret's own host
+// proves nothing: whoever edits the secret could name a server there that accepts any login.
 func atMaster(v, master secret.Version) secret.Version {
 	v.Host, v.Port = master.Host, master.Port
 	return v
@@ -30,17 +30,17 @@ func ownEndpoint(v, master secret.Version) string {
 	return v.Address()
 }
 
-// endpointsAtOnce bounds the logins on further endpoints.
+// endpointsAtOnce is how many further endpoints are tested at a time.
 const endpointsAtOnce = 4
 
-// place is an endpoint beside the master's server, and a version as it logs in there.
+// place is an endpoint other than the master's server, and the version with which to log in there.
 type place struct {
 	what string
 	secret.Version
 }
 
-// places returns where a version must be accepted besides the master's server: at the address in the version, and
-// at the test endpoints of the workflow's input.
+// places returns the endpoints, apart from the master's server, that must accept a version: the
+// address in the version, and the test endpoints in the workflow's input.
 func places(r rotation.StepInput, v secret.Version) ([]place, error) {
 	var all []place
 	if own := v.Address(); own != r.Server {
@@ -57,9 +57,9 @@ func places(r rotation.StepInput, v secret.Version) ([]place, error) {
 	return all, nil
 }
 
-// acceptedBy proves that the other endpoints accept a version's credential, which the master's server has
-// accepted. If an account is given, they must log it in as that account. It joins the errors of all of them. The
-// administrator's credential goes to none of these endpoints.
+// acceptedBy proves that the other endpoints accept a version's credential, which the master's
+// server has already accepted. If an account is given, they must log it in as that account. It
+// joins the errors of all endpoints. The administrator's credential is not sent to any of them.
 func (a *Activities) acceptedBy(ctx context.Context, r rotation.StepInput, v secret.Version, as grants.Name) error {
 	all, err := places(r, v)
 	if err != nil {
@@ -91,7 +91,7 @@ func (a *Activities) acceptedAt(ctx context.Context, p place, server string, as 
 	case err != nil:
 		return fmt.Errorf("%s: %w", p.what, err)
 	case as != grants.Name{} && login.Account != as:
-		return refuse(rotation.ErrorOtherAccount, "%s logs version %s of secret %s in as %s instead of %s: drop that account, which takes the login",
+		return refuse(rotation.ErrorOtherAccount, "%s logs version %s of secret %s in as %s instead of %s: drop that account, which takes over the login",
 			p.what, p.ID, p.Name, login.Account, as)
 	}
 	return nil

@@ -23,21 +23,22 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// verdict is what is known of an error: its type, and whether the same call can succeed within minutes without help.
+// verdict is what is known about an error: its type, and whether the same call may succeed within
+// minutes without help.
 type verdict struct {
 	kind   string
 	retry  bool
 	advice string // what to do, if the error itself does not say so
 }
 
-// group lists errors of one type by what identifies them: those for which a retry can help, and those that need someone to
-// change something first.
+// group lists errors of one type by what identifies them: those that are retried, and those that
+// need someone to change something first.
 type group[K comparable] struct {
 	kind           string
 	retried, final []K
 }
 
-// verdicts makes the verdict on each error of some groups.
+// verdicts returns the verdict on each error in the groups.
 func verdicts[K comparable](groups []group[K], advice map[K]string) map[K]verdict {
 	all := map[K]verdict{}
 	for _, g := range groups {
@@ -51,7 +52,7 @@ func verdicts[K comparable](groups []group[K], advice map[K]string) map[K]verdic
 	return all
 }
 
-// judge returns the verdict on the first error of a chain that is known. An unknown error is retried.
+// judge returns the verdict on the first known error in a chain. An unknown error is retried.
 func judge(err error) verdict {
 	for _, known := range []func(error) (verdict, bool){judgeOurs, judgeDatabase, judgeAWS, judgeTLS, judgeDriver, judgeNetwork} {
 		if v, ok := known(err); ok {
@@ -61,7 +62,7 @@ func judge(err error) verdict {
 	return verdict{kind: rotation.ErrorUnknown, retry: true}
 }
 
-// judgeOurs knows the errors of this program.
+// judgeOurs judges the errors of this program.
 func judgeOurs(err error) (verdict, bool) {
 	var (
 		refused  *grants.Refusal
@@ -97,7 +98,7 @@ func judgeOurs(err error) (verdict, bool) {
 	return verdict{}, false
 }
 
-// judgeDatabase knows what a server answers.
+// judgeDatabase judges the errors that a server returns.
 func judgeDatabase(err error) (verdict, bool) {
 	server, ok := errors.AsType[*mysql.MySQLError](err)
 	if !ok {
@@ -106,7 +107,8 @@ func judgeDatabase(err error) (verdict, bool) {
 	return judgeServer(server), true
 }
 
-// judgeTLS knows the errors of a connection that cannot be encrypted, or whose server cannot be verified.
+// judgeTLS judges the errors of a connection that cannot be encrypted, or whose server cannot be
+// verified.
 func judgeTLS(err error) (verdict, bool) {
 	var (
 		authority x509.UnknownAuthorityError
@@ -124,7 +126,7 @@ func judgeTLS(err error) (verdict, bool) {
 
 const adviseTLS = "give the worker the authority of the server's certificate with --tls-ca-file, and name the host as the certificate does"
 
-// driverErrors are those of the MySQL driver.
+// driverErrors are the errors of the MySQL driver.
 var driverErrors = []struct {
 	err     error
 	verdict verdict
@@ -153,7 +155,7 @@ func judgeDriver(err error) (verdict, bool) {
 
 const adviseDial = "if this lasts, check the address, that the server runs, and that the worker can reach it"
 
-// judgeNetwork knows the errors of connections that break or are not made.
+// judgeNetwork judges the errors of connections that break or cannot be made.
 func judgeNetwork(err error) (verdict, bool) {
 	var response *awshttp.ResponseError
 	var network net.Error
@@ -167,8 +169,9 @@ func judgeNetwork(err error) (verdict, bool) {
 	return verdict{}, false
 }
 
-// failure returns the error of an activity as Temporal stores it. The text is rebuilt without what a server or a library may
-// have quoted, no cause and no details of the activity's own go along, and the type says what it is.
+// failure returns the error of an activity as Temporal stores it. Its message leaves out what a
+// server or a library may have quoted. It has a type, but no cause and no details of the activity's
+// own.
 func (r *redactor) failure(ctx context.Context, err error) error {
 	if errors.Is(err, activity.ErrResultPending) {
 		return activity.ErrResultPending
@@ -192,9 +195,8 @@ func (r *redactor) failure(ctx context.Context, err error) error {
 	return temporal.NewApplicationErrorWithOptions(text, v.kind, options)
 }
 
-// explain is the verdict on an error and its text, with what to do. Errors that
-// were joined have the type of the first, and are retried when a retry can mend
-// any of them.
+// explain returns the verdict on an error, and its text with advice. Joined errors have the type of
+// the first one, and are retried if a retry may help with any of them.
 func (r *redactor) explain(err error) (verdict, string) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		first, text := r.explain(joined.Unwrap()[0])
@@ -211,7 +213,7 @@ func (r *redactor) explain(err error) (verdict, string) {
 		text = strings.TrimSuffix(text, ".") + ": " + v.advice
 	}
 	if v.kind == rotation.ErrorUnknown {
-		text += " (an error that is not known here; it is tried again)"
+		text += " (an unknown error; it is retried)"
 	}
 	return v, text
 }

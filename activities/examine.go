@@ -17,25 +17,27 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// subject is a rotation that only the database can still refuse.
+// subject is a rotation that passed every check that needs no database.
 type subject struct {
 	rotation.StepInput
 
 	description     secret.Description
 	master, current secret.Version
 	accounts        grants.Pair
-	// promoted reports that the version of the attempt before this one is AWSCURRENT.
+	// promoted reports whether the version of the previous attempt is already AWSCURRENT.
 	promoted bool
-	// reissued reports that this workflow has already taken over from the rotation that staged AWSPENDING.
+	// reissued reports whether this workflow has already taken over from the rotation that staged
+	// AWSPENDING.
 	reissued bool
-	// takeover reports that another rotation may still be about to promote what it has staged.
+	// takeover reports whether another rotation may still be about to promote what it has staged.
 	takeover          bool
 	previousVersionID string
-	// paired is the user of AWSPREVIOUS, if only that version says which account is the other one of
-	// the pair and it has another name than the derived one.
+	// paired is the user of AWSPREVIOUS. It is set if only that version says which account is the
+	// other one of the pair, and it does not have the derived name.
 	paired   string
 	warnings []string
-	// forced are warnings about what Force means for clients. A plan, which is for any time, leaves them out.
+	// forced are warnings about what Force means for clients. A plan leaves them out, because it is
+	// not tied to a time.
 	forced []string
 	// login logs in with the current credential once. Every caller waits for the same result.
 	login func() (account.Login, error)
@@ -43,8 +45,8 @@ type subject struct {
 	unmoved func(context.Context) error
 }
 
-// examine reads what the rotation begins from and applies every refusal that needs neither the
-// administrator nor the database. It describes the secret until the description is recent.
+// examine reads what the rotation starts from, and makes every check that needs neither the
+// administrator nor the database. It repeats the description of the secret until recent accepts it.
 func (a *Activities) examine(ctx context.Context, in rotation.CloneUserInput, recent func(secret.Description) bool) (*subject, error) {
 	d, current, err := a.readSecret(ctx, in, recent)
 	if err != nil {
@@ -93,7 +95,7 @@ func (a *Activities) examine(ctx context.Context, in rotation.CloneUserInput, re
 	if err := a.adopt(ctx, in, s, standby); err != nil {
 		return nil, err
 	}
-	if len(in.Pair) == 0 { // later rotations have made these calls before
+	if len(in.Pair) == 0 { // an earlier rotation has made these calls
 		if err := a.Secrets.MayWrite(ctx, in.SecretID, current, d); err != nil {
 			return nil, err
 		}
@@ -103,7 +105,7 @@ func (a *Activities) examine(ctx context.Context, in rotation.CloneUserInput, re
 	return s, nil
 }
 
-// readSecret describes the secret, reads its current version, and refuses a secret that cannot be
+// readSecret describes the secret and reads its current version. It refuses a secret that cannot be
 // rotated, or that another workflow rotates.
 func (a *Activities) readSecret(
 	ctx context.Context, in rotation.CloneUserInput, recent func(secret.Description) bool,
@@ -139,8 +141,8 @@ func (a *Activities) readSecret(
 	return d, current, readErr
 }
 
-// findPair finds the standby user. It reports owned if there is evidence that an account of that name
-// is the other one of the pair.
+// findPair returns the standby user. owned reports whether there is evidence that an account of
+// that name is the other one of the pair.
 func (a *Activities) findPair(ctx context.Context, in rotation.CloneUserInput, s *subject) (p pair, standby string, owned bool, err error) {
 	p = pair{Current: s.current.Username, CloneUsername: in.CloneUsername, Known: in.Pair}
 	s.previousVersionID = s.description.Stages[secret.Previous]
@@ -159,7 +161,7 @@ func (a *Activities) findPair(ctx context.Context, in rotation.CloneUserInput, s
 	return p, standby, owned, nil
 }
 
-// checkOverlap refuses to change the standby's password while clients may still use it.
+// checkOverlap refuses to change the standby's password while clients may still be using it.
 func (s *subject) checkOverlap(in rotation.CloneUserInput) error {
 	since := currentSince(in, s.current, s.description)
 	safe := since.Add(time.Duration(in.MinimumOverlapSeconds) * time.Second)
@@ -185,11 +187,11 @@ func (s *subject) noteTakeover(in rotation.CloneUserInput) {
 	}
 }
 
-// describeAccounts sets what the server has to know of the pair.
+// describeAccounts sets what the server needs to know about the pair.
 func (a *Activities) describeAccounts(ctx context.Context, in rotation.CloneUserInput, s *subject, p pair, standby string) {
 	current, d := s.current, s.description
 	owned := p.ownedByWorkflow(standby) && (in.Server == "" || in.Server == s.Server)
-	if !slices.Contains(in.Pair, current.Username) || !slices.Contains(in.Pair, standby) { // the workflow remembers other accounts
+	if !slices.Contains(in.Pair, current.Username) || !slices.Contains(in.Pair, standby) { // the workflow knows other accounts
 		in.Digest, in.Rights = "", ""
 	}
 	s.login = sync.OnceValues(func() (l account.Login, err error) {
@@ -198,8 +200,8 @@ func (a *Activities) describeAccounts(ctx context.Context, in rotation.CloneUser
 	})
 	s.unmoved = func(ctx context.Context) error { return a.unmoved(ctx, in.SecretID, d) }
 	s.accounts = grants.Pair{
-		// Without a host: if the user has several accounts, the application's login may end up as
-		// another one than ours, and the rotation is refused.
+		// There is no host: if the user has several accounts, the application might log in as
+		// another one of them than we do, and the rotation is refused.
 		Source: grants.Name{User: current.Username}, Standby: standby,
 		Owned: owned, AsOf: rotatedLast(in, current),
 		Mark: pairMark(d.ARN), EarlierMark: in.Mark, Digest: in.Digest, Rights: in.Rights, Next: in.NextRotationDate,
@@ -221,11 +223,11 @@ func (a *Activities) describeAccounts(ctx context.Context, in rotation.CloneUser
 	}
 }
 
-// pairMark is grants.Pair.Mark of the accounts of a secret.
+// pairMark returns the grants.Pair.Mark for the accounts of a secret.
 func pairMark(arn string) string { return "secret " + arn }
 
-// promotedStored is the digest of what the server stores for the current credential. It is empty if
-// another actor has promoted the current version.
+// promotedStored returns the digest of what the server stores for the current credential, or "" if
+// another actor promoted the current version.
 func promotedStored(in rotation.CloneUserInput, current secret.Version) string {
 	if current.ID != in.PromotedVersionID {
 		return ""
@@ -233,9 +235,9 @@ func promotedStored(in rotation.CloneUserInput, current secret.Version) string {
 	return in.Stored[current.Username]
 }
 
-// rotatedLast returns a function that reports whether the last rotation of the pair was one of this
-// workflow. It returns nil if this workflow has promoted the current version, or none: an edit of the
-// secret that keeps the password makes a version that the workflow has not promoted.
+// rotatedLast returns a function that reports whether this workflow made the last rotation of the
+// pair. It returns nil if this workflow promoted the current version, or none at all. An edit of
+// the secret that keeps the password makes a version that the workflow did not promote.
 func rotatedLast(in rotation.CloneUserInput, current secret.Version) func(grants.Stored) bool {
 	was := in.Stored[current.Username]
 	if current.ID == in.PromotedVersionID || was == "" && in.PromotedVersionID == "" {
@@ -244,9 +246,9 @@ func rotatedLast(in rotation.CloneUserInput, current secret.Version) func(grants
 	return func(s grants.Stored) bool { return s.Digest() == was }
 }
 
-// currentSince returns since when clients may have had the current version. If this workflow has not
-// promoted it, Secrets Manager tells only when the secret was changed last. A label that was moved by
-// hand is a change.
+// currentSince returns since when clients may have had the current version. If this workflow did
+// not promote it, Secrets Manager knows only when the secret last changed, which includes a label
+// that was moved by hand.
 func currentSince(in rotation.CloneUserInput, current secret.Version, d secret.Description) time.Time {
 	if current.ID == in.PromotedVersionID {
 		return in.PromotedAt
@@ -257,15 +259,15 @@ func currentSince(in rotation.CloneUserInput, current secret.Version, d secret.D
 	return current.Created
 }
 
-// adopt continues with the version that the attempt before this one has staged, if it is still what
-// this attempt would stage: its digest is known, and only its user name and password differ from the
-// current version. If a label move of that attempt takes effect late, it promotes the same version.
+// adopt continues with the version that the previous attempt staged, if this attempt would stage
+// the same: its digest is known, and it differs from the current version only in user name and
+// password. If a label move of that attempt takes effect late, it promotes the same version.
 func (a *Activities) adopt(ctx context.Context, in rotation.CloneUserInput, s *subject, standby string) error {
 	if in.EarlierSHA256 == "" || s.PendingVersionID != in.EarlierVersionID {
 		return nil
 	}
 	v, err := a.version(ctx, in.SecretID, in.EarlierVersionID)
-	if isMalformed(err) { // this workflow has not staged it
+	if isMalformed(err) { // this workflow did not stage it
 		return nil
 	}
 	if err != nil {

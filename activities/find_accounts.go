@@ -12,10 +12,10 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// FindAccounts finds, before anything is changed, which accounts belong to a secret. It refuses accounts
-// that could not be locked and dropped and, without in.Force, accounts that are in use. If something else
-// has deleted the secret, it relies on what the secret's rotation knows. in.CloneUsername is the other
-// account of the pair, if the secret does not tell.
+// FindAccounts finds which accounts belong to a secret before anything is changed. It refuses
+// accounts that could not be locked and dropped and, without in.Force, accounts that are in use. If
+// the secret has already been deleted by something else, it relies on what the secret's rotation
+// knows. in.CloneUsername is the other account of the pair, for a secret that does not say.
 func (a *Activities) FindAccounts(ctx context.Context, in rotation.FindAccountsInput) (result rotation.Deletion, err error) {
 	defer a.Secrets.Forget(in.SecretID)
 
@@ -65,8 +65,8 @@ func (a *Activities) FindAccounts(ctx context.Context, in rotation.FindAccountsI
 	return result, err
 }
 
-// loginOrLocked logs in with the current version. If the account is locked, it returns the account that
-// the login would have, and reports locked.
+// loginOrLocked logs in with the current version. If the account is locked, it returns the account
+// that the login would have had, and locked is true.
 func (a *Activities) loginOrLocked(ctx context.Context, master, current secret.Version) (login account.Login, locked bool, err error) {
 	login, err = a.login(ctx, atMaster(current, master))
 	if locked = lockedOut(err); locked {
@@ -75,8 +75,8 @@ func (a *Activities) loginOrLocked(ctx context.Context, master, current secret.V
 	return login, locked, err
 }
 
-// behindLock returns the account that a version would log in as if it were not locked: the server stores
-// the version's password for it. If there is none, it returns the error refused.
+// behindLock returns the account that a version would log in as if it were not locked, that is, for
+// which the server stores the version's password. If there is none, it returns the error refused.
 func (a *Activities) behindLock(ctx context.Context, master, v secret.Version, refused error) (n grants.Name, err error) {
 	admin, err := a.admin(ctx, master)
 	if err != nil {
@@ -93,8 +93,8 @@ func (a *Activities) behindLock(ctx context.Context, master, v secret.Version, r
 	return stored[0].Account, nil
 }
 
-// usersOf finds the pair and sets result.Users. It refuses a secret whose labels name a third user, about
-// which nothing else is known.
+// usersOf finds the pair and sets result.Users. It refuses a secret whose labels name a third user
+// about which nothing else is known.
 func (a *Activities) usersOf(
 	ctx context.Context, in rotation.FindAccountsInput, d secret.Description, current string, result *rotation.Deletion,
 ) (p pair, err error) {
@@ -126,8 +126,8 @@ func (a *Activities) usersOf(
 	return p, nil
 }
 
-// findOnServer adds the other account of the pair and those that the secret was for before, and makes
-// sure that all of them may be dropped.
+// findOnServer adds the other account of the pair and those that the secret named earlier, and
+// checks that all of them may be dropped.
 func (a *Activities) findOnServer(
 	ctx context.Context, in rotation.FindAccountsInput, d secret.Description, p pair, login account.Login, master secret.Version, result *rotation.Deletion,
 ) (err error) {
@@ -165,8 +165,8 @@ func (a *Activities) findOnServer(
 	return a.mayBeDropped(ctx, admin, in, result, login.Connection, d)
 }
 
-// ofPair reports whether there is the evidence that a rotation demands that an account is the other one
-// of the pair. It refuses an account that may be.
+// ofPair reports whether there is the same evidence that a rotation requires that an account is the
+// other one of the pair. It refuses an account for which there is only some evidence.
 func (a *Activities) ofPair(ctx context.Context, in rotation.CloneUserInput, d secret.Description, p pair, other grants.Stored) (bool, error) {
 	if other.Unset(pairMark(d.ARN)) {
 		return true, nil
@@ -183,15 +183,16 @@ func (a *Activities) ofPair(ctx context.Context, in rotation.CloneUserInput, d s
 		return err == nil, err
 	}
 	if known || p.Previous == other.Account.User {
-		return false, refuse(rotation.ErrorUnknownPair, "secret %s has or had a version for %s, which alone does not show that this account belongs to the secret:"+
+		return false, refuse(rotation.ErrorUnknownPair, "secret %s has or had a version for %s, which alone does not prove that the account belongs to it:"+
 			" give CloneUsername %q if it does; otherwise change its password and remove AWSPREVIOUS from the version that names it",
 			d.Name, other.Account, other.Account.User)
 	}
 	return false, nil
 }
 
-// mayBeDropped refuses accounts that could not be locked and dropped and, without in.Force, accounts that
-// are in use. It notes which objects need them. own is a connection of ours as one of them, if any.
+// mayBeDropped refuses accounts that could not be locked and dropped and, without in.Force,
+// accounts that are in use. It records which objects depend on them. own is a connection of ours as
+// one of them, if any.
 func (a *Activities) mayBeDropped(
 	ctx context.Context, admin *account.Admin, in rotation.FindAccountsInput, result *rotation.Deletion, own uint64, d secret.Description,
 ) error {

@@ -14,19 +14,19 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// findDeleted finds the accounts of a secret whose values can no longer be read: something else has
-// scheduled it for deletion, or missing says that it is gone. The secret's rotation knows the pair, the
-// server and the master secret.
+// findDeleted finds the accounts of a secret whose values can no longer be read, either because
+// something else has scheduled it for deletion or, if missing is not nil, because it no longer
+// exists. The secret's rotation knows the pair, the server and the master secret.
 func (a *Activities) findDeleted(
 	ctx context.Context, in rotation.FindAccountsInput, d secret.Description, missing error,
 ) (result rotation.Deletion, err error) {
 	masterID := cmp.Or(in.MasterSecretID, in.MasterKnown)
 	switch {
 	case len(in.Pair) != 2 && missing != nil:
-		return rotation.Deletion{}, fmt.Errorf("no rotation of secret %s runs that knows its accounts: %w", in.SecretID, missing)
+		return rotation.Deletion{}, fmt.Errorf("no running rotation knows the accounts of secret %s: %w", in.SecretID, missing)
 	case len(in.Pair) != 2:
-		return rotation.Deletion{}, refuse(rotation.ErrorDeleted, "secret %s is already scheduled for deletion on %s, and no rotation of it runs that knows its accounts:"+
-			" to have them dropped with it, run `aws secretsmanager restore-secret --secret-id %[1]s` and delete it again", d.Name, utc(d.DeletedDate))
+		return rotation.Deletion{}, refuse(rotation.ErrorDeleted, "secret %s is already scheduled for deletion on %s, and no running rotation knows its accounts:"+
+			" to drop them with it, run `aws secretsmanager restore-secret --secret-id %[1]s` and delete it again", d.Name, utc(d.DeletedDate))
 	case masterID == "":
 		return rotation.Deletion{}, refuse(rotation.ErrorNoMaster, "secret %s can no longer be read, and its rotation does not know its master secret:"+
 			" give MasterSecretId (--master-secret-id)", in.SecretID)
@@ -62,7 +62,7 @@ func knownPair(in rotation.FindAccountsInput) rotation.KnownPair {
 	return rotation.KnownPair{Usernames: in.Pair, Server: in.Server, Stored: in.Stored}
 }
 
-// addKnown adds the accounts of the pair that still have the password that the rotation has set.
+// addKnown adds the accounts of the pair that still have the password that the rotation set.
 func (a *Activities) addKnown(ctx context.Context, admin *account.Admin, in rotation.FindAccountsInput, result *rotation.Deletion) error {
 	stored, err := admin.Stored(ctx, in.Pair...)
 	if err != nil {
@@ -98,8 +98,9 @@ func addAccount(d *rotation.Deletion, in rotation.FindAccountsInput, s grants.St
 	}
 }
 
-// addLeft adds the accounts of pairs that the secret was for before. Anyone who can edit a secret can name
-// any account in it, so an account counts only if it still has the password that the rotation has set, or none.
+// addLeft adds the accounts of pairs that the secret named earlier. Anyone who can edit a secret
+// can name any account in it, so an account counts only if it has no password, or still has the one
+// that the rotation set.
 func (a *Activities) addLeft(ctx context.Context, admin *account.Admin, in rotation.FindAccountsInput, d *rotation.Deletion) error {
 	for _, p := range in.Left {
 		if len(p.Usernames) == 0 {
@@ -126,12 +127,12 @@ func (a *Activities) addLeft(ctx context.Context, admin *account.Admin, in rotat
 	return nil
 }
 
-// wasLeft reports whether a user is of a pair that the secret was for before.
+// wasLeft reports whether a user belongs to a pair that the secret named earlier.
 func wasLeft(in rotation.FindAccountsInput, user, server string) bool {
 	return slices.ContainsFunc(in.Left, func(p rotation.KnownPair) bool { return p.Server == server && slices.Contains(p.Usernames, user) })
 }
 
-// wasLockedBefore reports whether a locked account was locked by something else than a deletion of the secret.
+// wasLockedBefore reports whether something other than a deletion of the secret locked an account.
 func wasLockedBefore(in rotation.FindAccountsInput, n grants.Name) bool {
 	return !in.Held || slices.Contains(in.LockedBefore, n)
 }

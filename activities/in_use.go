@@ -19,14 +19,15 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// usersOn are users of one server. own reports whether a secret is the one that they are known to belong to.
+// usersOn are users of one server. own reports whether they are known to belong to the given
+// secret.
 type usersOn struct {
 	server string
 	users  []string
 	own    func(secretID string) bool
 }
 
-// rotating is what a rotation answers to a query for its status.
+// rotating is a rotation's answer to a query for its status.
 type rotating struct {
 	SecretID        string `json:"SecretId"`
 	Username        string `json:"Username"`
@@ -42,12 +43,12 @@ func (u usersOn) shares(r rotating) bool {
 
 const (
 	queriesAtOnce = 16
-	// lookTime bounds the search of all rotations on one server.
+	// lookTime limits the search of all rotations on one server.
 	lookTime = 30 * time.Second
 )
 
-// looking is held by the one search for other rotations that a worker makes to explain refusals. If a whole
-// fleet is refused, each rotation would otherwise ask all the others.
+// looking ensures that a worker makes only one search at a time to explain a refusal. Otherwise, if
+// a whole fleet were refused, each rotation would query all the others.
 var looking sync.Mutex
 
 // rotationsOf returns the running workflows of this namespace that have rotated one of the users for another
@@ -82,8 +83,8 @@ func (a *Activities) rotationsOf(ctx context.Context, users usersOn) (ids []stri
 	return ids, nil
 }
 
-// rotationsOn returns the running rotations that may be of users on a server. In a cluster that lacks the
-// search attribute, these are all running rotations.
+// rotationsOn returns the running rotations that may be for users on a server. On a cluster without
+// the search attribute, it returns all running rotations.
 func (a *Activities) rotationsOn(ctx context.Context, server string) (ids []string, err error) {
 	query := "WorkflowType = '" + rotation.RotateUserWorkflow + "' AND ExecutionStatus = 'Running'"
 	request := &workflowservice.ListWorkflowExecutionsRequest{Query: fmt.Sprintf("%s AND (%s = '%s' OR %[2]s IS NULL)",
@@ -107,7 +108,7 @@ func (a *Activities) rotationsOn(ctx context.Context, server string) (ids []stri
 	}
 }
 
-// statusOf asks a rotation what it rotates.
+// statusOf queries a rotation for the users that it rotates.
 func (a *Activities) statusOf(ctx context.Context, workflowID string) (status rotating, err error) {
 	ctx, cancel := context.WithTimeout(ctx, answersSoon)
 	defer cancel()
@@ -118,8 +119,8 @@ func (a *Activities) statusOf(ctx context.Context, workflowID string) (status ro
 	return status, answer.Get(&status)
 }
 
-// nameOther adds which rotation of this namespace uses the accounts, if any, to the refusal of an account
-// that does not belong to the secret or has another password.
+// nameOther adds to the refusal of an account, which does not belong to the secret or has another
+// password, the rotation in this namespace that uses the account, if any.
 func (a *Activities) nameOther(ctx context.Context, s *subject, err error) error {
 	refused, ok := errors.AsType[*grants.Refusal](err)
 	foreign := ok && slices.Contains([]string{grants.ForeignPassword, grants.NotOurs, grants.WrongPassword}, refused.Reason)
@@ -138,11 +139,13 @@ func (a *Activities) nameOther(ctx context.Context, s *subject, err error) error
 		err, strings.Join(others, " and "), s.current.Username, s.accounts.Standby)
 }
 
-// lingering is how long a server may still list a login that has ended, of a rotation or a command a moment ago.
+// lingering is how long a server may still list a login that has ended, such as one of a rotation
+// or command a moment ago.
 const lingering = 3 * time.Second
 
-// inUse returns what else uses the accounts of a deletion: rotations of other secrets, and sessions. known is
-// false if the administrator cannot list the sessions. own is a connection of ours.
+// inUse returns what else uses the accounts of a deletion: rotations of other secrets, and
+// sessions. known is false if the administrator cannot list the sessions. own is a connection of
+// ours.
 func (a *Activities) inUse(
 	ctx context.Context, admin *account.Admin, d rotation.Deletion, own uint64, is func(string) bool,
 ) (by []string, known bool, err error) {

@@ -13,11 +13,13 @@ import (
 	"github.com/rotate-user/rotate-user/internal/panics"
 )
 
-// Interceptor returns the interceptor that every worker with Activities needs. Without it, they refuse to read a secret.
+// Interceptor returns the interceptor that every worker with Activities needs. Without it,
+// activities refuse to read secrets.
 //
-// It keeps the passwords that an activity meets out of everything that leaves the activity: its result, its error, the text of
-// a panic, log lines and heartbeats. It turns each error into one with a type and a decision on retry. While an activity runs,
-// it sends heartbeats. It must be the last interceptor of the worker, so that the others see only what it lets through.
+// It removes the passwords that an activity reads from everything that leaves the activity: its
+// result, its error, the text of a panic, log lines and heartbeats. It gives each error a type and
+// decides whether it is retried. It also sends heartbeats while an activity runs. It must be the
+// last interceptor of the worker, so that the others see only redacted values.
 func Interceptor() interceptor.WorkerInterceptor { return new(guard) }
 
 type guard struct {
@@ -51,14 +53,15 @@ func (i *inbound) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteAc
 func (i *inbound) execute(ctx context.Context, in *interceptor.ExecuteActivityInput) (result any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("the step did not end: %w", panics.New(p))
+			err = fmt.Errorf("the step was aborted: %w", panics.New(p))
 		}
 	}()
 	return i.Next.ExecuteActivity(ctx, in)
 }
 
-// heartbeat tells Temporal that the worker is alive, until ctx ends. If the worker dies, another one repeats the step long
-// before it would time out. A step that takes less than a third of its heartbeat timeout, as nearly all do, costs no call.
+// heartbeat tells Temporal that the worker is alive until ctx ends. If the worker dies, another one
+// repeats the step long before it would time out. A step that takes less than a third of its
+// heartbeat timeout, as nearly all do, sends none.
 func heartbeat(ctx context.Context) {
 	var failed error
 	defer func() {
@@ -90,7 +93,7 @@ type outbound struct {
 func (o *outbound) GetLogger(ctx context.Context) log.Logger {
 	next := o.Next.GetLogger(ctx)
 	r, err := redactorOf(ctx)
-	if err != nil { // the interceptor's own lines, which hold nothing of the activity's
+	if err != nil { // lines of the interceptor itself, which contain nothing from the activity
 		return next
 	}
 	return &logger{log.Skip(next, 1), r}
@@ -106,7 +109,7 @@ func (o *outbound) RecordHeartbeat(ctx context.Context, details ...any) {
 	o.Next.RecordHeartbeat(ctx, details...)
 }
 
-// logger redacts what it passes on.
+// logger redacts what it logs.
 type logger struct {
 	next log.Logger
 	*redactor
@@ -136,10 +139,11 @@ func (l *logger) WithCallerSkip(depth int) log.Logger {
 	return &logger{log.Skip(l.next, depth), l.redactor}
 }
 
-// redactorKey is the context's key of the redactor of an activity.
+// redactorKey is the context key of an activity's redactor.
 type redactorKey struct{}
 
-// redactorOf returns the redactor of the activity that runs under ctx. Its error is that there is none.
+// redactorOf returns the redactor of the activity that runs under ctx, or an error if there is
+// none.
 func redactorOf(ctx context.Context) (*redactor, error) {
 	r, ok := ctx.Value(redactorKey{}).(*redactor)
 	if !ok {
@@ -148,7 +152,7 @@ func redactorOf(ctx context.Context) (*redactor, error) {
 	return r, nil
 }
 
-// remember keeps a password out of what leaves the activity that runs under ctx.
+// remember has a password redacted from everything that leaves the activity that runs under ctx.
 func remember(ctx context.Context, password string) error {
 	r, err := redactorOf(ctx)
 	if err == nil {
@@ -157,4 +161,4 @@ func remember(ctx context.Context, password string) error {
 	return err
 }
 
-var errNoInterceptor = errors.New("no secret is read outside of activities.Interceptor: add it to the worker's Interceptors")
+var errNoInterceptor = errors.New("secrets can be read only under activities.Interceptor: add it to the worker's Interceptors")

@@ -9,8 +9,8 @@ import (
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 )
 
-// sessions returns a line for each host and program that is logged in. A program names itself, so its
-// name may hold anything.
+// sessions returns a line for each host and program that is logged in. A program chooses its own
+// name, which may contain anything.
 func sessions(all []grants.Session) []string {
 	var lines []string
 	for _, s := range all {
@@ -29,7 +29,7 @@ const (
 	textBytes = 4000 // of an error
 )
 
-// lines returns at most twenty readable lines, so that a result stays small in every history.
+// lines returns at most twenty readable lines, so that results stay small in the history.
 func lines(all []string) []string {
 	var some []string
 	for _, line := range all[:min(len(all), maxLines)] {
@@ -41,8 +41,8 @@ func lines(all []string) []string {
 	return some
 }
 
-// short cuts a text to so many bytes. What a workflow carries from run to run is bounded; Temporal ends
-// a workflow that exceeds the bound.
+// short shortens a text to a number of bytes. This keeps what a workflow passes from run to run
+// below Temporal's limit, which would end the workflow.
 func short(text string, bytes int) string {
 	if len(text) <= bytes {
 		return text
@@ -50,7 +50,7 @@ func short(text string, bytes int) string {
 	return strings.ToValidUTF8(text[:bytes], "") + " …"
 }
 
-// spell names accounts in a message.
+// spell lists accounts in a message.
 func spell(names []grants.Name) string {
 	var all []string
 	for _, n := range names {
@@ -59,5 +59,5 @@ func spell(names []grants.Name) string {
 	return strings.Join(all, " and ")
 }
 
-// utc spells a time in a message.
+// utc formats a time for a message.
 func utc(t time.Time) string { return t.UTC().Format(time.RFC3339) }

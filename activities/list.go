@@ -15,13 +15,15 @@ import (
 )
 
 const (
-	// pagesAtOnce is how many of Secrets Manager's pages, of a hundred secrets each, make one page of ListSecrets.
+	// pagesAtOnce is how many pages of Secrets Manager, with a hundred secrets each, make one page
+	// of ListSecrets.
 	pagesAtOnce = 5
 	// rotationsAtOnce is how many rotations are on one page of ListRotations.
 	rotationsAtOnce = 1000
 )
 
-// ListSecrets lists secrets that have a tag. It needs the right to list secrets and reads none of them.
+// ListSecrets lists the secrets that have a tag. It needs permission to list secrets, and reads no
+// values.
 func (a *Activities) ListSecrets(ctx context.Context, in rotation.ListSecretsInput) (result rotation.ListSecretsResult, err error) {
 	result = rotation.ListSecretsResult{Secrets: []rotation.TaggedSecret{}, NextToken: in.NextToken}
 	for range pagesAtOnce {
@@ -39,7 +41,7 @@ func (a *Activities) ListSecrets(ctx context.Context, in rotation.ListSecretsInp
 	return result, nil
 }
 
-// ListRotations lists the rotations that run in the worker's namespace, as visibility knows them.
+// ListRotations lists the running rotations in the worker's namespace, according to visibility.
 func (a *Activities) ListRotations(ctx context.Context, in rotation.ListRotationsInput) (result rotation.ListRotationsResult, err error) {
 	query := "WorkflowType = '" + rotation.RotateUserWorkflow + "' AND ExecutionStatus = 'Running'"
 	if in.Query != "" {

@@ -22,16 +22,17 @@ func (a *Activities) LockAccounts(ctx context.Context, in rotation.Deletion) err
 	return a.each(ctx, in, "locked", (*account.Admin).Lock, only)
 }
 
-// UnlockAccounts unlocks as many of them as it can, while the secret is not scheduled for deletion. An
-// account that was locked before the deletion stays locked, because its password may have leaked.
+// UnlockAccounts unlocks as many accounts of a deletion as it can, while the secret is not
+// scheduled for deletion. An account that was locked before the deletion stays locked, because its
+// password may have leaked.
 func (a *Activities) UnlockAccounts(ctx context.Context, in rotation.Deletion) error {
 	in.Accounts = in.LockedForIt()
 	return a.each(ctx, in, "unlocked", (*account.Admin).Unlock, rotation.SecretRestored)
 }
 
-// DropAccounts drops as many of them as it can, once the secret is gone. An account that was locked for the
-// deletion and is no longer locked is in use again, and stays. Without Force, so do the definers of objects,
-// which would break.
+// DropAccounts drops as many accounts of a deletion as it can, once the secret has been deleted. An
+// account that was locked for the deletion and is no longer locked is in use again, so it is kept.
+// Without Force, definers of objects are kept too, because the objects would break.
 func (a *Activities) DropAccounts(ctx context.Context, in rotation.Deletion) error {
 	drop := func(admin *account.Admin, ctx context.Context, n grants.Name, fence func(context.Context) error) error {
 		if !in.Force {
@@ -48,8 +49,8 @@ func (a *Activities) DropAccounts(ctx context.Context, in rotation.Deletion) err
 // changeAccount is a method of account.Admin that changes an account if the fence lets it.
 type changeAccount func(a *account.Admin, ctx context.Context, n grants.Name, fence func(context.Context) error) error
 
-// each changes every account of a deletion. Right before each change, under the account's lock, it checks
-// the secret, so that a late or repeated step leaves alone what is in use again.
+// each changes every account of a deletion. Right before each change, under the account's lock, it
+// checks the secret, so that a late or repeated step does not touch accounts that are in use again.
 func (a *Activities) each(ctx context.Context, in rotation.Deletion, done string, do changeAccount, only rotation.SecretFate) error {
 	still := func(ctx context.Context) error {
 		fate, err := a.fate(ctx, in, only)
@@ -77,7 +78,8 @@ func (a *Activities) each(ctx context.Context, in rotation.Deletion, done string
 	})
 }
 
-// sameAccount refuses an account that has another password than when it was found, if that is known.
+// sameAccount refuses an account whose password has changed since it was found, as far as that is
+// known.
 func sameAccount(ctx context.Context, admin *account.Admin, d rotation.Deletion, n grants.Name) error {
 	digest := d.Stored[n.String()]
 	if digest == "" {
@@ -88,7 +90,7 @@ func sameAccount(ctx context.Context, admin *account.Admin, d rotation.Deletion,
 		return err
 	}
 	if slices.ContainsFunc(stored, func(s grants.Stored) bool { return s.Account == n && s.Digest() != digest }) {
-		return refuse(rotation.ErrorEdited, "%s is left alone because it has another password than the rotation of secret %s has set,"+
+		return refuse(rotation.ErrorEdited, "%s is not changed because it no longer has the password that the rotation of secret %s set,"+
 			" as if something else used it: cancel this deletion, and DROP USER by hand what is not in use", n, d.SecretID)
 	}
 	return nil
@@ -99,7 +101,7 @@ func (a *Activities) onServer(ctx context.Context, in rotation.Deletion, do func
 	defer a.Secrets.Forget(in.MasterSecretID)
 	admin, master, err := a.adminOf(ctx, in.MasterSecretID, at(in.Server))
 	if n := len(in.MasterSecretID) - len("-xxxxxx"); isMissing(err) && n > 0 && strings.HasPrefix(in.MasterSecretID, "arn:") {
-		again := in.MasterSecretID[:n] // a new master secret of the same name has another suffix
+		again := in.MasterSecretID[:n] // a new master secret with the same name has another suffix
 		defer a.Secrets.Forget(again)
 		admin, master, err = a.adminOf(ctx, again, at(in.Server))
 	}
@@ -109,7 +111,7 @@ func (a *Activities) onServer(ctx context.Context, in rotation.Deletion, do func
 	defer closeInto(&err, admin)
 	if master.Address() != in.Server {
 		return refuse(rotation.ErrorOtherServer, "master secret %s is now for %s, but the accounts of secret %s are on %s:"+
-			" let it name that server until this deletion has ended, or cancel the deletion and drop them by hand",
+			" make it name that server until this deletion has ended, or cancel the deletion and drop the accounts by hand",
 			master.Name, master.Address(), in.SecretID, in.Server)
 	}
 	return do(admin)

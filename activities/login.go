@@ -18,7 +18,7 @@ func endpoint(c secret.Credential, database string) account.Endpoint {
 	return account.Endpoint{Host: c.Host, Port: c.Port, TLS: c.TLS, Database: database}
 }
 
-// closeInto gives a session back, and sets *err to the error of that if there is no other.
+// closeInto closes a session, and sets *err to the error of that unless it is already set.
 func closeInto(err *error, admin *account.Admin) {
 	if closeErr := admin.Close(); closeErr != nil && *err == nil {
 		*err = closeErr
@@ -44,15 +44,15 @@ func (a *Activities) loginBy(ctx context.Context, v secret.Version,
 	return l, nil
 }
 
-// limited reports whether a login was refused because of a limit of the account, which the server checks
-// only if the password is right.
+// limited reports whether a login was refused because of a limit of the account. The server checks
+// limits only after the password was accepted.
 func limited(err error) bool { return isServerError(err, erTooManyUserConnections, erUserLimitReached) }
 
 // lockedOut reports whether a login was refused because its account is locked.
 func lockedOut(err error) bool { return isServerError(err, erAccountLocked, erAccountLockedMariaDB) }
 
-// lags reports whether a login was refused as by a node that does not know yet that an account has a new
-// password, is unlocked, exists, or may use a database.
+// lags reports whether a login was refused as it would be by a node that does not know yet that an
+// account has a new password, is unlocked, exists, or may use a database.
 func lags(err error) bool {
 	return isServerError(err, erDatabaseAccessDenied, erAccessDenied, erBadDatabase, erAccessDeniedNoPassword, erAccountLocked, erAccountLockedMariaDB)
 }
@@ -62,15 +62,15 @@ func isServerError(err error, numbers ...uint16) bool {
 	return ok && slices.Contains(numbers, server.Number)
 }
 
-// behind returns the error of a login that one node of a cluster refuses, although another one stores
-// its password.
+// behind returns the error for a login that one node of a cluster refuses although another one
+// stores the password.
 func behind(server string, err error) error {
 	return &grants.Refusal{Reason: grants.NodeBehind, Retry: true, Message: fmt.Sprintf("a node of the cluster at %s refuses a login"+
 		" that another node accepts, as if it were behind: %v", server, err)}
 }
 
-// wrongPassword reports whether the server stores another password for the current account than
-// AWSCURRENT holds.
+// wrongPassword reports whether the server stores a different password for the current account than
+// AWSCURRENT contains.
 func wrongPassword(err error) bool {
 	refused, ok := errors.AsType[*grants.Refusal](err)
 	return ok && refused.Reason == grants.WrongPassword

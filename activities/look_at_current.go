@@ -7,7 +7,8 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// LookAtCurrent returns what a secret says, for a workflow that was reset and knows less than its secret.
+// LookAtCurrent returns the state of a secret, for a workflow that was reset and may have forgotten
+// a rotation.
 func (a *Activities) LookAtCurrent(ctx context.Context, in rotation.LookAtCurrentInput) (result rotation.LookAtCurrentResult, err error) {
 	defer a.Secrets.Forget(in.SecretID)
 

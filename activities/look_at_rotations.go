@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// looksAtOnce is how many rotations are asked for their status at a time.
+	// looksAtOnce is how many rotations are queried at a time.
 	looksAtOnce = 8
 	lookTimeout = 5 * time.Second
 )
 
-// LookAtRotations asks rotations for their status, and returns what became of those that were requested. One that does not answer
-// is asked again with the next look.
+// LookAtRotations queries rotations for their status, and returns the outcomes of those that were
+// requested. A rotation that does not answer is queried again in the next check.
 func (a *Activities) LookAtRotations(ctx context.Context, in rotation.LookAtRotationsInput) (result rotation.LookAtRotationsResult, err error) {
 	seen := make([]rotation.RotationSeen, len(in.Rotations))
 	var g errgroup.Group
@@ -38,7 +38,7 @@ func (a *Activities) LookAtRotations(ctx context.Context, in rotation.LookAtRota
 	return result, nil
 }
 
-// rotationStatus asks a rotation for its status.
+// rotationStatus queries a rotation for its status.
 func (a *Activities) rotationStatus(ctx context.Context, secretID string) (status rotation.Status, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()

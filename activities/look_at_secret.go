@@ -10,14 +10,15 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// LookAtSecret returns whether a secret is still scheduled for deletion. It is gone if a new secret has
-// its name.
+// LookAtSecret reports whether a secret is still scheduled for deletion. If a new secret has its
+// name, the secret is gone.
 func (a *Activities) LookAtSecret(ctx context.Context, in rotation.Deletion) (fate rotation.SecretFate, err error) {
 	return a.fate(ctx, in, "")
 }
 
-// fate returns what has become of the secret. If the answer is not the likely one, it may be from before
-// our own write, so fate asks again for some seconds. If likely is empty, it asks once.
+// fate returns what has become of the secret. If the answer is not the likely one, it may be older
+// than our own write, so fate repeats the call for a few seconds. If likely is empty, it calls
+// once.
 func (a *Activities) fate(ctx context.Context, in rotation.Deletion, likely rotation.SecretFate) (rotation.SecretFate, error) {
 	d, err := a.Secrets.DescribeUntil(ctx, in.SecretID, func(d secret.Description) bool {
 		return likely == "" || in.SecretARN != "" && d.ARN != in.SecretARN || d.DeletedDate.IsZero() == (likely == rotation.SecretRestored)
@@ -47,8 +48,8 @@ func fateWords(f rotation.SecretFate) string {
 	}
 }
 
-// notReused refuses to treat a secret as gone if a new secret of the same name is for one of its accounts,
-// which would be dropped while it is in use.
+// notReused refuses to treat a secret as gone if a new secret with its name is for one of its
+// accounts. That account would be dropped while it is in use.
 func (a *Activities) notReused(ctx context.Context, in rotation.Deletion) error {
 	defer a.Secrets.Forget(in.SecretID)
 	v, err := a.labelled(ctx, in.SecretID, secret.Current)
@@ -62,8 +63,8 @@ func (a *Activities) notReused(ctx context.Context, in rotation.Deletion) error 
 	// The host of the new secret can be a reader or a proxy of the same server, unless it names another master secret.
 	sameServer := v.Address() == in.Server || !strings.HasPrefix(v.MasterARN, "arn:") || secret.Version{ARN: in.MasterSecretID}.Is(v.MasterARN)
 	if i >= 0 && sameServer {
-		return refuse(rotation.ErrorSecretExists, "a new secret %s is for %s, an account of the deleted one, which would be dropped:"+
-			" let the secret name another user, or cancel this deletion and run ALTER USER %[2]s ACCOUNT UNLOCK", v.Name, in.Accounts[i])
+		return refuse(rotation.ErrorSecretExists, "a new secret %s uses %s, an account of the deleted secret, which would be dropped:"+
+			" use another user in the new secret, or cancel this deletion and run ALTER USER %[2]s ACCOUNT UNLOCK", v.Name, in.Accounts[i])
 	}
 	return nil
 }

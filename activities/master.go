@@ -12,16 +12,18 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// A master secret that RDS manages contains only a user name and a password. Its server is never taken from the user's secret:
-// an editor of that secret could name another server there, and the administrator would log in to it. Over TLS, a client sends
-// its password in clear to a server that asks for it. The server comes from the tags that AWS gave the master secret, which only
-// AWS can set, or from the workflow's input.
+// A master secret that RDS manages contains only a user name and a password. Its server is never
+// taken from the user's secret: someone who can edit that secret could name another server, and the
+// administrator would log in to it. Over TLS, a client sends its password in clear to a server that
+// asks for it. So the server comes from the workflow's input, or from the tags of the master
+// secret, which only AWS can set.
 
 // locate returns a master secret with the server that it is for.
 type locate func(context.Context, secret.Version) (secret.Version, error)
 
-// given locates a master by an input, if it names a server, and by the tags of its secret otherwise. known is the host:port
-// that the workflow knows from an earlier rotation, for a secret without tags; it may be empty.
+// given locates a master by the workflow's input, if that names a server, and otherwise by the tags
+// of its secret. known is the host:port that the workflow knows from an earlier rotation, for a
+// secret without tags. It may be empty.
 func (a *Activities) given(s rotation.MasterServer, known string) locate {
 	return func(ctx context.Context, m secret.Version) (secret.Version, error) {
 		switch named := s.MasterHost != ""; {
@@ -52,10 +54,10 @@ func (a *Activities) tagged(ctx context.Context, m secret.Version, known string)
 	case !found && known != "":
 		return at(known)(ctx, m)
 	case !found:
-		return m, refuse(rotation.ErrorNoMasterServer, "master secret %s names no server, and has no tags of RDS that lead to one:"+
+		return m, refuse(rotation.ErrorNoMasterServer, "master secret %s does not name a server, and has no RDS tags that lead to one:"+
 			" give the workflow MasterHost, MasterPort and MasterEngine, or put engine, host and port into the secret", m.Name)
 	case a.Databases == nil:
-		return m, refuse(rotation.ErrorNoMasterServer, "master secret %s is for %s, and this worker cannot ask RDS:"+
+		return m, refuse(rotation.ErrorNoMasterServer, "master secret %s is for %s, and this worker cannot query RDS:"+
 			" give the workflow MasterHost, MasterPort and MasterEngine", m.Name, database.ARN)
 	}
 	server, err := a.Databases.Server(ctx, database)
@@ -66,7 +68,8 @@ func (a *Activities) tagged(ctx context.Context, m secret.Version, known string)
 	return m, nil
 }
 
-// at locates a master at the server that CloneUser found, so that later steps need not look for it.
+// at locates a master at the server that CloneUser found, so that later steps need not search for
+// it.
 func at(server string) locate {
 	return func(_ context.Context, m secret.Version) (secret.Version, error) {
 		if m.Host != "" {
@@ -81,8 +84,9 @@ func at(server string) locate {
 	}
 }
 
-// master reads the master secret, which the input or the user's secret names, and compares it with the user's. The administrator
-// logs in on the server that the master secret is for, whatever host the user's secret names.
+// master reads the master secret, which the input or the user's secret names, and compares it with
+// the user's secret. The administrator logs in on the master secret's server, whatever host the
+// user's secret names.
 func (a *Activities) master(ctx context.Context, given string, where locate, user secret.Version) (secret.Version, error) {
 	id := cmp.Or(given, user.MasterARN)
 	if id == "" {
@@ -96,10 +100,10 @@ func (a *Activities) master(ctx context.Context, given string, where locate, use
 	switch {
 	case m.ARN == user.ARN:
 		return secret.Version{}, refuse(rotation.ErrorNoMaster,
-			"secret %s is given as its own master secret: give the secret of an administrator", user.Name)
+			"secret %s cannot be its own master secret: set MasterSecretId to the secret of an administrator", user.Name)
 	case given != "" && user.MasterARN != "" && !m.Is(user.MasterARN):
 		return secret.Version{}, refuse(rotation.ErrorNoMaster,
-			"MasterSecretId is %s, but \"masterarn\" of secret %s names %s: give only one of them, or the same secret", given, user.Name, user.MasterARN)
+			"MasterSecretId is %s, but \"masterarn\" of secret %s names %s: set only one of them, or make them name the same secret", given, user.Name, user.MasterARN)
 	case m.TLS && !user.TLS:
 		return secret.Version{}, refuse(rotation.ErrorTLS,
 			"secret %s has \"ssl\": false, but its master secret %s does not: remove it from the secret, or add it to the master secret;"+
@@ -122,7 +126,7 @@ func (a *Activities) currentMaster(ctx context.Context, id string) (secret.Versi
 	return m, a.permit(m)
 }
 
-// masterVersion reads the master secret of a rotation as it was when the rotation began.
+// masterVersion reads the version of the master secret with which the rotation began.
 func (a *Activities) masterVersion(ctx context.Context, in rotation.StepInput) (secret.Version, error) {
 	r, err := redactorOf(ctx)
 	if err != nil {
@@ -139,7 +143,7 @@ func (a *Activities) masterVersion(ctx context.Context, in rotation.StepInput) (
 	return at(in.Server)(ctx, m)
 }
 
-// administer opens a session of the administrator on the server of a rotation.
+// administer opens an administrator's session on the server of a rotation.
 func (a *Activities) administer(ctx context.Context, r rotation.StepInput) (*account.Admin, error) {
 	m, err := a.masterVersion(ctx, r)
 	if err != nil {
@@ -148,7 +152,7 @@ func (a *Activities) administer(ctx context.Context, r rotation.StepInput) (*acc
 	return a.admin(ctx, m)
 }
 
-// adminOf opens a session of the administrator that a master secret names now.
+// adminOf opens a session as the administrator that a master secret names now.
 func (a *Activities) adminOf(ctx context.Context, masterID string, where locate) (*account.Admin, secret.Version, error) {
 	m, err := a.currentMaster(ctx, masterID)
 	if err != nil {
@@ -161,8 +165,9 @@ func (a *Activities) adminOf(ctx context.Context, masterID string, where locate)
 	return admin, m, err
 }
 
-// admin logs in as a master. A credential that the server refuses is read once more: RDS rotates its masters in place, so that
-// a version that was read a moment ago may have stopped working.
+// admin logs in with a master secret. If the server refuses the credential, admin reads the secret
+// again: RDS rotates its masters in place, so a version that was read a moment ago may no longer
+// work.
 func (a *Activities) admin(ctx context.Context, m secret.Version) (*account.Admin, error) {
 	admin, err := a.adminBy(ctx, m)
 	if !accessDenied(err) {
@@ -194,13 +199,14 @@ func (a *Activities) adminBy(ctx context.Context, m secret.Version) (*account.Ad
 	return admin, nil
 }
 
-// accessDenied reports whether a server refused a user name and password.
+// accessDenied reports whether a server rejected a user name and password.
 func accessDenied(err error) bool {
 	return isServerError(err, erAccessDenied)
 }
 
-// masterRefusedError is the error of a login that is refused to an administrator whose secret RDS manages. RDS changes the
-// password in the database before it does in the secret, so the next attempt may succeed.
+// masterRefusedError reports that a server refused an administrator whose secret RDS manages. RDS
+// changes the password in the database before it changes the secret, so the next attempt may
+// succeed.
 type masterRefusedError struct {
 	name string
 	err  error

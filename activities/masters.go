@@ -9,11 +9,11 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// MasterPattern names master secrets that a worker may use: one by its name or ARN or, with a final
-// asterisk, all whose name or ARN begins with the text before it.
+// MasterPattern selects master secrets that a worker may use. It is a name or an ARN or, with a
+// final asterisk, the beginning of a name or an ARN.
 type MasterPattern string
 
-// Validate refuses a pattern that could be misunderstood.
+// Validate returns an error for a pattern that could be misunderstood.
 func (p MasterPattern) Validate() error {
 	prefix, _ := strings.CutSuffix(string(p), "*")
 	switch {
@@ -34,9 +34,10 @@ func (p MasterPattern) matches(v secret.Version) bool {
 	return v.Is(string(p))
 }
 
-// permit refuses a master secret that the worker's configuration does not list. It compares the name and the
-// ARN that Secrets Manager returns with the value, never the spelling of an input. The value has been read
-// by then, but not used. Asking for the name first would cost every step a call.
+// permit refuses a master secret that the worker's configuration does not allow. It compares the
+// name and the ARN that Secrets Manager returns with the value, never the spelling in an input. By
+// then the value has been read, but not used. Reading only the name first would cost every step a
+// call.
 func (a *Activities) permit(m secret.Version) error {
 	if len(a.Masters) == 0 || slices.ContainsFunc(a.Masters, func(p MasterPattern) bool { return p.matches(m) }) {
 		return nil

@@ -13,9 +13,9 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// mend repairs a rotation whose AWSCURRENT holds another password than the server stores for the current
-// account. It moves AWSCURRENT to the newest version that holds a password of the pair, if there is one: a
-// version that logs in is better than one that does not.
+// mend repairs a rotation if AWSCURRENT does not contain the password that the server stores for
+// the current account. It moves AWSCURRENT to the newest version that contains a password of the
+// pair, if there is one: a version that logs in is better than one that does not.
 func (a *Activities) mend(
 	ctx context.Context, admin *account.Admin, in rotation.CloneUserInput, s *subject, refused error,
 ) (*subject, *grants.Plan, error) {
@@ -43,9 +43,9 @@ func (a *Activities) mend(
 	return s, plan, err
 }
 
-// mendLeaked continues without a login with the current credential. That credential is known to have
-// leaked, and something else has changed its password: this rotation cannot prove it, and nothing else
-// should use it.
+// mendLeaked continues without a login with the current credential. That credential has leaked, and
+// something else has changed the account's password. So this rotation cannot prove that the
+// credential works, and nothing else should use it.
 func (a *Activities) mendLeaked(
 	ctx context.Context, admin *account.Admin, in rotation.CloneUserInput, s *subject, refused error,
 ) (*subject, *grants.Plan, error) {
@@ -64,7 +64,7 @@ func (a *Activities) mendLeaked(
 	return s, plan, err
 }
 
-// scramble replaces the password of the current account with a random one and ends its sessions. If the
+// scramble replaces the current account's password with a random one and ends its sessions. If the
 // user has several accounts, it does nothing, because the rotation will be refused.
 func (a *Activities) scramble(ctx context.Context, admin *account.Admin, s *subject) error {
 	names, err := admin.Exists(ctx, s.current.Username)
@@ -84,9 +84,9 @@ func (a *Activities) scramble(ctx context.Context, admin *account.Admin, s *subj
 	return err
 }
 
-// restore moves AWSCURRENT to the newest version that holds a password of the pair, unless it is there
-// already, and returns the version's id. The id is empty if there is no such version. Nothing gains a
-// right by the move: only the credential of the version differs from the current one.
+// restore moves AWSCURRENT to the newest version that contains a password of the pair, unless it is
+// already there, and returns the version's id, or "" if there is no such version. The move gives no
+// one additional rights, because the version differs from the current one only in its credential.
 func (a *Activities) restore(ctx context.Context, admin *account.Admin, s *subject) (restored string, err error) {
 	err = admin.Locked(ctx, s.current.Username, s.accounts.Standby, func(ctx context.Context) error {
 		if err := s.unmoved(ctx); err != nil {
@@ -108,8 +108,8 @@ func (a *Activities) restore(ctx context.Context, admin *account.Admin, s *subje
 	return restored, err
 }
 
-// working returns the newest version that logs in as one of the pair and differs from the current version
-// in its credential only.
+// working returns the newest version that logs in as an account of the pair and differs from the
+// current version only in its credential.
 func (a *Activities) working(ctx context.Context, admin *account.Admin, s *subject) (versionID string, err error) {
 	stored, err := admin.Stored(ctx, s.current.Username, s.accounts.Standby)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// PlanRotation checks everything that a rotation checks and writes nothing.
+// PlanRotation makes every check of a rotation and writes nothing.
 func (a *Activities) PlanRotation(ctx context.Context, in rotation.PlanRotationInput) (result rotation.PlanRotationResult, err error) {
 	in.EarlierSHA256 = "" // the plan is for a new rotation, not for the rest of a failed one
 	subject, err := a.examine(ctx, in.CloneUserInput, showsPromotion(in.CloneUserInput))
@@ -48,12 +48,12 @@ func (a *Activities) PlanRotation(ctx context.Context, in rotation.PlanRotationI
 const (
 	pageChanges = 200
 	pageBytes   = 50_000
-	// changeBytes bounds one text of a page.
+	// changeBytes limits each text on a page.
 	changeBytes = 10_000
 )
 
-// addPage adds one page of the changes, and counts all of them. An account can have more changes than fit into
-// one payload.
+// addPage adds one page of the changes, and counts all of them. An account can have more changes
+// than fit into one payload.
 func addPage(r *rotation.PlanRotationResult, changes []grants.Change, page int) {
 	r.Changed = len(changes)
 	count, bytes := 0, 0

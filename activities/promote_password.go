@@ -12,11 +12,13 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// PromotePassword makes the staged version AWSCURRENT. Secrets Manager makes the version before it AWSPREVIOUS.
+// PromotePassword moves AWSCURRENT to the staged version. Secrets Manager then moves AWSPREVIOUS to
+// the version that was current.
 //
-// It holds the pair's lock from its last check of the labels and of the stored password until AWSCURRENT has
-// moved, so that no other rotation can change the standby's password in between. AWSPENDING is removed last:
-// while a version has it, other rotations know that a promotion may be under way.
+// It holds the pair's lock from its last check of the labels and of the stored password until
+// AWSCURRENT has moved, so that no other rotation can change the standby's password in between. It
+// removes AWSPENDING last, because as long as a version has that label, other rotations know that a
+// promotion may be in progress.
 func (a *Activities) PromotePassword(ctx context.Context, r rotation.StepInput) (result rotation.PromotePasswordResult, err error) {
 	already := r.CurrentVersionID == r.VersionID
 	if !already {
@@ -39,8 +41,9 @@ func (a *Activities) PromotePassword(ctx context.Context, r rotation.StepInput) 
 	return rotation.PromotePasswordResult{VersionID: r.VersionID, PreviousVersionID: r.CurrentVersionID, PromotedAt: time.Now().UTC()}, nil
 }
 
-// tidyOwn removes AWSPENDING from a version that this workflow staged in a run that a reset ended. Without a
-// reset, such a version is that of a newer rotation, and this is a late attempt of an older one.
+// tidyOwn removes AWSPENDING from a version that this workflow staged in a run that was reset.
+// Without a reset, such a version would belong to a newer rotation, and this would be a late
+// attempt of an older one.
 func (a *Activities) tidyOwn(ctx context.Context, r rotation.StepInput) error {
 	me := rotatorOf(ctx)
 	d, err := a.Secrets.Describe(ctx, r.SecretID)
@@ -54,8 +57,8 @@ func (a *Activities) tidyOwn(ctx context.Context, r rotation.StepInput) error {
 	return a.Secrets.Tidy(ctx, r.SecretID, pending)
 }
 
-// withdraw removes AWSPENDING from the version of a rotation that was overtaken, which would otherwise keep it
-// until the next rotation.
+// withdraw removes AWSPENDING from the version of a rotation that was overtaken. Otherwise the
+// version would keep it until the next rotation.
 func (a *Activities) withdraw(ctx context.Context, r rotation.StepInput, overtaken error) {
 	if moved, ok := errors.AsType[*secret.MovedError](overtaken); !ok || moved.Label != secret.Current {
 		return
@@ -65,7 +68,8 @@ func (a *Activities) withdraw(ctx context.Context, r rotation.StepInput, overtak
 	}
 }
 
-// promote promotes the version. It reports whether an earlier attempt, whose answer was lost, had done so.
+// promote promotes the version. already reports whether an earlier attempt, whose answer was lost,
+// had done so.
 func (a *Activities) promote(ctx context.Context, r rotation.StepInput) (already bool, err error) {
 	admin, err := a.administer(ctx, r)
 	if err != nil {

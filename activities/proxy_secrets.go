@@ -16,16 +16,16 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// proxySecret is a secret that a proxy logs in with, and what Secrets Manager says of it.
+// proxySecret is a secret that a proxy logs in with, and its description.
 type proxySecret struct {
 	id string
 	secret.Description
 	secret.Version
 }
 
-// proxySecrets reads the secrets that a proxy logs in with, and finds the one of each user. It refuses secrets that cannot be
-// kept in step, and lists everything that is wrong with them: there must be exactly one for each user, which may not be the
-// user's own secret or the master secret. An empty user stands for any other.
+// proxySecrets reads the secrets that a proxy logs in with, and returns the one of each user. There
+// must be exactly one for each user, and it must not be the user's own secret or the master secret.
+// The error lists everything that is wrong. An empty user matches any user.
 func (a *Activities) proxySecrets(ctx context.Context, ids []string, users [2]string, others ...string) (found [2]proxySecret, err error) {
 	all, errs := make([]proxySecret, len(ids)), make([]error, len(ids))
 	var g errgroup.Group
@@ -78,7 +78,7 @@ func (a *Activities) proxySecret(ctx context.Context, id string, others []string
 	d := p.Description
 	if slices.Contains(others, d.ARN) {
 		return p, refuse(rotation.ErrorProxySecret, "proxy secret %s is the user's own secret or the master secret:"+
-			" give a secret of its own for each account", d.Name)
+			" use a separate secret for each account", d.Name)
 	}
 	if d.RotationEnabled {
 		return p, refuse(rotation.ErrorOtherRotator, "automatic rotation is enabled on proxy secret %s and would conflict with this workflow:"+
@@ -93,7 +93,8 @@ func (a *Activities) proxySecret(ctx context.Context, id string, others []string
 	return p, fits(p.Version, p.Username)
 }
 
-// proxyVersion reads the current version of a proxy secret. Its password is redacted from then on.
+// proxyVersion reads the current version of a proxy secret, whose password is redacted from then
+// on.
 func (a *Activities) proxyVersion(ctx context.Context, id string) (secret.Version, error) {
 	r, err := redactorOf(ctx)
 	if err != nil {
@@ -104,8 +105,8 @@ func (a *Activities) proxyVersion(ctx context.Context, id string) (secret.Versio
 	return v, err
 }
 
-// examineProxies finds the proxy secrets of a rotation, if there are any. The one of the current account is only written to
-// if it does not hold the current password.
+// examineProxies finds the proxy secrets of a rotation, if there are any. The rotation writes to
+// the current account's proxy secret only if that does not contain the current password.
 func (a *Activities) examineProxies(ctx context.Context, in rotation.CloneUserInput, s *subject, standby string) error {
 	if len(in.ProxySecretIDs) == 0 {
 		return nil
@@ -120,7 +121,7 @@ func (a *Activities) examineProxies(ctx context.Context, in rotation.CloneUserIn
 		s.CurrentProxySecretID = current.id
 		s.warnings = append(s.warnings, outOfStep(current, s.current)+"; this rotation stores the right one")
 	}
-	if len(in.Pair) > 0 { // later rotations have made these calls before
+	if len(in.Pair) > 0 { // an earlier rotation has made these calls
 		return nil
 	}
 	for _, p := range found {
@@ -136,8 +137,8 @@ func outOfStep(p proxySecret, current secret.Version) string {
 		p.Description.Name, p.Username, current.Name)
 }
 
-// validateProxies tests that the proxy secrets are in step with AWSCURRENT of the user's secret. known are the users of the
-// pair, if they are known.
+// validateProxies checks that the proxy secrets are in step with AWSCURRENT of the user's secret.
+// known are the users of the pair, if they are known.
 func (a *Activities) validateProxies(ctx context.Context, ids []string, current secret.Version, known []string) error {
 	if len(ids) == 0 {
 		return nil
@@ -153,9 +154,9 @@ func (a *Activities) validateProxies(ctx context.Context, ids []string, current 
 	return err
 }
 
-// keepProxies stores the standby's new password in its proxy secret, once the server stores it, and the current password in
-// the current account's, if that is out of step. It holds the pair's lock, so that no other rotation can set another password
-// meanwhile.
+// keepProxies stores the standby's new password in its proxy secret, once the server stores it. If
+// the current account's proxy secret is out of step, it also stores the current password there. It
+// holds the pair's lock, so that no other rotation can set another password in the meantime.
 func (a *Activities) keepProxies(ctx context.Context, admin *account.Admin, r rotation.StepInput, pending secret.Version) error {
 	if r.StandbyProxySecretID == "" {
 		return nil

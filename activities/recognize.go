@@ -9,9 +9,9 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// recognize reports whether the password that a server stores for an account is that of a version of
-// the secret, and whether the version has a label. If the workflow remembers setting that password,
-// no version is read.
+// recognize reports whether the password that a server stores for an account is that of a version
+// of the secret, and whether that version has a label. If the workflow remembers that it set the
+// password, recognize reads no version.
 func (a *Activities) recognize(
 	ctx context.Context, in rotation.CloneUserInput, d secret.Description, stored grants.Stored, owned bool,
 ) (labelled, known bool, err error) {
@@ -23,14 +23,14 @@ func (a *Activities) recognize(
 			return true, known, err
 		}
 	}
-	if !owned { // an old version is no evidence about an account that may be a stranger's
+	if !owned { // an old version proves nothing about an account that may belong to someone else
 		return false, false, nil
 	}
 	v, err := a.newest(ctx, in.SecretID, []grants.Stored{stored}, func(secret.Version) bool { return true })
 	return false, v.ID != "", err
 }
 
-// holds reports whether a version holds the password of one of these accounts.
+// holds reports whether a version contains the password of one of the accounts.
 func (a *Activities) holds(ctx context.Context, id, versionID string, stored ...grants.Stored) (bool, error) {
 	if versionID == "" {
 		return false, nil
@@ -50,7 +50,7 @@ func holds(v secret.Version, stored ...grants.Stored) bool {
 		if s.Account.User != v.Username {
 			continue
 		}
-		if ok, err := s.Matches(v.Password); err == nil && ok { // the error is that the account has no password
+		if ok, err := s.Matches(v.Password); err == nil && ok { // an error means that the account has no password
 			return true
 		}
 	}
@@ -66,11 +66,11 @@ func (a *Activities) isSet(ctx context.Context, admin *account.Admin, v secret.V
 	return holds(v, stored...), nil
 }
 
-// history is how many versions are tried, the newest first.
+// history is how many versions are tried, newest first.
 const history = 20
 
-// newest returns the newest version of a secret, with or without a label, that fits and holds the
-// password of one of these accounts. It returns an empty version if there is none.
+// newest returns the newest version of a secret, with or without a label, that satisfies fits and
+// contains the password of one of the accounts. It returns an empty version if there is none.
 func (a *Activities) newest(
 	ctx context.Context, id string, stored []grants.Stored, fits func(secret.Version) bool,
 ) (secret.Version, error) {

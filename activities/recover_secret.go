@@ -12,16 +12,16 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// RecoverSecret moves AWSCURRENT to the newest version that logs in, if the current version does not: the
-// database was restored from a backup, or the secret was edited. If a deletion was cut off and left the
-// current account locked, it unlocks that account and the other one that the deletion locked. It changes
-// nothing else on the server. A rotation that is under way notices the move. If no version logs in, the error
-// is of type grants.WrongPassword.
+// RecoverSecret moves AWSCURRENT to the newest version that logs in, if the current version does
+// not, because the database was restored from a backup or the secret was edited. If a deletion was
+// cut off and left the current account locked, it unlocks that account and the other one that the
+// deletion locked. It changes nothing else on the server. A rotation in progress notices the move.
+// If no version logs in, the error is of type grants.WrongPassword.
 func (a *Activities) RecoverSecret(ctx context.Context, in rotation.RecoverSecretInput) (result rotation.RecoverSecretResult, err error) {
 	defer a.Secrets.Forget(in.SecretID)
 
 	in.EarlierSHA256, in.Force = "", true // this is not a rotation, so it does not wait for others
-	in.ProxySecretIDs = nil               // the next rotation brings them in step, and they must not stop a recovery
+	in.ProxySecretIDs = nil               // the next rotation repairs them, and they must not prevent a recovery
 	s, err := a.examine(ctx, in.CloneUserInput, showsPromotion(in.CloneUserInput))
 	if err != nil {
 		return rotation.RecoverSecretResult{}, err
@@ -68,9 +68,9 @@ func (a *Activities) RecoverSecret(ctx context.Context, in rotation.RecoverSecre
 	return result, nil
 }
 
-// unlockLeft unlocks the accounts that a deletion left locked: those that the deletion is known to have
-// locked, and then the current account. An account that was locked before the deletion, or has another
-// password than the secret's, stays locked.
+// unlockLeft unlocks the accounts that a deletion left locked: first those that the deletion is
+// known to have locked, then the current account. An account that was locked before the deletion,
+// or whose password is not the secret's, stays locked.
 func (a *Activities) unlockLeft(
 	ctx context.Context, admin *account.Admin, s *subject, in rotation.RecoverSecretInput,
 ) (unlocked []string, err error) {
@@ -84,7 +84,7 @@ func (a *Activities) unlockLeft(
 		}
 		for _, v := range []struct{ user, versionID string }{
 			{s.accounts.Standby, s.previousVersionID},
-			{s.current.Username, s.current.ID}, // the last, because a repeated step checks the current account first
+			{s.current.Username, s.current.ID}, // last, because a repeated step checks the current account first
 		} {
 			for _, n := range stored {
 				if n.Account.User != v.user || !leftLocked(n, v.versionID == s.current.ID) {

@@ -22,13 +22,13 @@ import (
 	"github.com/rotate-user/rotate-user/internal/secret"
 )
 
-// redactor takes passwords out of texts. There is one for each run of an activity.
+// redactor removes passwords from texts. Each run of an activity has its own.
 type redactor struct {
 	mu        sync.Mutex
 	passwords []string
 }
 
-// remember adds a password to those that are taken out from now on.
+// remember adds a password to those that are redacted.
 func (r *redactor) remember(password string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -50,14 +50,15 @@ const (
 		"look up the error's type in docs/reference.md, and give the user and the administrator long, random passwords"
 )
 
-// guessable reports whether a password may occur in a text by chance, such as "rot" in "rotating". Taken out of a text that is
-// otherwise known, it could be read from the gap. A generated password never is guessable.
+// guessable reports whether a password may occur in a text by chance, such as "rot" in "rotating".
+// If it were removed from a text that is otherwise known, the gap would reveal it. A generated
+// password is never guessable.
 func guessable(password string) bool {
 	return utf8.RuneCountInString(password) < 12 || !strings.ContainsFunc(password, unicode.IsLower) ||
 		!strings.ContainsFunc(password, unicode.IsUpper) || !strings.ContainsFunc(password, unicode.IsDigit)
 }
 
-// spellings are what quoting makes of a password.
+// spellings returns the forms that a password takes when it is quoted.
 func spellings(password string) []string {
 	quoted := strconv.Quote(password)
 	inJSON, _ := json.Marshal(password)
@@ -67,8 +68,8 @@ func spellings(password string) []string {
 	}
 }
 
-// redact takes every remembered password out of a text, in each of its spellings. It withholds the whole text if it holds a
-// password that can be guessed.
+// redact removes every remembered password, in each of its spellings, from a text. It withholds the
+// whole text if that contains a guessable password.
 func (r *redactor) redact(text string) string {
 	var all []string
 	for _, p := range r.remembered() {
@@ -85,7 +86,8 @@ func (r *redactor) redact(text string) string {
 	return text
 }
 
-// values redacts the values of a log line or a heartbeat. A value of a type that could hold a text becomes a text.
+// values redacts the values of a log line or a heartbeat. A value of a type that could contain text
+// becomes text.
 func (r *redactor) values(all []any) []any {
 	safe := make([]any, len(all))
 	for i, v := range all {
@@ -101,8 +103,9 @@ func (r *redactor) values(all []any) []any {
 	return safe
 }
 
-// result returns the result of an activity as it is, unless a remembered password occurs in it. No activity means to return
-// one, but texts of servers and names of programs are in results. A password that can be guessed stays: it may be a name.
+// result returns an activity's result unchanged unless a remembered password occurs in it. No
+// activity returns a password on purpose, but results contain texts from servers and names of
+// programs. A guessable password is not removed: it may be a name.
 func (r *redactor) result(result any) any {
 	encoded, err := json.Marshal(result)
 	if err != nil {
@@ -128,11 +131,12 @@ func (r *redactor) result(result any) any {
 	return json.RawMessage(encoded)
 }
 
-// statement matches what may hold a password or a hash in a text that quotes SQL or a DSN.
+// statement matches the parts of a text that quotes SQL or a DSN that may contain a password or a
+// hash.
 var statement = regexp.MustCompile(`(?i)(identified\s.*|\bpassword\s*[=(:].*|\b(set|alter|create)\s+(user|password)\b.*|\bgrant\s.*\sto\s.*|[^\s:@/]+:[^\s@]*@(tcp|unix)?\(.*|0x[0-9a-f]{16,}|\$[AB5]\$.*)`)
 
-// errorText returns the text of an error as it may be stored for years: what a server or a library may have quoted is left
-// out, as well as passwords.
+// errorText returns the text of an error so that it can be stored for years: it leaves out
+// passwords, and whatever a server or a library may have quoted.
 func (r *redactor) errorText(err error) string {
 	text := err.Error()
 	var server *mysql.MySQLError
@@ -165,8 +169,8 @@ func (r *redactor) errorText(err error) string {
 	return r.redact(text)
 }
 
-// leaf is the text at the end of the chain, which a library or a server wrote. The text before it is ours, and speaks of
-// grants and accounts freely.
+// leaf returns the text of the last error in the chain, which a library or a server wrote. The text
+// before it is ours, and may mention grants and accounts.
 func leaf(err error) string {
 	for {
 		next := errors.Unwrap(err)
@@ -177,7 +181,7 @@ func leaf(err error) string {
 	}
 }
 
-// cut drops the part of the text that the SDK wrote, which begins with mark.
+// cut removes the part of the text that the SDK wrote, which begins with mark.
 func cut(text, mark string) string {
 	before, _, _ := strings.Cut(text, mark)
 	return before

@@ -10,8 +10,8 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// replicasBehindError reports that applications in other regions may still read an older version of a secret. Until they no
-// longer do, its credential must stay.
+// replicasBehindError reports that applications in other regions may still read an older version of
+// a secret. Until they no longer do, its credential must not change.
 type replicasBehindError struct {
 	secret string
 	behind []secret.Replica
@@ -22,7 +22,7 @@ func (e *replicasBehindError) Error() string {
 		e.secret, replicasText(e.secret, e.behind))
 }
 
-// replicasText names each region, and what to do where replication has failed.
+// replicasText describes the replica in each region, and what to do if its replication has failed.
 func replicasText(name string, behind []secret.Replica) string {
 	var all []string
 	for _, r := range behind {
@@ -30,7 +30,7 @@ func replicasText(name string, behind []secret.Replica) string {
 		if r.Status == secret.ReplicationFailed {
 			text = fmt.Sprintf("its replica in %s has failed to replicate (%s): replicate it again with"+
 				" `aws secretsmanager replicate-secret-to-regions --secret-id %s --add-replica-regions Region=%[1]s`,"+
-				" or give it up with `aws secretsmanager remove-regions-from-replication --secret-id %[3]s --remove-replica-regions %[1]s`",
+				" or remove it with `aws secretsmanager remove-regions-from-replication --secret-id %[3]s --remove-replica-regions %[1]s`",
 				r.Region, r.Message, name)
 		}
 		all = append(all, text)
@@ -38,8 +38,9 @@ func replicasText(name string, behind []secret.Replica) string {
 	return strings.Join(all, "; ")
 }
 
-// awaitReplicas makes sure that all replicas of a secret show what the primary does, before a credential is taken away. It
-// waits for some seconds, unless replication has failed. d was read a moment ago: a secret without replicas costs no call.
+// awaitReplicas checks that all replicas of a secret show the same as the primary before a
+// credential is taken away. It waits for a few seconds, unless replication has failed. d must be
+// recent. A secret without replicas costs no call.
 func (a *Activities) awaitReplicas(ctx context.Context, id string, d secret.Description) (waited bool, err error) {
 	if len(d.Behind()) == 0 {
 		return false, nil
@@ -57,7 +58,7 @@ func (a *Activities) awaitReplicas(ctx context.Context, id string, d secret.Desc
 	return true, nil
 }
 
-// notReplicated refuses the deletion of a secret that Secrets Manager would not delete.
+// notReplicated refuses to delete a secret that has replicas, as Secrets Manager would.
 func notReplicated(d secret.Description) error {
 	if len(d.Replicas) == 0 {
 		return nil
@@ -67,6 +68,6 @@ func notReplicated(d secret.Description) error {
 		regions = append(regions, r.Region)
 	}
 	all := strings.Join(regions, " ")
-	return refuse(rotation.ErrorReplicated, "secret %s has replicas in %s, and AWS deletes no secret that has any:"+
+	return refuse(rotation.ErrorReplicated, "secret %s has replicas in %s, and AWS does not delete a secret with replicas:"+
 		" run `aws secretsmanager remove-regions-from-replication --secret-id %[1]s --remove-replica-regions %[2]s` first", d.Name, all)
 }

@@ -25,7 +25,8 @@ func (a *Activities) RevokePrevious(ctx context.Context, r rotation.StepInput) (
 	var notInUse func(ctx context.Context) error
 	notInUse = func(ctx context.Context) error {
 		d, err := a.Secrets.DescribeUntil(ctx, r.SecretID, func(d secret.Description) bool {
-			// The answer is from after the promotion: AWSCURRENT was there, or was moved back.
+			// The answer is newer than the promotion: AWSCURRENT has left the old version, or was
+			// moved back to it.
 			return d.Stages[secret.Current] != r.CurrentVersionID || d.Stages[secret.Previous] == r.VersionID
 		})
 		if err == nil && d.Stages[secret.Current] != r.VersionID {

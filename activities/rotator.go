@@ -17,16 +17,16 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// rotatorLabel begins the staging label of every version that a rotation staged, which names the rotation's
-// workflow. The label is set with the value, without a call of its own. Secrets Manager moves it from version
-// to version.
+// rotatorLabel is the prefix of a staging label that names the workflow of a rotation. Every
+// version that a rotation stages has one. It is set together with the value, without an extra call,
+// and Secrets Manager moves it from version to version.
 const rotatorLabel = "rotate-user:"
 
 // rotator is the workflow of a rotation.
 type rotator struct{ namespace, workflowID string }
 
-// rotatorOf returns the rotator that an activity runs for. It is empty for an activity of another workflow,
-// such as a plan.
+// rotatorOf returns the rotator that an activity runs for. It is empty if the activity belongs to
+// another kind of workflow, such as a plan.
 func rotatorOf(ctx context.Context) rotator {
 	if !activity.IsActivity(ctx) {
 		return rotator{}
@@ -59,14 +59,15 @@ func parseRotator(label string) (r rotator, ok bool) {
 	return r, ours && ok
 }
 
-// onlyRotator refuses a secret that another workflow rotates, which was started with another spelling of the
-// secret's name, or in another namespace or cluster. With Force, it takes over from one that does not answer.
+// onlyRotator refuses a secret that another workflow rotates: one that was started with another
+// spelling of the secret's name, or in another namespace or cluster. With Force, it takes over from
+// one that does not answer.
 func (a *Activities) onlyRotator(ctx context.Context, in rotation.CloneUserInput, d secret.Description) error {
 	me := rotatorOf(ctx)
 	if me == (rotator{}) {
 		return nil
 	}
-	if len(in.Pair) == 0 { // a workflow that has rotated before keeps its id
+	if len(in.Pair) == 0 { // a workflow that has already rotated keeps its id
 		id, err := a.canonicalID(ctx, in.SecretID, d)
 		if err != nil {
 			return err
@@ -100,8 +101,8 @@ func (a *Activities) onlyRotator(ctx context.Context, in rotation.CloneUserInput
 	return nil
 }
 
-// lastPut reports whether a version is the one that was staged or promoted last. After an edit, AWSCURRENT is on
-// a version without the label of a rotator, and the version before it counts.
+// lastPut reports whether a version is the one that was last staged or promoted. After an edit,
+// AWSCURRENT is on a version without a rotator's label, and the previous version counts.
 func lastPut(d secret.Description, version string) bool {
 	if version == d.Stages[secret.Current] || version == d.Stages[secret.Pending] {
 		return true
@@ -114,8 +115,8 @@ func lastPut(d secret.Description, version string) bool {
 	return version == d.Stages[secret.Previous]
 }
 
-// canonicalID returns the one spelling of a secret that workflow ids use: its name if the worker can find the
-// secret by its name, otherwise its ARN.
+// canonicalID returns the spelling of a secret that workflow ids use: its name if the worker can
+// find the secret by its name, and otherwise its ARN.
 func (a *Activities) canonicalID(ctx context.Context, id string, d secret.Description) (string, error) {
 	if id == d.Name {
 		return id, nil
@@ -133,11 +134,12 @@ func (a *Activities) canonicalID(ctx context.Context, id string, d secret.Descri
 	return d.Name, nil
 }
 
-// answersSoon bounds how long a running rotation may take to answer which secret it rotates.
+// answersSoon is how long a running rotation may take to say which secret it rotates.
 const answersSoon = 10 * time.Second
 
-// rotates asks Temporal whether a workflow of this namespace runs and rotates the secret, because anyone who can
-// edit a secret can give it the label of any workflow. sure is false if the workflow does not answer.
+// rotates asks Temporal whether a workflow of this namespace is running and rotates the secret. The
+// label alone proves nothing, because anyone who can edit a secret can give it any label. sure is
+// false if the workflow does not answer.
 func (a *Activities) rotates(ctx context.Context, workflowID string, d secret.Description) (running, sure bool, err error) {
 	answer, err := a.Temporal.DescribeWorkflow(ctx, workflowID, "")
 	var missing *serviceerror.NotFound

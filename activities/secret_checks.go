@@ -15,21 +15,21 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// showsPromotion returns a function that reports whether a description can be from after the last
-// promotion of this workflow. More than a minute later, every description is.
+// showsPromotion returns a function that reports whether a description may be newer than this
+// workflow's last promotion. A minute after the promotion, every description is.
 func showsPromotion(in rotation.CloneUserInput) func(secret.Description) bool {
 	return func(d secret.Description) bool {
 		return shows(d, in.PromotedVersionID) || time.Since(in.PromotedAt) > time.Minute
 	}
 }
 
-// shows reports whether a description can be from after the promotion of a version. If promoted is
-// empty, it can.
+// shows reports whether a description may be newer than the promotion of a version, or promoted is
+// empty.
 func shows(d secret.Description, promoted string) bool {
 	return promoted == "" || promoted == d.Stages[secret.Current] || promoted == d.Stages[secret.Previous] || !d.DeletedDate.IsZero()
 }
 
-// writable refuses a secret whose every change Secrets Manager would refuse.
+// writable refuses a secret that Secrets Manager would not let anyone change.
 func writable(d secret.Description) error {
 	switch {
 	case d.PrimaryRegion != "":
@@ -42,11 +42,11 @@ func writable(d secret.Description) error {
 	return nil
 }
 
-// longestPassword is the most characters that a policy can ask for.
+// longestPassword is the most characters that a policy can require.
 const longestPassword = 255
 
-// fits refuses a secret whose next value could be too long for Secrets Manager. Only the server knows
-// how long the password will be.
+// fits refuses a secret whose next value could be too long for Secrets Manager. Only the server
+// knows how long the password must be.
 func fits(current secret.Version, standby string) error {
 	next, err := current.With(standby, strings.Repeat("x", longestPassword))
 	if err != nil {
@@ -74,8 +74,8 @@ func notDeleted(d secret.Description) error {
 	return refuse(rotation.ErrorDeleted, "secret %s is scheduled for deletion on %s: restore it, or stop its rotation", d.Name, utc(d.DeletedDate))
 }
 
-// notDeletedKnown is notDeleted for a secret whose accounts a rotation knows: they stay open after the
-// secret is gone.
+// notDeletedKnown is notDeleted for a secret whose accounts a rotation knows. They would stay open
+// after the secret is gone.
 func notDeletedKnown(p rotation.KnownPair, d secret.Description) error {
 	if d.DeletedDate.IsZero() || len(p.Usernames) == 0 {
 		return notDeleted(d)
@@ -84,8 +84,8 @@ func notDeletedKnown(p rotation.KnownPair, d secret.Description) error {
 		" run `starter delete --secret-id %[1]s` to have %[3]s locked and dropped with it", d.Name, utc(d.DeletedDate), accountsOf(p))
 }
 
-// goneError replaces the error of a call that found no such secret, if a rotation knows the secret's
-// accounts: then the name is not misspelled.
+// goneError replaces the error of a call that did not find the secret, if a rotation knows the
+// secret's accounts: then its name is not misspelled.
 func goneError(p rotation.KnownPair, id string, err error) error {
 	if len(p.Usernames) == 0 || !isMissing(err) {
 		return err
@@ -101,14 +101,14 @@ func isMissing(err error) bool {
 	return errors.As(err, &missing)
 }
 
-// isMalformed reports whether a version holds no credential, as may be while a secret is repaired. It is
-// not evidence of anything.
+// isMalformed reports whether a version does not contain a credential, which can happen while a
+// secret is being repaired. Such a version proves nothing.
 func isMalformed(err error) bool {
 	var field *secret.FieldError
 	return errors.As(err, &field)
 }
 
-// accountsOf names the pair in a message.
+// accountsOf describes the pair in a message.
 func accountsOf(p rotation.KnownPair) string {
 	text := "its accounts " + strings.Join(p.Usernames, " and ")
 	if p.Server != "" {
@@ -117,11 +117,11 @@ func accountsOf(p rotation.KnownPair) string {
 	return text
 }
 
-// abandoned is how old a version under AWSPENDING must be before a rotation that did not stage it takes
-// over. The steps of a rotation take a fraction of that.
+// abandoned is how old a version under AWSPENDING must be before a rotation that did not stage it
+// takes over. A rotation's steps take only a fraction of that time.
 const abandoned = 15 * time.Minute
 
-// notOthers refuses while another rotator works on the secret.
+// notOthers refuses a secret that another rotator is working on.
 func (a *Activities) notOthers(ctx context.Context, in rotation.CloneUserInput, d secret.Description) error {
 	pending := d.Stages[secret.Pending]
 	if pending == "" || pending == d.Stages[secret.Current] || pending == in.EarlierVersionID || in.Force {
@@ -138,8 +138,8 @@ func (a *Activities) notOthers(ctx context.Context, in rotation.CloneUserInput, 
 	return nil
 }
 
-// notPairedOtherwise refuses to create a standby with the derived name if AWSPREVIOUS logs in as another
-// user. A workflow that has ended, or another tool, made that pair before, and its other account would
+// notPairedOtherwise refuses to create a standby with the derived name if AWSPREVIOUS logs in as
+// another user. An earlier workflow or another tool made that pair, and its other account would
 // keep its last password.
 func (a *Activities) notPairedOtherwise(ctx context.Context, admin *account.Admin, s *subject) error {
 	if s.paired == "" {

@@ -10,7 +10,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// version reads a version of a secret. Its password is redacted from then on.
+// version reads a version of a secret, whose password is redacted from then on.
 func (a *Activities) version(ctx context.Context, id, versionID string) (secret.Version, error) {
 	r, err := redactorOf(ctx)
 	if err != nil {
@@ -21,7 +21,7 @@ func (a *Activities) version(ctx context.Context, id, versionID string) (secret.
 	return v, err
 }
 
-// labelled is version for the version that has a staging label.
+// labelled reads the version that has a staging label, and is otherwise like version.
 func (a *Activities) labelled(ctx context.Context, id, label string) (secret.Version, error) {
 	r, err := redactorOf(ctx)
 	if err != nil {
@@ -32,7 +32,7 @@ func (a *Activities) labelled(ctx context.Context, id, label string) (secret.Ver
 	return v, err
 }
 
-// generate returns a password for an account, as its server's policy demands.
+// generate returns a password for an account that meets its server's policy.
 func generate(ctx context.Context, n grants.Name, policy password.Policy) (string, error) {
 	generated, err := password.Generate(policy)
 	if err != nil {
@@ -41,7 +41,7 @@ func generate(ctx context.Context, n grants.Name, policy password.Policy) (strin
 	return generated, remember(ctx, generated)
 }
 
-// user returns the user of a version. It is empty if the version holds no credential.
+// user returns the user of a version. It is empty if the version does not contain a credential.
 func (a *Activities) user(ctx context.Context, id, versionID string) (string, error) {
 	v, err := a.version(ctx, id, versionID)
 	if isMalformed(err) {
@@ -50,7 +50,7 @@ func (a *Activities) user(ctx context.Context, id, versionID string) (string, er
 	return v.Username, err
 }
 
-// expectedLabels returns where the rotation expects the labels of its secret until it promotes.
+// expectedLabels returns which versions the labels must be on until the rotation promotes.
 func expectedLabels(r rotation.StepInput) secret.Labels {
 	return secret.Labels{Current: r.CurrentVersionID, Pending: r.VersionID, Before: r.PendingVersionID}
 }

@@ -1,12 +1,12 @@
 package activities
 
-// serverAdvice says what to do about an error of a server whose own text does not.
+// serverAdvice says what to do about a server's error whose own message does not.
 var serverAdvice = map[uint16]string{
 	erTooManyConnections: "all connections of the server are in use (max_connections)",
 	erGlobalMemoryLimit:  adviseMemory,
 	erMemoryLimit:        adviseMemory,
 	erUnknownCommand: "this node of the cluster has no quorum, is still joining, or is held by a backup:" +
-		" look at wsrep_cluster_status and wsrep_ready on it",
+		" check wsrep_cluster_status and wsrep_ready on it",
 	erTooManyUserConnections: "the account has as many sessions as max_user_connections allows: end some, or raise the limit",
 	erUserLimitReached: "the account has reached one of its limits: end some of its sessions, wait for the next hour," +
 		" or raise the limit with ALTER USER … WITH",
@@ -67,11 +67,11 @@ const (
 		" (parsec, for one, which only MariaDB's Connector/J 3.5, npm mariadb and the mariadb client 11.8 know):" +
 		" run ALTER USER … IDENTIFIED WITH caching_sha2_password (MariaDB: VIA ed25519, or mysql_native_password for clients without it)" +
 		" and store the new password in the secret"
-	adviseReadOnly = "the server takes no writes: the master secret's host must lead to the primary"
-	adviseOption   = "a start option of the server forbids it"
+	adviseReadOnly = "the server takes no writes: set the master secret's host to the primary"
+	adviseOption   = "an option that the server was started with does not allow it"
 	adviseOffline  = "run SET GLOBAL offline_mode = OFF on the server," +
 		" or let the secret's host lead to a member that is online (performance_schema.replication_group_members)"
-	adviseGroup = "look at performance_schema.replication_group_members on the server: a member may be behind the others, held by a backup," +
+	adviseGroup = "check performance_schema.replication_group_members on the server: a member may be behind the others, held by a backup," +
 		" or about to leave"
 	adviseProxy  = "the account is a proxy for another one: run GRANT PROXY, or create the proxied account"
 	adviseMemory = "the server ends sessions that use too much memory"

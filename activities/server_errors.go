@@ -8,7 +8,8 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// serverErrors are the errors of both engines that a login can meet, and those of the statements sent after it.
+// serverErrors are the errors that both engines can return for a login or for the statements after
+// it.
 var serverErrors = []group[uint16]{
 	{
 		kind: rotation.ErrorUnreachable,
@@ -91,7 +92,7 @@ var serverErrors = []group[uint16]{
 	{
 		kind: rotation.ErrorDatabase,
 		retried: []uint16{
-			// The statement met another one, or a limit.
+			// The statement conflicted with another one, or reached a limit.
 			erUnknown,
 			erTableFull,
 			erNoSuchGrant, // it was revoked between reading and revoking
@@ -108,7 +109,7 @@ var serverErrors = []group[uint16]{
 			erCannotLockAccountCaches,
 			erLockNowait,
 
-			// A member of a group waits for the others, or another member was faster.
+			// A member of a group is waiting for the others, or another member was faster.
 			erGroupHook,
 			erGroupRollback,
 			erGroupNotOnline,
@@ -151,11 +152,11 @@ var serverErrors = []group[uint16]{
 	},
 }
 
-// serverVerdicts is the verdict on each of them.
+// serverVerdicts has the verdict on each of these errors.
 var serverVerdicts = verdicts(serverErrors, serverAdvice)
 
-// quotable are the errors whose texts hold names only. Others can quote the statement that failed, and with it a hash or a
-// password.
+// quotable are the errors whose messages contain only names. Other messages may quote the statement
+// that failed, including a hash or a password.
 var quotable = []uint16{
 	erTooManyConnections,
 	erDatabaseAccessDenied,
@@ -208,7 +209,7 @@ var quotable = []uint16{
 	erServerOfflineModeReason,
 }
 
-// judgeServer returns the verdict on what a server answered.
+// judgeServer returns the verdict on a server's error.
 func judgeServer(e *mysql.MySQLError) verdict {
 	v, ok := serverVerdicts[e.Number]
 	switch {

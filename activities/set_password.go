@@ -12,10 +12,11 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// SetPassword gives the standby the staged password and unlocks it. From then on, AWSPREVIOUS no longer logs in.
+// SetPassword sets the standby's password to the staged one and unlocks the account. From then on,
+// AWSPREVIOUS no longer logs in.
 //
-// It checks the labels once more under the account's lock on the server, so that an attempt that was overtaken
-// cannot change an account that has become the current one.
+// It checks the labels again under the account's lock on the server, so that an attempt that was
+// overtaken cannot change an account that has become the current one.
 func (a *Activities) SetPassword(ctx context.Context, r rotation.StepInput) (result rotation.SetPasswordResult, err error) {
 	pending, err := a.staged(ctx, r)
 	if err != nil {
@@ -58,7 +59,7 @@ func (a *Activities) SetPassword(ctx context.Context, r rotation.StepInput) (res
 	}, nil
 }
 
-// stillStaged returns a function that calls checkStaged.
+// stillStaged returns checkStaged as a function that can guard a change.
 func (a *Activities) stillStaged(r rotation.StepInput, pending secret.Version) func(context.Context, grants.Stored) error {
 	return func(ctx context.Context, stored grants.Stored) error {
 		_, err := a.checkStaged(ctx, r, pending, stored)
@@ -66,8 +67,8 @@ func (a *Activities) stillStaged(r rotation.StepInput, pending secret.Version) f
 	}
 }
 
-// checkStaged refuses to change the standby's password if this attempt was overtaken, or something else has
-// set the password.
+// checkStaged refuses to change the standby's password if another rotation has overtaken this
+// attempt, or if something else has set the password.
 func (a *Activities) checkStaged(
 	ctx context.Context, r rotation.StepInput, pending secret.Version, stored grants.Stored,
 ) (secret.Description, error) {

@@ -10,11 +10,12 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// StagePassword stores the standby's next credential under AWSPENDING, before the database gets it: a password
-// that was set but not stored would be lost. The rotation's version id makes the step safe to repeat. The error
-// is of type ErrorTaken if that id is in use; the rotation may then continue with another id.
+// StagePassword stores the standby's next credential under AWSPENDING before the database gets it,
+// because a password that was set but not stored would be lost. The rotation's version id makes the
+// step safe to repeat. The error is of type ErrorTaken if that id is in use; the rotation may then
+// continue with another id.
 func (a *Activities) StagePassword(ctx context.Context, r rotation.StepInput) (result rotation.StagePasswordResult, err error) {
-	if r.ValueSHA256 != "" { // staged by the attempt before this one
+	if r.ValueSHA256 != "" { // the previous attempt staged it
 		if _, err := a.staged(ctx, r); err != nil {
 			return rotation.StagePasswordResult{}, err
 		}
@@ -47,7 +48,7 @@ func (a *Activities) StagePassword(ctx context.Context, r rotation.StepInput) (r
 	return rotation.StagePasswordResult{Username: r.Standby.User, VersionID: r.VersionID, ValueSHA256: v.SHA256()}, nil
 }
 
-// staged reads the version of a rotation and refuses a value that the rotation has not generated.
+// staged reads the version of a rotation and refuses a value that the rotation did not generate.
 func (a *Activities) staged(ctx context.Context, r rotation.StepInput) (secret.Version, error) {
 	v, err := a.version(ctx, r.SecretID, r.VersionID)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// TestPassword logs in with the staged credential as the application would. It compares the rights of both
-// accounts once more, because a password that works does not prove that the account has its rights.
+// TestPassword logs in with the staged credential as the application would. It compares the rights
+// of both accounts again, because a login does not prove that the account has its rights.
 func (a *Activities) TestPassword(ctx context.Context, r rotation.StepInput) (result rotation.TestPasswordResult, err error) {
 	pending, err := a.staged(ctx, r)
 	if err != nil {
@@ -37,7 +37,7 @@ func (a *Activities) TestPassword(ctx context.Context, r rotation.StepInput) (re
 	})
 	stand, err := a.compare(ctx, r, pending)
 	wg.Wait()
-	if stand.cluster && lags(loginErr) { // the node may have got the password only after the login
+	if stand.cluster && lags(loginErr) { // the node may have received the password only after the login
 		if err == nil {
 			login, loginErr = a.login(ctx, atMaster(pending, master))
 		}
@@ -49,7 +49,7 @@ func (a *Activities) TestPassword(ctx context.Context, r rotation.StepInput) (re
 		login, loginErr = account.Login{Account: r.Standby}, nil
 	}
 	if loginErr != nil {
-		// If another rotation has taken over, it has set a password of its own.
+		// If another rotation has taken over, it has set its own password.
 		var moved *secret.MovedError
 		if _, err := a.Secrets.StillStaged(ctx, r.SecretID, expectedLabels(r)); errors.As(err, &moved) {
 			loginErr = err
@@ -58,7 +58,7 @@ func (a *Activities) TestPassword(ctx context.Context, r rotation.StepInput) (re
 	}
 	if login.Account != r.Standby {
 		return rotation.TestPasswordResult{}, refuse(rotation.ErrorOtherAccount, "version %s of secret %s logs in as %s instead of %s:"+
-			" drop that account, which takes the login", r.VersionID, r.SecretID, login.Account, r.Standby)
+			" drop that account, which takes over the login", r.VersionID, r.SecretID, login.Account, r.Standby)
 	}
 	if err != nil {
 		return rotation.TestPasswordResult{}, err
@@ -81,10 +81,10 @@ func (a *Activities) TestPassword(ctx context.Context, r rotation.StepInput) (re
 	}, nil
 }
 
-// standing is what the server, or the nodes of its cluster, have of the new credential.
+// standing is what the server, or each node of its cluster, stores for the new credential.
 type standing struct {
-	different []string // in what the two accounts differ
-	cluster   bool     // nodes learn of a change one by one
+	different []string // the differences between the two accounts
+	cluster   bool     // a change reaches the nodes one by one
 	account.Nodes
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// ValidateSecret logs in with AWSCURRENT as an application would.
+// ValidateSecret logs in with AWSCURRENT as the application would.
 func (a *Activities) ValidateSecret(ctx context.Context, in rotation.KnownSecret) (result rotation.ValidateSecretResult, err error) {
 	defer a.Secrets.Forget(in.SecretID)
 

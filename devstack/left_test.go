@@ -152,7 +152,7 @@ func (e *e2e) testLeft(t *testing.T) {
 		says(t, 1, "left/gone is gone", "plan", id)
 		says(t, 0, "secret left/gone is gone", "status", id)
 		says(t, 1, "check the name", "plan", "left/misspelt", "--master-secret-id", stack.MasterSecret)
-		says(t, 1, "no rotation of secret left/misspelt runs", "delete", "left/misspelt")
+		says(t, 1, "no running rotation knows the accounts of secret left/misspelt", "delete", "left/misspelt")
 		says(t, 0, "Secret left/gone is gone", "delete", id)
 		if open, locked := accounts(t, "gone"); open != 0 || locked != 2 {
 			t.Errorf("%d accounts are open, %d locked", open, locked)

@@ -27,7 +27,8 @@ import (
 // stopTimeout is how long a stopping worker waits for the steps that it has started. No step may last longer.
 const stopTimeout = workflows.StepTimeout + 15*time.Second
 
-// config holds the worker's own settings. Temporal and AWS have the configuration of their command-line tools.
+// config holds the worker's own settings. Temporal and AWS are configured as for their command-line
+// tools.
 type config struct {
 	taskQueue string
 
@@ -66,7 +67,7 @@ func (c *config) addMetricsAddress(flags *pflag.FlagSet) {
 	flags.StringVar(&c.metricsAddress, "metrics-address", "127.0.0.1:9464", "address of /metrics (Prometheus), /healthz and /readyz; empty for none")
 }
 
-// nameVariables adds its environment variable to the usage of each flag.
+// nameVariables adds the environment variable of each flag to its usage.
 func nameVariables(flags *pflag.FlagSet) {
 	flags.VisitAll(func(f *pflag.Flag) {
 		if !program.IsBuiltIn(f) {
@@ -94,6 +95,7 @@ func setFromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)
 	return errors.Join(errs...)
 }
 
+// fromEnvironment reads the variables that Temporal's Worker Versioning defines.
 func (c *config) fromEnvironment(lookup func(string) (string, bool)) {
 	c.deployment.DeploymentName, _ = lookup("TEMPORAL_DEPLOYMENT_NAME")
 	c.deployment.BuildID, _ = lookup("TEMPORAL_WORKER_BUILD_ID")
@@ -158,7 +160,7 @@ func (c *config) logger(w io.Writer) (*slog.Logger, error) {
 	}
 }
 
-// dialer returns what opens the connections to MySQL. It reads the files again when they change.
+// dialer returns what opens connections to MySQL. It reads the files again when they change.
 func (c *config) dialer(logger *slog.Logger) (*account.Dialer, error) {
 	if c.tlsCAFile == "" && c.tlsCertFile == "" {
 		return &account.Dialer{}, nil

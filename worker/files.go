@@ -7,8 +7,9 @@ import (
 	"sync"
 )
 
-// files holds a value made from files, such as certificates and keys, and makes it again when one of them changes. If the new files
-// cannot be used, for example because the certificate was replaced and its key not yet, the previous value stays in use.
+// files holds a value made from files, such as certificates and keys, and makes it again when one
+// of them changes. If the new files cannot be used, for example because only the certificate was
+// replaced so far, the previous value stays in use.
 type files[T any] struct {
 	// load makes the value and returns the paths of the files that it read.
 	load   func() (T, []string, error)

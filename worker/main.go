@@ -8,7 +8,7 @@ import (
 	"io"
 	"os"
 	"time"
-	_ "time/tzdata" // the zones of schedules, for machines without them
+	_ "time/tzdata" // for machines without a time zone database
 
 	"github.com/spf13/cobra"
 
@@ -37,7 +37,8 @@ func execute(ctx context.Context, args []string, lookup func(string) (string, bo
 	}
 }
 
-// killAfter is how long to wait for a worker to stop before killing it: stopTimeout, and time to close connections.
+// killAfter is how long to wait for a worker to stop before killing it: stopTimeout, plus the time
+// to close connections.
 const killAfter = stopTimeout + 15*time.Second
 
 // newCommand returns the command line. It sets begun once the command line and the environment have been understood.

@@ -13,8 +13,8 @@ import (
 	"syscall"
 )
 
-// A worker built with this file writes profiles to the directory PROFILE_DIR, between the signals SIGUSR1 and SIGUSR2. Other workers
-// cannot, because a memory profile may contain secrets.
+// A worker built with this file writes profiles to the directory PROFILE_DIR, between the signals
+// SIGUSR1 and SIGUSR2. Other workers must not, because a memory profile may contain secrets.
 func init() {
 	dir := os.Getenv("PROFILE_DIR")
 	if dir == "" {

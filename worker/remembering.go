@@ -45,7 +45,7 @@ func (r *remembering) Timer(name string) client.MetricsTimer {
 	return r.timers.get(name, r.MetricsHandler.Timer)
 }
 
-// memory is a cache of what has been made, by its key.
+// memory is a cache.
 type memory[T any] struct {
 	mu   sync.RWMutex
 	made map[string]T
