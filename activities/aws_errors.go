@@ -72,18 +72,20 @@ var awsErrors = []group[string]{
 
 // awsAdvice says what to do about an AWS error whose own message does not.
 var awsAdvice = map[string]string{
-	"AccessDenied":                "allow the worker to assume its role",
-	"AccessDeniedException":       "allow the worker this call in its IAM policy, or in the secret's own policy",
-	"DecryptionFailure":           "allow the worker kms:Decrypt on the KMS key of the secret, and enable the key if it is disabled",
-	"EncryptionFailure":           "allow the worker kms:GenerateDataKey and kms:Decrypt on the KMS key of the secret, and enable the key if it is disabled",
-	"ExpiredToken":                adviseCredentials,
-	"ExpiredTokenException":       adviseCredentials,
-	"IncompleteSignature":         "check the AWS credentials of the worker",
-	"InvalidClientTokenId":        "check the AWS credentials of the worker",
-	"InvalidSignatureException":   "check the AWS credentials and the clock of the worker",
-	"KMSAccessDeniedException":    adviseKMS,
-	"KMSInvalidStateException":    "enable the KMS key of the secret",
-	"LimitExceededException":      "a quota of Secrets Manager is used up: see Service Quotas in the AWS console. Secrets Manager keeps the versions of the last 24 hours, and removes older ones by itself",
+	"AccessDenied":          "allow the worker to assume its role",
+	"AccessDeniedException": "allow the worker this call in its IAM policy, or in the secret's own policy",
+	"DecryptionFailure":     "allow the worker kms:Decrypt on the KMS key of the secret, and enable the key if it is disabled",
+	"EncryptionFailure": "allow the worker kms:GenerateDataKey and kms:Decrypt on the KMS key of the secret, " +
+		"and enable the key if it is disabled",
+	"ExpiredToken":              adviseCredentials,
+	"ExpiredTokenException":     adviseCredentials,
+	"IncompleteSignature":       "check the AWS credentials of the worker",
+	"InvalidClientTokenId":      "check the AWS credentials of the worker",
+	"InvalidSignatureException": "check the AWS credentials and the clock of the worker",
+	"KMSAccessDeniedException":  adviseKMS,
+	"KMSInvalidStateException":  "enable the KMS key of the secret",
+	"LimitExceededException": "a quota of Secrets Manager is used up: " +
+		"see Service Quotas in the AWS console. Secrets Manager keeps the versions of the last 24 hours, and removes older ones by itself",
 	"ResourceNotFoundException":   "check the name, and the worker's AWS region and account",
 	"UnrecognizedClientException": "check the AWS credentials of the worker",
 }
@@ -92,7 +94,8 @@ const (
 	// adviseKMS is for a key that denies, which AWS may report as an AccessDeniedException of the call that needed it.
 	adviseKMS = "allow the worker kms:Decrypt and kms:GenerateDataKey on the KMS key of the secret"
 	// adviseCredentials is for credentials that are missing or expired and that the SDK cannot renew by itself.
-	adviseCredentials = "give the worker a role, or credentials as for the AWS CLI; for an SSO profile, run `aws sso login` where the worker runs; " +
+	adviseCredentials = "give the worker a role, or credentials as for the AWS CLI; " +
+		"for an SSO profile, run `aws sso login` where the worker runs; " +
 		"the log of the worker's start says what was tried"
 )
 

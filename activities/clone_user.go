@@ -151,7 +151,8 @@ func describe(plan *grants.Plan) rotation.CloneUserResult {
 	}
 	r.Changes, r.Drift = lines(r.Changes), lines(r.Drift)
 	if r.InUseUnknown = !plan.SessionsKnown && !plan.Create; r.InUseUnknown {
-		r.Warnings = append(r.Warnings, "sessions of "+plan.Standby.String()+" were not counted because the administrator cannot list them: GRANT PROCESS to it")
+		r.Warnings = append(r.Warnings, "sessions of "+plan.Standby.String()+" were not counted because the administrator cannot list them: "+
+			"GRANT PROCESS to it")
 	}
 	return r
 }

@@ -47,7 +47,8 @@ func cutOff(ctx context.Context, admin *account.Admin, in rotation.CreateAccount
 	for _, s := range stored {
 		if s.Account == in.Account && unused(in, s) == nil {
 			return refuse(rotation.ErrorSecretExists, "secret %s already exists, but its creation was cut off before %s got the password:"+
-				" run `aws secretsmanager delete-secret --secret-id %[1]s --force-delete-without-recovery` and create them again", in.SecretID, in.Account)
+				" run `aws secretsmanager delete-secret --secret-id %[1]s --force-delete-without-recovery` and create them again", in.SecretID,
+				in.Account)
 		}
 	}
 	return exists
@@ -98,7 +99,8 @@ func unused(in rotation.CreateAccountInput, now grants.Stored) error {
 	if now.Locked && now.Bears(creationMark(in)) {
 		return nil
 	}
-	return refuse(grants.NotOurs, "%s has changed since it was created for secret %s, as if something else used it: choose another name, or drop it", in.Account, in.SecretID)
+	return refuse(grants.NotOurs, "%s has changed since it was created for secret %s, as if something else used it: "+
+		"choose another name, or drop it", in.Account, in.SecretID)
 }
 
 func creationMark(in rotation.CreateAccountInput) string { return "create " + in.SecretID }
@@ -111,7 +113,8 @@ func (a *Activities) createSecret(ctx context.Context, admin *account.Admin, mas
 		}
 		i := slices.IndexFunc(stored, func(s grants.Stored) bool { return s.Account == in.Account })
 		if i < 0 {
-			return refuse(grants.NoSuchAccount, "account %s, which was created for secret %s, no longer exists: create both again", in.Account, in.SecretID)
+			return refuse(grants.NoSuchAccount, "account %s, which was created for secret %s, no longer exists: create both again", in.Account,
+				in.SecretID)
 		}
 		return unused(in, stored[i])
 	}
@@ -149,9 +152,11 @@ func (a *Activities) made(ctx context.Context, in rotation.CreateAccountInput) (
 	case err != nil:
 		return secret.Version{}, false, err
 	case !d.DeletedDate.IsZero():
-		return secret.Version{}, false, refuse(rotation.ErrorDeleted, "secret %s is scheduled for deletion: restore it, or wait until it is deleted", in.SecretID)
+		return secret.Version{}, false, refuse(rotation.ErrorDeleted,
+			"secret %s is scheduled for deletion: restore it, or wait until it is deleted", in.SecretID)
 	case d.Stages[secret.Current] != in.VersionID:
-		return secret.Version{}, false, refuse(rotation.ErrorSecretExists, "secret %s already exists: start its rotation, or choose another name", in.SecretID)
+		return secret.Version{}, false, refuse(rotation.ErrorSecretExists,
+			"secret %s already exists: start its rotation, or choose another name", in.SecretID)
 	}
 	v, err := a.version(ctx, in.SecretID, in.VersionID)
 	return v, err == nil, err

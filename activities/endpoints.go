@@ -91,7 +91,8 @@ func (a *Activities) acceptedAt(ctx context.Context, p place, server string, as 
 	case err != nil:
 		return fmt.Errorf("%s: %w", p.what, err)
 	case as != grants.Name{} && login.Account != as:
-		return refuse(rotation.ErrorOtherAccount, "%s logs version %s of secret %s in as %s instead of %s: drop that account, which takes over the login",
+		return refuse(rotation.ErrorOtherAccount, "%s logs version %s of secret %s in as %s instead of %s: "+
+			"drop that account, which takes over the login",
 			p.what, p.ID, p.Name, login.Account, as)
 	}
 	return nil

@@ -183,7 +183,8 @@ func (s *subject) noteTakeover(in rotation.CloneUserInput) {
 	s.reissued = s.current.ID == in.ReissuedVersionID && pending == in.TakenOver
 	s.takeover = !s.reissued && pending != "" && pending != s.current.ID && pending != s.VersionID
 	if s.takeover && pending != in.EarlierVersionID {
-		s.warnings = append(s.warnings, fmt.Sprintf("AWSPENDING was on version %s, which this workflow did not stage: a rotation removes it", pending))
+		s.warnings = append(s.warnings, fmt.Sprintf("AWSPENDING was on version %s, which this workflow did not stage: a rotation removes it",
+			pending))
 	}
 }
 

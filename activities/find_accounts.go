@@ -129,7 +129,8 @@ func (a *Activities) usersOf(
 // findOnServer adds the other account of the pair and those that the secret named earlier, and
 // checks that all of them may be dropped.
 func (a *Activities) findOnServer(
-	ctx context.Context, in rotation.FindAccountsInput, d secret.Description, p pair, login account.Login, master secret.Version, result *rotation.Deletion,
+	ctx context.Context, in rotation.FindAccountsInput, d secret.Description, p pair, login account.Login, master secret.Version,
+	result *rotation.Deletion,
 ) (err error) {
 	admin, err := a.admin(ctx, master)
 	if err != nil {
@@ -167,7 +168,8 @@ func (a *Activities) findOnServer(
 
 // ofPair reports whether there is the same evidence that a rotation requires that an account is the
 // other one of the pair. It refuses an account for which there is only some evidence.
-func (a *Activities) ofPair(ctx context.Context, in rotation.CloneUserInput, d secret.Description, p pair, other grants.Stored) (bool, error) {
+func (a *Activities) ofPair(ctx context.Context, in rotation.CloneUserInput, d secret.Description, p pair, other grants.Stored) (bool,
+	error) {
 	if other.Unset(pairMark(d.ARN)) {
 		return true, nil
 	}
@@ -183,7 +185,8 @@ func (a *Activities) ofPair(ctx context.Context, in rotation.CloneUserInput, d s
 		return err == nil, err
 	}
 	if known || p.Previous == other.Account.User {
-		return false, refuse(rotation.ErrorUnknownPair, "secret %s has or had a version for %s, which alone does not prove that the account belongs to it:"+
+		return false, refuse(rotation.ErrorUnknownPair, "secret %s has or had a version for %s, "+
+			"which alone does not prove that the account belongs to it:"+
 			" give CloneUsername %q if it does; otherwise change its password and remove AWSPREVIOUS from the version that names it",
 			d.Name, other.Account, other.Account.User)
 	}

@@ -25,11 +25,13 @@ func (a *Activities) findDeleted(
 	case len(in.Pair) != 2 && missing != nil:
 		return rotation.Deletion{}, fmt.Errorf("no running rotation knows the accounts of secret %s: %w", in.SecretID, missing)
 	case len(in.Pair) != 2:
-		return rotation.Deletion{}, refuse(rotation.ErrorDeleted, "secret %s is already scheduled for deletion on %s, and no running rotation knows its accounts:"+
-			" to drop them with it, run `aws secretsmanager restore-secret --secret-id %[1]s` and delete it again", d.Name, utc(d.DeletedDate))
+		return rotation.Deletion{}, refuse(rotation.ErrorDeleted,
+			"secret %s is already scheduled for deletion on %s, and no running rotation knows its accounts:"+
+				" to drop them with it, run `aws secretsmanager restore-secret --secret-id %[1]s` and delete it again", d.Name, utc(d.DeletedDate))
 	case masterID == "":
-		return rotation.Deletion{}, refuse(rotation.ErrorNoMaster, "secret %s can no longer be read, and its rotation does not know its master secret:"+
-			" give MasterSecretId (--master-secret-id)", in.SecretID)
+		return rotation.Deletion{}, refuse(rotation.ErrorNoMaster,
+			"secret %s can no longer be read, and its rotation does not know its master secret:"+
+				" give MasterSecretId (--master-secret-id)", in.SecretID)
 	}
 	admin, master, err := a.adminOf(ctx, masterID, a.given(in.MasterServer, in.Server))
 	if err != nil {
@@ -37,7 +39,8 @@ func (a *Activities) findDeleted(
 	}
 	defer closeInto(&err, admin)
 	if master.Address() != in.Server {
-		return rotation.Deletion{}, refuse(rotation.ErrorOtherServer, "master secret %s is for %s, but secret %s had %s: give the master secret of that server",
+		return rotation.Deletion{}, refuse(rotation.ErrorOtherServer,
+			"master secret %s is for %s, but secret %s had %s: give the master secret of that server",
 			master.Name, master.Address(), in.SecretID, accountsOf(knownPair(in)))
 	}
 	result = rotation.Deletion{

@@ -46,7 +46,8 @@ func TestALongStepIsHeardOf(t *testing.T) {
 	})
 	env.RegisterActivity(&Activities{
 		Secrets: secret.NewStore(secretsmanager.New(secretsmanager.Options{
-			BaseEndpoint: &server.URL, Region: "eu-central-1", Credentials: aws.NewCredentialsCache(credentials.NewStaticCredentialsProvider("id", "key", "")),
+			BaseEndpoint: &server.URL, Region: "eu-central-1",
+			Credentials: aws.NewCredentialsCache(credentials.NewStaticCredentialsProvider("id", "key", "")),
 		})),
 		Accounts: &account.Dialer{},
 	})

@@ -135,7 +135,8 @@ func (a *Activities) nameOther(ctx context.Context, s *subject, err error) error
 	if len(others) == 0 {
 		return err
 	}
-	return fmt.Errorf("%w. The workflow %s also rotates %s or %s: use one secret for them, and give the clients of the other secret a user of their own",
+	return fmt.Errorf("%w. The workflow %s also rotates %s or %s: use one secret for them, "+
+		"and give the clients of the other secret a user of their own",
 		err, strings.Join(others, " and "), s.current.Username, s.accounts.Standby)
 }
 

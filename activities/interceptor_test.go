@@ -142,7 +142,8 @@ func TestALeakingActivityTellsNothing(t *testing.T) {
 						t.Errorf("heartbeats: %q", beats)
 					}
 				case "panic", "panic error":
-					if app, ok := errors.AsType[*temporal.ApplicationError](err); !ok || app.NonRetryable() || !strings.Contains(err.Error(), "interceptor_test.go:") {
+					if app, ok := errors.AsType[*temporal.ApplicationError](err); !ok || app.NonRetryable() ||
+						!strings.Contains(err.Error(), "interceptor_test.go:") {
 						t.Errorf("got %v, want an error that is retried and names the line", err)
 					}
 				}
@@ -193,7 +194,8 @@ func TestNothingIsReadWithoutTheInterceptor(t *testing.T) {
 		var suite testsuite.WorkflowTestSuite
 		env := suite.NewTestActivityEnvironment()
 		env.RegisterActivity(a)
-		if _, err := env.ExecuteActivity(name, in); err == nil || !strings.Contains(err.Error(), "activities.Interceptor") && name != rotation.CloneUser {
+		if _, err := env.ExecuteActivity(name, in); err == nil ||
+			!strings.Contains(err.Error(), "activities.Interceptor") && name != rotation.CloneUser {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

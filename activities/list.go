@@ -32,7 +32,8 @@ func (a *Activities) ListSecrets(ctx context.Context, in rotation.ListSecretsInp
 			return rotation.ListSecretsResult{}, err
 		}
 		for _, s := range page {
-			result.Secrets = append(result.Secrets, rotation.TaggedSecret{Name: s.Name, ARN: s.ARN, Value: s.Value, Deleted: !s.DeletedDate.IsZero()})
+			result.Secrets = append(result.Secrets, rotation.TaggedSecret{Name: s.Name, ARN: s.ARN, Value: s.Value,
+				Deleted: !s.DeletedDate.IsZero()})
 		}
 		if result.NextToken = next; next == "" {
 			break

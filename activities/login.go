@@ -54,7 +54,8 @@ func lockedOut(err error) bool { return isServerError(err, erAccountLocked, erAc
 // lags reports whether a login was refused as it would be by a node that does not know yet that an
 // account has a new password, is unlocked, exists, or may use a database.
 func lags(err error) bool {
-	return isServerError(err, erDatabaseAccessDenied, erAccessDenied, erBadDatabase, erAccessDeniedNoPassword, erAccountLocked, erAccountLockedMariaDB)
+	return isServerError(err, erDatabaseAccessDenied, erAccessDenied, erBadDatabase, erAccessDeniedNoPassword, erAccountLocked,
+		erAccountLockedMariaDB)
 }
 
 func isServerError(err error, numbers ...uint16) bool {

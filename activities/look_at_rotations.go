@@ -18,7 +18,8 @@ const (
 
 // LookAtRotations queries rotations for their status, and returns the outcomes of those that were
 // requested. A rotation that does not answer is queried again in the next check.
-func (a *Activities) LookAtRotations(ctx context.Context, in rotation.LookAtRotationsInput) (result rotation.LookAtRotationsResult, err error) {
+func (a *Activities) LookAtRotations(ctx context.Context, in rotation.LookAtRotationsInput) (result rotation.LookAtRotationsResult,
+	err error) {
 	seen := make([]rotation.RotationSeen, len(in.Rotations))
 	var g errgroup.Group
 	g.SetLimit(looksAtOnce)

@@ -32,7 +32,8 @@ func (a *Activities) given(s rotation.MasterServer, known string) locate {
 			return m, nil
 		case named:
 			if want := (secret.Credential{Host: s.MasterHost, Port: s.MasterPort}); !m.SameServer(want) {
-				return m, refuse(rotation.ErrorOtherServer, "MasterHost and MasterPort are %s, but master secret %s is for %s: leave them out, or name the same server",
+				return m, refuse(rotation.ErrorOtherServer, "MasterHost and MasterPort are %s, but master secret %s is for %s: "+
+					"leave them out, or name the same server",
 					want.Address(), m.Name, m.Address())
 			}
 			return m, nil
@@ -103,7 +104,8 @@ func (a *Activities) master(ctx context.Context, given string, where locate, use
 			"secret %s cannot be its own master secret: set MasterSecretId to the secret of an administrator", user.Name)
 	case given != "" && user.MasterARN != "" && !m.Is(user.MasterARN):
 		return secret.Version{}, refuse(rotation.ErrorNoMaster,
-			"MasterSecretId is %s, but \"masterarn\" of secret %s names %s: set only one of them, or make them name the same secret", given, user.Name, user.MasterARN)
+			"MasterSecretId is %s, but \"masterarn\" of secret %s names %s: set only one of them, or make them name the same secret", given,
+			user.Name, user.MasterARN)
 	case m.TLS && !user.TLS:
 		return secret.Version{}, refuse(rotation.ErrorTLS,
 			"secret %s has \"ssl\": false, but its master secret %s does not: remove it from the secret, or add it to the master secret;"+

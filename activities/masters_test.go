@@ -56,7 +56,8 @@ func (k *keeper) Do(r *http.Request) (*http.Response, error) {
 		k.writes.Add(1)
 	}
 	body, err := json.Marshal(answer)
-	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(string(body))), Request: r}, err
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(string(body))),
+		Request: r}, err
 }
 
 // database counts connections, and answers none.
@@ -103,7 +104,8 @@ func TestAMasterSecretThatIsNotListedIsNotUsed(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.ValueSHA256 = staged.SHA256()
-		d := rotation.Deletion{SecretID: "app", MasterSecretID: master, Server: address, Accounts: []grants.Name{r.Standby}, Users: []string{"u", "u_clone"}}
+		d := rotation.Deletion{SecretID: "app", MasterSecretID: master, Server: address, Accounts: []grants.Name{r.Standby},
+			Users: []string{"u", "u_clone"}}
 		create := rotation.CreateAccountInput{SecretID: "app", MasterSecretID: master, Account: r.Standby, VersionID: "app-1"}
 		clone := rotation.CloneUserInput{SecretID: "app", MasterSecretID: master}
 		for name, in := range map[string]any{
@@ -122,7 +124,8 @@ func TestAMasterSecretThatIsNotListedIsNotUsed(t *testing.T) {
 		} {
 			_, err := intercepted(t, a, name, in)
 			var app *temporal.ApplicationError
-			if !errors.As(err, &app) || app.Type() != rotation.ErrorMasterNotAllowed || !app.NonRetryable() || !strings.Contains(app.Message(), "--allowed-master-secrets") {
+			if !errors.As(err, &app) || app.Type() != rotation.ErrorMasterNotAllowed || !app.NonRetryable() ||
+				!strings.Contains(app.Message(), "--allowed-master-secrets") {
 				t.Errorf("%s with master secret %s: %v", name, master, err)
 			}
 		}

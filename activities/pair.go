@@ -68,7 +68,8 @@ func (p pair) standby(secretName string) (user string, owned bool, err error) {
 		return "", false, refuse(rotation.ErrorUnknownPair, "secret %s is for user %s, and nothing says what the other account of the pair is:"+
 			" set CloneUsername to %q if it is %[3]s, or to %[2]q if %[2]s is the clone", secretName, p.Current, stripped)
 	}
-	return "", false, refuse(rotation.ErrorUnknownPair, "CloneUsername %[2]s is the user of secret %[1]s: set it to the other account of the pair",
+	return "", false, refuse(rotation.ErrorUnknownPair,
+		"CloneUsername %[2]s is the user of secret %[1]s: set it to the other account of the pair",
 		secretName, p.Current)
 }
 

@@ -48,7 +48,8 @@ func TestPlanIsBounded(t *testing.T) {
 				if encoded, err := json.Marshal(r); err != nil || len(encoded) > pageBytes+10_000 {
 					t.Errorf("page %d has %d bytes, error %v", page+1, len(encoded), err)
 				}
-				if len(r.Changes) == 0 || len(r.Changes) > pageChanges || r.Pages != first.Pages || r.Changed != first.Changed || r.Drifted != first.Drifted {
+				if len(r.Changes) == 0 || len(r.Changes) > pageChanges || r.Pages != first.Pages || r.Changed != first.Changed ||
+					r.Drifted != first.Drifted {
 					t.Errorf("page %d has %d changes, and says %d changes, %d drift, %d pages", page+1, len(r.Changes), r.Changed, r.Drifted, r.Pages)
 				}
 				texts, statements, drift = append(texts, r.Changes...), append(statements, r.Statements...), append(drift, r.Drift...)
@@ -58,7 +59,8 @@ func TestPlanIsBounded(t *testing.T) {
 				want = append(want, short(c.Text, changeBytes))
 			}
 			if !slices.Equal(texts, want) || len(statements) != len(want) || len(drift) != first.Drifted {
-				t.Errorf("the pages together have %d changes, %d statements, %d drift: want %d, %[4]d, %d", len(texts), len(statements), len(drift), len(want), first.Drifted)
+				t.Errorf("the pages together have %d changes, %d statements, %d drift: want %d, %[4]d, %d", len(texts), len(statements), len(drift),
+					len(want), first.Drifted)
 			}
 		})
 	}

@@ -54,7 +54,8 @@ func (a *Activities) proxySecrets(ctx context.Context, ids []string, users [2]st
 			wrong = append(wrong, refuse(rotation.ErrorProxySecret, "proxy secret %s is for user %s: it must be for %s or %s",
 				p.Description.Name, p.Username, users[0], users[1]))
 		case len(names[p.Username]) > 1:
-			wrong = append(wrong, refuse(rotation.ErrorProxySecret, "proxy secrets %s are both for user %s: there must be one for each account of the pair",
+			wrong = append(wrong, refuse(rotation.ErrorProxySecret,
+				"proxy secrets %s are both for user %s: there must be one for each account of the pair",
 				strings.Join(names[p.Username], " and "), p.Username))
 		default:
 			found[user] = p
@@ -62,7 +63,8 @@ func (a *Activities) proxySecrets(ctx context.Context, ids []string, users [2]st
 	}
 	for _, user := range users {
 		if user != "" && names[user] == nil && unread == nil {
-			wrong = append(wrong, refuse(rotation.ErrorProxySecret, "none of the proxy secrets is for user %s: store \"username\": %[1]q in one of them, with any password",
+			wrong = append(wrong, refuse(rotation.ErrorProxySecret,
+				"none of the proxy secrets is for user %s: store \"username\": %[1]q in one of them, with any password",
 				user))
 		}
 	}
@@ -133,7 +135,8 @@ func (a *Activities) examineProxies(ctx context.Context, in rotation.CloneUserIn
 }
 
 func outOfStep(p proxySecret, current secret.Version) string {
-	return fmt.Sprintf("proxy secret %s does not hold the password of %s that AWSCURRENT of secret %s holds, so that the proxy cannot log in as this user",
+	return fmt.Sprintf("proxy secret %s does not hold the password of %s that AWSCURRENT of secret %s holds, "+
+		"so that the proxy cannot log in as this user",
 		p.Description.Name, p.Username, current.Name)
 }
 

@@ -30,7 +30,8 @@ func (a *Activities) RevokePrevious(ctx context.Context, r rotation.StepInput) (
 			return d.Stages[secret.Current] != r.CurrentVersionID || d.Stages[secret.Previous] == r.VersionID
 		})
 		if err == nil && d.Stages[secret.Current] != r.VersionID {
-			err = refuse(rotation.ErrorEdited, "%[3]s is not revoked because it may be in use again: AWSCURRENT of secret %[1]s is no longer version %[2]s",
+			err = refuse(rotation.ErrorEdited, "%[3]s is not revoked because it may be in use again: "+
+				"AWSCURRENT of secret %[1]s is no longer version %[2]s",
 				r.SecretID, r.VersionID, r.Source)
 		}
 		if err != nil {

@@ -73,7 +73,8 @@ func (a *Activities) onlyRotator(ctx context.Context, in rotation.CloneUserInput
 			return err
 		}
 		if only := rotation.RotateUserWorkflowID(id); me.workflowID != only {
-			return refuse(rotation.ErrorRotatedElsewhere, "only the workflow %s may rotate secret %s, so that another spelling of its name does not start"+
+			return refuse(rotation.ErrorRotatedElsewhere, "only the workflow %s may rotate secret %s, "+
+				"so that another spelling of its name does not start"+
 				" a second rotation: run `starter start --secret-id %s`", only, d.Name, id)
 		}
 	}
@@ -94,7 +95,8 @@ func (a *Activities) onlyRotator(ctx context.Context, in rotation.CloneUserInput
 			continue
 		}
 		if !in.Force {
-			return refuse(rotation.ErrorRotatedElsewhere, "the workflow %[2]s in namespace %[3]s, which this worker cannot reach, rotated secret %[1]s last:"+
+			return refuse(rotation.ErrorRotatedElsewhere, "the workflow %[2]s in namespace %[3]s, which this worker cannot reach, "+
+				"rotated secret %[1]s last:"+
 				" stop it there, then take over with `starter rotate --secret-id %[1]s --force`", d.Name, other.workflowID, other.namespace)
 		}
 	}

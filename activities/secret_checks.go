@@ -36,7 +36,8 @@ func writable(d secret.Description) error {
 		return refuse(rotation.ErrorReadOnlySecret, "secret %s is a replica, which cannot be changed: use its primary %s, with a worker in %s",
 			d.Name, d.PrimaryARN(), d.PrimaryRegion)
 	case d.OwningService != "":
-		return refuse(rotation.ErrorReadOnlySecret, "secret %s is managed by the AWS service %s, and only that service can change it: use a secret of your own",
+		return refuse(rotation.ErrorReadOnlySecret, "secret %s is managed by the AWS service %s, and only that service can change it: "+
+			"use a secret of your own",
 			d.Name, d.OwningService)
 	}
 	return nil
@@ -71,7 +72,8 @@ func notDeleted(d secret.Description) error {
 	if d.DeletedDate.IsZero() {
 		return nil
 	}
-	return refuse(rotation.ErrorDeleted, "secret %s is scheduled for deletion on %s: restore it, or stop its rotation", d.Name, utc(d.DeletedDate))
+	return refuse(rotation.ErrorDeleted, "secret %s is scheduled for deletion on %s: restore it, or stop its rotation", d.Name,
+		utc(d.DeletedDate))
 }
 
 // notDeletedKnown is notDeleted for a secret whose accounts a rotation knows. They would stay open

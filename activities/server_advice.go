@@ -17,9 +17,11 @@ var serverAdvice = map[uint16]string{
 	erHostBlocked: "unblock the worker's host with TRUNCATE TABLE performance_schema.host_cache or mysqladmin flush-hosts",
 
 	erAccessDenied: "the secret holds another password than the account, or the account does not accept the worker's host," +
-		" or it requires TLS or a client certificate (--tls-cert-file): if the password was changed on the server, store the new one in the secret",
+		" or it requires TLS or a client certificate (--tls-cert-file): if the password was changed on the server, " +
+		"store the new one in the secret",
 	erHostNotAllowed: "let the account log in from the worker's host",
-	erMustChangePassword: "if the server has caching_sha2_password_enforce_storage_format = ON, the password is stored in another format than the server requires:" +
+	erMustChangePassword: "if the server has caching_sha2_password_enforce_storage_format = ON, " +
+		"the password is stored in another format than the server requires:" +
 		" set the same password again with ALTER USER … IDENTIFIED BY; otherwise it has expired: " + adviseExpired,
 	erMustChangePasswordToLogIn: adviseExpired,
 	erAccountLocked:             adviseUnlock,
@@ -35,7 +37,7 @@ var serverAdvice = map[uint16]string{
 	erNetPacketTooLarge:   "raise max_allowed_packet on the server",
 	erUnsupportedAuthMode: adviseOldMethod,
 	erOldPasswordFormat:   adviseOldMethod,
-	erPluginNotLoaded: "the server has not loaded the plugin that the account logs in with:" +
+	erPluginNotLoaded: "the plugin that the account logs in with is not loaded on the server:" +
 		" load it, or run ALTER USER … IDENTIFIED WITH caching_sha2_password (MariaDB: VIA mysql_native_password)" +
 		" and store the new password in the secret",
 	erNoSuchTable: "the object does not exist",

@@ -89,24 +89,31 @@ func TestServerErrorsSayWhatHelps(t *testing.T) {
 		{1047, "Unknown command", false, []string{"Unknown command"}},
 		{1129, "Host '10.0.0.1' is blocked because of many connection errors", false, []string{"performance_schema.host_cache"}},
 		{1203, "User app already has more than 'max_user_connections' active connections", true, []string{"max_user_connections allows"}},
-		{1226, "User 'app' has exceeded the 'max_connections_per_hour' resource (current value: 5)", true, []string{"max_connections_per_hour", "ALTER USER … WITH"}},
+		{1226, "User 'app' has exceeded the 'max_connections_per_hour' resource (current value: 5)", true,
+			[]string{"max_connections_per_hour", "ALTER USER … WITH"}},
 		{1251, "Client does not support authentication protocol requested by server", false, []string{"IDENTIFIED WITH caching_sha2_password"}},
-		{1290, "The MariaDB server is running with the --read-only option so it cannot execute this statement", true, []string{"--read-only", "lead to the primary"}},
-		{1290, "The MySQL server is running with the --skip-grant-tables option so it cannot execute this statement", false, []string{"--skip-grant-tables", "start option"}},
-		{1524, "Plugin 'mysql_native_password' is not loaded", false, []string{"'mysql_native_password'", "IDENTIFIED WITH caching_sha2_password"}},
+		{1290, "The MariaDB server is running with the --read-only option so it cannot execute this statement", true,
+			[]string{"--read-only", "set the master secret's host to the primary"}},
+		{1290, "The MySQL server is running with the --skip-grant-tables option so it cannot execute this statement", false,
+			[]string{"--skip-grant-tables", "an option that the server was started with"}},
+		{1524, "Plugin 'mysql_native_password' is not loaded", false,
+			[]string{"'mysql_native_password'", "IDENTIFIED WITH caching_sha2_password"}},
 		{1820, "You must reset your password using ALTER USER statement before executing this statement.", false,
 			[]string{"PASSWORD EXPIRE NEVER", "caching_sha2_password_enforce_storage_format", "set the same password again"}},
-		{1862, "Your password has expired. To log in you must change it using a client that supports expired passwords.", false, []string{"PASSWORD EXPIRE NEVER"}},
+		{1862, "Your password has expired. To log in you must change it using a client that supports expired passwords.", false,
+			[]string{"PASSWORD EXPIRE NEVER"}},
 		{3032, "The server is currently in offline mode", true, []string{"SET GLOBAL offline_mode = OFF"}},
 		{3118, "Access denied for user 'app'@'%'. Account is locked.", false, []string{"'app'@'%'", "ALTER USER … ACCOUNT UNLOCK"}},
 		{3159, "Connections using insecure transport are prohibited while --require_secure_transport=ON.", false, []string{"\"ssl\": false"}},
-		{3955, "Access denied for user 'app'@'%'. Account is blocked for 2 day(s) (2 day(s) remaining) due to 3 consecutive failed logins.", false,
+		{3955, "Access denied for user 'app'@'%'. Account is blocked for 2 day(s) (2 day(s) remaining) due to 3 consecutive failed logins.",
+			false,
 			[]string{"2 day(s) remaining", "ALTER USER … ACCOUNT UNLOCK", "still uses the old password"}},
 		{4150, "User is blocked because of too many credential errors; unblock with 'ALTER USER / FLUSH PRIVILEGES'", false,
 			[]string{"ALTER USER … ACCOUNT UNLOCK", "still uses the old password"}},
 		{4151, "Access denied, this account is locked", false, []string{"ALTER USER … ACCOUNT UNLOCK"}},
 		{6126, "Access denied for user 'app'@'%', missing proxy privilege.", false, []string{"GRANT PROXY"}},
-		{6400, "The server is currently in offline mode since 2026-11-27 10:00:00, reason: member left the group", true, []string{"member left the group", "replication_group_members"}},
+		{6400, "The server is currently in offline mode since 2026-11-27 10:00:00, reason: member left the group", true,
+			[]string{"member left the group", "replication_group_members"}},
 	}
 	for _, tt := range tests {
 		got := failed(&mysql.MySQLError{Number: tt.number, Message: tt.message})
@@ -124,7 +131,8 @@ func TestServerErrorsSayWhatHelps(t *testing.T) {
 // A server that cannot be reached, and a login that is refused, are each named once, with what to do.
 func TestALoginThatFailsIsToldOnce(t *testing.T) {
 	t.Parallel()
-	refused := fmt.Errorf("version v of secret app: %w", fmt.Errorf("log in as 'u' on db:3306: %w", &net.OpError{Op: "dial", Err: errors.New("connection refused")}))
+	refused := fmt.Errorf("version v of secret app: %w",
+		fmt.Errorf("log in as 'u' on db:3306: %w", &net.OpError{Op: "dial", Err: errors.New("connection refused")}))
 	got := failed(refused).Message()
 	for _, says := range []string{"secret app", "'u'", "db:3306", "connection refused", "check the address"} {
 		if strings.Count(got, says) != 1 {

@@ -37,8 +37,10 @@ type searchAttributes struct {
 }
 
 type operator interface {
-	ListSearchAttributes(context.Context, *operatorservice.ListSearchAttributesRequest, ...grpc.CallOption) (*operatorservice.ListSearchAttributesResponse, error)
-	AddSearchAttributes(context.Context, *operatorservice.AddSearchAttributesRequest, ...grpc.CallOption) (*operatorservice.AddSearchAttributesResponse, error)
+	ListSearchAttributes(context.Context, *operatorservice.ListSearchAttributesRequest,
+		...grpc.CallOption) (*operatorservice.ListSearchAttributesResponse, error)
+	AddSearchAttributes(context.Context, *operatorservice.AddSearchAttributesRequest,
+		...grpc.CallOption) (*operatorservice.AddSearchAttributesResponse, error)
 }
 
 type visibility interface {

@@ -27,20 +27,23 @@ type namespace struct {
 	countErr        error
 }
 
-func (n *namespace) ListSearchAttributes(context.Context, *operatorservice.ListSearchAttributesRequest, ...grpc.CallOption) (*operatorservice.ListSearchAttributesResponse, error) {
+func (n *namespace) ListSearchAttributes(context.Context, *operatorservice.ListSearchAttributesRequest,
+	...grpc.CallOption) (*operatorservice.ListSearchAttributesResponse, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return &operatorservice.ListSearchAttributesResponse{CustomAttributes: maps.Clone(n.attributes)}, n.listErr
 }
 
-func (n *namespace) AddSearchAttributes(_ context.Context, r *operatorservice.AddSearchAttributesRequest, _ ...grpc.CallOption) (*operatorservice.AddSearchAttributesResponse, error) {
+func (n *namespace) AddSearchAttributes(_ context.Context, r *operatorservice.AddSearchAttributesRequest,
+	_ ...grpc.CallOption) (*operatorservice.AddSearchAttributesResponse, error) {
 	if n.addErr == nil {
 		maps.Copy(n.attributes, r.SearchAttributes)
 	}
 	return &operatorservice.AddSearchAttributesResponse{}, n.addErr
 }
 
-func (n *namespace) CountWorkflow(_ context.Context, r *workflowservice.CountWorkflowExecutionsRequest) (*workflowservice.CountWorkflowExecutionsResponse, error) {
+func (n *namespace) CountWorkflow(_ context.Context,
+	r *workflowservice.CountWorkflowExecutionsRequest) (*workflowservice.CountWorkflowExecutionsResponse, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.countErr != nil {
@@ -82,7 +85,8 @@ func TestSearchAttributes(t *testing.T) {
 			defer cancel()
 			test.server.attributes = maps.Clone(test.server.attributes)
 			var logs bytes.Buffer
-			s := &searchAttributes{namespace: "shop", operator: test.server, visibility: test.server, logger: slog.New(slog.NewTextHandler(&logs, nil))}
+			s := &searchAttributes{namespace: "shop", operator: test.server, visibility: test.server,
+				logger: slog.New(slog.NewTextHandler(&logs, nil))}
 			began := time.Now()
 			s.watch(ctx)
 			if waited := time.Since(began) > 0; waited != (test.logs == "registered") {

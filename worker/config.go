@@ -49,13 +49,16 @@ type config struct {
 
 func (c *config) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.taskQueue, "task-queue", rotation.TaskQueue, "Temporal task queue to poll")
-	flags.IntVar(&c.maxConcurrentActivities, "max-concurrent-activities", 16, "number of steps that this process runs at the same time, 1 to 1000")
+	flags.IntVar(&c.maxConcurrentActivities, "max-concurrent-activities", 16,
+		"number of steps that this process runs at the same time, 1 to 1000")
 	flags.Float64Var(&c.maxRotationsPerSecond, "max-rotations-per-second", 10,
 		"rotations that all workers of the task queue together start per second; 0 for no limit")
 	flags.StringSliceVar(&c.allowedMasterSecrets, "allowed-master-secrets", nil,
-		"names or ARNs of the master secrets to allow, separated by commas; a * at the end matches any ending; empty allows all that the worker can read")
+		"names or ARNs of the master secrets to allow, separated by commas; a * at the end matches any ending; "+
+			"empty allows all that the worker can read")
 	flags.StringVar(&c.tlsCAFile, "tls-ca-file", "", "PEM file with certificate authorities to trust for MySQL, in addition to the system's")
-	flags.StringVar(&c.tlsCertFile, "tls-cert-file", "", "PEM file with the client certificate for the database, for accounts with REQUIRE X509 and the like")
+	flags.StringVar(&c.tlsCertFile, "tls-cert-file", "",
+		"PEM file with the client certificate for the database, for accounts with REQUIRE X509 and the like")
 	flags.StringVar(&c.tlsKeyFile, "tls-key-file", "", "PEM file with the key of that certificate")
 	c.addMetricsAddress(flags)
 	flags.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -64,7 +67,8 @@ func (c *config) addFlags(flags *pflag.FlagSet) {
 }
 
 func (c *config) addMetricsAddress(flags *pflag.FlagSet) {
-	flags.StringVar(&c.metricsAddress, "metrics-address", "127.0.0.1:9464", "address of /metrics (Prometheus), /healthz and /readyz; empty for none")
+	flags.StringVar(&c.metricsAddress, "metrics-address", "127.0.0.1:9464",
+		"address of /metrics (Prometheus), /healthz and /readyz; empty for none")
 }
 
 // nameVariables adds the environment variable of each flag to its usage.

@@ -48,7 +48,8 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	options := c.workerOptions()
-	if c.taskQueue != "rotate-user" || options.MaxConcurrentActivityExecutionSize != 16 || c.pacedOptions().TaskQueueActivitiesPerSecond != 10 {
+	if c.taskQueue != "rotate-user" || options.MaxConcurrentActivityExecutionSize != 16 ||
+		c.pacedOptions().TaskQueueActivitiesPerSecond != 10 {
 		t.Errorf("%+v, %+v", c, options)
 	}
 	if options.WorkerStopTimeout <= workflows.StepTimeout {
@@ -79,7 +80,8 @@ func TestFlagsWinOverEnvironment(t *testing.T) {
 		t.Errorf("allowed master secrets are %q", got)
 	}
 	versioning := c.workerOptions().DeploymentOptions
-	if !versioning.UseVersioning || versioning.Version.BuildID != "v7" || versioning.DefaultVersioningBehavior != workflow.VersioningBehaviorAutoUpgrade {
+	if !versioning.UseVersioning || versioning.Version.BuildID != "v7" ||
+		versioning.DefaultVersioningBehavior != workflow.VersioningBehaviorAutoUpgrade {
 		t.Errorf("%+v", versioning)
 	}
 }

@@ -34,7 +34,8 @@ const (
 )
 
 // watch intercepts the calls to Temporal.
-func (p *pollers) watch(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, options ...grpc.CallOption) error {
+func (p *pollers) watch(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker,
+	options ...grpc.CallOption) error {
 	who, ok := pollerOf(request)
 	if !ok {
 		return call(ctx, method, request, reply, conn, options...)

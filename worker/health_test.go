@@ -68,14 +68,16 @@ func said(err error) string {
 func TestPollsAreWatched(t *testing.T) {
 	address, _, _ := temporalServer(t, nil)
 	p := &pollers{}
-	c, err := client.NewLazyClient(client.Options{HostPort: address, Logger: log.NewStructuredLogger(discard), ConnectionOptions: client.ConnectionOptions{
-		DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(p.watch)},
-	}})
+	c, err := client.NewLazyClient(client.Options{HostPort: address, Logger: log.NewStructuredLogger(discard),
+		ConnectionOptions: client.ConnectionOptions{
+			DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(p.watch)},
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_, _ = c.WorkflowService().PollActivityTaskQueue(t.Context(), &workflowservice.PollActivityTaskQueueRequest{TaskQueue: &taskqueue.TaskQueue{Name: "q"}})
+	_, _ = c.WorkflowService().PollActivityTaskQueue(t.Context(),
+		&workflowservice.PollActivityTaskQueueRequest{TaskQueue: &taskqueue.TaskQueue{Name: "q"}})
 	if err := p.check(poller{activityTasks, "q"}); err == nil || !strings.Contains(err.Error(), "no such call") {
 		t.Errorf("the server refuses every call, and the worker takes itself for ready: %v", err)
 	}

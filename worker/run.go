@@ -169,7 +169,8 @@ func warnWithoutCredentials(ctx context.Context, p aws.CredentialsProvider, logg
 	var failed error
 	defer func() {
 		if failed != nil && ctx.Err() == nil {
-			logger.Warn("there are no valid AWS credentials, so every step that reads a secret will fail: give the worker a role, or credentials as for the AWS CLI;"+
+			logger.Warn("there are no valid AWS credentials, so every step that reads a secret will fail: "+
+				"give the worker a role, or credentials as for the AWS CLI;"+
 				" for an SSO profile run `aws sso login` where the worker runs", "error", failed)
 		}
 	}()

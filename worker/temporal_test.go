@@ -36,7 +36,8 @@ func newPair(t *testing.T, name string) pair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost", name}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost", name}, NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -186,7 +187,8 @@ func TestTemporalAPIKeyMayChange(t *testing.T) {
 // before stays in use while they do not fit together.
 func TestDatabaseCertificatesMayChange(t *testing.T) {
 	dir := t.TempDir()
-	c := config{tlsCAFile: filepath.Join(dir, "ca.pem"), tlsCertFile: filepath.Join(dir, "cert.pem"), tlsKeyFile: filepath.Join(dir, "key.pem")}
+	c := config{tlsCAFile: filepath.Join(dir, "ca.pem"), tlsCertFile: filepath.Join(dir, "cert.pem"),
+		tlsKeyFile: filepath.Join(dir, "key.pem")}
 	first, second := newPair(t, "first"), newPair(t, "second")
 	replace(t, c.tlsCAFile, first.certificate)
 	replace(t, c.tlsCertFile, first.certificate)

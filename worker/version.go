@@ -26,7 +26,8 @@ type versionWatch struct {
 	said string
 }
 
-func newVersionWatch(version worker.WorkerDeploymentVersion, namespace string, temporal client.Client, m *metrics, logger *slog.Logger) *versionWatch {
+func newVersionWatch(version worker.WorkerDeploymentVersion, namespace string, temporal client.Client, m *metrics,
+	logger *slog.Logger) *versionWatch {
 	return &versionWatch{
 		version: version, namespace: namespace, logger: logger,
 		deployment: temporal.WorkerDeploymentClient().GetHandle(version.DeploymentName),
@@ -97,7 +98,8 @@ func (v *versionWatch) check(ctx context.Context, patient bool) (known bool) {
 		v.say(slog.LevelWarn, "no version of the deployment is current, so no rotation starts: make this one current", "with", v.command())
 	default:
 		v.current.Update(0)
-		v.say(slog.LevelWarn, "another version of the deployment is current, so this worker gets no work: stop it if it is the older one, or make it current", "current", c.BuildID, "with", v.command())
+		v.say(slog.LevelWarn, "another version of the deployment is current, so this worker gets no work: "+
+			"stop it if it is the older one, or make it current", "current", c.BuildID, "with", v.command())
 	}
 	return true
 }
@@ -113,5 +115,6 @@ func (v *versionWatch) say(level slog.Level, text string, args ...any) {
 
 // command returns the command that makes the version current.
 func (v *versionWatch) command() string {
-	return fmt.Sprintf("temporal worker deployment set-current-version --namespace %s --deployment-name %s --build-id %s", v.namespace, v.version.DeploymentName, v.version.BuildID)
+	return fmt.Sprintf("temporal worker deployment set-current-version --namespace %s --deployment-name %s --build-id %s", v.namespace,
+		v.version.DeploymentName, v.version.BuildID)
 }

@@ -21,14 +21,16 @@ type deployment struct {
 	percent          float32
 }
 
-func (d *deployment) Describe(context.Context, client.WorkerDeploymentDescribeOptions) (a client.WorkerDeploymentDescribeResponse, err error) {
+func (d *deployment) Describe(context.Context, client.WorkerDeploymentDescribeOptions) (a client.WorkerDeploymentDescribeResponse,
+	err error) {
 	version := func(id string) *worker.WorkerDeploymentVersion {
 		if id == "" {
 			return nil
 		}
 		return &worker.WorkerDeploymentVersion{DeploymentName: "rotate-user", BuildID: id}
 	}
-	a.Info.RoutingConfig = client.WorkerDeploymentRoutingConfig{CurrentVersion: version(d.current), RampingVersion: version(d.ramping), RampingVersionPercentage: d.percent}
+	a.Info.RoutingConfig = client.WorkerDeploymentRoutingConfig{CurrentVersion: version(d.current), RampingVersion: version(d.ramping),
+		RampingVersionPercentage: d.percent}
 	return a, d.err
 }
 
@@ -97,7 +99,8 @@ func TestVersionWatchOfAnUnknownDeployment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var logs strings.Builder
 		current := gauge(-1)
-		v := &versionWatch{deployment: &deployment{err: serviceerror.NewNotFound("no such deployment")}, current: &current, logger: slog.New(slog.NewTextHandler(&logs, nil))}
+		v := &versionWatch{deployment: &deployment{err: serviceerror.NewNotFound("no such deployment")}, current: &current,
+			logger: slog.New(slog.NewTextHandler(&logs, nil))}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		v.watch(ctx)

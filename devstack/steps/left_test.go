@@ -129,12 +129,12 @@ func TestADeletionLeavesALaterAccountOfTheNameAlone(t *testing.T) {
 		l.sql("DROP USER " + l.user + "@'%'")
 		l.sql("CREATE USER " + l.user + "@'%' IDENTIFIED BY 'An0ther.Secrets'")
 		_, err = l.env.ExecuteActivity(rotation.LockAccounts, d)
-		l.refuses(rotation.LockAccounts, err, rotation.ErrorEdited, "another password")
+		l.refuses(rotation.LockAccounts, err, rotation.ErrorEdited, "no longer has the password")
 		if locked := l.locked(); !slices.Equal(locked, []string{l.user + "_clone"}) {
 			t.Errorf("locked are %v: want only the account that was found", locked)
 		}
 		_, err = l.env.ExecuteActivity(rotation.DropAccounts, d)
-		l.refuses(rotation.DropAccounts, err, rotation.ErrorEdited, "another password")
+		l.refuses(rotation.DropAccounts, err, rotation.ErrorEdited, "no longer has the password")
 		if len(l.accounts(l.user)) != 1 || len(l.accounts(l.user+"_clone")) != 0 {
 			t.Errorf("left are %v and %v: want only the new account", l.accounts(l.user), l.accounts(l.user+"_clone"))
 		}
@@ -154,7 +154,7 @@ func TestADeletedSecretIsTakenOverOnEvidenceOnly(t *testing.T) {
 		nothing := in
 		nothing.Pair = nil
 		_, err := l.finds(nothing)
-		l.refuses("without a rotation", err, rotation.ErrorDeleted, "no rotation of it runs")
+		l.refuses("without a rotation", err, rotation.ErrorDeleted, "no running rotation knows its accounts")
 		nothing.SecretID = "misspelt"
 		_, err = l.finds(nothing)
 		l.refuses("misspelt", err, rotation.ErrorSecretsManager, "check the name")
