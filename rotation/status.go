@@ -29,6 +29,9 @@ const (
 	Stopped   RotationStatus = "Stopped"   // the workflow has ended by request
 )
 
+// OverdueAfter is how long after its date a rotation is overdue. A rotation that is just starting is not.
+const OverdueAfter = time.Minute
+
 // DeletedSecret reports that something other than DeleteUserWorkflow has deleted the secret.
 type DeletedSecret struct {
 	NoticedAt time.Time `json:"NoticedAt"`

@@ -52,7 +52,7 @@ func (f *listFilter) query(now time.Time) string {
 			status, rotation.Rotating, rotation.Retrying, rotation.Failed))
 	}
 	if f.overdue {
-		all = append(all, fmt.Sprintf("%s < '%s'", rotation.NextRotationDateKey.GetName(), now.Add(-overdueAfter).Format(time.RFC3339)))
+		all = append(all, fmt.Sprintf("%s < '%s'", rotation.NextRotationDateKey.GetName(), now.Add(-rotation.OverdueAfter).Format(time.RFC3339)))
 	}
 	if f.olderThan > 0 {
 		last := rotation.LastRotatedDateKey.GetName()

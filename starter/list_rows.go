@@ -17,9 +17,6 @@ import (
 // maxParallelQueries is how many workflows are queried at the same time.
 const maxParallelQueries = 8
 
-// overdueAfter is how long after its date a rotation is overdue. A rotation that is just starting is not.
-const overdueAfter = time.Minute
-
 // listed is one secret in the list.
 type listed struct {
 	SecretID       string                  `json:"SecretId"`
@@ -52,7 +49,7 @@ func (r listed) state() string {
 }
 
 func (r listed) overdue(now time.Time) bool {
-	return !r.NextRotationDate.IsZero() && now.Sub(r.NextRotationDate) > overdueAfter
+	return !r.NextRotationDate.IsZero() && now.Sub(r.NextRotationDate) > rotation.OverdueAfter
 }
 
 // errorTypes returns the error types of the last rotation and of the steps that are being retried.

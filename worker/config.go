@@ -205,12 +205,13 @@ func (c *config) trust() (*account.Trust, []string, error) {
 	return &trust, paths, nil
 }
 
-// workerOptions returns options that protect the databases and Secrets Manager, and let steps finish that have started.
-func (c *config) workerOptions() worker.Options {
+// workerOptions returns options that protect the databases and Secrets Manager, and let steps finish that have started. The outer
+// interceptors see only what activities.Interceptor lets through.
+func (c *config) workerOptions(outer ...interceptor.WorkerInterceptor) worker.Options {
 	options := worker.Options{
 		MaxConcurrentActivityExecutionSize: c.maxConcurrentActivities,
 		WorkerStopTimeout:                  stopTimeout,
-		Interceptors:                       []interceptor.WorkerInterceptor{activities.Interceptor()},
+		Interceptors:                       append(outer, activities.Interceptor()),
 	}
 	if c.deployment.BuildID != "" {
 		options.DeploymentOptions = worker.DeploymentOptions{
@@ -226,8 +227,8 @@ func (c *config) workerOptions() worker.Options {
 
 // pacedOptions returns the options for the first step of each rotation. The server limits the rate of all workers together. The
 // price is a few milliseconds: it dispatches these tasks on their own, rather than together with the workflow's.
-func (c *config) pacedOptions() worker.Options {
-	options := c.workerOptions()
+func (c *config) pacedOptions(outer ...interceptor.WorkerInterceptor) worker.Options {
+	options := c.workerOptions(outer...)
 	options.DisableWorkflowWorker = true
 	options.TaskQueueActivitiesPerSecond = c.maxRotationsPerSecond
 	return options

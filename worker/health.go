@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/api/taskqueue/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"google.golang.org/grpc"
@@ -53,6 +54,27 @@ func (p *pollers) watch(ctx context.Context, method string, request, reply any, 
 	p.polls[who] = err
 	p.mu.Unlock()
 	return err
+}
+
+var pollingDesc = prometheus.NewDesc("rotate_user_worker_polling",
+	"1 if Temporal accepts the worker's polls of a task queue for workflow tasks or activity tasks, 0 otherwise.", []string{"task_queue", "tasks"}, nil)
+
+// pollingMetrics exports what /readyz knows about these pollers.
+type pollingMetrics struct {
+	polls *pollers
+	all   []poller
+}
+
+func (m pollingMetrics) Describe(descriptions chan<- *prometheus.Desc) { descriptions <- pollingDesc }
+
+func (m pollingMetrics) Collect(metrics chan<- prometheus.Metric) {
+	for _, who := range m.all {
+		value := 0.0
+		if m.polls.check(who) == nil {
+			value = 1
+		}
+		metrics <- prometheus.MustNewConstMetric(pollingDesc, prometheus.GaugeValue, value, who.taskQueue, strings.TrimSuffix(who.kind, " tasks"))
+	}
 }
 
 // pollerOf returns the poller that sends a request, if the request is a poll. A worker's own queue, which is sticky, counts as

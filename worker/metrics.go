@@ -16,12 +16,15 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/opentelemetry"
+
+	"github.com/rotate-user/rotate-user/internal/program"
 )
 
 // metrics exports what Temporal's SDK and the workflows measure, for Prometheus.
 type metrics struct {
 	registry *prometheus.Registry
 	handler  client.MetricsHandler
+	failures *stepFailures
 }
 
 // The SDK measures in seconds: a poll waits a minute, a step lasts from milliseconds to workflows.StepTimeout.
@@ -30,6 +33,8 @@ var secondsBuckets = []float64{0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60
 func newMetrics(logger *slog.Logger) (*metrics, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	failures := newStepFailures()
+	registry.MustRegister(buildInfo(), failures.count)
 	reader, err := exporter.New(exporter.WithRegisterer(registry), exporter.WithoutScopeInfo(), exporter.WithoutTargetInfo())
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
@@ -40,12 +45,23 @@ func newMetrics(logger *slog.Logger) (*metrics, error) {
 	)))
 	return &metrics{
 		registry: registry,
+		failures: failures,
 		handler: &remembering{MetricsHandler: opentelemetry.NewMetricsHandler(opentelemetry.MetricsHandlerOptions{
 			Meter:                provider.Meter("rotate-user"),
 			UseMonotonicCounters: true,
 			OnError:              func(err error) { logger.Warn("a metric could not be recorded", "error", err) },
 		})},
 	}, nil
+}
+
+// buildInfo is a series of every worker that runs.
+func buildInfo() prometheus.Collector {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "rotate_user_build_info", Help: "The worker's version. The value is always 1.",
+		ConstLabels: prometheus.Labels{"version": program.Version()},
+	})
+	g.Set(1)
+	return g
 }
 
 // readyTimeout is shorter than the ten seconds that most health checks wait.

@@ -31,6 +31,8 @@ func TestMetricsAndHealth(t *testing.T) {
 	rotations("succeeded").Inc(1)
 	rotations("failed").Inc(1)
 	rotations("failed", "succeeded").Inc(1)
+	polls := &pollers{polls: map[poller]error{{workflowTasks, "rotate-user"}: nil}}
+	m.registry.MustRegister(pollingMetrics{polls, []poller{{workflowTasks, "rotate-user"}, {activityTasks, "other"}}})
 	m.handler.Timer("temporal_request_latency").Record(70 * time.Millisecond)
 
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -74,6 +76,9 @@ func TestMetricsAndHealth(t *testing.T) {
 		`temporal_request_latency_seconds_bucket{le="0.05"} 0`,
 		`temporal_request_latency_seconds_bucket{le="0.1"} 1`,
 		`go_goroutines`,
+		`rotate_user_build_info{version=`,
+		`rotate_user_worker_polling{task_queue="rotate-user",tasks="workflow"} 1`,
+		`rotate_user_worker_polling{task_queue="other",tasks="activity"} 0`,
 	} {
 		if code != http.StatusOK || !strings.Contains(body, line) {
 			t.Errorf("%d, no %s", code, line)

@@ -13,6 +13,7 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"google.golang.org/grpc"
@@ -56,6 +57,7 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	}
 
 	polls := &pollers{}
+	m.registry.MustRegister(pollingMetrics{polls, c.pollers()})
 	temporal, options, err := connect(ctx, logger, m, polls)
 	if err != nil {
 		return err
@@ -74,9 +76,14 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 		namespace: options.Namespace, operator: temporal.OperatorService(), visibility: temporal, logger: logger,
 	}
 	attributes.watch(ctx)
+	if c.metricsAddress != "" {
+		m.watchFleet(ctx, &fleetMetrics{
+			visibility: temporal, namespace: options.Namespace, taskQueue: c.taskQueue, usable: attributes.usable, logger: logger,
+		})
+	}
 
 	steps := &activities.Activities{Secrets: secrets, Accounts: accounts, Databases: databases, Masters: c.masters(), Temporal: temporal}
-	workers := c.workers(temporal, workflows.Workflows{SearchAttributes: attributes.usable}, steps)
+	workers := c.workers(temporal, workflows.Workflows{SearchAttributes: attributes.usable}, steps, m.failures)
 	if c.deployment.BuildID != "" {
 		go newVersionWatch(c.deployment, options.Namespace, temporal, m, logger).watch(ctx)
 	}
@@ -118,11 +125,11 @@ func ready(ctx context.Context, temporal client.Client, polls *pollers, all []po
 }
 
 // workers returns the worker of the task queue, and that of its paced task queue, which runs the first steps of rotations.
-func (c config) workers(temporal client.Client, flows workflows.Workflows, steps *activities.Activities) []worker.Worker {
+func (c config) workers(temporal client.Client, flows workflows.Workflows, steps *activities.Activities, outer ...interceptor.WorkerInterceptor) []worker.Worker {
 	worker.SetStickyWorkflowCacheSize(cachedWorkflows)
-	w := worker.New(temporal, c.taskQueue, c.workerOptions())
+	w := worker.New(temporal, c.taskQueue, c.workerOptions(outer...))
 	workflows.Register(w, flows)
-	paced := worker.New(temporal, rotation.PacedTaskQueue(c.taskQueue), c.pacedOptions())
+	paced := worker.New(temporal, rotation.PacedTaskQueue(c.taskQueue), c.pacedOptions(outer...))
 	w.RegisterActivity(steps)
 	paced.RegisterActivity(steps)
 	return []worker.Worker{w, paced}
