@@ -80,7 +80,8 @@ func (b *bench) clean() {
 			b.exec("DROP ROLE " + grants.QuoteIdentifier(r[0]))
 		}
 	}
-	for _, r := range b.rows("SELECT User, Host FROM mysql." + table + " WHERE User NOT IN ('root', 'PUBLIC', 'mysql', '" + b.server.AdminUser +
+	for _, r := range b.rows("SELECT User, Host FROM mysql." + table + " WHERE User NOT IN ('root', 'PUBLIC', 'mysql', '" +
+		b.server.AdminUser +
 		"') AND User NOT LIKE 'mysql.%' AND User NOT LIKE 'mariadb.%'") {
 		b.exec("DROP USER " + grants.Name{User: r[0], Host: r[1]}.String())
 	}
@@ -166,7 +167,8 @@ func (b *bench) shown(n grants.Name) []string {
 	var lines []string
 	own := fmt.Sprintf("%s@%s", grants.QuoteIdentifier(n.User), grants.QuoteIdentifier(n.Host))
 	for _, r := range append(b.rows("SHOW GRANTS FOR "+n.String()), b.rows("SHOW CREATE USER "+n.String())...) {
-		line := strings.NewReplacer(" TO "+own, " TO <own>", " FROM "+own, " FROM <own>", " FOR "+own, " FOR <own>", "CREATE USER "+own, "CREATE USER <own>").Replace(r[0])
+		line := strings.NewReplacer(" TO "+own, " TO <own>", " FROM "+own, " FROM <own>", " FOR "+own, " FOR <own>", "CREATE USER "+own,
+			"CREATE USER <own>").Replace(r[0])
 		line = shownHash.ReplaceAllString(line, "")
 		lines = append(lines, strings.TrimSuffix(line, " ATTRIBUTE '{}'")) // which is none
 	}

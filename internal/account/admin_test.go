@@ -31,8 +31,10 @@ func TestLeastAdministrator(t *testing.T) {
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE ROLE r1", "CREATE ROLE r2",
 			"GRANT SELECT, INSERT ON shop.* TO app", "GRANT UPDATE (total) ON shop.orders TO app", "GRANT EXECUTE ON PROCEDURE shop.close TO app",
 			"GRANT PROCESS ON *.* TO app", "GRANT r1 TO app", "ALTER USER app REQUIRE SSL WITH MAX_USER_CONNECTIONS 5")
-		given := append(slices.Clone(least), "GRANT SELECT, INSERT ON shop.* TO %s WITH GRANT OPTION", "GRANT UPDATE (total) ON shop.orders TO %s WITH GRANT OPTION",
-			"GRANT EXECUTE ON PROCEDURE shop.close TO %s WITH GRANT OPTION", "GRANT PROCESS ON *.* TO %s WITH GRANT OPTION", "GRANT r1 TO %s WITH ADMIN OPTION")
+		given := append(slices.Clone(least), "GRANT SELECT, INSERT ON shop.* TO %s WITH GRANT OPTION",
+			"GRANT UPDATE (total) ON shop.orders TO %s WITH GRANT OPTION",
+			"GRANT EXECUTE ON PROCEDURE shop.close TO %s WITH GRANT OPTION", "GRANT PROCESS ON *.* TO %s WITH GRANT OPTION",
+			"GRANT r1 TO %s WITH ADMIN OPTION")
 		if !b.maria {
 			b.exec("GRANT BACKUP_ADMIN ON *.* TO app", "SET DEFAULT ROLE r1 TO app")
 			given = append(given, "GRANT BACKUP_ADMIN ON *.* TO %s WITH GRANT OPTION")
@@ -58,45 +60,63 @@ func TestMissingRights(t *testing.T) {
 		admin  []string
 		says   []string // none: not refused
 	}{
-		{name: "cannot read", admin: []string{"GRANT CREATE USER ON *.* TO %s"}, says: []string{"lacks SELECT on `mysql`.*: GRANT SELECT ON `mysql`.* TO 'ops'@'%'. "}},
-		{name: "nothing", says: []string{"SELECT on `mysql`.*; CREATE USER on *.*", "GRANT SELECT ON `mysql`.* TO 'ops'@'%'; GRANT CREATE USER ON *.* TO 'ops'@'%'", "WITH GRANT OPTION", "SYSTEM_USER"}},
-		{name: "one table", admin: []string{"GRANT SELECT ON mysql.db TO %s"}, says: []string{"GRANT SELECT ON `mysql`.* TO 'ops'@'%'; GRANT CREATE USER ON *.* TO 'ops'@'%'"}},
-		{name: "some columns", engine: "mysql", admin: []string{"GRANT SELECT ON mysql.db TO %s", "GRANT SELECT (User, Host) ON mysql.user TO %s"},
+		{name: "cannot read", admin: []string{"GRANT CREATE USER ON *.* TO %s"},
+			says: []string{"lacks SELECT on `mysql`.*: GRANT SELECT ON `mysql`.* TO 'ops'@'%'. "}},
+		{name: "nothing", says: []string{"SELECT on `mysql`.*; CREATE USER on *.*",
+			"GRANT SELECT ON `mysql`.* TO 'ops'@'%'; GRANT CREATE USER ON *.* TO 'ops'@'%'", "WITH GRANT OPTION", "SYSTEM_USER"}},
+		{name: "one table", admin: []string{"GRANT SELECT ON mysql.db TO %s"},
+			says: []string{"GRANT SELECT ON `mysql`.* TO 'ops'@'%'; GRANT CREATE USER ON *.* TO 'ops'@'%'"}},
+		{name: "some columns", engine: "mysql", admin: []string{"GRANT SELECT ON mysql.db TO %s",
+			"GRANT SELECT (User, Host) ON mysql.user TO %s"},
 			says: []string{"GRANT SELECT ON `mysql`.* TO 'ops'@'%'; GRANT CREATE USER ON *.* TO 'ops'@'%'"}},
 		{name: "cannot read, creates by a role", source: []string{"CREATE ROLE masters", "GRANT CREATE USER ON *.* TO masters"},
 			admin: []string{"GRANT masters TO %s", "mysql:SET DEFAULT ROLE masters TO %s", "mariadb:SET DEFAULT ROLE masters FOR %s"},
 			says:  []string{"lacks SELECT on `mysql`.*: GRANT SELECT ON `mysql`.* TO 'ops'@'%'. "}},
 		{name: "can read only", engine: "mysql", source: []string{"GRANT SELECT, SYSTEM_USER ON *.* TO app"}, admin: least[1:],
-			says: []string{"CREATE USER on *.*", "SYSTEM_USER, as 'app'@'%' has it", "SELECT on *.* with grant option", "SYSTEM_USER on *.* with grant option"}},
+			says: []string{"CREATE USER on *.*", "SYSTEM_USER, as 'app'@'%' has it", "SELECT on *.* with grant option",
+				"SYSTEM_USER on *.* with grant option"}},
 		{name: "cannot create", admin: least[1:], says: []string{"CREATE USER on *.*"}},
-		{name: "database", source: []string{"GRANT SELECT, INSERT ON shop.* TO app"}, admin: append(slices.Clone(least), "GRANT SELECT ON shop.* TO %s WITH GRANT OPTION"),
-			says: []string{"INSERT on `shop`.* with grant option"}},
-		{name: "no grant option", source: []string{"GRANT SELECT ON shop.* TO app"}, admin: append(slices.Clone(least), "GRANT SELECT ON shop.* TO %s"), says: []string{"SELECT on `shop`.* with grant option"}},
+		{name: "database", source: []string{"GRANT SELECT, INSERT ON shop.* TO app"},
+			admin: append(slices.Clone(least), "GRANT SELECT ON shop.* TO %s WITH GRANT OPTION"),
+			says:  []string{"INSERT on `shop`.* with grant option"}},
+		{name: "no grant option", source: []string{"GRANT SELECT ON shop.* TO app"},
+			admin: append(slices.Clone(least), "GRANT SELECT ON shop.* TO %s"), says: []string{"SELECT on `shop`.* with grant option"}},
 		{name: "several", source: []string{"GRANT SELECT ON shop.* TO app", "GRANT UPDATE (total) ON shop.orders TO app"}, admin: least,
 			says: []string{"SELECT on `shop`.*", "UPDATE (`total`) on `shop`.`orders`"}},
 		{name: "wider", source: []string{"GRANT SELECT (id) ON shop.orders TO app", "GRANT INSERT ON `sh\\_p`.* TO app"},
 			admin: append(slices.Clone(least), "GRANT SELECT, INSERT ON `sh%%`.* TO %s WITH GRANT OPTION")},
 		{name: "another pattern", source: []string{"GRANT INSERT ON `sh\\_p`.* TO app"},
 			admin: append(slices.Clone(least), "GRANT INSERT ON `so%%`.* TO %s WITH GRANT OPTION"), says: []string{"INSERT"}},
-		{name: "role", source: []string{"CREATE ROLE r1", "GRANT r1 TO app"}, admin: append(slices.Clone(least), "GRANT r1 TO %s"), says: []string{"role", "r1", "with admin option"}},
-		{name: "proxy", source: []string{"CREATE USER other", "GRANT PROXY ON other TO app"}, admin: append(slices.Clone(least), "GRANT PROXY ON other TO %s"), says: []string{"PROXY on 'other'@'%'"}},
-		{name: "proxy to give", source: []string{"CREATE USER other", "GRANT PROXY ON other TO app"}, admin: append(slices.Clone(least), "GRANT PROXY ON other TO %s WITH GRANT OPTION", "REVOKE GRANT OPTION ON *.* FROM %s")},
-		{name: "dynamic", engine: "mysql", source: []string{"GRANT BACKUP_ADMIN ON *.* TO app"}, admin: append(slices.Clone(least), "GRANT BACKUP_ADMIN ON *.* TO %s"), says: []string{"BACKUP_ADMIN on *.* with grant option"}},
-		{name: "dynamic to pass on", engine: "mysql", source: []string{"GRANT BACKUP_ADMIN ON *.* TO app WITH GRANT OPTION"}, admin: append(slices.Clone(least), "GRANT BACKUP_ADMIN ON *.* TO %s WITH GRANT OPTION"), says: []string{"GRANT OPTION on *.*"}},
+		{name: "role", source: []string{"CREATE ROLE r1", "GRANT r1 TO app"}, admin: append(slices.Clone(least), "GRANT r1 TO %s"),
+			says: []string{"role", "r1", "with admin option"}},
+		{name: "proxy", source: []string{"CREATE USER other", "GRANT PROXY ON other TO app"},
+			admin: append(slices.Clone(least), "GRANT PROXY ON other TO %s"), says: []string{"PROXY on 'other'@'%'"}},
+		{name: "proxy to give", source: []string{"CREATE USER other", "GRANT PROXY ON other TO app"},
+			admin: append(slices.Clone(least), "GRANT PROXY ON other TO %s WITH GRANT OPTION", "REVOKE GRANT OPTION ON *.* FROM %s")},
+		{name: "dynamic", engine: "mysql", source: []string{"GRANT BACKUP_ADMIN ON *.* TO app"},
+			admin: append(slices.Clone(least), "GRANT BACKUP_ADMIN ON *.* TO %s"), says: []string{"BACKUP_ADMIN on *.* with grant option"}},
+		{name: "dynamic to pass on", engine: "mysql", source: []string{"GRANT BACKUP_ADMIN ON *.* TO app WITH GRANT OPTION"},
+			admin: append(slices.Clone(least), "GRANT BACKUP_ADMIN ON *.* TO %s WITH GRANT OPTION"), says: []string{"GRANT OPTION on *.*"}},
 		{name: "columns", source: []string{"GRANT SELECT (id), UPDATE (id, total), DELETE ON shop.orders TO app"},
 			admin: append(slices.Clone(least), "GRANT SELECT (id), UPDATE (id, total), DELETE ON shop.orders TO %s WITH GRANT OPTION")},
-		{name: "system user", engine: "mysql", source: []string{"GRANT SYSTEM_USER ON *.* TO app"}, admin: append(slices.Clone(least), "GRANT SELECT ON *.* TO %s"), says: []string{"SYSTEM_USER, as 'app'@'%' has it"}},
+		{name: "system user", engine: "mysql", source: []string{"GRANT SYSTEM_USER ON *.* TO app"},
+			admin: append(slices.Clone(least), "GRANT SELECT ON *.* TO %s"), says: []string{"SYSTEM_USER, as 'app'@'%' has it"}},
 		{name: "role's system user", engine: "mysql", source: []string{"CREATE ROLE r1", "GRANT SYSTEM_USER ON *.* TO r1", "GRANT r1 TO app"},
 			admin: append(slices.Clone(least), "GRANT ROLE_ADMIN ON *.* TO %s"), says: []string{"SYSTEM_USER"}},
-		{name: "by a role", source: []string{"GRANT SELECT ON shop.* TO app", "CREATE ROLE masters", "GRANT SELECT ON *.* TO masters WITH GRANT OPTION", "GRANT CREATE USER ON *.* TO masters"},
-			admin: []string{"mysql:GRANT masters TO %s", "mysql:SET DEFAULT ROLE masters TO %s", "mariadb:GRANT masters TO %s", "mariadb:SET DEFAULT ROLE masters FOR %s"}},
-		{name: "by a role's role", source: []string{"GRANT SELECT ON shop.* TO app", "CREATE ROLE masters", "CREATE ROLE grand", "GRANT SELECT ON *.* TO masters WITH GRANT OPTION", "GRANT CREATE USER ON *.* TO masters", "GRANT masters TO grand"},
-			admin: []string{"mysql:GRANT grand TO %s", "mysql:SET DEFAULT ROLE grand TO %s", "mariadb:GRANT grand TO %s", "mariadb:SET DEFAULT ROLE grand FOR %s"}},
+		{name: "by a role", source: []string{"GRANT SELECT ON shop.* TO app", "CREATE ROLE masters",
+			"GRANT SELECT ON *.* TO masters WITH GRANT OPTION", "GRANT CREATE USER ON *.* TO masters"},
+			admin: []string{"mysql:GRANT masters TO %s", "mysql:SET DEFAULT ROLE masters TO %s", "mariadb:GRANT masters TO %s",
+				"mariadb:SET DEFAULT ROLE masters FOR %s"}},
+		{name: "by a role's role", source: []string{"GRANT SELECT ON shop.* TO app", "CREATE ROLE masters", "CREATE ROLE grand",
+			"GRANT SELECT ON *.* TO masters WITH GRANT OPTION", "GRANT CREATE USER ON *.* TO masters", "GRANT masters TO grand"},
+			admin: []string{"mysql:GRANT grand TO %s", "mysql:SET DEFAULT ROLE grand TO %s", "mariadb:GRANT grand TO %s",
+				"mariadb:SET DEFAULT ROLE grand FOR %s"}},
 		{name: "default role", engine: "mariadb", source: []string{"CREATE ROLE r1", "GRANT r1 TO app", "SET DEFAULT ROLE r1 FOR app"},
 			admin: append(slices.Clone(least), "GRANT r1 TO %s WITH ADMIN OPTION"), says: []string{"UPDATE on `mysql`.*"}},
 		{name: "default role to set", engine: "mariadb", source: []string{"CREATE ROLE r1", "GRANT r1 TO app", "SET DEFAULT ROLE r1 FOR app"},
 			admin: append(slices.Clone(least), "GRANT r1 TO %s WITH ADMIN OPTION", "GRANT UPDATE ON mysql.* TO %s")},
-		{name: "dynamic by writing tables", engine: "mysql", source: []string{"GRANT BACKUP_ADMIN ON *.* TO app"}, admin: append(slices.Clone(least), "GRANT UPDATE ON mysql.* TO %s")},
+		{name: "dynamic by writing tables", engine: "mysql", source: []string{"GRANT BACKUP_ADMIN ON *.* TO app"},
+			admin: append(slices.Clone(least), "GRANT UPDATE ON mysql.* TO %s")},
 	}
 	each(t, func(b *bench) {
 		ctx := context.Background()
@@ -148,11 +168,14 @@ func TestCloudAdministrator(t *testing.T) {
 		}
 		b.exec("SET GLOBAL partial_revokes = ON")
 		b.Cleanup(func() { b.clean(); b.exec("SET GLOBAL partial_revokes = OFF") })
-		b.exec("CREATE ROLE cloud_role", "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, RELOAD, PROCESS, REFERENCES, INDEX, ALTER, SHOW DATABASES,"+
-			" CREATE TEMPORARY TABLES, LOCK TABLES, EXECUTE, CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, CREATE USER, EVENT, TRIGGER ON *.* TO cloud_role WITH GRANT OPTION",
+		b.exec("CREATE ROLE cloud_role", "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, RELOAD, PROCESS, REFERENCES, INDEX, ALTER, "+
+			"SHOW DATABASES,"+
+			" CREATE TEMPORARY TABLES, LOCK TABLES, EXECUTE, CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, CREATE USER, EVENT, "+
+			"TRIGGER ON *.* TO cloud_role WITH GRANT OPTION",
 			"GRANT ROLE_ADMIN, SESSION_VARIABLES_ADMIN ON *.* TO cloud_role WITH GRANT OPTION",
 			"REVOKE INSERT, UPDATE, DELETE, CREATE, DROP, ALTER ON mysql.* FROM cloud_role")
-		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE ROLE r1", "GRANT r1 TO app", "GRANT SELECT ON *.* TO app", "GRANT ALL ON shop.* TO app", "GRANT SESSION_VARIABLES_ADMIN ON *.* TO app")
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE ROLE r1", "GRANT r1 TO app", "GRANT SELECT ON *.* TO app",
+			"GRANT ALL ON shop.* TO app", "GRANT SESSION_VARIABLES_ADMIN ON *.* TO app")
 		b.exec("CREATE USER ops IDENTIFIED BY 'Ops-1'", "GRANT cloud_role TO ops", "SET DEFAULT ROLE cloud_role TO ops")
 		root := b.admin
 		b.admin = b.login("ops", "Ops-1")

@@ -7,7 +7,8 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// powers gathers the administrator's rights from the accounts read, and reads those of roles' roles until none is new.
+// powers collects the administrator's rights from the accounts read. It also reads the roles of
+// roles, until it finds no new ones.
 func (a *Admin) powers(ctx context.Context, states []*grants.Account) (*grants.Powers, error) {
 	known := map[grants.Key]*grants.Account{}
 	for _, s := range states {
@@ -40,7 +41,7 @@ func (a *Admin) powers(ctx context.Context, states []*grants.Account) (*grants.P
 			seen[n.Key()] = true
 			p.Add(s)
 			if n == a.name {
-				continue // its session decides which of its roles are active; those of a role are active with it
+				continue // the session knows which of the administrator's own roles are active; a role's roles are active with it
 			}
 			next = append(next, s.Roles()...)
 		}
@@ -49,8 +50,8 @@ func (a *Admin) powers(ctx context.Context, states []*grants.Account) (*grants.P
 	return p, a.checkFreshness(p)
 }
 
-// cannotRead is the refusal of an administrator that cannot read the grant tables, with what else it can be seen to lack by
-// what the server shows to everyone: their own grants.
+// cannotRead refuses an administrator that cannot read the grant tables. It lists everything that
+// is known to be missing from what every account may read, its own grants.
 func (a *Admin) cannotRead(ctx context.Context) error {
 	rows, err := a.query(ctx, "SELECT CURRENT_USER() AS me")
 	if err == nil && len(rows) == 1 {

@@ -7,13 +7,16 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// A statement on one node of a cluster takes effect on the others a little later, and on one that is held by a backup when that
-// ends. No login waits for it: a node may refuse a password that another has.
+// A statement on one node of a cluster reaches the others a little later, or, if a backup holds a
+// node, when the backup ends. Logins do not wait for that: one node may refuse a password that
+// another already has.
 
-// InCluster reports whether the session's server is a node of a cluster, whose nodes learn of a change one by one.
+// InCluster reports whether the server is a node of a cluster, where a change reaches the nodes one
+// by one.
 func (a *Admin) InCluster() bool { return a.server.Clustered() }
 
-// readBehindOthers makes the session's reads on a node wait until it has what the others had when the read began.
+// readBehindOthers makes the session's reads wait until this node has everything that the others
+// had when the read began.
 func (a *Admin) readBehindOthers(ctx context.Context) error {
 	var how string
 	switch {
@@ -30,20 +33,21 @@ func (a *Admin) readBehindOthers(ctx context.Context) error {
 	return nil
 }
 
-// enterCluster prepares a session for the writer of a cluster. In a group no statement for an account may wait for the other members,
-// whatever the server's own setting: until it ended, no one could log in on the primary, and two such statements on two
-// primaries would wait for each other for good. What is read on a Galera node is what the others have.
+// enterCluster prepares a session for the writer of a cluster. In a group, no account statement may
+// wait for the other members, whatever the server's own setting. While it waited, no one could log
+// in on the primary, and two such statements on two primaries would wait for each other
+// indefinitely. Reads on a Galera node wait for what the other nodes have.
 func (a *Admin) enterCluster(ctx context.Context) error {
 	if !a.server.Grouped() {
 		return a.readBehindOthers(ctx)
 	}
 	if err := a.exec(ctx, "SET SESSION group_replication_consistency = 'EVENTUAL'"); err != nil {
-		return fmt.Errorf("make account statements not wait for the members of the group: %w", err)
+		return fmt.Errorf("keep account statements from waiting for the other members of the group: %w", err)
 	}
 	return nil
 }
 
-// ofNode says more of an error that comes of the state of a node.
+// ofNode replaces an error that results from the state of a node by one that explains it.
 func (a *Admin) ofNode(ctx context.Context, err error) error {
 	e := serverError(err)
 	switch {
@@ -61,16 +65,17 @@ func (a *Admin) ofNode(ctx context.Context, err error) error {
 	if refused := n.check(); refused != nil {
 		return refused
 	}
-	return grants.Refuse(grants.NodeBehind, "%s is behind the others, or held by a backup (%s): wait until the backup ends, or end it", n, e.Message)
+	return grants.Refuse(grants.NodeBehind, "%s is behind the others, or held by a backup (%s): wait until the backup ends, or end it", n,
+		e.Message)
 }
 
-// node is what a node of a cluster says of itself. A member of a group has no status.
+// node is the state that a node of a cluster reports. A member of a group has no status.
 type node struct {
 	id, name, at         string
-	size                 int // how many nodes the cluster has, itself included; 0 if it does not tell
+	size                 int // number of nodes in the cluster, including this one; 0 if unknown
 	ready, status, state string
 	grouped              bool
-	reached              int // how many members of the group it reaches, itself included
+	reached              int // number of members of the group that it reaches, including itself
 }
 
 func (n node) String() string {
@@ -80,7 +85,7 @@ func (n node) String() string {
 	return "node " + n.name + " of the cluster at " + n.at
 }
 
-// check refuses a node that answers from what it knew when it lost the others.
+// check refuses a node that has lost the others and still answers from what it knew before.
 func (n node) check() error {
 	if n.grouped {
 		return n.checkMember()
@@ -88,7 +93,8 @@ func (n node) check() error {
 	return n.checkGalera()
 }
 
-// askNode asks what a node answers in every state. The id is empty if the server is not in a cluster.
+// askNode reads the state of the session's node, which a node reports in every state. The id is
+// empty if the server is not in a cluster.
 func (a *Admin) askNode(ctx context.Context) (node, error) {
 	if a.server.Grouped() {
 		return a.askMember(ctx)
@@ -97,10 +103,11 @@ func (a *Admin) askNode(ctx context.Context) (node, error) {
 	return n, cause(ctx, err)
 }
 
-// listedNode is what the cluster says of a node.
+// listedNode is a node as the cluster lists it.
 type listedNode struct{ name, address string }
 
-// nodes are all nodes by id, as far as the server has a list and the administrator may read it.
+// nodes returns all nodes by id, as far as the server lists them and the administrator may read the
+// list.
 func (a *Admin) nodes(ctx context.Context) map[string]listedNode {
 	listed := map[string]listedNode{}
 	rows, err := a.query(ctx, a.server.NodesQuery())

@@ -76,7 +76,8 @@ func TestPasswordIsSetOnAllMembersOfAGroup(t *testing.T) {
 	}
 	dialer := &Dialer{RootCAs: roots}
 	defer dialer.Close()
-	admin, err := dialer.Admin(t.Context(), Endpoint{Host: primary.Host, Port: primary.Port, TLS: true}, primary.AdminUser, primary.AdminPassword)
+	admin, err := dialer.Admin(t.Context(), Endpoint{Host: primary.Host, Port: primary.Port, TLS: true}, primary.AdminUser,
+		primary.AdminPassword)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +85,8 @@ func TestPasswordIsSetOnAllMembersOfAGroup(t *testing.T) {
 
 	n := grants.Name{User: "app_2", Host: "%"}
 	_, err = adminOf(t, behind.Server, behind.AdminUser, behind.AdminPassword).SetPassword(t.Context(), n, n, "x", nil)
-	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("the writer only, so the secret's host must name that, which is 127.0.0.1:%d", primary.Port)) {
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("only on the writer, so set the secret's host to that, "+
+		"which is 127.0.0.1:%d", primary.Port)) {
 		t.Errorf("a password is set on a secondary: %v", err)
 	}
 
@@ -116,7 +118,8 @@ func TestPasswordIsSetOnAllMembersOfAGroup(t *testing.T) {
 		awaited <- err
 		done(errors.Join(errors.New("no one waits for a member that is held"), err))
 	}()
-	if err := behind.until(ctx, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Executing hook on transaction begin%'"); err != nil {
+	if err := behind.until(ctx, "SELECT COUNT(*) FROM information_schema.PROCESSLIST"+
+		" WHERE STATE LIKE 'Executing hook on transaction begin%'"); err != nil {
 		t.Error(context.Cause(ctx))
 	}
 	if _, err := holder.ExecContext(t.Context(), "UNLOCK TABLES"); err != nil {
@@ -136,7 +139,8 @@ func TestPasswordIsSetOnAllMembersOfAGroup(t *testing.T) {
 		}
 	}
 
-	primary.exec(t, "CREATE USER limited@localhost IDENTIFIED BY 'limited'", "GRANT CREATE USER ON *.* TO limited@localhost", "GRANT SELECT ON mysql.* TO limited@localhost")
+	primary.exec(t, "CREATE USER limited@localhost IDENTIFIED BY 'limited'", "GRANT CREATE USER ON *.* TO limited@localhost",
+		"GRANT SELECT ON mysql.* TO limited@localhost")
 	limited := adminOf(t, primary.Server, "limited", "limited")
 	if _, err := limited.Stored(t.Context(), "app_2"); err != nil {
 		t.Fatal(err)
@@ -145,7 +149,8 @@ func TestPasswordIsSetOnAllMembersOfAGroup(t *testing.T) {
 		t.Errorf("warnings are %q for an administrator that may not see the members, and %q for one that may", limited.elsewhere, admin.elsewhere)
 	}
 	stand, err := limited.AwaitNodes(t.Context(), n, n, password, nil)
-	if err != nil || len(stand.Unasked) != 1 || !strings.Contains(stand.Unasked[0], "GRANT SELECT ON performance_schema.replication_group_members TO 'limited'") {
+	if err != nil || len(stand.Unasked) != 1 || !strings.Contains(stand.Unasked[0],
+		"GRANT SELECT ON performance_schema.replication_group_members TO 'limited'") {
 		t.Errorf("an administrator that may not see the members: %+v, %v", stand, err)
 	}
 }

@@ -8,11 +8,13 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// Create makes a limited account, locked and without a usable password, or completes one that it made before with
-// the same mark. Grants are written as in GRANT, without its TO: "SELECT, INSERT ON shop.*", "SELECT (id) ON shop.orders",
-// "EXECUTE ON PROCEDURE shop.close", "ALL ON shop.* WITH GRANT OPTION". As in GRANT, _ and % in the name of a database are
-// patterns unless a backslash is before them. They are parsed, never run as text. standby is the user name that the other
-// account of the pair will have: a name is refused now, while it can still be chosen, if that one cannot exist.
+// Create creates a limited account, locked and without a usable password, or completes one that it
+// created earlier with the same mark. Grants are written as in GRANT without its TO: "SELECT,
+// INSERT ON shop.*", "SELECT (id) ON shop.orders", "EXECUTE ON PROCEDURE shop.close", "ALL ON
+// shop.* WITH GRANT OPTION". As in GRANT, _ and % in the name of a database are patterns unless a
+// backslash precedes them. Grants are parsed, and never executed as text. standby is the user name
+// that the other account of the pair will have. If no account of that name can exist, Create
+// refuses, while another name can still be chosen.
 func (a *Admin) Create(ctx context.Context, n grants.Name, standby string, rights []string, mark string) error {
 	if err := a.mayWrite(ctx, n); err != nil {
 		return err
@@ -62,7 +64,8 @@ func (a *Admin) createWith(ctx context.Context, wanted *grants.Account, standby,
 	if err != nil {
 		return err
 	}
-	// An account that is being created loses nothing: what it has beside the grants is found by the comparison at the end.
+	// A new account loses nothing at this point. The comparison at the end finds rights beyond the
+	// grants.
 	steps = append(steps, slices.DeleteFunc(grants.Difference(wanted, now, nil, p), grants.Step.Revokes)...)
 	system, err := a.systemRoles(ctx, p, steps)
 	if err != nil {

@@ -11,9 +11,10 @@ import (
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 )
 
-// addSessionsAndNames adds to a plan who is logged in as the standby, and warnings of what depends on the accounts' names: objects whose
-// definer is one of them, and rules that name one of them. It takes one statement. Without definers it leaves out the objects:
-// the server goes through all of its views and triggers for them, which on MariaDB are files.
+// addSessionsAndNames adds to a plan the sessions of the standby, and warnings about what depends
+// on the accounts' names: objects whose definer is one of them, and rules that name one of them. It
+// takes one statement. It skips the objects if definers is false, because the server goes through
+// all of its views and triggers for them, which on MariaDB are files.
 func (a *Admin) addSessionsAndNames(ctx context.Context, plan *grants.Plan, definers bool) error {
 	var parts []string
 	if definers {
@@ -34,7 +35,7 @@ func (a *Admin) addSessionsAndNames(ctx context.Context, plan *grants.Plan, defi
 	}
 	rows, err := a.query(ctx, strings.Join(parts, " UNION ALL ")+" ORDER BY 1, 2, 3")
 	if err != nil {
-		return fmt.Errorf("look for sessions of %s and for objects by their definer: %w", plan.Standby, err)
+		return fmt.Errorf("read the sessions of %s and the objects of its definer: %w", plan.Standby, err)
 	}
 	objects, rules := map[string][]string{}, map[string][]string{}
 	for _, r := range rows {
@@ -58,22 +59,24 @@ func (a *Admin) addSessionsAndNames(ctx context.Context, plan *grants.Plan, defi
 				other = plan.Source
 			}
 			plan.Warnings = append(plan.Warnings, fmt.Sprintf(
-				"%s is the definer of %s: they stay with that name and need the account to exist, though it may be locked; %s cannot alter such a view (1227)."+
-					" If the account is dropped, a SELECT from such a view is refused with 1045 in the name of the user who sends it, other uses with 1449",
+				"%s is the definer of %s. These objects keep that definer and need the account to exist, although it may be locked;"+
+					" %s cannot alter such a view (error 1227). If the account is dropped, a SELECT from such a view fails with error 1045,"+
+					" which names the user who sent it, and other uses fail with error 1449",
 				n, strings.Join(what, ", "), other))
 		}
 	}
 	return nil
 }
 
-// Definers lists the objects whose definer is one of the accounts, readable, as far as the administrator may see them.
+// Definers lists the objects whose definer is one of the accounts, as text, as far as the
+// administrator may see them.
 func (a *Admin) Definers(ctx context.Context, accounts ...grants.Name) ([]string, error) {
 	if err := a.survey(ctx); err != nil {
 		return nil, err
 	}
 	rows, err := a.query(ctx, strings.Join(a.server.DefinersQueries("1", accounts...), " UNION ALL "))
 	if err != nil {
-		return nil, fmt.Errorf("look for objects by their definer: %w", err)
+		return nil, fmt.Errorf("read objects by their definer: %w", err)
 	}
 	var objects []string
 	for _, r := range rows {
@@ -83,8 +86,8 @@ func (a *Admin) Definers(ctx context.Context, accounts ...grants.Name) ([]string
 	return objects, nil
 }
 
-// KeepDefiner returns a fence for Drop that refuses an account which objects need to exist, and otherwise calls fence, which
-// may be nil.
+// KeepDefiner returns a fence for Drop that refuses to drop an account if objects need it to exist,
+// and otherwise calls fence, which may be nil.
 func (a *Admin) KeepDefiner(n grants.Name, fence func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		names, err := a.Exists(ctx, n.User)
@@ -98,14 +101,14 @@ func (a *Admin) KeepDefiner(n grants.Name, fence func(context.Context) error) fu
 			}
 			if len(objects) > 0 {
 				return grants.Refuse(grants.Definer, "%s stays locked instead of being dropped, because these need their definer to exist: %s;"+
-					" give them another definer, after which it is dropped, or DROP USER %s", n, firstTen(objects), n)
+					" give them another definer, and the account will be dropped, or run DROP USER %s", n, firstTen(objects), n)
 			}
 		}
 		return callFence(ctx, fence)
 	}
 }
 
-// firstTen lists at most ten of them, and counts the rest.
+// firstTen lists at most ten items, and counts the rest.
 func firstTen(all []string) string {
 	if len(all) > 10 {
 		all = append(all[:10:10], fmt.Sprintf("and %d more", len(all)-10))
@@ -113,8 +116,8 @@ func firstTen(all []string) string {
 	return strings.Join(all, ", ")
 }
 
-// lackingToDropDefiner says what the administrator needs to drop an account that is the definer of objects, and has not.
-// MySQL asks for a right of its own, whose name has changed.
+// lackingToDropDefiner returns what the administrator lacks to drop an account that is the definer
+// of objects, or "". MySQL requires a separate privilege for this, whose name has changed.
 func (a *Admin) lackingToDropDefiner(ctx context.Context, p *grants.Powers, n grants.Name) (string, error) {
 	if !a.server.KeepsDefiners() || p.HasDynamic("ALLOW_NONEXISTENT_DEFINER") || p.HasDynamic("SET_USER_ID") {
 		return "", nil

@@ -16,7 +16,8 @@ import (
 func TestDefiners(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
-		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE USER reader IDENTIFIED BY 'Aa1-reader'", "GRANT SELECT, INSERT, DROP, CREATE VIEW ON shop.* TO app", "GRANT SELECT ON shop.* TO reader")
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE USER reader IDENTIFIED BY 'Aa1-reader'",
+			"GRANT SELECT, INSERT, DROP, CREATE VIEW ON shop.* TO app", "GRANT SELECT ON shop.* TO reader")
 		warnings := func(p grants.Pair) (texts []string) {
 			b.Helper()
 			plan, err := b.admin.Plan(ctx, p)
@@ -44,16 +45,19 @@ func TestDefiners(t *testing.T) {
 		for i := range 2 {
 			b.exec(fmt.Sprintf("CREATE DEFINER=app VIEW shop.v%d AS SELECT 1 AS one", i))
 		}
-		b.exec("CREATE DEFINER=app VIEW shop.v AS SELECT id FROM shop.orders", "CREATE DEFINER=app TRIGGER shop.tr BEFORE INSERT ON shop.orders FOR EACH ROW SET @x = 1",
+		b.exec("CREATE DEFINER=app VIEW shop.v AS SELECT id FROM shop.orders",
+			"CREATE DEFINER=app TRIGGER shop.tr BEFORE INSERT ON shop.orders FOR EACH ROW SET @x = 1",
 			"CREATE DEFINER=app PROCEDURE shop.pay() SELECT 1", "CREATE DEFINER=app EVENT shop.ev ON SCHEDULE EVERY 1 YEAR DO SELECT 1",
-			"CREATE DEFINER=app_clone FUNCTION shop.vat() RETURNS INT DETERMINISTIC RETURN 1", "CREATE DEFINER=reader VIEW shop.other AS SELECT 1 AS one")
+			"CREATE DEFINER=app_clone FUNCTION shop.vat() RETURNS INT DETERMINISTIC RETURN 1",
+			"CREATE DEFINER=reader VIEW shop.other AS SELECT 1 AS one")
 		got := warnings(owned(pair))
 		if len(got) != 2 {
 			b.Fatalf("warnings %q, want one of each account", got)
 		}
 		for i, want := range [][]string{
-			{"'app'@'%' is the definer of 1 event (shop.ev), 1 routine (shop.pay), 1 trigger (shop.tr), 3 views (shop.v):", "'app_clone'@'%' cannot alter such a view (1227)", "1045", "1449"},
-			{"'app_clone'@'%' is the definer of 1 routine (shop.vat):"},
+			{"'app'@'%' is the definer of 1 event (shop.ev), 1 routine (shop.pay), 1 trigger (shop.tr), 3 views (shop.v).",
+				"'app_clone'@'%' cannot alter such a view (error 1227)", "1045", "1449"},
+			{"'app_clone'@'%' is the definer of 1 routine (shop.vat)."},
 		} {
 			for _, words := range want {
 				if !strings.Contains(got[i], words) {
@@ -62,7 +66,8 @@ func TestDefiners(t *testing.T) {
 			}
 		}
 		objects, err := b.admin.Definers(ctx, grants.Name{User: "app", Host: "%"})
-		want := []string{"event shop.ev of 'app'@'%'", "routine shop.pay of 'app'@'%'", "trigger shop.tr of 'app'@'%'", "view shop.v of 'app'@'%'", "view shop.v0 of 'app'@'%'", "view shop.v1 of 'app'@'%'"}
+		want := []string{"event shop.ev of 'app'@'%'", "routine shop.pay of 'app'@'%'", "trigger shop.tr of 'app'@'%'",
+			"view shop.v of 'app'@'%'", "view shop.v0 of 'app'@'%'", "view shop.v1 of 'app'@'%'"}
 		if diff := cmp.Diff(want, objects); diff != "" || err != nil {
 			b.Errorf("%v, definers (-want +got):\n%s", err, diff)
 		}
@@ -79,7 +84,8 @@ func TestDefiners(t *testing.T) {
 			b.Errorf("with a locked definer: %v", err)
 		}
 		b.exec("DROP USER app")
-		if err := b.try("reader", "Aa1-reader", "SELECT * FROM shop.v"); err == nil || err.Number != 1045 || !strings.Contains(err.Message, "'reader'@") {
+		if err := b.try("reader", "Aa1-reader", "SELECT * FROM shop.v"); err == nil || err.Number != 1045 ||
+			!strings.Contains(err.Message, "'reader'@") {
 			b.Errorf("without the definer: %v", err)
 		}
 		if err := b.try("app_clone", secret, "INSERT INTO shop.orders VALUES (1, 2, 3)"); err == nil || err.Number != 1449 {

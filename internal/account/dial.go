@@ -1,8 +1,8 @@
-// Package account reads, compares and changes accounts on servers of MySQL and MariaDB. What the accounts mean and which
-// statements make them equal is in package grants; this package holds the sessions.
+// Package account reads, compares and changes accounts on MySQL and MariaDB servers. Package grants
+// knows what accounts mean and which statements make them equal; this package has the sessions.
 //
-// Two accounts are read, their difference becomes statements, and both are read again. No password reaches a server in clear
-// text except to log in.
+// To synchronize two accounts, it reads both, executes the statements for their difference, and
+// reads both again. It sends a password to a server in clear text only to log in.
 package account
 
 import (
@@ -29,19 +29,20 @@ import (
 type Endpoint struct {
 	Host     string
 	Port     int
-	TLS      bool   // verified, chain and host name; false: clear text. There is nothing in between.
-	Database string // to enter at login; may be empty
+	TLS      bool   // encrypted, with certificate and host name verified; if false, not encrypted at all
+	Database string // default database; may be empty
 }
 
 func (e Endpoint) String() string { return net.JoinHostPort(e.Host, strconv.Itoa(e.Port)) }
 
-// Dialer opens connections. The zero value verifies servers against the system's roots. A Dialer keeps administrators'
-// connections for a short while; it must not be copied after its first use.
+// Dialer opens connections. The zero value verifies servers against the system's certificate
+// authorities. A Dialer keeps administrators' connections for a short time, and must not be copied
+// after its first use.
 type Dialer struct {
-	RootCAs      *x509.CertPool    // nil: the system's
-	Certificates []tls.Certificate // the client's, for accounts with REQUIRE X509 and the like
-	// Trust, if it is set, is asked before each login and counts instead of the two fields above. It returns the same pointer
-	// until its answer changes.
+	RootCAs      *x509.CertPool    // nil means the system's
+	Certificates []tls.Certificate // client certificates, for accounts with REQUIRE X509 and the like
+	// Trust, if set, is called before each login and replaces the two fields above. It must return
+	// the same pointer until its result changes.
 	Trust func() *Trust
 
 	servers connection.Servers
@@ -49,20 +50,22 @@ type Dialer struct {
 	mu    sync.Mutex
 	pools map[poolKey]*pool
 
-	// Verified TLS sessions of servers, by host name, made on first use: a login that resumes one is spared half of its cost.
-	// They say who the server is, and nothing of the user. A change of what is trusted ends them.
+	// sessions caches verified TLS sessions by host name, because resuming one halves the cost of a
+	// login. A session identifies the server and contains nothing about the user. It is discarded
+	// when the trust changes.
 	tlsMu    sync.Mutex
 	trusted  *Trust
 	sessions tls.ClientSessionCache
 }
 
-// Trust is what servers are verified against, and what is shown to them.
+// Trust is what servers are verified against, and the client certificates that they are shown.
 type Trust struct {
 	RootCAs      *x509.CertPool
 	Certificates []tls.Certificate
 }
 
-// trust returns what counts now, and the sessions that were made with it. The pointer is nil if it never changes.
+// trust returns the current Trust, and the cache of sessions that were made with it. The pointer is
+// nil if it never changes.
 func (d *Dialer) trust() (*Trust, tls.ClientSessionCache) {
 	var now *Trust
 	if d.Trust != nil {
@@ -76,7 +79,7 @@ func (d *Dialer) trust() (*Trust, tls.ClientSessionCache) {
 	return now, d.sessions
 }
 
-// certificates are the client's, as they are now.
+// certificates returns the current client certificates.
 func (d *Dialer) certificates() []tls.Certificate {
 	if d.Trust != nil {
 		return d.Trust().Certificates
@@ -86,34 +89,36 @@ func (d *Dialer) certificates() []tls.Certificate {
 
 const (
 	dialTimeout  = 10 * time.Second
-	replyTimeout = 60 * time.Second // above lock_wait_timeout, so that the server's answer comes first
+	replyTimeout = 60 * time.Second // above lock_wait_timeout, so that the server answers first
 	lockWait     = 15               // seconds to wait behind a backup's or another session's lock
 	idleTime     = 30 * time.Second
-	sessionLife  = 30 * time.Second // a session that retries keep busy must not stay with a server that is no longer the primary
-	abandoned    = 90               // seconds without a statement until the server ends a session, and with it the lock that it holds
-	poolSize     = 4                // an administrator's connections to one server; a session holds one
+	sessionLife  = 30 * time.Second // a session that retries keep in use must not stay on a server that is no longer the primary
+	abandoned    = 90               // seconds without a statement after which the server ends a session and releases its locks
+	poolSize     = 4                // an administrator's connections to one server; each session holds one
 )
 
-// sqlMode is the sql_mode of administrators' sessions: the empty one, except where GRANT makes an account that it does not
-// find, without a password. MySQL 8.0 and later never do, and do not know the mode that forbids it.
+// sqlMode is the sql_mode of administrators' sessions. It is empty, except on servers where GRANT
+// would create a missing account without a password. MySQL 8.0 and later never do that, and do not
+// know the mode that forbids it.
 const sqlMode = "IF(VERSION() LIKE '%MariaDB%' OR VERSION() LIKE '5.%', 'NO_AUTO_CREATE_USER', '')"
 
-// Login is what a server says of a login.
+// Login is the result of a login.
 type Login struct {
-	Account grants.Name // CURRENT_USER(): the account whose rights the login has
+	Account grants.Name // CURRENT_USER(), the account whose rights the login has
 	Version string
-	TLS     bool // the connection was encrypted and the server verified
-	// Connection is what CONNECTION_ID() was. The server may list it for a moment after it was closed.
+	TLS     bool // the connection is encrypted, and the server was verified
+	// Connection is CONNECTION_ID(). The server may still list it for a moment after the connection
+	// was closed.
 	Connection uint64
 }
 
-// Login logs in once as an application would, and closes the connection.
+// Login logs in once, as an application would, and closes the connection.
 func (d *Dialer) Login(ctx context.Context, ep Endpoint, user, password string) (Login, error) {
 	return d.logIn(ctx, ep, user, password, func(*sql.Conn) error { return nil })
 }
 
-// LoginReady is Login where nothing else asks the server: it refuses a node that is cut off from its cluster, which answers
-// logins with what it knew before.
+// LoginReady is Login for an address that is not otherwise checked. It refuses a node that is cut
+// off from its cluster and accepts logins from what it knew before.
 func (d *Dialer) LoginReady(ctx context.Context, ep Endpoint, user, password string) (Login, error) {
 	return d.logIn(ctx, ep, user, password, func(conn *sql.Conn) error {
 		n, err := askState(ctx, conn, ep)
@@ -148,7 +153,7 @@ func (d *Dialer) logIn(ctx context.Context, ep Endpoint, user, password string, 
 	return l, nil
 }
 
-// config also returns what is trusted, for a connection that is encrypted.
+// config also returns the Trust that an encrypted connection uses.
 func (d *Dialer) config(ep Endpoint, user, password string) (*mysql.Config, *Trust) {
 	var trust *Trust
 	c := mysql.NewConfig()
@@ -176,8 +181,9 @@ func (d *Dialer) config(ep Endpoint, user, password string) (*mysql.Config, *Tru
 	return c, trust
 }
 
-// cipherSuites are Go's own for TLS 1.2, and after them two with RSA key exchange: community builds of MySQL 5.7 offer no other that
-// Go knows. TLS 1.3 is not affected, and a server that has better ones is not asked for these.
+// cipherSuites returns Go's defaults for TLS 1.2, followed by two with RSA key exchange, because
+// community builds of MySQL 5.7 offer no others that Go supports. TLS 1.3 is not affected, and a
+// server that has better ones does not choose these.
 func cipherSuites() []uint16 {
 	var suites []uint16
 	for _, s := range tls.CipherSuites() {
@@ -186,17 +192,18 @@ func cipherSuites() []uint16 {
 	return append(suites, tls.TLS_RSA_WITH_AES_256_GCM_SHA384, tls.TLS_RSA_WITH_AES_128_GCM_SHA256)
 }
 
-// poolKey tells pools apart. Connections with different rights or routes never mix.
+// poolKey identifies a pool. Connections with different rights or to different servers are never
+// mixed.
 type poolKey struct {
 	endpoint Endpoint
 	user     string
 	password [sha256.Size]byte
 	trust    *Trust
-	node     string // the id of the one node of a cluster that they lead to; empty for any server
+	node     string // id of the cluster node that all connections lead to; empty for any server
 }
 
-// pool is one administrator's connections to one server. inUse is how many sessions hold it now, and used is when the last of them gave
-// it back.
+// pool has one administrator's connections to one server. inUse counts the sessions that hold it
+// now, and used is when the last of them was closed.
 type pool struct {
 	db       *sql.DB
 	at       Endpoint
@@ -206,31 +213,33 @@ type pool struct {
 	metadata atomic.Pointer[metadata] // nil before the first survey
 	force    force
 
-	astray atomic.Pointer[astray] // nil before a search for the writer was in vain
+	astray atomic.Pointer[astray] // nil until a search for the writer has failed
 }
 
-// Admin is an administrator's session: one connection whose settings are pinned. It is for one goroutine at a time.
+// Admin is an administrator's session: one connection with fixed settings. It must be used by one
+// goroutine at a time.
 type Admin struct {
-	// Force makes this session end another that holds the lock on an account it needs, rather than wait for it, unless
-	// that one is logged in as the same user.
+	// Force makes this session end another one that holds the lock on an account it needs, rather
+	// than wait, unless the other one is logged in as the same user.
 	Force bool
 
 	conn     *sql.Conn
 	pool     *pool
-	home     *pool // of the address that the session was opened for; pool may be that of one node of its cluster
+	home     *pool // the pool for the address that the session was opened for; pool may be for one node of its cluster
 	release  func()
 	name     grants.Name // CURRENT_USER()
 	roles    []grants.Name
 	server   grants.Server
 	dialer   *Dialer
-	locks    []string // the user names whose locks it holds
+	locks    []string // the user names whose locks the session holds
 	patience time.Duration
 	freshness
 
-	elsewhere string // why accounts are not changed on the cluster's writer; empty if they are
+	elsewhere string // why accounts are not changed on the cluster's writer, or ""
 }
 
-// Admin opens an administrator's session, or takes one that was given back a moment ago. Close gives it back.
+// Admin opens an administrator's session, or reuses one that was closed a moment ago. The session
+// must be closed.
 func (d *Dialer) Admin(ctx context.Context, ep Endpoint, user, password string) (*Admin, error) {
 	p, release, err := d.pool(ep, user, password, "")
 	if err != nil {
@@ -248,7 +257,7 @@ func (d *Dialer) Admin(ctx context.Context, ep Endpoint, user, password string) 
 	return a, nil
 }
 
-// Close gives the session back. The session must not be used after it.
+// Close returns the connection to the pool. The session must not be used afterwards.
 func (a *Admin) Close() error {
 	defer a.release()
 	a.retire()
@@ -260,7 +269,7 @@ func (a *Admin) Close() error {
 }
 
 func (d *Dialer) pool(ep Endpoint, user, password, node string) (*pool, func(), error) {
-	ep.Database = "" // an administrator needs none, and may not be let into the application's
+	ep.Database = "" // an administrator needs none, and may lack access to the application's
 	c, trust := d.config(ep, user, password)
 	key := poolKey{ep, user, sha256.Sum256([]byte(password)), trust, node}
 	d.mu.Lock()
@@ -301,7 +310,7 @@ func (d *Dialer) pool(ep Endpoint, user, password, node string) (*pool, func(), 
 	}, nil
 }
 
-// Close ends all kept connections. Sessions still open end with their own Close.
+// Close closes all kept connections. Sessions that are still open end with their own Close.
 func (d *Dialer) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -313,7 +322,7 @@ func (d *Dialer) Close() error {
 	return errors.Join(errs...)
 }
 
-// cause prefers the context's end to what the driver makes of it, which is a bad connection.
+// cause adds the reason why the context ended, because the driver reports only a bad connection.
 func cause(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return errors.Join(context.Cause(ctx), err)

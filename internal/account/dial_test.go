@@ -70,8 +70,9 @@ func TestLoginOnServersWithRSAKeyExchangeOnly(t *testing.T) {
 		want   uint16
 	}{
 		"RSA only": {[]uint16{tls.TLS_RSA_WITH_AES_256_GCM_SHA384}, tls.VersionTLS12, tls.TLS_RSA_WITH_AES_256_GCM_SHA384},
-		"both":     {[]uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}, tls.VersionTLS12, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256},
-		"TLS 1.3":  {nil, tls.VersionTLS13, tls.TLS_AES_128_GCM_SHA256},
+		"both": {[]uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}, tls.VersionTLS12,
+			tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256},
+		"TLS 1.3": {nil, tls.VersionTLS13, tls.TLS_AES_128_GCM_SHA256},
 	} {
 		near, far := net.Pipe()
 		d := &Dialer{RootCAs: roots}

@@ -13,23 +13,24 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// A session has the global rights that its account had when it logged in, whatever the grant tables say by now, and no
-// statement shows them. So an administrator's session is trusted to have what the tables say only if it is new, or if the
-// tables have not changed since an earlier look through the same pool. A session that learned something about the
-// server's state is not used again either: a new one may reach another server.
+// A session has the global privileges that its account had at login, whatever the grant tables say
+// now, and no statement shows them. So a session is trusted to have what the tables say only if it
+// is new, or if the tables have not changed since an earlier session of the same pool read them. A
+// session that was refused because of the server's state is not reused either: a new one may reach
+// another server.
 
-// freshness is what is known of the age of a session.
+// freshness is what is known about the age of a session.
 type freshness struct {
-	fresh    bool // the session was made for this Admin, rather than taken from the pool
-	look     int  // of force.look, when the session was known to have the rights that were seen then
-	unusable bool // must not go back to the pool
+	fresh    bool // the connection was opened for this Admin rather than taken from the pool
+	look     int  // value of force.look at which the session is known to have the rights read then
+	unusable bool // must not be returned to the pool
 }
 
-// force is what the sessions of a pool can do.
+// force tracks the rights of the sessions of a pool.
 type force struct {
 	mu     sync.Mutex
-	rights string // digest of the administrator's rights as last read; empty before that
-	look   int    // counts the different ones
+	rights string // digest of the administrator's rights as last read, or ""
+	look   int    // incremented whenever the digest changes
 }
 
 var errOldSession = errors.New("the administrator's rights changed while the session was open")
@@ -54,7 +55,7 @@ func (a *Admin) connect(ctx context.Context) (err error) {
 	return err
 }
 
-// retire keeps a session that must not be used again from going back to the pool.
+// retire discards the connection of a session that must not be reused.
 func (a *Admin) retire() {
 	a.pool.force.mu.Lock()
 	old := a.look != a.pool.force.look
@@ -67,7 +68,7 @@ func (a *Admin) retire() {
 	}
 }
 
-// forget closes the sessions that are not in use, and drops what they have learned.
+// forget closes the idle connections, and drops the pool's metadata.
 func (p *pool) forget() {
 	p.metadata.Store(nil)
 	p.closeIdle()
@@ -78,15 +79,17 @@ func (p *pool) closeIdle() {
 	p.db.SetMaxIdleConns(poolSize)
 }
 
-// noteError looks at what the server answered. After a refusal that speaks of the server's state or of the administrator's
-// rights, the next attempt needs a new session: the state may have changed since, or the address leads to another server.
+// noteError marks the session as unusable if the server's error concerns its state or the administrator's
+// rights. The next attempt needs a new session, because by then the state may have changed, or the address may
+// lead to another server.
 func (a *Admin) noteError(err error) {
 	if e := serverError(err); e != nil && slices.Contains(unusableAfter, e.Number) {
 		a.unusable = true
 	}
 }
 
-// unusableAfter are the errors of a server that takes no writes, or is behind its group, and of rights that are missing.
+// unusableAfter are the errors of a server that is read-only or behind its group, and of missing
+// rights.
 var unusableAfter = []uint16{1044, 1045, 1047, 1095, 1142, 1143, 1227, 1290, 1370, 1698, 1792, 1836, 3032, 3796, 3797, 3879, 6400}
 
 // checkFreshness returns errOldSession unless the session is known to have the rights that were just read.
@@ -100,7 +103,7 @@ func (a *Admin) checkFreshness(p *grants.Powers) error {
 		return errOldSession
 	}
 	if f.rights != digest {
-		if f.rights != "" { // the roles that are on may be others too
+		if f.rights != "" { // other roles may be active as well
 			a.pool.metadata.Store(nil)
 		}
 		a.pool.closeIdle()
@@ -111,7 +114,8 @@ func (a *Admin) checkFreshness(p *grants.Powers) error {
 	return nil
 }
 
-// withCurrentRights calls f, which may be called again on a new session if this one is older than the rights that f read.
+// withCurrentRights calls f. If the session is older than the rights that f read, it calls f again
+// on a new session.
 func (a *Admin) withCurrentRights(ctx context.Context, f func() error) error {
 	err := f()
 	if !errors.Is(err, errOldSession) {
@@ -119,7 +123,8 @@ func (a *Admin) withCurrentRights(ctx context.Context, f func() error) error {
 	}
 	if len(a.locks) > 0 { // they would be lost with the session
 		a.unusable = true
-		return grants.Refuse(grants.Busy, "the rights of administrator %s changed while its session was open: retried with a new session", a.name)
+		return grants.Refuse(grants.Busy, "the rights of administrator %s changed while its session was open: "+
+			"the step is retried with a new session", a.name)
 	}
 	a.discard()
 	_ = a.conn.Close() // it is closed already

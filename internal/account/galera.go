@@ -10,13 +10,14 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// askState asks what every user may ask. The id is empty if the server is not a node.
+// askState reads the state of a server with statements that every user may run. The id is empty if
+// the server is not a node.
 func askState(ctx context.Context, conn *sql.Conn, at Endpoint) (node, error) {
 	n := node{name: "(unknown)", at: at.String()}
 	rows, err := conn.QueryContext(ctx, "SHOW GLOBAL STATUS WHERE Variable_name IN"+
 		" ('wsrep_gcomm_uuid', 'wsrep_cluster_size', 'wsrep_cluster_status', 'wsrep_ready', 'wsrep_local_state_comment')")
 	if err != nil {
-		return n, fmt.Errorf("ask for the state of the server: %w", err)
+		return n, fmt.Errorf("read the state of the server: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -40,21 +41,23 @@ func askState(ctx context.Context, conn *sql.Conn, at Endpoint) (node, error) {
 	if err := rows.Err(); err != nil || n.id == "" {
 		return n, err
 	}
-	var variable string // a SELECT would wait for the other nodes
+	var variable string // SHOW, because a SELECT would wait for the other nodes
 	if err := conn.QueryRowContext(ctx, "SHOW GLOBAL VARIABLES LIKE 'wsrep_node_name'").Scan(&variable, &n.name); err != nil {
-		return n, fmt.Errorf("ask for the name of the node: %w", err)
+		return n, fmt.Errorf("read the name of the node: %w", err)
 	}
 	return n, nil
 }
 
-// checkGalera refuses a node that answers from what it knew when it lost the others.
+// checkGalera refuses a node that has lost the others and still answers from what it knew before.
 func (n node) checkGalera() error {
 	switch {
 	case n.status != "Primary":
-		return grants.Refuse(grants.NoQuorum, "%s has no quorum (wsrep_cluster_status is %s): it answers logins with what it knew before it lost the others;"+
-			" connect it to them, or take it off that address", n, n.status)
+		return grants.Refuse(grants.NoQuorum, "%s has no quorum (wsrep_cluster_status is %s): "+
+			"it answers logins from what it knew before it lost the other nodes;"+
+			" reconnect it, or remove it from that address", n, n.status)
 	case n.ready != "ON":
-		return grants.Refuse(grants.NoQuorum, "%s is not ready (%s): wait until it has joined the others, or take it off that address", n, n.state)
+		return grants.Refuse(grants.NoQuorum, "%s is not ready (%s): wait until it has joined the other nodes, or remove it from that address",
+			n, n.state)
 	}
 	return nil
 }

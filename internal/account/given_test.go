@@ -48,7 +48,8 @@ func TestRightsThatTheServerGave(t *testing.T) {
 			b.Fatal(err)
 		}
 		for _, c := range plan.Changes {
-			if !strings.HasPrefix(c.Statement, "GRANT ") || !strings.HasSuffix(c.Statement, " TO 'app_clone'@'%'") || c.Drift || !strings.Contains(c.Text, "gave to 'app'@'%' as the creator") {
+			if !strings.HasPrefix(c.Statement, "GRANT ") || !strings.HasSuffix(c.Statement, " TO 'app_clone'@'%'") || c.Drift ||
+				!strings.Contains(c.Text, "gave to 'app'@'%' as the creator") {
 				b.Errorf("change %+v: want a grant to the account in use", c)
 			}
 		}

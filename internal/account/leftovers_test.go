@@ -27,10 +27,11 @@ func TestLeftovers(t *testing.T) {
 		{"routine", "", []string{"GRANT EXECUTE ON PROCEDURE shop.close TO app_clone"}, false, "rows for it in mysql.procs_priv,"},
 		{"proxy", "", []string{"GRANT PROXY ON other TO app_clone"}, false, "rows for it in mysql.proxies_priv,"},
 		{"dynamic", "mysql", []string{"GRANT BACKUP_ADMIN ON *.* TO app_clone"}, false, "rows for it in mysql.global_grants,"},
-		{"role", "mysql", []string{"GRANT r1 TO app_clone", "SET DEFAULT ROLE r1 TO app_clone"}, false, "rows for it in mysql.default_roles, mysql.role_edges,"},
+		{"role", "mysql", []string{"GRANT r1 TO app_clone", "SET DEFAULT ROLE r1 TO app_clone"}, false,
+			"rows for it in mysql.default_roles, mysql.role_edges,"},
 		{"role", "mariadb", []string{"GRANT r1 TO app_clone"}, false, "rows for it in mysql.roles_mapping,"},
 		{"is a role", "mysql", []string{"GRANT app_clone TO other"}, false, "rows for it in mysql.role_edges,"},
-		{"memory", "", nil, true, "the server remembers it"},
+		{"memory", "", nil, true, "still in the server's memory"},
 		{"others may be it", "", []string{"GRANT PROXY ON app_clone TO other"}, false, ""},
 		{"nothing", "", nil, false, ""},
 	}

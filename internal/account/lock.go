@@ -16,17 +16,18 @@ import (
 )
 
 const (
-	lockPatience = 10 * time.Second       // how long a session waits for the lock on an account
-	lockRetry    = 100 * time.Millisecond // how often it tries meanwhile
-	lockedFor    = 60 * time.Second       // how long Locked lets its function run: less than the server waits for an idle session
+	lockPatience = 10 * time.Second       // how long to wait for the lock on an account
+	lockRetry    = 100 * time.Millisecond // how often to try
+	lockedFor    = 60 * time.Second       // how long Locked lets f run; shorter than the server waits for an idle session
 )
 
-// Locked runs f while this session holds the server's lock on the accounts of two user names, which may be one. Every
-// method of Admin that writes to an account holds the lock on it, so none of them runs meanwhile in another session,
-// while those of this session may be called by f. The context of f ends before the server would end an idle session and
-// give its lock to another.
+// Locked runs f while this session holds the server's lock on the accounts of two user names, which
+// may be the same. Every method of Admin that writes to an account holds its lock. So none of them
+// runs in another session in the meantime, while f may call those of this session. The context of f
+// ends before the server would end an idle session and release its lock.
 //
-// The lock is of one server: members of a cluster know nothing of each other's locks. So sessions go to one of them; see toWriter.
+// The lock belongs to one server, and members of a cluster do not see each other's locks. So all
+// sessions use the same member; see toWriter.
 func (a *Admin) Locked(ctx context.Context, x, y string, f func(context.Context) error) error {
 	return a.locked(ctx, []string{x, y}, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, lockedFor)
@@ -35,9 +36,10 @@ func (a *Admin) Locked(ctx context.Context, x, y string, f func(context.Context)
 	})
 }
 
-// locked runs f while this session holds the locks on the accounts of some user names, on whatever hosts they are. There
-// is one lock for each user name, so that sessions exclude each other without agreeing on which accounts are a pair. The
-// locks go with the connection: what f does on this session cannot outlive them.
+// locked runs f while this session holds the locks on the accounts of the given user names on all
+// hosts. There is one lock for each user name, so that sessions exclude each other without agreeing
+// on which accounts are a pair. The locks end with the connection, so nothing that f does on this
+// session can outlive them.
 func (a *Admin) locked(ctx context.Context, users []string, f func(context.Context) error) error {
 	users = slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(users))), func(user string) bool {
 		return slices.Contains(a.locks, user)
@@ -57,7 +59,7 @@ func (a *Admin) locked(ctx context.Context, users []string, f func(context.Conte
 	return f(ctx)
 }
 
-// lock takes the locks of all the users, or none.
+// lock takes the locks of all users.
 func (a *Admin) lock(ctx context.Context, users []string) error {
 	for start := time.Now(); ; {
 		busy, err := a.tryLock(ctx, users)
@@ -65,14 +67,14 @@ func (a *Admin) lock(ctx context.Context, users []string) error {
 			return err
 		}
 		if err != nil {
-			return fmt.Errorf("lock %s against others: %w", grants.QuoteUser(users[0]), err)
+			return fmt.Errorf("take the lock on %s: %w", grants.QuoteUser(users[0]), err)
 		}
 		if busy.user == "" {
 			return nil
 		}
 		if late := time.Since(start) >= a.patience; late || a.Force {
 			if err := a.identify(ctx, &busy); err != nil {
-				return fmt.Errorf("look who holds the lock on %s: %w", grants.QuoteUser(busy.user), err)
+				return fmt.Errorf("find the holder of the lock on %s: %w", grants.QuoteUser(busy.user), err)
 			}
 			if a.Force && busy.foreign {
 				if err := a.kill(ctx, busy.id); err != nil {
@@ -90,9 +92,11 @@ func (a *Admin) lock(ctx context.Context, users []string) error {
 	}
 }
 
-// tryLock takes the locks of all the users, or none: then it returns who has one of them.
+// tryLock takes the locks of all users. If one of them is taken, it takes none and returns its
+// holder.
 func (a *Admin) tryLock(ctx context.Context, users []string) (busy busyLock, err error) {
-	// The statement does not wait, since it would keep others from writing to the grant tables meanwhile.
+	// The statement does not wait, because that would keep other sessions from writing to the grant
+	// tables.
 	list := []string{"CURRENT_USER() AS me"}
 	for i, user := range users {
 		list = append(list, fmt.Sprintf("GET_LOCK(%[1]s, 0) AS got%[2]d, IS_USED_LOCK(%[1]s) AS holder%[2]d", lockName(user), i))
@@ -100,7 +104,7 @@ func (a *Admin) tryLock(ctx context.Context, users []string) (busy busyLock, err
 	rows, err := a.query(ctx, "SELECT "+strings.Join(list, ", ")+ownRow)
 	if err != nil {
 		if e := serverError(err); e != nil && e.Number == errUnknownError && a.server.ProhibitsLocks() {
-			return busyLock{}, grants.Refuse(grants.Unsupported, "this cluster does not allow GET_LOCK, by which rotators exclude each other (%s):"+
+			return busyLock{}, grants.Refuse(grants.Unsupported, "this cluster does not allow GET_LOCK, which keeps rotators apart (%s):"+
 				" SET GLOBAL pxc_strict_mode = MASTER on the node that the address leads to", e.Message)
 		}
 		if e := serverError(err); e != nil && e.Number == errTableDenied && a.name == (grants.Name{}) {
@@ -119,7 +123,7 @@ func (a *Admin) tryLock(ctx context.Context, users []string) (busy busyLock, err
 		if rows[0].Text(fmt.Sprint("got", i)) == "1" {
 			got = append(got, user)
 		} else if busy.user == "" {
-			busy = busyLock{user: user, id: cmp.Or(rows[0].Text(fmt.Sprint("holder", i)), "0")} // 0: it has gone since
+			busy = busyLock{user: user, id: cmp.Or(rows[0].Text(fmt.Sprint("holder", i)), "0")} // 0 if the holder is gone by now
 		}
 	}
 	if busy.user != "" && got != nil {
@@ -128,7 +132,8 @@ func (a *Admin) tryLock(ctx context.Context, users []string) (busy busyLock, err
 	return busy, nil
 }
 
-// unlock gives locks back, which must not stay with a connection that goes back to the pool.
+// unlock releases locks. If it fails, it discards the connection, so that the locks do not stay
+// with one in the pool.
 func (a *Admin) unlock(ctx context.Context, users []string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
@@ -142,24 +147,25 @@ func (a *Admin) unlock(ctx context.Context, users []string) {
 	}
 }
 
-// lockName is the SQL expression, for a statement that ends in ownRow, of the name of the lock on a user's accounts.
-// Whoever knows the name can take the lock, without any right. So it depends on the hash of the administrator's own
-// password, which only administrators can read. The server computes it: neither the hash nor the name is ever sent.
-// Rotators that share an administrator exclude each other, until its password changes.
+// lockName returns the SQL expression for the name of the lock on a user's accounts, for a
+// statement that ends in ownRow. Anyone who knows the name can take the lock without any privilege.
+// So the name depends on the hash of the administrator's own password, which only administrators
+// can read. The server computes it, so neither the hash nor the name is ever sent. Rotators with
+// the same administrator exclude each other, except across a change of its password.
 func lockName(user string) string {
 	sum := sha256.Sum256([]byte(user))
 	return "CONCAT('rotate-user:', LEFT(SHA2(CONCAT(authentication_string, '" + hex.EncodeToString(sum[:]) + "'), 256), 52))"
 }
 
-// ownRow is the administrator's own row, found by its key. MariaDB has mysql.user too, as a view.
+// ownRow selects the administrator's own row by its key. MariaDB has mysql.user as a view.
 const ownRow = " FROM mysql.user WHERE Host = SUBSTRING_INDEX(CURRENT_USER(), '@', -1)" +
 	" AND User = LEFT(CURRENT_USER(), CHAR_LENGTH(CURRENT_USER()) - CHAR_LENGTH(SUBSTRING_INDEX(CURRENT_USER(), '@', -1)) - 1)"
 
 // busyLock is a lock on a user's accounts that another session holds.
 type busyLock struct {
 	user, id string
-	login    string // of the holder: its user and host, as far as the administrator sees them
-	foreign  bool   // the holder is logged in as another user than this session
+	login    string // the holder's user and host, as far as the administrator sees them
+	foreign  bool   // the holder is logged in as a different user than this session
 }
 
 func (b busyLock) session() string { return "another session (id " + b.id + b.login + ")" }
@@ -172,8 +178,8 @@ func (b busyLock) refusal(waited time.Duration) error {
 	return grants.Refuse(grants.Busy, "%s holds the lock on %s (waited %s): %s", b.session(), grants.QuoteUser(b.user), waited, advice)
 }
 
-// identify finds out who the holder is. Without PROCESS the administrator sees the sessions of its own user only, so that
-// one which it does not see is foreign.
+// identify finds the holder's user. Without PROCESS, the administrator sees only its own user's
+// sessions, so a session that it does not see is foreign.
 func (a *Admin) identify(ctx context.Context, b *busyLock) error {
 	rows, err := a.query(ctx, "SELECT ID = CONNECTION_ID() AS me, USER AS user, HOST AS host FROM information_schema.PROCESSLIST"+
 		" WHERE ID IN ("+b.id+", CONNECTION_ID())")
@@ -193,7 +199,7 @@ func (a *Admin) identify(ctx context.Context, b *busyLock) error {
 	return nil
 }
 
-// discard ends the connection when the session is closed, rather than giving it back.
+// discard makes the connection close with the session instead of returning to the pool.
 func (a *Admin) discard() {
-	_ = a.conn.Raw(func(any) error { return driver.ErrBadConn }) // that error is the purpose
+	_ = a.conn.Raw(func(any) error { return driver.ErrBadConn }) // this error makes database/sql discard it
 }

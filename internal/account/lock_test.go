@@ -75,7 +75,8 @@ func TestNothingChangesAPairThatAnotherSessionHasLocked(t *testing.T) {
 					b.Errorf("%s: the fence was called without the lock", name)
 					return nil
 				})
-				if !refused(err, grants.Busy) || !strings.Contains(err.Error(), "user '"+b.server.AdminUser+"', host ") || !strings.Contains(err.Error(), "retry later") {
+				if !refused(err, grants.Busy) || !strings.Contains(err.Error(), "user '"+b.server.AdminUser+"', host ") ||
+					!strings.Contains(err.Error(), "retry later") {
 					b.Errorf("%s: got %v, want a refusal that names the session", name, err)
 				}
 			}
@@ -139,7 +140,8 @@ func TestLockedSessionChangesItsAccounts(t *testing.T) {
 			if _, err := b.admin.Sync(ctx, pair); err != nil {
 				return err
 			}
-			if _, err := b.admin.SetPassword(ctx, grants.Name{User: "app_clone", Host: "%"}, grants.Name{User: "app", Host: "%"}, "Next-1", nil); err != nil {
+			if _, err := b.admin.SetPassword(ctx, grants.Name{User: "app_clone", Host: "%"}, grants.Name{User: "app", Host: "%"}, "Next-1",
+				nil); err != nil {
 				return err
 			}
 			if err := free(ctx); !refused(err, grants.Busy) {
@@ -209,7 +211,8 @@ func TestOnlyAdministratorsKnowTheLock(t *testing.T) {
 		take("rot:" + hex.EncodeToString(sum[:16]))
 		// The name that an empty hash, or no hash, would give.
 		var name string
-		if err := b.root.QueryRowContext(t.Context(), "SELECT "+strings.ReplaceAll(lockName("app"), "authentication_string", "''")).Scan(&name); err != nil {
+		if err := b.root.QueryRowContext(t.Context(), "SELECT "+strings.ReplaceAll(lockName("app"), "authentication_string",
+			"''")).Scan(&name); err != nil {
 			b.Fatal(err)
 		}
 		take(name)
@@ -249,7 +252,8 @@ func TestForceEndsAForeignHolder(t *testing.T) {
 
 		conn := hold()
 		b.admin.patience = 0
-		if err := set(b.admin); !refused(err, grants.Busy) || !strings.Contains(err.Error(), "user 'thief', host ") || !strings.Contains(err.Error(), "Force") {
+		if err := set(b.admin); !refused(err, grants.Busy) || !strings.Contains(err.Error(), "user 'thief', host ") ||
+			!strings.Contains(err.Error(), "Force") {
 			b.Errorf("got %v, want a refusal that names the thief", err)
 		}
 		if err := conn.PingContext(t.Context()); err != nil {
@@ -293,11 +297,13 @@ func TestForceTakesARight(t *testing.T) {
 			b.Fatalf("take the lock: %d, %v", got, err)
 		}
 		ops.patience = 0
-		if err := ops.Lock(t.Context(), grants.Name{User: "app", Host: "%"}, nil); !refused(err, grants.Busy) || strings.Contains(err.Error(), ", user") {
+		if err := ops.Lock(t.Context(), grants.Name{User: "app", Host: "%"}, nil); !refused(err, grants.Busy) ||
+			strings.Contains(err.Error(), ", user") {
 			b.Errorf("got %v, want a refusal without the holder's name", err)
 		}
 		ops.Force = true
-		if err := ops.Lock(t.Context(), grants.Name{User: "app", Host: "%"}, nil); serverError(err) == nil || serverError(err).Number != errKillDenied || !strings.Contains(err.Error(), "holds the lock on 'app'") {
+		if err := ops.Lock(t.Context(), grants.Name{User: "app", Host: "%"}, nil); serverError(err) == nil ||
+			serverError(err).Number != errKillDenied || !strings.Contains(err.Error(), "holds the lock on 'app'") {
 			b.Errorf("got %v, want the refused KILL", err)
 		}
 	})

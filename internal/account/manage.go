@@ -10,8 +10,8 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// MayDrop refuses what would stop an account from being locked, unlocked or dropped, as far as the administrator can see
-// it. It writes nothing.
+// MayDrop refuses anything that would prevent an account from being locked, unlocked or dropped, as
+// far as the administrator can see it. It writes nothing.
 func (a *Admin) MayDrop(ctx context.Context, n grants.Name) error {
 	return a.withCurrentRights(ctx, func() error { return a.mayDrop(ctx, n) })
 }
@@ -43,12 +43,12 @@ func (a *Admin) mayDrop(ctx context.Context, n grants.Name) error {
 		lacking = append(lacking, definer)
 	}
 	if lacking != nil {
-		return grants.Refuse(grants.MissingRight, "administrator %s lacks what locking and dropping %s takes: %s", a.name, n, strings.Join(lacking, "; "))
+		return grants.Refuse(grants.MissingRight, "administrator %s lacks rights to lock and drop %s: %s", a.name, n, strings.Join(lacking, "; "))
 	}
 	return nil
 }
 
-// mayWrite refuses a server that takes no changes, and an account that is never changed.
+// mayWrite refuses a server that is read-only, and an account that must not be changed.
 func (a *Admin) mayWrite(ctx context.Context, n grants.Name) error {
 	if err := a.checkWritable(ctx); err != nil {
 		return err
@@ -59,10 +59,12 @@ func (a *Admin) mayWrite(ctx context.Context, n grants.Name) error {
 	return grants.CheckChangeable(n, a.name)
 }
 
-// Lock, Unlock, Drop and Revoke change one account under the server's lock on it. fence, which may be nil, is called under
-// the lock right before the first change and stops it by an error.
+// Lock, Unlock, Drop and Revoke change one account under the server's lock on it. They call fence,
+// which may be nil, under the lock right before the first change. If it returns an error, they
+// change nothing.
 
-// Lock locks an account: new logins fail, open sessions go on. It is not an error if the account does not exist.
+// Lock locks an account: new logins fail, and open sessions continue. It is not an error if the
+// account does not exist.
 func (a *Admin) Lock(ctx context.Context, n grants.Name, fence func(context.Context) error) error {
 	return a.alter(ctx, n, "ACCOUNT LOCK", fence)
 }
@@ -118,8 +120,8 @@ func (a *Admin) Drop(ctx context.Context, n grants.Name, fence func(context.Cont
 	})
 }
 
-// DropLocked is Drop for an account that was locked before. It refuses an account that is no longer locked: that is another account
-// of the name, or is in use again.
+// DropLocked is Drop for an account that was locked before. It refuses an account that is no longer
+// locked, because that is another account of the same name, or is in use again.
 func (a *Admin) DropLocked(ctx context.Context, n grants.Name, fence func(context.Context) error) error {
 	return a.Drop(ctx, n, func(ctx context.Context) error {
 		s, _, err := a.readPair(ctx, n, n)
@@ -130,25 +132,27 @@ func (a *Admin) DropLocked(ctx context.Context, n grants.Name, fence func(contex
 			return err
 		}
 		if !s.Locked {
-			return grants.Refuse(grants.NotOurs, "%s was locked and no longer is, as if something else used it: DROP USER %s if nothing does", n, n)
+			return grants.Refuse(grants.NotOurs, "%s is no longer locked, as if something else used it: if nothing does, run DROP USER %s", n, n)
 		}
 		return callFence(ctx, fence)
 	})
 }
 
-// Revoke makes an account useless at once: it is locked, its password and second password are replaced by one that does
-// not exist, and its sessions are ended. Rights and properties stay. The mark is that of the account's Pair, which it is
-// known to belong to from then on.
+// Revoke makes an account useless at once. It locks the account, replaces its password and second
+// password with one that nothing matches, and ends its sessions. The account keeps its rights and
+// properties. mark is the Mark of the account's Pair, to which the account can then be attributed.
 func (a *Admin) Revoke(ctx context.Context, n grants.Name, mark string, fence func(context.Context) error) (Ended, error) {
 	return a.scramble(ctx, n, mark, " ACCOUNT LOCK", fence)
 }
 
-// Scramble is Revoke without the lock: the account no longer lets anyone log in, and another password makes it usable again.
+// Scramble is Revoke without the lock: no one can log in to the account until it gets another
+// password.
 func (a *Admin) Scramble(ctx context.Context, n grants.Name, mark string, fence func(context.Context) error) (Ended, error) {
 	return a.scramble(ctx, n, mark, "", fence)
 }
 
-func (a *Admin) scramble(ctx context.Context, n grants.Name, mark, lock string, fence func(context.Context) error) (ended Ended, err error) {
+func (a *Admin) scramble(ctx context.Context, n grants.Name, mark, lock string, fence func(context.Context) error) (ended Ended,
+	err error) {
 	err = a.withCurrentRights(ctx, func() error {
 		ended, err = a.scrambleLocked(ctx, n, mark, lock, fence)
 		return err
@@ -156,7 +160,8 @@ func (a *Admin) scramble(ctx context.Context, n grants.Name, mark, lock string, 
 	return ended, err
 }
 
-func (a *Admin) scrambleLocked(ctx context.Context, n grants.Name, mark, lock string, fence func(context.Context) error) (ended Ended, err error) {
+func (a *Admin) scrambleLocked(ctx context.Context, n grants.Name, mark, lock string, fence func(context.Context) error) (ended Ended,
+	err error) {
 	err = a.locked(ctx, []string{n.User}, func(ctx context.Context) error {
 		s, _, err := a.readPair(ctx, n, n)
 		if err != nil {
@@ -169,8 +174,9 @@ func (a *Admin) scrambleLocked(ctx context.Context, n grants.Name, mark, lock st
 		if err := callFence(ctx, fence); err != nil {
 			return err
 		}
-		// One statement, and the second password before it: an account that is locked and stores a password could be
-		// unlocked by hand, because this was cut off, with the password that leaked.
+		// Both in one statement, and the second password before it. If this were cut off and left a
+		// locked account with a stored password, someone could unlock it by hand, and the leaked
+		// password would work again.
 		if err := a.setHash(ctx, s, s.Plugin, hash, lock); err != nil {
 			return err
 		}
@@ -179,21 +185,21 @@ func (a *Admin) scrambleLocked(ctx context.Context, n grants.Name, mark, lock st
 			if lock != "" {
 				state = n.String() + " is locked and its password is gone"
 			}
-			return fmt.Errorf("%s, but its sessions may go on: %w", state, err)
+			return fmt.Errorf("%s, but its sessions may still be open: %w", state, err)
 		}
 		return nil
 	})
 	return ended, err
 }
 
-// Exists lists the accounts of a user name, one for each host.
+// Exists returns the accounts of a user name, one for each host.
 func (a *Admin) Exists(ctx context.Context, user string) ([]grants.Name, error) {
 	if err := a.survey(ctx); err != nil {
 		return nil, err
 	}
 	states, err := a.readAccounts(ctx, []string{user})
 	if err != nil {
-		return nil, fmt.Errorf("look for %s: %w", grants.QuoteUser(user), a.deniedRead(ctx, err))
+		return nil, fmt.Errorf("read the accounts of %s: %w", grants.QuoteUser(user), a.deniedRead(ctx, err))
 	}
 	var names []grants.Name
 	for _, s := range states {

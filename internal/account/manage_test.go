@@ -42,7 +42,8 @@ func TestPassword(t *testing.T) {
 		}
 		stop := errors.New("fenced")
 		before := b.everything()
-		if _, err := b.admin.SetPassword(ctx, plan.Standby, plan.Source, "Next-1", func(context.Context, grants.Stored) error { return stop }); !errors.Is(err, stop) {
+		if _, err := b.admin.SetPassword(ctx, plan.Standby, plan.Source, "Next-1",
+			func(context.Context, grants.Stored) error { return stop }); !errors.Is(err, stop) {
 			b.Errorf("a fence is answered by %v", err)
 		}
 		if diff := cmp.Diff(before, b.everything()); diff != "" {
@@ -68,12 +69,14 @@ func TestPassword(t *testing.T) {
 func TestPasswordFollowsThePlugin(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
-		plugins := map[string]string{"sha256_password": "IDENTIFIED WITH sha256_password BY 'Aa1-first'", "caching_sha2_password": "IDENTIFIED WITH caching_sha2_password BY 'Aa1-first'"}
+		plugins := map[string]string{"sha256_password": "IDENTIFIED WITH sha256_password BY 'Aa1-first'",
+			"caching_sha2_password": "IDENTIFIED WITH caching_sha2_password BY 'Aa1-first'"}
 		if b.maria {
 			if _, err := b.root.ExecContext(ctx, "INSTALL SONAME 'auth_ed25519'"); err != nil && !strings.Contains(err.Error(), "already") {
 				b.Fatal(err)
 			}
-			plugins = map[string]string{"ed25519": "IDENTIFIED VIA ed25519 USING PASSWORD('Aa1-first')", "mysql_native_password": "IDENTIFIED VIA mysql_native_password USING PASSWORD('Aa1-first')"}
+			plugins = map[string]string{"ed25519": "IDENTIFIED VIA ed25519 USING PASSWORD('Aa1-first')",
+				"mysql_native_password": "IDENTIFIED VIA mysql_native_password USING PASSWORD('Aa1-first')"}
 		}
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "GRANT SELECT ON shop.* TO app")
 		b.rotate(pair)
@@ -216,13 +219,21 @@ func TestMayDrop(t *testing.T) {
 		{name: "absent", account: grants.Name{User: "app", Host: "10.%"}},
 		{name: "server's", account: grants.Name{User: "root", Host: "localhost"}, reason: grants.ServerAccount, says: "'root'@'localhost'"},
 		{name: "administrator", account: grants.Name{User: "ops", Host: "%"}, reason: grants.Administrator, says: "'ops'@'%'"},
-		{name: "read only", statements: []string{"SET GLOBAL read_only = ON"}, account: grants.Name{User: "app", Host: "%"}, reason: grants.ReadOnly, says: "read_only"},
-		{name: "no right", admin: least[1:], account: grants.Name{User: "app", Host: "%"}, reason: grants.MissingRight, says: "CREATE USER on *.*"},
-		{name: "system user", engine: "mysql", statements: []string{"GRANT SYSTEM_USER ON *.* TO app"}, account: grants.Name{User: "app", Host: "%"}, reason: grants.MissingRight, says: "SYSTEM_USER, as 'app'@'%' has it"},
-		{name: "definer", engine: "mysql", statements: []string{"CREATE DEFINER=app PROCEDURE shop.pay() SELECT 1"}, admin: append(slices.Clone(least), "GRANT EXECUTE ON shop.* TO %s"),
-			account: grants.Name{User: "app", Host: "%"}, reason: grants.MissingRight, says: "ALLOW_NONEXISTENT_DEFINER (SET_USER_ID before MySQL 8.2) on *.*, unless these are given another definer: routine shop.pay of 'app'@'%'"},
-		{name: "definer to drop", engine: "mysql", statements: []string{"CREATE DEFINER=app PROCEDURE shop.pay() SELECT 1"}, admin: append(slices.Clone(least), "GRANT EXECUTE ON shop.* TO %s", definer), account: grants.Name{User: "app", Host: "%"}},
-		{name: "definer", engine: "mariadb", statements: []string{"CREATE DEFINER=app PROCEDURE shop.pay() SELECT 1"}, account: grants.Name{User: "app", Host: "%"}},
+		{name: "read only", statements: []string{"SET GLOBAL read_only = ON"}, account: grants.Name{User: "app", Host: "%"},
+			reason: grants.ReadOnly, says: "read_only"},
+		{name: "no right", admin: least[1:], account: grants.Name{User: "app", Host: "%"}, reason: grants.MissingRight,
+			says: "CREATE USER on *.*"},
+		{name: "system user", engine: "mysql", statements: []string{"GRANT SYSTEM_USER ON *.* TO app"},
+			account: grants.Name{User: "app", Host: "%"}, reason: grants.MissingRight, says: "SYSTEM_USER, as 'app'@'%' has it"},
+		{name: "definer", engine: "mysql", statements: []string{"CREATE DEFINER=app PROCEDURE shop.pay() SELECT 1"},
+			admin:   append(slices.Clone(least), "GRANT EXECUTE ON shop.* TO %s"),
+			account: grants.Name{User: "app", Host: "%"}, reason: grants.MissingRight,
+			says: "ALLOW_NONEXISTENT_DEFINER (SET_USER_ID before MySQL 8.2) on *.*, unless these are given another definer: " +
+				"routine shop.pay of 'app'@'%'"},
+		{name: "definer to drop", engine: "mysql", statements: []string{"CREATE DEFINER=app PROCEDURE shop.pay() SELECT 1"},
+			admin: append(slices.Clone(least), "GRANT EXECUTE ON shop.* TO %s", definer), account: grants.Name{User: "app", Host: "%"}},
+		{name: "definer", engine: "mariadb", statements: []string{"CREATE DEFINER=app PROCEDURE shop.pay() SELECT 1"},
+			account: grants.Name{User: "app", Host: "%"}},
 	}
 	each(t, func(b *bench) {
 		ctx := context.Background()
@@ -288,8 +299,10 @@ func TestCreate(t *testing.T) {
 				b.Fatal(err)
 			}
 		}
-		b.exec("CREATE USER want@'10.%' ACCOUNT LOCK", "GRANT SELECT, INSERT (id, buyer) ON shop.orders TO want@'10.%' WITH GRANT OPTION", "GRANT ALL ON `sh``op\\_x`.* TO want@'10.%'",
-			"GRANT EXECUTE ON PROCEDURE shop.close TO want@'10.%'", "GRANT CREATE TEMPORARY TABLES ON shop.* TO want@'10.%'", "GRANT PROCESS ON *.* TO want@'10.%'")
+		b.exec("CREATE USER want@'10.%' ACCOUNT LOCK", "GRANT SELECT, INSERT (id, buyer) ON shop.orders TO want@'10.%' WITH GRANT OPTION",
+			"GRANT ALL ON `sh``op\\_x`.* TO want@'10.%'",
+			"GRANT EXECUTE ON PROCEDURE shop.close TO want@'10.%'", "GRANT CREATE TEMPORARY TABLES ON shop.* TO want@'10.%'",
+			"GRANT PROCESS ON *.* TO want@'10.%'")
 		if !b.maria {
 			b.exec("GRANT BACKUP_ADMIN ON *.* TO want@'10.%' WITH GRANT OPTION")
 		}
@@ -304,7 +317,8 @@ func TestCreate(t *testing.T) {
 		if err := b.admin.Create(ctx, grants.Name{User: "app", Host: "%"}, "app_clone", rights, "mark"); !refused(err, grants.NotOurs) {
 			b.Errorf("the name on another host gives %v", err)
 		}
-		for _, g := range []string{"", "SELECT", "SELECT ON", "SELECT ON shop", "SELECT ON *", "SELECT ON shop.* TO root", "SELECT ON shop.*; DROP USER app", "ALL ON *.*", "FLY ON shop.*",
+		for _, g := range []string{"", "SELECT", "SELECT ON", "SELECT ON shop", "SELECT ON *", "SELECT ON shop.* TO root",
+			"SELECT ON shop.*; DROP USER app", "ALL ON *.*", "FLY ON shop.*",
 			"SELECT (id ON shop.orders", "SELECT (id) ON shop.*", "SELECT ON `shop.*", "SELECT ON shop.* WITH", "SELECT ON shop.'x'", "SELECT ON ``.*", "SELECT, ON shop.*",
 			"SELECT ON *.* IDENTIFIED BY 'hunter2'", "GRANT SELECT ON *.* TO app IDENTIFIED BY hunter2", "SELECT ON *.* 'hunter2'", "SELECT ON *.* IDENTIFIED BY `hunter2`"} {
 			if err := b.admin.Create(ctx, grants.Name{User: "fresh", Host: "%"}, "fresh_clone", []string{g}, "mark"); !refused(err, grants.BadGrant) || strings.Contains(err.Error(), "hunter2") {

@@ -12,17 +12,22 @@ import (
 	"github.com/rotate-user/rotate-user/internal/password"
 )
 
-// SetPassword gives the account n a new password for the authentication plugin of the account like, which may be n
-// itself, discards a second password and unlocks the account. The server gets a hash. The session that alters holds the lock
-// on both accounts; fence, which may be nil, is called right before the change with what is stored for n until then, and stops it by an error.
-func (a *Admin) SetPassword(ctx context.Context, n, like grants.Name, pw string, fence func(context.Context, grants.Stored) error) (grants.Stored, error) {
+// SetPassword sets a new password for the account n, with the authentication plugin of the account
+// like, which may be n itself. It discards a second password and unlocks the account. The server
+// receives only a hash. The session holds the lock on both accounts. It calls fence, which may be
+// nil, right before the change with what the server stores for n. If fence returns an error, the
+// password is not changed.
+func (a *Admin) SetPassword(ctx context.Context, n, like grants.Name, pw string,
+	fence func(context.Context, grants.Stored) error) (grants.Stored, error) {
 	set, _, err := a.setPassword(ctx, n, like, pw, false, fence)
 	return set, err
 }
 
-// ReplacePassword is SetPassword for an account whose sessions must not outlive its password. If it is locked they end before
-// it is unlocked, and what cannot be ended stops the change.
-func (a *Admin) ReplacePassword(ctx context.Context, n, like grants.Name, pw string, fence func(context.Context, grants.Stored) error) (set grants.Stored, ended Ended, err error) {
+// ReplacePassword is SetPassword for an account whose sessions must not outlive its password. If
+// the account is locked, its sessions end before it is unlocked, and a session that cannot be ended
+// prevents the change.
+func (a *Admin) ReplacePassword(ctx context.Context, n, like grants.Name, pw string,
+	fence func(context.Context, grants.Stored) error) (set grants.Stored, ended Ended, err error) {
 	err = a.withCurrentRights(ctx, func() error {
 		set, ended, err = a.setPassword(ctx, n, like, pw, true, fence)
 		return err
@@ -30,11 +35,13 @@ func (a *Admin) ReplacePassword(ctx context.Context, n, like grants.Name, pw str
 	return set, ended, err
 }
 
-func (a *Admin) setPassword(ctx context.Context, n, like grants.Name, pw string, end bool, fence func(context.Context, grants.Stored) error) (set grants.Stored, ended Ended, err error) {
+func (a *Admin) setPassword(ctx context.Context, n, like grants.Name, pw string, end bool,
+	fence func(context.Context, grants.Stored) error) (set grants.Stored, ended Ended, err error) {
 	if err := a.checkWritable(ctx); err != nil {
 		return grants.Stored{}, Ended{}, err
 	}
-	// A hash takes as long as the round trips before it is needed; which one is needed is known only after them.
+	// Computing a hash takes as long as the round trips before it is needed. Only these show which
+	// hash is needed, so the likely one is computed in the meantime.
 	likely, storage := a.server.DefaultPlugin(), a.server.Storage()
 	var hash []byte
 	var hashErr error
@@ -67,11 +74,11 @@ func (a *Admin) setPassword(ctx context.Context, n, like grants.Name, pw string,
 		if err := pass(); err != nil {
 			return err
 		}
-		if end && s.Locked { // no session can come after these
+		if end && s.Locked { // no new session can start
 			if ended, err = a.endSessions(ctx, n.User); err != nil {
 				return fmt.Errorf("%s stays locked: %w", n, err)
 			}
-			if ended.Ended > 0 { // which may have taken long
+			if ended.Ended > 0 { // that may have taken a while
 				if err := pass(); err != nil {
 					return err
 				}
@@ -84,14 +91,15 @@ func (a *Admin) setPassword(ctx context.Context, n, like grants.Name, pw string,
 		more, err := a.endSessions(ctx, n.User)
 		ended.Ended, ended.Left = ended.Ended+more.Ended, more.Left
 		if err != nil {
-			return fmt.Errorf("the password of %s is set, but its sessions of before may go on: %w", n, err)
+			return fmt.Errorf("the password of %s is set, but its earlier sessions may still be open: %w", n, err)
 		}
 		return nil
 	})
 	return set, ended, err
 }
 
-// setHash replaces the password. A second one, which survives every other statement, goes first.
+// setHash replaces the password. It first discards a second one, which would survive every other
+// statement.
 func (a *Admin) setHash(ctx context.Context, s *grants.Account, plugin, hash, lock string) error {
 	if s.SecondPassword {
 		if err := a.exec(ctx, "ALTER USER "+s.Name.String()+" DISCARD OLD PASSWORD"); err != nil {
@@ -129,8 +137,9 @@ func (a *Admin) readPair(ctx context.Context, n, like grants.Name) (s, model *gr
 	return s, model, errors.Join(grants.RefuseAbsent(s, n), grants.RefuseAbsent(model, like))
 }
 
-// PasswordPolicy is what the server asks of a new password of the account. It cannot check a hash and so does not, but
-// what its owner asks still holds. A *Refusal names a policy that cannot be met.
+// PasswordPolicy returns the server's requirements for a new password of the account. The server
+// cannot check a hash against them, but their purpose still holds. The error is a *Refusal if the
+// policy cannot be met.
 func (a *Admin) PasswordPolicy(ctx context.Context, n grants.Name) (password.Policy, error) {
 	if err := a.checkHashes(ctx); err != nil {
 		return password.Policy{}, err
@@ -138,7 +147,8 @@ func (a *Admin) PasswordPolicy(ctx context.Context, n grants.Name) (password.Pol
 	return a.server.PasswordPolicy(n)
 }
 
-// checkHashes refuses a MariaDB server that takes passwords in clear only, as it would write them to its logs.
+// checkHashes refuses a MariaDB server that accepts passwords only in clear text, because it would
+// write them to its logs.
 func (a *Admin) checkHashes(ctx context.Context) error {
 	if !a.server.ValidatesInClearOnly() || !a.server.On("strict_password_validation") {
 		return nil
@@ -155,6 +165,7 @@ func (a *Admin) checkHashes(ctx context.Context) error {
 	if names == nil {
 		return nil
 	}
-	return grants.Refuse(grants.PasswordPolicy, "the server checks passwords by %s with strict_password_validation, and so takes them in clear only, which its logs would keep:"+
-		" SET GLOBAL strict_password_validation = OFF; the passwords made here meet the policy anyway", strings.Join(names, ", "))
+	return grants.Refuse(grants.PasswordPolicy, "the server checks passwords with %s and strict_password_validation, "+
+		"so it accepts them only in clear text, which its logs would keep:"+
+		" SET GLOBAL strict_password_validation = OFF; generated passwords meet the policy anyway", strings.Join(names, ", "))
 }

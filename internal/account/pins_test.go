@@ -47,14 +47,16 @@ func TestGlobalVariablesDoNotReachTheSession(t *testing.T) {
 				b.T = t
 				defer func() { b.T = outer }()
 				b.clean()
-				b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE TABLE shop.`t'é\\\"` (a INT)", "GRANT SELECT, INSERT (a) ON shop.`t'é\\\"` TO app", "GRANT UPDATE ON shop.* TO app")
+				b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE TABLE shop.`t'é\\\"` (a INT)",
+					"GRANT SELECT, INSERT (a) ON shop.`t'é\\\"` TO app", "GRANT UPDATE ON shop.* TO app")
 				b.admin = b.login(b.server.AdminUser, b.server.AdminPassword)
 				before := b.session(h.variable)
 				was := b.rows("SELECT @@GLOBAL." + h.variable)[0][0]
 				b.exec(fmt.Sprintf("SET GLOBAL %s = %s", h.variable, h.value))
 				t.Cleanup(func() { b.exec("SET GLOBAL " + h.variable + " = " + restored(was)) })
 				b.admin = b.login(b.server.AdminUser, b.server.AdminPassword)
-				if after := b.session(h.variable); after != before && h.variable != "max_join_size" && h.variable != "big_tables" && h.variable != "group_concat_max_len" && h.variable != "old_passwords" {
+				if after := b.session(h.variable); after != before && h.variable != "max_join_size" && h.variable != "big_tables" &&
+					h.variable != "group_concat_max_len" && h.variable != "old_passwords" {
 					t.Errorf("%s is %s in the session, and %s before", h.variable, after, before)
 				}
 				b.rotate(pair)

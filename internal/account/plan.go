@@ -7,8 +7,8 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// Plan makes every check that may refuse, and computes what Sync would change. It writes nothing. Its error is a *grants.Refusal if
-// Sync must not run.
+// Plan makes every check that may refuse the rotation, and computes what Sync would change. It
+// writes nothing. Its error is a *grants.Refusal if Sync must not run.
 func (a *Admin) Plan(ctx context.Context, p grants.Pair) (plan *grants.Plan, err error) {
 	err = a.withCurrentRights(ctx, func() error {
 		source, err := a.source(ctx, p)
@@ -27,8 +27,9 @@ func (a *Admin) Plan(ctx context.Context, p grants.Pair) (plan *grants.Plan, err
 	return plan, nil
 }
 
-// planWithProof calls plan while it compares the passwords of the pair and logs in with the source's. A refusal of one of these tells more
-// than a refusal of the plan.
+// planWithProof calls plan. At the same time, it compares the passwords of the pair and logs in
+// with the source's. If one of these tests fails, it returns that error, which explains more than
+// an error of the plan.
 func (a *Admin) planWithProof(ctx context.Context, p grants.Pair, ps *grants.Snapshot) (*grants.Plan, error) {
 	if err := grants.AccountChecks.Run(a.facts(p, ps)); err != nil {
 		return nil, err
@@ -48,7 +49,8 @@ func (a *Admin) checkWritable(ctx context.Context) error {
 	for _, v := range []string{"innodb_read_only", "super_read_only", "read_only"} {
 		if a.server.On(v) {
 			a.unusable = true
-			return grants.Refuse(grants.ReadOnly, "the server %s has %s on, it is a replica or a reader endpoint: accounts change on the writer only, so the secret's host must name that%s",
+			return grants.Refuse(grants.ReadOnly, "the server %s has %s on, so it is a replica or a reader endpoint:"+
+				" accounts can be changed only on the writer, so set the secret's host to that%s",
 				a.server.Variables["hostname"], v, a.writer(ctx))
 		}
 	}
@@ -73,12 +75,12 @@ func (a *Admin) source(ctx context.Context, p grants.Pair) (*grants.Snapshot, er
 	return p.Pick(states)
 }
 
-// facts are what the checks look at.
+// facts returns the input of the checks.
 func (a *Admin) facts(p grants.Pair, ps *grants.Snapshot) grants.Facts {
 	return grants.Facts{Snapshot: ps, Server: &a.server, Pair: p, Administrator: a.name, HasCertificate: len(a.dialer.certificates()) > 0}
 }
 
-// plan checks and compares what was read.
+// plan checks and compares the accounts.
 func (a *Admin) plan(ctx context.Context, p grants.Pair, ps *grants.Snapshot) (*grants.Plan, error) {
 	d, err := grants.NewDraft(a.facts(p, ps))
 	if err != nil {
@@ -118,7 +120,7 @@ func (a *Admin) plan(ctx context.Context, p grants.Pair, ps *grants.Snapshot) (*
 	return d.Finish(), nil
 }
 
-// checkGrantable asks the server what a draft has to know, and refuses what cannot be granted.
+// checkGrantable queries what a draft needs to know, and refuses what cannot be granted.
 func (a *Admin) checkGrantable(ctx context.Context, d *grants.Draft, revoke bool) error {
 	for _, l := range d.Lookups() {
 		rows, err := a.query(ctx, l.Query())
@@ -140,7 +142,8 @@ func (a *Admin) checkGrantable(ctx context.Context, d *grants.Draft, revoke bool
 	return d.CheckGrantable(a.name, system, toEnd)
 }
 
-// systemRoles lists which roles in the steps only an administrator with SYSTEM_USER can grant, if this one does not have it.
+// systemRoles returns the roles in the steps that only an administrator with SYSTEM_USER can grant,
+// if this one lacks it.
 func (a *Admin) systemRoles(ctx context.Context, p *grants.Powers, steps []grants.Step) ([]string, error) {
 	query := p.SystemRolesQuery(&a.server, steps)
 	if query == "" {

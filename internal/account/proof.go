@@ -9,7 +9,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/panics"
 )
 
-// Stored reads the passwords of all accounts of these user names.
+// Stored reads the stored passwords of all accounts with these user names.
 func (a *Admin) Stored(ctx context.Context, users ...string) ([]grants.Stored, error) {
 	if err := a.survey(ctx); err != nil {
 		return nil, err
@@ -25,8 +25,8 @@ func (a *Admin) Stored(ctx context.Context, users ...string) ([]grants.Stored, e
 	return all, nil
 }
 
-// startProof begins to hold what the server stores against what the secret says, and returns a function that waits until that
-// is done. It needs nothing of this session, which may go on.
+// startProof starts to compare what the server stores with what the secret says, and returns a
+// function that waits for the result. It does not use this session.
 func (a *Admin) startProof(ctx context.Context, p grants.Pair, ps *grants.Snapshot) (wait func() error) {
 	done := sync.OnceValue(func() (err error) {
 		defer panics.Into(&err)
@@ -40,8 +40,8 @@ func (a *Admin) startProof(ctx context.Context, p grants.Pair, ps *grants.Snapsh
 			}
 			return p.Proof()
 		})
-		go func() { _ = login() }() // its error is that of the call below
-		// The login is waited for in any case.
+		go func() { _ = login() }() // the call below returns its error
+		// Wait for the login in any case.
 		if err := p.CheckStandbyPassword(ctx, ps); err != nil {
 			_ = login()
 			return err

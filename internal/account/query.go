@@ -11,7 +11,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// query sends one statement and reads the whole answer.
+// query runs a statement and reads its whole result.
 func (a *Admin) query(ctx context.Context, statement string) ([]grants.Row, error) {
 	rows, err := a.conn.QueryContext(ctx, statement)
 	if err != nil {
@@ -47,13 +47,13 @@ func (a *Admin) query(ctx context.Context, statement string) ([]grants.Row, erro
 	return all, nil
 }
 
-// exec sends one statement without an answer. A syntax error loses its text, in which the server repeats the statement,
-// and with it what a hash looks like.
+// exec runs a statement without a result. It drops the message of a syntax error, in which the
+// server repeats the statement and with it, perhaps, a hash.
 func (a *Admin) exec(ctx context.Context, statement string) error {
 	_, err := a.conn.ExecContext(ctx, statement)
 	a.noteError(err)
 	if e := serverError(err); e != nil && e.Number == errSyntax {
-		return &mysql.MySQLError{Number: e.Number, SQLState: e.SQLState, Message: "the server does not understand the statement"}
+		return &mysql.MySQLError{Number: e.Number, SQLState: e.SQLState, Message: "the server cannot parse the statement"}
 	}
 	return a.ofNode(ctx, cause(ctx, err))
 }
@@ -72,13 +72,13 @@ const (
 	errUserFailed       = 1396
 	errAccessDeniedToDB = 1044
 	errNoSuchColumn     = 1054
-	errUnknownTable     = 1109 // of a schema that no table can be added to
-	errUnknownError     = 1105 // of Percona XtraDB Cluster: what pxc_strict_mode prohibits
+	errUnknownTable     = 1109 // in a schema that tables cannot be added to
+	errUnknownError     = 1105 // in Percona XtraDB Cluster, for what pxc_strict_mode prohibits
 	errLockWait         = 1205
-	errWaitForGroup     = 3797 // a read that waits for what the group has done before
+	errWaitForGroup     = 3797 // a read that waited too long for the group's earlier changes
 )
 
-// serverError returns what the server answered, nil for an error of another kind.
+// serverError returns the server's error, or nil if err is of another kind.
 func serverError(err error) *mysql.MySQLError {
 	e, _ := errors.AsType[*mysql.MySQLError](err)
 	return e

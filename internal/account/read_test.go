@@ -38,8 +38,10 @@ func (b *bench) rowsRead(f func()) int {
 // others, which its keys cannot find by user.
 func TestReadingCostsTheSameAmongManyAccounts(t *testing.T) {
 	each(t, func(b *bench) {
-		b.exec("CREATE ROLE r1", "CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE USER app_clone IDENTIFIED BY 'Aa1-first'", "GRANT r1 TO app, app_clone",
-			"GRANT SELECT ON shop.* TO app, app_clone", "GRANT UPDATE (total), INSERT ON shop.orders TO app, app_clone", "GRANT EXECUTE ON PROCEDURE shop.close TO app, app_clone")
+		b.exec("CREATE ROLE r1", "CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE USER app_clone IDENTIFIED BY 'Aa1-first'",
+			"GRANT r1 TO app, app_clone",
+			"GRANT SELECT ON shop.* TO app, app_clone", "GRANT UPDATE (total), INSERT ON shop.orders TO app, app_clone",
+			"GRANT EXECUTE ON PROCEDURE shop.close TO app, app_clone")
 		if err := b.admin.survey(b.Context()); err != nil {
 			b.Fatal(err)
 		}
@@ -73,7 +75,8 @@ func TestReadingCostsTheSameAmongManyAccounts(t *testing.T) {
 		}
 		for some := range slices.Chunk(names, 400) {
 			list := strings.Join(some, ", ")
-			b.exec("CREATE USER "+list, "GRANT r1 TO "+list, "GRANT SELECT ON shop.* TO "+list, "GRANT UPDATE (total), INSERT ON shop.orders TO "+list, "GRANT EXECUTE ON PROCEDURE shop.close TO "+list)
+			b.exec("CREATE USER "+list, "GRANT r1 TO "+list, "GRANT SELECT ON shop.* TO "+list,
+				"GRANT UPDATE (total), INSERT ON shop.orders TO "+list, "GRANT EXECUTE ON PROCEDURE shop.close TO "+list)
 		}
 		if many := b.rowsRead(read); many-few > others/10 {
 			b.Errorf("%d rows were read among few accounts, %d among %d more", few, many, others)
@@ -132,7 +135,8 @@ func TestGlobalRightsAreAsTheServerSays(t *testing.T) {
 				asked++
 			}
 			var want []string
-			for _, r := range b.rows("SELECT PRIVILEGE_TYPE, IS_GRANTABLE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = " + grants.QuoteValue("'"+s.Name.User+"'@'"+s.Name.Host+"'")) {
+			for _, r := range b.rows("SELECT PRIVILEGE_TYPE, IS_GRANTABLE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = " +
+				grants.QuoteValue("'"+s.Name.User+"'@'"+s.Name.Host+"'")) {
 				if r[0] != "USAGE" {
 					want = append(want, r[0])
 				}

@@ -7,8 +7,8 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// read reads every account of the given user names, on whatever host, with all its properties and rights: two
-// statements, however many there are.
+// read reads every account with the given user names, on any host, with all of its properties and
+// rights. It takes two statements, however many accounts there are.
 func (a *Admin) read(ctx context.Context, users ...string) ([]*grants.Account, error) {
 	if err := a.survey(ctx); err != nil {
 		return nil, err
@@ -26,7 +26,8 @@ func (a *Admin) read(ctx context.Context, users ...string) ([]*grants.Account, e
 	return states, nil
 }
 
-// deniedRead says more of the error of a query that the administrator may not make.
+// deniedRead replaces the error of a query that the administrator may not make by one that explains
+// it.
 func (a *Admin) deniedRead(ctx context.Context, err error) error {
 	if e := serverError(err); e != nil && (e.Number == errTableDenied || e.Number == errColumnDenied || e.Number == errAccessDeniedToDB) {
 		return a.cannotRead(ctx)
@@ -54,7 +55,8 @@ func (a *Admin) readRights(ctx context.Context, accounts []*grants.Account) erro
 	return nil
 }
 
-// readForeignTables looks for grants of an unknown kind: tables of the server that have rows for an account.
+// readForeignTables looks for unknown kinds of grants: rows for an account in tables that this
+// program does not know.
 func (a *Admin) readForeignTables(ctx context.Context, users []string, accounts []*grants.Account) error {
 	for _, table := range a.server.UnknownTables() {
 		rows, err := a.query(ctx, grants.UnknownRowsQuery(table, users))

@@ -9,9 +9,10 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// checkReplication refuses a server that replicates from another one, unless it is forced: an account that is changed there is
-// changed on that server only, and the next statement for it that comes from the other one stops the replication. A primary
-// whose binary log leaves account statements out gets a warning.
+// checkReplication refuses a server that replicates from another one, unless forced. A change to an
+// account there would reach only that server, and the next statement for the account from the other
+// server would stop the replication. A primary whose binary log omits account statements gets a
+// warning.
 func (a *Admin) checkReplication(ctx context.Context, p grants.Pair, plan *grants.Plan) error {
 	status := a.server.ReplicaStatus()
 	rows, err := a.askReplication(ctx, plan, status.Statement, "whether the server replicates from another one", status.Right)
@@ -24,38 +25,45 @@ func (a *Admin) checkReplication(ctx context.Context, p grants.Pair, plan *grant
 		}
 		from := net.JoinHostPort(r.Text(status.Host), r.Text(status.Port))
 		if running := r.Text(status.Threads+"_io_running") != "No" || r.Text(status.Threads+"_sql_running") != "No"; !running || p.Force {
-			plan.Warnings = append(plan.Warnings, fmt.Sprintf("the server %s is a replica of %s, or was one (SHOW REPLICA STATUS): what is changed here does not reach that one",
+			plan.Warnings = append(plan.Warnings, fmt.Sprintf("the server %s is or was a replica of %s (SHOW REPLICA STATUS): "+
+				"changes made here do not reach that server",
 				a.server.Variables["hostname"], from))
 			continue
 		}
-		return grants.Refuse(grants.Replica, "the server %s replicates from %s: an account that is changed here is not changed there, and the replication stops when it is;"+
-			" let the secret and its master secret name %s, or rotate with Force if the two servers are meant to differ", a.server.Variables["hostname"], from, from)
+		return grants.Refuse(grants.Replica, "the server %s replicates from %s: "+
+			"a change to an account here does not reach that server, and replication stops when the account changes there;"+
+			" set the host of the secret and of its master secret to %s, or rotate with Force if the two servers are meant to differ",
+			a.server.Variables["hostname"], from, from)
 	}
 	if !a.server.FiltersAccountsFromBinlog() {
 		return nil
 	}
-	rows, err = a.askReplication(ctx, plan, "SHOW MASTER STATUS", "whether the binary log has account statements", a.server.BinlogStatusRight())
+	rows, err = a.askReplication(ctx, plan, "SHOW MASTER STATUS", "whether the binary log has account statements",
+		a.server.BinlogStatusRight())
 	if err != nil {
 		return err
 	}
 	for _, r := range rows {
 		if only := r.Text("binlog_do_db"); only != "" {
-			plan.Warnings = append(plan.Warnings, fmt.Sprintf("the server %s writes no account statement into its binary log (binlog_do_db is %s), so that no replica has the accounts or their passwords:"+
-				" clients that read from one are refused", a.server.Variables["hostname"], only))
+			plan.Warnings = append(plan.Warnings, fmt.Sprintf("the server %s does not write account statements to its binary log (binlog_do_db "+
+				"is %s), so its replicas have neither the accounts nor their passwords:"+
+				" clients that connect to a replica are refused", a.server.Variables["hostname"], only))
 		}
 	}
 	return nil
 }
 
-// writer says, for the end of a refusal, which server takes the writes that this one refuses, as far as it tells.
+// writer returns the end of a refusal that names the server which accepts writes, as far as this
+// server knows it.
 func (a *Admin) writer(ctx context.Context) string {
 	status := a.server.ReplicaStatus()
 	statement, host, port := status.Statement, status.Host, status.Port
 	if a.server.Variables[grants.GroupName] != "" {
-		statement, host, port = "SELECT MEMBER_HOST AS h, MEMBER_PORT AS p FROM performance_schema.replication_group_members WHERE MEMBER_ROLE = 'PRIMARY'", "h", "p"
+		statement, host, port = "SELECT MEMBER_HOST AS h, MEMBER_PORT AS p FROM performance_schema.replication_group_members"+
+			" WHERE MEMBER_ROLE = 'PRIMARY'", "h", "p"
 	}
 	rows, err := a.query(ctx, statement)
-	if err != nil { // the refusal is what counts
+	if err != nil { // the refusal matters more
 		return ""
 	}
 	for _, r := range rows {
@@ -66,13 +74,13 @@ func (a *Admin) writer(ctx context.Context) string {
 	return ""
 }
 
-// askReplication warns if the administrator may not ask.
+// askReplication runs a statement, or adds a warning if the administrator may not run it.
 func (a *Admin) askReplication(ctx context.Context, plan *grants.Plan, statement, what, right string) ([]grants.Row, error) {
 	worn := a.unusable
 	rows, err := a.query(ctx, statement)
 	e := serverError(err)
 	if e != nil && (e.Number == errPrivilegeNeeded || e.Number == errAccessDeniedToDB) {
-		a.unusable = worn // it has all the rights that it needs
+		a.unusable = worn // this right is optional
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s is unknown: GRANT %s ON *.* TO %s", what, right, a.name))
 		return nil, nil
 	}

@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"github.com/rotate-user/rotate-user/internal/grants"
+	"github.com/rotate-user/rotate-user/internal/plaintext"
 )
 
-// Sessions counts who is logged in on this server as one of the users, by host and program, but for one connection. known is
-// false where the administrator may not look.
+// Sessions counts the sessions of the users on this server by host and program, except for one
+// connection. known is false if the administrator cannot list sessions.
 func (a *Admin) Sessions(ctx context.Context, except uint64, users ...string) (sessions []grants.Session, known bool, err error) {
 	view, err := a.sessionsView(ctx, nil)
 	if err != nil || view == "" {
@@ -20,7 +21,7 @@ func (a *Admin) Sessions(ctx context.Context, except uint64, users ...string) (s
 	for _, user := range users {
 		rows, err := a.query(ctx, grants.SessionsQuery(user, view, except))
 		if err != nil {
-			return nil, false, fmt.Errorf("look who is logged in as %s: %w", grants.QuoteUser(user), err)
+			return nil, false, fmt.Errorf("list the sessions of %s: %w", grants.QuoteUser(user), err)
 		}
 		for _, r := range rows {
 			sessions = grants.AddSession(sessions, r)
@@ -29,7 +30,8 @@ func (a *Admin) Sessions(ctx context.Context, except uint64, users ...string) (s
 	return sessions, true, nil
 }
 
-// sessionsView is the view in which the administrator sees everyone's sessions; empty if there is none.
+// sessionsView returns the view in which the administrator sees everyone's sessions, or "" if there
+// is none.
 func (a *Admin) sessionsView(ctx context.Context, p *grants.Powers) (string, error) {
 	if p == nil {
 		if err := a.survey(ctx); err != nil {
@@ -53,7 +55,7 @@ func (a *Admin) sessionsView(ctx context.Context, p *grants.Powers) (string, err
 	return "", nil
 }
 
-// lackingToEnd lists what the administrator needs to end the sessions of others and has not, readable.
+// lackingToEnd lists, as text, what the administrator lacks to end other users' sessions.
 func (a *Admin) lackingToEnd(ctx context.Context, p *grants.Powers) ([]string, error) {
 	view, err := a.sessionsView(ctx, p)
 	if err != nil {
@@ -67,9 +69,10 @@ func (a *Admin) lackingToEnd(ctx context.Context, p *grants.Powers) ([]string, e
 	if p.HasDynamic(right) || p.HasGlobal(right) || p.HasGlobal("SUPER") && a.server.SuperEndsSessions() {
 		return lacking, nil
 	}
-	rows, err := a.query(ctx, "SELECT 1 FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = 'mysql' AND ROUTINE_NAME IN "+grants.QuoteValues(killProcedures))
+	rows, err := a.query(ctx, "SELECT 1 FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = 'mysql'"+
+		" AND ROUTINE_NAME IN "+grants.QuoteValues(killProcedures))
 	if err != nil {
-		return nil, fmt.Errorf("look for a procedure that ends sessions: %w", err)
+		return nil, fmt.Errorf("find a procedure that ends sessions: %w", err)
 	}
 	if rows == nil {
 		lacking = append(lacking, right+" on *.*, to end sessions")
@@ -77,21 +80,24 @@ func (a *Admin) lackingToEnd(ctx context.Context, p *grants.Powers) ([]string, e
 	return lacking, nil
 }
 
-// warnRevoke warns of an administrator that could not carry out a revocation, before one is needed.
+// warnRevoke warns about an administrator that could not carry out a revocation, before one is
+// needed.
 func (a *Admin) warnRevoke(ctx context.Context, plan *grants.Plan) error {
 	lacking, err := a.lackingToEnd(ctx, plan.Powers)
 	if err == nil && lacking != nil {
-		plan.Warnings = append(plan.Warnings, fmt.Sprintf("a rotation that revokes the previous credential would be refused: administrator %s lacks %s",
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("a rotation that revokes the previous credential would be refused: "+
+			"administrator %s lacks %s",
 			a.name, strings.Join(lacking, "; ")))
 	}
 	return err
 }
 
-// decideOnSessions decides whether the standby's sessions end along with its password: those of one that was locked while it had a
-// password may be those that a revocation was for, and in the account in use nothing would end them. Once ps is checked, a
-// standby that is locked is one that was revoked, or is taken by force.
+// decideOnSessions decides whether the standby's sessions end when its password changes. If the
+// standby was locked while it had a password, its sessions may be those that a revocation was meant
+// to end. Once its account is in use, nothing would end them. A locked standby that passed the
+// checks on ps was either revoked or taken over by force.
 func (a *Admin) decideOnSessions(ctx context.Context, p grants.Pair, ps *grants.Snapshot, plan *grants.Plan) error {
-	if p.Revoke { // the rights that it takes were checked
+	if p.Revoke { // the necessary rights have been checked
 		plan.EndSessions = true
 		return nil
 	}
@@ -110,31 +116,35 @@ func (a *Admin) decideOnSessions(ctx context.Context, p grants.Pair, ps *grants.
 	case lacking == nil:
 		plan.EndSessions = true
 	case sessions > 0:
-		return grants.Refuse(grants.MissingRight, "%d sessions of %s from before it was locked go on, and would be sessions of the account in use: administrator %s lacks %s",
-			sessions, plan.Standby, a.name, strings.Join(lacking, "; "))
+		return grants.Refuse(grants.MissingRight, "%s of %s opened before it was locked would continue in the account that becomes current: "+
+			"administrator %s lacks %s",
+			plaintext.Count(sessions, "session"), plan.Standby, a.name, strings.Join(lacking, "; "))
 	case !plan.SessionsKnown:
-		plan.Warnings = append(plan.Warnings, fmt.Sprintf("whether sessions of %s from before it was locked go on is unknown, as administrator %s lacks %s",
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("sessions of %s opened before it was locked may continue: administrator %s lacks %s",
 			plan.Standby, a.name, strings.Join(lacking, "; ")))
 	}
 	return nil
 }
 
-// Ended counts what became of the sessions of a user.
+// Ended counts the sessions of a user.
 type Ended struct {
-	Ended int // sessions that are gone
-	Left  int // sessions that go on
+	Ended int // that have ended
+	Left  int // that have not
 }
 
-// endSessions ends the user's sessions and looks again until they are gone, as a server ends a session only when it next
-// comes to look at it. A session shows its user's name and the host that it comes from, not its account: if the name has
-// several accounts, those of the others are ended too and connect again.
+// endSessions ends the user's sessions and waits until they are gone, because a server ends a
+// session only when that session next checks. A session shows its user name and host, not its
+// account. If the name has several accounts, the sessions of all of them end, and those of the
+// others can reconnect.
 func (a *Admin) endSessions(ctx context.Context, user string) (Ended, error) {
 	view, err := a.sessionsView(ctx, nil)
 	if err != nil {
 		return Ended{}, err
 	}
 	if view == "" {
-		return Ended{}, grants.Refuse(grants.MissingRight, "administrator %s cannot see the sessions of %s: GRANT PROCESS ON *.* TO %s", a.name, grants.QuoteUser(user), a.name)
+		return Ended{}, grants.Refuse(grants.MissingRight,
+			"sessions of %[2]s were not ended because administrator %[1]s cannot list them: GRANT PROCESS ON *.* TO %[1]s",
+			a.name, grants.QuoteUser(user))
 	}
 	all := map[string]bool{}
 	for start := time.Now(); ; {
@@ -167,27 +177,28 @@ func mayNotKill(err error) bool {
 	return e != nil && (e.Number == errKillDenied || e.Number == errPrivilegeNeeded)
 }
 
-// notEnded is the error for sessions that go on.
+// notEnded returns the error for sessions that did not end.
 func (a *Admin) notEnded(user string, n Ended, err error) error {
-	what := fmt.Sprintf("%d sessions of %s were ended and %d go on", n.Ended, grants.QuoteUser(user), n.Left)
+	what := fmt.Sprintf("%s of %s ended and %d did not", plaintext.Count(n.Ended, "session"), grants.QuoteUser(user), n.Left)
 	if mayNotKill(err) {
-		return grants.Refuse(grants.MissingRight, "%s, because administrator %s may not end them: GRANT %s ON *.* TO %s", what, a.name, a.server.KillRight(), a.name)
+		return grants.Refuse(grants.MissingRight, "%s, because administrator %s may not end them: GRANT %s ON *.* TO %s", what, a.name,
+			a.server.KillRight(), a.name)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	return grants.Refuse(grants.Busy, "%s, as the server is still undoing what they did: they are ended again at the next try", what)
+	return grants.Refuse(grants.Busy, "%s, because the server is still undoing their changes: the step is retried", what)
 }
 
-// killProcedures end sessions on clouds whose administrators may not: Amazon RDS and Azure.
+// killProcedures end sessions on clouds whose administrators cannot use KILL: Amazon RDS and Azure.
 var killProcedures = []string{"rds_kill", "az_kill"}
 
-// kill ends a session. It is not an error if the session has ended already.
+// kill ends a session. It is not an error if the session has already ended.
 func (a *Admin) kill(ctx context.Context, id string) error {
 	err := a.exec(ctx, "KILL "+id)
 	e := serverError(err)
 	if e != nil && e.Number == errKillDenied {
-		// A cloud's administrator may not kill, but call a procedure that does.
+		// A cloud's administrator cannot use KILL, but can call a procedure that does.
 		for _, procedure := range killProcedures {
 			instead := a.exec(ctx, "CALL mysql."+procedure+"("+id+")")
 			if instead == nil {
@@ -204,7 +215,7 @@ func (a *Admin) kill(ctx context.Context, id string) error {
 	return err
 }
 
-// sessionIDs lists the sessions of a user in a view by the numbers that KILL takes.
+// sessionIDs returns a user's sessions as the ids that KILL takes.
 func (a *Admin) sessionIDs(ctx context.Context, user, view string) ([]string, error) {
 	query := "SELECT ID AS id FROM information_schema.PROCESSLIST WHERE USER = "
 	if view == grants.ThreadsView {
@@ -212,7 +223,7 @@ func (a *Admin) sessionIDs(ctx context.Context, user, view string) ([]string, er
 	}
 	rows, err := a.query(ctx, query+grants.QuoteValue(user))
 	if err != nil {
-		return nil, fmt.Errorf("look who is logged in as %s: %w", grants.QuoteUser(user), err)
+		return nil, fmt.Errorf("list the sessions of %s: %w", grants.QuoteUser(user), err)
 	}
 	var ids []string
 	for _, r := range rows {

@@ -7,8 +7,8 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// readInMemory reads what the server shows of an account. Of the properties, the expiry is the one that is known to stay in
-// MySQL's memory after it left the table.
+// readInMemory reads what the server's memory has for an account. Of the properties, only the
+// password's expiry is known to stay in MySQL's memory after it has changed in the table.
 func (a *Admin) readInMemory(ctx context.Context, n grants.Name) (*grants.InMemory, error) {
 	rows, err := a.query(ctx, "SHOW GRANTS FOR "+n.String())
 	if err != nil {
@@ -24,7 +24,7 @@ func (a *Admin) readInMemory(ctx context.Context, n grants.Name) (*grants.InMemo
 	return a.server.ParseShown(n, lines, rowTexts(rows)), nil
 }
 
-// rowTexts are the values of an answer of one column.
+// rowTexts returns the values of a result with one column.
 func rowTexts(rows []grants.Row) []string {
 	var all []string
 	for _, r := range rows {

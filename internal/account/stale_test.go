@@ -20,11 +20,15 @@ func TestMemoryThatDisagrees(t *testing.T) {
 		says         string
 		mended       bool // on the standby
 	}{
-		{"role granted twice", "mysql", []string{"CREATE ROLE r1", "GRANT r1 TO <name> WITH ADMIN OPTION", "GRANT r1 TO <name>"}, "role 'r1'@'%' with admin option", true},
-		{"renamed", "mariadb", []string{"CREATE ROLE r1", "CREATE USER was IDENTIFIED BY 'Aa1-was'", "GRANT r1 TO was WITH ADMIN OPTION", "DROP USER <name>", "RENAME USER was TO <name>"}, "role `r1` with admin option", true},
+		{"role granted twice", "mysql", []string{"CREATE ROLE r1", "GRANT r1 TO <name> WITH ADMIN OPTION", "GRANT r1 TO <name>"},
+			"role 'r1'@'%' with admin option", true},
+		{"renamed", "mariadb", []string{"CREATE ROLE r1", "CREATE USER was IDENTIFIED BY 'Aa1-was'", "GRANT r1 TO was WITH ADMIN OPTION",
+			"DROP USER <name>", "RENAME USER was TO <name>"}, "role `r1` with admin option", true},
 		{"right on a database", "", []string{inTables}, "SELECT on `shop`.*", false},
-		{"right gone from the table", "", []string{"GRANT UPDATE ON shop.orders TO <name>", "DELETE FROM mysql.tables_priv WHERE User = '<name>'"}, "no UPDATE on `shop`.`orders`", false},
-		{"expiry", "mysql", []string{"ALTER USER <name> PASSWORD EXPIRE INTERVAL 9 DAY", "ALTER USER <name> PASSWORD EXPIRE DEFAULT"}, "PASSWORD EXPIRE DEFAULT", true},
+		{"right gone from the table", "", []string{"GRANT UPDATE ON shop.orders TO <name>",
+			"DELETE FROM mysql.tables_priv WHERE User = '<name>'"}, "no UPDATE on `shop`.`orders`", false},
+		{"expiry", "mysql", []string{"ALTER USER <name> PASSWORD EXPIRE INTERVAL 9 DAY", "ALTER USER <name> PASSWORD EXPIRE DEFAULT"},
+			"PASSWORD EXPIRE DEFAULT", true},
 	}
 	each(t, func(b *bench) {
 		ctx := context.Background()
@@ -46,7 +50,8 @@ func TestMemoryThatDisagrees(t *testing.T) {
 				run("app")
 				before := b.everything()
 				for name, f := range map[string]func(context.Context, grants.Pair) (*grants.Plan, error){"plan": b.admin.Plan, "sync": b.admin.Sync} {
-					if _, err := f(ctx, pair); !refused(err, grants.Stale) || !strings.Contains(err.Error(), "'app'@'%'") || !strings.Contains(err.Error(), tt.says) {
+					if _, err := f(ctx, pair); !refused(err, grants.Stale) || !strings.Contains(err.Error(), "'app'@'%'") ||
+						!strings.Contains(err.Error(), tt.says) {
 						t.Errorf("%s: got %v, want a refusal that says %q", name, err, tt.says)
 					}
 				}
@@ -78,7 +83,8 @@ func TestMemoryThatDisagrees(t *testing.T) {
 					return
 				}
 				before := b.everything()
-				if _, err := b.admin.Sync(ctx, owned(pair)); !refused(err, grants.Stale) || !strings.Contains(err.Error(), "'app_clone'@'%'") || !strings.Contains(err.Error(), tt.says) {
+				if _, err := b.admin.Sync(ctx, owned(pair)); !refused(err, grants.Stale) || !strings.Contains(err.Error(), "'app_clone'@'%'") ||
+					!strings.Contains(err.Error(), tt.says) {
 					t.Errorf("got %v, want a refusal that says %q", err, tt.says)
 				}
 				if diff := cmp.Diff(before, b.everything()); diff != "" {

@@ -128,7 +128,8 @@ func TestPlanWarnsOfTheStorageFormat(t *testing.T) {
 			source, asked string
 			warned        bool
 		}{
-			{"CRYPT5", "CRYPT5", false}, {"CRYPT5", "PBKDF2_SHA512", true}, {"PBKDF2_SHA512", "PBKDF2_SHA512", false}, {"PBKDF2_SHA512", "CRYPT5", true},
+			{"CRYPT5", "CRYPT5", false}, {"CRYPT5", "PBKDF2_SHA512", true}, {"PBKDF2_SHA512", "PBKDF2_SHA512", false},
+			{"PBKDF2_SHA512", "CRYPT5", true},
 		} {
 			b.setStorage(c.source, 10000)
 			b.exec("DROP USER IF EXISTS app", "CREATE USER app IDENTIFIED BY 'Aa1-first'")
@@ -167,7 +168,8 @@ func TestEnforcedStorageFormat(t *testing.T) {
 		}
 		ctx := context.Background()
 		b.exec("ALTER USER CURRENT_USER() IDENTIFIED BY '"+s.AdminPassword+"'",
-			"SET GLOBAL "+grants.StorageFormat+" = CRYPT5", "CREATE USER old IDENTIFIED BY 'Aa1-first'", "SET GLOBAL "+grants.StorageFormat+" = PBKDF2_SHA512",
+			"SET GLOBAL "+grants.StorageFormat+" = CRYPT5", "CREATE USER old IDENTIFIED BY 'Aa1-first'",
+			"SET GLOBAL "+grants.StorageFormat+" = PBKDF2_SHA512",
 			"SET GLOBAL caching_sha2_password_enforce_storage_format = ON", "CREATE USER app IDENTIFIED BY 'Aa1-first'")
 		b.admin = b.login(s.AdminUser, s.AdminPassword)
 		if _, err := b.dialer.Login(ctx, b.endpoint(), "old", "Aa1-first"); serverError(err) == nil || serverError(err).Number != 1820 {

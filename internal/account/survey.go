@@ -11,25 +11,25 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// metadata is what a session leaves to the next ones of its pool: to read it costs a server more than all else that a
-// rotation reads.
+// metadata is what a session passes on to later sessions of its pool. Reading it costs a server
+// more than everything else that a rotation reads.
 type metadata struct {
 	server  grants.Server
 	name    grants.Name
 	roles   []grants.Name
 	learned time.Time
-	read    time.Time // when its variables were read last
+	read    time.Time // when its variables were last read
 }
 
-// knownFor bounds how long a new grant table, or a new setting of a plugin, may stay unseen.
+// knownFor limits how long a new grant table, or a new setting of a plugin, may go unnoticed.
 const knownFor = time.Minute
 
-// justRead bounds how long a setting such as read_only may stay unseen by the next step of a rotation. The server itself refuses
-// what it forbids.
+// justRead limits how long a change of a setting such as read_only may go unnoticed by the next
+// step of a rotation. The server itself enforces such settings.
 const justRead = time.Second
 
-// remember takes over what an earlier session has learned and reads what may have changed since. It answers false when
-// nothing is known, or when this is another server than before.
+// remember reuses what an earlier session has learned, and reads what may have changed since. It
+// returns false if nothing is known, or if this is a different server.
 func (a *Admin) remember(ctx context.Context) (bool, error) {
 	k := a.pool.metadata.Load()
 	if k == nil || time.Since(k.learned) > knownFor {
@@ -40,7 +40,7 @@ func (a *Admin) remember(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	var columns []string
-	// In order: a server keeps figures of its own for each statement that reads differently.
+	// Sorted, because a server keeps statistics for each different statement text.
 	for _, name := range slices.Sorted(maps.Keys(k.server.Variables)) {
 		if !k.server.OfPlugin(name) {
 			columns = append(columns, "@@global."+name+" AS "+name)

@@ -11,12 +11,14 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// passes bounds how often Sync goes over a pair. It needs more than two only while something else changes the pair, too.
+// passes limits how often Sync compares and changes a pair. More than two are necessary only if
+// something else changes the pair at the same time.
 const passes = 5
 
-// Sync makes the standby equal to the source in properties and rights, and reads both back to prove it. It creates a standby that is
-// absent, locked and without a password that could be guessed. It sends no changing statement for a standby that is equal already.
-// The plan that it returns lists what was done, even if it returns an error.
+// Sync makes the standby equal to the source in properties and rights, and reads both back to
+// verify this. If there is no standby, it creates one, locked and without a guessable password. If
+// the standby is already equal, it sends no statement that changes anything. The plan that it
+// returns lists what was done, even if it returns an error.
 func (a *Admin) Sync(ctx context.Context, p grants.Pair) (*grants.Plan, error) {
 	var done *grants.Plan
 	err := a.withCurrentRights(ctx, func() error {
@@ -29,7 +31,7 @@ func (a *Admin) Sync(ctx context.Context, p grants.Pair) (*grants.Plan, error) {
 }
 
 func (a *Admin) sync(ctx context.Context, p grants.Pair) (done *grants.Plan, err error) {
-	var inUse *grants.InMemory // stays as it is, unless a step changes the source
+	var inUse *grants.InMemory // reread only after a step that changes the source
 	for pass := 1; ; pass++ {
 		ps, err := a.source(ctx, p)
 		if err != nil {
@@ -63,19 +65,21 @@ func (a *Admin) sync(ctx context.Context, p grants.Pair) (done *grants.Plan, err
 		inUse = ps.SourceInMemory
 		if left == nil {
 			if left = grants.DifferencesInMemory(plan.Source, inUse, plan.Standby, plan.StandbyInMemory); left != nil {
-				return done, grants.Refuse(grants.Stale, "%s and %s are equal in the grant tables and not in the server's memory, which FLUSH PRIVILEGES may repair: %s",
+				return done, grants.Refuse(grants.Stale, "%s and %s are equal in the grant tables but not in the server's memory, "+
+					"which FLUSH PRIVILEGES may repair: %s",
 					plan.Source, plan.Standby, strings.Join(left, "; "))
 			}
 			return done, nil
 		}
 		if pass > passes {
-			return done, grants.Refuse(grants.Busy, "%s is still not equal to %s after %d passes, as if something else changes them too: %s", plan.Standby, plan.Source, passes, strings.Join(left, "; "))
+			return done, grants.Refuse(grants.Busy, "%s is still not equal to %s after %d passes, as if something else changes them too: %s",
+				plan.Standby, plan.Source, passes, strings.Join(left, "; "))
 		}
 		if pass == 1 {
 			if err := callFence(ctx, p.Fence); err != nil {
 				return nil, err
 			}
-			p.Base = false // what is left to do may be side effects of the statements, which no one asked for
+			p.Base = false // what is left may be side effects of the statements, which no one intended
 		}
 		if slices.ContainsFunc(plan.Steps, func(s grants.Step) bool { return s.OnSource }) {
 			inUse = nil
@@ -86,8 +90,9 @@ func (a *Admin) sync(ctx context.Context, p grants.Pair) (done *grants.Plan, err
 	}
 }
 
-// beforeChanges makes the checks and looks for the warnings that need only one look at the server for each rotation. first
-// is whether it is the first rotation of the pair, and definers whether to look for objects by their definer.
+// beforeChanges makes the checks, and looks for the warnings, that each rotation needs only once.
+// first reports whether this is the pair's first rotation, and definers whether to look for objects
+// by their definer.
 func (a *Admin) beforeChanges(ctx context.Context, p grants.Pair, ps *grants.Snapshot, plan *grants.Plan, first, definers bool) error {
 	a.addElsewhere(plan)
 	if first {
@@ -107,7 +112,7 @@ func (a *Admin) beforeChanges(ctx context.Context, p grants.Pair, ps *grants.Sna
 // run runs the statements of a plan.
 func (a *Admin) run(ctx context.Context, plan *grants.Plan) error {
 	for i, st := range plan.Steps {
-		if st.Statement == "" { // the next password brings it
+		if st.Statement == "" { // comes with the next password
 			continue
 		}
 		err := a.apply(ctx, st)
@@ -126,7 +131,8 @@ func (a *Admin) apply(ctx context.Context, st grants.Step) error {
 		if err := a.exec(ctx, "SET SESSION sql_mode = 'ORACLE'"); err != nil {
 			return err
 		}
-		// By closing the connection, should it fail; every other statement counts on the mode of before.
+		// If this fails, the connection is closed, because every other statement depends on the
+		// previous mode.
 		defer func() {
 			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
@@ -144,8 +150,8 @@ func (a *Admin) apply(ctx context.Context, st grants.Step) error {
 	return err
 }
 
-// Differences compares two accounts as they are now and lists the lines that differ; none if they are equal in every
-// property and right.
+// Differences compares two accounts as they are now, and returns the lines that differ. It returns
+// none if all properties and rights are equal.
 func (a *Admin) Differences(ctx context.Context, source, standby grants.Name) ([]string, error) {
 	states, err := a.read(ctx, source.User, standby.User)
 	if err != nil {

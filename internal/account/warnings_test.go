@@ -22,10 +22,12 @@ func TestWarnings(t *testing.T) {
 	}{
 		{name: "nothing"},
 		{"failed logins", "mysql", []string{"ALTER USER app FAILED_LOGIN_ATTEMPTS 3 PASSWORD_LOCK_TIME 2"}, nil,
-			"a client that keeps an old password can lock 'app'@'%' and 'app_clone'@'%' for everyone, by FAILED_LOGIN_ATTEMPTS 3 PASSWORD_LOCK_TIME 2 (error 3955): ALTER USER … ACCOUNT UNLOCK unlocks the account"},
+			"a client that keeps an old password can lock 'app'@'%' and 'app_clone'@'%' for everyone, " +
+				"by FAILED_LOGIN_ATTEMPTS 3 PASSWORD_LOCK_TIME 2 (error 3955): ALTER USER … ACCOUNT UNLOCK unlocks the account"},
 		{"failed logins without a lock", "mysql", []string{"ALTER USER app FAILED_LOGIN_ATTEMPTS 3 PASSWORD_LOCK_TIME 0"}, nil, ""},
 		{"failed logins, for ever", "mysql", []string{"ALTER USER app FAILED_LOGIN_ATTEMPTS 5 PASSWORD_LOCK_TIME UNBOUNDED"}, nil,
-			"a client that keeps an old password can lock 'app'@'%' and 'app_clone'@'%' for everyone, by FAILED_LOGIN_ATTEMPTS 5 PASSWORD_LOCK_TIME UNBOUNDED (error 3955)…"},
+			"a client that keeps an old password can lock 'app'@'%' and 'app_clone'@'%' for everyone, " +
+				"by FAILED_LOGIN_ATTEMPTS 5 PASSWORD_LOCK_TIME UNBOUNDED (error 3955)…"},
 		{"password errors", "mariadb", []string{"SET GLOBAL max_password_errors = 7"}, []string{"SET GLOBAL max_password_errors = DEFAULT"},
 			"a client that keeps an old password can lock 'app'@'%' and 'app_clone'@'%' for everyone, by max_password_errors = 7 (error 4150)…"},
 		{"audited", "mariadb", []string{"SET GLOBAL server_audit_incl_users = 'other, app'"},
@@ -38,10 +40,13 @@ func TestWarnings(t *testing.T) {
 		{"instrumented", "mysql", []string{"INSERT INTO performance_schema.setup_actors VALUES ('%', 'app', '%', 'NO', 'NO')"},
 			[]string{"DELETE FROM performance_schema.setup_actors WHERE USER = 'app'"}, "performance_schema.setup_actors " + audited},
 		{"audited by a table", "", []string{"CREATE TABLE mysql.audit_log_user (USER VARCHAR(32), HOST VARCHAR(255), FILTERNAME VARCHAR(64))",
-			"INSERT INTO mysql.audit_log_user VALUES ('app', '%', 'f'), ('%', '', 'g')"}, []string{"DROP TABLE mysql.audit_log_user"}, "mysql.audit_log_user " + audited},
+			"INSERT INTO mysql.audit_log_user VALUES ('app', '%', 'f'), ('%', '', 'g')"}, []string{"DROP TABLE mysql.audit_log_user"},
+			"mysql.audit_log_user " + audited},
 		{"firewall", "", []string{"CREATE TABLE mysql.firewall_users (USERHOST VARCHAR(288), MODE VARCHAR(20))",
-			"INSERT INTO mysql.firewall_users VALUES ('app@%', 'PROTECTING')"}, []string{"DROP TABLE mysql.firewall_users"}, "mysql.firewall_users " + audited},
-		{"everyone's role", "mysql", []string{"SET GLOBAL mandatory_roles = '`app`@`%`'"}, []string{"SET GLOBAL mandatory_roles = ''"}, "mandatory_roles " + audited},
+			"INSERT INTO mysql.firewall_users VALUES ('app@%', 'PROTECTING')"}, []string{"DROP TABLE mysql.firewall_users"},
+			"mysql.firewall_users " + audited},
+		{"everyone's role", "mysql", []string{"SET GLOBAL mandatory_roles = '`app`@`%`'"}, []string{"SET GLOBAL mandatory_roles = ''"},
+			"mandatory_roles " + audited},
 	}
 	each(t, func(b *bench) {
 		ctx := context.Background()
@@ -100,9 +105,12 @@ func TestExpiry(t *testing.T) {
 		}{
 			{name: "never", life: "NEVER", days: 10, next: 30 * day},
 			{name: "default is never", life: "DEFAULT", next: 30 * day},
-			{name: "default before the next", life: "DEFAULT", days: 10, next: 30 * day, want: 10 * day, says: ", before the next rotation on <next>, after 10 days (default_password_lifetime of the server)"},
-			{name: "before the next", life: "INTERVAL 20 DAY", next: 30 * day, want: 20 * day, says: ", before the next rotation on <next>, after 20 days (PASSWORD EXPIRE INTERVAL 20 DAY of the account)"},
-			{name: "before the one after", life: "INTERVAL 45 DAY", next: 30 * day, want: 45 * day, says: ", after 45 days (PASSWORD EXPIRE INTERVAL 45 DAY of the account), while AWSPREVIOUS may still name it"},
+			{name: "default before the next", life: "DEFAULT", days: 10, next: 30 * day, want: 10 * day,
+				says: ", before the next rotation on <next>, after 10 days (default_password_lifetime of the server)"},
+			{name: "before the next", life: "INTERVAL 20 DAY", next: 30 * day, want: 20 * day,
+				says: ", before the next rotation on <next>, after 20 days (PASSWORD EXPIRE INTERVAL 20 DAY of the account)"},
+			{name: "before the one after", life: "INTERVAL 45 DAY", next: 30 * day, want: 45 * day,
+				says: ", after 45 days (PASSWORD EXPIRE INTERVAL 45 DAY of the account), while AWSPREVIOUS may still name it"},
 			{name: "after both", life: "INTERVAL 90 DAY", next: 30 * day, want: 90 * day},
 			{name: "next not known", life: "INTERVAL 90 DAY", want: 90 * day, says: ", after 90 days"},
 		} {
@@ -130,7 +138,8 @@ func TestExpiry(t *testing.T) {
 					b.Errorf("%s: %s expires on %v, want in %v", tt.name, got.who, got.plan.Expires, tt.want)
 				}
 				const date = "2006-01-02 15:04 UTC"
-				want := "the password of " + got.who.String() + " expires on " + got.plan.Expires.UTC().Format(date) + strings.ReplaceAll(tt.says, "<next>", p.Next.UTC().Format(date))
+				want := "the password of " + got.who.String() + " expires on " + got.plan.Expires.UTC().Format(date) +
+					strings.ReplaceAll(tt.says, "<next>", p.Next.UTC().Format(date))
 				has := slices.ContainsFunc(got.plan.Warnings, func(w string) bool { return strings.HasPrefix(w, want) })
 				if tt.says != "" && !has || tt.says == "" && len(got.plan.Warnings) > 0 {
 					b.Errorf("%s: warnings %q, want %q", tt.name, got.plan.Warnings, want)

@@ -12,24 +12,27 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// A lock is of one node, and statements for one account on two nodes at once may leave the nodes with different accounts. So
-// every session of an administrator on a cluster goes to one of its nodes, the same for all: the primary of a group; among
-// several primaries, and in a Galera cluster, the node with the lowest id. An address may lead to several nodes in turn.
+// A lock belongs to one node, and simultaneous statements for one account on two nodes may leave
+// the nodes with different accounts. So all administrators' sessions on a cluster use the same
+// node: the primary of a group; with several primaries, and in a Galera cluster, the node with the
+// lowest id. An address may lead to several nodes in turn.
 
-// writer is the node that accounts are changed on.
+// writer is the node on which accounts are changed.
 type writer struct {
 	listedNode
 
-	id   string // empty if it is unknown
-	size int    // how many nodes the cluster has
+	id   string // empty if unknown
+	size int    // number of nodes in the cluster
 }
 
-// findWriter returns the id of the session's own node, too. A server that is not in a cluster, or does not tell, has no writer.
+// findWriter returns the id of the session's own node, and the writer. The writer is empty if the
+// server is not in a cluster, or its administrator may not list the nodes.
 func (a *Admin) findWriter(ctx context.Context) (here string, w writer, err error) {
 	worn := a.unusable
 	rows, err := a.query(ctx, a.server.NodesQuery())
-	if e := serverError(err); e != nil && slices.Contains([]uint16{errTableDenied, errNoSuchTable, errUnknownTable, errNoSuchColumn}, e.Number) {
-		a.unusable = worn // it has all the rights that it needs
+	if e := serverError(err); e != nil && slices.Contains([]uint16{errTableDenied, errNoSuchTable, errUnknownTable, errNoSuchColumn},
+		e.Number) {
+		a.unusable = worn // this right is optional
 		if a.server.Grouped() && e.Number == errTableDenied {
 			a.elsewhere = fmt.Sprintf("it is unknown which members the group at %s has, and which one changes accounts:"+
 				" GRANT SELECT ON performance_schema.replication_group_members TO the administrator %s", a.home.at, grants.QuoteUser(a.home.login.User))
@@ -45,15 +48,15 @@ func (a *Admin) findWriter(ctx context.Context) (here string, w writer, err erro
 	return here, w, err
 }
 
-// astray is that an address does not lead to the writer.
+// astray records that an address does not lead to the writer.
 type astray struct {
-	writer string // its id
-	only   string // the id of the one node that the address leads to; empty if there are several
+	writer string // the writer's id
+	only   string // the id of the only node that the address leads to; empty if there are several
 	until  time.Time
 }
 
-// toWriter moves the session to the node that accounts are changed on, if the address of the session leads to several. An address
-// that leads to one node only decides by itself.
+// toWriter moves the session to the writer if the session's address leads to several nodes. If the
+// address leads to only one node, that node is used.
 func (a *Admin) toWriter(ctx context.Context) error {
 	a.elsewhere = ""
 	if !a.server.Clustered() {
@@ -81,12 +84,14 @@ func (a *Admin) toWriter(ctx context.Context) error {
 }
 
 func (a *Admin) warnElsewhere(w writer) {
-	a.elsewhere = fmt.Sprintf("the address %s leads to several nodes of a cluster, and not to %s, on which accounts would be changed by all rotators:"+
-		" two of them at once are kept apart by the labels of the secret only; let the address lead to one node, or to all", a.home.at, w.name)
+	a.elsewhere = fmt.Sprintf("the address %s leads to several nodes of a cluster, but not to %s, "+
+		"the one on which all rotators change accounts:"+
+		" only the secret's labels keep two simultaneous rotators apart; make the address lead to one node, or to all", a.home.at, w.name)
 }
 
-// searchWriter opens connections to the session's address until one leads to the writer, and then one to the writer's own address.
-// It gives up early on an address that leads to one node only, and returns its id.
+// searchWriter opens connections to the session's address until one leads to the writer, and then
+// one to the writer's own address. If the address leads to only one node, it gives up early and
+// returns that node's id as only.
 func (a *Admin) searchWriter(ctx context.Context, here string, w writer) (found bool, only string, err error) {
 	several, failed := false, 0
 	for i := range manyConnections * w.size {
@@ -113,8 +118,8 @@ func (a *Admin) searchWriter(ctx context.Context, here string, w writer) (found 
 	return met == w.id, "", err
 }
 
-// endpoint is where a node says that it listens, if it says so. What it leaves out is as at the address that leads to it. Without TLS
-// nothing shows who says it, nor who answers there.
+// endpoint returns where a node says that it listens, if it does. Missing parts are as in at, the
+// address that leads to it. Without TLS, nothing proves who said so, or who answers there.
 func (n listedNode) endpoint(at Endpoint) (Endpoint, bool) {
 	if !at.TLS {
 		return Endpoint{}, false
@@ -131,8 +136,8 @@ func (n listedNode) endpoint(at Endpoint) (Endpoint, bool) {
 	return at, err == nil
 }
 
-// moveTo opens a connection, and moves the session to it if it leads to the writer. It returns the id of the node that it leads to;
-// empty if there is no connection.
+// moveTo opens a connection, and moves the session to it if it leads to the writer. It returns the
+// id of the node that the connection leads to, or "" if the connection failed.
 func (a *Admin) moveTo(ctx context.Context, at Endpoint, w writer) (met string, err error) {
 	p, release, err := a.dialer.pool(at, a.home.login.User, a.home.login.Passwd, w.id)
 	if err != nil {
@@ -155,7 +160,7 @@ func (a *Admin) moveTo(ctx context.Context, at Endpoint, w writer) (met string, 
 	return met, a.recognise(ctx)
 }
 
-// addElsewhere warns of a session that is not on the node that accounts are changed on.
+// addElsewhere adds a warning if the session is not on the writer.
 func (a *Admin) addElsewhere(p *grants.Plan) {
 	if a.elsewhere != "" {
 		p.Warnings = append(p.Warnings, a.elsewhere)

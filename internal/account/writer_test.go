@@ -107,7 +107,7 @@ func TestAccountsOfAGaleraClusterAreChangedOnOneNode(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := fmt.Sprintf("and not to node-%d", writer+1); !strings.Contains(strings.Join(plan.Warnings, "; "), want) {
+		if want := fmt.Sprintf("but not to node-%d", writer+1); !strings.Contains(strings.Join(plan.Warnings, "; "), want) {
 			t.Errorf("warnings are %q, want one with %q", plan.Warnings, want)
 		}
 	}
@@ -124,7 +124,8 @@ func (m member) stored(t *testing.T, user string) (hash string) {
 	if _, err := conn.ExecContext(t.Context(), "SET SESSION group_replication_consistency = 'BEFORE'"); err != nil {
 		t.Fatal(err)
 	}
-	if err := conn.QueryRowContext(t.Context(), "SELECT HEX(authentication_string) FROM mysql.user WHERE User = ?", user).Scan(&hash); err != nil {
+	if err := conn.QueryRowContext(t.Context(), "SELECT HEX(authentication_string) FROM mysql.user WHERE User = ?",
+		user).Scan(&hash); err != nil {
 		t.Fatal(err)
 	}
 	return hash
