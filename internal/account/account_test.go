@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { mysqldtest.Main(m) }
 
-// bench is a server with an administrator's session of this package, and one for the test itself.
+// bench is a server with one administrator's session of this package and one for the test itself.
 type bench struct {
 	*testing.T
 	server *mysqld.Server
@@ -57,7 +57,7 @@ func (b *bench) endpoint() Endpoint {
 
 func (b *bench) login(user, password string) *Admin {
 	b.Helper()
-	b.dialer.Close() // a connection of before knows the rights of before
+	b.dialer.Close() // an old connection knows the old rights
 	a, err := b.dialer.Admin(context.Background(), b.endpoint(), user, password)
 	if err != nil {
 		b.Fatal(err)
@@ -66,7 +66,7 @@ func (b *bench) login(user, password string) *Admin {
 	return a
 }
 
-// clean drops all accounts and schemas of tests.
+// clean drops all accounts and databases of tests.
 func (b *bench) clean() {
 	b.Helper()
 	if !b.maria {
@@ -137,7 +137,7 @@ func (b *bench) rows(query string) [][]string {
 	return all
 }
 
-// everything is the content of all grant tables.
+// everything returns the content of all grant tables.
 func (b *bench) everything() []string {
 	b.Helper()
 	tables := []string{"user", "db", "tables_priv", "columns_priv", "procs_priv", "proxies_priv"}
@@ -155,10 +155,11 @@ func (b *bench) everything() []string {
 	return all
 }
 
-// shownHash is a hash as SHOW shows it: the salts that a server draws have quotes and backslashes in them.
+// shownHash matches a hash in the output of SHOW. The salts that a server draws contain quotes and
+// backslashes.
 var shownHash = regexp.MustCompile(`(?: AS| BY PASSWORD| USING) (?:0x[0-9A-F]+|'(?:[^'\\]|\\.|'')*')`)
 
-// shown is SHOW GRANTS and SHOW CREATE USER without the account's own name and hash.
+// shown returns SHOW GRANTS and SHOW CREATE USER without the account's own name and hash.
 func (b *bench) shown(n grants.Name) []string {
 	b.Helper()
 	if !b.maria {
@@ -170,15 +171,15 @@ func (b *bench) shown(n grants.Name) []string {
 		line := strings.NewReplacer(" TO "+own, " TO <own>", " FROM "+own, " FROM <own>", " FOR "+own, " FOR <own>", "CREATE USER "+own,
 			"CREATE USER <own>").Replace(r[0])
 		line = shownHash.ReplaceAllString(line, "")
-		lines = append(lines, strings.TrimSuffix(line, " ATTRIBUTE '{}'")) // which is none
+		lines = append(lines, strings.TrimSuffix(line, " ATTRIBUTE '{}'")) // the same as no attribute
 	}
-	slices.Sort(lines) // MariaDB has no order of its own
+	slices.Sort(lines) // MariaDB's order is not stable
 	return lines
 }
 
 const secret = "Aa1-correct.horse~battery_staple"
 
-// rotate brings the standby up and gives it a password, as a rotation does.
+// rotate synchronizes the standby and sets its password, as a rotation does.
 func (b *bench) rotate(p grants.Pair) *grants.Plan {
 	b.Helper()
 	ctx := context.Background()
@@ -197,7 +198,7 @@ func (b *bench) rotate(p grants.Pair) *grants.Plan {
 		b.Fatalf("not equal:\n%s", strings.Join(lines, "\n"))
 	}
 	if diff := cmp.Diff(b.shown(plan.Source), b.shown(plan.Standby)); diff != "" {
-		b.Fatalf("SHOW tells them apart (-source +standby):\n%s", diff)
+		b.Fatalf("SHOW differs (-source +standby):\n%s", diff)
 	}
 	return plan
 }
@@ -209,7 +210,7 @@ func owned(p grants.Pair) grants.Pair {
 	return p
 }
 
-// back is the pair the other way round, as in the next rotation.
+// back returns the pair the other way round, as in the next rotation.
 func back(p grants.Pair) grants.Pair {
 	return grants.Pair{Source: grants.Name{User: p.Standby, Host: "%"}, Standby: p.Source.User, Owned: true, Mark: p.Mark}
 }

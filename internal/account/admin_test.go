@@ -13,7 +13,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// ops makes an administrator with the given rights and logs in as him.
+// ops creates an administrator with the given rights and logs in as it.
 func (b *bench) ops(grants ...string) *Admin {
 	b.Helper()
 	b.exec("CREATE USER ops IDENTIFIED BY 'Ops-1'")
@@ -23,7 +23,8 @@ func (b *bench) ops(grants ...string) *Admin {
 	return b.login("ops", "Ops-1")
 }
 
-// least is what docs/worker.md grants to an administrator, besides the rights of the accounts with grant option.
+// least is what docs/worker.md grants an administrator, in addition to the accounts' own rights
+// with grant option.
 var least = []string{"GRANT CREATE USER ON *.* TO %s", "GRANT SELECT ON mysql.* TO %s"}
 
 func TestLeastAdministrator(t *testing.T) {
@@ -51,14 +52,14 @@ func TestLeastAdministrator(t *testing.T) {
 	})
 }
 
-// What an administrator lacks is named, all of it, before anything is written.
+// Before anything is written, the refusal names everything that the administrator lacks.
 func TestMissingRights(t *testing.T) {
 	tests := []struct {
 		name   string
 		engine string
-		source []string // rights of app
+		source []string // the rights of app
 		admin  []string
-		says   []string // none: not refused
+		says   []string // empty if not refused
 	}{
 		{name: "cannot read", admin: []string{"GRANT CREATE USER ON *.* TO %s"},
 			says: []string{"lacks SELECT on `mysql`.*: GRANT SELECT ON `mysql`.* TO 'ops'@'%'. "}},
@@ -152,14 +153,15 @@ func TestMissingRights(t *testing.T) {
 					}
 				}
 				if diff := cmp.Diff(before, b.everything()); diff != "" {
-					t.Errorf("a refusal wrote (-before +after):\n%s", diff)
+					t.Errorf("the refused call wrote (-before +after):\n%s", diff)
 				}
 			})
 		}
 	})
 }
 
-// An administrator like a cloud's: everything but SUPER, SYSTEM_USER and the schema mysql, by a role.
+// Like a cloud's administrator, this one has everything but SUPER, SYSTEM_USER and the schema
+// mysql, by a role.
 func TestCloudAdministrator(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
@@ -186,10 +188,10 @@ func TestCloudAdministrator(t *testing.T) {
 		b.exec("GRANT INSERT ON *.* TO app")
 		unrestricted := b.everything()
 		if _, err := b.admin.Sync(ctx, owned(pair)); !refused(err, grants.MissingRight) || !strings.Contains(err.Error(), "INSERT on `mysql`.*") {
-			b.Errorf("a right that the administrator has restricted gives %v", err)
+			b.Errorf("a right that is restricted for the administrator gives %v", err)
 		}
 		if diff := cmp.Diff(unrestricted, b.everything()); diff != "" {
-			b.Errorf("a refusal wrote (-before +after):\n%s", diff)
+			b.Errorf("the refused call wrote (-before +after):\n%s", diff)
 		}
 		b.exec("REVOKE INSERT ON mysql.* FROM app")
 		b.rotate(grants.Pair{Source: grants.Name{User: "app", Host: "%"}, Standby: "app_clone", Owned: true, Mark: "m"})
@@ -198,7 +200,7 @@ func TestCloudAdministrator(t *testing.T) {
 	})
 }
 
-// Three hundred tables and twenty roles; one change is one statement, none is none.
+// With three hundred tables and twenty roles, one change takes one statement, and none takes none.
 func TestManyRights(t *testing.T) {
 	each(t, func(b *bench) {
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
@@ -208,7 +210,7 @@ func TestManyRights(t *testing.T) {
 		for i := range 20 {
 			b.exec(fmt.Sprintf("CREATE ROLE r%d", i), fmt.Sprintf("GRANT r%d TO app", i))
 		}
-		b.admin = b.login(b.server.AdminUser, b.server.AdminPassword) // the one before may have been idle for too long
+		b.admin = b.login(b.server.AdminUser, b.server.AdminPassword) // the previous session may have been idle too long
 		start := time.Now()
 		b.rotate(pair)
 		b.Logf("first rotation %v", time.Since(start))
@@ -222,7 +224,7 @@ func TestManyRights(t *testing.T) {
 	})
 }
 
-// A rotation of a pair in sync is a handful of statements.
+// A rotation of a pair in sync takes only a few statements.
 func TestFewStatements(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()

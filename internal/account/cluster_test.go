@@ -29,7 +29,7 @@ func (m member) exec(t *testing.T, statements ...string) {
 	}
 }
 
-// until waits for a query of one number that is not zero.
+// until waits until a query returns a number other than zero.
 func (m member) until(ctx context.Context, query string) error {
 	for {
 		var n int
@@ -69,7 +69,7 @@ func TestPasswordIsSetOnAllMembersOfAGroup(t *testing.T) {
 	if err := behind.until(t.Context(), "SELECT COUNT(*) FROM mysql.user WHERE User = 'app_2'"); err != nil {
 		t.Fatal(err)
 	}
-	primary.exec(t, "SET GLOBAL group_replication_consistency = 'AFTER'") // which sessions here do not follow
+	primary.exec(t, "SET GLOBAL group_replication_consistency = 'AFTER'") // our sessions override it
 	roots, err := primary.RootCAs()
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +90,8 @@ func TestPasswordIsSetOnAllMembersOfAGroup(t *testing.T) {
 		t.Errorf("a password is set on a secondary: %v", err)
 	}
 
-	// A backup holds one member's applier. Neither the change nor a login on the primary waits for it.
+	// A backup holds one member's applier. Neither the change nor a login on the primary may wait
+	// for it.
 	holder, err := behind.db.Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -146,11 +147,11 @@ func TestPasswordIsSetOnAllMembersOfAGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(limited.elsewhere, "GRANT SELECT ON performance_schema.replication_group_members TO") || admin.elsewhere != "" {
-		t.Errorf("warnings are %q for an administrator that may not see the members, and %q for one that may", limited.elsewhere, admin.elsewhere)
+		t.Errorf("warnings are %q for an administrator that cannot list the members, and %q for one that can", limited.elsewhere, admin.elsewhere)
 	}
 	stand, err := limited.AwaitNodes(t.Context(), n, n, password, nil)
 	if err != nil || len(stand.Unasked) != 1 || !strings.Contains(stand.Unasked[0],
 		"GRANT SELECT ON performance_schema.replication_group_members TO 'limited'") {
-		t.Errorf("an administrator that may not see the members: %+v, %v", stand, err)
+		t.Errorf("an administrator that cannot list the members: %+v, %v", stand, err)
 	}
 }

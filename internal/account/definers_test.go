@@ -12,7 +12,8 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// What an account is the definer of is counted and named, views and triggers too, by an administrator that sees them.
+// Objects whose definer is an account are counted and named, including views and triggers, if the
+// administrator can see them.
 func TestDefiners(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
@@ -29,7 +30,7 @@ func TestDefiners(t *testing.T) {
 				b.Fatal(err)
 			}
 			if named := strings.Contains(strings.Join(synced.Warnings, " "), "is the definer of"); named && !synced.Create {
-				b.Errorf("a rotation of a standby that exists goes through all objects: %q", synced.Warnings)
+				b.Errorf("a rotation with an existing standby searches all objects: %q", synced.Warnings)
 			}
 			for _, w := range plan.Warnings {
 				if strings.Contains(w, "is the definer of") {
@@ -72,7 +73,7 @@ func TestDefiners(t *testing.T) {
 			b.Errorf("%v, definers (-want +got):\n%s", err, diff)
 		}
 
-		// That is what the warnings say of the servers.
+		// The servers behave as the warnings say.
 		if err := b.try("app_clone", secret, "ALTER VIEW shop.v AS SELECT buyer FROM shop.orders"); err == nil || err.Number != 1227 {
 			b.Errorf("ALTER VIEW by the other account gives %v", err)
 		}

@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// TestServerEndsAbandonedSessions looks at the setting that frees the lock of a worker that is gone without a word. The
-// session must outlive a pause that a living worker makes, in the pool or between two statements.
+// TestServerEndsAbandonedSessions checks the setting that releases the lock of a worker that has
+// vanished. The session must survive the pauses of a living worker, in the pool or between two
+// statements.
 func TestServerEndsAbandonedSessions(t *testing.T) {
 	each(t, func(b *bench) {
 		rows, err := b.admin.query(b.Context(), "SELECT @@SESSION.wait_timeout AS seconds")
@@ -28,9 +29,9 @@ func TestServerEndsAbandonedSessions(t *testing.T) {
 	})
 }
 
-// What is trusted may change while the worker runs. The next login goes by it, and neither a kept connection nor a TLS session
-// from before does.
-func TestTrustMayChange(t *testing.T) {
+// The trusted authorities may change while the worker runs. They apply from the next login on, for
+// which neither a kept connection nor an earlier TLS session is used.
+func TestNewTrustAppliesToTheNextLogin(t *testing.T) {
 	each(t, func(b *bench) {
 		good := &Trust{RootCAs: b.dialer.RootCAs}
 		now := good
@@ -60,8 +61,8 @@ func TestTrustMayChange(t *testing.T) {
 	})
 }
 
-// TestLoginOnServersWithRSAKeyExchangeOnly checks that the worker connects to a server with TLS like that of community builds of
-// MySQL 5.7, and that it prefers better key exchanges.
+// TestLoginOnServersWithRSAKeyExchangeOnly checks that the worker can connect to a server whose TLS
+// is like that of community builds of MySQL 5.7, and that it prefers better key exchanges.
 func TestLoginOnServersWithRSAKeyExchangeOnly(t *testing.T) {
 	certificate, roots := testCertificate(t)
 	for name, tt := range map[string]struct {
@@ -79,7 +80,7 @@ func TestLoginOnServersWithRSAKeyExchangeOnly(t *testing.T) {
 		c, _ := d.config(Endpoint{Host: "127.0.0.1", Port: 1, TLS: true}, "u", "p")
 		client := tls.Client(near, c.TLS)
 		server := tls.Server(far, &tls.Config{Certificates: []tls.Certificate{certificate}, CipherSuites: tt.suites, MaxVersion: tt.max})
-		go func() { _ = server.Handshake() }() // the client reports what goes wrong
+		go func() { _ = server.Handshake() }() // the client reports errors
 		if err := client.Handshake(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		} else if got := client.ConnectionState().CipherSuite; got != tt.want {
@@ -90,7 +91,8 @@ func TestLoginOnServersWithRSAKeyExchangeOnly(t *testing.T) {
 	}
 }
 
-// testCertificate is for 127.0.0.1, with an RSA key, and the authority that signed it.
+// testCertificate returns a certificate for 127.0.0.1 with an RSA key, and the authority that
+// signed it.
 func testCertificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

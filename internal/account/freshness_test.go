@@ -12,7 +12,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// again takes the administrator's session that was given back before.
+// again opens the administrator's session that was closed before.
 func (b *bench) again(a *Admin) *Admin {
 	b.Helper()
 	if err := a.Close(); err != nil {
@@ -35,7 +35,8 @@ func (a *Admin) id(b *bench) string {
 	return rows[0].Text("id")
 }
 
-// A session has the rights that its account had at its login. What was granted since is not promised, nor counted on.
+// A session has the rights that its account had at login. Rights granted later must not be relied
+// on.
 func TestRightsGrantedToAnOpenSession(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
@@ -50,7 +51,7 @@ func TestRightsGrantedToAnOpenSession(t *testing.T) {
 			b.Fatal(err)
 		}
 		a := b.ops("GRANT SELECT ON mysql.* TO %s", "GRANT SELECT ON shop.* TO %s WITH GRANT OPTION")
-		if _, err := a.Exists(ctx, "app"); err != nil { // which reads no rights of the administrator
+		if _, err := a.Exists(ctx, "app"); err != nil { // this does not read the administrator's rights
 			b.Fatal(err)
 		}
 		b.exec("GRANT CREATE USER ON *.* TO ops")
@@ -62,31 +63,31 @@ func TestRightsGrantedToAnOpenSession(t *testing.T) {
 		a = b.again(a)
 		plan, err := a.Plan(ctx, owned(pair))
 		if err != nil || !plan.SessionsKnown || len(plan.Sessions) != 1 {
-			b.Errorf("the session that is open is not counted: %+v, %v", plan, err)
+			b.Errorf("the open session is not counted: %+v, %v", plan, err)
 		}
 		first := a.id(b)
 		if a = b.again(a); a.id(b) != first {
-			b.Error("a session that has all its rights is not used again")
+			b.Error("a session with current rights is not reused")
 		}
 		if _, err := a.Plan(ctx, owned(pair)); err != nil || a.id(b) != first {
-			b.Errorf("a session that has all its rights is opened again, %v", err)
+			b.Errorf("a session with current rights is replaced, %v", err)
 		}
 		fresh := grants.Pair{Source: grants.Name{User: "app", Host: "%"}, Standby: "app_other", Mark: "m"}
 		if _, err := a.Sync(ctx, fresh); err != nil {
-			b.Errorf("what the tables permit is refused: %v", err)
+			b.Errorf("a right in the tables is refused: %v", err)
 		}
 		b.exec("GRANT INSERT ON *.* TO app_other", "GRANT INSERT ON *.* TO app", "GRANT INSERT ON *.* TO ops WITH GRANT OPTION")
 		a = b.again(a)
 		fresh.Standby = "app_third"
 		if _, err := a.Sync(ctx, fresh); err != nil {
-			b.Errorf("the right granted last is refused: %v", err)
+			b.Errorf("the last right granted is refused: %v", err)
 		}
 	})
 }
 
-// A session that was told of a server that takes no writes, or of a missing right, is not used again, nor are those that
-// wait beside it.
-func TestARefusalEndsTheSession(t *testing.T) {
+// After a refusal because of a read-only server or a missing right, neither that session nor the
+// idle ones of its pool are reused.
+func TestSessionIsNotReusedAfterARefusal(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
@@ -110,18 +111,18 @@ func TestARefusalEndsTheSession(t *testing.T) {
 		}
 		used := a.id(b)
 		if !slices.Contains(ids, used) {
-			b.Fatalf("session %s is none of %v: the test has lost its point", used, ids)
+			b.Fatalf("session %s is not one of %v: the test no longer tests anything", used, ids)
 		}
 		b.exec("SET GLOBAL read_only = OFF")
 		if a = b.again(a); slices.Contains(ids, a.id(b)) {
-			b.Error("the session is used again after a read-only server")
+			b.Error("the session is reused after the server was read-only")
 		}
 		used = a.id(b)
 		if err := a.exec(ctx, "GRANT SELECT ON shop.* TO app"); err == nil {
 			b.Fatal("an administrator without the right may grant it")
 		}
 		if a = b.again(a); a.id(b) == used {
-			b.Error("the session is used again after a right that was missing")
+			b.Error("the session is reused after a right was missing")
 		}
 		if strings.TrimSpace(used) == "" {
 			b.Error("no id")
@@ -129,8 +130,8 @@ func TestARefusalEndsTheSession(t *testing.T) {
 	})
 }
 
-// A revocation says how many sessions it has left, and what it lacks to end them.
-func TestRevokeReportsSessionsThatGoOn(t *testing.T) {
+// A revocation reports how many sessions it could not end, and which right it lacks.
+func TestRevokeReportsSessionsThatItCannotEnd(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
@@ -173,14 +174,14 @@ func TestRevokeReportsSessionsThatGoOn(t *testing.T) {
 		}
 		for _, conn := range sessions {
 			if err := conn.PingContext(ctx); err == nil {
-				b.Error("a session goes on")
+				b.Error("a session is still open")
 			}
 		}
 	})
 }
 
-// What a revocation will need is known before the rotation writes anything.
-func TestARevocationIsRefusedBeforeTheFirstWrite(t *testing.T) {
+// A rotation checks the rights that a revocation needs before it writes anything.
+func TestRevocationIsRefusedBeforeTheFirstWrite(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")

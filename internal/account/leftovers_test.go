@@ -12,14 +12,14 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// What is left of an account that was removed with DELETE is found before CREATE USER, which it would stop, or whose
-// account would have it. The statements of the refusal remove it.
+// Leftovers of an account that was removed with DELETE are found before CREATE USER. They would
+// make it fail, or the new account would inherit them. The statements in the refusal remove them.
 func TestLeftovers(t *testing.T) {
 	tests := []struct {
 		name, engine string
 		grants       []string // rights of app_clone before it is deleted
-		remembered   bool     // the server was not told to read the tables again
-		says         string   // empty: not refused
+		remembered   bool     // the server has not reloaded the tables
+		says         string   // empty if not refused
 	}{
 		{"database", "", []string{"GRANT SELECT ON shop.* TO app_clone"}, false, "rows for it in mysql.db,"},
 		{"table", "", []string{"GRANT SELECT ON shop.orders TO app_clone"}, false, "rows for it in mysql.tables_priv,"},
@@ -64,7 +64,7 @@ func TestLeftovers(t *testing.T) {
 					if len(tt.grants) > 0 && !slices.ContainsFunc(plan.Warnings, func(w string) bool {
 						return strings.HasPrefix(w, "'other'@'%' may be a proxy of 'app_clone'@'%'")
 					}) {
-						t.Errorf("no warning of a proxy in %q", plan.Warnings)
+						t.Errorf("no warning about a proxy in %q", plan.Warnings)
 					}
 					b.rotate(pair)
 					return
@@ -80,7 +80,7 @@ func TestLeftovers(t *testing.T) {
 					}
 				}
 				if diff := cmp.Diff(before, b.everything()); diff != "" {
-					t.Errorf("a refusal wrote (-before +after):\n%s", diff)
+					t.Errorf("the refused call wrote (-before +after):\n%s", diff)
 				}
 				text := syncErr.Error()
 				b.exec(strings.Split(text[strings.LastIndex(text, ": ")+2:], "; ")...)
@@ -93,8 +93,9 @@ func TestLeftovers(t *testing.T) {
 	})
 }
 
-// An account that appears after the look is no leftover; one that only the server remembers is not waited for.
-func TestAnAccountThatAppearsMeanwhile(t *testing.T) {
+// An account created after the check is not a leftover. One that only the server remembers is
+// refused at once.
+func TestAccountCreatedAfterTheCheck(t *testing.T) {
 	each(t, func(b *bench) {
 		table := "mysql.user"
 		if b.maria {
@@ -107,7 +108,7 @@ func TestAnAccountThatAppearsMeanwhile(t *testing.T) {
 			b.clean()
 			b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
 			p := pair
-			p.Fence = func(context.Context) error { // right before the first change
+			p.Fence = func(context.Context) error { // called right before the first change
 				b.exec("CREATE USER app_clone")
 				if tt.delete {
 					b.exec("DELETE FROM " + table + " WHERE User = 'app_clone'")

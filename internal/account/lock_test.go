@@ -17,7 +17,8 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// changing are the ways to change an account of the pair app and app_clone, by what they take and with a fence if they have one.
+// changing are the ways to change an account of the pair app and app_clone, each with a fence if it
+// takes one.
 func changing(a *Admin) map[string]func(context.Context, func(context.Context) error) error {
 	app, clone := grants.Name{User: "app", Host: "%"}, grants.Name{User: "app_clone", Host: "%"}
 	return map[string]func(context.Context, func(context.Context) error) error{
@@ -50,7 +51,7 @@ func (b *bench) second() *Admin {
 	return other
 }
 
-func TestNothingChangesAPairThatAnotherSessionHasLocked(t *testing.T) {
+func TestNothingChangesALockedPair(t *testing.T) {
 	each(t, func(b *bench) {
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "GRANT SELECT ON shop.* TO app")
 		b.rotate(pair)
@@ -80,7 +81,7 @@ func TestNothingChangesAPairThatAnotherSessionHasLocked(t *testing.T) {
 					b.Errorf("%s: got %v, want a refusal that names the session", name, err)
 				}
 			}
-			// Of another pair, which shares no account with this one.
+			// Another pair that shares no account with this one.
 			return other.Locked(ctx, "billing", "billing_clone", func(context.Context) error { return nil })
 		})
 		if err != nil {
@@ -90,12 +91,12 @@ func TestNothingChangesAPairThatAnotherSessionHasLocked(t *testing.T) {
 			b.Errorf("a pair was changed under a lock (-before +after):\n%s", diff)
 		}
 		if _, err := other.Sync(t.Context(), owned(pair)); err != nil {
-			b.Errorf("after the lock was given back: %v", err)
+			b.Errorf("after the lock was released: %v", err)
 		}
 	})
 }
 
-// A fence runs under the lock, and stops what it stands before.
+// A fence runs under the lock, and its error prevents the change.
 func TestFences(t *testing.T) {
 	each(t, func(b *bench) {
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
@@ -114,7 +115,7 @@ func TestFences(t *testing.T) {
 					}
 				}
 				if err := other.Locked(ctx, "app", "app_clone", func(context.Context) error { return nil }); !refused(err, grants.Busy) {
-					b.Errorf("%s: the pair's lock gives %v", name, err)
+					b.Errorf("%s: the pair's lock: %v", name, err)
 				}
 				return moved
 			})
@@ -128,7 +129,8 @@ func TestFences(t *testing.T) {
 	})
 }
 
-// What holds the pair's lock can change both of its accounts, and has the lock until its own end.
+// A session that holds the pair's lock can change both of its accounts, and keeps the lock until
+// the end.
 func TestLockedSessionChangesItsAccounts(t *testing.T) {
 	each(t, func(b *bench) {
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
@@ -145,7 +147,7 @@ func TestLockedSessionChangesItsAccounts(t *testing.T) {
 				return err
 			}
 			if err := free(ctx); !refused(err, grants.Busy) {
-				b.Errorf("an inner change gave the lock back: %v", err)
+				b.Errorf("an inner change released the lock: %v", err)
 			}
 			return nil
 		})
@@ -155,7 +157,8 @@ func TestLockedSessionChangesItsAccounts(t *testing.T) {
 	})
 }
 
-// No two sessions are inside at once, whatever part of a pair they lock, and all of them get in.
+// No two sessions hold the lock at the same time, whatever part of a pair they lock, and all of
+// them get it eventually.
 func TestLockExcludes(t *testing.T) {
 	each(t, func(b *bench) {
 		b.dialer.Close()
@@ -174,7 +177,7 @@ func TestLockExcludes(t *testing.T) {
 					users := [][2]string{{"app", "app_clone"}, {"app_clone", "app"}, {"app_clone", "app_clone"}, {"app_clone_clone", "app_clone"}}[i%4]
 					err := a.Locked(t.Context(), users[0], users[1], func(context.Context) error {
 						if inside.Add(1) > 1 {
-							b.Error("two sessions at once")
+							b.Error("two sessions at the same time")
 						}
 						inside.Add(-1)
 						return nil
@@ -189,7 +192,8 @@ func TestLockExcludes(t *testing.T) {
 	})
 }
 
-// GET_LOCK takes no right. So the name of a lock must be one that only administrators can compute.
+// GET_LOCK requires no privilege. So only administrators must be able to compute the name of a
+// lock.
 func TestOnlyAdministratorsKnowTheLock(t *testing.T) {
 	each(t, func(b *bench) {
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE USER thief IDENTIFIED BY 'Aa1-thief'")
@@ -206,10 +210,10 @@ func TestOnlyAdministratorsKnowTheLock(t *testing.T) {
 				b.Fatalf("take %s: %v, %v", name, got, err)
 			}
 		}
-		thief.SetMaxOpenConns(1) // the connection that holds the locks
+		thief.SetMaxOpenConns(1) // so that one connection holds the locks
 		sum := sha256.Sum256([]byte("app"))
 		take("rot:" + hex.EncodeToString(sum[:16]))
-		// The name that an empty hash, or no hash, would give.
+		// The name that an empty or missing hash would give.
 		var name string
 		if err := b.root.QueryRowContext(t.Context(), "SELECT "+strings.ReplaceAll(lockName("app"), "authentication_string",
 			"''")).Scan(&name); err != nil {
@@ -217,7 +221,7 @@ func TestOnlyAdministratorsKnowTheLock(t *testing.T) {
 		}
 		take(name)
 		if _, err := thief.ExecContext(t.Context(), "SELECT "+lockName("app")+ownRow); err == nil {
-			b.Error("an account without rights computes the name")
+			b.Error("an account without rights can compute the name")
 		}
 		b.admin.patience = 0
 		if _, err := b.admin.SetPassword(t.Context(), app, app, "Next-1", nil); err != nil {
@@ -257,17 +261,17 @@ func TestForceEndsAForeignHolder(t *testing.T) {
 			b.Errorf("got %v, want a refusal that names the thief", err)
 		}
 		if err := conn.PingContext(t.Context()); err != nil {
-			b.Errorf("without Force the session is ended: %v", err)
+			b.Errorf("the session was ended without Force: %v", err)
 		}
 		b.admin.Force, b.admin.patience = true, lockPatience
 		if err := set(b.admin); err != nil {
 			b.Error(err)
 		}
 		if err := conn.PingContext(t.Context()); err == nil {
-			b.Error("with Force the session goes on")
+			b.Error("Force did not end the session")
 		}
 
-		// An administrator's own session is never ended.
+		// The administrator's own sessions are never ended.
 		other := b.second()
 		other.Force = true
 		err := b.admin.Locked(t.Context(), "app", "app", func(ctx context.Context) error {
@@ -277,13 +281,13 @@ func TestForceEndsAForeignHolder(t *testing.T) {
 			return b.admin.conn.PingContext(ctx)
 		})
 		if err != nil {
-			b.Errorf("the administrator's own session is ended: %v", err)
+			b.Errorf("the administrator's own session was ended: %v", err)
 		}
 	})
 }
 
-// An administrator that may not see or end others' sessions says what it can.
-func TestForceTakesARight(t *testing.T) {
+// If an administrator cannot list or end others' sessions, the error says as much as it can.
+func TestForceNeedsARight(t *testing.T) {
 	each(t, func(b *bench) {
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
 		ops := b.ops(least...)
@@ -304,13 +308,13 @@ func TestForceTakesARight(t *testing.T) {
 		ops.Force = true
 		if err := ops.Lock(t.Context(), grants.Name{User: "app", Host: "%"}, nil); serverError(err) == nil ||
 			serverError(err).Number != errKillDenied || !strings.Contains(err.Error(), "holds the lock on 'app'") {
-			b.Errorf("got %v, want the refused KILL", err)
+			b.Errorf("got %v, want the error of KILL", err)
 		}
 	})
 }
 
-// The lock of an administrator whose password changes meanwhile goes with the connection.
-func TestLockOfAChangedAdministrator(t *testing.T) {
+// If the administrator's password changes in the meantime, the lock ends with the connection.
+func TestLockAfterTheAdministratorsPasswordChanged(t *testing.T) {
 	each(t, func(b *bench) {
 		ops := b.ops(least...)
 		err := ops.Locked(t.Context(), "app", "app_clone", func(context.Context) error {
@@ -321,7 +325,7 @@ func TestLockOfAChangedAdministrator(t *testing.T) {
 			b.Error(err)
 		}
 		if err := ops.conn.PingContext(t.Context()); !errors.Is(err, sql.ErrConnDone) {
-			b.Errorf("the connection lives on with its lock: %v", err)
+			b.Errorf("the connection still holds its lock: %v", err)
 		}
 		if err := b.login("ops", "Ops-2").Locked(t.Context(), "app", "app_clone", func(context.Context) error { return nil }); err != nil {
 			b.Error(err)
@@ -340,7 +344,7 @@ func TestLockWithoutTheRightToReadIsRefused(t *testing.T) {
 	})
 }
 
-// The lock costs the same however many accounts a server has.
+// The cost of the lock does not depend on the number of accounts.
 func TestLockReadsOneRow(t *testing.T) {
 	each(t, func(b *bench) {
 		for i := range 100 {

@@ -5,13 +5,13 @@ import (
 	"testing"
 )
 
-// What a server answers to a login with the right password, and the statements that help.
+// The errors of logins with the right password, and the statements that help.
 func TestLoginErrorsAndWhatHelps(t *testing.T) {
 	const right, wrong = "Right-1", "Wrong-1"
 	tests := []struct {
 		name, engine string
 		broken       []string
-		failed       int // logins with the wrong password before
+		failed       int // earlier logins with a wrong password
 		number       uint16
 		helps        []string
 	}{
@@ -60,10 +60,10 @@ func TestLoginErrorsAndWhatHelps(t *testing.T) {
 				}
 				b.exec(tt.broken...)
 				for range tt.failed {
-					if tt.number == 1226 { // counts logins that succeed
+					if tt.number == 1226 { // successful logins count
 						_, _ = b.dialer.Login(ctx, ep, "app", right)
 					} else if _, err := b.dialer.Login(ctx, ep, "app", wrong); err == nil {
-						t.Fatal("a wrong password logs in")
+						t.Fatal("a login with a wrong password succeeded")
 					}
 				}
 				_, err := b.dialer.Login(ctx, ep, "app", right)

@@ -44,12 +44,12 @@ func TestPassword(t *testing.T) {
 		before := b.everything()
 		if _, err := b.admin.SetPassword(ctx, plan.Standby, plan.Source, "Next-1",
 			func(context.Context, grants.Stored) error { return stop }); !errors.Is(err, stop) {
-			b.Errorf("a fence is answered by %v", err)
+			b.Errorf("a failing fence gives %v", err)
 		}
 		if diff := cmp.Diff(before, b.everything()); diff != "" {
-			b.Errorf("a fenced call wrote (-before +after):\n%s", diff)
+			b.Errorf("a call stopped by its fence wrote (-before +after):\n%s", diff)
 		}
-		for range 2 { // as a retry does
+		for range 2 { // twice, as in a retry
 			if _, err := b.admin.SetPassword(ctx, plan.Standby, plan.Source, "Next-1", nil); err != nil {
 				b.Fatal(err)
 			}
@@ -65,7 +65,7 @@ func TestPassword(t *testing.T) {
 	})
 }
 
-// The standby's password is for the plugin of the account in use, whatever either had before.
+// The standby's password is for the current account's plugin, whatever either account had before.
 func TestPasswordFollowsThePlugin(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
@@ -93,18 +93,18 @@ func TestPasswordFollowsThePlugin(t *testing.T) {
 					b.Errorf("%s: %v", plugin, err)
 				}
 				if _, err := b.dialer.Login(ctx, b.endpoint(), "app_clone", "Aa1-first"); err == nil {
-					b.Errorf("%s: the password of before logs in", plugin)
+					b.Errorf("%s: the previous password still logs in", plugin)
 				}
-				b.rotate(back(pair)) // and onto the other account
+				b.rotate(back(pair)) // and back to the other account
 				if _, err := b.dialer.Login(ctx, b.endpoint(), "app", secret); err != nil {
-					b.Errorf("%s, the next rotation: %v", plugin, err)
+					b.Errorf("%s, next rotation: %v", plugin, err)
 				}
 			}
 		}
 	})
 }
 
-// A session that loses its account's lock to another must wait for it.
+// A session must wait while another one holds the lock on its account.
 func TestPasswordBusy(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
@@ -173,7 +173,7 @@ func TestRevoke(t *testing.T) {
 			b.Errorf("the revocation reports %+v, want %+v", ended, want)
 		}
 		if err := conn.PingContext(ctx); err == nil {
-			b.Error("an open session goes on")
+			b.Error("a session is still open")
 		}
 		if err := b.admin.Unlock(ctx, app, nil); err != nil {
 			b.Fatal(err)
@@ -196,7 +196,7 @@ func TestRevoke(t *testing.T) {
 			b.Errorf("locking and unlocking no account gives %v", err)
 		}
 		if err := b.admin.Drop(ctx, grants.Name{User: b.server.AdminUser, Host: "localhost"}, nil); !refused(err, grants.Administrator) {
-			b.Errorf("the administrator dropping himself gives %v", err)
+			b.Errorf("dropping the administrator itself gives %v", err)
 		}
 		if err := b.admin.Drop(ctx, grants.Name{User: "root", Host: "localhost"}, nil); !refused(err, grants.ServerAccount) {
 			b.Errorf("dropping root gives %v", err)
@@ -204,15 +204,15 @@ func TestRevoke(t *testing.T) {
 	})
 }
 
-// What a drop would be refused for is refused before it, and nothing else is.
+// MayDrop refuses in advance what a drop would be refused for, and nothing else.
 func TestMayDrop(t *testing.T) {
 	definer := "GRANT ALLOW_NONEXISTENT_DEFINER ON *.* TO %s"
 	tests := []struct {
 		name, engine string
 		statements   []string
-		admin        []string // nil: what the least administrator has
+		admin        []string // nil for the least administrator
 		account      grants.Name
-		reason       string // empty: it may be dropped
+		reason       string // empty if it may be dropped
 		says         string
 	}{
 		{name: "may", account: grants.Name{User: "app", Host: "%"}},
@@ -315,7 +315,7 @@ func TestCreate(t *testing.T) {
 			b.Errorf("a stranger's account gives %v", err)
 		}
 		if err := b.admin.Create(ctx, grants.Name{User: "app", Host: "%"}, "app_clone", rights, "mark"); !refused(err, grants.NotOurs) {
-			b.Errorf("the name on another host gives %v", err)
+			b.Errorf("the same name on another host gives %v", err)
 		}
 		for _, g := range []string{"", "SELECT", "SELECT ON", "SELECT ON shop", "SELECT ON *", "SELECT ON shop.* TO root",
 			"SELECT ON shop.*; DROP USER app", "ALL ON *.*", "FLY ON shop.*",
@@ -339,13 +339,14 @@ func TestCreate(t *testing.T) {
 			}
 		}
 		if diff := cmp.Diff(before, b.everything()); diff != "" {
-			b.Errorf("a refusal wrote (-before +after):\n%s", diff)
+			b.Errorf("a refused call wrote (-before +after):\n%s", diff)
 		}
 	})
 }
 
-// An account that was only locked could be given back with the password that leaked: no cut leaves one.
-func TestRevokeTakesPasswordWithTheLock(t *testing.T) {
+// No interruption may leave an account that is locked but keeps its password, which someone could
+// unlock.
+func TestRevokeLocksAndScramblesInOneStatement(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
@@ -373,7 +374,7 @@ func TestRevokeTakesPasswordWithTheLock(t *testing.T) {
 	})
 }
 
-// alterations counts the ALTER USER statements of the administrator's session.
+// alterations returns the number of ALTER USER statements in the administrator's session.
 func (b *bench) alterations() int {
 	b.Helper()
 	rows, err := b.admin.query(context.Background(), "SHOW SESSION STATUS LIKE 'Com_alter_user'")
@@ -387,7 +388,7 @@ func (b *bench) alterations() int {
 	return n
 }
 
-// What another secret's rotation revoked is no standby of this one's.
+// An account that another secret's rotation revoked cannot be this secret's standby.
 func TestRevokedForAnotherSecret(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()

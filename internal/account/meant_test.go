@@ -12,14 +12,15 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// based is the pair with the clone in use, and what a workflow remembers of the last rotation.
+// based is the pair while the clone is current, with what a workflow remembers from the last
+// rotation.
 func based(last *grants.Plan) grants.Pair {
 	p := back(pair)
 	p.Base, p.Digest, p.Rights = true, last.Digest, last.Rights
 	return p
 }
 
-// What was changed on the account with the base name, while its clone is in use, is meant for both.
+// Changes made to the account with the base name while its clone is current are meant for both.
 func TestChangesOfTheBaseName(t *testing.T) {
 	const (
 		inUse = " TO 'app_clone'@'%'"
@@ -28,13 +29,13 @@ func TestChangesOfTheBaseName(t *testing.T) {
 	tests := []struct {
 		name       string
 		engine     string
-		setup      []string // before the last rotation, on app
-		statements []string // since
+		setup      []string // before the last rotation, for app
+		statements []string // after it
 		pair       func(*grants.Pair)
-		given      []string // statements for the account in use
-		changes    []string // for the standby
-		held       []string // what the refusal says; nil for none
-		undone     []string // what a rotation with UndoDrift does instead
+		given      []string // statements for the current account
+		changes    []string // statements for the standby
+		held       []string // in the refusal; nil if there is none
+		undone     []string // statements of a rotation with UndoDrift
 	}{
 		{name: "nothing"},
 		{name: "a right added", statements: []string{"GRANT UPDATE, DELETE ON shop.orders TO app"},
@@ -76,7 +77,7 @@ func TestChangesOfTheBaseName(t *testing.T) {
 			statements: []string{"CREATE ROLE r1", "GRANT r1 TO app, app_clone", "SET DEFAULT ROLE r1 FOR app",
 				"SET DEFAULT ROLE r1 FOR app_clone", "GRANT UPDATE ON shop.* TO r1"}},
 		{name: "both accounts lost it", statements: []string{"REVOKE INSERT ON shop.* FROM app, app_clone"}},
-		{name: "taken from the account in use", statements: []string{"REVOKE INSERT ON shop.* FROM app_clone"},
+		{name: "revoked from the current account", statements: []string{"REVOKE INSERT ON shop.* FROM app_clone"},
 			changes: []string{"REVOKE INSERT ON `shop`.*" + base}},
 		{name: "a routine made again", setup: []string{"GRANT EXECUTE ON PROCEDURE shop.close TO app"},
 			statements: []string{"DROP PROCEDURE shop.close", "CREATE PROCEDURE shop.close() SELECT 2",
@@ -89,7 +90,7 @@ func TestChangesOfTheBaseName(t *testing.T) {
 			statements: []string{"DROP ROLE r1", "CREATE ROLE r1", "GRANT r1 TO app"},
 			held:       []string{"which 'app_clone'@'%' lost", "GRANT r1 TO 'app_clone'@'%'", "REVOKE r1 FROM 'app'@'%'"},
 			undone:     []string{"REVOKE r1" + base}},
-		{name: "given to the account in use", statements: []string{"GRANT DROP ON shop.* TO app_clone"},
+		{name: "granted to the current account", statements: []string{"GRANT DROP ON shop.* TO app_clone"},
 			changes: []string{"GRANT DROP ON `shop`.* TO 'app'@'%'"}},
 		{name: "both changed", statements: []string{"GRANT UPDATE ON shop.* TO app", "GRANT DROP ON shop.* TO app_clone",
 			"REVOKE INSERT ON shop.* FROM app_clone"},
@@ -118,12 +119,13 @@ func TestChangesOfTheBaseName(t *testing.T) {
 			held: []string{"PROXY on 'other'@'%', which", "GRANT PROXY ON 'other'@'%' TO 'app_clone'@'%'",
 				"REVOKE PROXY ON 'other'@'%' FROM 'app'@'%'"},
 			undone: []string{"REVOKE PROXY ON 'other'@'%'" + base}},
-		{name: "the account in use as a role", engine: "mysql", statements: []string{"GRANT app_clone TO app"},
+		{name: "the current account as a role", engine: "mysql", statements: []string{"GRANT app_clone TO app"},
 			changes: []string{"REVOKE 'app_clone'@'%'" + base}},
 		{name: "grant option of dynamic rights", engine: "mysql", setup: []string{"GRANT BACKUP_ADMIN ON *.* TO app"},
 			statements: []string{"GRANT USAGE ON *.* TO app WITH GRANT OPTION"},
 			held:       []string{"by adding alone", "GRANT OPTION on *.*"},
-			undone:     []string{"REVOKE BACKUP_ADMIN ON *.*" + base, "REVOKE GRANT OPTION ON *.*" + base, "GRANT BACKUP_ADMIN ON *.* TO 'app'@'%'"}},
+			undone: []string{"REVOKE BACKUP_ADMIN ON *.*" + base, "REVOKE GRANT OPTION ON *.*" + base,
+				"GRANT BACKUP_ADMIN ON *.* TO 'app'@'%'"}},
 		{name: "a restriction", engine: "partial revokes", setup: []string{"GRANT DELETE ON *.* TO app"},
 			statements: []string{"REVOKE DELETE ON shop.* FROM app"},
 			held: []string{"it lost DELETE on `shop`.*.", "REVOKE DELETE ON `shop`.* FROM 'app_clone'@'%'",
@@ -144,7 +146,8 @@ func TestChangesOfTheBaseName(t *testing.T) {
 			"DROP TABLE shop.gone"},
 			held: []string{"'app'@'%' holds SELECT on `shop`.`gone`"}, undone: []string{"REVOKE SELECT ON `shop`.`gone`" + base}},
 
-		// With too many rights to remember each, changes of one account are told.
+		// If there are too many rights to remember each one, changes to a single account are still
+		// noticed.
 		{name: "many, added", pair: func(p *grants.Pair) { p.Rights = "" }, statements: []string{"GRANT UPDATE ON shop.* TO app"},
 			given: []string{"GRANT UPDATE ON `shop`.*" + inUse}},
 		{name: "many, removed", pair: func(p *grants.Pair) { p.Rights = "" }, statements: []string{"REVOKE INSERT ON shop.* FROM app"},
@@ -157,7 +160,7 @@ func TestChangesOfTheBaseName(t *testing.T) {
 				"GRANT INSERT, UPDATE ON `shop`.* TO 'app_clone'@'%'", "REVOKE INSERT, UPDATE ON `shop`.* FROM 'app'@'%'"},
 			undone: []string{"REVOKE INSERT, UPDATE ON `shop`.*" + base}},
 
-		// Where nothing is meant for both, the account in use is the reference.
+		// If nothing is meant for both, the current account is the reference.
 		{name: "the clone is the standby", pair: func(p *grants.Pair) { p.Base = false }, statements: []string{"GRANT UPDATE ON shop.* TO app"},
 			changes: []string{"REVOKE UPDATE ON `shop`.*" + base}},
 		{name: "nothing is known", pair: func(p *grants.Pair) { p.Rights, p.Digest = "", "" },
@@ -223,7 +226,7 @@ func TestChangesOfTheBaseName(t *testing.T) {
 						}
 					}
 					if diff := cmp.Diff(before, b.everything()); diff != "" {
-						t.Errorf("a refusal wrote (-before +after):\n%s", diff)
+						t.Errorf("the refused call wrote (-before +after):\n%s", diff)
 					}
 					p.UndoDrift = true
 					tt.changes = tt.undone
@@ -244,7 +247,7 @@ func TestChangesOfTheBaseName(t *testing.T) {
 					changes = append(changes, c.Statement)
 				}
 				if diff := cmp.Diff(spelt(tt.given), given); diff != "" {
-					t.Errorf("for the account in use (-want +got):\n%s", diff)
+					t.Errorf("for the current account (-want +got):\n%s", diff)
 				}
 				if diff := cmp.Diff(spelt(tt.changes), slices.Compact(changes)); diff != "" {
 					t.Errorf("for the standby (-want +got):\n%s", diff)
@@ -263,8 +266,8 @@ func TestChangesOfTheBaseName(t *testing.T) {
 	})
 }
 
-// A rotation that was cut off between two gifts goes on with the rest.
-func TestGiftsThatWereCutOffAreGoneOnWith(t *testing.T) {
+// A rotation that was cut off between two grants to the current account continues with the rest.
+func TestGrantsToTheCurrentAccountContinueAfterACut(t *testing.T) {
 	each(t, func(b *bench) {
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "GRANT SELECT ON shop.* TO app")
 		p := based(b.rotate(pair))
@@ -276,8 +279,8 @@ func TestGiftsThatWereCutOffAreGoneOnWith(t *testing.T) {
 	})
 }
 
-// An account in use that has neither been proved nor fenced is given nothing.
-func TestNothingIsGivenWithoutTheProof(t *testing.T) {
+// A current account that is neither proved nor fenced is granted nothing.
+func TestNothingIsGrantedWithoutProof(t *testing.T) {
 	each(t, func(b *bench) {
 		none := errors.New("not this time")
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "GRANT SELECT ON shop.* TO app")
@@ -295,12 +298,12 @@ func TestNothingIsGivenWithoutTheProof(t *testing.T) {
 			}
 		}
 		if diff := cmp.Diff(before, b.everything()); diff != "" {
-			b.Errorf("it was changed all the same (-before +after):\n%s", diff)
+			b.Errorf("it was changed anyway (-before +after):\n%s", diff)
 		}
 	})
 }
 
-// What shadows is for: a grant takes rights from an account.
+// This is why grants.shadows exists: a grant can take rights away from an account.
 func TestAGrantOnADatabaseCanTakeRights(t *testing.T) {
 	each(t, func(b *bench) {
 		insert := func() error {

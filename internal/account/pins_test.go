@@ -35,7 +35,7 @@ var hostile = []struct {
 	{"mariadb", "old_passwords", "1"},
 }
 
-// What people set for their applications does not reach an administrator's session.
+// Settings that people make for their applications do not affect an administrator's session.
 func TestGlobalVariablesDoNotReachTheSession(t *testing.T) {
 	each(t, func(b *bench) {
 		outer := b.T
@@ -68,7 +68,7 @@ func TestGlobalVariablesDoNotReachTheSession(t *testing.T) {
 	})
 }
 
-// session is a variable of the administrator's session.
+// session returns a variable of the administrator's session.
 func (b *bench) session(variable string) string {
 	b.Helper()
 	rows, err := b.admin.query(b.Context(), "SELECT @@SESSION."+variable+" AS value")
@@ -78,7 +78,7 @@ func (b *bench) session(variable string) string {
 	return rows[0].Text("value")
 }
 
-// restored spells a value that was read for SET.
+// restored writes a value that was read in a form that SET accepts.
 func restored(value string) string {
 	var n float64
 	if _, err := fmt.Sscan(value, &n); err == nil && value[0] != '+' {

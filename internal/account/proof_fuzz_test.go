@@ -12,7 +12,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 )
 
-// names are what somebody once took for the end of a name.
+// names are texts that some program has mistaken for the end of a name.
 var names = []string{
 	"", "a", "'", `"`, "`", `\`, `\\`, `\'`, "''", "``", `a'b"c` + "`d`" + `\e`, "%", "_", `\%`, `\_`, "-- x", "/* x", "; DROP", " TO `x`@`%`", "x ON *.* TO y",
 	"日本語", "é", "a\nb\tc", "\x1a", "%s%d%!v", "@", "a@b", "()", "a,b", strings.Repeat("x", 40),
@@ -51,7 +51,7 @@ func (s fuzzServer) mode(t *testing.T, mode string) {
 	}
 }
 
-// What is quoted comes back as it was, whatever the sql_mode.
+// A quoted text comes back unchanged, whatever the sql_mode.
 func FuzzQuote(f *testing.F) {
 	for _, text := range names {
 		f.Add(text)
@@ -81,13 +81,14 @@ func FuzzQuote(f *testing.F) {
 	})
 }
 
-// asIdentifier has the server name a column so; false where no identifier may be so.
+// asIdentifier has the server name a column after text, and returns the name. It returns false if
+// no identifier can have this text.
 func (s fuzzServer) asIdentifier(t *testing.T, text string) (string, bool) {
 	t.Helper()
 	if strings.ContainsAny(text, "\x00") || strings.TrimRight(text, " ") != text || utf8.RuneCountInString(text) > 63 || strings.ContainsFunc(text, func(r rune) bool { return r > 0xffff }) {
 		return "", false
 	}
-	// White space in front of a column's name is dropped, that of other names is not.
+	// The server drops white space before a column's name, but not before other names.
 	rows, err := s.conn.QueryContext(t.Context(), "SELECT 1 AS "+grants.QuoteIdentifier("c"+text))
 	if err != nil {
 		t.Errorf("%s: identifier %q: %v", s, text, err)
@@ -101,7 +102,7 @@ func (s fuzzServer) asIdentifier(t *testing.T, text string) (string, bool) {
 	return strings.TrimPrefix(names[0], "c"), true
 }
 
-// A user's name is made so and found again so, whatever the sql_mode.
+// A user is created and found again under the same name, whatever the sql_mode.
 func FuzzQuoteUser(f *testing.F) {
 	for _, text := range names {
 		f.Add(text)
@@ -132,7 +133,7 @@ func FuzzQuoteUser(f *testing.F) {
 	})
 }
 
-// The patterns of database rights are LIKE's, so LIKE is asked.
+// The patterns of database rights are those of LIKE, so LIKE is the reference.
 func FuzzLike(f *testing.F) {
 	for _, p := range []string{"a%", "a_", `a\_`, `a\%b`, "%", `\\`, `a\`, "日_", "%a%b%", `\%\_`} {
 		f.Add(p, "a_b")

@@ -12,7 +12,8 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// rowsRead are the rows that the server takes in hand for f's statements in the administrator's session, and for one SHOW.
+// rowsRead returns how many rows the server reads for f's statements in the administrator's
+// session, and for one SHOW.
 func (b *bench) rowsRead(f func()) int {
 	b.Helper()
 	if err := b.admin.exec(b.Context(), "FLUSH LOCAL STATUS"); err != nil {
@@ -34,8 +35,8 @@ func (b *bench) rowsRead(f func()) int {
 	return sum
 }
 
-// TestReadingCostsTheSameAmongManyAccounts: on MariaDB this holds for the accounts and their global rights and not for the
-// others, which its keys cannot find by user.
+// The cost of reading must not depend on the number of other accounts. On MariaDB this is true only
+// of the accounts and their global rights, because its keys cannot find the others by user.
 func TestReadingCostsTheSameAmongManyAccounts(t *testing.T) {
 	each(t, func(b *bench) {
 		b.exec("CREATE ROLE r1", "CREATE USER app IDENTIFIED BY 'Aa1-first'", "CREATE USER app_clone IDENTIFIED BY 'Aa1-first'",
@@ -61,14 +62,14 @@ func TestReadingCostsTheSameAmongManyAccounts(t *testing.T) {
 		few := b.rowsRead(read)
 
 		others := 400
-		if b.admin.server.AtLeast(grants.MariaDB, 11) { // whose optimizer reads the whole of a table of that size
+		if b.admin.server.AtLeast(grants.MariaDB, 11) { // its optimizer reads the whole table if it is that small
 			others = 4000
 			b.exec("INSERT INTO mysql.global_priv SELECT IF(seq % 2, '%', '10.0.0.%'), CONCAT('other', seq), '{}' FROM mysql.seq_1_to_4000")
 			defer b.exec("DELETE FROM mysql.global_priv WHERE User LIKE 'other%'")
 		}
 		var names []string
 		for i := range 400 {
-			if others > 400 { // they are there already
+			if others > 400 { // they exist already
 				break
 			}
 			names = append(names, fmt.Sprintf("'other%d'@'%s'", i, []string{"%", "10.0.0.%"}[i%2]))
@@ -84,7 +85,7 @@ func TestReadingCostsTheSameAmongManyAccounts(t *testing.T) {
 	})
 }
 
-// Users that a server's collation takes for the same are read once.
+// Users that a server's collation considers equal are read once.
 func TestAccountIsReadOnce(t *testing.T) {
 	each(t, func(b *bench) {
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
@@ -98,8 +99,9 @@ func TestAccountIsReadOnce(t *testing.T) {
 	})
 }
 
-// MariaDB: what is read of a row is what the server says of the account, in rows of its own release and of older ones.
-func TestGlobalRightsAreAsTheServerSays(t *testing.T) {
+// On MariaDB, what is read from a row equals what the server shows for the account, in rows of its
+// own release and of older ones.
+func TestGlobalRightsEqualWhatTheServerShows(t *testing.T) {
 	each(t, func(b *bench) {
 		if !b.maria {
 			b.Skip("MySQL has a column for each right")
@@ -153,7 +155,7 @@ func TestGlobalRightsAreAsTheServerSays(t *testing.T) {
 			}
 		}
 		if asked != 2 {
-			b.Errorf("the server was asked about %d accounts, and should be about the two of older releases only", asked)
+			b.Errorf("the server was queried for %d accounts, want only the two of older releases", asked)
 		}
 	})
 }

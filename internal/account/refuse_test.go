@@ -11,7 +11,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// Each refusal, by its reason and a word of what it tells to do; and that nothing was written.
+// Each refusal has its reason and says what to do, and nothing is written.
 func TestRefuse(t *testing.T) {
 	app := grants.Name{User: "app", Host: "%"}
 	tests := []struct {
@@ -59,7 +59,7 @@ func TestRefuse(t *testing.T) {
 		{name: "cloud's", statements: []string{"CREATE USER rdsadmin"},
 			pair: grants.Pair{Source: grants.Name{User: "rdsadmin", Host: "%"}, Standby: "x", Mark: "m"}, reason: grants.ServerAccount,
 			says: "rdsadmin"},
-		{name: "onto nobody", pair: grants.Pair{Source: app, Standby: "", Mark: "m"}, reason: grants.ServerAccount, says: "''"},
+		{name: "onto the anonymous user", pair: grants.Pair{Source: app, Standby: "", Mark: "m"}, reason: grants.ServerAccount, says: "''"},
 		{name: "administrator", pair: grants.Pair{Source: grants.Name{User: "adminuser", Host: "localhost"}, Standby: "x", Mark: "m"},
 			reason: grants.Administrator, says: "adminuser"},
 		{name: "onto the administrator", statements: []string{"CREATE USER app@localhost"},
@@ -131,14 +131,14 @@ func TestRefuse(t *testing.T) {
 					}
 				}
 				if diff := cmp.Diff(before, b.everything()); diff != "" {
-					t.Errorf("a refusal wrote (-before +after):\n%s", diff)
+					t.Errorf("the refused call wrote (-before +after):\n%s", diff)
 				}
 			})
 		}
 	})
 }
 
-// undo takes back what the server would keep for other tests.
+// undo reverts what the server would keep for other tests.
 func (b *bench) undo(statements []string) {
 	for _, s := range statements {
 		words := strings.Fields(s)
@@ -155,9 +155,8 @@ func (b *bench) undo(statements []string) {
 	}
 }
 
-// A standby that was made and not finished is taken up again, a locked one that we locked too.
-// TestNothingIsChangedWithoutTheProof: neither a standby that is absent nor one that differs.
-func TestNothingIsChangedWithoutTheProof(t *testing.T) {
+// Without proof of the current password, neither a missing standby nor one that differs is changed.
+func TestNothingIsChangedWithoutProof(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
 		none := errors.New("does not log in")
@@ -171,7 +170,7 @@ func TestNothingIsChangedWithoutTheProof(t *testing.T) {
 				b.Errorf("got %v", err)
 			}
 			if after := b.everything(); strings.Join(before, "\n") != strings.Join(after, "\n") {
-				b.Error("it was changed all the same")
+				b.Error("it was changed anyway")
 			}
 			p.Proof = func() error { return nil }
 			if _, err := b.admin.Sync(ctx, p); err != nil {
@@ -182,6 +181,7 @@ func TestNothingIsChangedWithoutTheProof(t *testing.T) {
 	})
 }
 
+// A standby whose creation was cut off is completed, even if it is locked, as long as we locked it.
 func TestResume(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
@@ -239,7 +239,7 @@ func TestDrift(t *testing.T) {
 				drift = append(drift, c.Drift)
 			}
 			if diff := cmp.Diff(tt.drift, drift); diff != "" {
-				b.Errorf("%q is told as %+v", tt.statements, plan.Changes)
+				b.Errorf("%q is reported as %+v", tt.statements, plan.Changes)
 			}
 			b.exec("GRANT SELECT, UPDATE ON shop.* TO app", "REVOKE UPDATE ON shop.* FROM app")
 			b.rotate(p)

@@ -12,7 +12,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 )
 
-// adminOf opens an administrator's session on a server of the test's own.
+// adminOf opens an administrator's session on a server that belongs to the test.
 func adminOf(t *testing.T, s *mysqld.Server, user, password string) *Admin {
 	t.Helper()
 	roots, err := s.RootCAs()
@@ -29,7 +29,7 @@ func adminOf(t *testing.T, s *mysqld.Server, user, password string) *Admin {
 	return admin
 }
 
-func TestAReplicaIsRefused(t *testing.T) {
+func TestReplicaIsRefused(t *testing.T) {
 	for _, program := range mysqldtest.Programs(t) {
 		t.Run(program.Engine, func(t *testing.T) {
 			exec := func(db *sql.DB, statements ...string) {
@@ -90,7 +90,7 @@ func TestAReplicaIsRefused(t *testing.T) {
 			reader := adminOf(t, replica, replica.AdminUser, replica.AdminPassword)
 			if _, err := reader.Plan(t.Context(), p); err == nil || !strings.Contains(err.Error(), "only on the writer") ||
 				!strings.Contains(err.Error(), from) {
-				t.Errorf("plan of a server that takes no writes: %v; want it refused with the name of %s", err, from)
+				t.Errorf("plan on a read-only server: %v; want it refused with the name of %s", err, from)
 			}
 
 			onPrimary := adminOf(t, primary, primary.AdminUser, primary.AdminPassword)

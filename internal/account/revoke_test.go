@@ -15,11 +15,12 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// cutter passes connections on to a server in clear text, and cuts one that is about to send one ALTER USER too many.
+// cutter forwards connections to a server in clear text, and cuts off one that is about to send one
+// ALTER USER too many.
 type cutter struct {
 	net.Listener
 	server string
-	left   atomic.Int32 // of the statements that may pass
+	left   atomic.Int32 // statements that may still pass
 }
 
 func (b *bench) cutter(statements int) Endpoint {
@@ -50,7 +51,7 @@ func (c *cutter) pass(client net.Conn) {
 		return
 	}
 	defer server.Close()
-	go func() { _, _ = io.Copy(client, server) }() // it ends with the connection
+	go func() { _, _ = io.Copy(client, server) }() // ends with the connection
 	buffer := make([]byte, 1<<16)
 	for {
 		n, err := client.Read(buffer)
@@ -63,9 +64,9 @@ func (c *cutter) pass(client net.Conn) {
 	}
 }
 
-// An account that a revocation has locked stores none of its passwords any more, wherever the revocation is cut off: to
-// unlock it never gives a leaked credential back.
-func TestACutRevocationLocksNoAccountWithItsPassword(t *testing.T) {
+// Wherever a revocation is cut off, an account that it has locked no longer stores any of its
+// passwords. So unlocking it never reactivates a leaked credential.
+func TestCutRevocationLeavesNoLockedAccountWithItsPassword(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
 		app := grants.Name{User: "app", Host: "%"}
@@ -79,7 +80,7 @@ func TestACutRevocationLocksNoAccountWithItsPassword(t *testing.T) {
 				b.Fatal(err)
 			}
 			_, cut := a.Revoke(ctx, app, "mark", nil)
-			_ = a.Close() // it may be cut off
+			_ = a.Close() // the connection may be cut off
 			s, _, err := b.admin.readPair(ctx, app, app)
 			if err != nil {
 				b.Fatal(err)
@@ -106,15 +107,16 @@ func TestACutRevocationLocksNoAccountWithItsPassword(t *testing.T) {
 	})
 }
 
-// A revoked account is taken for the standby by the owner of its mark only, or if the rotation knows that the account is its own.
-func TestARevocationIsKnownByItsOwner(t *testing.T) {
+// A revoked account becomes the standby only for the owner of its mark, or if the rotation knows
+// that the account is its own.
+func TestRevokedAccountBelongsToTheOwnerOfItsMark(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
 		for _, tt := range []struct {
 			name   string
-			mark   string // of the revocation
+			mark   string // mark of the revocation
 			pair   grants.Pair
-			reason string // none: the standby is taken
+			reason string // empty if the standby is accepted
 		}{
 			{"of this secret", "a mark", pair, ""},
 			{"of another secret", "another mark", pair, grants.NotOurs},
@@ -135,7 +137,7 @@ func TestARevocationIsKnownByItsOwner(t *testing.T) {
 	})
 }
 
-// open is a session of an account.
+// open opens a session of an account.
 func (b *bench) open(user, password string) *sql.Conn {
 	b.Helper()
 	db, err := b.server.Open(user, password)
@@ -150,8 +152,9 @@ func (b *bench) open(user, password string) *sql.Conn {
 	return conn
 }
 
-// Sessions that are older than the password of the account in use would outlive a revocation: no later step ends them.
-func TestARotationThatRevokesEndsTheSessionsOfTheStandby(t *testing.T) {
+// Sessions older than the current account's password would outlive a revocation, because no later
+// step ends them.
+func TestRevokingRotationEndsTheStandbysSessions(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "GRANT SELECT ON shop.* TO app")
@@ -160,18 +163,18 @@ func TestARotationThatRevokesEndsTheSessionsOfTheStandby(t *testing.T) {
 		thief := b.open("app_clone", secret)
 		p := owned(pair)
 		if plan, err := b.admin.Sync(ctx, p); err != nil || plan.EndSessions {
-			b.Fatalf("an ordinary rotation ends sessions: %+v, %v", plan, err)
+			b.Fatalf("an ordinary rotation would end sessions: %+v, %v", plan, err)
 		}
 		p.Revoke = true
 		if plan, err := b.admin.Sync(ctx, p); err != nil || !plan.EndSessions {
-			b.Fatalf("a rotation that revokes ends no sessions: %+v, %v", plan, err)
+			b.Fatalf("a rotation that revokes would not end sessions: %+v, %v", plan, err)
 		}
 		_, ended, err := b.admin.ReplacePassword(ctx, clone, app, "Next-1", nil)
 		if want := (Ended{Ended: 1}); err != nil || ended != want {
 			b.Errorf("%+v, %v; want %+v", ended, err, want)
 		}
 		if thief.PingContext(ctx) == nil {
-			b.Error("the session goes on")
+			b.Error("the session is still open")
 		}
 		if _, err := b.dialer.Login(ctx, b.endpoint(), "app_clone", "Next-1"); err != nil {
 			b.Error(err)
@@ -179,8 +182,9 @@ func TestARotationThatRevokesEndsTheSessionsOfTheStandby(t *testing.T) {
 	})
 }
 
-// A session that a revocation could not end is ended before its account is unlocked, whatever the next rotation is asked for.
-func TestTheSessionsOfARevokedStandbyEndBeforeItIsUnlocked(t *testing.T) {
+// A session that a revocation could not end must end before its account is unlocked, whatever the
+// next rotation is asked to do.
+func TestRevokedStandbysSessionsEndBeforeItIsUnlocked(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
@@ -205,10 +209,10 @@ func TestTheSessionsOfARevokedStandbyEndBeforeItIsUnlocked(t *testing.T) {
 			b.Errorf("without the right to end them: %v", err)
 		}
 		if _, _, err := a.ReplacePassword(ctx, clone, app, "Next-1", nil); !refused(err, grants.MissingRight) {
-			b.Errorf("the password is set beside the session: %v", err)
+			b.Errorf("the password was set while the session is open: %v", err)
 		}
 		if s, _, err := b.admin.readPair(ctx, clone, clone); err != nil || !s.Locked || !owned(pair).Revoked(s) {
-			b.Errorf("the account was unlocked beside the session, %v", err)
+			b.Errorf("the account was unlocked while the session is open, %v", err)
 		}
 		b.exec("GRANT " + a.server.KillRight() + " ON *.* TO ops")
 		a = b.again(a)
@@ -218,7 +222,7 @@ func TestTheSessionsOfARevokedStandbyEndBeforeItIsUnlocked(t *testing.T) {
 		stop := errors.New("stop")
 		if _, _, err := a.ReplacePassword(ctx, clone, app, "Next-1",
 			func(context.Context, grants.Stored) error { return stop }); !errors.Is(err, stop) || thief.PingContext(ctx) != nil {
-			b.Errorf("stopped by %v: want that the session goes on", err)
+			b.Errorf("stopped by %v: want the session to stay open", err)
 		}
 		_, ended, err := a.ReplacePassword(ctx, clone, app, "Next-1", nil)
 		if want := (Ended{Ended: 1}); err != nil || ended != want || thief.PingContext(ctx) == nil {
@@ -230,9 +234,9 @@ func TestTheSessionsOfARevokedStandbyEndBeforeItIsUnlocked(t *testing.T) {
 	})
 }
 
-// A standby that is locked by hand is taken by force only, and gets another password before it is unlocked. To unlock it by
-// hand would let its old password in again, which may be the one that leaked.
-func TestNobodyIsToldToUnlockAPassword(t *testing.T) {
+// A standby that was locked by hand is accepted only with Force, and gets another password before
+// it is unlocked. Unlocking it by hand would reactivate its old password, which may have leaked.
+func TestLockedStandbyIsNotUnlockedWithItsPassword(t *testing.T) {
 	each(t, func(b *bench) {
 		ctx := context.Background()
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
@@ -245,7 +249,7 @@ func TestNobodyIsToldToUnlockAPassword(t *testing.T) {
 		}
 		p.Force = true
 		if plan, err := b.admin.Sync(ctx, p); err != nil || !plan.EndSessions {
-			b.Errorf("by force: %+v, %v", plan, err)
+			b.Errorf("with Force: %+v, %v", plan, err)
 		}
 	})
 }

@@ -10,15 +10,15 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// If the server's memory and its grant tables tell different things of the account in use, nothing is written, not even
-// the standby. What they tell differently of the standby is mended by granting it again.
+// If the server's memory and its grant tables disagree about the current account, nothing is
+// written, not even to the standby. If they disagree about the standby, granting again repairs it.
 func TestMemoryThatDisagrees(t *testing.T) {
 	const inTables = "INSERT INTO mysql.db (Host, Db, User, Select_priv) VALUES ('%', 'shop', '<name>', 'Y')"
 	tests := []struct {
 		name, engine string
-		statements   []string // for the account <name>, which exists
+		statements   []string // for the account <name>
 		says         string
-		mended       bool // on the standby
+		mended       bool // repaired on the standby
 	}{
 		{"role granted twice", "mysql", []string{"CREATE ROLE r1", "GRANT r1 TO <name> WITH ADMIN OPTION", "GRANT r1 TO <name>"},
 			"role 'r1'@'%' with admin option", true},
@@ -56,7 +56,7 @@ func TestMemoryThatDisagrees(t *testing.T) {
 					}
 				}
 				if diff := cmp.Diff(before, b.everything()); diff != "" {
-					t.Errorf("a refusal wrote (-before +after):\n%s", diff)
+					t.Errorf("the refused call wrote (-before +after):\n%s", diff)
 				}
 				b.exec("FLUSH PRIVILEGES")
 				b.rotate(pair)
@@ -88,7 +88,7 @@ func TestMemoryThatDisagrees(t *testing.T) {
 					t.Errorf("got %v, want a refusal that says %q", err, tt.says)
 				}
 				if diff := cmp.Diff(before, b.everything()); diff != "" {
-					t.Errorf("a refusal wrote (-before +after):\n%s", diff)
+					t.Errorf("the refused call wrote (-before +after):\n%s", diff)
 				}
 			})
 		}

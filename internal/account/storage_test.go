@@ -12,7 +12,8 @@ import (
 	"github.com/rotate-user/rotate-user/internal/password"
 )
 
-// setStorage tells the server how to store passwords by caching_sha2_password. It is false for a server without that choice.
+// setStorage sets how the server stores passwords for caching_sha2_password. It returns false if
+// the server has no such setting.
 func (b *bench) setStorage(format string, rounds int) bool {
 	b.Helper()
 	if len(b.rows("SHOW GLOBAL VARIABLES LIKE '"+grants.StorageFormat+"'")) == 0 {
@@ -25,11 +26,12 @@ func (b *bench) setStorage(format string, rounds int) bool {
 	return true
 }
 
-// reopen takes the administrator's session from its pool again, which still holds what was learned of the server before.
+// reopen opens the administrator's session from its pool again, which still has the server's
+// metadata.
 func (b *bench) reopen() {
 	b.Helper()
 	b.admin.Close()
-	if err := b.dialer.Close(); err != nil { // a session that was used a moment ago may not see a new setting
+	if err := b.dialer.Close(); err != nil { // a session that was just used may not see a new setting
 		b.Fatal(err)
 	}
 	a, err := b.dialer.Admin(context.Background(), b.endpoint(), b.server.AdminUser, b.server.AdminPassword)
@@ -40,7 +42,7 @@ func (b *bench) reopen() {
 	b.admin = a
 }
 
-// stored is the beginning of an account's hash: its format and its rounds.
+// stored returns the beginning of an account's hash: its format and its rounds.
 func (b *bench) stored(user string) string {
 	b.Helper()
 	rows := b.rows("SELECT LEFT(authentication_string, 7) FROM mysql.user WHERE User = " + grants.QuoteValue(user))
@@ -50,11 +52,11 @@ func (b *bench) stored(user string) string {
 	return rows[0][0]
 }
 
-func TestHashesAreStoredAsTheServerAsks(t *testing.T) {
+func TestHashesHaveTheServersStorageFormat(t *testing.T) {
 	type storage = password.Storage
 	for _, c := range []struct {
 		name            string
-		source, standby storage // zero: the standby does not exist
+		source, standby storage // zero if the standby does not exist
 		format          string
 		rounds          int
 		want            string
@@ -106,7 +108,7 @@ func TestHashesAreStoredAsTheServerAsks(t *testing.T) {
 				if got := b.stored("app_clone"); got != c.want {
 					b.Errorf("the mark of the revocation is stored as %s, want %s", got, c.want)
 				}
-				// It is still recognised when the server asks for something else.
+				// The mark is still recognized after the server's setting has changed.
 				b.setStorage("PBKDF2_SHA512", 30000)
 				b.reopen()
 				b.rotate(owned(pair))
@@ -118,7 +120,8 @@ func TestHashesAreStoredAsTheServerAsks(t *testing.T) {
 	}
 }
 
-// The plan warns of a password whose format the server no longer asks for, before enforcement makes it useless.
+// The plan warns about a password in a format that the server no longer uses, before enforcement
+// makes it useless.
 func TestPlanWarnsOfTheStorageFormat(t *testing.T) {
 	each(t, func(b *bench) {
 		if !b.setStorage("CRYPT5", 10000) {
@@ -140,7 +143,7 @@ func TestPlanWarnsOfTheStorageFormat(t *testing.T) {
 			}
 			text := strings.Join(plan.Warnings, "\n")
 			if strings.Contains(text, "caching_sha2_password_enforce_storage_format") != c.warned {
-				b.Errorf("%s where %s is asked for: warnings %q; want one of them on it: %t", c.source, c.asked, text, c.warned)
+				b.Errorf("%s with setting %s: warnings %q, want one about it: %t", c.source, c.asked, text, c.warned)
 			}
 		}
 		b.exec("ALTER USER app IDENTIFIED WITH sha256_password BY 'Aa1-first'")
@@ -151,7 +154,8 @@ func TestPlanWarnsOfTheStorageFormat(t *testing.T) {
 	})
 }
 
-// Where the server enforces its format, an account in the other one logs in, and no statement of it is run.
+// If the server enforces its format, an account with the other one can log in but cannot run
+// statements.
 func TestEnforcedStorageFormat(t *testing.T) {
 	for _, p := range mysqldtest.Programs(t) {
 		if p.Engine != mysqld.MySQL {

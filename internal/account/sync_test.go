@@ -8,13 +8,13 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// sources are accounts of every kind of right and property. Statements beginning with "mysql:" or "mariadb:" are for that
-// server alone, and a source with an engine too.
+// sources are accounts with every kind of right and property. Statements that begin with "mysql:"
+// or "mariadb:" are only for that server, as is a source with an engine.
 var sources = []struct {
 	name       string
 	engine     string
 	statements []string
-	drift      []string // what somebody does to app_clone between two rotations
+	drift      []string // changes to app_clone between two rotations
 }{
 	{name: "nothing", statements: nil},
 	{name: "global", statements: []string{"GRANT SELECT, INSERT, PROCESS, RELOAD, CREATE USER ON *.* TO app"},
@@ -66,7 +66,7 @@ var sources = []struct {
 			"CREATE TABLE shop.u (a INT)", "GRANT SELECT, UPDATE (a) ON shop.u TO app_clone", "DROP TABLE shop.u", "CREATE DATABASE gone",
 			"GRANT ALL ON gone.* TO app_clone", "DROP DATABASE gone",
 			"CREATE ROLE r9", "GRANT r9 TO app_clone", "DROP ROLE r9"}},
-	{name: "proxy of anybody", statements: []string{"GRANT PROXY ON '' TO app", "GRANT PROXY ON app TO app"}},
+	{name: "proxy for any user", statements: []string{"GRANT PROXY ON '' TO app", "GRANT PROXY ON app TO app"}},
 	{name: "used by others", statements: []string{"CREATE USER other", "GRANT PROXY ON app TO other", "mysql:GRANT app TO other"}},
 	{name: "tls", statements: []string{"ALTER USER app REQUIRE SSL"}, drift: []string{"ALTER USER app_clone REQUIRE NONE"}},
 	{name: "tls in full", statements: []string{`ALTER USER app REQUIRE SUBJECT '/CN=a''b\\c%s äé' ISSUER 'O= TO "x"' CIPHER 'AES256-SHA'`},
@@ -134,10 +134,11 @@ func (b *bench) setup(statements []string) {
 	}
 }
 
-// Two rotations, the second back onto the first account, with changes on either side in between.
+// There are two rotations, the second back to the first account, with changes to either account in
+// between.
 func TestSync(t *testing.T) {
 	each(t, func(b *bench) {
-		b.root.SetMaxOpenConns(1) // for the session settings of some accounts
+		b.root.SetMaxOpenConns(1) // some accounts need session settings
 		outer := b.T
 		for _, tt := range sources {
 			if tt.engine != "" && tt.engine != b.server.Engine {
@@ -176,7 +177,7 @@ func TestSync(t *testing.T) {
 	})
 }
 
-// A right that the server's memory keeps though its tables lost it goes from the standby.
+// A right that is in the server's memory but no longer in its tables is revoked from the standby.
 func TestSyncMemory(t *testing.T) {
 	each(t, func(b *bench) {
 		if b.maria {
@@ -187,7 +188,7 @@ func TestSyncMemory(t *testing.T) {
 		b.exec("GRANT BACKUP_ADMIN ON *.* TO app_clone", "GRANT GRANT OPTION ON *.* TO app_clone", "REVOKE BACKUP_ADMIN ON *.* FROM app_clone",
 			"REVOKE GRANT OPTION ON *.* FROM app_clone")
 		if got := b.rows("SELECT * FROM mysql.global_grants WHERE USER = 'app_clone'"); len(got) > 0 {
-			b.Fatalf("the tables still have %v: the test has lost its point", got)
+			b.Fatalf("the tables still have %v: the test no longer tests anything", got)
 		}
 		if got := strings.Join(b.shown(grants.Name{User: "app_clone", Host: "%"}), "\n"); !strings.Contains(got, "BACKUP_ADMIN") {
 			b.Skip("this server's memory agrees with its tables")
@@ -234,7 +235,7 @@ func withCertificate(b *bench, p grants.Pair) grants.Pair {
 	return p
 }
 
-// same checks that a pair in sync has nothing to change and is not written to.
+// same checks that a pair in sync has nothing to change, and that nothing is written to it.
 func (b *bench) same(p grants.Pair) {
 	b.Helper()
 	before := b.everything()

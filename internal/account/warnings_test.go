@@ -11,14 +11,14 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// Each thing that goes by an account's name or rules is told before it surprises.
+// A rotation warns about everything that depends on an account's name or rules.
 func TestWarnings(t *testing.T) {
 	const audited = "names 'app' and not 'app_clone', so that it applies to one of them only: name both"
 	tests := []struct {
 		name, engine string
 		statements   []string
 		undo         []string
-		says         string // the whole warning, or its beginning if it ends in dots; empty: there is no warning
+		says         string // the warning, or its beginning if it ends in dots; empty if there is none
 	}{
 		{name: "nothing"},
 		{"failed logins", "mysql", []string{"ALTER USER app FAILED_LOGIN_ATTEMPTS 3 PASSWORD_LOCK_TIME 2"}, nil,
@@ -50,7 +50,8 @@ func TestWarnings(t *testing.T) {
 	}
 	each(t, func(b *bench) {
 		ctx := context.Background()
-		// It stays: a server that unloads it while sessions are open cannot load it again.
+		// The plugin stays loaded: a server that unloads it while sessions are open cannot load it
+		// again.
 		if b.maria && len(b.rows("SHOW GLOBAL VARIABLES LIKE 'server_audit_incl_users'")) == 0 {
 			b.exec("INSTALL SONAME 'server_audit'")
 		}
@@ -89,7 +90,8 @@ func TestWarnings(t *testing.T) {
 	})
 }
 
-// When the password in use will expire is told with its date, and when that is before the next rotation.
+// The plan reports when the current password will expire, and warns if that is before the next
+// rotation.
 func TestExpiry(t *testing.T) {
 	day := 24 * time.Hour
 	each(t, func(b *bench) {
@@ -97,11 +99,11 @@ func TestExpiry(t *testing.T) {
 		b.Cleanup(func() { b.exec("SET GLOBAL default_password_lifetime = 0") })
 		for _, tt := range []struct {
 			name string
-			life string // of the account's passwords
-			days int    // of all passwords
+			life string // lifetime of the account's passwords
+			days int    // lifetime of all passwords
 			next time.Duration
-			want time.Duration // until it expires; 0: never
-			says string        // empty: no warning
+			want time.Duration // until it expires; 0 for never
+			says string        // empty if there is no warning
 		}{
 			{name: "never", life: "NEVER", days: 10, next: 30 * day},
 			{name: "default is never", life: "DEFAULT", next: 30 * day},
@@ -149,8 +151,8 @@ func TestExpiry(t *testing.T) {
 	})
 }
 
-// Whoever logs in without TLS may be refused by a hash that the server keeps in a cache.
-func TestPlainLoginsAreWarnedOf(t *testing.T) {
+// With caching_sha2_password, the server refuses a login without TLS unless it has the hash in its cache.
+func TestPlanWarnsAboutLoginsWithoutTLS(t *testing.T) {
 	each(t, func(b *bench) {
 		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
 		for _, plain := range []bool{false, true} {

@@ -14,7 +14,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 )
 
-// rotators are administrators of different workers, which meet the nodes of a cluster in turn.
+// rotators are administrators of different workers, which reach the nodes of a cluster in turn.
 func rotators(t *testing.T, front *mysqld.Server, count int) (all []*Admin) {
 	t.Helper()
 	for range count {
@@ -23,7 +23,7 @@ func rotators(t *testing.T, front *mysqld.Server, count int) (all []*Admin) {
 	return all
 }
 
-// at is the id of the node that a session is on.
+// at returns the id of the node that a session is on.
 func (a *Admin) at(t *testing.T) string {
 	t.Helper()
 	n, err := a.askNode(t.Context())
@@ -38,7 +38,7 @@ func lowest(t *testing.T, nodes []*mysqld.Server, all []*Admin) int {
 	t.Helper()
 	var ids []string
 	for _, s := range nodes {
-		// Its address leads to one node only, which the session then stays on.
+		// Its address leads to only one node, on which the session stays.
 		ids = append(ids, adminOf(t, s, s.AdminUser, s.AdminPassword).at(t))
 	}
 	for i, a := range all {
@@ -46,13 +46,13 @@ func lowest(t *testing.T, nodes []*mysqld.Server, all []*Admin) int {
 			t.Errorf("rotator %d is on %s, want the lowest of %s", i, got, ids)
 		}
 		if a.elsewhere != "" {
-			t.Errorf("rotator %d is told: %s", i, a.elsewhere)
+			t.Errorf("rotator %d is warned: %s", i, a.elsewhere)
 		}
 	}
 	return slices.Index(ids, slices.Min(ids))
 }
 
-// The lock on an account is of one node, and holds for all rotators.
+// The lock on an account belongs to one node, and must exclude all rotators.
 func excludes(t *testing.T, all []*Admin) {
 	t.Helper()
 	err := all[0].Locked(t.Context(), "app", "app_2", func(ctx context.Context) error {
@@ -60,7 +60,7 @@ func excludes(t *testing.T, all []*Admin) {
 			other.patience = 0
 			err := other.Locked(ctx, "app", "app_2", func(context.Context) error { return nil })
 			if r, ok := errors.AsType[*grants.Refusal](err); !ok || r.Reason != grants.Busy {
-				t.Errorf("rotator %d works along with another one: %v", i+1, err)
+				t.Errorf("rotator %d works at the same time as another one: %v", i+1, err)
 			}
 		}
 		return nil
@@ -68,7 +68,7 @@ func excludes(t *testing.T, all []*Admin) {
 	if err != nil {
 		t.Error(err)
 	}
-	if t.Failed() { // what follows might never end
+	if t.Failed() { // the rest might never end
 		t.FailNow()
 	}
 }
@@ -91,7 +91,7 @@ func TestAccountsOfAGaleraClusterAreChangedOnOneNode(t *testing.T) {
 	writer := lowest(t, nodes, all)
 	excludes(t, all)
 
-	// A node whose own address is not known is not found.
+	// A node whose own address is unknown cannot be found.
 	front.LeadTo(slices.Delete(slices.Clone(nodes), writer, writer+1)...)
 	all = rotators(t, address, 2)
 	admin, err := nodes[0].Open(nodes[0].AdminUser, nodes[0].AdminPassword)
@@ -113,7 +113,7 @@ func TestAccountsOfAGaleraClusterAreChangedOnOneNode(t *testing.T) {
 	}
 }
 
-// stored is what a member stores for a user once it has what the others have.
+// stored returns what a member stores for a user once it has everything that the others have.
 func (m member) stored(t *testing.T, user string) (hash string) {
 	t.Helper()
 	conn, err := m.db.Conn(t.Context())
@@ -165,13 +165,13 @@ func TestAccountsOfAGroupAreChangedOnOneMember(t *testing.T) {
 		}
 	}
 
-	// A member that the address does not lead to is reached at its own.
+	// A member that the address does not lead to is reached at its own address.
 	front.LeadTo(slices.Delete(slices.Clone(nodes), writer, writer+1)...)
 	all = rotators(t, address, 2)
 	lowest(t, nodes, all)
 	excludes(t, all)
 
-	// With one primary it is that one, whatever its id.
+	// If there is one primary, it is the writer, whatever its id.
 	front.LeadTo(nodes...)
 	other := group[(writer+1)%3]
 	var id string

@@ -11,7 +11,8 @@ import (
 	"github.com/rotate-user/rotate-user/internal/privateca"
 )
 
-// ensureCertificates makes the authority and the server's certificate unless the directory has them.
+// ensureCertificates creates the authority and the server's certificate unless they exist in the
+// directory.
 func ensureCertificates(dir string) error {
 	// The server's key is written last, so its presence means that the other files are complete.
 	key := filepath.Join(dir, "server-key.pem")
@@ -32,11 +33,12 @@ func ensureCertificates(dir string) error {
 	return privateca.Save(server, filepath.Join(dir, "server.pem"), key)
 }
 
-// RootCAs returns a pool with the server's certificate authority and no other.
+// RootCAs returns a pool that contains only the server's certificate authority.
 func (s *Server) RootCAs() (*x509.CertPool, error) { return privateca.Pool(s.CAFile) }
 
-// ClientCertificate issues a certificate under the server's authority, for accounts that require one. The server knows
-// such a client as subject "/O=rotate-user/CN=<name>", issued by "/O=rotate-user/CN=private test CA".
+// ClientCertificate issues a certificate under the server's authority, for accounts that require
+// one. The server sees such a client as subject "/O=rotate-user/CN=<name>", issued by
+// "/O=rotate-user/CN=private test CA".
 func (s *Server) ClientCertificate(name string) (tls.Certificate, error) {
 	ca, err := privateca.Load(s.CAFile, filepath.Join(filepath.Dir(s.CAFile), "ca-key.pem"))
 	if err != nil {

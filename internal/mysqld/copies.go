@@ -8,8 +8,9 @@ import (
 	"syscall"
 )
 
-// copies returns servers that do not run yet and have the files of this one, which is stopped: its administrator, its certificate
-// and its authority, so that a client may be led to any of them. arguments are those of each.
+// copies returns servers that are not running yet, with copies of this stopped server's files: its
+// administrator, certificate and authority, so that a client can be sent to any of them. arguments
+// returns the arguments of each.
 func (s *Server) copies(size int, o Options, arguments func(i int) []string) ([]*Server, error) {
 	var all []*Server
 	for i := range size {
@@ -23,7 +24,7 @@ func (s *Server) copies(size int, o Options, arguments func(i int) []string) ([]
 		}
 		c.DataDir, c.CAFile = filepath.Join(c.home, "data"), filepath.Join(c.home, "ca.pem")
 		c.options.DataDir, c.options.Port = "", 0
-		c.options.Args = append(arguments(i), "--init-file="+os.DevNull) // the administrator is there already
+		c.options.Args = append(arguments(i), "--init-file="+os.DevNull) // the administrator already exists
 		all = append(all, c)
 		if err := os.CopyFS(c.home, os.DirFS(s.home)); err != nil {
 			return all, fmt.Errorf("copy the data directory: %w", err)
@@ -32,7 +33,7 @@ func (s *Server) copies(size int, o Options, arguments func(i int) []string) ([]
 	return all, nil
 }
 
-// discard ends and removes servers with temporary data.
+// discard stops servers with temporary data and removes their files.
 func discard(servers []*Server) (err error) {
 	for _, s := range servers {
 		if s.process != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/child"
 )
 
-// prepare makes what the server needs and its directory does not have yet.
+// prepare creates what the server needs and its directory lacks.
 func (s *Server) prepare(ctx context.Context) error {
 	if err := os.MkdirAll(s.temporary(), 0o700); err != nil {
 		return err
@@ -38,7 +38,8 @@ func (s *Server) prepare(ctx context.Context) error {
 	if _, err := os.Stat(s.DataDir); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	// Under another name first, so that an interrupted copy is never taken for a data directory.
+	// The copy gets its name at the end, so that an interrupted copy is never taken for a data
+	// directory.
 	fresh := s.DataDir + ".new"
 	if err := os.RemoveAll(fresh); err != nil {
 		return err
@@ -49,8 +50,8 @@ func (s *Server) prepare(ctx context.Context) error {
 	return os.Rename(fresh, s.DataDir)
 }
 
-// fill makes a data directory that no server has run on. To make one takes a server seconds, so each program does it once;
-// later ones are copies of that one, which is kept in the user's cache directory.
+// fill creates a data directory that no server has run on. Creating one takes a server seconds, so
+// each program does it once, keeps it in the user's cache directory, and copies it from then on.
 func (s *Server) fill(ctx context.Context, dir string) error {
 	cache, err := os.UserCacheDir()
 	if err != nil { // a daemon without a home, for example
@@ -70,10 +71,10 @@ func (s *Server) fill(ctx context.Context, dir string) error {
 	return os.CopyFS(dir, os.DirFS(blank))
 }
 
-// blanks keeps the servers of this program from making the same blank directory at the same time.
+// blanks keeps the servers of this program from creating the same blank directory at the same time.
 var blanks sync.Mutex
 
-// makeBlank makes the data directory to copy from, unless it exists.
+// makeBlank creates the data directory to copy from, unless it exists.
 func (s *Server) makeBlank(ctx context.Context, blank string) error {
 	if _, err := os.Stat(blank); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -90,7 +91,7 @@ func (s *Server) makeBlank(ctx context.Context, blank string) error {
 	if err := s.initialise(ctx, fresh); err != nil {
 		return err
 	}
-	// Each server makes an id and keys of its own.
+	// Each server creates its own id and keys.
 	own, err := filepath.Glob(filepath.Join(fresh, "*.pem"))
 	if err != nil {
 		return err
@@ -102,12 +103,13 @@ func (s *Server) makeBlank(ctx context.Context, blank string) error {
 	}
 	err = os.Rename(fresh, blank)
 	if _, missing := os.Stat(blank); missing == nil {
-		return nil // another program may have been faster
+		return nil // another program was faster
 	}
 	return err
 }
 
-// fingerprint changes when the program does, or the way in which it makes a data directory.
+// fingerprint changes when the server program changes, or the way in which a data directory is
+// created.
 func (p Program) fingerprint() (string, error) {
 	info, err := os.Stat(p.Path)
 	if err != nil {
@@ -117,7 +119,7 @@ func (p Program) fingerprint() (string, error) {
 	return hex.EncodeToString(sum[:6]), nil
 }
 
-// logSize keeps the redo log, and with it every copy of a data directory, small.
+// logSize keeps the redo log small, and with it every copy of a data directory.
 func logSize(engine string) string {
 	if engine == MySQL {
 		return "--innodb-redo-log-capacity=16M"
@@ -125,7 +127,7 @@ func logSize(engine string) string {
 	return "--innodb-log-file-size=16M"
 }
 
-// initialise has the server make a data directory.
+// initialise has the server create a data directory.
 func (s *Server) initialise(ctx context.Context, dir string) error {
 	var cmd *exec.Cmd
 	args := append([]string{
@@ -159,7 +161,7 @@ func (s *Server) initialise(ctx context.Context, dir string) error {
 		return err
 	}
 	if err := p.Wait(ctx); err != nil {
-		return fmt.Errorf("make a data directory: %w\n%s", err, output)
+		return fmt.Errorf("create a data directory: %w\n%s", err, output)
 	}
 	return nil
 }
@@ -168,7 +170,8 @@ func (s *Server) initialise(ctx context.Context, dir string) error {
 func installer(server string) (string, error) {
 	bin := filepath.Dir(server)
 	for _, name := range []string{"mariadb-install-db", "mysql_install_db"} {
-		for _, path := range []string{filepath.Join(bin, name), filepath.Join(bin, "../bin", name), filepath.Join(bin, "../scripts", name), name} {
+		for _, path := range []string{filepath.Join(bin, name), filepath.Join(bin, "../bin", name), filepath.Join(bin, "../scripts", name),
+			name} {
 			if found, err := exec.LookPath(path); err == nil {
 				return found, nil
 			}

@@ -1,6 +1,6 @@
-// Package mysqld runs private MySQL and MariaDB servers: for tests, which must see the real thing, and for a
-// demonstration on a laptop. They listen on 127.0.0.1 only, speak TLS under a certificate authority of their own and
-// trade durability for speed; nothing here is meant for data that matters.
+// Package mysqld runs private MySQL and MariaDB servers, for tests that need real servers and for
+// demonstrations on a laptop. The servers listen only on 127.0.0.1, use TLS with their own
+// certificate authority, and trade durability for speed. Do not use them for data that matters.
 package mysqld
 
 import (
@@ -21,22 +21,23 @@ const (
 	MariaDB = "mariadb"
 )
 
-// RootVariable names the environment variable that says where a whole Linux tree with a MySQL server in it lies, for
-// machines whose packages have MariaDB only. See install-mysql.sh.
+// RootVariable is the environment variable with the path of a Linux tree that contains a MySQL
+// server, for machines whose packages include only MariaDB. See install-mysql.sh.
 const RootVariable = "ROTATE_USER_MYSQL_ROOT"
 
 const defaultRoot = "/var/cache/rotate-user/mysql"
 
 // Program is a server binary on this machine.
 type Program struct {
-	Path    string // of the binary
-	Root    string // of the Linux tree that the binary belongs to; empty if it is this machine's own
+	Path    string // path of the binary
+	Root    string // the Linux tree that the binary belongs to; empty if it is this machine
 	Engine  string // MySQL or MariaDB
 	Version string // such as 9.7.4 or 10.11.19
 }
 
-// Find lists the servers that ServersVariable names. Without it Find lists the servers on this machine: those on PATH and in other
-// usual places, then the one in the tree that RootVariable names. Binaries that do not run are left out.
+// Find returns the servers that ServersVariable lists. Without it, Find returns the servers on this
+// machine: first those on PATH and in other usual places, then the one in the tree that
+// RootVariable names. It leaves out binaries that do not run.
 func Find() []Program {
 	dirs := append(filepath.SplitList(os.Getenv("PATH")),
 		"/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/usr/local/mysql/bin",
@@ -77,7 +78,7 @@ func Find() []Program {
 	return found
 }
 
-// FindOne returns the server of an engine or at a path, or the first one of Find if wanted is empty.
+// FindOne returns the server with an engine or a path, or Find's first one if wanted is empty.
 func FindOne(wanted string) (Program, error) {
 	found := Find()
 	if len(found) == 0 {
@@ -95,7 +96,7 @@ func FindOne(wanted string) (Program, error) {
 
 var versionText = regexp.MustCompile(`Ver (\d+\.\d+\.\d+)(\S*)`)
 
-// identify asks the binary what it is.
+// identify asks the binary for its engine and version.
 func (p *Program) identify() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -112,8 +113,9 @@ func (p *Program) identify() bool {
 	return true
 }
 
-// command runs the server with the given arguments. A server from another tree is run by that tree's own loader with
-// that tree's libraries: unlike chroot, it needs no root and sees the same files as everybody else.
+// command runs the server with the given arguments. It runs a server from another tree with that
+// tree's loader and libraries. Unlike chroot, this does not need root, and the server sees the same
+// files as other programs.
 func (p Program) command(args ...string) *exec.Cmd {
 	if p.Root == "" {
 		return exec.Command(p.Path, args...)
@@ -125,7 +127,8 @@ func (p Program) command(args ...string) *exec.Cmd {
 	return exec.Command(loader, append([]string{"--library-path", filepath.Dir(loader), p.Path}, args...)...)
 }
 
-// places tells a server from another tree where its files are; it would look for them in this machine's own.
+// places tells a server from another tree where its files are, because it would look for them on
+// this machine.
 func (p Program) places() []string {
 	if p.Root == "" {
 		return nil

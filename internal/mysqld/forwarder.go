@@ -6,7 +6,8 @@ import (
 	"sync"
 )
 
-// Forwarder is one address in front of several servers, as a balancer or a virtual address of a cluster is.
+// Forwarder is one address in front of several servers, like a load balancer or a cluster's virtual
+// address.
 type Forwarder struct {
 	listener net.Listener
 
@@ -16,7 +17,7 @@ type Forwarder struct {
 	open    map[net.Conn]bool
 }
 
-// NewForwarder listens on a port of 127.0.0.1, and leads new connections to the servers in turn.
+// NewForwarder listens on a port of 127.0.0.1, and forwards new connections to the servers in turn.
 func NewForwarder(servers ...*Server) (*Forwarder, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -28,7 +29,7 @@ func NewForwarder(servers ...*Server) (*Forwarder, error) {
 	return f, nil
 }
 
-// As returns a server to log in on through the forwarder. It is there to be connected to, not to be stopped.
+// As returns a server that can be logged in to through the forwarder. It must not be stopped.
 func (f *Forwarder) As(s *Server) *Server {
 	return &Server{
 		Engine: s.Engine, Version: s.Version, Host: s.Host, Port: f.listener.Addr().(*net.TCPAddr).Port,
@@ -36,8 +37,8 @@ func (f *Forwarder) As(s *Server) *Server {
 	}
 }
 
-// LeadTo leads new connections to these servers in turn, beginning with the first; to none, if there are none. Open
-// connections stay where they are.
+// LeadTo forwards new connections to these servers in turn, beginning with the first, or refuses
+// them if there are none. Open connections are not affected.
 func (f *Forwarder) LeadTo(servers ...*Server) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -47,7 +48,7 @@ func (f *Forwarder) LeadTo(servers ...*Server) {
 	}
 }
 
-// Cut ends the open connections.
+// Cut closes the open connections.
 func (f *Forwarder) Cut() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -56,7 +57,7 @@ func (f *Forwarder) Cut() {
 	}
 }
 
-// Close ends the listener and the open connections.
+// Close closes the listener and the open connections.
 func (f *Forwarder) Close() error {
 	err := f.listener.Close()
 	f.LeadTo()

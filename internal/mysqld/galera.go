@@ -14,14 +14,15 @@ import (
 	"github.com/rotate-user/rotate-user/internal/freeport"
 )
 
-// ErrNoGalera says that this machine has no Galera library for MariaDB.
+// ErrNoGalera reports that this machine has no Galera library for MariaDB.
 var ErrNoGalera = errors.New("no libgalera_smm.so on this machine: install the package galera-4")
 
-// bootstrap starts a new cluster rather than joining one.
+// bootstrap is the option that starts a new cluster rather than joining one.
 const bootstrap = "--wsrep-new-cluster"
 
-// stateTransfer is run by the server on both sides when a node joins. All nodes begin with the same files, and the others send a
-// node what they have done since then. So it hands over only a position.
+// stateTransfer is a script that the server runs on both sides when a node joins. All nodes start
+// with the same files, and the others send a joining node their changes since then. So the script
+// transfers only a position.
 const stateTransfer = `#!/bin/sh
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -46,11 +47,12 @@ else
 fi
 `
 
-// StartGalera starts the nodes of a Galera cluster. They have one administrator, one certificate and one authority, so that a
-// client may be led to any of them. Their data lie in temporary directories.
+// StartGalera starts the nodes of a Galera cluster. They share one administrator, one certificate
+// and one authority, so that a client can be sent to any of them. Their data are in temporary
+// directories.
 func (p Program) StartGalera(ctx context.Context, size int, o Options) (nodes []*Server, err error) {
 	provider := galeraLibrary()
-	if provider == "" || p.Root != "" { // the library of this machine does not fit a server from another tree
+	if provider == "" || p.Root != "" { // this machine's library does not work with a server from another tree
 		return nil, ErrNoGalera
 	}
 	addresses, err := freeport.Addresses(2 * size)
@@ -67,7 +69,8 @@ func (p Program) StartGalera(ctx context.Context, size int, o Options) (nodes []
 				";gcache.size=16M;pc.recovery=false",
 		}, o.Args)
 	}
-	// All nodes begin with the files of a cluster of one, and so at a position of its history.
+	// All nodes start with the files of a single-node cluster, and so with a position in its
+	// history.
 	model, err := p.Start(ctx, Options{AdminUser: o.AdminUser, Log: o.Log, Args: append(arguments(0), bootstrap)})
 	if err != nil {
 		return nil, err
@@ -107,7 +110,7 @@ func (p Program) StartGalera(ctx context.Context, size int, o Options) (nodes []
 	return nodes, nil
 }
 
-// synced waits until the node has what the others have.
+// synced waits until the node has everything that the others have.
 func (s *Server) synced(ctx context.Context) error {
 	db, err := s.Open(s.AdminUser, s.AdminPassword)
 	if err != nil {
@@ -133,7 +136,8 @@ func (s *Server) synced(ctx context.Context) error {
 }
 
 func galeraLibrary() string {
-	for _, pattern := range []string{"/usr/lib/galera*/libgalera_smm.so", "/usr/lib64/galera*/libgalera_smm.so", "/usr/lib/*/galera*/libgalera_smm.so"} {
+	for _, pattern := range []string{"/usr/lib/galera*/libgalera_smm.so", "/usr/lib64/galera*/libgalera_smm.so",
+		"/usr/lib/*/galera*/libgalera_smm.so"} {
 		if found, _ := filepath.Glob(pattern); len(found) > 0 {
 			return found[len(found)-1]
 		}

@@ -14,18 +14,18 @@ import (
 	"github.com/rotate-user/rotate-user/internal/freeport"
 )
 
-// Primaries says which members of a group take writes.
+// Primaries says which members of a group accept writes.
 type Primaries bool
 
-// One member of the group takes writes, or all of them do.
+// Either one member of the group accepts writes, or all of them do.
 const (
 	OnePrimary   Primaries = false
 	AllPrimaries Primaries = true
 )
 
-// StartGroup starts the members of a group of MySQL's Group Replication; the first one is the primary, if there is one only. They
-// have one administrator, one certificate and one authority, so that a client may be led to any of them. Their data lie in
-// temporary directories.
+// StartGroup starts the members of a group of MySQL's Group Replication. If there is one primary,
+// it is the first member. The members share one administrator, one certificate and one authority,
+// so that a client can be sent to any of them. Their data are in temporary directories.
 func (p Program) StartGroup(ctx context.Context, size int, primaries Primaries, o Options) (members []*Server, err error) {
 	addresses, err := freeport.Addresses(size)
 	if err != nil {
@@ -55,7 +55,7 @@ func (p Program) StartGroup(ctx context.Context, size int, primaries Primaries, 
 	if err := model.process.End(syscall.SIGTERM, stopTimeout); err != nil {
 		return nil, err
 	}
-	if err := os.Remove(filepath.Join(model.DataDir, "auto.cnf")); err != nil { // each server makes an id of its own
+	if err := os.Remove(filepath.Join(model.DataDir, "auto.cnf")); err != nil { // each server creates its own id
 		return nil, err
 	}
 	defer func() {
@@ -77,10 +77,10 @@ func (p Program) StartGroup(ctx context.Context, size int, primaries Primaries, 
 	return members, nil
 }
 
-// JoinGroup lets a member that was restarted, or has left, join its group again.
+// JoinGroup makes a member join its group again after a restart or after it has left.
 func (s *Server) JoinGroup(ctx context.Context) error { return s.join(ctx, false) }
 
-// join joins the group, or begins it, and waits until the server has what the others have.
+// join joins or starts the group, and waits until the server has everything that the others have.
 func (s *Server) join(ctx context.Context, first bool) error {
 	db, err := s.Open(s.AdminUser, s.AdminPassword)
 	if err != nil {

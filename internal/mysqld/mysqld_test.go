@@ -75,7 +75,7 @@ func TestOnlyLoopbackListens(t *testing.T) {
 			}
 			if c, err := net.DialTCP("tcp", nil, &net.TCPAddr{IP: ip, Port: s.Port}); err == nil {
 				c.Close()
-				t.Errorf("the server answers on %s", ip)
+				t.Errorf("the server listens on %s", ip)
 			}
 		}
 	})
@@ -106,7 +106,8 @@ func TestClientCertificateMeetsRequirement(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer db.Close()
-		create := "CREATE USER certified@localhost IDENTIFIED BY 'Certified-12345' REQUIRE SUBJECT '/O=rotate-user/CN=some app' AND ISSUER '/O=rotate-user/CN=private test CA'"
+		create := "CREATE USER certified@localhost IDENTIFIED BY 'Certified-12345' REQUIRE SUBJECT '/O=rotate-user/CN=some app'" +
+			" AND ISSUER '/O=rotate-user/CN=private test CA'"
 		if _, err := db.ExecContext(ctx, create); err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +148,8 @@ func portOf(s *mysqld.Server) string {
 	return text[strings.LastIndexByte(text, ':'):]
 }
 
-// One server's life: kept data, a crash, a restart, a stop, and another start on the same directory.
+// The test covers a server's life: kept data, a crash, a restart, a stop, and another start with
+// the same directory.
 func TestLife(t *testing.T) {
 	for _, p := range mysqldtest.Programs(t) {
 		t.Run(p.Engine+"-"+p.Version, func(t *testing.T) {
@@ -178,7 +180,7 @@ func TestLife(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := syscall.Kill(pid, 0); err == nil {
-				t.Error("the killed server still runs")
+				t.Error("the killed server is still running")
 			}
 			if err := s.Restart(ctx); err != nil {
 				t.Fatal(err)
@@ -235,7 +237,7 @@ func TestTemporaryDirectoryIsRemoved(t *testing.T) {
 	}
 }
 
-func TestStartFailsWithTheServersWords(t *testing.T) {
+func TestStartErrorContainsTheServersOutput(t *testing.T) {
 	for _, p := range mysqldtest.Programs(t) {
 		t.Run(p.Engine+"-"+p.Version, func(t *testing.T) {
 			s, err := p.Start(t.Context(), mysqld.Options{Args: []string{"--no-such-option"}})
@@ -250,7 +252,8 @@ func TestStartFailsWithTheServersWords(t *testing.T) {
 	}
 }
 
-// TestServersStartFromOneBlankDirectory checks that it is made once, and that its copies are different servers.
+// TestServersStartFromOneBlankDirectory checks that the blank directory is created once, and that
+// its copies are different servers.
 func TestServersStartFromOneBlankDirectory(t *testing.T) {
 	for _, p := range mysqldtest.Programs(t) {
 		t.Run(p.Engine+"-"+p.Version, func(t *testing.T) {
@@ -277,13 +280,13 @@ func TestServersStartFromOneBlankDirectory(t *testing.T) {
 				for _, file := range []string{"auto.cnf", "private_key.pem"} {
 					own, err := os.ReadFile(filepath.Join(s.DataDir, file))
 					if err == nil && seen[string(own)] {
-						t.Errorf("two servers have one %s", file)
+						t.Errorf("two servers have the same %s", file)
 					}
 					seen[string(own)] = true
 				}
 			}
 			if !os.SameFile(blanks[0], blanks[1]) || !blanks[0].ModTime().Equal(blanks[1].ModTime()) {
-				t.Error("the blank directory was made twice")
+				t.Error("the blank directory was created twice")
 			}
 		})
 	}

@@ -21,18 +21,20 @@ import (
 	"github.com/rotate-user/rotate-user/internal/connection"
 )
 
-// Options say how to start a server.
+// Options are the options of a server.
 type Options struct {
-	// DataDir keeps the server's files, certificates and administrator's password. It is created if it does not exist;
-	// each engine has its own folder in it. Empty: a temporary directory, which Stop removes.
+	// DataDir has the server's files, its certificates and the administrator's password. It is created if it does not
+	// exist, and contains a directory for each engine. If DataDir is empty, the server uses a temporary directory,
+	// which Stop removes.
 	DataDir string
-	// Port is the TCP port. 0: a free one.
+	// Port is the TCP port, or 0 for a free one.
 	Port int
-	// Args are further server options. They follow ours and so override them.
+	// Args are further server options. They come after ours, and so override them.
 	Args []string
-	// Log receives what the server prints. May be nil.
+	// Log receives what the server prints. It may be nil.
 	Log io.Writer
-	// AdminUser is the administrator's name: letters, digits, underscore. Empty: adminuser.
+	// AdminUser is the administrator's name: letters, digits and underscores. The default is
+	// adminuser.
 	AdminUser string
 }
 
@@ -43,19 +45,19 @@ type Server struct {
 	Port            int
 	AdminUser       string
 	AdminPassword   string
-	CAFile          string // the certificate authority to trust, PEM
-	DataDir         string // the server's own data directory, where file names in Args are relative to
+	CAFile          string // PEM file with the certificate authority to trust
+	DataDir         string // the server's own data directory, to which file names in Args are relative
 
 	program Program
 	options Options
 	home    string   // DataDir's parent
-	env     []string // of the process; nil: this program's
+	env     []string // the process's environment; nil for this program's
 
 	mu      sync.Mutex
 	process *child.Process
 }
 
-// String names the server without its password.
+// String describes the server without its password.
 func (s *Server) String() string {
 	return fmt.Sprintf("%s %s on %s", s.Engine, s.Version, s.address())
 }
@@ -69,14 +71,15 @@ const stopTimeout = 30 * time.Second
 
 var plainName = regexp.MustCompile(`^[A-Za-z0-9_]{1,32}$`)
 
-// Start prepares a data directory, runs the server and returns when the administrator can log in. The context bounds
-// the start only; the server then runs until Stop; on Linux it also ends with this program.
+// Start prepares a data directory, starts the server, and returns when the administrator can log
+// in. The context applies only to the start. The server then runs until Stop. On Linux it also ends
+// with this program.
 func (p Program) Start(ctx context.Context, o Options) (*Server, error) {
 	if o.AdminUser == "" {
 		o.AdminUser = "adminuser"
 	}
 	if !plainName.MatchString(o.AdminUser) {
-		return nil, fmt.Errorf("administrator's name %q: letters, digits and underscore only", o.AdminUser)
+		return nil, fmt.Errorf("administrator's name %q: use only letters, digits and underscores", o.AdminUser)
 	}
 	s := &Server{Engine: p.Engine, Version: p.Version, Host: "127.0.0.1", AdminUser: o.AdminUser, program: p, options: o}
 	var err error
@@ -113,7 +116,7 @@ func (s *Server) Open(user, pass string) (*sql.DB, error) {
 	return connection.Open(c)
 }
 
-// Pid is the server's process id.
+// Pid returns the server's process id.
 func (s *Server) Pid() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -127,14 +130,14 @@ func (s *Server) Signal(sig os.Signal) error {
 	return s.process.Signal(sig)
 }
 
-// Kill ends the server as a crash would, and waits for its end. Its data stay for Restart.
+// Kill ends the server as a crash would, and waits for its end. Restart can use its data.
 func (s *Server) Kill() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.process.End(syscall.SIGKILL, stopTimeout)
 }
 
-// Restart ends the server in order, if it runs, and starts it again on the same port and data.
+// Restart shuts the server down if it is running, and starts it again with the same port and data.
 func (s *Server) Restart(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,8 +150,8 @@ func (s *Server) Restart(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends the server if it runs. A temporary data directory is removed; so that server need not shut down in order,
-// which takes MySQL seconds.
+// Stop ends the server if it is running. It removes a temporary data directory. Such a server is
+// killed rather than shut down, which would take MySQL seconds.
 func (s *Server) Stop() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,7 +166,7 @@ func (s *Server) Stop() error {
 
 func (s *Server) forget() {
 	if s.options.DataDir == "" {
-		// Best effort: leftovers are in the system's temporary directory.
+		// Best effort: anything left is in the system's temporary directory.
 		_ = os.RemoveAll(s.home)
 	}
 }

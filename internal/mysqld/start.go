@@ -42,7 +42,7 @@ func (s *Server) run(ctx context.Context) error {
 			return err
 		}
 		if err = s.ready(ctx, p); err == nil {
-			s.options.Port = s.Port // the same one after a restart
+			s.options.Port = s.Port // the same port after a restart
 			s.process = p
 			return nil
 		}
@@ -56,7 +56,7 @@ func (s *Server) run(ctx context.Context) error {
 	}
 }
 
-// ready waits until the administrator can log in, the process ends or the context is done.
+// ready waits until the administrator can log in, the process ends, or the context is done.
 func (s *Server) ready(ctx context.Context, p *child.Process) error {
 	db, err := s.Open(s.AdminUser, s.AdminPassword)
 	if err != nil {
@@ -85,9 +85,10 @@ func (s *Server) arguments(script string) []string {
 		"--datadir=" + s.DataDir,
 		"--bind-address=" + s.Host,
 		"--port=" + strconv.Itoa(s.Port),
-		"--socket=mysqld.sock", // relative to the data directory, as a socket's whole path is limited to some 100 bytes
+		"--socket=mysqld.sock", // relative to the data directory, because a socket's path is limited to about 100 bytes
 		"--pid-file=mysqld.pid",
-		// A directory of its own: when MariaDB starts it removes what look like left-over temporary tables, including its neighbours'.
+		// A separate directory: when MariaDB starts, it removes what looks like leftover temporary
+		// tables, including those of other servers.
 		"--tmpdir=" + s.temporary(),
 		"--init-file=" + script,
 		"--ssl-ca=" + s.CAFile,
@@ -107,8 +108,9 @@ func (s *Server) arguments(script string) []string {
 	return append(append(args, s.program.places()...), s.options.Args...)
 }
 
-// initScript gives the administrator its rights. It also takes root's empty password away, which a fresh MySQL has. Older servers
-// need one statement a line. Passwords are hashed because the server may log the statements.
+// initScript returns SQL that gives the administrator its rights, and replaces root's empty
+// password on a new MySQL server. Older servers need one statement per line. Passwords are hashed
+// because the server may log the statements.
 func (s *Server) initScript() (string, error) {
 	admin := fmt.Sprintf("'%s'@'localhost'", s.AdminUser)
 	if s.Engine == MariaDB {
@@ -121,8 +123,10 @@ func (s *Server) initScript() (string, error) {
 			"CREATE USER IF NOT EXISTS " + admin + " " + as + ";",
 			"ALTER USER " + admin + " " + as + ";",
 			"GRANT ALL PRIVILEGES ON *.* TO " + admin + " WITH GRANT OPTION;",
-			// GRANT PROXY works only in a session that has logged in, and a start-up script has not.
-			fmt.Sprintf("REPLACE INTO mysql.proxies_priv (Host, User, Proxied_host, Proxied_user, With_grant) VALUES ('localhost', '%s', '', '', 1);", s.AdminUser),
+			// GRANT PROXY works only in a session that has logged in, unlike that of a start-up
+			// script.
+			fmt.Sprintf("REPLACE INTO mysql.proxies_priv (Host, User, Proxied_host, Proxied_user, With_grant) VALUES ('localhost', '%s', "+
+				"'', '', 1);", s.AdminUser),
 			"FLUSH PRIVILEGES;",
 			"",
 		}, "\n"), nil

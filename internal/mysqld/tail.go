@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// tail keeps the end of what is written to it, for error texts, and passes all of it on.
+// tail keeps the end of what is written to it for error messages, and passes everything on.
 type tail struct {
 	mu   sync.Mutex
 	text []byte
@@ -23,7 +23,7 @@ func (t *tail) Write(b []byte) (int, error) {
 		t.text = append([]byte(nil), t.text[over:]...)
 	}
 	if t.log != nil {
-		// A log that cannot be written must not stop the server, which would block on the pipe.
+		// A log that cannot be written to must not stop the server, which would block on the pipe.
 		_, _ = t.log.Write(b)
 	}
 	return len(b), nil

@@ -9,11 +9,13 @@ import (
 	"strings"
 )
 
-// ServersVariable names the environment variable that lists the servers of a test run, instead of those that Find would look for:
-// paths of server programs and of Linux trees (see install-mysql.sh and install-mariadb.sh), separated like those of PATH.
+// ServersVariable is the environment variable that lists the servers of a test run, instead of
+// those that Find would find. Its entries are paths of server programs and of Linux trees (see
+// install-mysql.sh and install-mariadb.sh), separated as in PATH.
 const ServersVariable = "ROTATE_USER_SERVERS"
 
-// named lists the server programs that an entry of ServersVariable stands for, with the tree that they belong to.
+// named returns the server programs that an entry of ServersVariable stands for, with the tree that
+// they belong to.
 func named(entry string) (paths []string, root string) {
 	info, err := os.Stat(entry)
 	if err != nil || !info.IsDir() {
@@ -22,7 +24,8 @@ func named(entry string) (paths []string, root string) {
 	return []string{filepath.Join(entry, "usr/sbin/mariadbd"), filepath.Join(entry, "usr/sbin/mysqld")}, entry
 }
 
-// share returns where a server from another tree has its messages, character sets and scripts.
+// share returns the directory with the messages, character sets and scripts of a server from
+// another tree.
 func (p Program) share() string {
 	for _, name := range []string{"mariadb", "mysql"} {
 		dir := filepath.Join(p.Root, "usr/share", name)
@@ -33,8 +36,8 @@ func (p Program) share() string {
 	return filepath.Join(p.Root, "usr/share/mysql")
 }
 
-// bootstrapScript returns what mariadb-install-db has the server run on an empty data directory. The program itself would start the
-// server with this machine's libraries.
+// bootstrapScript returns what mariadb-install-db has the server run on an empty data directory.
+// mariadb-install-db itself would start the server with this machine's libraries.
 func (p Program) bootstrapScript() ([]byte, error) {
 	var script bytes.Buffer
 	script.WriteString("create database if not exists mysql;\nuse mysql;\nSET @auth_root_socket=NULL;\n")

@@ -12,17 +12,20 @@ import (
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 )
 
-// The administrator who has the least: CREATE USER, SELECT on mysql.*, and every right of the account in use with grant
-// option. He rotates the hard accounts as well as one who has everything, or is refused before anything is written.
+// The least administrator has CREATE USER, SELECT on mysql.*, and every right of the current
+// account with grant option. It rotates the hard accounts as well as an administrator with all
+// rights does, or is refused before anything is written.
 func TestHardAccountsWithTheLeastAdministrator(t *testing.T) {
 	onEachServer(t, func(t *testing.T, s *mysqld.Server) { hardCases(t, s, s.Engine, least) })
 }
 
-// beyond is what the servers want of an administrator in some cases besides, by words of the refusal without it.
+// beyond lists what the servers require of an administrator in some cases in addition, by a text in
+// the refusal.
 var beyond = []struct{ says, grant string }{
 	// On MariaDB, only accounts that may write the grant tables can set the default role of another account.
 	{"default role", "GRANT UPDATE ON mysql.* TO {u}"},
-	// MySQL gives a dynamic right with its grant option only by one who has the grant option of static rights as well.
+	// On MySQL, only an administrator with the grant option of static rights can grant a dynamic
+	// right with its grant option.
 	{"GRANT OPTION on *.*", "GRANT USAGE ON *.* TO {u} WITH GRANT OPTION"},
 }
 
@@ -48,7 +51,7 @@ func least(t *testing.T, w *world, h hard) string {
 			continue
 		}
 		if _, err := w.conn.ExecContext(t.Context(), text); err != nil {
-			// On a table that is gone meanwhile, a right can only be granted together with CREATE.
+			// If a table no longer exists, a right on it can be granted only together with CREATE.
 			must(t, w.conn, strings.Replace(text, "GRANT ", "GRANT CREATE, ", 1))
 		}
 	}
@@ -73,10 +76,10 @@ func least(t *testing.T, w *world, h hard) string {
 		t.Fatalf("plan: %v", planned)
 	}
 	if diff := cmp.Diff(planned.Error(), errorText(applied)); diff != "" {
-		t.Errorf("planning and doing are refused differently: %s", diff)
+		t.Errorf("Plan and Sync are refused differently: %s", diff)
 	}
 	if wrote := r.changing(t, mark); len(wrote) > 0 {
-		t.Errorf("refused, and yet %q was sent", wrote)
+		t.Errorf("refused, but %q was sent", wrote)
 	}
 	helped := false
 	for _, b := range beyond {

@@ -1,5 +1,5 @@
-// Package prooftest proves from the outside that internal/account makes equal accounts: it reads them by code of its
-// own, which shares nothing with the code under test.
+// Package prooftest proves from the outside that internal/account makes accounts equal. It reads
+// them with its own code, which shares nothing with the code under test.
 package prooftest
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 )
 
-// name is somebody's name on a server.
+// name is an account's name on a server.
 type name struct{ user, host string }
 
 // sql is the account's name in a statement, under sql_mode ”.
@@ -29,10 +29,11 @@ func literal(s string) string {
 
 func identifier(s string) string { return "`" + strings.ReplaceAll(s, "`", "``") + "`" }
 
-// form is the normal form of an account: sorted lines of everything that the server has about it, its name, its secrets
-// and moments in time left out. Two accounts are equal if their forms are. It comes from two sources that may disagree:
-// the grant tables, each row and column of every table that has rows about accounts, known or not, and the server's own
-// words in SHOW GRANTS and SHOW CREATE USER, which it answers from memory.
+// form is the normal form of an account: sorted lines of everything that the server has about it,
+// without its name, secrets and times. Two accounts are equal if their forms are. It comes from two
+// sources that may disagree: the grant tables, including every column of every table with rows
+// about accounts, even unknown ones; and SHOW GRANTS and SHOW CREATE USER, which the server answers
+// from memory.
 func form(ctx context.Context, c *sql.Conn, engine string, a name) ([]string, error) {
 	lines, err := tableLines(ctx, c, a)
 	if err != nil {
@@ -47,11 +48,11 @@ func form(ctx context.Context, c *sql.Conn, engine string, a name) ([]string, er
 	return lines, nil
 }
 
-// Two accounts are told apart by these columns of the grant tables, in the order of user and host. A role's edge belongs
-// to whoever has the role.
+// These columns of the grant tables identify an account, in the order user, host. A row about a
+// granted role belongs to the account that has the role.
 var identities = [][2]string{{"to_user", "to_host"}, {"user", "host"}}
 
-// What is no right and no property: who granted it and when, and the secrets.
+// Columns that are neither rights nor properties: who granted them and when, and secrets.
 var leftOut = map[string]bool{"timestamp": true, "grantor": true, "authentication_string": true, "password_last_changed": true}
 
 func tableLines(ctx context.Context, c *sql.Conn, a name) ([]string, error) {
@@ -83,7 +84,7 @@ func tableLines(ctx context.Context, c *sql.Conn, a name) ([]string, error) {
 					if strings.HasPrefix(value, "{") {
 						value = document(value)
 					} else if column == "user_attributes" && value == "NULL" {
-						value = "" // an empty document is all that remains of attributes taken away, and says as little
+						value = "" // an empty document, which removed attributes leave behind, means the same as none
 					}
 					cells = append(cells, fmt.Sprintf("%s=%q", column, value))
 				}
@@ -96,15 +97,15 @@ func tableLines(ctx context.Context, c *sql.Conn, a name) ([]string, error) {
 	return lines, nil
 }
 
-// Members that say the same as their absence, by name.
+// Members that mean the same as their absence, by name.
 var silent = map[string]string{
 	"account_locked": "false", "ssl_type": "0", "ssl_cipher": `""`, "x509_issuer": `""`, "x509_subject": `""`,
 	"max_questions": "0", "max_updates": "0", "max_connections": "0", "max_user_connections": "0", "max_statement_time": "0.000000",
 	"password_lifetime": "-1", "default_role": `""`, "metadata": "{}",
 }
 
-// document is a JSON object as text that is the same for equal objects, without secrets and with no member that says
-// what its absence would.
+// document returns a JSON object as text that is the same for equal objects. It leaves out secrets,
+// and members that mean the same as their absence.
 func document(text string) string {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(text), &members); err != nil {
@@ -170,7 +171,8 @@ func shownLines(ctx context.Context, c *sql.Conn, engine string, a name) ([]stri
 	return lines, nil
 }
 
-// sortedGrant sorts the list between GRANT and ON or TO and the lists of columns in it: their order is the server's whim.
+// sortedGrant sorts the list between GRANT and ON or TO, and the lists of columns in it, because
+// the server's order varies.
 func sortedGrant(line string) string {
 	rest, ok := strings.CutPrefix(line, "GRANT ")
 	if !ok {
@@ -188,8 +190,8 @@ func sortedGrant(line string) string {
 	return "GRANT " + strings.Join(items, ", ") + rest[end:]
 }
 
-// split takes the items of a list apart that ends at ON or TO or with the text, at commas neither quoted nor in
-// parentheses, and says where it ends.
+// split splits a list, which ends at ON or TO or at the end of the text, at commas that are neither
+// quoted nor in parentheses. It returns where the list ends.
 func split(text string) (items []string, end int) {
 	begin, depth := 0, 0
 	quote := byte(0)
@@ -198,7 +200,7 @@ func split(text string) (items []string, end int) {
 		switch {
 		case quote != 0:
 			if ch == quote {
-				quote = 0 // a doubled one opens again at once
+				quote = 0 // a doubled quote opens again at once
 			}
 			continue
 		case ch == '`' || ch == '\'' || ch == '"':
@@ -222,7 +224,7 @@ func split(text string) (items []string, end int) {
 	return append(items, strings.TrimSpace(text[begin:end])), end
 }
 
-// query returns rows of text, NULL being the text NULL.
+// query returns rows of text, with NULL as the text NULL.
 func query(ctx context.Context, c *sql.Conn, statement string, args ...any) ([][]string, error) {
 	rows, err := c.QueryContext(ctx, statement, args...)
 	if err != nil {
@@ -255,7 +257,7 @@ func query(ctx context.Context, c *sql.Conn, statement string, args ...any) ([][
 	return all, rows.Err()
 }
 
-// mapped returns rows by column name, in lower case.
+// mapped returns rows by lower-case column name.
 func mapped(ctx context.Context, c *sql.Conn, statement string, args ...any) ([]map[string]string, error) {
 	rows, err := c.QueryContext(ctx, statement, args...)
 	if err != nil {
@@ -291,7 +293,7 @@ func mustForm(t tester, c *sql.Conn, engine string, a name) []string {
 	return lines
 }
 
-// wantEqual reports what one of two accounts has and the other has not.
+// wantEqual reports the differences between two forms.
 func wantEqual(t tester, what string, want, got []string) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -17,12 +17,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// A check is four rotations of a second or so; -rapid.checks on the command line prevails.
+	// A check makes four rotations of about a second each. -rapid.checks on the command line overrides this.
 	if err := flag.Set("rapid.checks", "12"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	// Each test beside the others has up to six connections to a server, which gives 151.
+	// Each parallel test has up to six connections to a server, which allows 151.
 	if runtime.GOMAXPROCS(0) > 16 {
 		if err := flag.Set("test.parallel", "16"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -32,7 +32,8 @@ func TestMain(m *testing.M) {
 	mysqldtest.Main(m)
 }
 
-// Random accounts with random names and rights are rotated, changed on both sides at random, and rotated back.
+// Accounts with random names and rights are rotated, changed on both sides at random, and rotated
+// back.
 func TestRandomAccounts(t *testing.T) {
 	onEachServer(t, func(t *testing.T, s *mysqld.Server) {
 		rapid.Check(t, func(t *rapid.T) { randomAccount(t, s) })
@@ -50,7 +51,8 @@ func randomAccount(t *rapid.T, s *mysqld.Server) {
 	r := newRotator(t, w, true)
 	r.surprises = true
 	things := &things{w: w, routines: rapid.Bool().Draw(t, "with routines")}
-	first := name{w.n + "_" + things.text(t, "user", 17), "localhost"} // apart from other worlds' also where the text begins with a digit
+	// Different from those of other worlds, even if the text begins with a digit.
+	first := name{w.n + "_" + things.text(t, "user", 17), "localhost"}
 	second := name{first.user + "_clone", first.host}
 	things.make(t)
 	w.run(t, first, "CREATE USER {u} IDENTIFIED BY '{p}'")
@@ -63,7 +65,7 @@ func randomAccount(t *rapid.T, s *mysqld.Server) {
 	r.rotate(t, second, first, true)
 }
 
-// hardText draws texts in which something is special to somebody.
+// hardText generates texts in which some characters are special.
 func hardText(length int, ascii bool) *rapid.Generator[string] {
 	parts := []string{"a", "B", "0", "'", `"`, "`", `\`, "%", "_", ".", ",", ";", "-- ", "#", "/*", "(", ")", "@", " TO ", " ON ", "%s", "x"}
 	if !ascii {
@@ -75,11 +77,12 @@ func hardText(length int, ascii bool) *rapid.Generator[string] {
 	})
 }
 
-// things are what rights can be about.
+// things are objects that rights can be granted on.
 type things struct {
 	w *world
-	// routines says that rights on routines are among them. All servers spoil every character beyond ASCII in the row of
-	// such a right, so that it is lost when they next read it; then there is nothing to be right about.
+	// routines reports whether they include routines. In the row of a right on a routine, all
+	// servers corrupt every character beyond ASCII, so the right is lost when they next read it,
+	// and there is nothing to compare.
 	routines                   bool
 	databases, tables, columns []string
 	programs, roles, people    []string
@@ -125,8 +128,8 @@ var (
 	dynamicRights  = []string{"BACKUP_ADMIN", "ROLE_ADMIN", "CONNECTION_ADMIN", "XA_RECOVER_ADMIN", "SYSTEM_USER"}
 )
 
-// happen does a number of random things to the account. What the server refuses, such as taking a right that is not there,
-// is nothing; but a statement that it cannot read is a mistake in here.
+// happen makes random changes to the account. A statement that the server refuses, such as revoking
+// a right that was not granted, does not matter, but a syntax error is a mistake in this test.
 func (x *things) happen(t *rapid.T, who name, when string, least, most int) {
 	for range rapid.IntRange(least, most).Draw(t, when) {
 		statement := strings.ReplaceAll(x.statement(t), "{u}", who.sql())

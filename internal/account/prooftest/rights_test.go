@@ -10,8 +10,8 @@ import (
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 )
 
-// Every right that the server says it has, on every level that it takes it: alone it must be seen, given to the standby,
-// and taken away again.
+// Every right that the server lists, on every level where it can be granted, must be noticed on its
+// own, granted to the standby, and revoked again.
 func TestEveryRight(t *testing.T) {
 	onEachServer(t, func(t *testing.T, s *mysqld.Server) {
 		w := newWorld(t, s)
@@ -20,7 +20,8 @@ func TestEveryRight(t *testing.T) {
 		second := name{w.n + "_clone", "localhost"}
 		w.run(t, first,
 			"CREATE USER {u} IDENTIFIED BY '{p}'",
-			"CREATE DATABASE {n}", "CREATE TABLE {n}.t (x INT)", "CREATE PROCEDURE {n}.p() SELECT 1", "CREATE FUNCTION {n}.f() RETURNS INT DETERMINISTIC RETURN 1")
+			"CREATE DATABASE {n}", "CREATE TABLE {n}.t (x INT)", "CREATE PROCEDURE {n}.p() SELECT 1",
+			"CREATE FUNCTION {n}.f() RETURNS INT DETERMINISTIC RETURN 1")
 		r.passwords[first] = firstPassword
 		r.rotate(t, first, second, false)
 
@@ -43,7 +44,7 @@ func TestEveryRight(t *testing.T) {
 			for _, level := range levels {
 				scope := strings.ReplaceAll(fmt.Sprintf(level.format, right), "{n}", w.n)
 				if _, err := w.conn.ExecContext(t.Context(), "GRANT "+scope+" TO "+first.sql()); err != nil {
-					continue // not on this level
+					continue // cannot be granted on this level
 				}
 				found = true
 				taken[level.name]++
@@ -53,27 +54,29 @@ func TestEveryRight(t *testing.T) {
 				t.Errorf("%s can be granted on no level", right)
 			}
 		}
-		if taken["global"] < 25 || taken["database"] < 15 || taken["table"] < 10 || taken["column"] < 4 || taken["procedure"] < 3 || taken["function"] < 3 {
-			t.Fatalf("rights on each level: %v; that is too few to prove anything", taken)
+		if taken["global"] < 25 || taken["database"] < 15 || taken["table"] < 10 || taken["column"] < 4 || taken["procedure"] < 3 ||
+			taken["function"] < 3 {
+			t.Fatalf("rights on each level: %v; too few to prove anything", taken)
 		}
 		r.rotate(t, first, second, true)
 
-		// One by one they are taken from the standby, and each must be missed.
+		// Each right is revoked from the standby in turn, and the difference must be noticed.
 		for _, scope := range given {
 			w.run(t, second, "REVOKE "+scope+" FROM {u}")
 			if lines := r.differences(t, first, second); len(lines) == 0 {
-				t.Errorf("%s is not missed", scope)
+				t.Errorf("a missing %s is not noticed", scope)
 			}
 			a := r.session(t)
-			_, err := a.Sync(t.Context(), grants.Pair{Source: grants.Name{User: first.user, Host: first.host}, Standby: second.user, Owned: true, Mark: "proof of " + w.n})
+			_, err := a.Sync(t.Context(), grants.Pair{Source: grants.Name{User: first.user, Host: first.host}, Standby: second.user, Owned: true,
+				Mark: "proof of " + w.n})
 			a.Close()
 			if err != nil {
 				t.Fatalf("%s: %v", scope, err)
 			}
 		}
-		wantEqual(t, "after all were taken and given back", mustForm(t, w.conn, s.Engine, first), mustForm(t, w.conn, s.Engine, second))
+		wantEqual(t, "after all were revoked and granted again", mustForm(t, w.conn, s.Engine, first), mustForm(t, w.conn, s.Engine, second))
 
-		// Backwards, as taking a right from a table takes it from its columns.
+		// In reverse order, because revoking a right on a table revokes it on its columns.
 		for _, scope := range slices.Backward(given) {
 			w.run(t, first, "REVOKE "+scope+" FROM {u}")
 		}

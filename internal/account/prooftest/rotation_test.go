@@ -15,14 +15,16 @@ import (
 	"github.com/rotate-user/rotate-user/internal/password"
 )
 
-// Every hard account goes through two whole rotations: a clone is made, both are changed behind the rotation's back, and
-// the clone becomes the account in use whose rights go back to the first one.
+// Every hard account goes through two complete rotations: a clone is created, both accounts are
+// changed outside the rotation, the clone becomes current, and its rights are copied back to the
+// first account.
 func TestHardAccounts(t *testing.T) {
 	onEachServer(t, func(t *testing.T, s *mysqld.Server) { hardCases(t, s, s.Engine, nil) })
 	onPartialRevokes(t, func(t *testing.T, s *mysqld.Server) { hardCases(t, s, partial, nil) })
 }
 
-// hardCases runs the accounts for one kind of server; as, if not nil, makes the administrator who rotates.
+// hardCases runs the accounts on one kind of server. as, if not nil, creates the administrator that
+// rotates.
 func hardCases(t *testing.T, s *mysqld.Server, kind string, as func(*testing.T, *world, hard) string) {
 	for _, h := range hardAccounts {
 		if h.only != kind && (h.only != "" || kind == partial) {
@@ -44,22 +46,22 @@ func hardCases(t *testing.T, s *mysqld.Server, kind string, as func(*testing.T, 
 			before := mustForm(t, w.conn, s.Engine, second)
 			w.run(t, second, h.use...)
 			if slices.Equal(before, mustForm(t, w.conn, s.Engine, second)) {
-				t.Error("the form does not show what was done to the account in use")
+				t.Error("the form does not show the changes to the current account")
 			}
 			before = mustForm(t, w.conn, s.Engine, first)
 			w.run(t, first, h.spoil...)
 			if slices.Equal(before, mustForm(t, w.conn, s.Engine, first)) && !strings.Contains(h.name, "plugin") {
-				t.Error("the form does not show what was done to the standby")
+				t.Error("the form does not show the changes to the standby")
 			}
 			if lines := r.differences(t, second, first); len(lines) == 0 {
-				t.Error("a spoilt standby passes for equal")
+				t.Error("a changed standby counts as equal")
 			}
 			r.rotate(t, second, first, true)
 		})
 	}
 }
 
-// names are the account's in the world, and its clone's.
+// names returns the account's name in the world, and its clone's.
 func (h hard) names(w *world) (first, second name) {
 	host := h.host
 	if host == "" {
@@ -68,18 +70,19 @@ func (h hard) names(w *world) (first, second name) {
 	return name{w.n + h.user, host}, name{w.n + h.user + "_clone", host}
 }
 
-// rotator does what a rotation does to accounts, and checks each step of it.
+// rotator does to accounts what a rotation does, and checks each step.
 type rotator struct {
 	w         *world
 	dialer    *account.Dialer
 	endpoint  account.Endpoint
 	admin     string
 	secret    string
-	logsIn    bool // the accounts can be logged in to from here
+	logsIn    bool // the accounts can log in from here
 	passwords map[name]string
-	// surprises says that chance may bring about what no plan foresees: a statement's effect on something else, which must
-	// be put right after it; or a server whose memory is out of step with its tables, where no statement that is known
-	// helps but FLUSH PRIVILEGES. Then the rotation must say so, and succeed after it.
+	// surprises reports whether something may happen by chance that no plan foresees. A statement
+	// may affect something else, which must then be repaired. Or the server's memory may not match
+	// its tables, and only FLUSH PRIVILEGES helps. Then the rotation must say so, and succeed
+	// afterwards.
 	surprises bool
 }
 
@@ -115,29 +118,32 @@ func (r *rotator) differences(t tester, source, standby name) []string {
 	t.Helper()
 	a := r.session(t)
 	defer a.Close()
-	lines, err := a.Differences(t.Context(), grants.Name{User: source.user, Host: source.host}, grants.Name{User: standby.user, Host: standby.host})
+	lines, err := a.Differences(t.Context(), grants.Name{User: source.user, Host: source.host},
+		grants.Name{User: standby.user, Host: standby.host})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return lines
 }
 
-// What an administrator may send that changes nothing.
+// harmless matches the statements of an administrator that change nothing.
 var harmless = regexp.MustCompile(`(?is)^\s*(SELECT|SHOW|SET|DO|START TRANSACTION|COMMIT|ROLLBACK)\b`)
 
-// changing returns the statements sent from the one numbered so on that can change something.
+// changing returns the statements sent since the one numbered mark that can change something.
 func (r *rotator) changing(t tester, from int) []string {
 	t.Helper()
 	var found []string
 	for _, statement := range r.w.sent(t, r.admin)[from:] {
-		if !harmless.MatchString(statement) || strings.HasPrefix(strings.ToUpper(statement), "SET PASSWORD") || strings.HasPrefix(strings.ToUpper(statement), "SET DEFAULT ROLE") {
+		if !harmless.MatchString(statement) || strings.HasPrefix(strings.ToUpper(statement), "SET PASSWORD") ||
+			strings.HasPrefix(strings.ToUpper(statement), "SET DEFAULT ROLE") {
 			found = append(found, statement)
 		}
 	}
 	return found
 }
 
-// rotate makes the standby equal to the source and gives it a password, as one rotation does, and returns what changed.
+// rotate makes the standby equal to the source and sets its password, as one rotation does, and
+// returns the changes.
 func (r *rotator) rotate(t tester, source, standby name, owned bool) *grants.Plan {
 	t.Helper()
 	ctx, w, engine := t.Context(), r.w, r.w.server.Engine
@@ -162,7 +168,7 @@ func (r *rotator) rotate(t tester, source, standby name, owned bool) *grants.Pla
 		t.Fatalf("plan: %v", err)
 	}
 	if len(w.sent(t, r.admin)) == mark {
-		t.Fatal("the server's log does not show what is sent")
+		t.Fatal("the server's log does not show the statements")
 	}
 	if wrote := r.changing(t, mark); len(wrote) > 0 {
 		t.Errorf("a plan sent %q", wrote)
@@ -184,12 +190,12 @@ func (r *rotator) rotate(t tester, source, standby name, owned bool) *grants.Pla
 		done = done[:min(len(done), len(texts(planned)))]
 	}
 	if diff := cmp.Diff(texts(planned), done); diff != "" {
-		t.Errorf("applied is not what was planned (- planned, + applied):\n%s", diff)
+		t.Errorf("the changes differ from the plan (- planned, + applied):\n%s", diff)
 	}
 	if !r.surprises && (planned.Create != !owned || applied.Create != !owned) {
 		t.Errorf("create: planned %t, applied %t", planned.Create, applied.Create)
 	}
-	wantEqual(t, "the account in use was changed", before, mustForm(t, w.conn, engine, source))
+	wantEqual(t, "the current account was changed", before, mustForm(t, w.conn, engine, source))
 	if !owned && !locked(t, w, standby) {
 		t.Error("a new clone is not locked before it has its password")
 	}
@@ -199,8 +205,9 @@ func (r *rotator) rotate(t tester, source, standby name, owned bool) *grants.Pla
 	if err != nil {
 		t.Fatalf("synchronise again: %v", err)
 	}
-	if wrote := r.changing(t, mark); len(wrote) > 0 || slices.ContainsFunc(again.Changes, func(c grants.Change) bool { return c.Statement != "" }) {
-		t.Errorf("nothing was left to do, and yet %q was sent and %s reported", wrote, texts(again))
+	if wrote := r.changing(t, mark); len(wrote) > 0 ||
+		slices.ContainsFunc(again.Changes, func(c grants.Change) bool { return c.Statement != "" }) {
+		t.Errorf("nothing was left to do, but %q was sent and %s reported", wrote, texts(again))
 	}
 
 	policy, err := a.PasswordPolicy(ctx, target)
@@ -213,13 +220,13 @@ func (r *rotator) rotate(t tester, source, standby name, owned bool) *grants.Pla
 	}
 	fenced := 0
 	fence := func(context.Context, grants.Stored) error { fenced++; return nil }
-	for range 2 { // a retry does it again
+	for range 2 { // twice, as in a retry
 		if _, err := a.SetPassword(ctx, target, pair.Source, pass, fence); err != nil {
 			t.Fatalf("set the password: %v", err)
 		}
 	}
 	if fenced != 2 {
-		t.Errorf("the fence was asked %d times in two calls", fenced)
+		t.Errorf("the fence was called %d times in two calls", fenced)
 	}
 	for _, statement := range w.sent(t, r.admin) {
 		if strings.Contains(statement, pass) {
@@ -227,9 +234,9 @@ func (r *rotator) rotate(t tester, source, standby name, owned bool) *grants.Pla
 		}
 	}
 	r.passwords[standby] = pass
-	wantEqual(t, "the standby is not the account in use", before, mustForm(t, w.conn, engine, standby))
+	wantEqual(t, "the standby is not equal to the current account", before, mustForm(t, w.conn, engine, standby))
 	if lines := r.differences(t, source, standby); len(lines) > 0 {
-		t.Errorf("equal accounts are told to differ: %q", lines)
+		t.Errorf("equal accounts are reported to differ: %q", lines)
 	}
 	if second := secondPassword(t, w, standby); second {
 		t.Error("the standby still has a second password")
@@ -248,7 +255,7 @@ func (r *rotator) rotate(t tester, source, standby name, owned bool) *grants.Pla
 	return applied
 }
 
-// texts are a plan's lines, as people read them.
+// texts returns a plan's lines as they are shown to people.
 func texts(p *grants.Plan) []string {
 	var lines []string
 	for _, c := range p.Changes {
@@ -272,7 +279,8 @@ func secondPassword(t tester, w *world, who name) bool {
 	if w.server.Engine == mysqld.MariaDB {
 		return false
 	}
-	rows, err := query(t.Context(), w.conn, "SELECT COALESCE(JSON_EXTRACT(User_attributes, '$.additional_password'), '') FROM mysql.user WHERE User = ? AND Host = ?", who.user, who.host)
+	rows, err := query(t.Context(), w.conn, "SELECT COALESCE(JSON_EXTRACT(User_attributes, '$.additional_password'), "+
+		"'') FROM mysql.user WHERE User = ? AND Host = ?", who.user, who.host)
 	if err != nil {
 		t.Fatal(err)
 	}

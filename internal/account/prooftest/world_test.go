@@ -21,7 +21,9 @@ import (
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 )
 
-// What the servers are set to. Statements are logged, so that tests see what was sent and that no password was. The rest is what an administrator may have set that changes how statements are read and answers are written.
+// settings are set on every server. Statements are logged, so that tests see what was sent, and that no
+// password was. The others are settings that an administrator may have made and that change how
+// statements are parsed and results are printed.
 var settings = []string{
 	"SET GLOBAL log_output = 'FILE', general_log_file = 'general.log', general_log = ON",
 	"SET GLOBAL sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT'", "SET GLOBAL sql_quote_show_create = OFF",
@@ -35,8 +37,8 @@ func onEachServer(t *testing.T, f func(t *testing.T, s *mysqld.Server)) {
 	})
 }
 
-// onPartialRevokes runs f on MySQL with partial_revokes=ON, which cannot be had by the way: it changes what a database's
-// name means, and cannot be turned off again.
+// onPartialRevokes runs f on a separate MySQL server with partial_revokes=ON, which changes the
+// meaning of database names and cannot be turned off again.
 func onPartialRevokes(t *testing.T, f func(t *testing.T, s *mysqld.Server)) {
 	for _, p := range mysqldtest.Programs(t) {
 		if p.Engine != mysqld.MySQL {
@@ -80,13 +82,13 @@ type tester interface {
 
 var worlds atomic.Int64
 
-// world is what one test has on a server for itself.
+// world is one test's own part of a server.
 type world struct {
 	server *mysqld.Server
-	n      string    // a word of this case only
-	admin  string    // an administrator of this case only, with the server's administrator's rights
-	conn   *sql.Conn // his, sql_mode ''
-	secret string    // his password
+	n      string    // a word that only this case has
+	admin  string    // this case's own administrator, with all rights of the server's administrator
+	conn   *sql.Conn // the administrator's connection, with an empty sql_mode
+	secret string    // the administrator's password
 }
 
 func newWorld(t tester, s *mysqld.Server) *world {
@@ -115,7 +117,7 @@ func (w *world) run(t tester, a name, statements ...string) {
 	}
 }
 
-// spelt is a case's statement for the account; false if it is for another engine.
+// spelt returns a case's statement for the account, and false if it is for another engine.
 func (w *world) spelt(a name, statement string) (string, bool) {
 	if engine, rest, ok := strings.Cut(statement, ":"); ok && (engine == mysqld.MySQL || engine == mysqld.MariaDB) {
 		if engine != w.server.Engine {
@@ -131,7 +133,8 @@ const firstPassword = "First-12345-password"
 // sent returns all statements that a user has sent.
 func (w *world) sent(t tester, user string) []string {
 	t.Helper()
-	found, _ := logs.LoadOrStore(w.server.DataDir, &log{path: filepath.Join(w.server.DataDir, "general.log"), users: map[string]string{}, sent: map[string][]string{}})
+	found, _ := logs.LoadOrStore(w.server.DataDir, &log{path: filepath.Join(w.server.DataDir, "general.log"), users: map[string]string{},
+		sent: map[string][]string{}})
 	l := found.(*log)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -141,7 +144,7 @@ func (w *world) sent(t tester, user string) []string {
 	return slices.Clone(l.sent[user])
 }
 
-var logs sync.Map // of *log by data directory
+var logs sync.Map // *log by data directory
 
 // log reads a server's general log as it grows.
 type log struct {
@@ -150,10 +153,11 @@ type log struct {
 	at    int64               // how far it has been read
 	users map[string]string   // by connection
 	sent  map[string][]string // by user
-	last  string              // the user whose statement goes on, in lines of its own
+	last  string              // the user whose statement continues on further lines
 }
 
-// An entry begins with a time, which MariaDB leaves out where it has not changed, the connection and a kind.
+// An entry begins with a time, which MariaDB omits if it has not changed, the connection, and a
+// kind.
 var entry = regexp.MustCompile(`^(?:\d\S+(?: +\S+)?)?\t+ *(\d+) ([A-Z][a-z]+(?: [A-Za-z]+)?)\t?(.*)$`)
 
 func (l *log) read() error {

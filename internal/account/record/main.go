@@ -1,11 +1,12 @@
-// Record writes down what a server answers to the queries of package grants, for its tests:
+// Record records a server's answers to the queries of package grants, for its tests:
 //
 //	go run ./internal/account/record
 //	PASSWORD=… go run ./internal/account/record --address db.example.com:3306 --user admin --ca ca.pem
 //
-// Without an address it records every server that is found on this machine, each started in a temporary directory. At an address it
-// creates the sample accounts, whose names begin with rec_, and drops them at the end. The recording shows no other account.
-// Afterwards, run go test ./internal/grants -update and look at what the new files say.
+// Without an address, it records every server that it finds on this machine, each started in a
+// temporary directory. With an address, it creates the sample accounts, whose names begin with
+// rec_, and drops them at the end. The recording shows no other account. Afterwards, run go test
+// ./internal/grants -update and check the new files.
 package main
 
 import (
@@ -31,9 +32,9 @@ import (
 func main() {
 	log.SetFlags(0)
 	address := flag.String("address", "", "record the server at this `host:port`, instead of the servers on this machine")
-	user := flag.String("user", "", "the administrator; its password is in the variable PASSWORD")
-	ca := flag.String("ca", "", "`file` with the certificate authority of the server, PEM; empty for the system's")
-	name := flag.String("name", "", "the `name` of the recording, such as aurora-3.08; empty for the server's version")
+	user := flag.String("user", "", "the administrator, whose password is in the variable PASSWORD")
+	ca := flag.String("ca", "", "PEM `file` with the server's certificate authority (default: the system's)")
+	name := flag.String("name", "", "the `name` of the recording, such as aurora-3.08 (default: the server's version)")
 	dir := flag.String("dir", "internal/grants/testdata", "the `directory` for recordings")
 	flag.Parse()
 	var err error
@@ -47,7 +48,7 @@ func main() {
 	}
 }
 
-// recordLocal records each server that is found on this machine.
+// recordLocal records each server that it finds on this machine.
 func recordLocal(ctx context.Context, dir string) error {
 	for _, program := range mysqld.Find() {
 		server, err := program.Start(ctx, mysqld.Options{})
@@ -84,7 +85,7 @@ func recordRemote(ctx context.Context, dir, address, user, ca, name string) erro
 		}
 		c.TLS.RootCAs = x509.NewCertPool()
 		if !c.TLS.RootCAs.AppendCertsFromPEM(pem) {
-			return fmt.Errorf("%s holds no certificate", ca)
+			return fmt.Errorf("%s contains no certificate", ca)
 		}
 	}
 	connector, err := mysql.NewConnector(c)
@@ -96,7 +97,7 @@ func recordRemote(ctx context.Context, dir, address, user, ca, name string) erro
 	return record(ctx, db, dir, name)
 }
 
-// record creates the sample accounts, writes down the answers, and drops the accounts.
+// record creates the sample accounts, records the answers, and drops the accounts.
 func record(ctx context.Context, db *sql.DB, dir, name string) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -105,7 +106,7 @@ func record(ctx context.Context, db *sql.DB, dir, name string) error {
 	defer conn.Close()
 	clean := func() {
 		for _, statement := range recorded.Cleanup {
-			_, _ = conn.ExecContext(ctx, statement) // it may not be there
+			_, _ = conn.ExecContext(ctx, statement) // it may not exist
 		}
 	}
 	clean()
@@ -124,11 +125,12 @@ func record(ctx context.Context, db *sql.DB, dir, name string) error {
 		name = strings.ToLower(fmt.Sprintf("%s-%d.%d.%d", server.Vendor, server.Major, server.Minor, server.Patch))
 	}
 	file := filepath.Join(dir, name+".json")
-	log.Printf("%s: %d accounts, %d rows of rights, %d statements refused", file, len(answers.Accounts), len(answers.Rights), len(answers.Refused))
+	log.Printf("%s: %d accounts, %d rows of rights, %d statements refused", file, len(answers.Accounts), len(answers.Rights),
+		len(answers.Refused))
 	return answers.Save(file)
 }
 
-// ask sends the queries of package grants in the order of a session.
+// ask sends the queries of package grants in the order in which a session does.
 func ask(ctx context.Context, conn *sql.Conn, answers *recorded.Answers) error {
 	rows, err := query(ctx, conn, grants.VariablesQuery())
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package mysqldtest gives tests the real servers of this machine, each started once per test program.
+// Package mysqldtest provides tests with the real servers of this machine, each started once per
+// test program.
 //
 //	func TestMain(m *testing.M) { mysqldtest.Main(m) }
 //
@@ -29,11 +30,11 @@ var (
 	started  atomic.Bool
 )
 
-// Main runs the tests, ends the servers that they started, and exits.
+// Main runs the tests, stops the servers that they started, and exits.
 func Main(m *testing.M) {
 	mainRuns = true
 	code := m.Run()
-	if started.Load() { // or they would be started here, to be stopped
+	if started.Load() { // otherwise this would start them
 		servers, _ := start()
 		for _, s := range servers {
 			if err := s.Stop(); err != nil {
@@ -45,8 +46,9 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// Each runs f as a subtest for each server, named after its engine and version. The servers work at the same time, and Each
-// returns when all subtests have ended. Other tests of the program use the same servers, so use names of your own.
+// Each runs f as a subtest for each server, named after its engine and version. The subtests run in
+// parallel, and Each returns when all of them have ended. Other tests of the program use the same
+// servers, so choose unique names.
 func Each(t *testing.T, f func(t *testing.T, s *mysqld.Server)) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -56,7 +58,7 @@ func Each(t *testing.T, f func(t *testing.T, s *mysqld.Server)) {
 	wg.Wait()
 }
 
-// EachProgram runs f as a subtest for each engine that Programs finds, in the way of Each.
+// EachProgram runs f as a subtest for each engine that Programs finds, like Each.
 func EachProgram(t *testing.T, f func(t *testing.T, p mysqld.Program)) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -66,8 +68,8 @@ func EachProgram(t *testing.T, f func(t *testing.T, p mysqld.Program)) {
 	wg.Wait()
 }
 
-// Servers returns the running servers, MariaDB and MySQL. If one of them is missing, the test logs that and goes on with the
-// other; with CI=true in the environment it fails.
+// Servers returns the running servers, MariaDB and MySQL. If one of them is missing, the test logs
+// this and continues with the other one. With CI=true in the environment, it fails instead.
 func Servers(t testing.TB) []*mysqld.Server {
 	t.Helper()
 	if !mainRuns {
@@ -82,19 +84,20 @@ func Servers(t testing.TB) []*mysqld.Server {
 	return servers
 }
 
-// Programs returns the servers of this machine for tests that start one of their own, under the rules of Servers.
+// Programs returns the servers of this machine for tests that start their own, with the rules of
+// Servers.
 func Programs(t testing.TB) []mysqld.Program {
 	t.Helper()
 	found := find()
 	if list := filepath.SplitList(os.Getenv(mysqld.ServersVariable)); len(found) < len(list) {
-		t.Fatalf("%s names %d servers, and %d of them run: %v", mysqld.ServersVariable, len(list), len(found), found)
+		t.Fatalf("%s names %d servers, of which %d run: %v", mysqld.ServersVariable, len(list), len(found), found)
 	}
 	for _, engine := range []string{mysqld.MariaDB, mysqld.MySQL} {
 		if os.Getenv(mysqld.ServersVariable) != "" || slices.ContainsFunc(found, func(p mysqld.Program) bool { return p.Engine == engine }) {
 			continue
 		}
 		if os.Getenv("CI") == "true" {
-			t.Fatalf("no %s server on this machine, and CI=true wants both", engine)
+			t.Fatalf("no %s server on this machine, but CI=true requires both", engine)
 		}
 		t.Logf("no %s server on this machine: not tested on it", engine)
 	}
@@ -104,7 +107,7 @@ func Programs(t testing.TB) []mysqld.Program {
 	return found
 }
 
-// startAll starts one server of each program, side by side.
+// startAll starts one server of each program in parallel.
 func startAll() ([]*mysqld.Server, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
@@ -124,7 +127,7 @@ func startAll() ([]*mysqld.Server, error) {
 	return running, nil
 }
 
-// Galera starts a cluster of MariaDB for one test, under the rules of Servers.
+// Galera starts a MariaDB cluster for one test, with the rules of Servers.
 func Galera(t testing.TB, size int) []*mysqld.Server {
 	t.Helper()
 	return cluster(t, mysqld.MariaDB, func(ctx context.Context, p mysqld.Program) ([]*mysqld.Server, error) {
@@ -132,7 +135,7 @@ func Galera(t testing.TB, size int) []*mysqld.Server {
 	})
 }
 
-// Group starts a group of MySQL for one test, under the rules of Servers.
+// Group starts a MySQL group for one test, with the rules of Servers.
 func Group(t testing.TB, size int, primaries mysqld.Primaries) []*mysqld.Server {
 	t.Helper()
 	return cluster(t, mysqld.MySQL, func(ctx context.Context, p mysqld.Program) ([]*mysqld.Server, error) {
@@ -157,7 +160,7 @@ func cluster(t testing.TB, engine string, start func(context.Context, mysqld.Pro
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		for _, s := range nodes { // in order, each would tell the others first
+		for _, s := range nodes { // not in order, because each server would first inform the others
 			if err := errors.Join(s.Kill(), s.Stop()); err != nil {
 				t.Errorf("stop %s: %v", s, err)
 			}

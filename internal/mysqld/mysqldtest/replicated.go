@@ -10,9 +10,11 @@ import (
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 )
 
-// Replicated starts a primary and a replica that follows it, each with further arguments, for one test. What is on both before
-// they are joined, their administrators for example, is not replicated; prepare may add to it.
-func Replicated(t testing.TB, p mysqld.Program, primaryArgs, replicaArgs []string, prepare func(primary, replica *sql.DB)) (primary, replica *mysqld.Server) {
+// Replicated starts a primary and a replica for one test, each with further arguments. What exists
+// on both before they are connected, such as their administrators, is not replicated. prepare may
+// add to it.
+func Replicated(t testing.TB, p mysqld.Program, primaryArgs, replicaArgs []string, prepare func(primary, replica *sql.DB)) (primary,
+	replica *mysqld.Server) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -47,7 +49,8 @@ func Replicated(t testing.TB, p mysqld.Program, primaryArgs, replicaArgs []strin
 	running := "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting for master to send event%'"
 	if p.Engine == mysqld.MySQL {
 		reset, start = "RESET BINARY LOGS AND GTIDS", "START REPLICA"
-		change = "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = %d, SOURCE_USER = 'repl', SOURCE_PASSWORD = 'repl', GET_SOURCE_PUBLIC_KEY = 1"
+		change = "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = %d, SOURCE_USER = 'repl', SOURCE_PASSWORD = 'repl', " +
+			"GET_SOURCE_PUBLIC_KEY = 1"
 		running = "SELECT COUNT(*) FROM performance_schema.replication_connection_status WHERE SERVICE_STATE = 'ON'"
 	}
 	statements := func(db *sql.DB, all ...string) {
@@ -67,7 +70,7 @@ func Replicated(t testing.TB, p mysqld.Program, primaryArgs, replicaArgs []strin
 		if n == 0 {
 			select {
 			case <-ctx.Done():
-				t.Fatal("the replica does not reach its primary")
+				t.Fatal("the replica cannot reach its primary")
 			case <-time.After(10 * time.Millisecond):
 			}
 		}
