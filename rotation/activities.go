@@ -53,31 +53,6 @@ type Activities interface {
 	LookAtRotations(context.Context, LookAtRotationsInput) (LookAtRotationsResult, error)
 }
 
-// The names of the activities, as histories and a Rotation's steps have them.
-const (
-	CloneUser       = "CloneUser"
-	StagePassword   = "StagePassword"
-	SetPassword     = "SetPassword"
-	TestPassword    = "TestPassword"
-	PromotePassword = "PromotePassword"
-	RevokePrevious  = "RevokePrevious"
-	PlanRotation    = "PlanRotation"
-	ValidateSecret  = "ValidateSecret"
-	LookAtCurrent   = "LookAtCurrent"
-	RecoverSecret   = "RecoverSecret"
-	CreateAccount   = "CreateAccount"
-	StoreSecret     = "StoreSecret"
-	FindAccounts    = "FindAccounts"
-	DeleteSecret    = "DeleteSecret"
-	LookAtSecret    = "LookAtSecret"
-	LockAccounts    = "LockAccounts"
-	UnlockAccounts  = "UnlockAccounts"
-	DropAccounts    = "DropAccounts"
-	ListSecrets     = "ListSecrets"
-	ListRotations   = "ListRotations"
-	LookAtRotations = "LookAtRotations"
-)
-
 // Done describes in a few words what the step has done.
 func (r CloneUserResult) Done(CloneUserInput) string {
 	standby, source := r.Rotation.Standby.String(), r.Rotation.Source.String()

@@ -27,6 +27,31 @@ const (
 	DeleteUserWorkflow     = "DeleteUserWorkflow"
 )
 
+// The names of the activities, as histories and a Rotation's steps have them.
+const (
+	CloneUser       = "CloneUser"
+	StagePassword   = "StagePassword"
+	SetPassword     = "SetPassword"
+	TestPassword    = "TestPassword"
+	PromotePassword = "PromotePassword"
+	RevokePrevious  = "RevokePrevious"
+	PlanRotation    = "PlanRotation"
+	ValidateSecret  = "ValidateSecret"
+	LookAtCurrent   = "LookAtCurrent"
+	RecoverSecret   = "RecoverSecret"
+	CreateAccount   = "CreateAccount"
+	StoreSecret     = "StoreSecret"
+	FindAccounts    = "FindAccounts"
+	DeleteSecret    = "DeleteSecret"
+	LookAtSecret    = "LookAtSecret"
+	LockAccounts    = "LockAccounts"
+	UnlockAccounts  = "UnlockAccounts"
+	DropAccounts    = "DropAccounts"
+	ListSecrets     = "ListSecrets"
+	ListRotations   = "ListRotations"
+	LookAtRotations = "LookAtRotations"
+)
+
 // TaskQueue is the task queue of the worker by default.
 const TaskQueue = "rotate-user"
 
