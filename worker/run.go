@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -56,6 +57,12 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 		return err
 	}
 
+	traced, sendTraces, err := startTraces(ctx, os.LookupEnv, logger)
+	if err != nil {
+		return err
+	}
+	defer sendTraces()
+
 	polls := &pollers{}
 	m.registry.MustRegister(pollingMetrics{polls, c.pollers()})
 	temporal, options, err := connect(ctx, logger, m, polls)
@@ -83,7 +90,11 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	}
 
 	steps := &activities.Activities{Secrets: secrets, Accounts: accounts, Databases: databases, Masters: c.masters(), Temporal: temporal}
-	workers := c.workers(temporal, workflows.Workflows{SearchAttributes: attributes.usable}, steps, m.failures)
+	outer := []interceptor.WorkerInterceptor{m.failures}
+	if traced != nil {
+		outer = append(outer, traced)
+	}
+	workers := c.workers(temporal, workflows.Workflows{SearchAttributes: attributes.usable}, steps, outer...)
 	if c.deployment.BuildID != "" {
 		go newVersionWatch(c.deployment, options.Namespace, temporal, m, logger).watch(ctx)
 	}
