@@ -85,7 +85,7 @@ func TestChangesOfTheBaseName(t *testing.T) {
 
 		l.sql("GRANT SELECT ON extra.* TO " + base + "@'%'")
 		l.sql("GRANT DROP ON extra.* TO " + clone + "@'%'")
-		const given = "grant SELECT on `extra`.* to '%c'@'%', as '%b'@'%' was given it since the last rotation"
+		const given = "grant SELECT on `extra`.* to '%c'@'%', because '%b'@'%' was granted it since the last rotation"
 		want := strings.NewReplacer("%b", base, "%c", clone).Replace(given)
 		plan := l.plan(0)
 		if !slices.Contains(plan.Drift, want) || !slices.Contains(plan.Statements, "GRANT SELECT ON `extra`.* TO '"+clone+"'@'%'") || plan.Changed != 2 {
@@ -151,7 +151,7 @@ func TestChangesOfTheBaseNameAreNotKnownToAnotherWorkflow(t *testing.T) {
 			forget()
 			plan := l.plan(0)
 			if len(plan.Statements) != 1 || !strings.HasPrefix(plan.Statements[0], "REVOKE SELECT ON `extra`.* FROM '"+l.user+"'@") ||
-				!slices.ContainsFunc(plan.Warnings, func(w string) bool { return strings.Contains(w, "after the last rotation is not known") }) {
+				!slices.ContainsFunc(plan.Warnings, func(w string) bool { return strings.Contains(w, "after the last rotation are unknown") }) {
 				t.Errorf("statements %q, warnings %q", plan.Statements, plan.Warnings)
 			}
 		}
@@ -216,7 +216,7 @@ func TestRightsRememberedFromBeforeAnotherRotator(t *testing.T) {
 			t.Errorf("%q have the right that was revoked from the account in use", got)
 		}
 		for what, warnings := range map[string][]string{"look": plan.Warnings, "plan": warnings, "rotation": r.Warnings} {
-			if !strings.Contains(strings.Join(warnings, " "), "is not known") {
+			if !strings.Contains(strings.Join(warnings, " "), "are unknown") {
 				t.Errorf("%s: warnings %q", what, warnings)
 			}
 		}

@@ -836,7 +836,7 @@ func TestADeletionIsRefusedBeforeTheSecretIsScheduled(t *testing.T) {
 			for range 2 {
 				l.put(map[string]any{"username": "mysql." + l.user, "password": "First.Passw0rd", "masterarn": "master"})
 			}
-		}, grants.ServerAccount, "never changed"},
+		}, grants.ServerAccount, "must not be changed"},
 		{"a reader", "", func(l *lab) {
 			l.sql("SET GLOBAL read_only = ON")
 			l.Cleanup(func() { l.sql("SET GLOBAL read_only = OFF") })

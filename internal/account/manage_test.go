@@ -224,7 +224,7 @@ func TestMayDrop(t *testing.T) {
 		{name: "no right", admin: least[1:], account: grants.Name{User: "app", Host: "%"}, reason: grants.MissingRight,
 			says: "CREATE USER on *.*"},
 		{name: "system user", engine: "mysql", statements: []string{"GRANT SYSTEM_USER ON *.* TO app"},
-			account: grants.Name{User: "app", Host: "%"}, reason: grants.MissingRight, says: "SYSTEM_USER, as 'app'@'%' has it"},
+			account: grants.Name{User: "app", Host: "%"}, reason: grants.MissingRight, says: "SYSTEM_USER, because 'app'@'%' has it"},
 		{name: "definer", engine: "mysql", statements: []string{"CREATE DEFINER=app PROCEDURE shop.pay() SELECT 1"},
 			admin:   append(slices.Clone(least), "GRANT EXECUTE ON shop.* TO %s"),
 			account: grants.Name{User: "app", Host: "%"}, reason: grants.MissingRight,

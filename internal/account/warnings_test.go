@@ -13,7 +13,7 @@ import (
 
 // A rotation warns about everything that depends on an account's name or rules.
 func TestWarnings(t *testing.T) {
-	const audited = "names 'app' and not 'app_clone', so that it applies to one of them only: name both"
+	const audited = "names 'app' but not 'app_clone', so it applies to only one of them: add the other name"
 	tests := []struct {
 		name, engine string
 		statements   []string
@@ -22,19 +22,19 @@ func TestWarnings(t *testing.T) {
 	}{
 		{name: "nothing"},
 		{"failed logins", "mysql", []string{"ALTER USER app FAILED_LOGIN_ATTEMPTS 3 PASSWORD_LOCK_TIME 2"}, nil,
-			"a client that keeps an old password can lock 'app'@'%' and 'app_clone'@'%' for everyone, " +
-				"by FAILED_LOGIN_ATTEMPTS 3 PASSWORD_LOCK_TIME 2 (error 3955): ALTER USER … ACCOUNT UNLOCK unlocks the account"},
+			"a client that keeps using an old password can lock 'app'@'%' and 'app_clone'@'%' for everyone, " +
+				"because of FAILED_LOGIN_ATTEMPTS 3 PASSWORD_LOCK_TIME 2 (error 3955): ALTER USER … ACCOUNT UNLOCK unlocks the account"},
 		{"failed logins without a lock", "mysql", []string{"ALTER USER app FAILED_LOGIN_ATTEMPTS 3 PASSWORD_LOCK_TIME 0"}, nil, ""},
-		{"failed logins, for ever", "mysql", []string{"ALTER USER app FAILED_LOGIN_ATTEMPTS 5 PASSWORD_LOCK_TIME UNBOUNDED"}, nil,
-			"a client that keeps an old password can lock 'app'@'%' and 'app_clone'@'%' for everyone, " +
-				"by FAILED_LOGIN_ATTEMPTS 5 PASSWORD_LOCK_TIME UNBOUNDED (error 3955)…"},
+		{"failed logins, unlimited lock", "mysql", []string{"ALTER USER app FAILED_LOGIN_ATTEMPTS 5 PASSWORD_LOCK_TIME UNBOUNDED"}, nil,
+			"a client that keeps using an old password can lock 'app'@'%' and 'app_clone'@'%' for everyone, " +
+				"because of FAILED_LOGIN_ATTEMPTS 5 PASSWORD_LOCK_TIME UNBOUNDED (error 3955)…"},
 		{"password errors", "mariadb", []string{"SET GLOBAL max_password_errors = 7"}, []string{"SET GLOBAL max_password_errors = DEFAULT"},
-			"a client that keeps an old password can lock 'app'@'%' and 'app_clone'@'%' for everyone, by max_password_errors = 7 (error 4150)…"},
+			"a client that keeps using an old password can lock 'app'@'%' and 'app_clone'@'%' for everyone, because of max_password_errors = 7 (error 4150)…"},
 		{"audited", "mariadb", []string{"SET GLOBAL server_audit_incl_users = 'other, app'"},
 			[]string{"SET GLOBAL server_audit_incl_users = ''"}, "server_audit_incl_users " + audited},
 		{"not audited", "mariadb", []string{"SET GLOBAL server_audit_excl_users = 'app_clone'"},
 			[]string{"SET GLOBAL server_audit_excl_users = ''"},
-			"server_audit_excl_users names 'app_clone' and not 'app', so that it applies to one of them only: name both"},
+			"server_audit_excl_users names 'app_clone' but not 'app', so it applies to only one of them: add the other name"},
 		{"both audited", "mariadb", []string{"SET GLOBAL server_audit_incl_users = 'app_clone,other,app'"},
 			[]string{"SET GLOBAL server_audit_incl_users = ''"}, ""},
 		{"instrumented", "mysql", []string{"INSERT INTO performance_schema.setup_actors VALUES ('%', 'app', '%', 'NO', 'NO')"},

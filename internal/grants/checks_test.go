@@ -56,15 +56,21 @@ func TestAccountChecks(t *testing.T) {
 		{needUnlockedSource, func(f *Facts) { f.Source.Locked = true }, Locked, "ACCOUNT UNLOCK"},
 		{needUnexpiredSource, func(f *Facts) { f.Source.Expired = true }, Expired, "is expired"},
 		{needPasswordPlugin, func(f *Facts) { f.Source.Plugin = "AWSAuthenticationPlugin" }, NoPassword, "IDENTIFIED WITH caching_sha2_password"},
-		{needPasswordPlugin, func(f *Facts) { f.Source.Plugin, f.Server.Flavor = "unix_socket", ParseFlavor("10.11.19-MariaDB") }, NoPassword, "IDENTIFIED VIA ed25519"},
-		{needPasswordPlugin, func(f *Facts) { f.Source.Plugin, f.Server.Flavor = "parsec", ParseFlavor("11.8.9-MariaDB") }, NoPassword, "VIA mysql_native_password"},
-		{needPasswordPlugin, func(f *Facts) { f.Source.Plugin, f.Server.Columns = "aad_auth", nil }, NoPassword, "IDENTIFIED WITH mysql_native_password"},
-		{needCertificate, func(f *Facts) { f.Source.certificate, f.Source.properties["REQUIRE"] = true, "X509" }, CertificateAsked, "REQUIRE X509"},
+		{needPasswordPlugin, func(f *Facts) { f.Source.Plugin, f.Server.Flavor = "unix_socket", ParseFlavor("10.11.19-MariaDB") }, NoPassword,
+			"IDENTIFIED VIA ed25519"},
+		{needPasswordPlugin, func(f *Facts) { f.Source.Plugin, f.Server.Flavor = "parsec", ParseFlavor("11.8.9-MariaDB") }, NoPassword,
+			"VIA mysql_native_password"},
+		{needPasswordPlugin, func(f *Facts) { f.Source.Plugin, f.Server.Columns = "aad_auth", nil }, NoPassword,
+			"IDENTIFIED WITH mysql_native_password"},
+		{needCertificate, func(f *Facts) { f.Source.certificate, f.Source.properties["REQUIRE"] = true, "X509" }, CertificateAsked,
+			"REQUIRE X509"},
 		{needKnownProperties, func(f *Facts) { f.Source.unknown = []string{"column x", "column y"} }, Unknown, "column x; column y"},
 		{needShortName, func(f *Facts) { f.Pair.Standby = strings.Repeat("é", 33) }, NameTooLong, "33 characters"},
 		{needOtherHalfOfClone, func(f *Facts) { f.Source.Name.User, f.Pair.Owned = "pay_clone", false }, AmbiguousPair, "'pay_clone'@'%'"},
-		{needStandbyOnOneHost, func(f *Facts) { f.Others = append(f.Others, account("app_clone", "localhost")) }, OtherHost, "'app_clone'@'localhost'"},
-		{needStandbyThatIsNotARole, func(f *Facts) { f.Source.rights[right{kind: role, schema: "app_clone", object: "%"}] = false }, Role, "REVOKE 'app_clone'@'%'"},
+		{needStandbyOnOneHost, func(f *Facts) { f.Others = append(f.Others, account("app_clone", "localhost")) }, OtherHost,
+			"'app_clone'@'localhost'"},
+		{needStandbyThatIsNotARole, func(f *Facts) { f.Source.rights[right{kind: role, schema: "app_clone", object: "%"}] = false }, Role,
+			"REVOKE 'app_clone'@'%'"},
 		{needStandbyToLogIn, func(f *Facts) { f.Standby.IsRole = true }, Role, "'app_clone'@'%' is a role"},
 		{needStandbyWithOneWayToLogIn, func(f *Facts) { f.Standby.several = true }, NoPassword, "remove all but the password"},
 		{needComparableStandby, func(f *Facts) { f.Standby.unknown = []string{"key x"} }, Unknown, "cannot compare: key x"},
@@ -119,7 +125,8 @@ func TestARefusalNamesEverything(t *testing.T) {
 	if !ok || r.Reason != Locked || r.Retry {
 		t.Fatalf("got %v", err)
 	}
-	for _, says := range []string{"4 things are in the way: (1) 'app'@'%' is locked", " (2) the password of 'app'@'%' is expired", " (3) ", "40 characters", " (4) ", "remove all but the password"} {
+	for _, says := range []string{"4 things are in the way: (1) 'app'@'%' is locked", " (2) the password of 'app'@'%' is expired", " (3) ",
+		"40 characters", " (4) ", "remove all but the password"} {
 		if !strings.Contains(r.Message, says) {
 			t.Errorf("%q does not say %q", r.Message, says)
 		}

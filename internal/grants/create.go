@@ -9,9 +9,9 @@ import (
 	"github.com/rotate-user/rotate-user/internal/password"
 )
 
-// CreateStep returns the step that creates an account. The account is locked, and its hash is made from the mark: it matches no
-// password, and shows later who created the account. It has its properties from the first moment. like is the other account of the
-// pair, or nil.
+// CreateStep returns the step that creates an account. The account is locked, and its hash is
+// derived from the mark: it matches no password, and shows later who created the account. The
+// account has its properties from the start. like is the other account of the pair, or nil.
 func (server *Server) CreateStep(s *Account, mark string, like *Account) (Step, error) {
 	hash, err := server.Unmatchable(s.Plugin, mark, like)
 	if err != nil {
@@ -26,7 +26,7 @@ func (server *Server) CreateStep(s *Account, mark string, like *Account) (Step, 
 	attribute, ok := set["ATTRIBUTE"]
 	delete(set, "ATTRIBUTE")
 	tail := spell(set) + " ACCOUNT LOCK"
-	if ok { // its place is the last
+	if ok { // it must come last
 		tail += spell(map[string]string{"ATTRIBUTE": attribute})
 	}
 	text := "create " + s.Name.String() + ", locked"
@@ -42,7 +42,7 @@ func (server *Server) CreateStep(s *Account, mark string, like *Account) (Step, 
 	}, nil
 }
 
-// standardValues are what CREATE USER sets by itself.
+// standardValues are the values that CREATE USER sets by default.
 var standardValues = map[string]string{
 	"REQUIRE": "NONE", "MAX_QUERIES_PER_HOUR": "0", "MAX_UPDATES_PER_HOUR": "0", "MAX_CONNECTIONS_PER_HOUR": "0",
 	"MAX_USER_CONNECTIONS": "0", "MAX_STATEMENT_TIME": "0", "PASSWORD EXPIRE": "DEFAULT", "PASSWORD HISTORY": "DEFAULT",
@@ -50,7 +50,7 @@ var standardValues = map[string]string{
 	"FAILED_LOGIN_ATTEMPTS": "0 PASSWORD_LOCK_TIME 0", "ATTRIBUTE": "{}",
 }
 
-// DefaultPlugin returns the plugin of an account that is created without naming one.
+// DefaultPlugin returns the plugin of an account that is created without a plugin.
 func (s *Server) DefaultPlugin() string {
 	if _, ok := s.Columns["user"]["user_attributes"]; s.IsMariaDB() || !ok {
 		return password.Native
@@ -58,8 +58,8 @@ func (s *Server) DefaultPlugin() string {
 	return password.CachingSHA2
 }
 
-// Storage is how a new hash is stored that takes the place of those of the accounts, each of which may be nil: as the
-// server would store it, with no fewer rounds than they have.
+// Storage returns how to store a new hash that replaces those of the accounts, each of which may be
+// nil: in the format that the server would use, with at least as many rounds as they have.
 func (server *Server) Storage(instead ...*Account) password.Storage {
 	s := password.Storage{PBKDF2: server.pbkdf2()}
 	s.Rounds, _ = strconv.Atoi(server.Variables["caching_sha2_password_digest_rounds"]) // a number setting, or absent
@@ -74,18 +74,19 @@ func (server *Server) Storage(instead ...*Account) password.Storage {
 	return s
 }
 
-// Unmatchable is the hash that nothing but the mark tells, stored as that of the accounts is; see storage.
+// Unmatchable returns the hash derived from the mark, which no password matches, stored like those
+// of the accounts; see Storage.
 func (s *Server) Unmatchable(plugin, mark string, instead ...*Account) (string, error) {
 	hash, err := s.Storage(instead...).Unmatchable(plugin, mark)
 	return string(hash), err
 }
 
-// NewAccount is an account with the rights that the grants spell.
+// NewAccount returns an account with the rights in the grants.
 func (s *Server) NewAccount(n Name, grants []string) (*Account, error) {
 	wanted := &Account{Name: n, Plugin: s.DefaultPlugin(), properties: map[string]string{}, rights: map[right]bool{}}
 	for i, g := range grants {
 		rights, err := s.parseGrant(g)
-		if err != nil { // the grant itself may hold a password: it stays out of the text
+		if err != nil { // the message omits the grant, which may contain a password
 			return nil, Refuse(BadGrant, "grant %d for %s: %v", i+1, n, err)
 		}
 		for r, passOn := range rights {
@@ -98,8 +99,8 @@ func (s *Server) NewAccount(n Name, grants []string) (*Account, error) {
 	return wanted, nil
 }
 
-// Existing is the account as it was made before with the same mark, nil if it is not there yet. Another account of its user
-// name is refused.
+// Existing returns the account if it was created earlier with the same mark, or nil if it does not
+// exist yet. It refuses any other account with its user name.
 func (wanted *Account) Existing(states []*Account, mark string) (*Account, error) {
 	var now *Account
 	for _, s := range states {
@@ -107,19 +108,20 @@ func (wanted *Account) Existing(states []*Account, mark string) (*Account, error
 			continue
 		}
 		if !s.Name.Same(wanted.Name) || !password.IsUnmatchable(s.Plugin, s.hash, mark) {
-			return nil, Refuse(NotOurs, "an account %s exists already: choose another name for %s", s.Name, wanted.Name)
+			return nil, Refuse(NotOurs, "account %s already exists: choose another name for %s", s.Name, wanted.Name)
 		}
 		now = s
 	}
 	return now, nil
 }
 
-// WithoutRights is the account as CREATE USER makes it.
+// WithoutRights returns the account as CREATE USER creates it.
 func (s *Account) WithoutRights() *Account {
 	return &Account{Name: s.Name, rights: map[right]bool{}}
 }
 
-// CheckCreated refuses an account that does not have exactly the wanted rights once the statements for them have run.
+// CheckCreated refuses an account that does not have exactly the wanted rights after the statements
+// for them.
 func (wanted *Account) CheckCreated(accounts []*Account) error {
 	for _, a := range accounts {
 		if !a.Name.Same(wanted.Name) {
@@ -141,7 +143,8 @@ func (wanted *Account) CheckCreated(accounts []*Account) error {
 			return nil
 		}
 		slices.Sort(lines)
-		return Refuse(Stale, "%s does not have the rights that it was granted: %s; correct the grants, or drop the account and create it again",
+		return Refuse(Stale, "%s does not have the rights that were granted to it: %s; "+
+			"correct the grants, or drop the account and create it again",
 			wanted.Name, some(lines, "; "))
 	}
 	return RefuseAbsent(nil, wanted.Name)

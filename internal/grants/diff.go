@@ -4,9 +4,10 @@ import (
 	"strings"
 )
 
-// Difference lists the statements that make target's properties and rights equal to source's: additions before
-// removals, and each kind of right after those whose granting touches it. target is not changed.
-// m, which may be nil, is what the server's memory holds of the target: what is out of date in it is granted again.
+// Difference returns the statements that make target's properties and rights equal to source's.
+// Additions come before removals, and each kind of right after the kinds whose granting affects it.
+// target is not changed. m, which may be nil, is what the server's memory has for the target:
+// rights that are out of date in it are granted again.
 func Difference(source, target *Account, m *InMemory, p *Powers) []Step {
 	d := &differ{source: source, result: target.clone(), name: target.Name, powers: p, flavor: p.server.Flavor}
 	d.properties(m != nil && m.staleExpiry(target))
@@ -27,9 +28,10 @@ func Difference(source, target *Account, m *InMemory, p *Powers) []Step {
 	return d.steps
 }
 
-// includeServerGiven adds to the source what the server itself gave to the standby: a client that still used the standby created a
-// routine, which neither account could call once the standby had lost the right to it. It returns the source as it will be,
-// and the steps. The current account is only ever given rights.
+// includeServerGiven adds to the source the rights that the server itself gave to the standby. If a
+// client that still used the standby created a routine, neither account could call it once the
+// standby had lost the right to it. It returns the source as it will be, and the steps. The current
+// account only gains rights.
 func includeServerGiven(source, standby *Account, p *Powers) (*Account, []Step) {
 	wanted := source.clone()
 	for r := range standby.fromServer {
@@ -43,11 +45,12 @@ func includeServerGiven(source, standby *Account, p *Powers) (*Account, []Step) 
 	return wanted, steps
 }
 
-// differ finds the steps from one account to the other. now is the target as it will be after the steps so far.
+// differ collects the steps from one account to the other. now is the target as it will be after
+// the steps so far.
 type differ struct {
 	source, result *Account
 	name           Name
-	powers         *Powers // of the administrator who will run the steps
+	powers         *Powers // of the administrator that will run the steps
 	flavor         Flavor
 	steps          []Step
 }
@@ -57,7 +60,7 @@ func (d *differ) step(statement, text string, needs ...right) *Step {
 	return &d.steps[len(d.steps)-1]
 }
 
-// grant adds a step that gives a list of privileges, where the list may hold GRANT OPTION.
+// grant adds a step that grants a list of privileges, which may contain GRANT OPTION.
 func (d *differ) grant(list, on, option string, needs ...right) *Step {
 	s := list + " on " + on + " to " + d.name.String()
 	if option != "" {
@@ -70,7 +73,8 @@ func (d *differ) revoke(list, on string, needs ...right) *Step {
 	return d.step("REVOKE "+list+" ON "+on+" FROM "+d.name.String(), "revoke "+list+" on "+on+" from "+d.name.String(), needs...)
 }
 
-// missing lists the source's rights of one kind that the target lacks, or may not pass on though the source may.
+// missing returns the source's rights of one kind that the target lacks, or may not pass on
+// although the source may.
 func (d *differ) missing(k kind) []right {
 	var rights []right
 	for _, r := range sorted(d.source.rights) {
@@ -81,7 +85,8 @@ func (d *differ) missing(k kind) []right {
 	return rights
 }
 
-// extra lists the target's rights of one kind that the source lacks, or may not pass on though the target may.
+// extra returns the target's rights of one kind that the source lacks, or may not pass on although
+// the target may.
 func (d *differ) extra(k kind) []right {
 	var rights []right
 	for _, r := range sorted(d.result.rights) {
@@ -121,8 +126,9 @@ func option(on bool, words string) string {
 	return ""
 }
 
-// scopes groups rights by what one statement can name. A privilege on columns is a statement of its own: of an
-// administrator who has rights on some columns only, MariaDB wants all privileges of a statement on all its columns.
+// scopes groups rights by what one statement can contain. Each privilege on columns needs its own
+// statement: an administrator with rights on only some columns would need, on MariaDB, all
+// privileges of a statement on all its columns.
 func scopes(rights []right) [][]right {
 	var groups [][]right
 	index := map[right]int{}
@@ -142,7 +148,7 @@ func scopes(rights []right) [][]right {
 	return groups
 }
 
-// list spells the rights of one scope: each privilege once, with its columns in brackets.
+// list writes the rights of one scope: each privilege once, with its columns in parentheses.
 func list(rights []right) string {
 	var parts []string
 	columns := map[string][]string{}
@@ -196,13 +202,14 @@ func (d *differ) grantStatic() {
 	}
 }
 
-// refresh revokes rights that are out of date in memory. Those that are wanted are granted again.
+// refresh revokes rights that are out of date in memory. Those that are wanted will be granted
+// again.
 func (d *differ) refresh(stale []right) {
 	for _, r := range stale {
 		switch r.kind {
 		case dynamic:
 			d.revokeDynamic(r)
-		case role: // a REVOKE takes it from both, or a GRANT gives the option to both
+		case role: // REVOKE removes it from both, and GRANT gives the option to both
 			if d.wants(r) && d.source.rights[r] {
 				d.result.rights[r] = false
 			}
@@ -215,9 +222,10 @@ func (d *differ) refresh(stale []right) {
 
 var globalGrantOption = right{kind: global, privilege: grantOption}
 
-// resetDynamics revokes all dynamic rights if the global grant option is about to change. MySQL 9.7 gives and takes
-// their own grant options along with it, and then its tables and its memory differ: one keeps the option
-// that the other has lost, or a right already revoked. Rights granted after the change are the same in both.
+// resetDynamics revokes all dynamic rights if the global grant option is about to change. With it,
+// MySQL 9.7 also grants and revokes the grant options of dynamic rights, and then its tables and
+// its memory differ: one keeps an option that the other has lost, or a right that was revoked.
+// Rights granted after the change are the same in both.
 func (d *differ) resetDynamics() {
 	changes := d.has(globalGrantOption) != d.wants(globalGrantOption)
 	for _, r := range d.missing(proxy) {
@@ -233,8 +241,8 @@ func (d *differ) resetDynamics() {
 	}
 }
 
-// revokeDynamic revokes twice. After GRANT OPTION was given or taken globally, the memory may hold the right twice, with and without
-// its grant option, and one REVOKE removes one of them.
+// revokeDynamic revokes twice. After GRANT OPTION was granted or revoked globally, the memory may
+// contain the right twice, with and without its grant option, and each REVOKE removes one of them.
 func (d *differ) revokeDynamic(r right) {
 	d.revoke(r.privilege, r.on(), r)
 	d.revoke(r.privilege, r.on(), r)
@@ -248,8 +256,8 @@ func (d *differ) revokeGlobalGrantOption() {
 	}
 }
 
-// dynamics come after the static rights, as the global grant option becomes that of each dynamic right already held.
-// A right that must lose its own is revoked and granted again.
+// dynamics come after the static rights, because the global grant option becomes that of each
+// dynamic right. A right that must lose its own grant option is revoked and granted again.
 func (d *differ) dynamics() {
 	for _, r := range d.extra(dynamic) {
 		d.revokeDynamic(r)
@@ -266,7 +274,7 @@ func (d *differ) dynamics() {
 			continue
 		}
 		needs := rights
-		if passOn { // which MySQL also asks of the administrator
+		if passOn { // MySQL also requires it of the administrator
 			needs = append(needs, globalGrantOption)
 		}
 		d.grant(strings.Join(names, ", "), "*.*", option(passOn, grantOption), needs...)
@@ -276,7 +284,8 @@ func (d *differ) dynamics() {
 	}
 }
 
-// restrict makes partial revokes equal. A partial revoke disappears with the global right that it limits.
+// restrict makes partial revokes equal. A partial revoke disappears together with the global right
+// that it limits.
 func (d *differ) restrict() {
 	for _, group := range scopes(d.missing(restriction)) {
 		d.step("REVOKE "+list(group)+" ON "+group[0].on()+" FROM "+d.name.String(),
@@ -294,8 +303,9 @@ func (d *differ) restrict() {
 	}
 }
 
-// revokeStatic revokes rights on columns before those on their table. A privilege that is revoked on a table disappears from its
-// columns, too: revoking it there afterwards is an error, and if it is to stay there, it is granted again.
+// revokeStatic revokes rights on columns before those on their table. Revoking a privilege on a
+// table also removes it from its columns. Revoking it there afterwards would be an error, and if it
+// should stay there, it is granted again.
 func (d *differ) revokeStatic() {
 	var rights []right
 	for _, k := range []kind{global, database, columnOf, table, routine} {
@@ -319,5 +329,5 @@ func (d *differ) revokeStatic() {
 	}
 }
 
-// packaged reports whether a right is on a package of MariaDB's.
+// packaged reports whether a right is on a MariaDB package.
 func packaged(r right) bool { return r.kind == routine && strings.HasPrefix(r.detail, "PACKAGE") }

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// clauses are in the order of the grammar of CREATE USER and ALTER USER. Those under WITH stand together.
+// clauses are in the order of the grammar of CREATE USER and ALTER USER. Those under WITH are
+// together.
 var clauses = []string{
 	"REQUIRE",
 	"MAX_QUERIES_PER_HOUR", "MAX_UPDATES_PER_HOUR", "MAX_CONNECTIONS_PER_HOUR", "MAX_USER_CONNECTIONS", "MAX_STATEMENT_TIME",
@@ -34,10 +35,11 @@ func spell(values map[string]string) string {
 	return b.String()
 }
 
-// properties makes one ALTER USER of all that differs. ATTRIBUTE merges (RFC 7396), so that a statement before it sets every key to
-// null that is to disappear or change.
+// properties makes one ALTER USER for all differences. ATTRIBUTE merges (RFC 7396), so a statement
+// before it sets every key to null that should disappear or change.
 //
-// By itself, PASSWORD EXPIRE DEFAULT after an interval would go into the table of MySQL 9.7 and not into its memory.
+// PASSWORD EXPIRE DEFAULT directly after an interval would change the table of MySQL 9.7 but not
+// its memory.
 func (d *differ) properties(staleExpiry bool) {
 	values := map[string]string{}
 	for clause, value := range d.source.properties {
@@ -69,13 +71,14 @@ func (d *differ) properties(staleExpiry bool) {
 	d.step("ALTER USER "+d.name.String()+words, "alter "+d.name.String()+":"+words)
 }
 
-// erase returns the merge patch that removes what is to disappear or change from the attributes. It is empty if nothing is.
+// erase returns the merge patch that removes everything from the attributes that should disappear
+// or change, or "".
 func erase(now, next string) string {
 	if next == "" {
 		return ""
 	}
 	var old, wanted map[string]json.RawMessage
-	// Both are objects that a server made. If they were not, the comparison after the change would find it.
+	// Servers write only objects. Anything else would be found by the comparison after the change.
 	_ = json.Unmarshal([]byte(now), &old)
 	_ = json.Unmarshal([]byte(next), &wanted)
 	patch := map[string]any{}

@@ -62,11 +62,12 @@ func (d *differ) defaultRoles() {
 	}
 }
 
-// proxies come first, because on MySQL and MariaDB the grant option of a proxy brings the global grant option.
+// proxies come first, because on MySQL and MariaDB the grant option of a proxy includes the global
+// grant option.
 func (d *differ) proxies() {
 	for _, r := range d.missing(proxy) {
 		passOn := d.source.rights[r]
-		if d.has(r) { // MariaDB would give the option in memory and not in its table
+		if d.has(r) { // MariaDB would grant the option in memory but not in its table
 			d.revoke("PROXY", r.on(), r)
 		}
 		d.grant("PROXY", r.on(), option(passOn, grantOption), r)

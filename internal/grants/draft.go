@@ -7,8 +7,8 @@ import (
 	"github.com/rotate-user/rotate-user/internal/password"
 )
 
-// Draft is an unfinished plan. Its methods are called in the order NewDraft, ChooseReference, Compare, Look, CheckGrantable, Finish. In
-// between, the caller asks the server.
+// Draft is an unfinished plan. Its methods must be called in the order NewDraft, ChooseReference,
+// Compare, Look, CheckGrantable, Finish. In between, the caller queries the server.
 type Draft struct {
 	Plan     *Plan
 	pair     Pair
@@ -16,11 +16,11 @@ type Draft struct {
 	fresh    bool // the mark shows that the standby is new
 
 	server         *Server
-	gone           []right  // what rights of the pair are on that no longer exists
-	source, target *Account // what the standby is made equal to, and the standby as it is or will be created
+	gone           []right  // rights of the pair on objects that no longer exist
+	source, target *Account // what the standby should equal, and the standby as it is or will be created
 }
 
-// NewDraft runs AccountChecks and begins a plan.
+// NewDraft makes the AccountChecks and starts a plan.
 func NewDraft(f Facts) (*Draft, error) {
 	if err := AccountChecks.Run(f); err != nil {
 		return nil, err
@@ -46,14 +46,16 @@ func NewDraft(f Facts) (*Draft, error) {
 	return &Draft{Plan: plan, pair: p, snapshot: f.Snapshot, fresh: f.fresh(), server: f.Server, source: f.Source, target: f.Standby}, nil
 }
 
-// ChooseReference finds out what both accounts are to have, by what each of them was given or has lost since the last rotation.
+// ChooseReference decides what both accounts should have, from what each of them gained or lost
+// since the last rotation.
 func (d *Draft) ChooseReference(policy password.Policy, powers *Powers) error {
 	p, plan := d.pair, d.Plan
 	plan.Policy, plan.Powers = policy, powers
 	if plan.Create {
 		return nil
 	}
-	// A standby that is as the last rotation left it was given nothing since: what differs, the source has lost.
+	// If the standby is as the last rotation left it, it has gained nothing, and the source has
+	// lost whatever differs.
 	if p.Digest != d.target.digest() {
 		d.source, plan.Steps = includeServerGiven(d.source, d.target, powers)
 		plan.Digest = d.source.digest()
@@ -70,8 +72,8 @@ func (d *Draft) ChooseReference(policy password.Policy, powers *Powers) error {
 	return nil
 }
 
-// Compare finds the steps. ofStandby is what the server's memory holds of the standby. If the standby does not exist, usedBy is what
-// others have of an account of its name.
+// Compare finds the steps. ofStandby is what the server's memory has for the standby. If the
+// standby does not exist, usedBy is what other accounts have of an account with its name.
 func (d *Draft) Compare(ofStandby *InMemory, usedBy []string) error {
 	plan, in := d.Plan, d.snapshot.Source
 	plan.Rights = d.source.rightsDigest()
@@ -107,18 +109,20 @@ func (d *Draft) Finish() *Plan {
 		plan.Changes = append(plan.Changes, st.Change)
 	}
 	if d.pair.Base && d.pair.Digest == "" && !plan.Create && !d.fresh && slices.ContainsFunc(plan.Steps, Step.ofRights) {
-		plan.Warnings = append(plan.Warnings, fmt.Sprintf("what rights the pair had after the last rotation is not known, so %s is made equal to %s, which is in use:"+
-			" if %s was granted something for both, grant it to %s too", plan.Standby, plan.Source, plan.Standby, plan.Source))
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("the rights of the pair after the last rotation are unknown, "+
+			"so %s is made equal to %s, the current account:"+
+			" if a right granted to %s is meant for both, grant it to %s as well", plan.Standby, plan.Source, plan.Standby, plan.Source))
 	}
 	plan.warn(d.snapshot, d.server, d.pair.Plain)
 	return plan
 }
 
-// CheckForeignPassword refuses a standby that was given both a right and a password that is not the secret's.
+// CheckForeignPassword refuses a standby that was granted a right and also given a password that is
+// not the secret's.
 func (plan *Plan) CheckForeignPassword(ps *Snapshot) error {
 	if !ps.foreign || plan.drift == nil || len(plan.drift.given) == 0 {
 		return nil
 	}
-	return plan.drift.undecided(fmt.Sprintf("%s was given a right, and also a password that is none of this secret's: %s",
+	return plan.drift.undecided(fmt.Sprintf("%s was granted a right, and was also given a password that is not one of this secret's: %s",
 		plan.Standby, someOf(plan.drift.given)), plan.drift.given)
 }

@@ -8,11 +8,12 @@ import (
 	"strings"
 )
 
-// People and their tools know a pair by one of its names, the base name. While the other account is the current one, a GRANT or
-// REVOKE on the base name reaches the standby only, although it was meant for both. The rights that both accounts had after the last
-// rotation show which changes were made on which account.
+// People and their tools know a pair by one of its names, the base name. While the other account is
+// current, a GRANT or REVOKE on the base name affects only the standby, although it was meant for
+// both. The rights that both accounts had after the last rotation show which changes were made to
+// which account.
 
-// rememberedRights is the largest number of rights that Plan.Rights remembers one by one.
+// rememberedRights is the largest number of rights that Plan.Rights records individually.
 const rememberedRights = 1000
 
 const (
@@ -20,7 +21,8 @@ const (
 	rightDigest   = 6    // bytes of a right's digest
 )
 
-// trait is a right or, with option, that it may be passed on. The grant option of a static right is a right of its own.
+// trait is a right or, with option, permission to pass it on. The grant option of a static right is
+// itself a right.
 type trait struct {
 	right
 	option bool
@@ -31,7 +33,7 @@ func (s *Account) has(t trait) bool {
 	return ok && (passOn || !t.option)
 }
 
-// set gives or takes a trait.
+// set grants or revokes a trait.
 func (s *Account) set(t trait, on bool) {
 	switch {
 	case !on && t.option:
@@ -45,16 +47,17 @@ func (s *Account) set(t trait, on bool) {
 	}
 }
 
-// widens reports whether an account that has the trait may do more than one without it.
+// widens reports whether an account with the trait may do more than one without it.
 func (t trait) widens() bool { return t.kind != restriction }
 
-// digest confuses two rights with a probability of 1 in 2^48. Workflows keep it, so that rightsVersion must change with the spelling.
+// digest confuses two rights with a probability of 1 in 2^48. Workflows store it, so rightsVersion
+// must change when the spelling does.
 func (t trait) digest() string {
 	sum := sha256.Sum256([]byte(t.line()))
 	return string(sum[:rightDigest])
 }
 
-// line is the line of the normal form that has the trait.
+// line returns the line of the normal form that has the trait.
 func (t trait) line() string {
 	if t.option {
 		return t.String() + " with " + optionName(t.kind)
@@ -62,7 +65,8 @@ func (t trait) line() string {
 	return t.String()
 }
 
-// rightsDigest stands for each right of the account, for Pair.Rights; empty if there are too many.
+// rightsDigest returns a digest of each of the account's rights, for Pair.Rights, or "" if there
+// are too many.
 func (s *Account) rightsDigest() string {
 	if len(s.rights) > rememberedRights {
 		return ""
@@ -78,8 +82,9 @@ func (s *Account) rightsDigest() string {
 	return rightsVersion + base64.RawStdEncoding.EncodeToString([]byte(strings.Join(digests, "")))
 }
 
-// last returns a function that reports whether both accounts had a trait after the last rotation; nil if that is not known. If the
-// rights are not remembered one by one, it is known as long as only one of the two accounts was changed.
+// last returns a function that reports whether both accounts had a trait after the last rotation.
+// It returns nil if that is unknown. If the rights were not recorded individually, it is still
+// known as long as only one of the two accounts was changed.
 func (p Pair) last(source, standby *Account) func(trait) bool {
 	if text, ok := strings.CutPrefix(p.Rights, rightsVersion); ok {
 		if all, err := base64.RawStdEncoding.DecodeString(text); err == nil {
@@ -99,22 +104,22 @@ func (p Pair) last(source, standby *Account) func(trait) bool {
 	return nil
 }
 
-// drift is what was changed on a standby with the base name.
+// drift describes the changes to a standby with the base name.
 type drift struct {
-	source *Account // the current account as it will be: nothing is taken from it
-	steps  []Step   // that make it so
+	source *Account // the current account as it will be, with nothing revoked
+	steps  []Step   // the steps to source
 
 	standby     *Account
-	current     *Account // the current account as it is
+	current     *Account // the current account as it is now
 	powers      *Powers
-	given       []trait // what the current account gets
-	removed     []trait // what it still has, or was not restricted to
-	lost        []trait // what it lost and the standby has: by a REVOKE, or because what the right is on was dropped and created again
-	notAddable  []trait // what cannot be given to it by adding alone
-	undecidable []trait // what one of the two has, after both were changed
+	given       []trait // what the current account gains
+	removed     []trait // what only the current account still has, or is not restricted from
+	lost        []trait // what the current account lost: by a REVOKE, or because the object was dropped and created again
+	notAddable  []trait // what cannot be granted to it without revoking something
+	undecidable []trait // what only one has after both were changed
 }
 
-// findDrift compares the current account with a standby that has the base name. last is that of Pair.
+// findDrift compares the current account with a standby that has the base name. last is Pair.last.
 func findDrift(source, standby *Account, last func(trait) bool, p *Powers) *drift {
 	m := &drift{source: source.clone(), current: source, standby: standby, powers: p}
 	both := map[right]bool{}
@@ -126,7 +131,7 @@ func findDrift(source, standby *Account, last func(trait) bool, p *Powers) *drif
 	for _, r := range sorted(both) {
 		own := r.kind == role && (source.Name.Same(Name{r.schema, r.object}) || standby.Name.Same(Name{r.schema, r.object}))
 		if r.kind == defaultRole || own {
-			continue // as other properties
+			continue // like other properties
 		}
 		for _, t := range []trait{{r, false}, {r, true}} {
 			has := standby.has(t)
@@ -157,16 +162,18 @@ func findDrift(source, standby *Account, last func(trait) bool, p *Powers) *drif
 	}
 	for i := range m.steps {
 		m.steps[i].OnSource, m.steps[i].Drift = true, true
-		m.steps[i].Text += ", as " + standby.Name.String() + " was given it since the last rotation"
+		m.steps[i].Text += ", because " + standby.Name.String() + " was granted it since the last rotation"
 	}
 	return m
 }
 
-// fallsAway reports whether every account loses rights of a kind when what they are on is dropped. If a migration drops a routine,
-// creates it again and grants it to the base name, the current account has lost the right without intent.
+// fallsAway reports whether every account loses rights of a kind when their object is dropped. If a
+// migration drops a routine, creates it again and grants it to the base name, the current account
+// has lost the right by accident.
 func fallsAway(k kind) bool { return k == routine || k == role || k == proxy }
 
-// limits treats a restriction that came with a new global right as a part of that right. It is not a removal, and cannot be added.
+// limits treats a restriction that came with a new global right as part of that right. It is not a
+// removal, and cannot be added.
 func (m *drift) limits() {
 	given, limited := map[string]bool{}, map[string]bool{}
 	for _, t := range m.given {
@@ -191,8 +198,8 @@ func (m *drift) limits() {
 	})
 }
 
-// shadows reports whether a right on a database would take others from the current account: of all patterns that a database
-// matches, the servers apply the rights on one only.
+// shadows reports whether a right on a database would take other rights away from the current
+// account: of all patterns that match a database, the servers apply only one.
 func (m *drift) shadows(r right) bool {
 	if r.kind != database {
 		return false
@@ -210,7 +217,7 @@ func (m *drift) shadows(r right) bool {
 	return false
 }
 
-// refusal is why the rotation must wait for a decision; nil if it need not.
+// refusal returns why the rotation must wait for a decision, or nil if it need not.
 func (m *drift) refusal() error {
 	var reasons []string
 	because := func(traits []trait, before, after string) {
@@ -219,16 +226,16 @@ func (m *drift) refusal() error {
 		}
 	}
 	because(m.removed, "it lost ", "")
-	because(m.lost, "it has ", ", which "+m.current.Name.String()+" lost, by a REVOKE or as it was dropped and made again")
-	because(m.notAddable, "it was given ", ", which "+m.current.Name.String()+" cannot be given by adding alone")
-	because(m.undecidable, "the two differ in ", ", both were changed, and which change was on which account is not known")
+	because(m.lost, "it has ", ", which "+m.current.Name.String()+" lost by a REVOKE, or because it was dropped and created again")
+	because(m.notAddable, "it was granted ", ", which cannot be granted to "+m.current.Name.String()+" without revoking other rights")
+	because(m.undecidable, "the two differ in ", ", because both were changed, and it is unknown which change was made to which account")
 	if reasons == nil {
 		return nil
 	}
 	return m.undecided(strings.Join(reasons, "; "), slices.Concat(m.removed, m.lost, m.notAddable, m.undecidable))
 }
 
-// undecided refuses to go on, with the statements by which an operator decides.
+// undecided refuses to continue, with the statements between which an operator must choose.
 func (m *drift) undecided(reason string, traits []trait) error {
 	alike := func(from, to *Account) string {
 		wanted := to.clone()
@@ -241,8 +248,9 @@ func (m *drift) undecided(reason string, traits []trait) error {
 		}
 		return some(slices.Compact(statements), "; ")
 	}
-	return Refuse(Undecided, "%[1]s was changed since the last rotation, while %[2]s is in use: %[3]s. Either run %[4]s, or run %[5]s;"+
-		" `starter rotate --undo-drift` does the latter, and undoes every other change of %[1]s",
+	return Refuse(Undecided, "%[1]s was changed since the last rotation, while %[2]s is the current account: "+
+		"%[3]s. Either run %[4]s, or run %[5]s;"+
+		" `starter rotate --undo-drift` does the latter, and also reverts every other change to %[1]s",
 		m.standby.Name, m.current.Name, reason, alike(m.standby, m.current), alike(m.current, m.standby))
 }
 
@@ -259,7 +267,7 @@ func someOf(traits []trait) string {
 	var words []string
 	for _, t := range traits {
 		word := t.line()
-		if t.kind == restriction { // spelled as the privilege that it takes away
+		if t.kind == restriction { // named after the privilege that it removes
 			word = t.what() + " on " + t.on()
 		}
 		words = append(words, word)

@@ -19,7 +19,8 @@ func TestRightsDigest(t *testing.T) {
 	}
 	last := p.last(&Account{}, &Account{})
 	for r := range s.rights {
-		if !last(trait{r, false}) || last(trait{r, true}) || last(trait{right{kind: columnOf, privilege: r.privilege, schema: r.schema, object: r.object}, false}) {
+		if !last(trait{r, false}) || last(trait{r, true}) ||
+			last(trait{right{kind: columnOf, privilege: r.privilege, schema: r.schema, object: r.object}, false}) {
 			t.Fatalf("%s is not told from others", r)
 		}
 	}
@@ -36,9 +37,12 @@ func TestRightsDigest(t *testing.T) {
 // What a workflow keeps of its last rotation is read by later releases: where this test fails, rightsVersion has to change.
 func TestRightsDigestIsReadByLaterReleases(t *testing.T) {
 	s := &Account{rights: map[right]bool{
-		{proxy, "", "other", "%", ""}: true, {global, "SELECT", "", "", ""}: false, globalGrantOption: false, {database, "SELECT", "sh%", "", ""}: false,
-		{table, "SELECT", "shop", "orders", ""}: false, {columnOf, "SELECT", "shop", "orders", "id"}: false, {routine, "EXECUTE", "shop", "close", "PROCEDURE"}: false,
-		{dynamic, "BACKUP_ADMIN", "", "", ""}: true, {restriction, "SELECT", "shop", "", ""}: false, {role, "", "r1", "%", ""}: true, {role, "", "r2", "", ""}: false,
+		{proxy, "", "other", "%", ""}: true, {global, "SELECT", "", "", ""}: false, globalGrantOption: false,
+		{database, "SELECT", "sh%", "", ""}:     false,
+		{table, "SELECT", "shop", "orders", ""}: false, {columnOf, "SELECT", "shop", "orders", "id"}: false,
+		{routine, "EXECUTE", "shop", "close", "PROCEDURE"}: false,
+		{dynamic, "BACKUP_ADMIN", "", "", ""}:              true, {restriction, "SELECT", "shop", "", ""}: false, {role, "", "r1", "%", ""}: true,
+		{role, "", "r2", "", ""}:         false,
 		{defaultRole, "", "r1", "%", ""}: false,
 	}}
 	const want = "1:B8MTK91eH7iuIhwIP8cKWx0PQRdsUs/NSuUFmD6pnJkNz1NFnNtzXtNipFhgOuElw3XxDDmlxrX8Oz3O0g56dspP2yYfkbbv7Fzhoevl9fHIqgGt+BjfbGn+"
@@ -71,9 +75,11 @@ func TestOverlap(t *testing.T) {
 func TestTheAccountInUseIsOnlyGivenWhatTheOtherHas(t *testing.T) {
 	universe := []right{
 		{proxy, "", "other", "%", ""}, {global, "SELECT", "", "", ""}, {global, "RELOAD", "", "", ""}, globalGrantOption,
-		{database, "SELECT", "shop", "", ""}, {database, "INSERT", "sh%", "", ""}, {database, "UPDATE", "sh%", "", ""}, {database, grantOption, "stock", "", ""},
+		{database, "SELECT", "shop", "", ""}, {database, "INSERT", "sh%", "", ""}, {database, "UPDATE", "sh%", "", ""},
+		{database, grantOption, "stock", "", ""},
 		{table, "SELECT", "shop", "orders", ""}, {columnOf, "SELECT", "shop", "orders", "id"}, {routine, "EXECUTE", "shop", "close", "PROCEDURE"},
-		{dynamic, "BACKUP_ADMIN", "", "", ""}, {dynamic, "CLONE_ADMIN", "", "", ""}, {restriction, "SELECT", "shop", "", ""}, {role, "", "r1", "%", ""}, {role, "", "app", "%", ""},
+		{dynamic, "BACKUP_ADMIN", "", "", ""}, {dynamic, "CLONE_ADMIN", "", "", ""}, {restriction, "SELECT", "shop", "", ""},
+		{role, "", "r1", "%", ""}, {role, "", "app", "%", ""},
 		{defaultRole, "", "r1", "%", ""},
 	}
 	options := []kind{proxy, dynamic, role}
@@ -121,7 +127,8 @@ func TestTheAccountInUseIsOnlyGivenWhatTheOtherHas(t *testing.T) {
 			ways["held"]++
 			continue
 		case lost || foreign:
-			t.Fatalf("rights of both %q, of %q, of %q: lost %t, foreign %t, given %v", last.lines(), inUse.lines(), base.lines(), lost, foreign, m.given)
+			t.Fatalf("rights of both %q, of %q, of %q: lost %t, foreign %t, given %v", last.lines(), inUse.lines(), base.lines(), lost, foreign,
+				m.given)
 		}
 		for _, s := range m.steps {
 			if !strings.HasPrefix(s.Statement, "GRANT ") || !s.OnSource || !strings.Contains(s.Statement, " TO 'app_clone'@'%'") {

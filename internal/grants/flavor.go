@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Vendor is who makes a server, as far as its accounts are concerned. Percona Server, Amazon RDS and Amazon Aurora count as the
-// server that they are built from.
+// Vendor is the product family of a server, as far as its accounts are concerned. Percona Server,
+// Amazon RDS and Amazon Aurora count as the server that they are built from.
 type Vendor string
 
 // The vendors whose accounts this package knows.
@@ -19,27 +19,28 @@ const (
 	MariaDB Vendor = "MariaDB"
 )
 
-// Flavor is a server's vendor and version. Every difference between servers that the version decides is a method of Flavor; what
-// the server's tables or settings show is a method of Server.
+// Flavor is a server's vendor and version. Differences between servers that depend on the version
+// are methods of Flavor; those that the server's tables or settings show are methods of Server.
 type Flavor struct {
 	Vendor              Vendor
-	Major, Minor, Patch int    // all zero if the version could not be read
-	Fork                string // a product that speaks MySQL's protocol but keeps accounts in its own way; empty for none
+	Major, Minor, Patch int    // all zero if the version is unknown
+	Fork                string // a product with MySQL's protocol but its own kind of accounts, or ""
 }
 
 var (
 	versionNumber = regexp.MustCompile(`^(\d+)\.(\d+)(?:\.(\d+))?`)
-	// forks answer VERSION() with the version of MySQL that they imitate, followed by their own name.
+	// forks return from VERSION() the version of MySQL that they imitate, followed by their own
+	// name.
 	forks = regexp.MustCompile(`(?i)\b(TiDB|Vitess|PlanetScale|OceanBase|SingleStore)\b`)
 )
 
-// ParseFlavor reads what VERSION() returns, such as "8.0.36", "10.11.19-MariaDB-0+deb12u1", "5.5.5-10.5.29-MariaDB" and, since
-// MySQL numbers its releases by year and month, "26.7.0".
+// ParseFlavor parses the result of VERSION(), such as "8.0.36", "10.11.19-MariaDB-0+deb12u1",
+// "5.5.5-10.5.29-MariaDB" and, since MySQL numbers its releases by year and month, "26.7.0".
 func ParseFlavor(version string) Flavor {
 	f := Flavor{Vendor: MySQL, Fork: forks.FindString(version)}
 	if strings.Contains(strings.ToLower(version), "mariadb") {
 		f.Vendor = MariaDB
-		version = strings.TrimPrefix(version, "5.5.5-") // which MariaDB puts first for clients that replicate
+		version = strings.TrimPrefix(version, "5.5.5-") // MariaDB's prefix for replication clients
 	}
 	if n := versionNumber.FindStringSubmatch(version); n != nil {
 		f.Major, _ = strconv.Atoi(n[1])
@@ -49,13 +50,13 @@ func ParseFlavor(version string) Flavor {
 	return f
 }
 
-// String spells the flavor for messages: "MySQL 8.0.36".
+// String formats the flavor for messages: "MySQL 8.0.36".
 func (f Flavor) String() string {
 	return fmt.Sprintf("%s %d.%d.%d", cmp.Or(f.Fork, string(f.Vendor)), f.Major, f.Minor, f.Patch)
 }
 
-// AtLeast reports whether the server is of the vendor and has the given version or a later one. MySQL's releases that are numbered
-// by year and month, such as 26.7, come after all the others.
+// AtLeast reports whether the server is of the vendor and has at least the given version. MySQL
+// releases that are numbered by year and month, such as 26.7, are later than all others.
 func (f Flavor) AtLeast(vendor Vendor, version ...int) bool {
 	return f.Vendor == vendor && slices.Compare([]int{f.Major, f.Minor, f.Patch}, version) >= 0
 }
@@ -77,7 +78,7 @@ func (f Flavor) KeepsDefiners() bool { return f.AtLeast(MySQL, 8, 0, 22) }
 // ListsDefinersCheaply reports whether views and triggers can be listed by their definer without opening the files of all of them.
 func (f Flavor) ListsDefinersCheaply() bool { return f.IsMariaDB() || f.AtLeast(MySQL, 8, 0) }
 
-// KillRight returns the right to end the sessions of others.
+// KillRight returns the privilege to end other users' sessions.
 func (f Flavor) KillRight() string {
 	if f.IsMariaDB() {
 		return "CONNECTION ADMIN"
@@ -85,15 +86,15 @@ func (f Flavor) KillRight() string {
 	return "CONNECTION_ADMIN"
 }
 
-// SuperEndsSessions reports whether SUPER includes the right to end the sessions of others.
+// SuperEndsSessions reports whether SUPER includes the privilege to end other users' sessions.
 func (f Flavor) SuperEndsSessions() bool { return !f.AtLeast(MariaDB, 11, 0, 0) }
 
 // ReplicaStatus describes the statement that shows which servers this one replicates from.
 type ReplicaStatus struct {
 	Statement           string
-	Host, Port, Channel string // the columns that name such a server and the channel from it
-	Threads             string // how the names of the columns begin that show whether the replica's threads run
-	Right               string // what the statement needs
+	Host, Port, Channel string // the columns with the source's address and the channel
+	Threads             string // prefix of the columns with the state of the replica's threads
+	Right               string // the privilege that the statement needs
 }
 
 // ReplicaStatus returns the statement that shows which servers this one replicates from.
@@ -111,7 +112,7 @@ func (f Flavor) ReplicaStatus() ReplicaStatus {
 	return ReplicaStatus{"SHOW SLAVE STATUS", "master_host", "master_port", "channel_name", "slave", "REPLICATION CLIENT"}
 }
 
-// BinlogStatusRight returns the right that SHOW MASTER STATUS needs.
+// BinlogStatusRight returns the privilege that SHOW MASTER STATUS needs.
 func (f Flavor) BinlogStatusRight() string {
 	if f.AtLeast(MariaDB, 10, 5, 0) {
 		return "BINLOG MONITOR"
@@ -119,12 +120,13 @@ func (f Flavor) BinlogStatusRight() string {
 	return "REPLICATION CLIENT"
 }
 
-// FiltersAccountsFromBinlog reports whether binlog_do_db leaves the statements of an administrator's session out of the binary
-// log. MySQL filters by the default database, which such a session does not have.
+// FiltersAccountsFromBinlog reports whether binlog_do_db excludes the statements of an
+// administrator's session from the binary log. MySQL filters by the default database, and such a
+// session has none.
 func (f Flavor) FiltersAccountsFromBinlog() bool { return f.IsMariaDB() }
 
-// IdentifiedBy returns the clause that sets a hash. It names the plugin, because the server's default would replace it. Without a
-// hash, the clause is for people to read.
+// IdentifiedBy returns the clause that sets a hash. It names the plugin, because otherwise the
+// server's default would replace it. Without a hash, the clause is for display.
 func (f Flavor) IdentifiedBy(plugin, hash string) string {
 	verb, as := " IDENTIFIED WITH ", " AS "
 	if f.IsMariaDB() {
@@ -148,16 +150,18 @@ func (f Flavor) DefaultRoleFor() string {
 // role can be set only while the account has the role.
 func (f Flavor) KeepsDefaultRoleWithoutRole() bool { return f.IsMariaDB() }
 
-// RevokesAdminOption reports whether REVOKE ADMIN OPTION FOR exists. Elsewhere the role is revoked and granted again.
+// RevokesAdminOption reports whether REVOKE ADMIN OPTION FOR exists. Otherwise the role is revoked
+// and granted again.
 func (f Flavor) RevokesAdminOption() bool { return f.IsMariaDB() }
 
-// HasRoleAdmin reports whether a right of its own lets an administrator grant every role.
+// HasRoleAdmin reports whether there is a separate privilege to grant every role.
 func (f Flavor) HasRoleAdmin() bool { return !f.IsMariaDB() }
 
 // DefaultRoleNeedsUpdate reports whether setting a default role needs UPDATE on the grant tables, rather than CREATE USER.
 func (f Flavor) DefaultRoleNeedsUpdate() bool { return f.IsMariaDB() }
 
-// HasDynamicRights reports whether the server may have rights that plugins define, each with a grant option of its own.
+// HasDynamicRights reports whether the server may have rights that plugins define, each with its
+// own grant option.
 func (f Flavor) HasDynamicRights() bool { return !f.IsMariaDB() }
 
 // KeepsExpiryInMemory reports whether PASSWORD EXPIRE DEFAULT after an interval changes the table but not the server's memory.
@@ -172,11 +176,13 @@ func (f Flavor) PrintsDefaultsAsExpressions() bool { return f.IsMariaDB() }
 // ValidatesInClearOnly reports whether strict_password_validation makes the server refuse hashes.
 func (f Flavor) ValidatesInClearOnly() bool { return f.IsMariaDB() }
 
-// HasCachingSHA2BuiltIn reports whether caching_sha2_password is a part of the server, rather than a plugin that can be unloaded.
+// HasCachingSHA2BuiltIn reports whether caching_sha2_password is part of the server, rather than a
+// plugin that can be unloaded.
 func (f Flavor) HasCachingSHA2BuiltIn() bool { return !f.IsMariaDB() }
 
-// wrote reports whether a release with the same global rights wrote a row of mysql.global_priv. The row has the release as a
-// number: 101105 for 10.11.5. Rows of other releases are read by rules of the server's own.
+// wrote reports whether a row of mysql.global_priv was written by a release with the same global
+// rights. The row has the release as a number: 101105 for 10.11.5. The server reads rows of other
+// releases by its own rules.
 func (f Flavor) wrote(versionID int64) bool {
 	if f.Major == 0 || versionID/100 != int64(f.Major)*100+int64(f.Minor) {
 		return false

@@ -31,8 +31,10 @@ func FuzzParseNames(f *testing.F) {
 // A grant that can be read is written as SQL by no part of its text but through quoting, and read again it is the same.
 func FuzzParseGrant(f *testing.F) {
 	for _, text := range []string{
-		"SELECT ON *.*", "SELECT, INSERT ON shop.*", "SELECT (a, `b``c`), INSERT (d) ON `x y`.`z` WITH GRANT OPTION", "EXECUTE ON PROCEDURE shop.close",
-		"ALL ON shop.*", "USAGE ON *.* WITH GRANT OPTION", "BACKUP_ADMIN ON *.* WITH GRANT OPTION", "SELECT ON *.* TO root", "SELECT ON `a", "(", "SELECT ON a.b; DROP", "create temporary tables on `sh\\_op`.*", "X`Y ON *.*",
+		"SELECT ON *.*", "SELECT, INSERT ON shop.*", "SELECT (a, `b``c`), INSERT (d) ON `x y`.`z` WITH GRANT OPTION",
+		"EXECUTE ON PROCEDURE shop.close",
+		"ALL ON shop.*", "USAGE ON *.* WITH GRANT OPTION", "BACKUP_ADMIN ON *.* WITH GRANT OPTION", "SELECT ON *.* TO root", "SELECT ON `a",
+		"(", "SELECT ON a.b; DROP", "create temporary tables on `sh\\_op`.*", "X`Y ON *.*",
 	} {
 		f.Add(text)
 	}
@@ -79,8 +81,10 @@ func FuzzParseGrant(f *testing.F) {
 // Documents of the grant tables may hold anything, and must not be taken for nothing.
 func FuzzReadDocuments(f *testing.F) {
 	for _, text := range []string{
-		"", "{}", "[]", "null", `{"metadata": {"a": 1}}`, `{"Restrictions": [{"Database": "x", "Privileges": ["SELECT"]}]}`, `{"Password_locking": {"failed_login_attempts": 2, "password_lock_time_days": -1}}`,
-		`{"additional_password": "x"}`, `{"access": 18446744073709551615, "version_id": 101119, "plugin": "x", "auth_or": [{}, {}]}`, `{"password_lifetime": -1, "ssl_type": 9, "max_statement_time": 1e300}`, `{"new": true}`,
+		"", "{}", "[]", "null", `{"metadata": {"a": 1}}`, `{"Restrictions": [{"Database": "x", "Privileges": ["SELECT"]}]}`,
+		`{"Password_locking": {"failed_login_attempts": 2, "password_lock_time_days": -1}}`,
+		`{"additional_password": "x"}`, `{"access": 18446744073709551615, "version_id": 101119, "plugin": "x", "auth_or": [{}, {}]}`,
+		`{"password_lifetime": -1, "ssl_type": 9, "max_statement_time": 1e300}`, `{"new": true}`,
 	} {
 		f.Add(text)
 	}

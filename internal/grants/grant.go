@@ -7,8 +7,8 @@ import (
 	"unicode"
 )
 
-// CheckGrant reports what can be said about a grant for Create without a server. It never quotes more than one word of it,
-// because people paste whole statements, with the password in them.
+// CheckGrant checks a grant for Create as far as that is possible without a server. Its error
+// quotes at most one word, because people paste whole statements, including passwords.
 func CheckGrant(text string) error {
 	_, err := readGrant(text)
 	return err
@@ -77,12 +77,12 @@ func readGrant(text string) (g grantText, err error) {
 		return g, fmt.Errorf("GRANT OPTION is missing after WITH")
 	}
 	if !p.end() {
-		return g, fmt.Errorf("%s is not expected", p.next())
+		return g, fmt.Errorf("unexpected %s", p.next())
 	}
 	return g, nil
 }
 
-// token is a word or sign as it stands, or the inside of a quoted identifier.
+// token is a word or sign, or the content of a quoted identifier.
 type token struct {
 	text   string
 	quoted bool
@@ -122,7 +122,7 @@ func tokenize(s string) ([]token, error) {
 				end = len(s)
 			}
 			if end == 0 {
-				return tokens, fmt.Errorf("%q is not expected: quote names with backticks", []rune(s)[0])
+				return tokens, fmt.Errorf("unexpected %q: quote names with backticks", []rune(s)[0])
 			}
 			tokens = append(tokens, token{text: s[:end]})
 			s = s[end:]
@@ -135,7 +135,7 @@ type parser struct{ tokens []token }
 
 func (p *parser) end() bool { return len(p.tokens) == 0 }
 
-// next shows what comes next, for messages.
+// next describes the next token for messages.
 func (p *parser) next() string {
 	if p.end() {
 		return "the end"
@@ -143,7 +143,7 @@ func (p *parser) next() string {
 	return fmt.Sprintf("%q", p.tokens[0].text)
 }
 
-// take takes one word or sign if it is next, whatever its case.
+// take consumes a word or sign if it is next, in any case.
 func (p *parser) take(word string) bool {
 	if p.end() || p.tokens[0].quoted || !strings.EqualFold(p.tokens[0].text, word) {
 		return false
@@ -152,7 +152,7 @@ func (p *parser) take(word string) bool {
 	return true
 }
 
-// words takes the words up to a sign or the given one, in upper case.
+// words consumes the words up to a sign or the given word, in upper case.
 func (p *parser) words(until string) string {
 	var words []string
 	for !p.end() {
@@ -175,7 +175,7 @@ func (p *parser) identifier() (string, error) {
 	return name, nil
 }
 
-// object reads *.*, db.*, [TABLE] db.table, PROCEDURE db.name or FUNCTION db.name.
+// object parses *.*, db.*, [TABLE] db.table, PROCEDURE db.name or FUNCTION db.name.
 func (p *parser) object() (right, error) {
 	r := right{kind: table}
 	switch {
@@ -205,7 +205,7 @@ func (p *parser) object() (right, error) {
 	return r, err
 }
 
-// parseGrant reads one grant by what this server knows.
+// parseGrant parses one grant for this server.
 func (s *Server) parseGrant(text string) (map[right]bool, error) {
 	g, err := readGrant(text)
 	if err != nil {
@@ -219,7 +219,7 @@ func (s *Server) parseGrant(text string) (map[right]bool, error) {
 		switch {
 		case it.columns != nil:
 			if where.kind != table || !privileges[it.privilege] {
-				return nil, fmt.Errorf("columns go with a privilege on a table")
+				return nil, fmt.Errorf("columns are allowed only with a privilege on a table")
 			}
 			r.kind = columnOf
 			for _, r.detail = range it.columns {
@@ -227,7 +227,7 @@ func (s *Server) parseGrant(text string) (map[right]bool, error) {
 			}
 		case it.privilege == "ALL" || it.privilege == "ALL PRIVILEGES":
 			if where.kind != database {
-				return nil, fmt.Errorf("ALL is for a database: name the privileges")
+				return nil, fmt.Errorf("ALL is allowed only on a database: list the privileges")
 			}
 			for name := range s.Columns["db"] {
 				if r.privilege = columnPrivilege(name); strings.HasSuffix(name, "_priv") && r.privilege != grantOption {

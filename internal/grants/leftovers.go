@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// RemovalOf spells the statements that remove what is left of an account.
+// RemovalOf returns the statements that remove what is left of an account.
 func RemovalOf(n Name, tables []string) string {
 	drop := fmt.Sprintf("DROP USER IF EXISTS %s", n)
 	if slices.Contains(tables, "mysql.role_edges") || slices.Contains(tables, "mysql.default_roles") {
-		// MySQL removes roles only along with an account that it has read together with them.
+		// MySQL removes roles only together with an account that it has in memory with them.
 		drop += fmt.Sprintf("; CREATE USER %s ACCOUNT LOCK; FLUSH PRIVILEGES; DROP USER %[1]s", n)
 	}
 	return drop
 }
 
-// CheckLeftovers refuses an account that has rows in the answer to rightsQuery although it is in no table of accounts. What
-// others may do as the account is returned, readable.
+// CheckLeftovers refuses an account that does not exist but has rows in the result of RightsQuery.
+// It returns, as text, what other accounts may do as this account.
 func (s *Server) CheckLeftovers(n Name, rows []Row) (uses []string, err error) {
 	var tables []string
 	for _, r := range rows {
@@ -39,6 +39,7 @@ func (s *Server) CheckLeftovers(n Name, rows []Row) (uses []string, err error) {
 		return uses, nil
 	}
 	slices.Sort(tables)
-	return nil, Refuse(Leftovers, "there is no account %s, but rows for it in %s, which a new account would inherit or could not be created beside: %s",
+	return nil, Refuse(Leftovers, "account %s does not exist but has rows in %s, which a new account would inherit, "+
+		"or which prevent its creation: %s",
 		n, strings.Join(tables, ", "), RemovalOf(n, tables))
 }

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Lookup asks whether what some rights are on still exists.
+// Lookup checks whether the objects of some rights still exist.
 type Lookup struct {
-	View, x, y, z string // where to look, and the columns with the names
+	View, x, y, z string // the view to query, and its columns with the names
 	rights        []right
 }
 
@@ -20,7 +20,7 @@ func (l Lookup) Query() string {
 	return "SELECT " + l.x + " AS a, " + l.y + " AS b, " + l.z + " AS c FROM " + l.View + " WHERE " + l.x + " IN " + QuoteValues(schemas)
 }
 
-// Lookups returns what to ask the server for before the plan is checked by CheckGrantable.
+// Lookups returns the queries that are needed before CheckGrantable.
 func (d *Draft) Lookups() []Lookup { return append(d.rolesToFind(), d.objectsToFind()...) }
 
 // rolesToFind are the default roles that MariaDB keeps when the role is dropped.
@@ -39,14 +39,14 @@ func (d *Draft) rolesToFind() []Lookup {
 	return wanted(Lookup{"mysql.global_priv", "User", "Host", "''", roles})
 }
 
-// objectsToFind are the columns and routines that rights to grant are on.
+// objectsToFind are the columns and routines of the rights to be granted.
 func (d *Draft) objectsToFind() []Lookup {
 	var tables, columns, routines, libraries []right
 	for _, st := range d.Plan.Steps {
 		if !strings.HasPrefix(st.Statement, "GRANT") {
 			continue
 		}
-		if st.OnSource && st.DroppedTable != nil && st.DroppedTable.RevokeCreate != "" { // which would take CREATE from the account in use again
+		if st.OnSource && st.DroppedTable != nil && st.DroppedTable.RevokeCreate != "" { // which would revoke CREATE from the current account
 			tables = append(tables, right{kind: table, privilege: st.needs[0].privilege, schema: st.needs[0].schema, object: st.needs[0].object})
 		}
 		for _, r := range st.needs {
@@ -68,12 +68,12 @@ func (d *Draft) objectsToFind() []Lookup {
 	)
 }
 
-// wanted leaves out the lookups for which there is nothing to find.
+// wanted omits lookups that have nothing to find.
 func wanted(lookups ...Lookup) []Lookup {
 	return slices.DeleteFunc(lookups, func(l Lookup) bool { return len(l.rights) == 0 })
 }
 
-// Look notes which rights are on something that the answer to a lookup does not list.
+// Look records which rights are on objects that the result of a lookup does not list.
 func (d *Draft) Look(l Lookup, rows []Row) {
 	exist := map[[3]string]bool{}
 	key := func(a, b, c string) [3]string {
@@ -89,8 +89,9 @@ func (d *Draft) Look(l Lookup, rows []Row) {
 	}
 }
 
-// CheckGrantable refuses what no statement can grant, and what this administrator may not grant. toEnd is what it lacks to end
-// sessions, and systemRoles are the roles that only an administrator with SYSTEM_USER can grant.
+// CheckGrantable refuses what no statement can grant, and what this administrator may not grant.
+// toEnd is what it lacks to end sessions. systemRoles are the roles that only an administrator with
+// SYSTEM_USER can grant.
 func (d *Draft) CheckGrantable(administrator Name, systemRoles, toEnd []string) error {
 	var refusals []*Refusal
 	isRole := func(r right) bool { return r.kind == defaultRole }
@@ -107,7 +108,8 @@ func (d *Draft) CheckGrantable(administrator Name, systemRoles, toEnd []string) 
 	return Join(refusals...)
 }
 
-// refuseGone refuses rights on what no longer exists, which no statement can grant. It names all of them that are of a kind.
+// refuseGone refuses rights on objects that no longer exist, which no statement can grant. It lists
+// all of them that are of one kind.
 func (d *Draft) refuseGone(of func(right) bool) *Refusal {
 	held := map[Name][]string{}
 	for _, r := range d.gone {
@@ -125,9 +127,10 @@ func (d *Draft) refuseGone(of func(right) bool) *Refusal {
 		switch rights := held[n]; len(rights) {
 		case 0:
 		case 1:
-			parts = append(parts, fmt.Sprintf("%s holds %s, which no longer exists or which the administrator cannot see: REVOKE that right from it", n, rights[0]))
+			parts = append(parts, fmt.Sprintf("%s has %s, which no longer exists or which the administrator cannot see: REVOKE that right from it",
+				n, rights[0]))
 		default:
-			parts = append(parts, fmt.Sprintf("%s holds %s, which no longer exist or which the administrator cannot see: REVOKE these rights from it",
+			parts = append(parts, fmt.Sprintf("%s has %s, which no longer exist or which the administrator cannot see: REVOKE these rights from it",
 				n, some(rights, "; ")))
 		}
 	}

@@ -8,18 +8,21 @@ import (
 	"strings"
 )
 
-// The grant tables show what a server will know after a restart. SHOW GRANTS and SHOW CREATE USER show what it knows now. The two can
-// differ after a write to the tables, and after statements that change the tables but not the memory. So the accounts of a pair are
-// compared by both. That takes no understanding of the lines, and none of them is run.
+// The grant tables show what a server will know after a restart. SHOW GRANTS and SHOW CREATE USER
+// show what it knows now. The two can differ after a write to the tables, and after statements that
+// change the tables but not the memory. So the accounts of a pair are compared by both. The lines
+// that SHOW prints are compared as text and never executed.
 
-// InMemory is what the server's memory holds of an account, as SHOW GRANTS and SHOW CREATE USER print it.
+// InMemory is what the server's memory has for an account, as SHOW GRANTS and SHOW CREATE USER
+// print it.
 type InMemory struct {
-	grants   []string        // SHOW GRANTS in a form that two accounts with equal rights have in common, sorted
+	grants   []string        // SHOW GRANTS, sorted, in a form that is the same for two accounts with equal rights
 	dynamics map[string]bool // the dynamic rights among them, true with grant option
 	roles    map[right]bool  // the roles, true with admin option
-	static   map[right]bool  // the static rights but those on routines; nil if a line of them cannot be read one by one
-	expiry   string          // the rule by which passwords expire; empty for an account expired by hand, which shows none
-	// shared and sharedExpiry are what disagrees with the tables for the other account of the pair in the same way.
+	static   map[right]bool  // the static rights except those on routines; nil if one of their lines cannot be parsed
+	expiry   string          // the expiry rule; empty for an account that was expired by hand, which shows none
+	// shared and sharedExpiry are what differs from the tables in the same way for the other
+	// account of the pair.
 	shared       map[right]bool
 	sharedExpiry bool
 }
@@ -34,7 +37,7 @@ var (
 	expiryRule = regexp.MustCompile(`PASSWORD EXPIRE (DEFAULT|NEVER|INTERVAL \d+ DAY)`)
 )
 
-// parseLine reads one line of SHOW GRANTS.
+// parseLine parses one line of SHOW GRANTS.
 func (m *InMemory) parseLine(line string, n Name, parse func(string) (map[right]bool, error)) {
 	before, after, ok := strings.Cut(line, " TO "+inBackticks(n))
 	text, grant := strings.CutPrefix(before, "GRANT ")
@@ -58,7 +61,7 @@ func (m *InMemory) parseLine(line string, n Name, parse func(string) (map[right]
 	}
 }
 
-// disagreements lists the rights of an account in which the memory and the tables differ.
+// disagreements returns the rights of an account in which the memory and the tables differ.
 func (m *InMemory) disagreements(s *Account, flavor Flavor) map[right]bool {
 	all := map[right]bool{}
 	for _, r := range m.stale(s, flavor) {
@@ -80,9 +83,9 @@ func (m *InMemory) disagreements(s *Account, flavor Flavor) map[right]bool {
 	return all
 }
 
-// checkMemory refuses a pair that cannot be made equal both in the grant tables and in the server's memory. It refuses every difference
-// between the two for the current account, and those for the standby that no statement repairs. It accepts a difference that both
-// accounts share.
+// checkMemory refuses a pair that cannot be made equal both in the grant tables and in the server's
+// memory. It refuses any difference between the two for the current account, and those for the
+// standby that no statement repairs. It accepts a difference that both accounts share.
 func checkMemory(source *Account, inUse *InMemory, standby *Account, m *InMemory, flavor Flavor) error {
 	ofSource, ofStandby := inUse.disagreements(source, flavor), map[right]bool{}
 	expiry := ""
@@ -119,15 +122,15 @@ func checkMemory(source *Account, inUse *InMemory, standby *Account, m *InMemory
 			}
 		}
 		if lines != nil {
-			return Refuse(Stale, "the server's memory does not hold what its grant tables say of %s, as after a write to the tables: %s;"+
-				" FLUSH PRIVILEGES makes the server read the tables again", side.s.Name, strings.Join(lines, "; "))
+			return Refuse(Stale, "the server's memory differs from its grant tables for %s, as after a write to the tables: %s;"+
+				" run FLUSH PRIVILEGES, which reloads the tables", side.s.Name, strings.Join(lines, "; "))
 		}
 	}
 	return nil
 }
 
-// stale lists the rights of an account that are out of date in memory, of the kinds for which that is known to happen. Granting them
-// again repairs it.
+// stale returns the rights of an account that are out of date in memory, of the kinds for which
+// that is known to happen. Granting them again repairs it.
 func (m *InMemory) stale(s *Account, flavor Flavor) []right {
 	var rights []right
 	for _, r := range sorted(s.rights) {
@@ -158,24 +161,24 @@ func (m *InMemory) stale(s *Account, flavor Flavor) []right {
 	return slices.DeleteFunc(rights, func(r right) bool { return m.shared[r] })
 }
 
-// staleExpiry reports whether the memory holds an expiry that has left the table.
+// staleExpiry reports whether the memory has an expiry that is no longer in the table.
 func (m *InMemory) staleExpiry(s *Account) bool {
 	return !m.sharedExpiry && m.expiry != "" && m.expiry != "PASSWORD EXPIRE "+s.properties["PASSWORD EXPIRE"]
 }
 
-// inBackticks spells a name as most servers do in SHOW GRANTS.
+// inBackticks writes a name as most servers do in SHOW GRANTS.
 func inBackticks(n Name) string { return QuoteIdentifier(n.User) + "@" + QuoteIdentifier(n.Host) }
 
-// singleQuoted is how MySQL 5.7 spells the grantee, and some releases of MySQL 8.0 and MariaDB both names of a PROXY line. They do not
-// escape quotes in it.
+// singleQuoted writes the grantee as MySQL 5.7 does, and both names of a PROXY line as some
+// releases of MySQL 8.0 and MariaDB do. They do not escape quotes in it.
 func singleQuoted(n Name) string { return "'" + n.User + "'@'" + n.Host + "'" }
 
 // proxyLine is a PROXY line whose first name is in single quotes.
 var proxyLine = regexp.MustCompile(`(?s)^GRANT PROXY ON '(.*)'@'(.*)' TO `)
 
-// respell puts the names in a line of SHOW GRANTS into backticks, as most servers do.
+// respell rewrites the names in a line of SHOW GRANTS with backticks, as most servers do.
 func respell(line string, n Name) string {
-	// From the right, where the grantee is: the name of a database may look like it.
+	// Search from the right, where the grantee is, because the name of a database may look like it.
 	if i := strings.LastIndex(line, " TO "+singleQuoted(n)); i >= 0 && !strings.Contains(line, " TO "+inBackticks(n)) {
 		line = line[:i] + " TO " + inBackticks(n) + line[i+len(" TO "+singleQuoted(n)):]
 	}
@@ -185,12 +188,13 @@ func respell(line string, n Name) string {
 	return line
 }
 
-// normalLine removes the grantee from a line, and everything behind it except the options. It sorts the line's lists, which have no
-// order of their own. It need not be exact for lines that no server prints.
+// normalLine removes the grantee from a line, and everything after it except the options. It sorts
+// the line's lists, whose order varies. It need not be exact for lines that no server prints.
 func normalLine(line string, n Name) string {
 	own := inBackticks(n)
 	for _, word := range []string{" TO ", " FROM ", " FOR "} {
-		// The first is the grantee: within an identifier its backticks would be doubled, literals come later.
+		// The first match is the grantee: within an identifier its backticks would be doubled, and
+		// literals come later.
 		before, after, ok := strings.Cut(line, word+own)
 		if !ok {
 			continue
@@ -212,7 +216,7 @@ func normalLine(line string, n Name) string {
 	return strings.Join(items, ", ")
 }
 
-// DifferencesInMemory lists what only one of two accounts has in memory.
+// DifferencesInMemory returns what only one of two accounts has in memory.
 func DifferencesInMemory(x Name, mx *InMemory, y Name, my *InMemory) []string {
 	xs, ys := mx.grants, my.grants
 	if mx.expiry != "" && my.expiry != "" {
@@ -221,7 +225,7 @@ func DifferencesInMemory(x Name, mx *InMemory, y Name, my *InMemory) []string {
 	return DifferentLines(x, xs, y, ys)
 }
 
-// DifferentLines lists the lines that only one of two accounts has.
+// DifferentLines returns the lines that only one of two accounts has.
 func DifferentLines(x Name, xs []string, y Name, ys []string) []string {
 	var lines []string
 	for _, side := range []struct {
@@ -238,7 +242,7 @@ func DifferentLines(x Name, xs []string, y Name, ys []string) []string {
 	return lines
 }
 
-// ParseShown reads the lines of SHOW GRANTS and SHOW CREATE USER for an account.
+// ParseShown parses the output of SHOW GRANTS and SHOW CREATE USER for an account.
 func (s *Server) ParseShown(n Name, grants, account []string) *InMemory {
 	m := &InMemory{dynamics: map[string]bool{}, roles: map[right]bool{}, static: map[right]bool{}}
 	for _, line := range grants {

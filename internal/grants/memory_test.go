@@ -28,14 +28,16 @@ func TestSpellingsOfShowGrants(t *testing.T) {
 	}
 	account := NewAccount(n)
 	for _, r := range []right{
-		{global, "PROCESS", "", "", ""}, {database, "SELECT", "shop", "", ""}, {database, "INSERT", "shop", "", ""}, {database, grantOption, "shop", "", ""},
+		{global, "PROCESS", "", "", ""}, {database, "SELECT", "shop", "", ""}, {database, "INSERT", "shop", "", ""},
+		{database, grantOption, "shop", "", ""},
 		{columnOf, "UPDATE", "shop", "t", "a"}, {database, "SELECT", "x TO 'app'@'10.%'", "", ""},
 	} {
 		account.rights[r] = false
 	}
 	account.rights[right{proxy, "PROXY", "o", "%", ""}] = true
 	want := server("8.4.3").ParseShown(n, backticks, nil)
-	for version, lines := range map[string][]string{"5.7.44": single, "8.0.11": proxyOnly, "10.5.29-MariaDB": proxyOnly, "10.11.19-MariaDB": backticks} {
+	for version, lines := range map[string][]string{"5.7.44": single, "8.0.11": proxyOnly, "10.5.29-MariaDB": proxyOnly,
+		"10.11.19-MariaDB": backticks} {
 		got := server(version).ParseShown(n, lines, nil)
 		if diff := cmp.Diff(want.grants, got.grants); diff != "" {
 			t.Errorf("%s (-backticks +quotes):\n%s", version, diff)

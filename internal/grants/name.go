@@ -1,22 +1,24 @@
 // Package grants knows what the accounts of MySQL and MariaDB may do, and how to make two accounts equal.
 //
-// It is pure: it writes queries, reads the rows that answer them, compares accounts, plans statements, and refuses what must
-// not be changed. Package account sends the queries and statements to a server. The grant tables are the truth. Nothing that a
-// server printed is ever run.
+// It is pure: it writes queries, parses their results, compares accounts, plans statements, and
+// refuses what must not be changed. Package account runs the queries and statements on a server.
+// The grant tables are the source of truth. Text that a server printed is never executed.
 package grants
 
 import "strings"
 
-// Name is an account's identity, both parts as the server spells them. Case matters in user names and not in host names.
+// Name identifies an account. Both parts are spelled as on the server. Case matters in user names,
+// but not in host names.
 type Name struct{ User, Host string }
 
-// String spells the name for reading and for SQL: 'user'@'host'.
+// String returns 'user'@'host', for display and for SQL.
 func (n Name) String() string { return QuoteUser(n.User) + "@" + QuoteUser(n.Host) }
 
-// Same reports whether both name one account.
+// Same reports whether both names are of the same account.
 func (n Name) Same(o Name) bool { return n.User == o.User && strings.EqualFold(n.Host, o.Host) }
 
-// ParseName reads what CURRENT_USER() answers, user@host without quotes. A host holds no @, a user may.
+// ParseName parses the result of CURRENT_USER(), user@host without quotes. A user may contain @,
+// but a host does not.
 func ParseName(s string) Name {
 	i := strings.LastIndexByte(s, '@')
 	if i < 0 {
@@ -25,7 +27,8 @@ func ParseName(s string) Name {
 	return Name{User: s[:i], Host: s[i+1:]}
 }
 
-// ParseNames reads what CURRENT_ROLE() answers: `user`@`host`,`user`@`host` on MySQL, a bare name on MariaDB, NONE for none.
+// ParseNames parses the result of CURRENT_ROLE(): `user`@`host`,`user`@`host` on MySQL, a bare name
+// on MariaDB, and NONE if there is none.
 func ParseNames(s string) []Name {
 	if s == "" || s == "NONE" {
 		return nil
@@ -50,7 +53,8 @@ func ParseNames(s string) []Name {
 	return names
 }
 
-// unquoteIdentifier takes a quoted identifier off the front of a text. A text without one gives an empty identifier.
+// unquoteIdentifier removes a quoted identifier from the start of a text. If there is none, the
+// identifier is empty.
 func unquoteIdentifier(s string) (identifier, rest string) {
 	if s == "" || s[0] != '`' {
 		return "", s

@@ -8,13 +8,14 @@ import (
 	"github.com/rotate-user/rotate-user/internal/password"
 )
 
-// Pair says whose rights are copied onto whom.
+// Pair says which account is copied to which.
 type Pair struct {
-	// Source is the account in use. Without a host it is the only account of that user name.
+	// Source is the current account. Without a host, it is the only account with that user name.
 	Source Name
-	// Standby is the user name of the other account, which is on the source's host.
+	// Standby is the user name of the other account, which has the source's host.
 	Standby string
-	// Owned says that there is evidence that an existing standby is the other half of this pair.
+	// Owned reports whether there is evidence that an existing standby is the other account of this
+	// pair.
 	Owned bool
 	// Mark identifies who makes the standby: a standby that this package created with the mark is known by it, and one with
 	// EarlierMark too. One that Revoke or Scramble took the password of is known by Mark.
@@ -39,11 +40,13 @@ type Pair struct {
 	// AsOf, where there is one, reports whether Digest and Rights are from the last rotation of the pair, by what the server stores
 	// for the source: something else that has rotated it since has set another password.
 	AsOf func(source Stored) bool
-	// Revoke says that the source will be revoked after the rotation: the administrator must be able to end its sessions.
+	// Revoke reports whether the source will be revoked after the rotation, so that the
+	// administrator must be able to end its sessions.
 	Revoke bool
-	// Plain says that clients log in without TLS.
+	// Plain reports whether clients log in without TLS.
 	Plain bool
-	// Next is when the next rotation is due: in a plan the one that it is of, in a rotation the one after it. Zero: not known.
+	// Next is when the next rotation is due: for a plan, the planned rotation; for a rotation, the
+	// one after it. It is zero if unknown.
 	Next time.Time
 	// Proof, where there is one, is called once both accounts are checked and before the first change. Its error is returned as it is.
 	Proof func() error
@@ -51,12 +54,13 @@ type Pair struct {
 	Fence func(context.Context) error
 }
 
-// Plan is what a synchronisation would do, or did.
+// Plan is what a synchronization would do, or did.
 type Plan struct {
 	Source, Standby Name
 	Create          bool     // the standby does not exist
 	Changes         []Change // in the order of execution; empty for a standby in sync
-	// Sessions are those logged in as the standby's user; where SessionsKnown is false the administrator may not look.
+	// Sessions are the sessions of the standby's user. If SessionsKnown is false, the administrator
+	// cannot list them.
 	Sessions      []Session
 	SessionsKnown bool
 	// EndSessions says that the standby's sessions must end along with its password, by ReplacePassword: they may be those of
@@ -83,14 +87,14 @@ type Snapshot struct {
 	foreign         bool      // the standby's password is none of the secret's, and Force accepts that
 }
 
-// Session counts connections of one user from one host and program.
+// Session counts the connections of one user from one host and program.
 type Session struct {
 	Host    string // without port
-	Program string // as the client calls itself; empty if the server does not say
+	Program string // the name that the client gives; empty if unknown
 	Count   int
 }
 
-// Immediate are the changes that are made at once, rather than along with the next password.
+// Immediate returns the changes that are made at once, rather than with the next password.
 func (p *Plan) Immediate() []Change {
 	var changes []Change
 	for _, c := range p.Changes {
@@ -101,7 +105,8 @@ func (p *Plan) Immediate() []Change {
 	return changes
 }
 
-// markDrift tells changes of the standby from those of the source by what both were after the last rotation.
+// markDrift decides for each change whether it was the standby or the source that changed since the
+// last rotation.
 func markDrift(steps []Step, last, source string, ps *Snapshot) {
 	for i := range steps {
 		if steps[i].OnSource {
@@ -114,13 +119,13 @@ func markDrift(steps []Step, last, source string, ps *Snapshot) {
 			steps[i].Drift = true
 		case ps.Standby.digest():
 			steps[i].Drift = false
-		default: // both were changed, and which change is whose is not known: none is kept quiet
+		default: // both were changed, and it is unknown which change is whose: report all
 			steps[i].Drift = true
 		}
 	}
 }
 
-// Pick finds the accounts of the pair among those of their user names.
+// Pick finds the accounts of the pair among those with their user names.
 func (p Pair) Pick(states []*Account) (*Snapshot, error) {
 	ps := &Snapshot{Others: states}
 	var hosts []string
@@ -134,16 +139,17 @@ func (p Pair) Pick(states []*Account) (*Snapshot, error) {
 	case ps.Source == nil:
 		for _, s := range states {
 			if s.Name.User == p.Source.User && s.IsRole {
-				return nil, Refuse(Role, "%s is a role: name an account that logs in", s.Name)
+				return nil, Refuse(Role, "%s is a role: use an account that can log in", s.Name)
 			}
 		}
 		who := p.Source.String()
 		if p.Source.Host == "" {
 			who = QuoteUser(p.Source.User)
 		}
-		return nil, Refuse(NoSuchAccount, "there is no account %s on this server: correct the secret's username or host", who)
+		return nil, Refuse(NoSuchAccount, "account %s does not exist on this server: correct the secret's username or host", who)
 	case len(hosts) > 1:
-		return nil, Refuse(AmbiguousHost, "the user name %s exists on several hosts, %s, and an application may log in as any of them: keep one and drop the others",
+		return nil, Refuse(AmbiguousHost, "the user name %s exists on several hosts, %s, and an application may log in as any of them: "+
+			"keep one account and drop the others",
 			QuoteUser(p.Source.User), strings.Join(hosts, ", "))
 	}
 	for _, s := range states {

@@ -7,7 +7,8 @@ import (
 
 var unescapePattern = strings.NewReplacer(`\_`, `_`, `\%`, `%`, `\\`, `\`)
 
-// matches reports whether the database pattern of a grant covers a database, which may be spelled as a pattern itself.
+// matches reports whether the database pattern of a grant covers a database, whose name may itself
+// be written as a pattern.
 func matches(pattern, name string, isPattern bool) bool {
 	if pattern == name {
 		return true
@@ -18,7 +19,8 @@ func matches(pattern, name string, isPattern bool) bool {
 	return like([]rune(pattern), []rune(name))
 }
 
-// like is SQL's LIKE: % stands for any characters, _ for one, and a backslash makes the next character plain.
+// like implements SQL's LIKE: % stands for any number of characters, _ for one, and a backslash
+// makes the next character literal.
 func like(pattern, s []rune) bool {
 	for len(pattern) > 0 {
 		switch c := pattern[0]; {
@@ -53,13 +55,13 @@ func wild(name string) bool {
 	return slices.ContainsFunc(signs(name), func(s sign) bool { return s.one || s.many })
 }
 
-// sign is a part of a pattern: a character, any one, or any number of them.
+// sign is part of a pattern: a character, any single one, or any number of them.
 type sign struct {
 	char      rune
 	one, many bool
 }
 
-// signs reads a pattern in lower case, because some servers do not tell case apart.
+// signs parses a pattern in lower case, because some servers ignore case.
 func signs(pattern string) (all []sign) {
 	escaped := false
 	for _, c := range strings.ToLower(pattern) {
@@ -80,7 +82,7 @@ func signs(pattern string) (all []sign) {
 	return all
 }
 
-// overlap reports whether some name matches both patterns.
+// overlap reports whether there is a name that matches both patterns.
 func overlap(a, b string) bool {
 	x, y := signs(a), signs(b)
 	meet := make([]bool, len(y)+1) // whether x[i:] and y[j:] overlap, by j, for the i of the loop

@@ -6,8 +6,9 @@ import (
 	"github.com/rotate-user/rotate-user/internal/password"
 )
 
-// PasswordPolicy is what the server asks of a new password of the account. It cannot check a hash and so does not, but
-// what its owner asks still holds. A *Refusal names a policy that cannot be met.
+// PasswordPolicy returns the server's requirements for a new password of the account. The server
+// cannot check a hash against them, but their purpose still holds. The error is a *Refusal if the
+// policy cannot be met.
 func (s *Server) PasswordPolicy(n Name) (password.Policy, error) {
 	number := func(name string) int {
 		if v, ok := s.Variables["validate_password."+name]; ok {
@@ -39,7 +40,7 @@ func (s *Server) PasswordPolicy(n Name) (password.Policy, error) {
 	p.Lower, p.Upper = max(p.Lower, simple("letters_same_case")), max(p.Upper, simple("letters_same_case"))
 	p.Digits, p.Special = max(p.Digits, simple("digits")), max(p.Special, simple("other_characters"))
 	if _, err := password.Generate(p); err != nil {
-		return password.Policy{}, Refuse(PasswordPolicy, "the password policy of the server cannot be met for %s: %v", n, err)
+		return password.Policy{}, Refuse(PasswordPolicy, "no password for %s can meet the server's password policy: %v", n, err)
 	}
 	return p, nil
 }

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Powers are what an administrator may do: the rights of its account and of the roles that are active in its session.
+// Powers is what an administrator may do: the rights of its account, and of the roles that are
+// active in its session.
 type Powers struct {
 	accounts []*Account // the administrator's own first, then its roles
 	server   *Server
@@ -31,7 +32,8 @@ func (p *Powers) holds(privilege string, where right) bool {
 			if r.privilege != privilege || r.kind == dynamic || r.kind == restriction || !p.covers(r, where) {
 				continue
 			}
-			if _, restricted := s.rights[right{kind: restriction, privilege: privilege, schema: where.schema}]; r.kind == global && where.schema != "" && restricted {
+			if _, restricted := s.rights[right{kind: restriction, privilege: privilege, schema: where.schema}]; r.kind == global &&
+				where.schema != "" && restricted {
 				continue
 			}
 			return true
@@ -50,8 +52,8 @@ func (p *Powers) HasDynamic(privilege string) bool {
 	return p.any(func(r right, _ bool) bool { return r.kind == dynamic && r.privilege == privilege })
 }
 
-// covers reports whether a right extends to what another right is on. With partial_revokes the server takes the name of a database in
-// a grant as it is spelled, not as a pattern.
+// covers reports whether a right extends to the object of another right. With partial_revokes, the
+// server takes the name of a database in a grant literally, not as a pattern.
 func (p *Powers) covers(held, where right) bool {
 	switch held.kind {
 	case global:
@@ -76,10 +78,12 @@ func (p *Powers) mayGive(r right) bool {
 	switch r.kind {
 	case proxy:
 		return p.any(func(held right, passOn bool) bool {
-			return held.kind == proxy && passOn && (held.schema == "" || held.schema == r.schema) && (held.object == "" || held.object == "%" || strings.EqualFold(held.object, r.object))
+			return held.kind == proxy && passOn && (held.schema == "" || held.schema == r.schema) &&
+				(held.object == "" || held.object == "%" || strings.EqualFold(held.object, r.object))
 		})
 	case dynamic:
-		// An administrator that may write the grant tables may grant every dynamic right, but not on Amazon RDS.
+		// An administrator that may write the grant tables may grant every dynamic right, except on
+		// Amazon RDS.
 		return p.writesGrants() && !p.server.isRDS() ||
 			p.any(func(held right, passOn bool) bool {
 				return held.kind == dynamic && held.privilege == r.privilege && passOn
@@ -89,7 +93,7 @@ func (p *Powers) mayGive(r right) bool {
 			p.any(func(held right, passOn bool) bool {
 				return held.kind == role && held.schema == r.schema && held.object == r.object && passOn
 			})
-	case defaultRole: // CREATE USER is all that MySQL asks
+	case defaultRole: // MySQL requires only CREATE USER
 		return !p.server.DefaultRoleNeedsUpdate() || p.writesGrants()
 	case restriction:
 		r.kind = database
@@ -102,7 +106,8 @@ func (p *Powers) writesGrants() bool {
 	return p.holds("UPDATE", right{kind: database, schema: "mysql"})
 }
 
-// restrictionsPassedOn are the restrictions that a global privilege takes along when this administrator grants it, which are its own.
+// restrictionsPassedOn returns the administrator's own restrictions, which a global privilege keeps
+// when it grants it.
 func (p *Powers) restrictionsPassedOn(privilege string) []right {
 	var rights []right
 	for _, s := range p.accounts {
@@ -115,10 +120,10 @@ func (p *Powers) restrictionsPassedOn(privilege string) []right {
 	return rights
 }
 
-// systemUser is the dynamic right whose holders only other holders may change.
+// systemUser is the dynamic right that an administrator needs to change accounts that have it.
 const systemUser = "SYSTEM_USER"
 
-// LackingToChange lists what the administrator needs to change or drop these accounts, and does not have.
+// LackingToChange returns what the administrator lacks to change or drop these accounts.
 func (p *Powers) LackingToChange(accounts ...*Account) []string {
 	var all []string
 	if !p.HasGlobal("CREATE USER") {
@@ -129,13 +134,14 @@ func (p *Powers) LackingToChange(accounts ...*Account) []string {
 			continue
 		}
 		if _, ok := s.rights[right{kind: dynamic, privilege: systemUser}]; ok {
-			return append(all, fmt.Sprintf("%s, as %s has it", systemUser, s.Name))
+			return append(all, fmt.Sprintf("%s, because %s has it", systemUser, s.Name))
 		}
 	}
 	return all
 }
 
-// lacking lists what the administrator needs for the steps and does not have, each once, but nothing for roles that are gone.
+// lacking returns what the administrator lacks for the steps, each right once. It ignores roles
+// that no longer exist.
 func (p *Powers) lacking(source *Account, steps []Step, gone []right) []string {
 	var all []string
 	seen := map[string]bool{}
@@ -172,7 +178,8 @@ func (p *Powers) lacking(source *Account, steps []Step, gone []right) []string {
 			if r.kind != global {
 				continue
 			}
-			// It would be granted with the administrator's restriction, and the server would not say so.
+			// It would be granted with the administrator's restriction, and the server would not
+			// report that.
 			for _, c := range p.restrictionsPassedOn(r.privilege) {
 				if _, same := source.rights[c]; !same {
 					lack("%s on %s, which a partial revoke takes from the administrator", c.privilege, c.on())
@@ -189,7 +196,7 @@ func NewPowers(s *Server) *Powers { return &Powers{server: s} }
 // Add adds what an account may do: the administrator's own, or that of a role.
 func (p *Powers) Add(s *Account) { p.accounts = append(p.accounts, s) }
 
-// Text spells all the rights, for a digest.
+// Text returns all rights as text, for a digest.
 func (p *Powers) Text() string {
 	var b strings.Builder
 	for _, s := range p.accounts {
@@ -205,7 +212,7 @@ func (p *Powers) MayRead(schema, name string) bool {
 	return p.holds("SELECT", right{kind: table, schema: schema, object: name})
 }
 
-// Roles are those that the account has.
+// Roles returns the account's roles.
 func (s *Account) Roles() []Name {
 	var names []Name
 	for r := range s.rights {
@@ -216,7 +223,8 @@ func (s *Account) Roles() []Name {
 	return names
 }
 
-// SystemRolesQuery reads which roles in the steps have SYSTEM_USER; empty if it does not matter.
+// SystemRolesQuery returns the query for the roles in the steps that have SYSTEM_USER, or "" if it
+// does not matter.
 func (p *Powers) SystemRolesQuery(s *Server, steps []Step) string {
 	roles := rolesOf(steps)
 	if roles == nil || !s.HasTable("global_grants") || p.HasDynamic(systemUser) {
@@ -241,20 +249,21 @@ func rolesOf(steps []Step) []right {
 	return roles
 }
 
-// SystemRoles lists the roles in the steps that have SYSTEM_USER. An administrator without it cannot grant them.
+// SystemRoles returns the roles in the steps that have SYSTEM_USER. An administrator without it
+// cannot grant them.
 func SystemRoles(steps []Step, rows []Row) []string {
 	var system []string
 	for _, r := range rolesOf(steps) {
 		for _, have := range rows {
 			if r.schema == have.Text("user") && strings.EqualFold(r.object, have.Text("host")) {
-				system = append(system, fmt.Sprintf("SYSTEM_USER, as %s has it", r))
+				system = append(system, fmt.Sprintf("SYSTEM_USER, because %s has it", r))
 			}
 		}
 	}
 	return system
 }
 
-// Check refuses an administrator that may not run the steps, with everything that it lacks.
+// Check refuses an administrator that may not run the steps, and lists everything that it lacks.
 func (p *Powers) Check(administrator Name, ps *Snapshot, steps []Step, systemRoles []string) error {
 	if r := p.refuseLacking(administrator, ps, steps, nil, false, systemRoles); r != nil {
 		return r
@@ -267,14 +276,15 @@ func (p *Powers) refuseLacking(administrator Name, ps *Snapshot, steps []Step, g
 	if len(lacking) == 0 {
 		return nil
 	}
-	what := "making the clone of " + ps.Source.Name.String()
+	what := "synchronize the clone of " + ps.Source.Name.String()
 	if revoke {
-		what += " and revoking it"
+		what += " and revoke that account"
 	}
-	return refusal(MissingRight, "administrator %s lacks what %s takes: %s%s", administrator, what, strings.Join(lacking, "; "), p.inactiveRoles(administrator))
+	return refusal(MissingRight, "administrator %s lacks rights to %s: %s%s",
+		administrator, what, strings.Join(lacking, "; "), p.inactiveRoles(administrator))
 }
 
-// inactiveRoles adds to a refusal the roles that the administrator has but that are not active in its session.
+// inactiveRoles adds to a refusal the administrator's roles that are not active in its session.
 func (p *Powers) inactiveRoles(administrator Name) string {
 	active := map[Key]bool{}
 	for _, a := range p.accounts {
@@ -295,5 +305,6 @@ func (p *Powers) inactiveRoles(administrator Name) string {
 		return ""
 	}
 	slices.Sort(roles)
-	return fmt.Sprintf(" (its roles %s are not active when it logs in: SET DEFAULT ROLE %[1]s %s %s)", strings.Join(roles, ", "), p.server.DefaultRoleFor(), administrator)
+	return fmt.Sprintf(" (its roles %s are not active when it logs in: SET DEFAULT ROLE %[1]s %s %s)", strings.Join(roles, ", "),
+		p.server.DefaultRoleFor(), administrator)
 }

@@ -55,7 +55,8 @@ func TestDynamicRightsOnRDS(t *testing.T) {
 	rds := server("8.0.35")
 	rds.Columns["rds_configuration"] = map[string]Column{}
 	p, _ = administrator(rds, update)
-	if lacking := p.lacking(source, steps, nil); len(lacking) != 1 || !strings.Contains(lacking[0], "REVOKE BACKUP_ADMIN ON *.* FROM 'app'@'%'") {
+	if lacking := p.lacking(source, steps, nil); len(lacking) != 1 ||
+		!strings.Contains(lacking[0], "REVOKE BACKUP_ADMIN ON *.* FROM 'app'@'%'") {
 		t.Errorf("on RDS: %q", lacking)
 	}
 }
@@ -88,7 +89,8 @@ func TestARefusalNamesAllThatIsGoneAndAllThatIsLacking(t *testing.T) {
 		source.rights[r] = false
 	}
 	ps := &Snapshot{Source: source, Others: []*Account{source}, SourceInMemory: &InMemory{}}
-	d, err := NewDraft(Facts{Snapshot: ps, Server: s, Pair: Pair{Source: source.Name, Standby: "app_clone", Mark: "m"}, Administrator: Name{"admin", "%"}})
+	d, err := NewDraft(Facts{Snapshot: ps, Server: s, Pair: Pair{Source: source.Name, Standby: "app_clone", Mark: "m"},
+		Administrator: Name{"admin", "%"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,8 +114,10 @@ func TestARefusalNamesAllThatIsGoneAndAllThatIsLacking(t *testing.T) {
 		t.Fatal("it is not refused")
 	}
 	for _, says := range []string{
-		"3 things are in the way", "default role `gone`, which no longer exists", "CREATE USER on *.*; PROCESS on *.* with grant option; SELECT (`b`) on `shop`.`t` with grant option",
-		"to see sessions", "SELECT (`a`) on `shop`.`t`; EXECUTE on PROCEDURE `shop`.`close`, which no longer exist or which the administrator cannot see: REVOKE these rights",
+		"3 things are in the way", "default role `gone`, which no longer exists",
+		"CREATE USER on *.*; PROCESS on *.* with grant option; SELECT (`b`) on `shop`.`t` with grant option",
+		"to see sessions", "SELECT (`a`) on `shop`.`t`; EXECUTE on PROCEDURE `shop`.`close`, " +
+			"which no longer exist or which the administrator cannot see: REVOKE these rights",
 	} {
 		if !strings.Contains(err.Error(), says) {
 			t.Errorf("%q does not say %q", err, says)

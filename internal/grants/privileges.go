@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// privileges are the static ones of all servers.
+// privileges are the static privileges of all servers.
 var privileges = setOf("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "RELOAD", "SHUTDOWN", "PROCESS", "FILE",
 	grantOption, "REFERENCES", "INDEX", "ALTER", "SHOW DATABASES", "SUPER", "CREATE TEMPORARY TABLES", "LOCK TABLES",
 	"EXECUTE", "REPLICATION SLAVE", "REPLICATION CLIENT", "CREATE VIEW", "SHOW VIEW", "CREATE ROUTINE", "ALTER ROUTINE",
@@ -18,7 +18,7 @@ var privileges = setOf("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP",
 	// Aurora MySQL 2's; in version 3 they are roles
 	"LOAD FROM S3", "SELECT INTO S3", "INVOKE LAMBDA", "INVOKE SAGEMAKER", "INVOKE COMPREHEND")
 
-// columnPrivilege turns a column of mysql.user or mysql.db into the privilege that it stands for.
+// columnPrivilege returns the privilege that a column of mysql.user or mysql.db stands for.
 func columnPrivilege(column string) string {
 	switch word := strings.TrimSuffix(column, "_priv"); word {
 	case "grant":
@@ -36,7 +36,7 @@ func columnPrivilege(column string) string {
 	}
 }
 
-// setPrivileges turns the value of a SET column of mysql.tables_priv and its like into privileges.
+// setPrivileges returns the privileges in a SET column of mysql.tables_priv and similar tables.
 func setPrivileges(set string) []string {
 	if set == "" {
 		return nil
@@ -53,7 +53,7 @@ func setPrivileges(set string) []string {
 	return all
 }
 
-// accessBits are the privileges of the bits of "access", the lowest first.
+// accessBits are the privileges of the bits in "access", beginning with the lowest.
 var accessBits = []string{
 	"SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "RELOAD", "SHUTDOWN", "PROCESS", "FILE", grantOption,
 	"REFERENCES", "INDEX", "ALTER", "SHOW DATABASES", "SUPER", "CREATE TEMPORARY TABLES", "LOCK TABLES", "EXECUTE",
@@ -63,7 +63,8 @@ var accessBits = []string{
 	"SLAVE MONITOR", "SHOW CREATE ROUTINE",
 }
 
-// globalRights reads "access", and reports whether all of its bits are known. A text that is not a number stands for no right.
+// globalRights parses "access", and reports whether all of its bits are known. Text that is not a
+// number stands for no right.
 func globalRights(access json.Number) (privileges []string, known bool) {
 	bits, err := strconv.ParseUint(string(access), 10, 64)
 	for i, p := range accessBits {

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// RulesQueries reads which users those tables name: in columns kind, a with the table and b with the user.
+// RulesQueries returns queries for the users that tables of rules name: column a has the table, and
+// b the user.
 func (s *Server) RulesQueries(plan *Plan) (parts []string) {
 	names := []string{plan.Source.User, plan.Standby.User}
 	for _, n := range []Name{plan.Source, plan.Standby} {
@@ -28,8 +29,9 @@ func (s *Server) RulesQueries(plan *Plan) (parts []string) {
 	return parts
 }
 
-// definedIn are the views of objects that have a definer: what they list, and the columns with schema, name and definer.
-// MariaDB has tables of routines and events, where an administrator sees those too that it has no rights on.
+// definedIn are the views that list objects with a definer, with their columns for database, name
+// and definer. For routines and events, MariaDB has tables, where an administrator also sees
+// objects that it has no rights on.
 var definedIn = []struct{ kind, mysql, mariadb, schema, name string }{
 	{"view", "information_schema.VIEWS", "information_schema.VIEWS", "TABLE_SCHEMA", "TABLE_NAME"},
 	{"trigger", "information_schema.TRIGGERS", "information_schema.TRIGGERS", "TRIGGER_SCHEMA", "TRIGGER_NAME"},
@@ -39,9 +41,9 @@ var definedIn = []struct{ kind, mysql, mariadb, schema, name string }{
 	{"event", "", "mysql.event", "db", "name"},
 }
 
-// DefinersQueries reads what accounts are the definers of, as far as the administrator may see it: in columns kind, a with the
-// definer and b with an object. With a count in column n it is a row for each kind and definer, whose first object stands for
-// all of them.
+// DefinersQueries return the objects whose definers are the accounts, as far as the administrator
+// can see them. Column a has the definer and b an object. With a count in column n, there is one
+// row for each kind and definer, with its first object as an example.
 func (s *Server) DefinersQueries(count string, accounts ...Name) []string {
 	var definers, parts []string
 	for _, n := range accounts {
@@ -65,8 +67,8 @@ func (s *Server) DefinersQueries(count string, accounts ...Name) []string {
 	return parts
 }
 
-// SessionsQuery counts the connections that are logged in as a user, on this server alone and but for one, by host and
-// program, which are columns a and b of an answer of four columns.
+// SessionsQuery returns the query that counts a user's connections to this server, except for one,
+// by host (column a) and program (b).
 func SessionsQuery(user, view string, except uint64) string {
 	if view == ThreadsView {
 		return "SELECT 'session' AS kind, CAST(t.PROCESSLIST_HOST AS BINARY) AS a, CAST(p.ATTR_VALUE AS BINARY) AS b, COUNT(*) AS n" +
@@ -79,7 +81,7 @@ func SessionsQuery(user, view string, except uint64) string {
 		" WHERE USER = " + QuoteValue(user) + " AND ID NOT IN (CONNECTION_ID(), " + strconv.FormatUint(except, 10) + ") GROUP BY 2"
 }
 
-// AddSession counts a row of such an answer.
+// AddSession adds a row of its result.
 func AddSession(all []Session, r Row) []Session {
 	s := Session{Host: r.Text("a"), Program: r.Text("b")}
 	if host, _, err := net.SplitHostPort(s.Host); err == nil {
@@ -96,11 +98,13 @@ func AddSession(all []Session, r Row) []Session {
 	return append(all, s)
 }
 
-// ThreadsView is the view of sessions that tells programs too, and asks for SELECT rather than for PROCESS.
+// ThreadsView is the view of sessions that also shows programs. It needs SELECT rather than
+// PROCESS.
 const ThreadsView = "performance_schema.threads"
 
-// RightsQuery reads all the tables of rights at once. Columns are cast as UNION wants one collation and these have many.
-// An unknown column whose value is not its default comes as a row of its own.
+// RightsQuery returns the query for all tables of rights. It casts columns because UNION needs one
+// collation and they have many. An unknown column whose value is not its default becomes a separate
+// row.
 func (s *Server) RightsQuery(accounts []*Account) string {
 	parts := []string{"SELECT '' AS kind, '' AS c0, '' AS c1, '' AS c2, '' AS c3, '' AS c4, '' AS c5, '' AS c6 FROM DUAL WHERE FALSE"}
 	for _, g := range grantTables {
@@ -124,7 +128,7 @@ func (s *Server) RightsQuery(accounts []*Account) string {
 		from := s.rowsOf(accounts, g.table, g.user, g.host)
 		parts = append(parts, "SELECT "+strings.Join(list, ", ")+from)
 		if g.kind == granted || g.kind == proxied {
-			continue // the rest of the row belongs to the other account
+			continue // the rest of the row concerns the other account
 		}
 		for _, name := range slices.Sorted(maps.Keys(columns)) {
 			if known[name] || grantColumns[name] || g.table == "db" && strings.HasSuffix(name, "_priv") {
@@ -143,16 +147,17 @@ func (s *Server) RightsQuery(accounts []*Account) string {
 		}
 	}
 	if grantees != nil {
-		// In the server's own words. It goes through all accounts for it, and does not escape quotes in the grantee, so that
-		// a grantee spelt here is only as good as its being compared whole.
-		query += " UNION ALL SELECT 'global', CAST(GRANTEE AS BINARY), '', CAST(PRIVILEGE_TYPE AS BINARY), '', CAST(IS_GRANTABLE AS BINARY), '', ''" +
+		// The server itself prints these rights. It goes through all accounts, and does not escape
+		// quotes in the grantee, so a grantee must be compared as a whole.
+		query += " UNION ALL SELECT 'global', CAST(GRANTEE AS BINARY), '', CAST(PRIVILEGE_TYPE AS BINARY), '', " +
+			"CAST(IS_GRANTABLE AS BINARY), '', ''" +
 			" FROM information_schema.USER_PRIVILEGES WHERE GRANTEE IN " + QuoteValues(grantees)
 	}
 	return query
 }
 
-// listed is a table of values, for FROM, with the columns and the collations of another: with collations of their own the
-// server could not look them up by a key.
+// listed returns a table of values for FROM, with the column types and collations of another table.
+// With other collations, the server could not use that table's key.
 func listed(like string, columns []string, rows [][]string) string {
 	parts := []string{"SELECT " + strings.Join(columns, ", ") + " FROM " + like + " WHERE FALSE"}
 	for _, r := range rows {
@@ -162,8 +167,9 @@ func listed(like string, columns []string, rows [][]string) string {
 	return "(" + strings.Join(parts, " UNION ALL ") + ")"
 }
 
-// rowsOf is the FROM and WHERE of a query for the rows of some accounts in a table, whose columns user and host name them. It
-// uses the table's key if the server has one that helps. Then the query costs the same however many accounts there are.
+// rowsOf returns FROM and WHERE of a query for the rows of some accounts in a table, whose columns
+// user and host identify them. It uses the table's key if the server has one that helps. Then the
+// cost of the query does not depend on the number of accounts.
 func (s *Server) rowsOf(accounts []*Account, table, user, host string) string {
 	var users, hosts []string
 	var names [][]string
@@ -179,13 +185,14 @@ func (s *Server) rowsOf(accounts []*Account, table, user, host string) string {
 	}
 	clause := " FROM mysql." + table + " WHERE " + user + " IN " + QuoteValues(users)
 	if s.HasTable("role_edges") {
-		// Since MySQL has roles its keys have the user behind the host, which compares without regard to case.
+		// Since MySQL has roles, its keys have the user after the host, which compares without
+		// regard to case.
 		clause += " AND " + host + " IN " + QuoteValues(hosts)
 	}
 	return clause
 }
 
-// flagsColumn is the list of those columns ending in _priv that are on.
+// flagsColumn returns the list of the columns ending in _priv that are on.
 func flagsColumn(columns map[string]Column) string {
 	var flags []string
 	for _, name := range slices.Sorted(maps.Keys(columns)) {
@@ -196,14 +203,15 @@ func flagsColumn(columns map[string]Column) string {
 	return "CAST(CONCAT_WS(',', " + strings.Join(flags, ", ") + ") AS BINARY)"
 }
 
-// The kinds of rows for what others have of an account.
+// The kinds of rows about what other accounts have of an account.
 const (
 	granted = "granted"
 	proxied = "proxied"
 )
 
-// grantTables are those of rights: what their rows are here, and the columns with the account, what the right is on, and
-// the right itself. In those with reversed columns, others have rights on the account.
+// grantTables are the tables of rights: the kind of their rows, and the columns with the account,
+// the object of the right, and the right itself. In those with reversed columns, other accounts
+// have rights on the account.
 var grantTables = []struct {
 	table, kind, user, host string
 	columns                 [5]string // of table.db the third is put together from all columns ending in _priv
@@ -221,8 +229,8 @@ var grantTables = []struct {
 	{"proxies_priv", proxied, "Proxied_user", "Proxied_host", [5]string{"User", "Host"}},
 }
 
-// grantColumns are the columns of those tables that no property hides in, beside those read.
-var grantColumns = setOf("grantor", "timestamp", "column_priv") // the last of tables_priv sums up columns_priv
+// grantColumns are further columns of those tables that contain no property.
+var grantColumns = setOf("grantor", "timestamp", "column_priv") // column_priv of tables_priv summarizes columns_priv
 
-// unescapedName is how information_schema spells an account.
+// unescapedName writes an account as information_schema does.
 func unescapedName(n Name) string { return "'" + n.User + "'@'" + n.Host + "'" }

@@ -9,13 +9,14 @@ import (
 	"golang.org/x/text/encoding/charmap"
 )
 
-// knownColumns are those of mysql.user and mysql.global_priv that are read, or are of no account's making.
+// knownColumns are the columns of mysql.user and mysql.global_priv that are read, or that do not
+// describe the account.
 var knownColumns = setOf("host", "user", "priv", "ssl_type", "ssl_cipher", "x509_issuer", "x509_subject",
 	"max_questions", "max_updates", "max_connections", "max_user_connections", "plugin", "authentication_string",
 	"password_expired", "password_last_changed", "password_lifetime", "account_locked", "password_reuse_history",
 	"password_reuse_time", "password_require_current", "user_attributes")
 
-// add puts a right into the state, or its name among the unknown things.
+// add adds a right to the state, or its name to the unknown ones.
 func (s *Account) add(r right, passOn bool) {
 	if r.kind >= global && r.kind <= routine && !privileges[r.privilege] {
 		s.unknown = append(s.unknown, "right "+r.String())
@@ -24,8 +25,9 @@ func (s *Account) add(r right, passOn bool) {
 	s.rights[r] = passOn
 }
 
-// grantedBy reports whether the account itself is the one that a row names as the grantor, with the host of its session: so
-// a server writes down what it gives to the creator of a routine, by its setting automatic_sp_privileges.
+// grantedBy reports whether a row names the account itself as the grantor, with the host of its
+// session. This is how a server records the rights that it grants to the creator of a routine, by
+// its setting automatic_sp_privileges.
 func (s *Account) grantedBy(grantor string) bool {
 	i := strings.LastIndexByte(grantor, '@')
 	return i >= 0 && (grantor[:i] == s.Name.User || routineName(grantor[:i]) == s.Name.User)
@@ -47,8 +49,9 @@ func setOf(words ...string) map[string]bool {
 	return set
 }
 
-// routineName undoes what MySQL and MariaDB both do to the names of routines and their databases in mysql.procs_priv: the bytes of UTF-8 are
-// stored as if they were latin1's (cp1252, as MySQL defines it). A text that cannot have come about so stays as it is.
+// routineName undoes what MySQL and MariaDB do to the names of routines and their databases in
+// mysql.procs_priv: they store the bytes of UTF-8 as if they were latin1 (cp1252, as MySQL defines
+// it). Text that cannot be the result of this is unchanged.
 func routineName(stored string) string {
 	bytes := make([]byte, 0, len(stored))
 	for _, r := range stored {
@@ -64,10 +67,12 @@ func routineName(stored string) string {
 	return string(bytes)
 }
 
-// AccountsQuery reads the accounts themselves. It reads all columns, so that unknown ones are noticed.
+// AccountsQuery returns the query for the accounts themselves. It reads all columns, so that
+// unknown ones are noticed.
 //
-// The key of an account begins with the host. A server has few different ones and finds them by leaps through its index, so
-// that to ask for each user on each of them costs the same however many accounts there are.
+// The key of an account begins with the host. A server has few different hosts and finds them by
+// skipping through its index. So the cost of looking up each user on each host does not depend on
+// the number of accounts.
 func (s *Server) AccountsQuery(users []string) string {
 	table := "mysql." + s.AccountsTable()
 	var wanted [][]string
@@ -78,7 +83,7 @@ func (s *Server) AccountsQuery(users []string) string {
 		table + " AS a ON a.Host = h.Host AND a.User = u.User"
 }
 
-// ParseAccounts reads the answer to accountsQuery.
+// ParseAccounts parses the result of AccountsQuery.
 func (server *Server) ParseAccounts(users []string, rows []Row) ([]*Account, error) {
 	var states []*Account
 	for _, r := range rows {
@@ -109,7 +114,7 @@ func (server *Server) ParseAccounts(users []string, rows []Row) ([]*Account, err
 	return states, nil
 }
 
-// AddRights adds to the accounts the rights that the answer to rightsQuery lists.
+// AddRights adds the rights in the result of RightsQuery to the accounts.
 func AddRights(accounts []*Account, rows []Row) {
 	by := byGrantee(accounts)
 	spelt := make(map[string]*Account, len(by))
@@ -128,7 +133,7 @@ func AddRights(accounts []*Account, rows []Row) {
 	}
 }
 
-// addRow adds what one row of the answer to RightsQuery tells of the account.
+// addRow adds one row of that result to the account.
 func (s *Account) addRow(r Row) {
 	a, b, value, c := r.Text("c2"), r.Text("c3"), r.Text("c4"), r.Text("c5")
 	switch r.Text("kind") {
@@ -184,7 +189,7 @@ func (s *Account) addRow(r Row) {
 	}
 }
 
-// byGrantee finds accounts by how the grant tables name them.
+// byGrantee finds accounts by their names in the grant tables.
 func byGrantee(accounts []*Account) map[Key]*Account {
 	by := make(map[Key]*Account, len(accounts))
 	for _, s := range accounts {
@@ -193,7 +198,8 @@ func byGrantee(accounts []*Account) map[Key]*Account {
 	return by
 }
 
-// UnknownTables are the tables of the schema mysql that may have rows for an account and are not known here.
+// UnknownTables returns the tables in the schema mysql that may have rows about accounts and that
+// this package does not know.
 func (s *Server) UnknownTables() []string {
 	var tables []string
 	for table, columns := range s.Columns {
@@ -211,7 +217,8 @@ func UnknownRowsQuery(table string, users []string) string {
 	return "SELECT DISTINCT User, Host FROM mysql." + QuoteIdentifier(table) + " WHERE User IN " + QuoteValues(users)
 }
 
-// AddUnknownRows notes the accounts that have rows in such a table, by the answer to foreignQuery.
+// AddUnknownRows records which accounts have rows in such a table, from the result of
+// UnknownRowsQuery.
 func AddUnknownRows(accounts []*Account, table string, rows []Row) {
 	by := byGrantee(accounts)
 	for _, r := range rows {

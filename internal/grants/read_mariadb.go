@@ -20,7 +20,8 @@ func (server *Server) readMariaDB(s *Account, r Row) error {
 	var subject, issuer, cipher, standard string
 	texts["x509_subject"], texts["x509_issuer"], texts["ssl_cipher"], texts["default_role"] = &subject, &issuer, &cipher, &standard
 	numbers := map[string]json.Number{"ssl_type": "0", "max_questions": "0", "max_updates": "0", "max_connections": "0",
-		"max_user_connections": "0", "max_statement_time": "0", "password_lifetime": "-1", "password_last_changed": "-1", "access": "0", "version_id": "0"}
+		"max_user_connections": "0", "max_statement_time": "0", "password_lifetime": "-1", "password_last_changed": "-1", "access": "0",
+		"version_id": "0"}
 	for key, value := range keys {
 		var err error
 		if text := texts[key]; text != nil {
@@ -51,8 +52,9 @@ func (server *Server) readMariaDB(s *Account, r Row) error {
 		s.rights[right{kind: defaultRole, schema: standard}] = false
 	}
 	rights, known := globalRights(numbers["access"])
-	// A release reads what it has written as it stands, and what older ones have written by rules of its own. Of roles its
-	// own words say nothing, and theirs count only for what an administrator may do through them.
+	// A release takes what it wrote literally, and interprets by its own rules what older releases
+	// wrote. It does not print a role's rights, which matter only for what an administrator may do
+	// through them.
 	wrote := false
 	if id, err := numbers["version_id"].Int64(); err == nil {
 		wrote = server.wrote(id)
@@ -93,7 +95,8 @@ func (s *Account) readNumbers(numbers map[string]json.Number, subject, issuer, c
 	return nil
 }
 
-// AsksForGlobals reports whether the global rights are not read from the row, but from what the server says of them.
+// AsksForGlobals reports whether the global rights are not read from the row, but from what the
+// server prints.
 func (s *Account) AsksForGlobals() bool { return s.asksServer }
 
 // GlobalPrivileges are the account's global privileges.

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// readMySQL reads a row of mysql.user. A clause gets into the properties only where its column exists, so that no
-// server sees syntax newer than itself.
+// readMySQL reads a row of mysql.user. A clause is among the properties only if its column exists,
+// so that a server never gets syntax newer than itself.
 func readMySQL(s *Account, r Row) error {
 	s.Plugin, s.hash = r.Text("plugin"), r.Text("authentication_string")
 	s.Locked, s.Expired = r.Text("account_locked") == "Y", r.Text("password_expired") == "Y"
@@ -151,7 +151,8 @@ func (s *Account) restrictions(value []byte) error {
 	return nil
 }
 
-// requires keeps the whole of a TLS requirement as one clause: REQUIRE replaces all parts at once.
+// requires turns a TLS requirement into a single clause, because REQUIRE replaces all parts at
+// once.
 func (s *Account) requires(sslType, subject, issuer, cipher string) {
 	value := "NONE"
 	switch sslType {
@@ -177,7 +178,7 @@ func (s *Account) requires(sslType, subject, issuer, cipher string) {
 	s.properties["REQUIRE"] = value
 }
 
-// lifetime is of a password, in days.
+// lifetime returns the lifetime of a password in days.
 func lifetime(days string) string {
 	if days == "0" {
 		return "NEVER"
@@ -185,7 +186,7 @@ func lifetime(days string) string {
 	return "INTERVAL " + days + " DAY"
 }
 
-// canonical spells JSON with sorted keys and without spaces, numbers as they were.
+// canonical formats JSON with sorted keys and without spaces, and keeps numbers as they are.
 func canonical(text []byte) (string, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()

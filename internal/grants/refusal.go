@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// Refusal is the error of a check made before anything was written, or of a comparison after it. Its text names the account
-// and says what to do.
+// Refusal is the error of a check before anything was written, or of a comparison after it. Its
+// message names the account and says what to do.
 type Refusal struct {
 	Reason  string // a short stable word, one of those below
 	Message string
-	Retry   bool // waiting may help, as with a server that is read-only during a failover
-	// Until is when the reason passes; zero if that is not known.
+	Retry   bool // waiting may help, for example with a server that is read-only during a failover
+	// Until is when the reason will have passed, or zero if that is unknown.
 	Until time.Time
 
-	SetAgain bool // setting the password once more may help
+	SetAgain bool // setting the password again may help
 }
 
 func (r *Refusal) Error() string { return r.Message }
@@ -49,16 +49,18 @@ const (
 	Busy             = "Busy"             // another session is changing the account
 	Definer          = "Definer"          // objects need the account to exist
 	Leftovers        = "Leftovers"        // rows of an account that was deleted from the table of accounts
-	Undecided        = "Undecided"        // the account with the base name was changed, and an operator must decide whether that is meant for both
-	Stale            = "Stale"            // the server's memory and its grant tables differ
-	Replica          = "Replica"          // the server replicates from another one
-	NoQuorum         = "NoQuorum"         // a node of a cluster that is cut off from the others, or is joining them
-	NodeBehind       = "NodeBehind"       // a node of a cluster does not have yet what the others have
-	NodeDiffers      = "NodeDiffers"      // a node of a cluster stores something else than the others
-	NodeNotAsked     = "NodeNotAsked"     // a node of a cluster cannot be asked, and has to be
+	// the account with the base name was changed, and an operator must decide whether that is
+	// meant for both
+	Undecided    = "Undecided"
+	Stale        = "Stale"        // the server's memory and its grant tables differ
+	Replica      = "Replica"      // the server replicates from another one
+	NoQuorum     = "NoQuorum"     // a node of a cluster that is cut off from the others, or is joining them
+	NodeBehind   = "NodeBehind"   // a node of a cluster does not have yet what the others have
+	NodeDiffers  = "NodeDiffers"  // a node of a cluster stores something else than the others
+	NodeNotAsked = "NodeNotAsked" // a node of a cluster cannot be asked, and has to be
 )
 
-// passing are the reasons that may pass by themselves.
+// passing are the reasons that may go away by themselves.
 var passing = []string{ReadOnly, Busy, NoQuorum, NodeBehind, NodeNotAsked}
 
 // Refuse returns a Refusal as an error.
@@ -68,8 +70,9 @@ func refusal(reason, format string, args ...any) *Refusal {
 	return &Refusal{Reason: reason, Message: fmt.Sprintf(format, args...), Retry: slices.Contains(passing, reason)}
 }
 
-// Join returns one refusal for all of them, nil for none. Waiting may help only if it may help with each; the reason is that of the
-// first refusal that no waiting helps, if there is one.
+// Join returns one refusal for all of them, or nil if there are none. Waiting may help only if it
+// may help with each. The reason is that of the first refusal that waiting does not help, if there
+// is one.
 func Join(refusals ...*Refusal) error {
 	switch len(refusals) {
 	case 0:
@@ -85,5 +88,6 @@ func Join(refusals ...*Refusal) error {
 		}
 		texts[i] = fmt.Sprintf("(%d) %s", i+1, r.Message)
 	}
-	return &Refusal{Reason: first.Reason, Retry: first.Retry, Message: fmt.Sprintf("%d things are in the way: %s", len(refusals), strings.Join(texts, "; "))}
+	return &Refusal{Reason: first.Reason, Retry: first.Retry,
+		Message: fmt.Sprintf("%d things are in the way: %s", len(refusals), strings.Join(texts, "; "))}
 }

@@ -1,12 +1,12 @@
 package grants
 
-// Value is one value of an answer.
+// Value is one value of a result.
 type Value struct {
 	String string
 	Valid  bool // false for NULL, whose String is empty
 }
 
-// Row is one row of an answer, by column in lower case.
+// Row is one row of a result, by column in lower case.
 type Row map[string]Value
 
 func (r Row) Text(column string) string { return r[column].String }

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// Server is what a session knows of its server. Its tables and settings show most differences between releases; the Flavor decides the
-// others.
+// Server is what a session knows about its server. Most differences between releases show in its
+// tables and settings; the Flavor decides the others.
 type Server struct {
 	Flavor
 
-	Variables map[string]string            // by name in lower case; those that the server does not have are absent
+	Variables map[string]string            // by name in lower case; missing if the server does not have it
 	Columns   map[string]map[string]Column // of the schema mysql, by table and column in lower case; nil before survey
 }
 
@@ -20,7 +20,7 @@ type Column struct {
 	Default string // the default value; empty for none
 }
 
-// serverVariables are the settings that matter here, each on some servers only.
+// serverVariables are the relevant settings, each of which exists on some servers only.
 var serverVariables = []string{
 	"version", "hostname", "read_only", "super_read_only", "innodb_read_only", "partial_revokes", "performance_schema",
 	"default_password_lifetime", "mandatory_roles", "activate_all_roles_on_login", "strict_password_validation",
@@ -38,7 +38,7 @@ var serverVariables = []string{
 // StorageFormat is how caching_sha2_password stores new passwords, from MySQL 9 on.
 const StorageFormat = "caching_sha2_password_storage_format"
 
-// pbkdf2 reports whether caching_sha2_password stores new passwords by PBKDF2.
+// pbkdf2 reports whether caching_sha2_password stores new passwords with PBKDF2.
 func (s *Server) pbkdf2() bool { return strings.EqualFold(s.Variables[StorageFormat], "PBKDF2_SHA512") }
 
 // OfPlugin reports whether a setting can appear and disappear while the server runs.
@@ -69,7 +69,8 @@ func (s *Server) On(variable string) bool {
 // Galera reports whether the server is a node of a Galera cluster.
 func (s *Server) Galera() bool { return s.On("wsrep_on") }
 
-// GroupName is the group that a server of MySQL belongs to; it is there only with the plugin of Group Replication.
+// GroupName is the setting with the group that a MySQL server belongs to. It exists only with the
+// plugin of Group Replication.
 const GroupName = "group_replication_group_name"
 
 // Grouped reports whether the server is a member of a group of Group Replication, or configured to be one.
@@ -78,20 +79,20 @@ func (s *Server) Grouped() bool { return s.Variables[GroupName] != "" }
 // Clustered reports whether the server is a node of a Galera cluster or a member of a group.
 func (s *Server) Clustered() bool { return s.Galera() || s.Grouped() }
 
-// LongestUser is how many characters a user name may have; 0 if that is not known.
+// LongestUser returns the maximum number of characters in a user name, or 0 if it is unknown.
 func (s *Server) LongestUser() int { return s.Columns[s.AccountsTable()]["user"].Length }
 
-// NewServer returns a server by its settings. ParseColumns adds its tables.
+// NewServer returns a server with these settings. ParseColumns adds its tables.
 func NewServer(variables map[string]string) Server {
 	return Server{Flavor: ParseFlavor(variables["version"]), Variables: variables}
 }
 
-// VariablesQuery reads the settings that matter here.
+// VariablesQuery returns the query for the relevant settings.
 func VariablesQuery() string {
 	return "SHOW GLOBAL VARIABLES WHERE Variable_name IN " + QuoteValues(serverVariables)
 }
 
-// ParseVariables reads the answer to VariablesQuery, for NewServer.
+// ParseVariables parses the result of VariablesQuery, for NewServer.
 func ParseVariables(rows []Row) map[string]string {
 	variables := map[string]string{}
 	for _, r := range rows {
@@ -100,11 +101,11 @@ func ParseVariables(rows []Row) map[string]string {
 	return variables
 }
 
-// ColumnsQuery reads the columns of the grant tables.
+// ColumnsQuery is the query for the columns of the grant tables.
 const ColumnsQuery = "SELECT TABLE_NAME AS t, COLUMN_NAME AS c, CHARACTER_MAXIMUM_LENGTH AS n, COLUMN_DEFAULT AS d" +
 	" FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'mysql'"
 
-// ParseColumns reads which grant tables there are from the answer to ColumnsQuery.
+// ParseColumns finds out which grant tables exist from the result of ColumnsQuery.
 func (s *Server) ParseColumns(rows []Row) {
 	s.Columns = map[string]map[string]Column{}
 	for _, r := range rows {
@@ -124,7 +125,7 @@ func (s *Server) ParseColumns(rows []Row) {
 	}
 }
 
-// NodeIDQuery is the query for the id of the session's own node.
+// NodeIDQuery returns the query for the id of the session's own node.
 func (s *Server) NodeIDQuery() string {
 	switch {
 	case s.Grouped():
@@ -135,7 +136,8 @@ func (s *Server) NodeIDQuery() string {
 	return "SELECT VARIABLE_VALUE FROM performance_schema.global_status WHERE VARIABLE_NAME = 'wsrep_gcomm_uuid'"
 }
 
-// NodesQuery is the query for all nodes in the order of their ids, whether they may change accounts, and which one this is.
+// NodesQuery returns the query for all nodes in the order of their ids, with whether they may
+// change accounts, and which one this is.
 func (s *Server) NodesQuery() string {
 	if s.Grouped() {
 		return "SELECT MEMBER_ID AS id, CONCAT(MEMBER_HOST, ':', MEMBER_PORT) AS name, CONCAT(MEMBER_HOST, ':', MEMBER_PORT) AS address," +
@@ -146,7 +148,8 @@ func (s *Server) NodesQuery() string {
 		" (" + s.NodeIDQuery() + ") AS me FROM mysql.wsrep_cluster_members ORDER BY id" // an arbitrator has no address
 }
 
-// isRDS reports whether the server is one of Amazon RDS, whose own tables in the schema mysql begin with rds_.
+// isRDS reports whether the server is on Amazon RDS, whose own tables in the schema mysql begin
+// with rds_.
 func (s *Server) isRDS() bool {
 	for table := range s.Columns {
 		if strings.HasPrefix(table, "rds_") {
@@ -156,18 +159,19 @@ func (s *Server) isRDS() bool {
 	return false
 }
 
-// requiredColumns are those of mysql.user without which an account cannot be read whole.
+// requiredColumns are the columns of mysql.user that are necessary to read an account completely.
 var requiredColumns = []string{"plugin", "authentication_string", "ssl_type", "max_questions", "max_user_connections", "account_locked"}
 
-// CheckSupported refuses a server whose accounts this package does not understand. The administrator can read the grant tables.
+// CheckSupported refuses a server whose accounts this package does not understand. The
+// administrator must be able to read the grant tables.
 func (s *Server) CheckSupported() error {
 	const supported = "rotate-user supports MySQL from 5.7 and MariaDB from 10.4, on RDS and Aurora too"
 	version := s.Variables["version"]
 	switch {
 	case s.Fork != "":
-		return Refuse(Unsupported, "the server is %s (version %s), which keeps accounts in its own way: %s", s.Fork, version, supported)
+		return Refuse(Unsupported, "the server is %s (version %s), which has its own kind of accounts: %s", s.Fork, version, supported)
 	case s.IsMariaDB() && !s.AtLeast(MariaDB, 10, 4):
-		return Refuse(Unsupported, "MariaDB %s keeps no accounts in mysql.global_priv: %s", version, supported)
+		return Refuse(Unsupported, "MariaDB %s does not have mysql.global_priv: %s", version, supported)
 	case s.IsMariaDB() || !s.HasTable("user"):
 		return nil
 	}

@@ -8,7 +8,8 @@ import (
 
 // TestCheckSupported checks that servers which keep accounts in another way are refused in words that help.
 func TestCheckSupported(t *testing.T) {
-	for _, version := range []string{"5.7.44-log", "5.7.12", "8.0.36", "8.4.3", "9.7.4", "26.7", "8.0.35-27", "10.4.34-MariaDB", "10.5.29-MariaDB", "11.8.9-MariaDB"} {
+	for _, version := range []string{"5.7.44-log", "5.7.12", "8.0.36", "8.4.3", "9.7.4", "26.7", "8.0.35-27", "10.4.34-MariaDB",
+		"10.5.29-MariaDB", "11.8.9-MariaDB"} {
 		if err := server(version).CheckSupported(); err != nil {
 			t.Errorf("%s: %v", version, err)
 		}
@@ -31,7 +32,8 @@ func TestCheckSupported(t *testing.T) {
 	} {
 		err := tt.server.CheckSupported()
 		r, ok := errors.AsType[*Refusal](err)
-		if !ok || r.Reason != Unsupported || !strings.Contains(r.Message, tt.says) || !strings.Contains(r.Message, "supports MySQL from 5.7 and MariaDB from 10.4") {
+		if !ok || r.Reason != Unsupported || !strings.Contains(r.Message, tt.says) ||
+			!strings.Contains(r.Message, "supports MySQL from 5.7 and MariaDB from 10.4") {
 			t.Errorf("%s: got %v", tt.server.Flavor, err)
 		}
 	}
@@ -41,9 +43,12 @@ func TestCheckSupported(t *testing.T) {
 func TestNamesOnServersThatLowerThem(t *testing.T) {
 	texts := []string{"SELECT ON Shop.*", "SELECT (Id) ON Shop.Orders", "EXECUTE ON PROCEDURE Shop.Close"}
 	for value, want := range map[string]map[right]bool{
-		"0": {{database, "SELECT", "Shop", "", ""}: true, {columnOf, "SELECT", "Shop", "Orders", "Id"}: true, {routine, "EXECUTE", "Shop", "Close", "PROCEDURE"}: true},
-		"1": {{database, "SELECT", "shop", "", ""}: true, {columnOf, "SELECT", "shop", "orders", "Id"}: true, {routine, "EXECUTE", "shop", "close", "PROCEDURE"}: true},
-		"2": {{database, "SELECT", "shop", "", ""}: true, {columnOf, "SELECT", "shop", "orders", "Id"}: true, {routine, "EXECUTE", "shop", "close", "PROCEDURE"}: true},
+		"0": {{database, "SELECT", "Shop", "", ""}: true, {columnOf, "SELECT", "Shop", "Orders", "Id"}: true,
+			{routine, "EXECUTE", "Shop", "Close", "PROCEDURE"}: true},
+		"1": {{database, "SELECT", "shop", "", ""}: true, {columnOf, "SELECT", "shop", "orders", "Id"}: true,
+			{routine, "EXECUTE", "shop", "close", "PROCEDURE"}: true},
+		"2": {{database, "SELECT", "shop", "", ""}: true, {columnOf, "SELECT", "shop", "orders", "Id"}: true,
+			{routine, "EXECUTE", "shop", "close", "PROCEDURE"}: true},
 	} {
 		s := server("8.0.36")
 		s.Variables["lower_case_table_names"] = value
@@ -66,7 +71,8 @@ func TestNamesOnServersThatLowerThem(t *testing.T) {
 func TestRightsOfAurora2(t *testing.T) {
 	a := NewAccount(Name{"app", "%"})
 	yes := Value{"Y", true}
-	if err := readMySQL(a, Row{"load_from_s3_priv": yes, "select_into_s3_priv": yes, "invoke_lambda_priv": yes, "invoke_sagemaker_priv": yes, "invoke_comprehend_priv": yes}); err != nil {
+	if err := readMySQL(a, Row{"load_from_s3_priv": yes, "select_into_s3_priv": yes, "invoke_lambda_priv": yes, "invoke_sagemaker_priv": yes,
+		"invoke_comprehend_priv": yes}); err != nil {
 		t.Fatal(err)
 	}
 	if len(a.unknown) > 0 {

@@ -22,16 +22,17 @@ type Account struct {
 	IsRole         bool // MariaDB only; MySQL's roles are accounts
 	// certificate is whether the account logs in only with a client certificate.
 	certificate     bool
-	properties      map[string]string // the clause that sets each, by the words before its value; see clauses
-	rights          map[right]bool    // true if it may be passed on: by its own grant option, or for a role by its admin option
+	properties      map[string]string // the clause that sets each property, by the words before its value; see clauses
+	rights          map[right]bool    // true if the right may be passed on, by its own grant option or a role's admin option
 	fromServer      map[right]bool    // the rights that the server gave the account for the routines that it created
 	PasswordChanged time.Time         // when the password was set last; zero if the server does not say
 	asksServer      bool              // whether the server is to be asked for its global rights; MariaDB only
-	usedBy          []string          // what others have of the account: as their role, or to be its proxy; readable
-	unknown         []string          // what this package has no statement for, readable
+	usedBy          []string          // which accounts have this one as a role or may be its proxy, as text
+	unknown         []string          // what this package does not know, as text
 }
 
-// kind is a kind of right, in the order in which rights must be granted, because some affect those further down.
+// kind is a kind of right. They are in the order in which rights must be granted, because some
+// affect later ones.
 type kind int
 
 const (
@@ -47,7 +48,8 @@ const (
 	defaultRole
 )
 
-// right is one right. The grant option of a static right is a right of its own, with grantOption as its privilege.
+// right is one right. The grant option of a static right is itself a right, with grantOption as its
+// privilege.
 type right struct {
 	kind                   kind
 	privilege              string
@@ -56,7 +58,7 @@ type right struct {
 
 const grantOption = "GRANT OPTION"
 
-// on spells what a right is on, for SQL and for reading.
+// on returns the object of a right, for SQL and for display.
 func (r right) on() string {
 	switch r.kind {
 	case database, restriction:
@@ -76,7 +78,7 @@ func (r right) on() string {
 	return "*.*"
 }
 
-// what is the right without what it is on.
+// what returns the right without its object.
 func (r right) what() string {
 	if r.kind == columnOf {
 		return r.privilege + " (" + QuoteIdentifier(r.detail) + ")"
@@ -103,8 +105,9 @@ type Key struct{ user, host string }
 
 func (n Name) Key() Key { return Key{n.User, strings.ToLower(n.Host)} }
 
-// lines returns the account's normal form without its name: one sorted line for each thing that the accounts of a pair have in common.
-// It leaves out password, second password, lock and expiry, in which a pair may differ during a rotation.
+// lines returns the account's normal form without its name: one sorted line for everything that the
+// accounts of a pair have in common. It omits password, second password, lock and expiry, which may
+// differ during a rotation.
 func (s *Account) lines() []string {
 	lines := s.rightLines()
 	for clause, value := range s.properties {
@@ -117,7 +120,7 @@ func (s *Account) lines() []string {
 	return lines
 }
 
-// rightLines spells the rights, in no order.
+// rightLines returns the rights as text, in no order.
 func (s *Account) rightLines() []string {
 	lines := make([]string, 0, len(s.rights)+len(s.properties))
 	for r, passOn := range s.rights {
@@ -136,7 +139,7 @@ func (s *Account) digest() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// AllLines returns the normal form, and what else must be equal once a rotation is done.
+// AllLines returns the normal form, and what else must be equal after a rotation.
 func (s *Account) AllLines() []string {
 	return append(s.lines(),
 		"plugin "+s.Plugin,
@@ -159,7 +162,7 @@ func (s *Account) clone() *Account {
 	return &c
 }
 
-// sorted returns the rights in the order of granting, the same at each call.
+// sorted returns the rights in the order of granting, always the same.
 func sorted[V any](rights map[right]V) []right {
 	return slices.SortedFunc(maps.Keys(rights), func(x, y right) int {
 		if x.kind != y.kind {

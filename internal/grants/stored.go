@@ -17,13 +17,14 @@ type Stored struct {
 	plugin, hash string
 }
 
-// NewStored returns what the server stores once a hash has been set.
+// NewStored returns what the server stores after a hash was set.
 func NewStored(account Name, plugin, hash string) Stored {
 	return Stored{Account: account, plugin: plugin, hash: hash}
 }
 
-// Matches reports whether pw is the account's password. It asks no server, so that no failed login is counted and
-// nothing between here and the server can answer for it. It returns an error if the account does not log in by a password of a known kind.
+// Matches reports whether pw is the account's password. It does not ask the server, so no failed
+// login is counted, and nothing between here and the server can answer in its place. It returns an
+// error if the account does not log in with a password of a known kind.
 func (s Stored) Matches(pw string) (bool, error) {
 	ok, err := password.Matches(s.plugin, s.hash, pw)
 	if err != nil {
@@ -32,20 +33,24 @@ func (s Stored) Matches(pw string) (bool, error) {
 	return ok, nil
 }
 
-// Bears reports whether the hash is the mark with which this package created the account, instead of a password.
+// Bears reports whether the account has, instead of a password, the mark with which this package
+// created it.
 func (s Stored) Bears(mark string) bool { return password.IsUnmatchable(s.plugin, s.hash, mark) }
 
-// Unset reports whether the hash is the mark with which this package created or revoked the account, instead of a password.
+// Unset reports whether the account has, instead of a password, the mark with which this package
+// created or revoked it.
 func (s Stored) Unset(mark string) bool { return s.Bears(mark) || s.Bears(RevokedMark(mark)) }
 
-// Digest stands for what is stored. If the hash has a salt, the digest changes whenever a password is set, even to the same one. If it
-// has none, as with mysql_native_password, passwords can be tried against the digest, so that it suits random passwords only.
+// Digest returns a digest of what is stored. If the hash has a salt, the digest changes whenever a
+// password is set, even to the same one. If it has none, as with mysql_native_password, passwords
+// can be tried against the digest, so it must be used only with random passwords.
 func (s Stored) Digest() string {
 	sum := sha256.Sum256([]byte(s.plugin + "\x00" + s.hash))
 	return hex.EncodeToString(sum[:16])
 }
 
-// Keyed is a Digest for any password: passwords can be tried against it only with the key.
+// Keyed is a Digest that is safe for any password: passwords can be tried against it only with the
+// key.
 func (s Stored) Keyed(key string) string {
 	mac := hmac.New(sha256.New, []byte(key))
 	mac.Write([]byte(s.plugin + "\x00" + s.hash))

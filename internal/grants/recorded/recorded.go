@@ -1,5 +1,6 @@
-// Package recorded holds what servers answered to the queries of package grants, so that tests know releases and clouds that no test
-// machine has. The program internal/account/record writes such answers.
+// Package recorded contains what servers answered to the queries of package grants, so that tests
+// cover releases and clouds that no test machine has. The program internal/account/record records
+// such answers.
 package recorded
 
 import (
@@ -10,7 +11,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
-// Answers are what one server answered about the sample accounts.
+// Answers are one server's answers about the sample accounts.
 type Answers struct {
 	Version   string
 	Variables map[string]string
@@ -30,7 +31,7 @@ type Shown struct {
 // Row is a row by column. A nil value is NULL.
 type Row map[string]*string
 
-// Rows converts an answer for a recording.
+// Rows converts a result for a recording.
 func Rows(rows []grants.Row) []Row {
 	var all []Row
 	for _, r := range rows {
@@ -81,7 +82,7 @@ func (a Answers) Save(file string) error {
 	return os.WriteFile(file, append(text, '\n'), 0o644)
 }
 
-// Server returns the server as a session would know it.
+// Server returns the server as a session would see it.
 func (a Answers) Server() *grants.Server {
 	s := grants.NewServer(a.Variables)
 	s.ParseColumns(Answer(a.Columns))
@@ -91,7 +92,8 @@ func (a Answers) Server() *grants.Server {
 // Users are the user names of the sample accounts.
 var Users = []string{"rec_app", "rec_other", "rec_reader"}
 
-// Samples are the statements that make the sample accounts. A server refuses those that it does not know.
+// Samples are the statements that create the sample accounts. A server refuses those that it does
+// not support.
 var Samples = []string{
 	"CREATE DATABASE rec_shop",
 	"CREATE TABLE rec_shop.orders (id INT, total INT)",
