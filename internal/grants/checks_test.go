@@ -73,7 +73,7 @@ func TestAccountChecks(t *testing.T) {
 			"REVOKE 'app_clone'@'%'"},
 		{needStandbyToLogIn, func(f *Facts) { f.Standby.IsRole = true }, Role, "'app_clone'@'%' is a role"},
 		{needStandbyWithOneWayToLogIn, func(f *Facts) { f.Standby.several = true }, NoPassword, "remove all but the password"},
-		{needComparableStandby, func(f *Facts) { f.Standby.unknown = []string{"key x"} }, Unknown, "cannot compare: key x"},
+		{needComparableStandby, func(f *Facts) { f.Standby.unknown = []string{"key x"} }, Unknown, "has: key x"},
 	} {
 		f := facts()
 		tt.change(&f)
