@@ -18,12 +18,12 @@ func newChaosCommand() *cobra.Command { //nolint:funlen // a list of flags
 	var keep bool
 	cmd := &cobra.Command{
 		Use:   "chaos",
-		Short: "Break everything on purpose, and see that nothing is lost",
+		Short: "Break everything on purpose, and check that nothing is lost",
 		Long: `Break everything on purpose, while clients log in without pause: workers are killed, frozen and cut off, the database dies,
 hangs and fills up, Secrets Manager throttles and loses answers, Temporal restarts, people edit what is being rotated. Each fault
 is placed before, during or after one of the outside calls of a rotation. Ends with a report, and with a failure if anything that
 is promised did not hold.`,
-		DisableFlagParsing: true, // a flag may have one dash or two, as those of go test
+		DisableFlagParsing: true, // flags may begin with one dash or two, like those of go test
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for i, arg := range args {
 				if len(arg) > 2 && arg[0] == '-' && arg[1] != '-' {
@@ -69,15 +69,16 @@ is promised did not hold.`,
 		},
 	}
 	f := cmd.Flags()
-	f.IntVar(&o.Rotations, "rotations", 200, "end after this many rotations")
-	f.DurationVar(&o.For, "for", 0, "end after this time instead")
-	f.Uint64Var(&o.Seed, "seed", 1, "which faults strike where, and in what order")
-	f.IntVar(&o.Lanes, "lanes", 12, "secrets that are rotated side by side, with workers of their own")
+	f.IntVar(&o.Rotations, "rotations", 200, "stop after this many rotations")
+	f.DurationVar(&o.For, "for", 0, "stop after this time instead")
+	f.Uint64Var(&o.Seed, "seed", 1, "seed that decides which faults occur where, and in which order")
+	f.IntVar(&o.Lanes, "lanes", 12, "secrets that are rotated in parallel, each with its own workers")
 	f.StringVar(&o.Engine, "engine", "", "mysql or mariadb (default: the first one found)")
-	f.StringVar(&o.Cluster, "cluster", "", "three nodes behind one address: galera, of mariadb, or group-replication, of mysql (default: one server)")
-	f.StringVar(&o.OtherWorker, "other-worker", "", "binary of another release of the worker, to run beside this one")
-	f.StringVar(&o.Only, "only", "", "the one kind of fault to place, by its name in the report")
-	f.DurationVar(&o.Lag, "lag", 0, "let what workers read from Secrets Manager lag behind what was written, as AWS's does")
+	f.StringVar(&o.Cluster, "cluster", "", "three nodes behind one address: galera (MariaDB) or group-replication (MySQL) (default: "+
+		"one server)")
+	f.StringVar(&o.OtherWorker, "other-worker", "", "binary of another release of the worker, to run together with this one")
+	f.StringVar(&o.Only, "only", "", "the only kind of fault to inject, by its name in the report")
+	f.DurationVar(&o.Lag, "lag", 0, "how far the workers' reads from Secrets Manager lag behind writes, as with AWS")
 	f.BoolVar(&keep, "keep", false, "keep the files of the run")
 	return cmd
 }

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/term"
 )
 
-// console writes for people to read, in colour where it is a terminal.
+// console prints text for people, in color on a terminal.
 type console struct {
 	w      io.Writer
 	colour bool
@@ -40,12 +40,12 @@ func (c console) style(style, text string) string {
 
 func (c console) printf(format string, args ...any) { fmt.Fprintf(c.w, format, args...) }
 
-// title begins a step of the tutorial.
+// title prints the title of a step of the tutorial.
 func (c console) title(number int, text string) {
 	c.printf("\n%s  %s\n", c.style(bold+";"+cyan, fmt.Sprintf("Step %d", number)), c.style(bold, text))
 }
 
-// say explains, in lines that are already broken.
+// say prints lines of explanation.
 func (c console) say(lines ...string) {
 	for _, l := range lines {
 		if l != "" {
@@ -55,7 +55,7 @@ func (c console) say(lines ...string) {
 	}
 }
 
-// command shows a command as it would be typed.
+// command prints a command as a user would type it.
 func (c console) command(args []string) {
 	quoted := make([]string, len(args))
 	for i, a := range args {
@@ -64,7 +64,7 @@ func (c console) command(args []string) {
 	c.printf("\n      %s %s\n", c.style(dim, "$"), c.style(bold, strings.Join(quoted, " ")))
 }
 
-// check reports what was looked at.
+// check prints the result of a check.
 func (c console) check(ok bool, text string) {
 	mark := c.style(green, "✓")
 	if !ok {
@@ -84,7 +84,7 @@ func (c console) rows(rows [][2]string) {
 	}
 }
 
-// indented passes lines on, each moved to the right.
+// indented prints lines with an indentation.
 type indented struct {
 	w      io.Writer
 	inLine bool
@@ -103,7 +103,7 @@ func (i *indented) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// shellQuote makes text one word of a POSIX shell.
+// shellQuote quotes text as one word of a POSIX shell.
 func shellQuote(text string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:=,@%+", r)

@@ -15,7 +15,7 @@ import (
 	"github.com/rotate-user/rotate-user/devstack/temporal"
 )
 
-// The names of AWS's tutorial.
+// The names in AWS's tutorial.
 const (
 	userSecret = "MyTestDatabaseUserSecret"
 	userName   = "mytestuser"
@@ -32,7 +32,7 @@ func newDemoCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c := newConsole(cmd.OutOrStdout())
-			if !cmd.Flags().Changed("managed-master") { // as in AWS's tutorial, unless a part that it needs is not ours
+			if !cmd.Flags().Changed("managed-master") { // as in AWS's tutorial, unless it needs a part that is not ours
 				o.ManagedMaster = o.MySQLAddress == "" && o.SecretsManagerEndpoint == ""
 			}
 			return run(cmd.Context(), c, *o, func(ctx context.Context, r running) error {
@@ -46,17 +46,18 @@ func newDemoCommand() *cobra.Command {
 		},
 	}
 	o = addStackFlags(cmd)
-	cmd.Flags().BoolVar(&once, "once", false, "end after the last step, with status 1 if any check failed")
+	cmd.Flags().BoolVar(&once, "once", false, "exit after the last step, with status 1 if a check failed")
 	return cmd
 }
 
-// tutorial walks through AWS's tutorial "rotating a user secret with a master secret". It works through the starter, as
-// an operator would, and looks at the result with the AWS SDK and with logins, as an application would.
+// tutorial walks through AWS's tutorial "rotating a user secret with a master secret". It uses the
+// starter, as an operator would, and checks the result with the AWS SDK and with logins, as an
+// application would.
 type tutorial struct {
 	running
 	console
-	users  []string // of AWSCURRENT, after each step that looked
-	kept   bool     // user and secret are from an earlier run
+	users  []string // users of AWSCURRENT, after each check
+	kept   bool     // user and secret exist from an earlier run
 	failed int
 }
 
@@ -64,7 +65,7 @@ func (t *tutorial) walk(ctx context.Context) error {
 	if err := t.steps(ctx, t.database, t.create, t.validate); err != nil {
 		return err
 	}
-	// An application, which knows nothing of the rotations.
+	// An application that does not know about rotations.
 	appCtx, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan stack.Logins, 1)
@@ -76,9 +77,9 @@ func (t *tutorial) walk(ctx context.Context) error {
 		return err
 	}
 	if logins.First == nil {
-		t.verdict(true, fmt.Sprintf("Meanwhile an application read AWSCURRENT and logged in %d times without a failure", logins.Done))
+		t.verdict(true, fmt.Sprintf("Meanwhile, an application read AWSCURRENT and logged in %d times without a failure", logins.Done))
 	} else {
-		t.verdict(false, fmt.Sprintf("Meanwhile an application read AWSCURRENT and logged in %d times; %d times it failed: %v",
+		t.verdict(false, fmt.Sprintf("Meanwhile, an application read AWSCURRENT and logged in %d times, and failed %d times: %v",
 			logins.Done, logins.Failed, logins.First))
 	}
 	if t.failed > 0 {
@@ -113,7 +114,7 @@ func (t *tutorial) create(ctx context.Context) error {
 	var missing *types.ResourceNotFoundException
 	switch {
 	case err == nil:
-		t.say("They are there from an earlier run; this one goes on with them.")
+		t.say("They exist from an earlier run, so this run uses them.")
 		t.users, t.kept = append(t.users, found.Username), true
 		return nil
 	case !errors.As(err, &missing):
@@ -132,13 +133,13 @@ func (t *tutorial) validate(ctx context.Context) error {
 }
 
 func (t *tutorial) start(ctx context.Context) error {
-	t.title(3, "Rotate it every 30 days with the master secret; the first time now")
+	t.title(3, "Rotate it every 30 days with the master secret, beginning now")
 	if err := t.starter(ctx, "start", "--secret-id", userSecret, "--master-secret-id", t.MasterID,
 		"--automatically-after-days", "30"); err != nil {
 		return err
 	}
 	current := cloneName
-	if t.kept { // where the workflow goes on as well, starting it changes nothing
+	if t.kept { // starting a workflow that is running changes nothing
 		_, c, err := t.Read(ctx, userSecret, "AWSCURRENT")
 		if err != nil {
 			return err
@@ -149,7 +150,7 @@ func (t *tutorial) start(ctx context.Context) error {
 }
 
 func (t *tutorial) verify(ctx context.Context) error {
-	t.title(4, "Rotate again, and look at what the applications get")
+	t.title(4, "Rotate again, and check what the applications get")
 	before := t.users[len(t.users)-1]
 	if t.Managed != nil {
 		t.say("RDS changes the administrator's password, as it does every seven days. No rotation notices.", "")
@@ -157,7 +158,7 @@ func (t *tutorial) verify(ctx context.Context) error {
 			return err
 		}
 	}
-	t.say("The credential of a minute ago is still in the caches of its applications, so this is refused without --force.")
+	t.say("Applications may still have the previous credential in their caches, so this is refused without --force.")
 	if err := t.starter(ctx, "rotate", "--secret-id", userSecret, "--force"); err != nil {
 		return err
 	}
@@ -167,13 +168,13 @@ func (t *tutorial) verify(ctx context.Context) error {
 	return t.starter(ctx, "status", "--secret-id", userSecret)
 }
 
-// showAround says what else can be done while the stack is up.
+// showAround prints what else can be tried while the stack is up.
 func (t *tutorial) showAround() {
 	t.printf("\n%s\n", t.style(bold, "Look around"))
 	if t.Temporal != nil && t.Temporal.UIURL() != "" {
-		t.say("", "In the Temporal UI, the rotation's timeline, what it is doing and what comes next:",
+		t.say("", "In the Temporal UI, you see the rotation's timeline, what it is doing, and what comes next:",
 			t.style(cyan, t.Temporal.UIURL()+"/namespaces/"+temporal.Namespace+"/workflows/"+url.PathEscape("rotate-user/"+userSecret)))
-		t.say("", "The rotations that have failed or are repeating a step, of which there is none:", t.style(cyan, t.failing()))
+		t.say("", "This page lists the rotations that have failed or are retrying a step. There are none now:", t.style(cyan, t.failing()))
 	}
 	t.say("", "In another terminal, from the root of the repository:")
 	t.command([]string{".", stateDir + "/env"})
@@ -185,11 +186,11 @@ func (t *tutorial) showAround() {
 		t.command(append([]string{"starter"}, args...))
 	}
 	t.printf("\n%s\n", t.style(bold, "Clean up"))
-	t.say("", "The secret can be restored for seven days; meanwhile its users are locked, and then they are dropped:")
+	t.say("", "Delete the secret. Its users are locked, and dropped after seven days unless you restore the secret:")
 	t.command([]string{"starter", "delete", "--secret-id", userSecret, "--recovery-window-in-days", "7"})
 }
 
-// starter runs the starter and shows the command and what it says.
+// starter runs the starter, and prints the command and its output.
 func (t *tutorial) starter(ctx context.Context, args ...string) error {
 	t.command(append([]string{"starter"}, args...))
 	cmd := t.starterCommand(ctx, args...)
@@ -202,8 +203,8 @@ func (t *tutorial) starter(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// look reads the secret as an application would and holds it against what it should be: which user is in use, and which
-// one was before. Both must log in, with the same rights.
+// look reads the secret as an application would and compares it with what it should be: which user
+// is current, and which was before. Both must log in and have the same rights.
 func (t *tutorial) look(ctx context.Context, current, previous string) error {
 	version, c, err := t.Read(ctx, userSecret, "AWSCURRENT")
 	if err != nil {
@@ -230,10 +231,10 @@ func (t *tutorial) login(ctx context.Context, label, version string, c stack.Cre
 		t.verdict(false, fmt.Sprintf("%s does not log in: %v", what, err))
 	case c.Username != user:
 		t.verdict(false, fmt.Sprintf("%s  should be %s", what, user))
-	case user != userName && user != cloneName: // the administrator
+	case user != userName && user != cloneName: // this is the administrator
 		t.verdict(true, what+"  logs in")
 	case !slices.Equal(grants, []string{"GRANT " + userGrant}):
-		t.verdict(false, fmt.Sprintf("%s  has other rights: %s", what, strings.Join(grants, "; ")))
+		t.verdict(false, fmt.Sprintf("%s  has different rights: %s", what, strings.Join(grants, "; ")))
 	default:
 		t.verdict(true, fmt.Sprintf("%s  logs in  %s  version %s", what, strings.Join(grants, "; "), version))
 	}
@@ -247,7 +248,7 @@ func (t *tutorial) verdict(ok bool, text string) {
 	}
 }
 
-// grants logs in with a credential and returns its rights, without whom they are granted to.
+// grants logs in with a credential and returns its rights, without the grantee.
 func (t *tutorial) grants(ctx context.Context, c stack.Credential) ([]string, error) {
 	db, err := t.Open(c.Username, c.Password)
 	if err != nil {
@@ -265,7 +266,7 @@ func (t *tutorial) grants(ctx context.Context, c stack.Credential) ([]string, er
 		if err := rows.Scan(&grant); err != nil {
 			return nil, err
 		}
-		// What follows names the user; in MariaDB it shows the hash as well.
+		// The rest of the line names the user and, on MariaDB, contains the hash.
 		grant, _, _ = strings.Cut(grant, " TO ")
 		grants = append(grants, grant)
 	}

@@ -10,9 +10,9 @@ import (
 	"github.com/rotate-user/rotate-user/devstack/stack"
 )
 
-// writeEnvironment writes .devstack/env for the shell, and beside it an option file for mysql, which holds the
-// administrator's password and is readable by its owner only. Both are of use only while the stack is up; forget removes
-// them, unless another stack has written its own in their place.
+// writeEnvironment writes .devstack/env for the shell, and next to it an option file for mysql,
+// which contains the administrator's password and is readable only by its owner. Both are useful
+// only while the stack is up. forget removes them, unless another stack has replaced them.
 func (r running) writeEnvironment() (forget func(), err error) {
 	options := filepath.Join(r.Dir, "my.cnf")
 	files := map[string]string{options: r.OptionFile()}
@@ -44,7 +44,7 @@ func (r running) writeEnvironment() (forget func(), err error) {
 }
 
 func writePrivate(path, text string) error {
-	// An existing file would keep its mode.
+	// An existing file would keep its permissions.
 	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
 		return err
 	}

@@ -34,7 +34,7 @@ func newRecordCommand() *cobra.Command {
 	var out string
 	cmd := &cobra.Command{
 		Use:   "record",
-		Short: "Record histories of every shape, for the replay tests",
+		Short: "Record histories of every kind, for the replay tests",
 		Long: `Record the histories that the worker and the starter of this checkout write, one file for each shape that a later worker may
 find under way: <shape>.<commit>.json. Files that are there already stay as they are.`,
 		Args: cobra.NoArgs,
@@ -52,7 +52,8 @@ find under way: <shape>.<commit>.json. Files that are there already stay as they
 				if out == "" {
 					out = filepath.Join(root, "workflows", "testdata")
 				}
-				temporal, err := client.Dial(client.Options{HostPort: r.Temporal.Address(), Logger: sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))})
+				temporal, err := client.Dial(client.Options{HostPort: r.Temporal.Address(),
+					Logger: sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 				if err != nil {
 					return err
 				}
@@ -66,11 +67,12 @@ find under way: <shape>.<commit>.json. Files that are there already stay as they
 			})
 		},
 	}
-	cmd.Flags().StringVar(&out, "out", "", "folder of the files (default workflows/testdata)")
+	cmd.Flags().StringVar(&out, "out", "", "directory for the files (default: workflows/testdata)")
 	return cmd
 }
 
-// recorder leads one secret through its life, and takes the histories as it goes. After an error it does nothing more.
+// recorder takes one secret through its life and saves the histories. After an error, it does
+// nothing more.
 type recorder struct {
 	running
 	console
@@ -124,13 +126,14 @@ func (r *recorder) record() {
 	r.save("deletion-waiting", deletionID, "")
 }
 
-// recordInZone lets a first run wait for a date that it finds in a time zone.
+// recordInZone makes a first run wait for a date that it computes in a time zone.
 func (r *recorder) recordInZone() {
 	if r.err != nil {
 		return
 	}
 	nothing := rotation.Duration(0)
-	run, err := r.temporal.ExecuteWorkflow(r.ctx, client.StartWorkflowOptions{ID: rotationID, TaskQueue: rotation.TaskQueue}, rotation.RotateUserWorkflow,
+	run, err := r.temporal.ExecuteWorkflow(r.ctx, client.StartWorkflowOptions{ID: rotationID, TaskQueue: rotation.TaskQueue},
+		rotation.RotateUserWorkflow,
 		rotation.RotateUserInput{
 			SecretID: userSecret, TimeZone: "Europe/Berlin", Blackout: []string{"2020-12-24/2021-01-02"}, MinimumOverlap: &nothing,
 			FirstRotationWithin: rotation.Duration(5 * time.Second),
@@ -148,7 +151,7 @@ func (r *recorder) recordInZone() {
 	r.save("rotated-in-zone", rotationID, first)
 }
 
-// recordFleet syncs a fleet of the one secret, and rotates it.
+// recordFleet syncs a fleet with one secret, and rotates it.
 func (r *recorder) recordFleet() {
 	if r.err != nil {
 		return
@@ -177,7 +180,7 @@ func (r *recorder) recordFleet() {
 	r.save("fleet-rotated", rotation.RotateFleetWorkflowID(rotation.TaskQueue), "")
 }
 
-// starter runs the starter on the one secret.
+// starter runs the starter for the secret.
 func (r *recorder) starter(command string, args ...string) {
 	if r.err != nil {
 		return
@@ -187,23 +190,24 @@ func (r *recorder) starter(command string, args ...string) {
 	case err != nil && !r.starterFails:
 		r.err = fmt.Errorf("starter %s: %w\n%s", command, err, out)
 	case err == nil && r.starterFails:
-		r.err = fmt.Errorf("starter %s has not failed:\n%s", command, out)
+		r.err = fmt.Errorf("starter %s did not fail:\n%s", command, out)
 	}
 }
 
-// starterEnding saves the run of the rotation that the command brings to its end.
+// starterEnding saves the run that the command ends.
 func (r *recorder) starterEnding(shape, command string, args ...string) {
 	run := r.describe(rotationID, "").GetWorkflowExecutionInfo().GetExecution().GetRunId()
 	r.starter(command, args...)
 	r.save(shape, rotationID, run)
 }
 
-// firstRun is the first of the runs that continued each other up to the current one.
+// firstRun returns the first run in the chain of the current one.
 func (r *recorder) firstRun() string {
 	return r.describe(rotationID, "").GetWorkflowExecutionInfo().GetFirstRunId()
 }
 
-// describe returns what is known of a run, the current one by default, once its worker has nothing to do for it.
+// describe returns the description of a run, by default the current one, once its worker has
+// nothing to do for it.
 func (r *recorder) describe(workflowID, runID string) *workflowservice.DescribeWorkflowExecutionResponse {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -213,7 +217,7 @@ func (r *recorder) describe(workflowID, runID string) *workflowservice.DescribeW
 			r.err = err
 			return nil
 		}
-		// A run that has just begun may wait a second for its first task.
+		// A new run may wait a second for its first task.
 		begun := d.GetWorkflowExecutionInfo().GetHistoryLength() > 3
 		if begun && d.GetPendingWorkflowTask() == nil && len(d.GetPendingActivities()) == 0 {
 			return d
@@ -223,7 +227,8 @@ func (r *recorder) describe(workflowID, runID string) *workflowservice.DescribeW
 	return nil
 }
 
-// save writes the history of a run, the current one by default, once the worker has nothing to do for it.
+// save writes the history of a run, by default the current one, once the worker has nothing to do
+// for it.
 func (r *recorder) save(shape, workflowID, runID string) {
 	r.describe(workflowID, runID)
 	r.write(shape, r.history(workflowID, runID))
@@ -246,8 +251,8 @@ func (r *recorder) history(workflowID, runID string) []*historypb.HistoryEvent {
 	return events
 }
 
-// saveCuts writes, for each step of a rotation, its history up to where a worker has been given that step and not yet
-// ended it: a step that is running leaves no event of its own.
+// saveCuts writes, for each step of a rotation, the history up to the point where a worker has been
+// given that step and has not finished it. A step that is running leaves no event of its own.
 func (r *recorder) saveCuts(runID string) {
 	events := r.history(rotationID, runID)
 	for i, event := range events {
@@ -274,10 +279,11 @@ func isCommand(t enumspb.EventType) bool {
 	}
 }
 
-// identity is who wrote an event: a process on this machine.
+// identity matches the writer of an event, which is a process on this machine.
 var identity = regexp.MustCompile(`"identity":\s*"[^"]*"`)
 
-// write writes one file. What names this machine is replaced: it means nothing to a replay.
+// write writes one file. It replaces everything that identifies this machine and does not matter
+// for a replay.
 func (r *recorder) write(shape string, events []*historypb.HistoryEvent) {
 	if r.err != nil {
 		return

@@ -13,7 +13,7 @@ import (
 	"github.com/rotate-user/rotate-user/devstack/temporal"
 )
 
-// stateDir is the folder of the repository that receives logs, binaries and settings.
+// stateDir is the directory in the repository for logs, binaries and settings.
 const stateDir = ".devstack"
 
 // running is a stack with its worker.
@@ -23,7 +23,7 @@ type running struct {
 	bin    string
 }
 
-// run starts the stack and a worker, hands them to f, and stops everything when f returns.
+// run starts the stack and a worker, calls f with them, and stops everything when f returns.
 func run(ctx context.Context, c console, o stack.Options, f func(context.Context, running) error) (err error) {
 	root, err := resolve(ctx, &o)
 	if err != nil {
@@ -56,21 +56,21 @@ func run(ctx context.Context, c console, o stack.Options, f func(context.Context
 	return f(ctx, r)
 }
 
-// stay returns when the user has seen enough, or with an error when the worker has ended.
+// stay returns when the user presses Ctrl-C, or with an error when the worker has exited.
 func (r running) stay(ctx context.Context, c console) error {
 	c.printf("\n%s\n", c.style(dim, "Up until Ctrl-C; logs are in "+stateDir+"/"))
 	select {
 	case <-ctx.Done():
 	case <-r.worker.Done():
 		if ctx.Err() == nil {
-			return fmt.Errorf("the worker has ended; see %s", r.worker.LogFile)
+			return fmt.Errorf("the worker has exited: see %s", r.worker.LogFile)
 		}
 	}
 	c.printf("\nStopping ...\n")
 	return nil
 }
 
-// parts lists what runs and where.
+// parts lists the parts that are running, and where.
 func (r running) parts() [][2]string {
 	var rows [][2]string
 	add := func(name, value string) { rows = append(rows, [2]string{name, value}) }
@@ -93,14 +93,14 @@ func (r running) parts() [][2]string {
 	return rows
 }
 
-// failing is the page of the Temporal UI that lists the rotations that have failed or are repeating a step, which otherwise
-// look like all others: their workflows run.
+// failing returns the page of the Temporal UI that lists the rotations that have failed or are
+// retrying a step. Otherwise these look like all the others, because their workflows are running.
 func (r running) failing() string {
 	query := "WorkflowType = 'RotateUserWorkflow' AND ExecutionStatus = 'Running' AND RotationStatus IN ('Failed', 'Retrying')"
 	return r.Temporal.UIURL() + "/namespaces/" + temporal.Namespace + "/workflows?query=" + url.QueryEscape(query)
 }
 
-// starterCommand is the starter with arguments, as it would be run in the environment of .devstack/env.
+// starterCommand returns the starter with arguments, to be run in the environment of .devstack/env.
 func (r running) starterCommand(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(r.bin, "starter"), args...)
 	cmd.Env = r.Environment()
@@ -115,7 +115,8 @@ func resolve(ctx context.Context, o *stack.Options) (root string, err error) {
 	o.Dir = filepath.Join(root, stateDir)
 	o.MySQLAdminPassword = os.Getenv("MYSQL_ADMIN_PASSWORD")
 	if o.DataDir != "" && !filepath.IsAbs(o.DataDir) {
-		// The command runs in devstack/, but its user is likely to have typed a path in the root.
+		// The command runs in devstack/, but users usually type paths relative to the repository's
+		// root.
 		o.DataDir = filepath.Join(root, o.DataDir)
 	}
 	return root, nil

@@ -18,14 +18,14 @@ import (
 	"github.com/rotate-user/rotate-user/devstack/temporal"
 )
 
-// canary looks for passwords in whatever was written.
+// canary searches everything that was written for passwords.
 type canary struct {
 	report *Report
-	// words by their first eight bytes; mask tells in a glance that none begins with two of them.
+	// words by their first eight bytes. mask shows quickly that no word begins with two bytes.
 	words map[uint64][]word
 	mask  [1 << 16]bool
-	found map[string]bool // where and whose
-	// control are words that are known to be in some place, so that a scan which sees nothing is noticed.
+	found map[string]bool // the place and the owner
+	// control are words that must occur in a place, so that a scan that sees nothing is noticed.
 	control map[string]bool
 }
 
@@ -63,15 +63,15 @@ func (c *canary) scan(place string, data []byte) {
 				c.control[place] = true
 			} else if key := place + w.name; !c.found[key] {
 				c.found[key] = true
-				c.report.violate("a password is in %s: of %s", place, w.name)
+				c.report.violate("%s contains a password of %s", place, w.name)
 			}
 		}
 	}
 }
 
-// learn takes every password that was ever stored.
+// learn adds every password that was ever stored.
 func (w *world) learn(c *canary) error {
-	if w.Cluster != GroupReplication { // whose members it lets log in to each other by statements that hold it
+	if w.Cluster != GroupReplication { // members log in to each other with statements that contain it
 		c.add(w.database.AdminPassword, "the database's administrator", false)
 	}
 	seen := map[string]bool{}
@@ -86,17 +86,18 @@ func (w *world) learn(c *canary) error {
 		}
 	}
 	c.report.Passwords = len(seen) + 1
-	// The first user's name is everywhere but in metrics.
+	// The first user's name occurs everywhere except in metrics.
 	c.add("user_0_1", "", true)
 	c.add("rotate_user_rotations", "", true)
 	return nil
 }
 
-// scanTemporal reads every history and all of visibility, as a client sees them.
+// scanTemporal reads every history and everything in visibility, as a client sees them.
 func (w *world) scanTemporal(ctx context.Context, c *canary) error {
 	var page []byte
 	for {
-		list, err := w.temporalClient.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Namespace: temporal.Namespace, NextPageToken: page})
+		list, err := w.temporalClient.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Namespace: temporal.Namespace,
+			NextPageToken: page})
 		if err != nil {
 			return err
 		}
@@ -106,7 +107,8 @@ func (w *world) scanTemporal(ctx context.Context, c *canary) error {
 		}
 		c.scan("visibility", visible)
 		for _, e := range list.GetExecutions() {
-			events := w.temporalClient.GetWorkflowHistory(ctx, e.GetExecution().GetWorkflowId(), e.GetExecution().GetRunId(), false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+			events := w.temporalClient.GetWorkflowHistory(ctx, e.GetExecution().GetWorkflowId(), e.GetExecution().GetRunId(), false,
+				enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 			var history []byte
 			for events.HasNext() {
 				event, err := events.Next()
@@ -125,11 +127,11 @@ func (w *world) scanTemporal(ctx context.Context, c *canary) error {
 	}
 }
 
-// scanFiles reads everything that was written below the run's directory: logs of workers, of the database and of
-// Temporal, general and binary log, the database's own files, and Temporal's.
+// scanFiles reads all files in the run's directory: the logs of workers, database and Temporal, the
+// general and binary logs, the database's own files, and Temporal's.
 func (w *world) scanFiles(c *canary) error {
 	return filepath.WalkDir(w.Dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() || d.Name() == "admin-password" { // the private server's own
+		if err != nil || !d.Type().IsRegular() || d.Name() == "admin-password" { // the private server's own file
 			return err
 		}
 		data, err := os.ReadFile(path)
@@ -142,7 +144,7 @@ func (w *world) scanFiles(c *canary) error {
 	})
 }
 
-// see makes sure that the scan saw what it should have seen.
+// see checks that the scan saw what it should have seen.
 func (c *canary) see(cluster string) {
 	places := []string{"histories", "visibility", "metrics", "temporal.db", "general.log", "lane-0.log"}
 	switch cluster {
@@ -157,7 +159,7 @@ func (c *canary) see(cluster string) {
 			seen = seen || strings.Contains(p, place)
 		}
 		if !seen {
-			c.report.violate("the canary has seen nothing of what must be in %s: it looks in the wrong place", place)
+			c.report.violate("the canary found none of the expected words in %s: it searches the wrong place", place)
 		}
 	}
 }

@@ -1,9 +1,10 @@
-// Package chaos breaks a whole rotate-user stack on purpose, while clients log in without pause, and reports whether
-// anything that is promised did not hold.
+// Package chaos breaks a complete rotate-user stack on purpose while clients log in continuously,
+// and reports every promise that was not kept.
 //
-// The workers are real processes, the database is a real server, Temporal keeps its state in a file. Every outside call
-// of a rotation, each login, statement and call of Secrets Manager, passes a gate, where a fault can be placed before,
-// during or after it. A rotation without a fault shows which calls there are; then faults strike at every one of them.
+// The workers are real processes, the database is a real server, and Temporal keeps its state in a
+// file. Every external call of a rotation, that is, each login, statement and call of Secrets
+// Manager, passes a gate at which a fault can be injected before, during or after it. Rotations
+// without a fault show which calls there are. Then faults occur at every one of them.
 package chaos
 
 import (
@@ -24,25 +25,26 @@ import (
 type Options struct {
 	// Dir receives logs and data.
 	Dir string
-	// Worker is the worker's binary; OtherWorker one of another release, which has to work beside it. It may be empty.
+	// Worker is the worker's binary. OtherWorker is the binary of another release that has to work
+	// together with it, or "".
 	Worker, OtherWorker string
-	// Engine is mysql or mariadb; empty for the first that is found.
+	// Engine is mysql or mariadb, or "" for the first one that is found.
 	Engine string
-	// Cluster is Galera or GroupReplication; empty for one server. Engine does not count then.
+	// Cluster is Galera or GroupReplication, or "" for one server. If it is set, Engine is ignored.
 	Cluster string
-	// Rotations is how many are made at least, those without a fault included.
+	// Rotations is the minimum number of rotations, including those without a fault.
 	Rotations int
-	// For, if positive, is after how long no further fault begins, whatever Rotations says.
+	// For, if positive, is the time after which no further fault begins, regardless of Rotations.
 	For time.Duration
-	// Seed decides which faults strike where, and in what order.
+	// Seed decides which faults occur where, and in which order.
 	Seed uint64
-	// Lanes is how many secrets are rotated side by side; 0 is 12.
+	// Lanes is how many secrets are rotated in parallel; 0 means 12.
 	Lanes int
-	// Lag is how far what the workers read from Secrets Manager lags behind what was written.
+	// Lag is how far the workers' reads from Secrets Manager lag behind writes.
 	Lag time.Duration
-	// Out receives what happens, as it happens.
+	// Out receives a line for everything that happens.
 	Out io.Writer
-	// Only, if not empty, is the one kind of fault to place.
+	// Only, if not empty, is the only kind of fault to inject.
 	Only string
 }
 
@@ -53,7 +55,7 @@ func (o Options) otherWorker() string {
 	return o.Worker
 }
 
-// engine is that of the cluster, if there is one.
+// engine returns the cluster's engine, or Engine.
 func (o Options) engine() string {
 	switch o.Cluster {
 	case Galera:
@@ -64,7 +66,7 @@ func (o Options) engine() string {
 	return o.Engine
 }
 
-// kinds are the ways to break what there is.
+// kinds returns the kinds of faults for this server or cluster.
 func (o Options) kinds() []kind {
 	if o.Cluster == "" {
 		return kinds
@@ -72,8 +74,8 @@ func (o Options) kinds() []kind {
 	return append(slices.DeleteFunc(slices.Clone(kinds), func(k kind) bool { return k.server }), clusterKinds...)
 }
 
-// Run breaks things until enough rotations are made. The error says that the harness itself failed; what it found is in
-// the report.
+// Run breaks things until enough rotations were made. An error means that the harness itself
+// failed; the report has what it found.
 func Run(ctx context.Context, o Options) (_ *Report, err error) { //nolint:funlen // the order of one run, from start to report
 	if o.Lanes == 0 {
 		o.Lanes = 12
@@ -124,7 +126,7 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) { //nolint:funle
 					break
 				}
 				if err := l.strike(ctx, next); err != nil {
-					l.report.violate("lane %d gives up: %v", l.number, err)
+					l.report.violate("lane %d gave up: %v", l.number, err)
 					break
 				}
 			}
@@ -161,13 +163,14 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) { //nolint:funle
 }
 
 const (
-	// slowTakes is how long a slow fault needs, and the rotation after it.
+	// slowTakes is how long a slow fault and the rotation after it take.
 	slowTakes = 80 * time.Second
-	// between is the time between faults that hit everybody, so that others have their turn undisturbed.
+	// between is the time between faults that affect all lanes, so that other faults occur
+	// undisturbed.
 	between = 25 * time.Second
 )
 
-// strike makes one rotation in which a fault strikes, and one after it that has to put everything right.
+// strike makes one rotation in which a fault occurs, and then one that has to repair everything.
 func (l *lane) strike(ctx context.Context, p placement) error { //nolint:funlen // the order of one strike, from the fault to the checks
 	if p.first || l.subject == nil {
 		l.retire(ctx)
@@ -221,7 +224,7 @@ func (l *lane) strike(ctx context.Context, p placement) error { //nolint:funlen 
 	var told []string
 	excused := false
 	for i, p := range faults {
-		at := "its place was not reached"
+		at := "its call was not reached"
 		if all[i].struck() {
 			at, excused = all[i].at.String(), excused || p.kind.excuses()
 			l.report.struck(p.kind.name, p.place())
@@ -231,7 +234,7 @@ func (l *lane) strike(ctx context.Context, p placement) error { //nolint:funlen 
 		told = append(told, fmt.Sprintf("%s %s, %s", p.kind.name, p.place(), at))
 	}
 	if rotated.Error != "" && !excused {
-		l.report.violate("%s: the rotation did not get over it: %s: %s", s.user, rotated.ErrorType, rotated.Error)
+		l.report.violate("%s: the rotation did not recover: %s: %s", s.user, rotated.ErrorType, rotated.Error)
 	}
 	ended := "promoted"
 	if rotated.Error != "" {

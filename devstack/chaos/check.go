@@ -13,21 +13,23 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// inspect checks what must be true after any rotation, however it ended. was are the labels before it; edited says that
-// another actor wrote a value meanwhile.
+// inspect checks what must be true after any rotation, however it ended. was has the labels before
+// it. edited reports whether another actor wrote a value in the meantime.
 func (s *subject) inspect(ctx context.Context, rotated rotation.Rotation, was map[string]string, edited bool) {
 	r := s.lane.report
 	now, err := s.labels(ctx)
 	if err != nil {
-		r.violate("%s: its labels cannot be read: %v", s.user, err)
+		r.violate("%s: cannot read its labels: %v", s.user, err)
 		return
 	}
 	switch {
 	case rotated.Error != "":
-		// AWSPENDING comes off after the promotion. If that is denied, the rotation has failed with its version promoted.
+		// AWSPENDING is removed after the promotion. If that is denied, the rotation fails although
+		// its version was promoted.
 		denied := rotated.ErrorType == rotation.ErrorAccessDenied && now[current] == rotated.VersionID
 		if now[current] != was[current] && !edited && !denied {
-			r.violate("%s: the rotation failed (%s: %s), and AWSCURRENT is %s, not %s as before", s.user, rotated.ErrorType, rotated.Error, now[current], was[current])
+			r.violate("%s: the rotation failed (%s: %s), and AWSCURRENT is %s, not %s as before", s.user, rotated.ErrorType, rotated.Error,
+				now[current], was[current])
 		}
 		if rotated.ErrorType == "" || rotated.ErrorType == "Unknown" {
 			r.violate("%s: the failure has no reason: %q: %s", s.user, rotated.ErrorType, rotated.Error)
@@ -55,12 +57,13 @@ func (s *subject) logsIn(ctx context.Context, label string) {
 	}
 }
 
-// finished checks what must be true after a rotation without a fault that succeeded: nothing is left of what was before.
+// finished checks what must be true after a rotation without a fault that succeeded: nothing of the
+// old state is left.
 func (s *subject) finished(ctx context.Context) {
 	r := s.lane.report
 	labels, err := s.labels(ctx)
 	if err != nil {
-		r.violate("%s: its labels cannot be read: %v", s.user, err)
+		r.violate("%s: cannot read its labels: %v", s.user, err)
 		return
 	}
 	if labels[pending] != "" {
@@ -80,7 +83,7 @@ func (s *subject) finished(ctx context.Context) {
 	}
 	slices.Sort(users)
 	if want := []string{s.user, s.user + "_clone"}; !slices.Equal(users, want) {
-		r.violate("%s: the versions are of users %q", s.user, users)
+		r.violate("%s: the versions are for users %q", s.user, users)
 	}
 	s.alike(ctx)
 }
@@ -104,8 +107,8 @@ func (s *subject) alike(ctx context.Context) {
 
 var hash = regexp.MustCompile(`(?s) (AS|USING|BY PASSWORD) '(?:[^'\\]|\\.|'')*'`)
 
-// account reads everything that the database shows of an account but its password, in words that are the same for both
-// of a pair.
+// account returns everything that the database shows about an account except its password, in a
+// form that is the same for both accounts of a pair.
 func (w *world) account(ctx context.Context, user string) ([]string, error) {
 	var lines []string
 	for _, statement := range []string{"SHOW CREATE USER '" + user + "'@'%'", "SHOW GRANTS FOR '" + user + "'@'%'"} {
@@ -137,8 +140,8 @@ func (w *world) account(ctx context.Context, user string) ([]string, error) {
 	return lines, nil
 }
 
-// leftovers counts what must not remain after the run: accounts beyond the pairs, second passwords, and sessions of
-// the masters, whose locks would outlive the workers.
+// leftovers counts what must not remain after the run: accounts other than those of pairs, second
+// passwords, and the masters' sessions, whose locks would outlive the workers.
 func (w *world) leftovers(ctx context.Context) error {
 	count := func(into *int, query string) error {
 		return w.persist(ctx, func() error {
@@ -155,7 +158,7 @@ func (w *world) leftovers(ctx context.Context) error {
 		" AND (Host <> '%' OR User NOT REGEXP '^user_[0-9]+_[0-9]+(_clone)?$')"); err != nil {
 		return err
 	}
-	for try := 1; ; try++ { // the server needs a moment to see the end of a connection
+	for try := 1; ; try++ { // the server needs a moment to notice that a connection has ended
 		if err := count(&w.report.LeftSessions, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER LIKE 'master\\_%'"); err != nil {
 			return err
 		}
@@ -171,7 +174,8 @@ func (w *world) leftovers(ctx context.Context) error {
 		}
 	}
 	if w.report.LeftAccounts+w.report.LeftSessions+second > 0 {
-		w.report.violate("left over: %d accounts, %d sessions of masters, %d second passwords", w.report.LeftAccounts, w.report.LeftSessions, second)
+		w.report.violate("leftovers: %d accounts, %d sessions of masters, %d second passwords", w.report.LeftAccounts, w.report.LeftSessions,
+			second)
 	}
 	return nil
 }

@@ -17,7 +17,8 @@ const (
 	pending  = "AWSPENDING"
 )
 
-// pace is the pause of a client between two logins: with it a dozen secrets leave two processors room for rotations.
+// pace is a client's pause between two logins. It lets a dozen secrets leave two processors enough
+// room for rotations.
 const pace = 20 * time.Millisecond
 
 // credential is one version of a secret, as a client reads it.
@@ -26,13 +27,13 @@ type credential struct {
 	Username, Password string
 }
 
-// watch starts the clients of a secret: one reads AWSCURRENT, logs in and runs a query, without end, and one does the
-// same with AWSPREVIOUS as long as that is promised.
+// watch starts the clients of a secret. One continuously reads AWSCURRENT, logs in and runs a
+// query. The other one does the same with AWSPREVIOUS as long as that is promised to work.
 //
-// They go past the proxies that the workers are cut off by, so that only the database itself stands between them and
-// their query. What counts against rotate-user is an answer of the database that refuses the credential, while the
-// version still bears its label; a database that is down, frozen or full is tried again with the same credential until
-// it answers.
+// The clients bypass the proxies through which the workers are cut off, so that only the database
+// itself decides about their queries. A violation is a database that refuses the credential while
+// the version still has its label. If the database is down, frozen or full, a client retries with
+// the same credential until the database answers.
 func (s *subject) watch(ctx context.Context) {
 	ctx, s.clients = context.WithCancel(ctx)
 	s.clientsWG.Go(func() { s.client(ctx, current) })
@@ -41,7 +42,7 @@ func (s *subject) watch(ctx context.Context) {
 
 func (s *subject) client(ctx context.Context, label string) {
 	r := s.lane.report
-	var without time.Time // a working credential, since
+	var without time.Time // when the client last had a working credential
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
@@ -56,7 +57,7 @@ func (s *subject) client(ctx context.Context, label string) {
 			continue
 		}
 		if err != nil {
-			r.violate("%s: %s cannot be read: %v", s.user, label, err)
+			r.violate("%s: cannot read %s: %v", s.user, label, err)
 			continue
 		}
 		err = s.lane.persist(ctx, func() error {
@@ -81,7 +82,7 @@ func (s *subject) client(ctx context.Context, label string) {
 				without = time.Now()
 			}
 		default:
-			r.superseded.Add(1) // between the read and the login
+			r.superseded.Add(1) // replaced between the read and the login
 		}
 	}
 	if !without.IsZero() {
@@ -98,7 +99,7 @@ func (s *subject) read(ctx context.Context, label string) (credential, error) {
 	return c, json.Unmarshal([]byte(*out.SecretString), &c)
 }
 
-// query logs in past the proxies and does what the user may do.
+// query logs in directly and does what the user may do.
 func (w *world) query(ctx context.Context, c credential) error {
 	db, err := w.clients(c.Username, c.Password)
 	if err != nil {
@@ -115,9 +116,9 @@ func (w *world) query(ctx context.Context, c credential) error {
 	return nil
 }
 
-// promises says whether a version still has to log in, now that it has not.
+// promises reports whether a version that did not log in was still promised to.
 func (s *subject) promises(ctx context.Context, version string) bool {
-	// The order matters: the promise of AWSPREVIOUS ends before the label moves on.
+	// The order matters: the promise for AWSPREVIOUS ends before the label moves.
 	alive := s.previousIsPromised()
 	labels, err := s.labels(ctx)
 	if err != nil {
@@ -126,7 +127,7 @@ func (s *subject) promises(ctx context.Context, version string) bool {
 	return labels[current] == version || labels[previous] == version && alive && s.previousIsPromised()
 }
 
-// labels answers on which version each label is.
+// labels returns the version that each label is on.
 func (s *subject) labels(ctx context.Context) (map[string]string, error) {
 	out, err := s.lane.secretsManager.DescribeSecret(ctx, &awssm.DescribeSecretInput{SecretId: &s.arn})
 	if err != nil {

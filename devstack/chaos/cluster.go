@@ -19,24 +19,25 @@ import (
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 )
 
-// The clusters that there are to break.
+// The kinds of clusters.
 const (
 	Galera           = "galera"
 	GroupReplication = "group-replication"
 )
 
-// clusterSize is the least at which one node can be missed.
+// clusterSize is the smallest size in which one node can be missing.
 const clusterSize = 3
 
-// cluster are nodes behind one address.
+// cluster is a set of nodes behind one address.
 type cluster struct {
 	nodes []*mysqld.Server
 	front *mysqld.Forwarder
-	// on are sessions of the administrator, on each node, whose reads wait until it has what the others have.
+	// on are the administrator's sessions on each node, whose reads wait until the node has
+	// everything that the others have.
 	on []*sql.DB
 }
 
-// startCluster starts the nodes. Those of a group have one primary, the first.
+// startCluster starts the nodes. In a group, the first one is the only primary.
 func startCluster(ctx context.Context, o Options, program mysqld.Program, log *os.File) (c *cluster, err error) {
 	c = &cluster{}
 	defer func() {
@@ -44,7 +45,8 @@ func startCluster(ctx context.Context, o Options, program mysqld.Program, log *o
 			err = errors.Join(err, c.stop(o.Dir))
 		}
 	}()
-	options := mysqld.Options{Log: log, Args: []string{"--general-log=1", "--general-log-file=general.log", "--max-connect-errors=1000000", "--max-connections=400"}}
+	options := mysqld.Options{Log: log, Args: []string{"--general-log=1", "--general-log-file=general.log", "--max-connect-errors=1000000",
+		"--max-connections=400"}}
 	wait := map[string]string{"wsrep_sync_wait": "1"}
 	if o.Cluster == Galera {
 		c.nodes, err = program.StartGalera(ctx, clusterSize, options)
@@ -75,7 +77,7 @@ func startCluster(ctx context.Context, o Options, program mysqld.Program, log *o
 	return c, err
 }
 
-// synchronise waits until every node has what the others have.
+// synchronise waits until every node has everything that the others have.
 func (c *cluster) synchronise(ctx context.Context) error {
 	for i, db := range c.on {
 		if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM mysql.user").Scan(new(int)); err != nil {
@@ -85,7 +87,7 @@ func (c *cluster) synchronise(ctx context.Context) error {
 	return nil
 }
 
-// stop ends the nodes, and keeps what they have written down.
+// stop stops the nodes and keeps their files.
 func (c *cluster) stop(dir string) error {
 	var errs []error
 	if c.front != nil {
@@ -109,7 +111,7 @@ func (c *cluster) stop(dir string) error {
 	return errors.Join(errs...)
 }
 
-// anyNode strikes one of the nodes, while the others serve.
+// anyNode returns a fault that affects one node while the others continue.
 func anyNode(lasts time.Duration, begin, end func(context.Context, *cluster, int) error) func(context.Context, *lane, *subject) outcome {
 	return func(ctx context.Context, l *lane, _ *subject) outcome {
 		l.disasterStrikes(func() error {
@@ -124,11 +126,12 @@ func anyNode(lasts time.Duration, begin, end func(context.Context, *cluster, int
 	}
 }
 
-// clusterKinds are what happens to clusters only.
+// clusterKinds are the faults that only clusters have.
 var clusterKinds = []kind{
 	{name: "node held by a backup", side: sqlCall, all: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
 		l.disasterStrikes(func() (err error) {
-			// Not one of the sessions that wait for the others: to unlock, it would wait for what its lock holds up.
+			// Not one of the sessions that wait for the others: to unlock, it would wait for what
+			// its own lock blocks.
 			node := l.cluster.nodes[rand.IntN(clusterSize)]
 			db, err := node.Open(node.AdminUser, node.AdminPassword)
 			if err != nil {
@@ -174,7 +177,7 @@ var clusterKinds = []kind{
 					return c.rejoined(ctx, node)
 				})(ctx, l, nil)
 		}
-		l.disasterStrikes(func() error { // one that takes no writes: another primary is a fault of its own
+		l.disasterStrikes(func() error { // one that does not accept writes, because a new primary is a separate fault
 			node := 1 + rand.IntN(clusterSize-1)
 			if _, err := c.on[node].ExecContext(ctx, "STOP GROUP_REPLICATION"); err != nil {
 				return err
@@ -193,7 +196,7 @@ func (c *cluster) isolate(ctx context.Context, node, how int) error {
 	return err
 }
 
-// rejoined waits until a node of a Galera cluster has what the others have.
+// rejoined waits until a node of a Galera cluster has everything that the others have.
 func (c *cluster) rejoined(ctx context.Context, node int) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()

@@ -19,21 +19,22 @@ import (
 // kind is one way to break something.
 type kind struct {
 	name   string
-	side   side    // empty: at calls of either
-	phases []phase // nil: at all
-	slow   bool    // takes more than a minute to get over: a step's own time has to pass
-	all    bool    // hits all lanes
-	server bool    // hits the only server that there is
-	// people change accounts: what they change after TestPassword has looked cannot be repaired.
+	side   side    // empty for calls to either side
+	phases []phase // nil for all
+	slow   bool    // recovery takes more than a minute, because a step has to time out
+	all    bool    // affects all lanes
+	server bool    // affects the only server
+	// people change accounts. Changes after the check of TestPassword cannot be repaired.
 	people bool
 	edits  bool // another actor moves AWSCURRENT
-	denies bool // a right is missing: no retry can know for how long
-	// strike is called in the path of the call, which waits for it. What it leaves to put right is added to the lane's
+	denies bool // a right is missing, and no retry can know for how long
+	// strike is called while the call waits for it. It adds the necessary repairs to the lane's
 	// recovery.
 	strike func(context.Context, *lane, *subject) outcome
 }
 
-// excuses says whether a rotation may end as a recorded failure for it. All else has to be got over.
+// excuses reports whether a rotation with this fault may end as a recorded failure. It must recover
+// from all other faults.
 func (k kind) excuses() bool { return k.people || k.edits || k.denies }
 
 var kinds = []kind{
@@ -47,20 +48,21 @@ var kinds = []kind{
 		l.recover(func() error { wait(ctx, 15*time.Second); return l.start(ctx) })
 		return outcome{cut: true}
 	}},
-	{name: "worker killed, step unreported", slow: true, phases: []phase{after}, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
-		old := l.give()
-		for _, p := range old {
-			p.temporal.cut()
-		}
-		l.recover(func() error {
-			wait(ctx, 500*time.Millisecond)
+	{name: "worker killed, step unreported", slow: true, phases: []phase{after},
+		strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+			old := l.give()
 			for _, p := range old {
-				p.kill()
+				p.temporal.cut()
 			}
-			return l.start(ctx)
-		})
-		return outcome{}
-	}},
+			l.recover(func() error {
+				wait(ctx, 500*time.Millisecond)
+				for _, p := range old {
+					p.kill()
+				}
+				return l.start(ctx)
+			})
+			return outcome{}
+		}},
 	{name: "worker terminated", strike: func(ctx context.Context, l *lane, _ *subject) outcome {
 		l.replace(ctx, l.Worker)
 		return outcome{}
@@ -106,33 +108,36 @@ var kinds = []kind{
 		}
 		return outcome{}
 	}},
-	{name: "worker cut off, step runs twice", slow: true, phases: []phase{before}, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
-		old := l.give()
-		for _, p := range old {
-			p.temporal.cut()
-		}
-		if err := l.start(ctx); err != nil {
-			l.report.violate("lane %d: %v", l.number, err)
-		}
-		l.recover(func() error {
-			wait(ctx, workflows.StepTimeout+5*time.Second)
+	{name: "worker cut off, step runs twice", slow: true, phases: []phase{before},
+		strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+			old := l.give()
 			for _, p := range old {
-				p.temporal.mend()
+				p.temporal.cut()
 			}
-			l.end(old)
-			return nil
-		})
-		// The call arrives when another worker has restarted the step.
-		wait(ctx, workflows.StepTimeout+1500*time.Millisecond)
-		return outcome{}
-	}},
+			if err := l.start(ctx); err != nil {
+				l.report.violate("lane %d: %v", l.number, err)
+			}
+			l.recover(func() error {
+				wait(ctx, workflows.StepTimeout+5*time.Second)
+				for _, p := range old {
+					p.temporal.mend()
+				}
+				l.end(old)
+				return nil
+			})
+			// The call arrives after another worker has restarted the step.
+			wait(ctx, workflows.StepTimeout+1500*time.Millisecond)
+			return outcome{}
+		}},
 
 	{name: "connection cut", side: sqlCall, strike: func(context.Context, *lane, *subject) outcome { return outcome{cut: true} }},
-	{name: "connection stalled", side: sqlCall, slow: true, strike: func(context.Context, *lane, *subject) outcome { return outcome{stall: true} }},
-	{name: "statement arrives late", side: sqlCall, slow: true, phases: []phase{before}, strike: func(ctx context.Context, _ *lane, _ *subject) outcome {
-		wait(ctx, workflows.StepTimeout+5*time.Second)
-		return outcome{}
-	}},
+	{name: "connection stalled", side: sqlCall, slow: true,
+		strike: func(context.Context, *lane, *subject) outcome { return outcome{stall: true} }},
+	{name: "statement arrives late", side: sqlCall, slow: true, phases: []phase{before},
+		strike: func(ctx context.Context, _ *lane, _ *subject) outcome {
+			wait(ctx, workflows.StepTimeout+5*time.Second)
+			return outcome{}
+		}},
 	{name: "database slow", side: sqlCall, phases: []phase{before}, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
 		l.gate.setAlways(func(c call, p phase) outcome {
 			if c.side == sqlCall && p == before {
@@ -166,33 +171,38 @@ var kinds = []kind{
 		})
 		return outcome{}
 	}},
-	{name: "database full of connections", side: sqlCall, phases: []phase{before}, all: true, server: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
-		l.disasterStrikes(func() error { return l.crowd(ctx) })
-		return outcome{}
-	}},
-	{name: "database read-only", side: sqlCall, phases: []phase{before}, all: true, server: true, strike: func(ctx context.Context, l *lane, _ *subject) outcome {
-		variable := "super_read_only"
-		if l.world.database.Engine == mysqld.MariaDB {
-			variable = "read_only"
-		}
-		l.disasterStrikes(func() error {
-			if err := l.exec(ctx, "SET GLOBAL "+variable+" = 1"); err != nil {
-				return err
+	{name: "database full of connections", side: sqlCall, phases: []phase{before}, all: true, server: true,
+		strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+			l.disasterStrikes(func() error { return l.crowd(ctx) })
+			return outcome{}
+		}},
+	{name: "database read-only", side: sqlCall, phases: []phase{before}, all: true, server: true,
+		strike: func(ctx context.Context, l *lane, _ *subject) outcome {
+			variable := "super_read_only"
+			if l.world.database.Engine == mysqld.MariaDB {
+				variable = "read_only"
 			}
-			wait(ctx, 4*time.Second)
-			return l.exec(context.WithoutCancel(ctx), "SET GLOBAL read_only = 0")
-		})
-		return outcome{}
-	}},
+			l.disasterStrikes(func() error {
+				if err := l.exec(ctx, "SET GLOBAL "+variable+" = 1"); err != nil {
+					return err
+				}
+				wait(ctx, 4*time.Second)
+				return l.exec(context.WithoutCancel(ctx), "SET GLOBAL read_only = 0")
+			})
+			return outcome{}
+		}},
 
 	{name: "answer lost", side: smCall, strike: func(context.Context, *lane, *subject) outcome { return outcome{cut: true} }},
-	{name: "call unanswered", side: smCall, slow: true, phases: []phase{before, after}, strike: func(context.Context, *lane, *subject) outcome { return outcome{stall: true} }},
-	{name: "call arrives late", side: smCall, slow: true, phases: []phase{before}, strike: func(ctx context.Context, _ *lane, _ *subject) outcome {
-		wait(ctx, workflows.StepTimeout+5*time.Second)
-		return outcome{}
-	}},
+	{name: "call unanswered", side: smCall, slow: true, phases: []phase{before, after},
+		strike: func(context.Context, *lane, *subject) outcome { return outcome{stall: true} }},
+	{name: "call arrives late", side: smCall, slow: true, phases: []phase{before},
+		strike: func(ctx context.Context, _ *lane, _ *subject) outcome {
+			wait(ctx, workflows.StepTimeout+5*time.Second)
+			return outcome{}
+		}},
 	{name: "throttled", side: smCall, phases: []phase{before}, strike: answers(8*time.Second, secretsmanager.Throttled(0))},
-	{name: "throttled, Retry-After", side: smCall, phases: []phase{before}, strike: answers(3*time.Second, secretsmanager.Throttled(2*time.Second))},
+	{name: "throttled, Retry-After", side: smCall, phases: []phase{before},
+		strike: answers(3*time.Second, secretsmanager.Throttled(2*time.Second))},
 	{name: "internal error", side: smCall, phases: []phase{before}, strike: answers(8*time.Second, secretsmanager.Failed())},
 	{name: "internal error after effect", side: smCall, phases: []phase{after}, strike: func(context.Context, *lane, *subject) outcome {
 		return outcome{fault: secretsmanager.Failed()}
@@ -213,7 +223,8 @@ var kinds = []kind{
 			err = l.exec(ctx, "ALTER USER '"+l.master+"'@'%' "+as)
 		}
 		if err == nil {
-			_, err = l.secretsManager.PutSecretValue(ctx, &awssm.PutSecretValueInput{SecretId: &l.master, SecretString: aws.String(l.value(l.master, pw, ""))})
+			_, err = l.secretsManager.PutSecretValue(ctx, &awssm.PutSecretValueInput{SecretId: &l.master,
+				SecretString: aws.String(l.value(l.master, pw, ""))})
 		}
 		l.failed(err)
 		return outcome{}
@@ -233,7 +244,7 @@ var kinds = []kind{
 	{name: "right granted to the standby", people: true, strike: func(ctx context.Context, l *lane, s *subject) outcome {
 		standby, err := s.standby(ctx)
 		if err == nil {
-			// There may be none yet, and nothing to grant to.
+			// The standby may not exist yet.
 			_ = l.exec(ctx, "GRANT SELECT ON extra.* TO '"+standby+"'@'%'")
 		}
 		l.failed(err)
@@ -252,7 +263,8 @@ var kinds = []kind{
 		input := map[string]any{"SecretId": s.arn, "MinimumOverlap": "0s"}
 		id := rotation.RotateUserWorkflowID(s.arn)
 		l.failed(l.persistTemporal(ctx, func(ctx context.Context) error {
-			_, err := l.temporalClient.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: l.queue}, rotation.RotateUserWorkflow, input)
+			_, err := l.temporalClient.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: l.queue}, rotation.RotateUserWorkflow,
+				input)
 			return err
 		}))
 		l.recover(func() error {

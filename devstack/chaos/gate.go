@@ -8,7 +8,7 @@ import (
 	"github.com/rotate-user/rotate-user/devstack/secretsmanager"
 )
 
-// side is whom an outside call goes to.
+// side is the receiver of an external call.
 type side string
 
 const (
@@ -16,60 +16,62 @@ const (
 	smCall  side = "Secrets Manager"
 )
 
-// phase is how far an outside call has come.
+// phase is the progress of an external call.
 type phase int
 
 const (
-	before phase = iota // it has not reached the other side
-	during              // it has, and its answer is not awaited
-	after               // it has taken effect, and its answer is on its way
+	before phase = iota // the call has not reached the other side
+	during              // the call has reached the other side, and no answer is awaited
+	after               // the call has taken effect, and its answer is on the way
 )
 
 func (p phase) String() string { return [...]string{"before", "during", "after"}[p] }
 
-// call is one outside call of a lane's workers: a login, a statement, or a call of Secrets Manager.
+// call is one external call of a lane's workers: a login, a statement, or a call of Secrets
+// Manager.
 type call struct {
-	number int // in its rotation, from 1
+	number int // within its rotation, beginning with 1
 	side   side
 	name   string
 }
 
-// outcome is what becomes of a call.
+// outcome is what happens to a call.
 type outcome struct {
-	cut   bool // the connection ends here
-	stall bool // the connection stays, and nothing passes
+	cut   bool // the connection is closed
+	stall bool // the connection stays open, and nothing passes
 	fault secretsmanager.Fault
 }
 
-// gate is where all outside calls of a lane's workers pass. It counts them since the last reset, and sets off what is
-// armed when its place is reached.
+// gate is passed by all external calls of a lane's workers. It counts them since the last reset,
+// and triggers an armed fault when its place is reached.
 type gate struct {
 	mu    sync.Mutex
 	calls []call
 	armed []*armed
-	// always is asked at every call, after armed.
+	// always is called for every call, after armed.
 	always func(call, phase) outcome
 }
 
 // armed is a fault that waits for its place.
 type armed struct {
-	call  int // from this call on, the first on a fitting side
+	call  int // the first call from this one on that is to the right side
 	phase phase
-	side  side // empty for either
-	// untested: it may only be set off as long as TestPassword has not begun.
+	side  side // empty for either side
+	// untested: it may be triggered only before TestPassword has begun.
 	untested bool
 	strike   func() outcome
 	hit      chan struct{}
 	at       call
 }
 
-// fits says whether it is set off by the last of the calls so far.
+// fits reports whether the last call so far triggers the fault.
 func (a *armed) fits(c call, p phase, calls []call) bool {
 	return !a.struck() && a.phase == p && c.number >= a.call && (a.side == "" || a.side == c.side) && !(a.untested && tested(calls))
 }
 
-// tested says whether TestPassword has begun: something has followed the setting of a password and the release of its lock.
-// Numbers of calls do not tell, as a worker that knows its database makes fewer of them.
+// tested reports whether TestPassword has begun, that is, whether there were calls after a password
+// was set and its lock released. The number of a call does not show this, because a worker that
+// knows its database makes fewer calls.
 func tested(calls []call) bool {
 	set := false
 	for _, c := range calls {
@@ -91,7 +93,7 @@ func (a *armed) struck() bool {
 	}
 }
 
-// reset forgets the calls so far and what was armed, and arms others.
+// reset forgets the calls so far, and replaces what was armed.
 func (g *gate) reset(a ...*armed) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -119,7 +121,7 @@ func (g *gate) begin(s side, name string) call {
 	return c
 }
 
-// at is called as c reaches a phase. It may block.
+// at is called when c reaches a phase. It may block.
 func (g *gate) at(c call, p phase) outcome {
 	g.mu.Lock()
 	always := g.always
@@ -144,7 +146,7 @@ func (g *gate) at(c call, p phase) outcome {
 
 func (c call) String() string { return fmt.Sprintf("%d (%s: %s)", c.number, c.side, c.name) }
 
-// describe lists calls, one a line.
+// describe lists calls, one per line.
 func describe(calls []call) string {
 	var b strings.Builder
 	for _, c := range calls {

@@ -13,7 +13,7 @@ import (
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
-// answers is a Secrets Manager that answers with a fault for a while.
+// answers returns a fault in which Secrets Manager answers with an error for a while.
 func answers(d time.Duration, f secretsmanager.Fault) func(context.Context, *lane, *subject) outcome {
 	return func(_ context.Context, l *lane, _ *subject) outcome {
 		until := time.Now().Add(d)
@@ -34,19 +34,19 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// recover has the lane wait for f before its next rotation.
+// recover makes the lane wait for f before its next rotation.
 func (l *lane) recover(f func() error) {
 	l.recovery.Go(func() { l.failed(f()) })
 }
 
-// failed reports that the harness itself could not do what it wanted.
+// failed reports an error of the harness itself.
 func (l *lane) failed(err error) {
 	if err != nil {
 		l.report.violate("lane %d: the harness failed: %v", l.number, err)
 	}
 }
 
-// disasterStrikes begins a fault for all lanes, and returns when it has begun.
+// disasterStrikes starts a fault for all lanes, and returns when it has begun.
 func (l *lane) disasterStrikes(f func() error) {
 	begun := make(chan struct{})
 	l.recover(func() error {
@@ -66,7 +66,7 @@ func (l *lane) killWorkers() {
 	}
 }
 
-// replace starts a new worker and has the old ones end in order.
+// replace starts a new worker and has the old ones shut down.
 func (l *lane) replace(ctx context.Context, binary string) {
 	old := l.give()
 	for _, p := range old {
@@ -79,7 +79,7 @@ func (l *lane) replace(ctx context.Context, binary string) {
 	})
 }
 
-// end waits for workers that were, or now are, told to end.
+// end waits for workers that were told to shut down, or are told so now.
 func (l *lane) end(workers []*process) {
 	for _, p := range workers {
 		l.report.keepMetrics(p.scrape())
@@ -87,14 +87,14 @@ func (l *lane) end(workers []*process) {
 		select {
 		case <-p.Done():
 		case <-time.After(workflows.StepTimeout + 30*time.Second):
-			l.report.violate("lane %d: a worker does not end after SIGTERM", l.number)
+			l.report.violate("lane %d: a worker did not exit after SIGTERM", l.number)
 			p.kill()
 		}
 		l.failed(p.temporal.close())
 	}
 }
 
-// crowd takes all connections that the database gives, for a while.
+// crowd uses up all of the database's connections for a while.
 func (l *lane) crowd(ctx context.Context) error {
 	var taken []*sql.Conn
 	defer func() {
@@ -117,7 +117,7 @@ func (l *lane) crowd(ctx context.Context) error {
 	return err
 }
 
-// edit is what a person does who adds a line to a secret.
+// edit adds a field to a secret, as an operator might.
 func (s *subject) edit(ctx context.Context) error {
 	out, err := s.lane.secretsManager.GetSecretValue(ctx, &awssm.GetSecretValueInput{SecretId: &s.arn})
 	if err != nil {
@@ -136,7 +136,7 @@ func (s *subject) edit(ctx context.Context) error {
 	return err
 }
 
-// standby is the user of the pair that AWSCURRENT does not name.
+// standby returns the user of the pair that AWSCURRENT does not name.
 func (s *subject) standby(ctx context.Context) (string, error) {
 	c, err := s.read(ctx, current)
 	if c.Username == s.user {

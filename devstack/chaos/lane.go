@@ -23,14 +23,14 @@ import (
 	"github.com/rotate-user/rotate-user/internal/password"
 )
 
-// lane is one secret after another with workers, a master and proxies of their own, so that what strikes it strikes
-// no other lane.
+// lane rotates one secret after another with its own workers, master and proxies, so that its
+// faults do not affect other lanes.
 type lane struct {
 	*world
 	number   int
 	queue    string
 	master   string // name of the master secret, and of its user
-	arn      string // of the master secret
+	arn      string // ARN of the master secret
 	tls      bool
 	gate     gate
 	database *databaseProxy
@@ -41,14 +41,14 @@ type lane struct {
 	stopped  bool
 	subject  *subject
 	subjects int
-	lastCall call // of Secrets Manager
+	lastCall call // last call of Secrets Manager
 
-	recovery sync.WaitGroup // what faults still have to put right
+	recovery sync.WaitGroup // repairs of faults in progress
 }
 
 func newLane(ctx context.Context, w *world, number int) (*lane, error) {
 	l := &lane{world: w, number: number, queue: fmt.Sprintf("lane-%d", number), master: fmt.Sprintf("master_%d", number)}
-	// One lane in three has no TLS, as "ssl": false in its secrets says.
+	// One lane in three has no TLS, with "ssl": false in its secrets.
 	l.tls = number%3 != 2
 	file, err := os.Create(filepath.Join(w.Dir, l.queue+".log"))
 	if err != nil {
@@ -66,7 +66,7 @@ func newLane(ctx context.Context, w *world, number int) (*lane, error) {
 	if err := w.createAccount(ctx, l.master, pw, "ALL PRIVILEGES ON *.*", " WITH GRANT OPTION"); err != nil {
 		return nil, err
 	}
-	if w.database.Engine == mysqld.MariaDB { // or read-only would not hold for it
+	if w.database.Engine == mysqld.MariaDB { // otherwise read-only would not apply to it
 		if err := w.exec(ctx, "REVOKE READ ONLY ADMIN ON *.* FROM '"+l.master+"'@'%'"); err != nil {
 			return nil, err
 		}
@@ -82,10 +82,10 @@ func newLane(ctx context.Context, w *world, number int) (*lane, error) {
 	return l, l.start(ctx)
 }
 
-// start runs one more worker.
+// start runs another worker.
 func (l *lane) start(ctx context.Context) error { return l.startBinary(ctx, l.Worker) }
 
-// startBinary runs a worker that reaches Temporal by a proxy of its own.
+// startBinary runs a worker that reaches Temporal through its own proxy.
 func (l *lane) startBinary(ctx context.Context, binary string) error {
 	way, err := startPlainProxy(l.temporalAddress)
 	if err != nil {
@@ -97,7 +97,8 @@ func (l *lane) startBinary(ctx context.Context, binary string) error {
 		"AWS_ENDPOINT_URL_SECRETS_MANAGER="+l.secretsAddress, "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null")
 	for range 20 { // Temporal may be down
 		p := &process{temporal: way}
-		p.Worker, err = stack.RunWorker(ctx, binary, env, []string{"--task-queue", l.queue, "--tls-ca-file", l.caFile, "--log-level", "debug"}, l.log)
+		p.Worker, err = stack.RunWorker(ctx, binary, env, []string{"--task-queue", l.queue, "--tls-ca-file", l.caFile, "--log-level", "debug"},
+			l.log)
 		if err == nil {
 			l.mu.Lock()
 			defer l.mu.Unlock()
@@ -118,8 +119,8 @@ func (l *lane) startBinary(ctx context.Context, binary string) error {
 	return fmt.Errorf("lane %d: %w", l.number, err)
 }
 
-// supervise restarts a worker that has ended by itself, as its supervisor would in production: a worker that cannot reach Temporal
-// when it starts gives up.
+// supervise restarts a worker that has exited by itself, as a supervisor would in production: a
+// worker that cannot reach Temporal at the start exits.
 func (l *lane) supervise(ctx context.Context, binary string, p *process) {
 	<-p.Done()
 	l.mu.Lock()
@@ -128,7 +129,7 @@ func (l *lane) supervise(ctx context.Context, binary string, p *process) {
 		l.workers = slices.Delete(l.workers, i, i+1)
 	}
 	l.mu.Unlock()
-	if i < 0 { // it was told to end
+	if i < 0 { // it was told to shut down
 		return
 	}
 	l.failed(p.temporal.close())
@@ -137,7 +138,7 @@ func (l *lane) supervise(ctx context.Context, binary string, p *process) {
 	}
 }
 
-// give hands out the workers that run now, and forgets them.
+// give returns the workers that are running, and forgets them.
 func (l *lane) give() []*process {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -146,7 +147,7 @@ func (l *lane) give() []*process {
 	return all
 }
 
-// stop ends what belongs to the lane.
+// stop stops everything that belongs to the lane.
 func (l *lane) stop() error {
 	l.recovery.Wait()
 	l.mu.Lock()
@@ -168,7 +169,7 @@ func (l *lane) value(user, pw, masterARN string) string {
 	return string(text)
 }
 
-// intercept leads a call of Secrets Manager through the gate.
+// intercept passes a call of Secrets Manager through the gate.
 func (l *lane) intercept(c secretsmanager.Call) secretsmanager.Fault {
 	if c.Done {
 		l.mu.Lock()
@@ -187,7 +188,7 @@ func (l *lane) intercept(c secretsmanager.Call) secretsmanager.Fault {
 	if f := secretsFault(l.gate.at(this, before)); f != (secretsmanager.Fault{}) {
 		return f
 	}
-	l.gate.at(this, during) // it is carried out whatever happens to the caller
+	l.gate.at(this, during) // the call is executed whatever happens to the caller
 	return secretsmanager.Fault{}
 }
 
@@ -203,7 +204,8 @@ func secretsFault(o outcome) secretsmanager.Fault {
 
 var setsPassword = regexp.MustCompile(`(?is)^\s*(ALTER USER .*(IDENTIFIED|DISCARD OLD)|SET PASSWORD)`)
 
-// forwarding notes that a rotation has reached SetPassword: from here on AWSPREVIOUS is promised no longer.
+// forwarding records that a rotation has reached SetPassword. From then on, AWSPREVIOUS is no
+// longer promised to work.
 func (l *lane) forwarding(statement string) {
 	if setsPassword.MatchString(statement) {
 		l.mu.Lock()
@@ -215,8 +217,8 @@ func (l *lane) forwarding(statement string) {
 	}
 }
 
-// createAccount makes an account by its hash: a password that is sent would be in the server's log. Statements may run
-// twice, as exec sends them again where the answer was lost.
+// createAccount creates an account by its hash, because a password in a statement would be in the
+// server's log. Statements may run twice, because exec repeats them if the answer was lost.
 func (w *world) createAccount(ctx context.Context, user, pw, grant, option string) error {
 	as, err := w.identified(pw)
 	if err != nil {
@@ -231,7 +233,7 @@ func (w *world) createAccount(ctx context.Context, user, pw, grant, option strin
 	return w.persist(ctx, func() error { return w.cluster.synchronise(ctx) })
 }
 
-// identified is the clause that sets a password by its hash.
+// identified returns the clause that sets a password by its hash.
 func (w *world) identified(pw string) (string, error) {
 	if w.database.Engine == mysqld.MariaDB {
 		hash, err := password.Hash("mysql_native_password", pw)
@@ -241,7 +243,7 @@ func (w *world) identified(pw string) (string, error) {
 	return fmt.Sprintf("IDENTIFIED WITH caching_sha2_password AS 0x%x", hash), err
 }
 
-// persistTemporal repeats f while Temporal is out of reach.
+// persistTemporal repeats f while Temporal is unreachable.
 func (w *world) persistTemporal(ctx context.Context, f func(context.Context) error) error {
 	var err error
 	for range 300 {

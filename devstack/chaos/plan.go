@@ -11,13 +11,13 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// placement is a fault and where it strikes.
+// placement is a fault and its place.
 type placement struct {
-	first bool // in the first rotation of a secret, which makes the standby, or in a later one
+	first bool // in a secret's first rotation, which creates the standby, rather than a later one
 	call  int
 	phase phase
 	kind  kind
-	also  *placement // a second fault, later in the same rotation; nil for none
+	also  *placement // a second fault later in the same rotation, or nil
 }
 
 func (p placement) place() string {
@@ -36,7 +36,7 @@ func (p placement) String() string {
 	return text
 }
 
-// deadline is when the last fault may begin, the zero time for never.
+// deadline is the latest start of a fault, or zero if there is no limit.
 func (o Options) deadline(started time.Time) time.Time {
 	if o.For == 0 {
 		return time.Time{}
@@ -44,17 +44,17 @@ func (o Options) deadline(started time.Time) time.Time {
 	return started.Add(o.For)
 }
 
-// plan is which faults strike where, in order.
+// plan decides which faults occur where, and in which order.
 type plan struct {
 	mu    sync.Mutex
 	rest  []placement
 	all   func() []placement
-	last  time.Time // of a fault that hit everybody
+	last  time.Time // last fault that affected all lanes
 	taken int
 }
 
-// survey learns from two rotations without a fault, the first of a secret and a later one, which outside calls there
-// are, and plans a fault at each of them.
+// survey makes two rotations without a fault, the first of a secret and a later one, to learn which
+// external calls there are, and plans a fault at each of them.
 func (l *lane) survey(ctx context.Context) (*plan, error) {
 	if err := l.renew(ctx); err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func (l *lane) survey(ctx context.Context) (*plan, error) {
 		traces[i] = l.gate.take()
 	}
 	l.subject.finished(ctx)
-	l.report.say("outside calls of the first rotation:\n%sof a later one:\n%s", describe(traces[0]), describe(traces[1]))
+	l.report.say("external calls of the first rotation:\n%sof a later one:\n%s", describe(traces[0]), describe(traces[1]))
 	l.report.AllPlaces = 3 * (len(traces[0]) + len(traces[1]))
 	seed := l.Seed
 	return &plan{all: func() []placement {
@@ -88,8 +88,9 @@ func (l *lane) survey(ctx context.Context) (*plan, error) {
 	}}, nil
 }
 
-// placements are all faults at all places: at first one of each place, in an order and of a kind drawn from the seed,
-// then another one of each, and so on. From the second round on, one in three is followed by another fault.
+// placements returns all faults at all places. It begins with one fault at each place, whose order
+// and kind depend on the seed, continues with another one at each place, and so on. From the second
+// round on, every third fault is followed by another one.
 func (l *lane) placements(traces [2][]call, seed uint64) []placement {
 	random := rand.New(rand.NewPCG(seed, 0))
 	var rounds [][]placement
@@ -102,7 +103,7 @@ func (l *lane) placements(traces [2][]call, seed uint64) []placement {
 					case l.Only != "" && k.name != l.Only,
 						k.side != "" && k.side != c.side,
 						k.phases != nil && !slices.Contains(k.phases, ph),
-						k.people && tested(trace[:c.number]): // a change by then may go unnoticed before the promotion
+						k.people && tested(trace[:c.number]): // later changes may not be noticed before the promotion
 						continue
 					}
 					fit = append(fit, placement{first: i == 0, call: c.number, phase: ph, kind: k})
@@ -133,7 +134,7 @@ func (l *lane) placements(traces [2][]call, seed uint64) []placement {
 	return all
 }
 
-// next takes the next placement that can be had by now, and puts off the others.
+// next returns the next placement that is possible now, and postpones the others.
 func (p *plan) next(deadline time.Time) (placement, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -151,7 +152,8 @@ func (p *plan) next(deadline time.Time) (placement, bool) {
 	}
 	chosen := slices.IndexFunc(p.rest, fits)
 	if !deadline.IsZero() && p.taken%2 == 0 {
-		// Where the time is short, slow faults come first in every other lane, or none would be seen.
+		// If there is a time limit, slow faults come first in every other lane, or there would be
+		// none.
 		if i := slices.IndexFunc(p.rest, func(c placement) bool { return c.kind.slow && fits(c) }); i >= 0 {
 			chosen = i
 		}

@@ -15,22 +15,23 @@ import (
 	"time"
 )
 
-// databaseProxy stands between a lane's workers and the database. It understands just enough of the protocol to stop at
-// every login and every statement, and so can cut a connection before a statement reaches the server, while it runs,
-// or when it has taken effect and only its answer is lost. It ends TLS on both sides, for which its clients have to trust
-// its certificate.
+// databaseProxy is between a lane's workers and the database. It understands just enough of the
+// protocol to stop at every login and every statement. So it can cut a connection before a
+// statement reaches the server, while it runs, or when it has taken effect and only its answer is
+// lost. It terminates TLS on both sides, so its clients must trust its certificate.
 type databaseProxy struct {
 	listener net.Listener
 	server   string // host:port
 	roots    *x509.CertPool
 	mine     tls.Certificate
 	gate     *gate
-	// forwarding is called before a statement is sent on.
+	// forwarding is called before a statement is forwarded.
 	forwarding func(statement string)
 	closed     chan struct{}
 }
 
-func startDatabaseProxy(server string, roots *x509.CertPool, mine tls.Certificate, g *gate, forwarding func(string)) (*databaseProxy, error) {
+func startDatabaseProxy(server string, roots *x509.CertPool, mine tls.Certificate, g *gate, forwarding func(string)) (*databaseProxy,
+	error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -55,7 +56,7 @@ type link struct {
 	client, server net.Conn
 
 	mu      sync.Mutex
-	waiting call // the statement whose answer has not come yet
+	waiting call // the statement that has no answer yet
 }
 
 func (p *databaseProxy) serve(client net.Conn) {
@@ -89,18 +90,18 @@ func (p *databaseProxy) serve(client net.Conn) {
 	<-done
 }
 
-// pass lets a call reach a phase and reports whether the connection goes on.
+// pass passes a call to a phase through the gate, and reports whether the connection continues.
 func (p *databaseProxy) pass(l *link, c call, ph phase) bool {
 	o := p.gate.at(c, ph)
 	if o.stall {
-		// Neither side learns of the other's end: the server keeps the session, and its locks.
+		// Neither side notices that the other is gone: the server keeps the session and its locks.
 		<-p.closed
 		return false
 	}
 	return !o.cut
 }
 
-// authenticate passes the login on, packet by packet, until the server has decided.
+// authenticate forwards the login packet by packet until the server has decided.
 func (p *databaseProxy) authenticate(l *link, login call) bool {
 	greeting, err := readPacket(l.server)
 	if err != nil || writeAll(l.client, greeting) != nil || greeting[4] == 0xff {
@@ -139,14 +140,14 @@ func (p *databaseProxy) authenticate(l *link, login call) bool {
 		case 0x00:
 			return p.pass(l, login, after) && writeAll(l.client, answer) == nil
 		case 0xff:
-			_ = writeAll(l.client, answer) // the end of this connection either way
+			_ = writeAll(l.client, answer) // the connection ends in any case
 			return false
 		}
 		if writeAll(l.client, answer) != nil {
 			return false
 		}
 		if fast := len(answer) == 6 && answer[4] == 0x01 && answer[5] == 0x03; fast {
-			continue // nothing is expected of the client
+			continue // no answer from the client is expected
 		}
 		reply, err := readPacket(l.client)
 		if err != nil || writeAll(l.server, reply) != nil {
@@ -162,7 +163,7 @@ const (
 	commandCloseStmt = 0x19
 )
 
-// commands passes the client's commands on.
+// commands forwards the client's commands.
 func (p *databaseProxy) commands(l *link) {
 	for {
 		packet, err := readPacket(l.client)
@@ -193,7 +194,8 @@ func (p *databaseProxy) commands(l *link) {
 	}
 }
 
-// answers passes the server's answers on. The first bytes of one say that the statement has been carried out.
+// answers forwards the server's answers. The first bytes of an answer show that the statement was
+// executed.
 func (p *databaseProxy) answers(l *link) {
 	buffer := make([]byte, 32<<10)
 	for {
@@ -216,7 +218,7 @@ func (p *databaseProxy) answers(l *link) {
 	}
 }
 
-// close stops accepting connections, and ends those that are stalled.
+// close stops accepting connections, and closes those that are stalled.
 func (p *databaseProxy) close() error {
 	close(p.closed)
 	return p.listener.Close()
@@ -224,7 +226,7 @@ func (p *databaseProxy) close() error {
 
 var literals = regexp.MustCompile(`'(?:[^'\\]|\\.|'')*'|0x[0-9A-Fa-f]+`)
 
-// summary is a statement's beginning, without literals: enough to recognise it in a list.
+// summary returns the beginning of a statement without literals, enough to recognize it in a list.
 func summary(statement string) string {
 	words := strings.Fields(literals.ReplaceAllString(statement, "?"))
 	text := strings.Join(words[:min(len(words), 8)], " ")
@@ -252,7 +254,7 @@ func writeAll(w io.Writer, b []byte) error {
 	return err
 }
 
-// plainProxy passes bytes on until it is cut.
+// plainProxy forwards bytes until it is cut.
 type plainProxy struct {
 	listener net.Listener
 	server   string
@@ -282,7 +284,7 @@ func startPlainProxy(server string) (*plainProxy, error) {
 
 func (p *plainProxy) address() string { return p.listener.Addr().String() }
 
-// cut ends every connection and takes no other until it is mended.
+// cut closes every connection, and accepts no others until it is mended.
 func (p *plainProxy) cut() {
 	p.isCut.Store(true)
 	p.mu.Lock()

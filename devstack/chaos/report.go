@@ -17,21 +17,23 @@ type Report struct {
 	Database string
 	Took     time.Duration
 
-	// Rotations that ended well, and that ended as a recorded failure.
+	// Rotations that succeeded, and that ended as a recorded failure.
 	Succeeded, RecordedFailures int
-	// Faults that struck, by kind; Missed are those whose place was never reached.
+	// Faults that occurred, by kind. Missed are those whose place was never reached.
 	Faults map[string]int
 	Missed int
-	// Places at which a fault struck, of those that the rotations have: calls times phases.
+	// Places where a fault occurred, and all places of the rotations: calls times phases.
 	Places, AllPlaces int
-	// Tried are the clients' logins. Failed of them were refused although the version was promised; Unreachable met no
-	// server that could have taken anybody; Superseded were refused a credential that was promised no longer.
+	// Tried are the clients' logins. Failed were refused although the version was promised to work.
+	// Unreachable met no server that could have accepted any login. Superseded used a credential
+	// that was no longer promised to work.
 	Tried, Failed, Unreachable, Superseded int64
-	// Outage is how long clients of AWSCURRENT had no working credential, all secrets together.
+	// Outage is how long clients of AWSCURRENT had no working credential, summed over all secrets.
 	Outage time.Duration
-	// What was left behind. Locked accounts are counted as they are met.
+	// What was left behind. Locked accounts are counted when they are found.
 	Secrets, Accounts, LeftLabels, LeftAccounts, LeftLocks, LeftSessions int
-	// Passwords that were looked for, and where: files and answers, and their size in bytes.
+	// Passwords that were searched for, and where: the number of files and answers, and their size
+	// in bytes.
 	Passwords, Scanned int
 	ScannedBytes       int64
 	// Violations of what is promised.
@@ -54,7 +56,7 @@ func (r *Report) violate(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if slices.Contains(r.Violations, text) { // a client meets the same again and again
+	if slices.Contains(r.Violations, text) { // a client may find the same violation many times
 		return
 	}
 	r.Violations = append(r.Violations, text)
@@ -126,7 +128,7 @@ func (r *Report) finish(started time.Time) {
 	r.Secrets, r.Places = int(r.subjects.Load()), len(r.places)
 }
 
-// Err is an error if anything that is promised did not hold.
+// Err returns an error if there were violations.
 func (r *Report) Err() error {
 	if len(r.Violations) > 0 {
 		return fmt.Errorf("%d violations; the first: %s", len(r.Violations), r.Violations[0])
@@ -134,7 +136,7 @@ func (r *Report) Err() error {
 	return nil
 }
 
-// String is the report for people.
+// String returns the report as text.
 func (r *Report) String() string {
 	var b strings.Builder
 	line := func(name, format string, args ...any) {
@@ -149,19 +151,19 @@ func (r *Report) String() string {
 	for _, n := range r.Faults {
 		total += n
 	}
-	line("faults", "%d at %d of %d places; %d more did not find theirs", total, r.Places, r.AllPlaces, r.Missed)
+	line("faults", "%d at %d of %d places; %d more did not reach theirs", total, r.Places, r.AllPlaces, r.Missed)
 	for _, kind := range slices.Sorted(maps.Keys(r.Faults)) {
 		line("  "+kind, "%d", r.Faults[kind])
 	}
 	line("logins tried", "%d", r.Tried)
 	line("  failed", "%d", r.Failed)
-	line("  database out of reach", "%d (tried again)", r.Unreachable)
-	line("  superseded in between", "%d", r.Superseded)
+	line("  database unreachable", "%d (retried)", r.Unreachable)
+	line("  superseded in the meantime", "%d", r.Superseded)
 	line("without a working credential", "%s", r.Outage)
 	line("left-over labels", "%d", r.LeftLabels)
 	line("left-over accounts", "%d of %d", r.LeftAccounts, r.Accounts)
-	line("left-over locks", "%d on accounts, %d sessions of masters", r.LeftLocks, r.LeftSessions)
-	line("passwords looked for", "%d, in %d files and answers, %d MB", r.Passwords, r.Scanned, r.ScannedBytes>>20)
+	line("leftover locks", "%d on accounts, %d sessions of masters", r.LeftLocks, r.LeftSessions)
+	line("passwords searched for", "%d, in %d files and answers, %d MB", r.Passwords, r.Scanned, r.ScannedBytes>>20)
 	line("violations", "%d", len(r.Violations))
 	for _, v := range r.Violations {
 		fmt.Fprintf(&b, "  %s\n", v)

@@ -12,11 +12,12 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// patience is how long a rotation may take to end, one way or the other: a step is tried for ten minutes.
+// patience is how long a rotation may take to end: a step is retried for ten minutes.
 const patience = 15 * time.Minute
 
-// rotate asks for a rotation, and again if nothing comes of it, and waits until one has ended that began after the call.
-// byUpdate asks by update, which waits for the end as well; else by signal.
+// rotate requests a rotation, repeats the request if it is lost, and waits until a rotation has
+// ended that began after the call. With byUpdate, it uses an update, which also waits for the
+// result, and otherwise a signal.
 func (s *subject) rotate(ctx context.Context, byUpdate, force bool) (rotation.Rotation, error) {
 	return s.ended(ctx, func(ctx context.Context) error {
 		request := rotation.RotateRequest{Force: force}
@@ -33,7 +34,7 @@ func (s *subject) rotate(ctx context.Context, byUpdate, force bool) (rotation.Ro
 	})
 }
 
-// ended waits until a rotation that begins from now on has ended.
+// ended waits until a rotation that begins after the call has ended.
 func (s *subject) ended(ctx context.Context, ask func(context.Context) error) (rotation.Rotation, error) {
 	since := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -49,7 +50,7 @@ func (s *subject) ended(ctx context.Context, ask func(context.Context) error) (r
 		if asked.IsZero() || err == nil && !began && time.Since(asked) > 20*time.Second {
 			asked = time.Now()
 			go func() {
-				// What comes of it is seen in the status: an answer that is lost must not be taken for a failure.
+				// The status shows the result: a lost answer must not be taken for a failure.
 				if err := ask(ctx); err != nil {
 					answer.Store(&err)
 				}
@@ -60,7 +61,8 @@ func (s *subject) ended(ctx context.Context, ask func(context.Context) error) (r
 			if a := answer.Load(); a != nil {
 				err = errors.Join(err, *a)
 			}
-			return rotation.Rotation{}, fmt.Errorf("%s: no rotation has ended since %s: %w (%w)", s.user, since.Format(time.TimeOnly), ctx.Err(), err)
+			return rotation.Rotation{}, fmt.Errorf("%s: no rotation has ended since %s: %w (%w)", s.user, since.Format(time.TimeOnly), ctx.Err(),
+				err)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
@@ -76,7 +78,8 @@ func (s *subject) status(ctx context.Context) (status rotation.Status, err error
 	return status, v.Get(&status)
 }
 
-// clean rotates without a fault of the lane's own until it succeeds. Disasters of other lanes excuse a failure.
+// clean rotates without faults of this lane until a rotation succeeds. A failure is excused by
+// disasters of other lanes.
 func (l *lane) clean(ctx context.Context, byUpdate bool) error {
 	s, force := l.subject, false
 	for try := 1; ; try++ {
@@ -99,7 +102,7 @@ func (l *lane) clean(ctx context.Context, byUpdate bool) error {
 			l.report.violate("%s: a failed rotation (%s) moved AWSCURRENT", s.user, rotated.Error)
 		}
 		if rotated.ErrorType == rotation.ErrorOtherRotator && !force {
-			force = true // as its text says: what another has begun is taken over by force, or after a while
+			force = true // as the message says: another rotation is taken over by force, or after a while
 			continue
 		}
 		if l.calmSince(began) || try == 20 {

@@ -15,10 +15,10 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// subject is a secret with its user, and what is promised of it.
+// subject is a secret with its user, and what is promised about it.
 type subject struct {
 	lane      *lane
-	user      string // and name of the secret
+	user      string // also the name of the secret
 	arn       string
 	workflow  string
 	clients   context.CancelFunc
@@ -26,7 +26,7 @@ type subject struct {
 
 	mu  sync.Mutex
 	set bool // a rotation has reached SetPassword since the last promotion
-	// spoilt says that people have done to the previous account what no promise covers.
+	// spoilt reports whether someone changed the previous account in a way that no promise covers.
 	spoilt bool
 }
 
@@ -54,7 +54,8 @@ func (s *subject) previousIsPromised() bool {
 	return !s.set && !s.spoilt
 }
 
-// renew makes a new user and secret the subject of the lane, with clients at once. Nothing rotates it yet.
+// renew makes a new user and secret the subject of the lane, and starts its clients. No workflow
+// rotates it yet.
 func (l *lane) renew(ctx context.Context) error {
 	l.subjects++
 	s := &subject{lane: l, user: fmt.Sprintf("user_%d_%d", l.number, l.subjects)}
@@ -63,7 +64,8 @@ func (l *lane) renew(ctx context.Context) error {
 	if err := l.createAccount(ctx, s.user, pw, "SELECT, INSERT ON shop.*", ""); err != nil {
 		return err
 	}
-	out, err := l.secretsManager.CreateSecret(ctx, &awssm.CreateSecretInput{Name: &s.user, SecretString: aws.String(l.value(s.user, pw, l.arn))})
+	out, err := l.secretsManager.CreateSecret(ctx, &awssm.CreateSecretInput{Name: &s.user,
+		SecretString: aws.String(l.value(s.user, pw, l.arn))})
 	if err != nil {
 		return err
 	}
@@ -77,7 +79,7 @@ func (l *lane) renew(ctx context.Context) error {
 	return nil
 }
 
-// retire ends the rotation of the lane's subject, and its clients.
+// retire stops the rotation of the lane's subject, and its clients.
 func (l *lane) retire(ctx context.Context) {
 	s := l.subject
 	if s == nil {
@@ -92,7 +94,7 @@ func (l *lane) retire(ctx context.Context) {
 	l.mu.Unlock()
 }
 
-// stopWorkflow ends a rotation workflow, after the rotation under way.
+// stopWorkflow stops a rotation workflow after the current rotation.
 func (l *lane) stopWorkflow(ctx context.Context, id string) error {
 	return l.persistTemporal(ctx, func(ctx context.Context) error {
 		err := l.temporalClient.SignalWorkflow(ctx, id, "", rotation.StopUpdate, nil)
@@ -111,7 +113,8 @@ func (l *lane) stopWorkflow(ctx context.Context, id string) error {
 func (l *lane) launch(ctx context.Context, s *subject) error {
 	input := map[string]any{"SecretId": s.user, "MinimumOverlap": "0s"}
 	return l.persistTemporal(ctx, func(ctx context.Context) error {
-		_, err := l.temporalClient.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: s.workflow, TaskQueue: l.queue}, rotation.RotateUserWorkflow, input)
+		_, err := l.temporalClient.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: s.workflow, TaskQueue: l.queue},
+			rotation.RotateUserWorkflow, input)
 		return err
 	})
 }

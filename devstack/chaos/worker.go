@@ -17,10 +17,10 @@ import (
 // process is a running worker.
 type process struct {
 	*stack.Worker
-	temporal *plainProxy // its way to Temporal
+	temporal *plainProxy // its connection to Temporal
 }
 
-// workerLog is the log file of a lane, to which all of its workers write.
+// workerLog opens the log file of a lane, to which all of its workers write.
 type workerLog struct {
 	mu   sync.Mutex
 	file *os.File
@@ -35,13 +35,13 @@ func (w *workerLog) Write(b []byte) (int, error) {
 // kill ends the worker as a crash would.
 func (p *process) kill() { _ = p.Kill() }
 
-// terminate asks the worker to end; Done reports when it has.
+// terminate asks the worker to shut down. Done reports when it has.
 func (p *process) terminate() { _ = p.Signal(syscall.SIGTERM) }
 
 func (p *process) freeze() { _ = p.Signal(syscall.SIGSTOP) }
 func (p *process) thaw()   { _ = p.Signal(syscall.SIGCONT) }
 
-// scrape returns the worker's metrics, or nothing if it does not answer.
+// scrape returns the worker's metrics, or "" if it does not answer.
 func (p *process) scrape() []byte {
 	client := http.Client{Timeout: 5 * time.Second}
 	res, err := client.Get(p.MetricsURL)

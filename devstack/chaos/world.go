@@ -31,20 +31,20 @@ import (
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
-// world is what all lanes share: the servers, and the faults that strike everybody at once.
+// world is what all lanes share: the servers, and the faults that affect all lanes.
 type world struct {
 	Options
 	report *Report
 
-	database        *mysqld.Server // the only one, or a node
+	database        *mysqld.Server // the only server, or a node
 	cluster         *cluster       // nil for one server
 	databaseAddress string         // host:port
-	admin           *sql.DB        // of the database's administrator, past every proxy
+	admin           *sql.DB        // direct connections of the database's administrator
 	clients         func(user, password string) (*sql.DB, error)
 
 	secrets        *secretsmanager.Server
 	secretsAddress string
-	secretsManager *awssm.Client // never disturbed: it names secrets by ARN, workers by name
+	secretsManager *awssm.Client // without faults: it names secrets by ARN, whereas workers use names
 	stopSecrets    []func() error
 
 	temporalOptions temporal.Options
@@ -53,29 +53,31 @@ type world struct {
 	temporalClient  client.Client
 
 	certificate tls.Certificate
-	caFile      string // of the proxies' certificate
+	caFile      string // authority of the proxies' certificate
 
 	lanes sync.Map // name of a secret, or ARN of a master secret, to *lane
 
-	disaster  sync.Mutex // one at a time
+	disaster  sync.Mutex // only one at a time
 	disasters atomic.Int64
-	since     atomic.Int64 // when the last one ended, in Unix nanoseconds; 0 while it lasts
+	since     atomic.Int64 // when the last one ended, in Unix nanoseconds; 0 during one
 }
 
-// serverArguments make the database write down all that it is sent, so that a password in it would be found.
+// serverArguments make the database log everything that it receives, so that a password in it would
+// be found.
 func serverArguments(engine string) []string {
 	args := []string{
 		"--general-log=1", "--general-log-file=general.log", "--log-bin=binary", "--server-id=1", "--sync-binlog=0",
-		"--max-connect-errors=1000000", // cut connections would count
+		"--max-connect-errors=1000000", // cut connections count as errors
 		"--max-connections=400",
 	}
 	if engine == mysqld.MySQL {
-		args = append(args, "--log-raw=1") // or it would leave out passwords itself
+		args = append(args, "--log-raw=1") // otherwise it would omit passwords itself
 	}
 	return args
 }
 
-func newWorld(ctx context.Context, o Options, report *Report) (_ *world, err error) { //nolint:funlen // a list of what is started, each with its end
+// nolint:funlen // a list of what is started, each with its end
+func newWorld(ctx context.Context, o Options, report *Report) (_ *world, err error) {
 	w := &world{Options: o, report: report}
 	w.since.Store(1)
 	defer func() {
@@ -95,7 +97,7 @@ func newWorld(ctx context.Context, o Options, report *Report) (_ *world, err err
 		return nil, err
 	}
 	w.report.Database = program.Engine + " " + program.Version
-	var at *mysqld.Server // where clients and workers find it
+	var at *mysqld.Server // the address for clients and workers
 	if o.Cluster == "" {
 		w.database, err = program.Start(ctx, mysqld.Options{DataDir: o.Dir, Args: serverArguments(program.Engine), Log: errorLog})
 		at = w.database
@@ -143,7 +145,7 @@ func newWorld(ctx context.Context, o Options, report *Report) (_ *world, err err
 		return nil, err
 	}
 	w.secrets.Intercept(w.intercept)
-	var present string // for the checks and the clients, which know no lag
+	var present string // without lag, for the checks and the clients
 	if w.secretsAddress, err = w.serve(w.secrets); err == nil {
 		present, err = w.serve(w.secrets.WithoutLag())
 	}
@@ -156,7 +158,8 @@ func newWorld(ctx context.Context, o Options, report *Report) (_ *world, err err
 	})
 
 	w.temporalOptions = temporal.Options{
-		Path: filepath.Join(o.Dir, "temporal.db"), LogFile: filepath.Join(o.Dir, "temporal.log"), SearchAttributes: workflows.SearchAttributeTypes(),
+		Path: filepath.Join(o.Dir, "temporal.db"), LogFile: filepath.Join(o.Dir, "temporal.log"),
+		SearchAttributes: workflows.SearchAttributeTypes(),
 	}
 	if w.temporal, err = temporal.Start(ctx, w.temporalOptions); err != nil {
 		return nil, err
@@ -187,7 +190,7 @@ func newWorld(ctx context.Context, o Options, report *Report) (_ *world, err err
 	return w, os.WriteFile(w.caFile, ca.PEM(), 0o600)
 }
 
-// serve answers on a free port until the world stops, and returns its URL.
+// serve listens on a free port until the world stops, and returns its URL.
 func (w *world) serve(h http.Handler) (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -199,10 +202,10 @@ func (w *world) serve(h http.Handler) (string, error) {
 	return "http://" + l.Addr().String(), nil
 }
 
-// AWS's own words for examples.
+// AWS's own examples.
 const accessKey, secretKey = "AKIAIOSFODNN7EXAMPLE", "chaos"
 
-// stop ends the servers. Their files stay.
+// stop stops the servers. Their files remain.
 func (w *world) stop() error {
 	var errs []error
 	if w.temporalClient != nil {
@@ -226,8 +229,8 @@ func (w *world) stop() error {
 	return errors.Join(errs...)
 }
 
-// intercept leads the workers' calls of Secrets Manager through the gate of their lane. Everybody else names secrets by
-// ARN, and a lane's master secret is the exception.
+// intercept passes the workers' calls of Secrets Manager through the gate of their lane. All others
+// use ARNs; a lane's master secret is the exception.
 func (w *world) intercept(c secretsmanager.Call) secretsmanager.Fault {
 	found, ok := w.lanes.Load(c.SecretID)
 	if !ok {
@@ -236,7 +239,8 @@ func (w *world) intercept(c secretsmanager.Call) secretsmanager.Fault {
 	return found.(*lane).intercept(c)
 }
 
-// strikeAll carries out a fault that hits every lane, one at a time. What it begins lasts until it returns.
+// strikeAll starts a fault that affects every lane, one at a time. The fault lasts until it
+// returns.
 func (w *world) strikeAll(f func() error) error {
 	w.disaster.Lock()
 	defer w.disaster.Unlock()
@@ -246,7 +250,7 @@ func (w *world) strikeAll(f func() error) error {
 	return f()
 }
 
-// calmSince says whether nothing has hit everybody since then, nor shortly before.
+// calmSince reports whether no fault has affected all lanes since then, or shortly before.
 func (w *world) calmSince(then time.Time) bool {
 	const aftermath = 15 * time.Second
 	ended := w.since.Load()
@@ -267,7 +271,8 @@ func (w *world) restartTemporal(ctx context.Context) error {
 	return fmt.Errorf("start Temporal again: %w", err)
 }
 
-// exec runs a statement as the database's administrator, again while the database cannot be reached.
+// exec runs a statement as the database's administrator, and repeats it while the database is
+// unreachable.
 func (w *world) exec(ctx context.Context, statement string) error {
 	return w.persist(ctx, func() error {
 		_, err := w.admin.ExecContext(ctx, statement)
@@ -275,7 +280,7 @@ func (w *world) exec(ctx context.Context, statement string) error {
 	})
 }
 
-// persist repeats f while the database is out of reach.
+// persist repeats f while the database is unreachable.
 func (w *world) persist(ctx context.Context, f func() error) error {
 	for {
 		err := f()
@@ -286,8 +291,9 @@ func (w *world) persist(ctx context.Context, f func() error) error {
 	}
 }
 
-// outOfReach tells a database that cannot be reached, or cannot take anybody, from one that refuses a credential. Only
-// what a server says of itself counts as the former; any other answer of a server is a refusal.
+// outOfReach reports whether an error means that the database cannot be reached or cannot accept
+// anyone, rather than that it refuses a credential. Only what a server reports about itself counts
+// as the former; any other answer is a refusal.
 func outOfReach(err error) bool {
 	var answer *mysql.MySQLError
 	if !errors.As(err, &answer) {
@@ -297,7 +303,7 @@ func outOfReach(err error) bool {
 	case 1040, // too many connections
 		1053, 1077, 1079, // shutting down
 		1135, 1158, 1159, 1160, 1161, // no thread, broken connection
-		1047,       // a node without quorum
+		1047,       // node without quorum
 		1290, 1836, // read-only
 		1317, 1927, 3169: // interrupted, killed
 		return true

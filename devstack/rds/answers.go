@@ -57,7 +57,7 @@ func managed(arn string) *secretAnswer {
 	return &secretAnswer{arn, "active"}
 }
 
-// status is that of a database that is available once it has an address.
+// status returns the status of a database, which is available once it has an address.
 func status(host string) string {
 	if host == "" {
 		return "creating"

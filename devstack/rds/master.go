@@ -17,8 +17,8 @@ import (
 	"github.com/rotate-user/rotate-user/internal/password"
 )
 
-// Master is an administrator whose password RDS keeps in Secrets Manager and rotates: a secret with nothing but a user name
-// and a password, which says by its tags for which database it is.
+// Master is an administrator whose password RDS keeps in Secrets Manager and rotates. Its secret
+// contains only a user name and a password; its tags say which database it belongs to.
 type Master struct {
 	// SecretID is the secret's name, rds!db-... or rds!cluster-..., and SecretARN its ARN.
 	SecretID, SecretARN string
@@ -26,9 +26,9 @@ type Master struct {
 	secrets *secretsmanager.Client
 	db      *sql.DB
 
-	mu      sync.Mutex // held during a rotation
+	mu      sync.Mutex // locked during a rotation
 	value   masterValue
-	version string // that has AWSCURRENT
+	version string // the version with AWSCURRENT
 }
 
 type masterValue struct {
@@ -43,9 +43,9 @@ const (
 	clusterTag  = "aws:rds:primaryDBClusterArn"
 )
 
-// Manage puts the credential of a database's administrator, user at any host, into a secret of RDS's own. database is the ARN of
-// an instance or a cluster. The client must call Secrets Manager as rds, and db may change the password of every account, as
-// RDS may.
+// Manage stores the credential of a database's administrator, user at any host, in a secret that
+// RDS owns. database is the ARN of an instance or a cluster. The client must call Secrets Manager
+// as rds, and db must be able to change the password of every account, as RDS is.
 func Manage(ctx context.Context, secrets *secretsmanager.Client, db *sql.DB, database, user, pass string) (*Master, error) {
 	m := &Master{SecretID: "rds!db-" + uuid.NewString(), secrets: secrets, db: db, value: masterValue{user, pass}}
 	kind := instanceTag
@@ -71,10 +71,12 @@ func Manage(ctx context.Context, secrets *secretsmanager.Client, db *sql.DB, dat
 	return m, nil
 }
 
-// Find returns the master of a database that an earlier process managed, or nil. A rotation that was cut off is undone.
+// Find returns the master of a database that an earlier process managed, or nil. It reverts a
+// rotation that was cut off.
 func Find(ctx context.Context, secrets *secretsmanager.Client, db *sql.DB, database string) (*Master, error) {
 	list, err := secrets.ListSecrets(ctx, &secretsmanager.ListSecretsInput{Filters: []types.Filter{
-		{Key: types.FilterNameStringTypeOwningService, Values: []string{"rds"}}, {Key: types.FilterNameStringTypeTagValue, Values: []string{database}},
+		{Key: types.FilterNameStringTypeOwningService, Values: []string{"rds"}},
+		{Key: types.FilterNameStringTypeTagValue, Values: []string{database}},
 	}})
 	if err != nil || len(list.SecretList) == 0 {
 		return nil, err
@@ -87,13 +89,13 @@ func Find(ctx context.Context, secrets *secretsmanager.Client, db *sql.DB, datab
 	}
 	m.version = aws.ToString(current.VersionId)
 	if json.Unmarshal([]byte(aws.ToString(current.SecretString)), &m.value) != nil {
-		return nil, fmt.Errorf("secret %s does not hold a user name and a password", m.SecretID)
+		return nil, fmt.Errorf("secret %s does not contain a user name and a password", m.SecretID)
 	}
 	return m, m.setPassword(ctx, m.value.Password)
 }
 
-// Rotate gives the administrator another password in the database and then in the secret, as RDS does: from the one moment to
-// the other, AWSCURRENT does not log in.
+// Rotate changes the administrator's password in the database and then in the secret, as RDS does.
+// In between, AWSCURRENT does not log in.
 func (m *Master) Rotate(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -129,16 +131,17 @@ func (m *Master) Rotate(ctx context.Context) error {
 	return err
 }
 
-// setPassword changes the administrator's password. A generated one has no character that would end the text.
+// setPassword changes the administrator's password. Generated passwords contain no character that
+// would end the literal.
 func (m *Master) setPassword(ctx context.Context, to string) error {
 	account := "'" + strings.NewReplacer(`\`, `\\`, "'", "''").Replace(m.value.Username) + "'@'%'"
 	if _, err := m.db.ExecContext(ctx, "ALTER USER "+account+" IDENTIFIED BY '"+to+"'"); err != nil {
-		return fmt.Errorf("set the password of the administrator %s", m.value.Username) // the server's text may quote it
+		return fmt.Errorf("set the password of the administrator %s", m.value.Username) // the server's message may quote the password
 	}
 	return nil
 }
 
-// RotateEvery rotates until ctx is done, and returns the first error but that of ctx.
+// RotateEvery rotates until ctx is done. It returns the first error other than that of ctx.
 func (m *Master) RotateEvery(ctx context.Context, interval time.Duration) error {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()

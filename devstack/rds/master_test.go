@@ -30,13 +30,15 @@ func TestAManagedMaster(t *testing.T) {
 		}
 		defer db.Close()
 		const name = "managed_admin"
-		for _, statement := range []string{"DROP USER IF EXISTS " + name + "@'%'", "CREATE USER " + name + "@'%' IDENTIFIED BY 'First.Passw0rd'"} {
+		for _, statement := range []string{"DROP USER IF EXISTS " + name + "@'%'",
+			"CREATE USER " + name + "@'%' IDENTIFIED BY 'First.Passw0rd'"} {
 			if _, err := db.Exec(statement); err != nil {
 				t.Fatal(err)
 			}
 		}
 		read := awssm.NewFromConfig(config(serve(t, secrets)))
-		master, err := endpoint.Manage(ctx, awssm.NewFromConfig(config(serve(t, secrets.ForService("rds")))), db, account+"db:one", name, "First.Passw0rd")
+		master, err := endpoint.Manage(ctx, awssm.NewFromConfig(config(serve(t, secrets.ForService("rds")))), db, account+"db:one", name,
+			"First.Passw0rd")
 		if err != nil {
 			t.Fatal(err)
 		}

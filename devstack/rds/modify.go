@@ -24,7 +24,7 @@ type clusterModified struct {
 
 func (a *clusterModified) setRequestID(id string) { a.RequestID = id }
 
-// modify finds the master whose password a call rotates.
+// modify returns the master whose password a call rotates.
 func (s *Server) modify(form url.Values, parameter string, instance bool) (any, *Master, *Failure) {
 	if form.Get(parameter) == "" {
 		return nil, nil, &Failure{"MissingParameter", "The request must contain the parameter " + parameter, http.StatusBadRequest}
@@ -48,9 +48,11 @@ func (s *Server) modify(form url.Values, parameter string, instance bool) (any, 
 	}
 	switch master := s.masters[arn]; {
 	case form.Get("RotateMasterUserPassword") != "true" || form.Get("ApplyImmediately") != "true":
-		return nil, nil, &Failure{"InvalidParameterCombination", "this endpoint only rotates the master user password, and applies that immediately", http.StatusBadRequest}
+		return nil, nil, &Failure{"InvalidParameterCombination",
+			"this endpoint only rotates the master user password, and applies that immediately", http.StatusBadRequest}
 	case master == nil:
-		return nil, nil, &Failure{"InvalidParameterCombination", "the master user password is not managed in Secrets Manager", http.StatusBadRequest}
+		return nil, nil, &Failure{"InvalidParameterCombination", "the master user password is not managed in Secrets Manager",
+			http.StatusBadRequest}
 	default:
 		return out, master, nil
 	}

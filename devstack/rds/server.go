@@ -1,10 +1,11 @@
-// Package rds is an Amazon RDS endpoint that runs inside a test or a demonstration. It answers DescribeDBInstances and
-// DescribeDBClusters in AWS's query protocol, which the real SDKs and the aws CLI speak, about databases that are added to it,
-// and it keeps the password of an administrator in Secrets Manager and rotates it, as RDS does. ModifyDBInstance and
-// ModifyDBCluster rotate it at once, and change nothing else.
+// Package rds is an Amazon RDS endpoint that runs inside a test or a demonstration. It answers
+// DescribeDBInstances and DescribeDBClusters about databases that are added to it, in AWS's query
+// protocol, which the real SDKs and the aws CLI use. It also keeps an administrator's password in
+// Secrets Manager and rotates it, as RDS does. ModifyDBInstance and ModifyDBCluster rotate it at
+// once, and change nothing else.
 //
-// What it does not know it refuses: operations, and parameters of the operations that it has. It verifies no signature and has
-// no access control, so it must listen on a loopback address only.
+// It refuses operations and parameters that it does not know. It verifies no signatures and has no
+// access control, so it must listen only on a loopback address.
 package rds
 
 import (
@@ -59,7 +60,7 @@ type Instance struct {
 	Host       string // empty while the instance is being created
 	Port       int
 	Master     string // the administrator's name
-	SecretARN  string // of its credential, if RDS manages it
+	SecretARN  string // secret of its credential, if RDS manages it
 	Cluster    string // identifier of the cluster that the instance belongs to; empty if there is none
 }
 
@@ -68,7 +69,7 @@ type Cluster struct {
 	Identifier      string
 	Engine          string
 	Version         string
-	Host            string // of the writer; empty while the cluster is being created
+	Host            string // the writer's host; empty while the cluster is being created
 	ReaderHost      string
 	CustomEndpoints []string
 	Port            int
@@ -96,7 +97,7 @@ func (s *Server) arn(kind, identifier string) string {
 	return fmt.Sprintf("arn:aws:rds:%s:%s:%s:%s", s.region, s.account, kind, strings.ToLower(identifier))
 }
 
-// PutMaster says whose password ModifyDBInstance or ModifyDBCluster changes for a database.
+// PutMaster sets whose password ModifyDBInstance or ModifyDBCluster changes for a database.
 func (s *Server) PutMaster(database string, m *Master) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,7 +111,7 @@ func (s *Server) Calls() map[string]int {
 	return maps.Clone(s.calls)
 }
 
-// Call is what an intercept function learns of a call.
+// Call is what an intercept function learns about a call.
 type Call struct {
 	Operation  string // such as DescribeDBInstances
 	Identifier string // DBInstanceIdentifier or DBClusterIdentifier as given
@@ -119,10 +120,11 @@ type Call struct {
 // Failure is an error as the service sends it.
 type Failure struct {
 	Code, Message string
-	Status        int // of HTTP
+	Status        int // HTTP status
 }
 
-// Intercept has f see every call before it is answered, and answer it with a failure. Nil ends the interception.
+// Intercept has f see every call before it is answered. f may answer it with a failure. Nil ends
+// the interception.
 func (s *Server) Intercept(f func(Call) *Failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -158,7 +160,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	reply(w, out, failure)
 }
 
-// answer also returns the master that is to be rotated before the answer leaves.
+// answer also returns the master to be rotated before the answer is sent.
 func (s *Server) answer(form url.Values) (any, *Master, *Failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -175,7 +177,8 @@ func (s *Server) answer(form url.Values) (any, *Master, *Failure) {
 	case "ModifyDBInstance", "ModifyDBCluster":
 		known, rotates = append(known, "RotateMasterUserPassword", "ApplyImmediately"), true
 	default:
-		return nil, nil, &Failure{"InvalidAction", fmt.Sprintf("this endpoint does not know the operation %q", call.Operation), http.StatusBadRequest}
+		return nil, nil, &Failure{"InvalidAction", fmt.Sprintf("this endpoint does not know the operation %q", call.Operation),
+			http.StatusBadRequest}
 	}
 	s.calls[call.Operation]++
 	if s.intercept != nil {
@@ -185,7 +188,8 @@ func (s *Server) answer(form url.Values) (any, *Master, *Failure) {
 	}
 	for name := range form {
 		if !slices.Contains(known, name) {
-			return nil, nil, &Failure{"InvalidParameterValue", fmt.Sprintf("this endpoint does not know the parameter %q", name), http.StatusBadRequest}
+			return nil, nil, &Failure{"InvalidParameterValue", fmt.Sprintf("this endpoint does not know the parameter %q", name),
+				http.StatusBadRequest}
 		}
 	}
 	if rotates {
@@ -199,13 +203,14 @@ func (s *Server) answer(form url.Values) (any, *Master, *Failure) {
 	return out, nil, failure
 }
 
-// page cuts a list after the marker and MaxRecords of a call.
+// page selects part of a list by the marker and MaxRecords of a call.
 func page(form url.Values, sorted []string) (some []string, marker string, failure *Failure) {
 	size := 100
 	if text := form.Get("MaxRecords"); text != "" {
 		var err error
 		if size, err = strconv.Atoi(text); err != nil || size < 20 || size > 100 {
-			return nil, "", &Failure{"InvalidParameterValue", "Invalid value " + text + " for MaxRecords. Must be between 20 and 100", http.StatusBadRequest}
+			return nil, "", &Failure{"InvalidParameterValue", "Invalid value " + text + " for MaxRecords. Must be between 20 and 100",
+				http.StatusBadRequest}
 		}
 	}
 	if after := form.Get("Marker"); after != "" {
@@ -218,7 +223,8 @@ func page(form url.Values, sorted []string) (some []string, marker string, failu
 	return sorted, "", nil
 }
 
-// identifiers are those that a call asks for: all, or the one that it names, by its identifier or its ARN.
+// identifiers returns those that a call asks for: all, or the one that it names by identifier or
+// ARN.
 func (s *Server) identifiers(form url.Values, parameter, kind string, all []string) ([]string, string, *Failure) {
 	id := strings.ToLower(form.Get(parameter))
 	if id == "" {
@@ -248,14 +254,14 @@ func reply(w http.ResponseWriter, out any, failure *Failure) {
 	}
 	body, err := xml.Marshal(out)
 	if err != nil {
-		panic(err) // an output type that XML cannot hold
+		panic(err) // an output type that XML cannot encode
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/xml")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("X-Amzn-Requestid", id)
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // fails if the client is gone, which is its affair
+	_, _ = w.Write(body) // fails only if the client is gone
 }
 
 func requestID() string {

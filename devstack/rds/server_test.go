@@ -36,7 +36,8 @@ func config(url string) aws.Config {
 func newEndpoint(t *testing.T) (*endpoint.Server, aws.Config) {
 	t.Helper()
 	s := endpoint.New(endpoint.Options{})
-	s.PutInstance(endpoint.Instance{Identifier: "One", Engine: "mysql", Version: "8.4.6", Host: "one.rds.test", Port: 3306, Master: "admin", SecretARN: "arn:secret"})
+	s.PutInstance(endpoint.Instance{Identifier: "One", Engine: "mysql", Version: "8.4.6", Host: "one.rds.test", Port: 3306, Master: "admin",
+		SecretARN: "arn:secret"})
 	s.PutInstance(endpoint.Instance{Identifier: "new", Engine: "mariadb"})
 	s.PutInstance(endpoint.Instance{Identifier: "pg", Engine: "postgres", Host: "pg.rds.test", Port: 5432})
 	s.PutCluster(endpoint.Cluster{Identifier: "aurora", Engine: "aurora-mysql", Version: "8.0.mysql_aurora.3.08.0", Host: "writer.rds.test",
@@ -59,7 +60,8 @@ func TestTheSDKReadsAnInstance(t *testing.T) {
 		i := out.DBInstances[0]
 		got := fmt.Sprint(*i.DBInstanceIdentifier, *i.DBInstanceArn, *i.DBInstanceStatus, *i.Engine, *i.EngineVersion, *i.MasterUsername,
 			*i.Endpoint.Address, *i.Endpoint.Port, *i.MasterUserSecret.SecretArn, *i.MasterUserSecret.SecretStatus)
-		if want := fmt.Sprint("One", account+"db:one", "available", "mysql", "8.4.6", "admin", "one.rds.test", 3306, "arn:secret", "active"); got != want {
+		if want := fmt.Sprint("One", account+"db:one", "available", "mysql", "8.4.6", "admin", "one.rds.test", 3306, "arn:secret",
+			"active"); got != want {
 			t.Errorf("%s: got %s, want %s", id, got, want)
 		}
 	}
@@ -71,14 +73,16 @@ func TestTheSDKReadsAnInstance(t *testing.T) {
 
 func TestTheSDKReadsACluster(t *testing.T) {
 	_, c := newEndpoint(t)
-	out, err := rds.NewFromConfig(c).DescribeDBClusters(ctx, &rds.DescribeDBClustersInput{DBClusterIdentifier: aws.String(account + "cluster:aurora")})
+	out, err := rds.NewFromConfig(c).DescribeDBClusters(ctx,
+		&rds.DescribeDBClustersInput{DBClusterIdentifier: aws.String(account + "cluster:aurora")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	found := out.DBClusters[0]
 	got := fmt.Sprint(*found.DBClusterArn, *found.Engine, *found.Endpoint, *found.ReaderEndpoint, found.CustomEndpoints, *found.Port,
 		*found.DBClusterMembers[0].DBInstanceIdentifier, *found.DBClusterMembers[0].IsClusterWriter)
-	if want := fmt.Sprint(account+"cluster:aurora", "aurora-mysql", "writer.rds.test", "reader.rds.test", []string{"custom.rds.test"}, 3307, "aurora-1", true); got != want {
+	if want := fmt.Sprint(account+"cluster:aurora", "aurora-mysql", "writer.rds.test", "reader.rds.test", []string{"custom.rds.test"}, 3307,
+		"aurora-1", true); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -113,7 +117,8 @@ func TestErrorsAsTheSDKSeesThem(t *testing.T) {
 	want(err, "DBClusterNotFoundFault: DBCluster none not found.")
 	_, err = client.DescribeDBSnapshots(ctx, &rds.DescribeDBSnapshotsInput{})
 	want(err, `InvalidAction: this endpoint does not know the operation "DescribeDBSnapshots"`)
-	_, err = client.DescribeDBInstances(ctx, &rds.DescribeDBInstancesInput{Filters: []types.Filter{{Name: aws.String("engine"), Values: []string{"mysql"}}}})
+	_, err = client.DescribeDBInstances(ctx, &rds.DescribeDBInstancesInput{Filters: []types.Filter{{Name: aws.String("engine"),
+		Values: []string{"mysql"}}}})
 	want(err, "InvalidParameterValue")
 	s.Intercept(endpoint.Throttled)
 	want(ask("one"), "Throttling: Rate exceeded")
@@ -126,7 +131,8 @@ func TestPages(t *testing.T) {
 	for i := range 45 {
 		s.PutInstance(endpoint.Instance{Identifier: fmt.Sprintf("i%02d", i), Engine: "mysql"})
 	}
-	pages := rds.NewDescribeDBInstancesPaginator(rds.NewFromConfig(config(serve(t, s))), &rds.DescribeDBInstancesInput{MaxRecords: aws.Int32(20)})
+	pages := rds.NewDescribeDBInstancesPaginator(rds.NewFromConfig(config(serve(t, s))),
+		&rds.DescribeDBInstancesInput{MaxRecords: aws.Int32(20)})
 	var got []string
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -165,8 +171,10 @@ func TestTheAdapter(t *testing.T) {
 		{"no such instance", instance("none"), nil, adapter.Server{}, "use the master secret of the database that replaced it", true},
 		{"no such cluster", cluster("none"), nil, adapter.Server{}, "use the master secret of the database that replaced it", true},
 		{"another engine", instance("pg"), nil, adapter.Server{}, "its engine is postgres: only mysql, mariadb and aurora-mysql", true},
-		{"denied", instance("one"), endpoint.Denied, adapter.Server{}, "allow the worker's role rds:DescribeDBInstances on " + account + "db:one", true},
-		{"a cluster denied", cluster("aurora"), endpoint.Denied, adapter.Server{}, "rds:DescribeDBClusters on " + account + "cluster:aurora", true},
+		{"denied", instance("one"), endpoint.Denied, adapter.Server{},
+			"allow the worker's role rds:DescribeDBInstances on " + account + "db:one", true},
+		{"a cluster denied", cluster("aurora"), endpoint.Denied, adapter.Server{}, "rds:DescribeDBClusters on " + account + "cluster:aurora",
+			true},
 		{"throttled", instance("one"), endpoint.Throttled, adapter.Server{}, "Rate exceeded", false},
 		{"not an ARN", adapter.Database{ARN: "one"}, nil, adapter.Server{}, "MasterHost", true},
 	} {
@@ -176,7 +184,8 @@ func TestTheAdapter(t *testing.T) {
 		switch {
 		case tt.err == "" && (err != nil || got != tt.want):
 			t.Errorf("%s: %+v, %v", tt.name, got, err)
-		case tt.err != "" && (!errors.As(err, &failed) || !strings.Contains(err.Error()+": "+failed.Advice, tt.err) || (failed.Advice != "") != tt.final):
+		case tt.err != "" && (!errors.As(err, &failed) || !strings.Contains(err.Error()+": "+failed.Advice, tt.err) ||
+			(failed.Advice != "") != tt.final):
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}

@@ -38,7 +38,8 @@ func BenchmarkRotation(b *testing.B) {
 		i := next.Add(1) % secrets
 		old := versions[i].Add(1) - 1
 		call("GetSecretValue", `{"SecretId":"fleet/%d"}`, i)
-		call("PutSecretValue", `{"SecretId":"fleet/%d","SecretString":"{}","VersionStages":["AWSPENDING"],"ClientRequestToken":"%032d"}`, i, old+1)
+		call("PutSecretValue", `{"SecretId":"fleet/%d","SecretString":"{}","VersionStages":["AWSPENDING"],"ClientRequestToken":"%032d"}`, i,
+			old+1)
 		call("GetSecretValue", `{"SecretId":"fleet/%d","VersionStage":"AWSPENDING"}`, i)
 		call("UpdateSecretVersionStage", `{"SecretId":"fleet/%d","VersionStage":"AWSCURRENT","RemoveFromVersionId":"%032d","MoveToVersionId":"%032d"}`, i, old, old+1)
 		call("UpdateSecretVersionStage", `{"SecretId":"fleet/%d","VersionStage":"AWSPENDING","RemoveFromVersionId":"%032d"}`, i, old+1)

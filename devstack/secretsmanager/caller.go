@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// caller is who makes a call, and where. Operations see the secrets of its account and region under their names, and those of
-// other accounts under their ARNs.
+// caller is the sender of a call, and its region. Operations see the secrets of the caller's
+// account and region by name, and those of other accounts by ARN.
 type caller struct {
 	*Server
 	region, account string
-	// service is the AWS service that calls, such as rds; empty for everyone else.
+	// service is the AWS service that calls, such as rds, or "" for all others.
 	service    string
 	operation  string
 	withoutLag bool
@@ -27,8 +27,9 @@ var (
 	accountForm    = regexp.MustCompile(`^\d{12}$`)
 )
 
-// caller reads the region from the credential scope of a request's signature, which is not verified. An access key that is an
-// account number is a key of that account, and every other one of the account of [Options].
+// caller reads the region from the credential scope of a request's signature, which is not
+// verified. An access key that is an account number belongs to that account, and any other one to
+// the account of [Options].
 func (s *Server) caller(r *http.Request) caller {
 	c := s.home()
 	if m := credentialForm.FindStringSubmatch(r.Header.Get("Authorization")); m != nil {
@@ -40,8 +41,8 @@ func (s *Server) caller(r *http.Request) caller {
 	return c
 }
 
-// ForService returns a handler whose calls an AWS service makes, such as rds: the secrets that it creates are its own, and only
-// it can change them. It may set tags whose keys begin with aws:.
+// ForService returns a handler for the calls of an AWS service, such as rds. The service owns the
+// secrets that it creates, and only it can change them. It may set tags whose keys begin with aws:.
 func (s *Server) ForService(service string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := s.caller(r)
@@ -50,7 +51,8 @@ func (s *Server) ForService(service string) http.Handler {
 	})
 }
 
-// key is where the state holds a secret: under its name in the account and region of [Options], and under all three elsewhere.
+// key returns where the state keeps a secret: by name in the account and region of [Options], and
+// by account, region and name elsewhere.
 func (s *Server) key(account, region, name string) string {
 	if account == s.account && region == s.region {
 		return name
@@ -71,8 +73,8 @@ var (
 
 const arnSuffixLen = 7 // hyphen and six characters
 
-// newARN returns an ARN for a secret. With the six characters, rights on a deleted secret
-// are not rights on a later one of the same name.
+// newARN returns an ARN for a secret. Because of its six random characters, rights on a deleted
+// secret do not apply to a later one with the same name.
 func (s caller) newARN(name string) string {
 	const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	suffix := make([]byte, arnSuffixLen-1)
@@ -84,8 +86,8 @@ func (s caller) newARN(name string) string {
 
 var errNoSecret = errorf(notFound, "Secrets Manager can't find the specified secret.")
 
-// checkID checks the form of a SecretId: a name, an ARN, or an ARN less its
-// hyphen and six characters.
+// checkID checks the form of a SecretId: a name, an ARN, or an ARN without its hyphen and six
+// characters.
 func checkID(id string) error {
 	if err := checkLength("SecretId", len(id), 1, 2048); err != nil {
 		return err
@@ -104,11 +106,11 @@ func checkName(name string) error {
 	return nil
 }
 
-// find returns the secret that id names, scheduled for deletion or not. A secret of another account must have a resource policy
-// that allows the call.
+// find returns the secret that id names, even if it is scheduled for deletion. A secret of another
+// account must have a resource policy that allows the call.
 //
-// An ARN that ends in a hyphen and six characters is taken for a complete one.
-// So a secret whose name ends that way is not found by its partial ARN, of which
+// An ARN that ends in a hyphen and six characters is taken for a complete one. So a secret whose
+// name ends that way is not found by its partial ARN, as the API reference warns.
 // the API reference warns.
 func (s caller) find(id string) (*secret, error) {
 	if err := checkID(id); err != nil {
@@ -129,7 +131,8 @@ func (s caller) find(id string) (*secret, error) {
 	sec := owner.withARN(id, m[3])
 	switch {
 	case owner.account != s.account && (sec == nil || !sec.allows(s.account, s.operation)):
-		return nil, errorf("AccessDeniedException", "User: arn:aws:iam::%s:user/any is not authorized to perform: secretsmanager:%s on resource: %s "+
+		return nil, errorf("AccessDeniedException", "User: arn:aws:iam::%s:user/any is not authorized to perform: "+
+			"secretsmanager:%s on resource: %s "+
 			"because no resource-based policy allows the secretsmanager:%s action", s.account, s.operation, id, s.operation)
 	case sec == nil:
 		return nil, errNoSecret
@@ -137,7 +140,7 @@ func (s caller) find(id string) (*secret, error) {
 	return sec, nil
 }
 
-// withARN returns the secret of a complete or partial ARN, of which name is the last part, or nil.
+// withARN returns the secret with a complete or partial ARN that ends in name, or nil.
 func (s caller) withARN(arn, name string) *secret {
 	if !arnSuffixForm.MatchString(name) {
 		return s.named(name)
@@ -148,8 +151,8 @@ func (s caller) withARN(arn, name string) *secret {
 	return nil
 }
 
-// named returns the secret of this name or nil. One whose recovery window has
-// passed is removed.
+// named returns the secret with this name, or nil. It removes a secret whose recovery window has
+// passed.
 func (s caller) named(name string) *secret {
 	key := s.key(s.account, s.region, name)
 	sec := s.state.Secrets[key]
@@ -163,7 +166,7 @@ func (s caller) named(name string) *secret {
 
 var errScheduled = errorf(invalidRequest, "You can't perform this operation on the secret because it was marked for deletion.")
 
-// live is find for the operations that a secret scheduled for deletion refuses.
+// live is find for operations that refuse a secret scheduled for deletion.
 func (s caller) live(id string) (*secret, error) {
 	sec, err := s.find(id)
 	if err == nil && sec.Deleted != 0 {
@@ -174,7 +177,7 @@ func (s caller) live(id string) (*secret, error) {
 
 var errReplica = errorf(invalidParameter, "Operation not permitted on a replica secret. Call must be made in primary secret's region.")
 
-// writable is live for the operations that change a secret.
+// writable is live for operations that change a secret.
 func (s caller) writable(id string) (*secret, error) {
 	sec, err := s.live(id)
 	switch {
@@ -183,13 +186,15 @@ func (s caller) writable(id string) (*secret, error) {
 	case sec.PrimaryRegion != "":
 		return nil, errReplica
 	case sec.OwningService != s.service:
-		return nil, errorf(invalidRequest, "You can't modify secret %s because it is managed by %s.", sec.Name, cmp.Or(sec.OwningService, "no service"))
+		return nil, errorf(invalidRequest, "You can't modify secret %s because it is managed by %s.", sec.Name,
+			cmp.Or(sec.OwningService, "no service"))
 	}
 	return sec, nil
 }
 
-// MakeReadOnly makes a secret a replica of one in another region, or gives it to an AWS service that alone may change it. No
-// API call can do that here. An unknown secret is an error.
+// MakeReadOnly makes a secret a replica of one in another region, or gives it to an AWS service
+// that alone may change it. No API call of this endpoint can do that. It is an error if the secret
+// does not exist.
 func (s *Server) MakeReadOnly(secretID, primaryRegion, owningService string) error {
 	_, seen, err := locked(s.home(), &secretIDInput{secretID}, func(s caller, in *secretIDInput) (none, error) {
 		sec, err := s.find(in.SecretId)

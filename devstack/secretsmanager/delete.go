@@ -43,7 +43,7 @@ func (s caller) deleteSecret(in *deleteSecretInput) (deleteSecretOutput, error) 
 		s.touch(s.keyOf(sec))
 		return deleteSecretOutput{sec.identity(), s.instant()}, nil
 	}
-	if _, err := s.writable(in.SecretId); err != nil { // scheduled already, or a replica
+	if _, err := s.writable(in.SecretId); err != nil { // already scheduled, or a replica
 		return out, err
 	}
 	sec.Deleted = s.instant() + epoch(window)*day
@@ -51,8 +51,8 @@ func (s caller) deleteSecret(in *deleteSecretInput) (deleteSecretOutput, error) 
 	return deleteSecretOutput{sec.identity(), sec.Deleted}, nil
 }
 
-// unknownIdentity is what a forced deletion calls a secret that does not exist,
-// which it forgives.
+// unknownIdentity is the answer to a forced deletion of a secret that does not exist, which is not
+// an error.
 func (s caller) unknownIdentity(id string) identity {
 	if !strings.HasPrefix(id, "arn:") {
 		return identity{s.newARN(id), id}

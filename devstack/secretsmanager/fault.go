@@ -7,20 +7,19 @@ import (
 	"time"
 )
 
-// Call is what an intercept function learns of a call.
+// Call is what an intercept function learns about a call.
 type Call struct {
 	Operation string   // such as PutSecretValue
 	SecretID  string   // SecretId as given; Name in CreateSecret
 	Token     string   // ClientRequestToken
 	Stages    []string // VersionStages or VersionStage as given
 
-	Done  bool   // false: about to be carried out; true: has been, the answer is on its way
-	Error string // once Done, the type of the error it is about to be answered with
+	Done  bool   // false before the call is executed; true before it is answered
+	Error string // once Done, the type of the error in the answer
 }
 
-// Fault is what happens to a call instead of its normal course. The zero value
-// is no fault. Given for a call that is not done, it prevents it; given for one
-// that is, only the answer is lost.
+// Fault replaces the normal course of a call. The zero value is no fault. Before the call is done,
+// a fault prevents it; afterwards, only the answer is lost.
 type Fault struct {
 	Code    string // the error type to answer with
 	Message string
@@ -34,22 +33,22 @@ type Fault struct {
 	Drop bool // no answer; the connection is closed
 }
 
-// Intercept has f see every call of a known operation twice: before it is carried
-// out, and after that, before it is answered. f may block, which delays that call
-// only; it is called concurrently. Nil ends the interception.
+// Intercept has f see every call of a known operation twice: before it is executed, and then before
+// it is answered. f may block, which delays only that call. It is called concurrently. Nil ends the
+// interception.
 func (s *Server) Intercept(f func(Call) Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.intercept = f
 }
 
-// Throttled is the fault of a caller above the service's request rate. No
-// Retry-After is sent if retryAfter is 0.
+// Throttled is the fault of a caller above the service's request rate. If retryAfter is 0, there is
+// no Retry-After header.
 func Throttled(retryAfter time.Duration) Fault {
 	return Fault{Code: "ThrottlingException", Message: "Rate exceeded", RetryAfter: retryAfter}
 }
 
-// Failed is an internal error of the service, HTTP status 500.
+// Failed is an internal error of the service, with HTTP status 500.
 func Failed() Fault {
 	return Fault{Code: "InternalServiceError", Message: "An error occurred on the server side.", Status: http.StatusInternalServerError}
 }
@@ -63,8 +62,8 @@ func Denied(c Call) Fault {
 	}
 }
 
-// newCall reads from a body what every operation names alike. What cannot be
-// read stays empty; the operation itself will complain.
+// newCall reads what all operations have in common from a request body. What cannot be parsed stays
+// empty; the operation itself reports it.
 func newCall(operation string, body []byte) Call {
 	var in struct {
 		SecretId, Name, ClientRequestToken, VersionStage string
@@ -81,7 +80,7 @@ func newCall(operation string, body []byte) Call {
 	return c
 }
 
-// answer carries out the fault and reports whether there was one.
+// answer sends the fault and reports whether there was one.
 func (f Fault) answer(w http.ResponseWriter, r *http.Request) bool {
 	switch {
 	case f.Hang:

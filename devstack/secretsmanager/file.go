@@ -24,8 +24,8 @@ func (s *Server) load() error {
 	}
 	var kept state
 	if err := json.Unmarshal(b, &kept); err != nil || kept.Secrets == nil {
-		// The cause is left out: it may quote the content.
-		return fmt.Errorf("state of Secrets Manager endpoint: %s is not a file written here, or is damaged", s.path)
+		// The cause is omitted because it may quote the content.
+		return fmt.Errorf("state of Secrets Manager endpoint: %s was not written by this endpoint, or is damaged", s.path)
 	}
 	s.state = kept
 	for key, sec := range s.state.Secrets {
@@ -39,8 +39,8 @@ func (s *Server) load() error {
 	return nil
 }
 
-// save returns when the file reflects at least the first n changes. Calls that
-// wait here together share one write.
+// save returns when the file contains at least the first n changes. Calls that wait here at the
+// same time share one write.
 func (s *Server) save(n uint64) error {
 	if s.path == "" {
 		return nil
@@ -64,11 +64,11 @@ func (s *Server) save(n uint64) error {
 	return nil
 }
 
-// replaceFile gives the file at path a new content, so that a crash at any moment
-// leaves the old or the new one, and a crash after it the new one.
+// replaceFile replaces the content of a file atomically: a crash at any moment leaves the old or
+// the new content, and a crash afterwards the new one.
 func replaceFile(path string, content []byte) error {
 	dir := filepath.Dir(path)
-	// One name for all times: what a crash leaves is overwritten by the next.
+	// The name is fixed, so that the next write overwrites what a crash has left.
 	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err

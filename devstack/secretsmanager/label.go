@@ -5,7 +5,7 @@ import "cmp"
 // maxLabels is the most labels that a version may have, and a call may name.
 const maxLabels = 20
 
-// checkLabels checks VersionStages, where nil means that none were given.
+// checkLabels checks VersionStages. nil means that none were given.
 func checkLabels(labels []string) error {
 	if labels == nil {
 		return nil
@@ -49,11 +49,14 @@ func (s caller) updateSecretVersionStage(in *updateSecretVersionStageInput) (ide
 	case from == "" && to == "":
 		return identity{}, errorf(invalidParameter, "You must provide RemoveFromVersionId, MoveToVersionId, or both.")
 	case from != "" && from != holder:
-		return identity{}, errorf(invalidParameter, "When you move staging label %s, if you specify RemoveFromVersionId, it must be set to the version that currently has the staging label %s.", label, label)
+		return identity{}, errorf(invalidParameter, "When you move staging label %s, if you specify RemoveFromVersionId, "+
+			"it must be set to the version that currently has the staging label %s.", label, label)
 	case to == "" && label == current:
-		return identity{}, errorf(invalidParameter, "You can only move staging label %s to a different secret version. It can't be completely removed.", label)
+		return identity{}, errorf(invalidParameter, "You can only move staging label %s to a different secret version. It can't be "+
+			"completely removed.", label)
 	case from == "" && holder != "" && holder != to:
-		return identity{}, errorf(invalidParameter, "The parameter RemoveFromVersionId can't be empty. Staging label %s is currently attached to version %s, so you must explicitly reference that version in RemoveFromVersionId.", label, holder)
+		return identity{}, errorf(invalidParameter, "The parameter RemoveFromVersionId can't be empty. Staging label %s is currently "+
+			"attached to version %s, so you must explicitly reference that version in RemoveFromVersionId.", label, holder)
 	case to != "" && holder != to && len(sec.stages(to)) >= maxLabels:
 		return identity{}, errorf("LimitExceededException", "Version %s has %d staging labels, the most that are allowed.", to, maxLabels)
 	}

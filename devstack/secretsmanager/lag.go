@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// moment is what reads see from a time on, until the next one takes its place.
+// moment is what reads see from a given time on, until the next moment.
 type moment struct {
 	from    time.Time
 	secrets map[string]*secret // copies, by their keys
 }
 
-// record keeps the present for the reads that will see it when the lag has passed. A change that is published is seen at once,
-// with all that came before it.
+// record keeps the present state for the reads that will see it when the lag has passed. A
+// published change is visible at once, together with everything before it.
 func (s *Server) record(publish bool) {
 	if len(s.touched) == 0 {
 		return
@@ -48,7 +48,8 @@ func (s *Server) seen() map[string]*secret {
 	return s.past[0].secrets
 }
 
-// clone returns a copy that no later change of sec reaches. Values are shared: they never change.
+// clone returns a copy that is independent of later changes to sec. Values are shared, because they
+// never change.
 func (sec *secret) clone() *secret {
 	c := *sec
 	c.Tags, c.Replicas = slices.Clone(sec.Tags), slices.Clone(sec.Replicas)
@@ -61,8 +62,9 @@ func (sec *secret) clone() *secret {
 	return &c
 }
 
-// WithoutLag returns a handler of the same secrets for those who arrange and check what others read with [Options].Lag: it
-// reads what is so now, and what it writes everyone reads at once, with all that was written before.
+// WithoutLag returns a handler of the same secrets, for setting up and checking what others read
+// with [Options].Lag. Its reads see the present, and its writes are visible to everyone at once,
+// together with everything before them.
 func (s *Server) WithoutLag() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := s.caller(r)

@@ -67,11 +67,13 @@ func TestReadsLagBehindWrites(t *testing.T) {
 
 	put(e, "v3", "AWSPENDING")
 	put(present, "v4")
-	if diff := cmp.Diff(map[string]string{"v1": "", "v2": "AWSPREVIOUS", "v3": "AWSPENDING", "v4": "AWSCURRENT"}, e.labels(t, "s")); diff != "" {
+	if diff := cmp.Diff(map[string]string{"v1": "", "v2": "AWSPREVIOUS", "v3": "AWSPENDING", "v4": "AWSCURRENT"},
+		e.labels(t, "s")); diff != "" {
 		t.Errorf("a write without lag is not seen at once: %s", diff)
 	}
 
-	if _, err := e.DeleteSecret(ctx, &sm.DeleteSecretInput{SecretId: aws.String("s"), ForceDeleteWithoutRecovery: aws.Bool(true)}); err != nil {
+	if _, err := e.DeleteSecret(ctx, &sm.DeleteSecretInput{SecretId: aws.String("s"),
+		ForceDeleteWithoutRecovery: aws.Bool(true)}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := e.get("s", "", ""); err != nil {
@@ -85,7 +87,8 @@ func TestReadsLagBehindWrites(t *testing.T) {
 
 func TestAReadOnlySecretIsRead(t *testing.T) {
 	for _, tt := range []struct{ region, service, want string }{
-		{"eu-west-1", "", "InvalidParameterException: Operation not permitted on a replica secret. Call must be made in primary secret's region."},
+		{"eu-west-1", "", "InvalidParameterException: Operation not permitted on a replica secret. Call must be made in primary " +
+			"secret's region."},
 		{"", "rds", "InvalidRequestException"},
 	} {
 		e := newEndpoint(t, "")

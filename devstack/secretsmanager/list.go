@@ -8,7 +8,7 @@ import (
 	"unicode"
 )
 
-// description is what DescribeSecret and ListSecrets tell alike.
+// description is what the answers of DescribeSecret and ListSecrets have in common.
 type description struct {
 	identity
 	Description      string `json:",omitempty"`
@@ -17,7 +17,7 @@ type description struct {
 	LastChangedDate  epoch
 	LastAccessedDate epoch  `json:",omitzero"`
 	DeletedDate      epoch  `json:",omitzero"`
-	Tags             []tag  `json:",omitzero"` // empty, but there, once all are removed
+	Tags             []tag  `json:",omitzero"` // an empty list after all were removed
 	PrimaryRegion    string `json:",omitempty"`
 	OwningService    string `json:",omitempty"`
 	rotation
@@ -43,7 +43,7 @@ func (sec *secret) describe() description {
 	}
 }
 
-// secretIDInput is the input of the operations that take nothing else.
+// secretIDInput is the input of operations that take only a SecretId.
 type secretIDInput struct {
 	SecretId string
 }
@@ -150,9 +150,8 @@ type filter struct {
 	Values []string
 }
 
-// attributes are the texts of a secret that a filter looks at, and whether it
-// compares word by word and without regard to case; known is false if there is no
-// such filter.
+// attributes returns the texts of a secret that a filter searches, and whether it compares word by
+// word and ignores case. known is false if there is no such filter.
 func (f filter) attributes(sec *secret) (texts []string, words, known bool) {
 	switch f.Key {
 	case "name":
@@ -185,7 +184,7 @@ func (f filter) attributes(sec *secret) (texts []string, words, known bool) {
 // check checks the form of a filter.
 func (f filter) check() error {
 	if _, _, known := f.attributes(&secret{}); !known {
-		return errorf(validation, "%q is no filter.", f.Key)
+		return errorf(validation, "%q is not a filter.", f.Key)
 	}
 	if err := checkLength("Values", len(f.Values), 1, 10); err != nil {
 		return err
@@ -198,8 +197,8 @@ func (f filter) check() error {
 	return nil
 }
 
-// match reports whether a secret passes: one of the values must match, or not
-// match if it begins with an exclamation mark.
+// match reports whether a secret matches: one of the values must match, or must not match if it
+// begins with an exclamation mark.
 func (f filter) match(sec *secret) bool {
 	texts, words, _ := f.attributes(sec)
 	for _, v := range f.Values {
@@ -217,7 +216,7 @@ func (f filter) match(sec *secret) bool {
 	return false
 }
 
-// hasWords reports whether every word of v begins some word of the texts.
+// hasWords reports whether every word in v is the beginning of some word in the texts.
 func hasWords(texts []string, v string) bool {
 	split := func(s string) []string {
 		return strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
@@ -232,8 +231,8 @@ func hasWords(texts []string, v string) bool {
 	return len(want) > 0
 }
 
-// search returns a page of the secrets that pass all filters, and the token of
-// the next page. Without sortBy they come in the order of their creation.
+// search returns a page of the secrets that match all filters, and the token of the next page.
+// Without sortBy, they are in the order of their creation.
 func (s caller) search(filters []filter, scheduled bool, sortBy, order string, p page) ([]*secret, string, error) {
 	if err := checkLength("Filters", len(filters), 0, 10); err != nil {
 		return nil, "", err
@@ -244,7 +243,7 @@ func (s caller) search(filters []filter, scheduled bool, sortBy, order string, p
 		}
 	}
 	if order != "" && order != "asc" && order != "desc" {
-		return nil, "", errorf(validation, "%q is no SortOrder.", order)
+		return nil, "", errorf(validation, "%q is not a SortOrder.", order)
 	}
 	var key func(*secret) string
 	byDate := func(e epoch, sec *secret) string { return fmt.Sprintf("%016d %010d", e, sec.Seq) }
@@ -258,7 +257,7 @@ func (s caller) search(filters []filter, scheduled bool, sortBy, order string, p
 	case "name":
 		key = func(sec *secret) string { return sec.Name }
 	default:
-		return nil, "", errorf(validation, "%q is no SortBy.", sortBy)
+		return nil, "", errorf(validation, "%q is not a SortBy.", sortBy)
 	}
 
 	now := s.instant()

@@ -6,20 +6,19 @@ import (
 	"strings"
 )
 
-// page is what a call asks of a list that may be long.
+// page is the part of a list that a call asks for.
 type page struct {
 	size  *int // MaxResults as given
 	token string
-	most  int // the bound of size, and its default
+	most  int // the maximum of size, and its default
 }
 
-// tokenPrefix tells the tokens made here from others.
+// tokenPrefix identifies the tokens of this endpoint.
 const tokenPrefix = "after "
 
-// cut returns the part of list that p asks for, in the order of key, which must
-// be different for each element, and the token of the next part, if there is one.
-// A token holds the key of the last element returned, so that nothing is skipped
-// or repeated when elements come and go between two calls.
+// cut returns the part of list that p asks for, in the order of key, which must be unique, and the
+// token of the next part, if there is one. A token contains the key of the last element returned,
+// so that nothing is skipped or repeated when elements are added or removed between two calls.
 func cut[E any](p page, list []E, key func(E) string, descending bool) ([]E, string, error) {
 	size := p.most
 	if p.size != nil {

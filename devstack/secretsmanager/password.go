@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// random draws from the system's generator; it is safe for concurrent use.
+// random uses the system's generator. It is safe for concurrent use.
 var random = rand.New(system{})
 
 type system struct{}
@@ -76,7 +76,7 @@ func (s caller) getRandomPassword(in *getRandomPasswordInput) (getRandomPassword
 		return out, errorf(invalidParameter, "Password length is too short based on the required types.")
 	}
 
-	// One of each required type first, then any, then shuffled.
+	// One of each required type first, then any, then all shuffled.
 	b := make([]byte, length)
 	for i := range b {
 		from := all

@@ -42,9 +42,11 @@ func TestGetRandomPassword(t *testing.T) {
 			length: 120, allowed: strings.NewReplacer("x", "", "y", "", "z", "", "D", "", "j", "", "e", "", "@", "", "?", "", "!", "", ".", "").Replace(lower + upper + digits + punctuation)},
 		{name: "excluded is literal", in: sm.GetRandomPasswordInput{PasswordLength: aws.Int64(4096), ExcludeCharacters: aws.String(`[\]^-a%d`)},
 			length: 4096, allowed: "bcefghijklmnopqrstuvwxyz" + upper + digits + "!\"#$&'()*+,./:;<=>?@_`{|}~"},
-		{name: "a type excluded by characters", in: sm.GetRandomPasswordInput{PasswordLength: aws.Int64(3), ExcludeCharacters: aws.String(digits)},
+		{name: "a type excluded by characters", in: sm.GetRandomPasswordInput{PasswordLength: aws.Int64(3),
+			ExcludeCharacters: aws.String(digits)},
 			length: 3, allowed: lower + upper + punctuation, required: []string{lower, upper, punctuation}},
-		{name: "nothing left", in: sm.GetRandomPasswordInput{ExcludeCharacters: aws.String(lower + upper + digits + punctuation)}, err: "InvalidParameterException"},
+		{name: "nothing left", in: sm.GetRandomPasswordInput{ExcludeCharacters: aws.String(lower + upper + digits + punctuation)},
+			err: "InvalidParameterException"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			seen := map[string]bool{}

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// policy is the part of a resource policy that is looked at. Conditions are not: a statement that has one allows nothing.
+// policy is the part of a resource policy that is evaluated. Conditions are not: a statement with a
+// condition allows nothing.
 type policy struct {
 	Version   string
 	Statement oneOrMore[statement]
@@ -20,7 +21,7 @@ type statement struct {
 	Condition map[string]any
 }
 
-// oneOrMore is a value of JSON that may stand for a list of one.
+// oneOrMore is a JSON list, or a single value in place of a list with one element.
 type oneOrMore[T any] []T
 
 func (l *oneOrMore[T]) UnmarshalJSON(b []byte) error {
@@ -33,7 +34,7 @@ func (l *oneOrMore[T]) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// principal are the accounts, users and roles that a statement is about.
+// principal is the list of accounts, users and roles that a statement applies to.
 type principal []string
 
 func (p *principal) UnmarshalJSON(b []byte) error {
@@ -48,7 +49,7 @@ func (p *principal) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// parsePolicy reads a policy, and returns what is wrong with it, or nothing.
+// parsePolicy parses a policy, and returns what is wrong with it, or "".
 func parsePolicy(text string) (p policy, problem string) {
 	if json.Unmarshal([]byte(text), &p) != nil {
 		return p, "This resource policy contains invalid Json."
@@ -173,7 +174,8 @@ func (s caller) validateResourcePolicy(in *validateResourcePolicyInput) (validat
 	case problem != "":
 		return out, errorf("MalformedPolicyDocumentException", "%s", problem)
 	case p.public():
-		out.ValidationErrors = append(out.ValidationErrors, validationError{"BROAD_ACCESS", "This resource policy grants broad access to the secret."})
+		out.ValidationErrors = append(out.ValidationErrors,
+			validationError{"BROAD_ACCESS", "This resource policy grants broad access to the secret."})
 	}
 	out.PolicyValidationPassed = len(out.ValidationErrors) == 0
 	return out, nil

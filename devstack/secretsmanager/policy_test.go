@@ -43,7 +43,8 @@ func TestResourcePolicy(t *testing.T) {
 	wantText(t, get(), allowRead)
 	put(allowAll, false, "")
 	e.replicate(t, "s", "us-west-2")
-	if out, err := e.in("us-west-2").GetResourcePolicy(ctx, &sm.GetResourcePolicyInput{SecretId: name}); err != nil || aws.ToString(out.ResourcePolicy) != allowAll {
+	if out, err := e.in("us-west-2").GetResourcePolicy(ctx, &sm.GetResourcePolicyInput{SecretId: name}); err != nil ||
+		aws.ToString(out.ResourcePolicy) != allowAll {
 		t.Errorf("the replica has the policy %+v, %v", out, err)
 	}
 	_, err := e.DeleteResourcePolicy(ctx, &sm.DeleteResourcePolicyInput{SecretId: name})

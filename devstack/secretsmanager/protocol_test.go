@@ -67,7 +67,7 @@ func TestWire(t *testing.T) {
 		{"wrong type", "GetSecretValue", `{"SecretId":1}`, 400,
 			`{"__type":"SerializationException","Message":"parameter \"SecretId\" has the wrong JSON type"}`},
 		{"no JSON", "GetSecretValue", `SecretId=s`, 400,
-			`{"__type":"SerializationException","Message":"the request is no JSON object, or a value in it has no valid form"}`},
+			`{"__type":"SerializationException","Message":"the request is not a JSON object, or one of its values is malformed"}`},
 		{"more than JSON", "GetSecretValue", `{"SecretId":"s"}{}`, 400,
 			`{"__type":"SerializationException","Message":"more than one JSON value in the request"}`},
 		{"too much", "GetSecretValue", strings.Repeat(" ", 2<<20), 413, `{"__type":"RequestEntityTooLargeException","Message":""}`},
@@ -187,7 +187,8 @@ func (c recordingConn) Write(b []byte) (int, error) {
 
 func TestLog(t *testing.T) {
 	var log bytes.Buffer
-	s, err := secretsmanager.New(secretsmanager.Options{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	s, err := secretsmanager.New(secretsmanager.Options{Log: slog.New(slog.NewTextHandler(&log,
+		&slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		t.Fatal(err)
 	}

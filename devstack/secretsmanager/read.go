@@ -30,7 +30,8 @@ func (s caller) getSecretValue(in *getSecretValueInput) (secretValue, error) {
 		return secretValue{}, err
 	}
 	if sec.account() != s.account && sec.KmsKeyID == "" {
-		// Another account can be given a key of one's own, but not the default one.
+		// Another account can be given access to a customer-managed key, but not to the default
+		// one.
 		return secretValue{}, errorf("AccessDeniedException", "Access to KMS is not allowed")
 	}
 	id := in.VersionId
@@ -43,7 +44,8 @@ func (s caller) getSecretValue(in *getSecretValueInput) (secretValue, error) {
 	case missing && in.VersionId != "":
 		return secretValue{}, errorf(notFound, "Secrets Manager can't find the specified secret value for VersionId: %s", in.VersionId)
 	case missing:
-		return secretValue{}, errorf(notFound, "Secrets Manager can't find the specified secret value for staging label: %s", cmp.Or(in.VersionStage, current))
+		return secretValue{}, errorf(notFound, "Secrets Manager can't find the specified secret value for staging label: %s",
+			cmp.Or(in.VersionStage, current))
 	case in.VersionStage != "" && sec.LabelHolders[in.VersionStage] != id:
 		return secretValue{}, errorf(invalidRequest, "You provided a VersionStage that is not associated to the provided VersionId.")
 	}

@@ -8,15 +8,16 @@ import (
 	"time"
 )
 
-// replica is what a primary secret knows of its copy in another region.
+// replica is what a primary secret knows about its copy in another region.
 type replica struct {
 	Region   string
 	KmsKeyID string `json:",omitempty"`
 	Status   string
 	Message  string `json:",omitempty"`
-	// Since is when the primary was last changed, if the copy does not show it yet.
+	// Since is when the primary last changed, if the copy does not show that yet.
 	Since epoch `json:",omitzero"`
-	// Overwrite replaces a secret of the same name that is in the region already.
+	// Overwrite reports whether to replace a secret with the same name that already exists in the
+	// region.
 	Overwrite bool `json:",omitempty"`
 }
 
@@ -27,17 +28,18 @@ const (
 	failed     = "Failed"
 )
 
-// Replication is how changes travel to the replicas in a region.
+// Replication is how changes reach the replicas in a region.
 type Replication struct {
-	// Lag is how long the replicas show nothing of a change, and the primary shows them as InProgress.
+	// Lag is how long replicas do not show a change. In the meantime, the primary shows them as
+	// InProgress.
 	Lag time.Duration
-	// Failure, unless empty, is the message with which replication fails after the lag.
+	// Failure, if not empty, is the message with which replication fails after the lag.
 	Failure string
 }
 
-// Replicate sets how changes travel to a region from now on, those included that are under way. Without it, they travel with
-// the lag of [Options].ReplicationLag. A replication that has failed is tried again when the primary changes, or when
-// ReplicateSecretToRegions names the region once more.
+// Replicate sets how changes reach a region from now on, including those in progress. By default,
+// they arrive after [Options].ReplicationLag. A failed replication is retried when the primary
+// changes, or when ReplicateSecretToRegions names the region again.
 func (s *Server) Replicate(region string, r Replication) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,7 +54,7 @@ func (s *Server) replicationTo(region string) Replication {
 	return Replication{Lag: s.replicationLag}
 }
 
-// propagate begins the replication of what has changed in a primary secret.
+// propagate starts the replication of what has changed in a primary secret.
 func (s *Server) propagate(sec *secret) {
 	for i := range sec.Replicas {
 		r := &sec.Replicas[i]
@@ -61,7 +63,7 @@ func (s *Server) propagate(sec *secret) {
 	}
 }
 
-// settle ends the replications whose lag has passed.
+// settle completes the replications whose lag has passed.
 func (s *Server) settle() {
 	for key := range s.replicating {
 		sec := s.state.Secrets[key]
@@ -88,7 +90,7 @@ func (s *Server) settle() {
 	}
 }
 
-// copyTo makes a replica show what its primary is. It returns why it cannot, or nothing.
+// copyTo makes a replica equal to its primary. It returns why it cannot, or "".
 func (s *Server) copyTo(primary *secret, r replica) string {
 	key := s.key(primary.account(), r.Region, primary.Name)
 	arn := inRegion(primary.ARN, r.Region)
@@ -115,7 +117,7 @@ func (s *Server) copyTo(primary *secret, r replica) string {
 	return ""
 }
 
-// inRegion is an ARN with another region.
+// inRegion returns an ARN with another region.
 func inRegion(arn, region string) string {
 	parts := strings.Split(arn, ":")
 	parts[3] = region
@@ -156,7 +158,7 @@ type replicationOutput struct {
 	ReplicationStatus []replicationStatus `json:",omitempty"`
 }
 
-// checkReplicas checks the regions that a secret in this region is to be copied to.
+// checkReplicas checks the regions to which a secret in this region should be copied.
 func (s caller) checkReplicas(regions []replicaRegion) error {
 	named := map[string]bool{s.region: true}
 	for _, r := range regions {
@@ -168,7 +170,7 @@ func (s caller) checkReplicas(regions []replicaRegion) error {
 	return nil
 }
 
-// addReplicas begins the replication of a secret to regions.
+// addReplicas starts the replication of a secret to regions.
 func (s caller) addReplicas(sec *secret, regions []replicaRegion, overwrite bool) {
 	for _, to := range regions {
 		i := slices.IndexFunc(sec.Replicas, func(r replica) bool { return r.Region == to.Region })
@@ -257,7 +259,7 @@ func (sec *secret) replicaRegions() string {
 	return strings.Join(slices.Sorted(maps.Keys(regions)), ", ")
 }
 
-// updateReplicaKey changes all that can be changed of a replica on its own: the key that it is encrypted with.
+// updateReplicaKey changes the only thing that can be changed on a replica itself, its KMS key.
 func (s caller) updateReplicaKey(in *updateSecretInput) (versionIdentity, error) {
 	sec, err := s.live(in.SecretId)
 	if err != nil {

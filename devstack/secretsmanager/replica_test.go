@@ -136,9 +136,11 @@ func TestAReplicaIsReadOnly(t *testing.T) {
 	_, err = west.UpdateSecret(ctx, &sm.UpdateSecretInput{SecretId: name, KmsKeyId: aws.String("alias/own")})
 	expect(t, err, "")
 
-	_, err = e.RemoveRegionsFromReplication(ctx, &sm.RemoveRegionsFromReplicationInput{SecretId: name, RemoveReplicaRegions: []string{"eu-west-1"}})
+	_, err = e.RemoveRegionsFromReplication(ctx, &sm.RemoveRegionsFromReplicationInput{SecretId: name,
+		RemoveReplicaRegions: []string{"eu-west-1"}})
 	expect(t, err, "InvalidParameterException")
-	_, err = e.RemoveRegionsFromReplication(ctx, &sm.RemoveRegionsFromReplicationInput{SecretId: name, RemoveReplicaRegions: []string{"us-west-2"}})
+	_, err = e.RemoveRegionsFromReplication(ctx, &sm.RemoveRegionsFromReplicationInput{SecretId: name,
+		RemoveReplicaRegions: []string{"us-west-2"}})
 	expect(t, err, "")
 	wantText(t, west.value(t, "s"), "ResourceNotFoundException")
 	wantText(t, e.status(t, "s"), "")

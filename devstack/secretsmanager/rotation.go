@@ -2,10 +2,10 @@ package secretsmanager
 
 import "cmp"
 
-// rotation is a secret's own configuration of rotation, as the answers show it.
-// It is replaced as a whole, so answers may hold on to its pointers.
+// rotation is a secret's rotation configuration, as the answers show it. It is replaced as a whole,
+// so answers may keep its pointers.
 type rotation struct {
-	RotationEnabled   *bool          `json:",omitempty"` // nil: never configured
+	RotationEnabled   *bool          `json:",omitempty"` // nil if never configured
 	RotationLambdaARN string         `json:",omitempty"`
 	RotationRules     *rotationRules `json:",omitempty"`
 	LastRotatedDate   epoch          `json:",omitzero"`
@@ -18,11 +18,10 @@ type rotationRules struct {
 	Duration               string `json:",omitempty"`
 }
 
-// EnableRotation gives a secret a rotation function and turns on its rotation
-// every 30 days, which no API call can do here. The function is one that never
-// does anything: RotateSecret succeeds, and leaves the empty version under
-// AWSPENDING that the service makes for the function to fill. An unknown secret
-// is an error.
+// EnableRotation gives a secret a rotation function and turns on its rotation every 30 days, which
+// no API call of this endpoint can do. The function does nothing: RotateSecret succeeds and leaves
+// the empty version with AWSPENDING that the service creates for the function to fill. It is an
+// error if the secret does not exist.
 func (s *Server) EnableRotation(secretID string) error {
 	_, seen, err := locked(s.home(), &secretIDInput{secretID}, caller.enableRotation, true)
 	if err != nil {
@@ -65,7 +64,8 @@ func (s caller) rotateSecret(in *rotateSecretInput) (versionIdentity, error) {
 	r := sec.Rotation
 	switch {
 	case in.RotationLambdaARN != "" && in.RotationLambdaARN != r.RotationLambdaARN:
-		return out, errorf("AccessDeniedException", "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants access to the principal secretsmanager.amazonaws.com.")
+		return out, errorf("AccessDeniedException", "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function "+
+			"policy grants access to the principal secretsmanager.amazonaws.com.")
 	case r.RotationLambdaARN == "":
 		return out, errorf(invalidRequest, "No Lambda rotation function ARN is associated with this secret.")
 	}
@@ -75,7 +75,7 @@ func (s caller) rotateSecret(in *rotateSecretInput) (versionIdentity, error) {
 		rules := *in.RotationRules
 		r.RotationRules = &rules
 	}
-	r.NextRotationDate = 0 // this server reads no schedule expressions
+	r.NextRotationDate = 0 // this server does not evaluate schedule expressions
 	if days := r.RotationRules.AutomaticallyAfterDays; days > 0 {
 		r.NextRotationDate = s.instant() + epoch(days)*day
 	}

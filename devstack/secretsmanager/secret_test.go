@@ -20,7 +20,8 @@ func TestSecretID(t *testing.T) {
 		arns[n] = e.create(t, n, "v1", n)
 	}
 	partial := func(name string) string { return arns[name][:len(arns[name])-7] }
-	const invalid = "ValidationException: Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!"
+	const invalid = "ValidationException: Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: " +
+		"-/_+=.@!"
 	tests := []struct {
 		id, name, err string
 	}{
@@ -105,13 +106,15 @@ func TestCreateAgain(t *testing.T) {
 		name, version, value, err string
 	}{
 		{"replay", "v1", "a", ""},
-		{"other value", "v1", "b", "ResourceExistsException: You can't use ClientRequestToken " + id("v1") + " because that value is already in use for a version of secret arn:"},
+		{"other value", "v1", "b", "ResourceExistsException: You can't use ClientRequestToken " + id("v1") +
+			" because that value is already in use for a version of secret arn:"},
 		{"other token", "v2", "a", "ResourceExistsException: The operation failed because the secret s already exists."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			e := newEndpoint(t, "")
 			arn := e.create(t, "s", "v1", "a")
-			out, err := e.CreateSecret(ctx, &sm.CreateSecretInput{Name: aws.String("s"), ClientRequestToken: aws.String(id(tt.version)), SecretString: &tt.value})
+			out, err := e.CreateSecret(ctx, &sm.CreateSecretInput{Name: aws.String("s"), ClientRequestToken: aws.String(id(tt.version)),
+				SecretString: &tt.value})
 			expect(t, err, tt.err)
 			if err == nil && (*out.ARN != arn || *out.VersionId != id("v1")) {
 				t.Errorf("replay answered %s %s", *out.ARN, *out.VersionId)
@@ -134,9 +137,11 @@ func TestGetSecretValueErrors(t *testing.T) {
 		{"none", "", "", noSecret},
 		{"s", "v9", "", "ResourceNotFoundException: Secrets Manager can't find the specified secret value for VersionId: " + id("v9")},
 		{"s", "v9", "AWSPENDING", "ResourceNotFoundException: Secrets Manager can't find the specified secret value for VersionId: " + id("v9")},
-		{"s", "", "AWSPREVIOUS", "ResourceNotFoundException: Secrets Manager can't find the specified secret value for staging label: AWSPREVIOUS"},
+		{"s", "", "AWSPREVIOUS", "ResourceNotFoundException: Secrets Manager can't find the specified secret value for staging label: " +
+			"AWSPREVIOUS"},
 		{"empty", "", "", "ResourceNotFoundException: Secrets Manager can't find the specified secret value for staging label: AWSCURRENT"},
-		{"empty", "", "AWSPENDING", "ResourceNotFoundException: Secrets Manager can't find the specified secret value for staging label: AWSPENDING"},
+		{"empty", "", "AWSPENDING", "ResourceNotFoundException: Secrets Manager can't find the specified secret value for staging label: " +
+			"AWSPENDING"},
 		{"s", "v1", "AWSPENDING", "InvalidRequestException: You provided a VersionStage that is not associated to the provided VersionId."},
 		{"s", "v1", "NOBODYS", "InvalidRequestException: You provided a VersionStage that is not associated to the provided VersionId."},
 		{"s", "v2", "AWSPENDING", ""},
@@ -356,7 +361,8 @@ func TestDeletion(t *testing.T) {
 		} {
 			t.Run(operation, func(t *testing.T) { expect(t, err, scheduled) })
 		}
-		expect(t, create("v9", "z")(e), "InvalidRequestException: You can't create this secret because a secret with this name is already scheduled for deletion.")
+		expect(t, create("v9", "z")(e), "InvalidRequestException: You can't create this secret because a secret with this name is already "+
+			"scheduled for deletion.")
 		expect(t, create("v1", "a")(e), "InvalidRequestException")
 
 		d, err := e.DescribeSecret(ctx, &sm.DescribeSecretInput{SecretId: s})
@@ -434,7 +440,8 @@ func TestDeletion(t *testing.T) {
 		if err != nil {
 			t.Fatalf("of an unknown secret: %v", err)
 		}
-		if *out.Name != "s" || !strings.HasPrefix(*out.ARN, "arn:aws:secretsmanager:us-east-1:123456789012:secret:s-") || out.DeletionDate == nil {
+		if *out.Name != "s" || !strings.HasPrefix(*out.ARN, "arn:aws:secretsmanager:us-east-1:123456789012:secret:s-") ||
+			out.DeletionDate == nil {
 			t.Errorf("of an unknown secret: %s %s %v", *out.Name, *out.ARN, out.DeletionDate)
 		}
 	})
@@ -521,7 +528,8 @@ func TestRotateSecret(t *testing.T) {
 	if err := e.server.EnableRotation("s"); err != nil {
 		t.Fatal(err)
 	}
-	if d := describe(); !*d.RotationEnabled || *d.RotationRules.AutomaticallyAfterDays != 30 || !d.NextRotationDate.Equal(start.AddDate(0, 0, 30)) {
+	if d := describe(); !*d.RotationEnabled || *d.RotationRules.AutomaticallyAfterDays != 30 ||
+		!d.NextRotationDate.Equal(start.AddDate(0, 0, 30)) {
 		t.Errorf("enabled: %+v", d)
 	}
 	if err := rotate("v2", func(in *sm.RotateSecretInput) { in.RotateImmediately = aws.Bool(false) }); err != nil {
@@ -541,7 +549,8 @@ func TestRotateSecret(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if d := describe(); *d.RotationRules.ScheduleExpression != "rate(10 days)" || *d.RotationRules.Duration != "3h" || d.NextRotationDate != nil {
+	if d := describe(); *d.RotationRules.ScheduleExpression != "rate(10 days)" || *d.RotationRules.Duration != "3h" ||
+		d.NextRotationDate != nil {
 		t.Errorf("rules: %+v, next %v", d.RotationRules, d.NextRotationDate)
 	}
 	labels(map[string]string{"v1": "AWSCURRENT", "v2": "AWSPENDING"})

@@ -1,16 +1,15 @@
 // Package secretsmanager is an AWS Secrets Manager endpoint that runs inside a
-// test or a demonstration. It speaks the AWS JSON 1.1 protocol to the real SDKs
-// and to the aws CLI, and answers as the service does: versions and labels,
+// test or a demonstration. It uses the AWS JSON 1.1 protocol with the real SDKs
+// and the aws CLI, and answers as the service does: versions and labels,
 // client request tokens and their replay, versions without labels, ARNs with six
 // random characters, partial ARNs, recovery windows, filters, pages, error types
 // and messages.
 //
-// The rules come from the Secrets Manager API reference, and from recordings of
-// the real service where those go further. Some answers rest on neither, and
-// nothing should depend on them:
+// The rules come from the Secrets Manager API reference and, beyond that, from
+// recordings of the real service. Some answers come from neither, and nothing
+// should depend on them:
 //
-//   - secrets are listed with the oldest first unless asked otherwise, versions
-//     always;
+//   - secrets are listed with the oldest first by default, and versions always;
 //   - the versions of a secret scheduled for deletion can be listed;
 //   - custom labels of a version that loses AWSCURRENT to a PutSecretValue or
 //     UpdateSecret stay on it, as they do under UpdateSecretVersionStage;
@@ -20,24 +19,24 @@
 //   - CancelRotateSecret on a secret without rotation is InvalidRequestException,
 //     and so is StopReplicationToReplica on a secret that is not a replica;
 //   - a tag whose key begins with aws: is InvalidParameterException;
-//   - a failed replication is tried again when the primary changes;
+//   - a failed replication is retried when the primary changes;
 //   - conditions in a resource policy are not evaluated: a statement that has one
 //     allows nothing.
 //
-// One endpoint serves all regions, which it tells apart by the credential scope of
-// a call's signature, and all accounts: an access key of twelve digits is one of the
-// account with this number. A replica shows a change to its primary after a lag, see
-// [Server.Replicate].
+// One endpoint serves all regions, which it distinguishes by the credential scope
+// of a call's signature, and all accounts: an access key with twelve digits belongs
+// to the account with that number. A replica shows a change to its primary after a
+// lag, see [Server.Replicate].
 //
-// What it does not know it refuses and logs, rather than ignore it: operations, and
-// parameters of the operations that it has. It verifies no signature and has no access control but between accounts, so
-// it must listen on a loopback address only. It invokes no rotation function, see
-// [Server.EnableRotation]. Unlike the service it is consistent at once, unless
+// It refuses and logs operations and parameters that it does not know. It verifies
+// no signatures and has no access control except between accounts, so it must
+// listen only on a loopback address. It invokes no rotation function, see
+// [Server.EnableRotation]. Unlike the service, it is consistent at once unless
 // [Options].Lag is set: a secret deleted by force, or past its recovery window, is
 // gone with the next call.
 //
-// It is test equipment. Values are kept in clear, in memory and in the file of
-// [Options].Path; none is ever logged or repeated in an error.
+// It is only for tests. It keeps values in clear text, in memory and in the file
+// [Options].Path, but never logs them or repeats them in an error.
 package secretsmanager
 
 import (
@@ -103,8 +102,8 @@ type Server struct {
 	saved  uint64 // the value of changes that the file reflects
 }
 
-// New returns a server with the secrets found in o.Path, if any. It fails if that
-// file is there and cannot be read.
+// New returns a server with the secrets in o.Path, if any. It fails if that file exists and cannot
+// be read.
 func New(o Options) (*Server, error) {
 	s := &Server{
 		region:         cmp.Or(o.Region, "us-east-1"),
@@ -137,9 +136,8 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// Calls returns how often each operation was called since the start or the last
-// ResetCalls, calls answered by a [Fault] included. Operations that the server
-// does not know are counted under "".
+// Calls returns how often each operation was called since the start or the last ResetCalls,
+// including calls answered by a [Fault]. Unknown operations are counted under "".
 func (s *Server) Calls() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,16 +151,16 @@ func (s *Server) ResetCalls() {
 	clear(s.calls)
 }
 
-// Values returns every SecretString that was stored since the start, overwritten
-// and deleted ones included, and those that the state file held then.
+// Values returns every SecretString that was stored since the start, including overwritten and
+// deleted ones, and those in the state file at the start.
 func (s *Server) Values() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]string(nil), s.values...)
 }
 
-// apiError is an error as the service sends it. Its message names secrets,
-// versions and labels, never a value.
+// apiError is an error as the service sends it. Its message names secrets, versions and labels, but
+// never contains a value.
 type apiError struct {
 	Type    string `json:"__type"`
 	Message string
@@ -175,7 +173,7 @@ func errorf(errorType, format string, args ...any) *apiError {
 	return &apiError{Type: errorType, Message: fmt.Sprintf(format, args...)}
 }
 
-// The error types of the service that are answered from more than one place.
+// The service's error types that are used in more than one place.
 const (
 	invalidParameter = "InvalidParameterException"
 	invalidRequest   = "InvalidRequestException"

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// state is what the file of [Options].Path holds.
+// state is the content of the file [Options].Path.
 type state struct {
-	Secrets map[string]*secret // by their keys: see Server.key
-	LastSeq int                // of the secrets made so far
+	Secrets map[string]*secret // by key: see Server.key
+	LastSeq int                // the highest Seq of a secret so far
 }
 
 type secret struct {
@@ -22,19 +22,19 @@ type secret struct {
 	Created     epoch
 	Changed     epoch
 	Accessed    epoch `json:",omitzero"`
-	Deleted     epoch `json:",omitzero"` // when it ceases to exist, if scheduled for deletion
-	Tags        []tag // nil: never tagged
-	// PrimaryRegion, if set, is another region, where the secret is that this one is a replica of; OwningService is the
-	// AWS service that alone may change it.
+	Deleted     epoch `json:",omitzero"` // when it will be deleted, if scheduled for deletion
+	Tags        []tag // nil if never tagged
+	// PrimaryRegion is the region of the secret that this one replicates, if any. OwningService is
+	// the AWS service that alone may change it, if any.
 	PrimaryRegion string    `json:",omitempty"`
 	OwningService string    `json:",omitempty"`
-	Replicas      []replica `json:",omitempty"` // of a primary
+	Replicas      []replica `json:",omitempty"` // if this is a primary
 	Policy        string    `json:",omitempty"`
 
 	Rotation     rotation
 	Versions     map[string]*version
 	LastVersion  int               // Seq of the newest version
-	LabelHolders map[string]string // label to version id: a label is on one version at most
+	LabelHolders map[string]string // from label to version id: a label is on at most one version
 }
 
 type version struct {
@@ -46,8 +46,8 @@ type version struct {
 	Binary   []byte  `json:",omitempty"`
 }
 
-// empty reports whether v has no value, as the version that RotateSecret makes
-// for its function to fill.
+// empty reports whether v has no value, like the version that RotateSecret creates for its function
+// to fill.
 func (v *version) empty() bool { return v.String == nil && v.Binary == nil }
 
 func (v *version) equal(o value) bool {
@@ -57,8 +57,8 @@ func (v *version) equal(o value) bool {
 	return *v.String == *o.SecretString
 }
 
-// epoch is an instant in milliseconds since 1970; in JSON it is a number of
-// seconds, as AWS JSON has it. 0 is no instant.
+// epoch is a time in milliseconds since 1970. In JSON it is a number of seconds, as in AWS JSON. 0
+// means no time.
 type epoch int64
 
 func (e epoch) MarshalJSON() ([]byte, error) {
@@ -75,24 +75,23 @@ const day = epoch(24 * time.Hour / time.Millisecond)
 
 func (s *Server) instant() epoch { return epoch(s.now().UnixMilli()) }
 
-// today is the service's form of a date of access: midnight UTC.
+// today is the date of an access as the service records it: midnight UTC.
 func (s *Server) today() epoch { now := s.instant(); return now - now%day }
 
-// changed marks a modification of sec; what only reads a secret does not move its
-// date.
+// changed records a modification of sec. Reading a secret does not change its date.
 func (s *Server) changed(sec *secret) {
 	sec.Changed = s.instant()
 	s.propagate(sec)
 	s.touch(s.keyOf(sec))
 }
 
-// touch marks any other modification of the secret under this key that reads see.
+// touch records any other modification that reads see of the secret under this key.
 func (s *Server) touch(key string) {
 	s.touched[key] = true
 	s.changes++
 }
 
-// stages returns the labels of a version in a stable order, nil if it has none.
+// stages returns the labels of a version in a stable order, or nil if it has none.
 func (sec *secret) stages(versionID string) []string {
 	var labels []string
 	for label, holder := range sec.LabelHolders {
@@ -104,7 +103,7 @@ func (sec *secret) stages(versionID string) []string {
 	return labels
 }
 
-// versionStages maps the versions that have labels to these.
+// versionStages returns the labels of all versions that have any.
 func (sec *secret) versionStages() map[string][]string {
 	m := map[string][]string{}
 	for label, holder := range sec.LabelHolders {
@@ -116,8 +115,8 @@ func (sec *secret) versionStages() map[string][]string {
 	return m
 }
 
-// makeCurrent moves AWSCURRENT; AWSPREVIOUS follows to the version that had it.
-// For the version that has AWSPREVIOUS this is a roll-back: the two swap.
+// makeCurrent moves AWSCURRENT. AWSPREVIOUS follows to the version that had it. If the version has
+// AWSPREVIOUS, this is a rollback: the two labels are swapped.
 func (sec *secret) makeCurrent(versionID string) {
 	if old := sec.LabelHolders[current]; old != "" && old != versionID {
 		sec.LabelHolders[previous] = old
@@ -125,8 +124,8 @@ func (sec *secret) makeCurrent(versionID string) {
 	sec.LabelHolders[current] = versionID
 }
 
-// prune removes versions without labels as the service does: all but the newest
-// hundred, and none that is younger than a day.
+// prune removes versions without labels as the service does: all but the newest hundred, except
+// those less than a day old.
 func (sec *secret) prune(now epoch) {
 	const keep = 100
 	if len(sec.Versions) <= keep {

@@ -35,7 +35,8 @@ func TestState(t *testing.T) {
 	e.create(t, "untagged", "v1", "a")
 	for _, err := range []error{
 		func() error {
-			_, err := e.TagResource(ctx, &sm.TagResourceInput{SecretId: aws.String("untagged"), Tags: []types.Tag{{Key: aws.String("k"), Value: aws.String("v")}}})
+			_, err := e.TagResource(ctx, &sm.TagResourceInput{SecretId: aws.String("untagged"),
+				Tags: []types.Tag{{Key: aws.String("k"), Value: aws.String("v")}}})
 			return err
 		}(),
 		func() error {

@@ -9,8 +9,8 @@ type tag struct {
 	Key, Value string
 }
 
-// checkTags checks the bounds of the API reference.
-// Only AWS's own services may set tags whose keys begin with aws:.
+// checkTags checks the limits in the API reference. Only AWS's own services may set tags whose keys
+// begin with aws:.
 func (s caller) checkTags(tags []tag) error {
 	for _, t := range tags {
 		if s.service == "" && strings.HasPrefix(strings.ToLower(t.Key), "aws:") {
@@ -26,7 +26,7 @@ func (s caller) checkTags(tags []tag) error {
 	return nil
 }
 
-// none is the answer of the operations that have none.
+// none is the answer of operations without a result.
 type none struct{}
 
 type tagResourceInput struct {

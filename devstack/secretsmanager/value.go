@@ -13,7 +13,7 @@ const (
 	pending  = "AWSPENDING"
 )
 
-// value is a secret's value in an input: text or bytes. In JSON bytes are base64.
+// value is a secret's value in an input: text or bytes. In JSON, bytes are base64.
 type value struct {
 	SecretString *string
 	SecretBinary []byte
@@ -35,7 +35,7 @@ func (v value) check() error {
 	return checkLength("SecretBinary", len(v.SecretBinary), 1, limit)
 }
 
-// checkLength checks the bounds of the API reference, both included.
+// checkLength checks the limits in the API reference, both inclusive.
 func checkLength(parameter string, n, least, most int) error {
 	if n < least || n > most {
 		return errorf(invalidParameter, "%s must have a length of %d to %d, not %d.", parameter, least, most, n)
@@ -62,13 +62,14 @@ func checkVersionID(parameter, id string) error {
 }
 
 func errTokenUsed(token string, sec *secret) error {
-	return errorf(exists, "You can't use ClientRequestToken %s because that value is already in use for a version of secret %s.", token, sec.ARN)
+	return errorf(exists, "You can't use ClientRequestToken %s because that value is already in use for a version of secret %s.", token,
+		sec.ARN)
 }
 
-// putVersion stores val as the version named token, under labels, or as the new
-// AWSCURRENT if there are none. A token seen before with the same value changes
-// nothing, so that a late repetition does not take AWSCURRENT back; with another
-// value it is an error. A version that RotateSecret left empty is filled.
+// putVersion stores val as the version named token, with the given labels, or as the new AWSCURRENT
+// if there are none. If the token was used before with the same value, nothing changes, so a late
+// repetition does not move AWSCURRENT back. With another value it is an error. A version that
+// RotateSecret left empty is filled.
 func (s caller) putVersion(sec *secret, token string, val value, labels []string) error {
 	v := sec.Versions[token]
 	if v != nil && !v.empty() {
@@ -108,14 +109,14 @@ func (sec *secret) newVersion(id string, now epoch) *version {
 	return v
 }
 
-// identity is what nearly every answer begins with.
+// identity is the first part of nearly every answer.
 type identity struct {
 	ARN, Name string
 }
 
 func (sec *secret) identity() identity { return identity{sec.ARN, sec.Name} }
 
-// versionIdentity is the answer that also names the version concerned, if any.
+// versionIdentity is the answer that also names the version, if any.
 type versionIdentity struct {
 	identity
 	VersionId string `json:",omitempty"`

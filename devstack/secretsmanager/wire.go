@@ -40,11 +40,11 @@ var operations = map[string]func(c caller, body []byte) (any, error){
 	"ValidateResourcePolicy":       operation(caller.validateResourcePolicy),
 }
 
-// operation makes one entry of operations: it decodes the input, carries out f
-// under the lock, and returns when what f did and saw is durable.
+// operation makes one entry of operations. It decodes the input, runs f under the lock, and returns
+// when what f did and saw is durable.
 //
-// f checks everything before it changes anything, and returns nothing that a
-// later call may change.
+// f must check everything before it changes anything, and must not return anything that a later
+// call may change.
 func operation[In, Out any](f func(caller, *In) (Out, error)) func(caller, []byte) (any, error) {
 	return func(s caller, body []byte) (any, error) {
 		in := new(In)
@@ -59,7 +59,7 @@ func operation[In, Out any](f func(caller, *In) (Out, error)) func(caller, []byt
 	}
 }
 
-// reading makes the entry of an operation that lags behind.
+// reading makes an entry for an operation whose answers lag.
 func reading[In, Out any](f func(caller, *In) (Out, error)) func(caller, []byte) (any, error) {
 	present := operation(f)
 	past := operation(func(s caller, in *In) (Out, error) {
@@ -76,8 +76,8 @@ func reading[In, Out any](f func(caller, *In) (Out, error)) func(caller, []byte)
 	}
 }
 
-// locked carries out f under the lock, and returns how many changes to the state
-// f may have seen. If publish is set, reads see at once what f has changed.
+// locked runs f under the lock, and returns how many changes to the state f may have seen. If
+// publish is set, reads see the changes of f at once.
 func locked[In, Out any](s caller, in *In, f func(caller, *In) (Out, error), publish bool) (Out, uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,8 +88,8 @@ func locked[In, Out any](s caller, in *In, f func(caller, *In) (Out, error), pub
 	return out, s.changes, err
 }
 
-// decode reads an operation's input. Its errors name the offending parameter but
-// quote nothing of the body, which may hold a secret's value.
+// decode decodes an operation's input. Its errors name the wrong parameter but do not quote the
+// body, which may contain a secret's value.
 func decode(body []byte, in any) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
@@ -107,11 +107,11 @@ func decode(body []byte, in any) error {
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
 		return errorf(unknownParameter, "this endpoint does not know the parameter %s", name)
 	}
-	return errorf("SerializationException", "the request is no JSON object, or a value in it has no valid form")
+	return errorf("SerializationException", "the request is not a JSON object, or one of its values is malformed")
 }
 
-// unknownParameter is what the real service never answers, since it knows them
-// all: the caller relies on something that is not built.
+// unknownParameter is an error type that the real service does not have: the caller depends on
+// something that this endpoint does not implement.
 const unknownParameter = "UnknownParameterException"
 
 // ServeHTTP answers one call.
@@ -167,7 +167,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c caller) {
 	reply(w, out, failure)
 }
 
-// count records a call and returns the intercept function in force.
+// count records a call and returns the current intercept function.
 func (s *Server) count(operation string) func(Call) Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,17 +185,17 @@ func reply(w http.ResponseWriter, out any, failure *apiError) {
 	}
 	body, err := json.Marshal(out)
 	if err != nil {
-		panic(err) // an output type that JSON cannot hold
+		panic(err) // an output type that JSON cannot encode
 	}
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("X-Amzn-Requestid", randomID())
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // fails if the client is gone, which is its affair
+	_, _ = w.Write(body) // fails only if the client is gone
 }
 
-// randomID returns a random identifier in the form of a UUID.
+// randomID returns a random UUID.
 func randomID() string {
 	var b [16]byte
 	rand.Read(b[:])

@@ -25,7 +25,7 @@ func (s *Stack) startDatabase(ctx context.Context, o Options) error {
 	}
 	program, err := mysqld.FindOne(o.Mysqld)
 	if err != nil && o.Mysqld == "" {
-		return fmt.Errorf("%w: `make demo` installs one, or give --mysql-address", err)
+		return fmt.Errorf("%w: run `make demo`, which installs one, or set --mysql-address", err)
 	} else if err != nil {
 		return fmt.Errorf("--mysqld: %w", err)
 	}
@@ -36,7 +36,7 @@ func (s *Stack) startDatabase(ctx context.Context, o Options) error {
 	s.stops = append(s.stops, log.Close)
 	options := mysqld.Options{Port: o.MySQLPort, Args: o.MySQLArgs, Log: log}
 	if o.MySQLPort != 0 {
-		// The server's own complaint comes after a minute of trying.
+		// Otherwise the server itself would report this only after a minute of retries.
 		if err := freeport.Check(o.MySQLPort); err != nil {
 			return taken(fmt.Errorf("%s: %w", program.Engine, err), "--mysql-port")
 		}
@@ -54,7 +54,8 @@ func (s *Stack) startDatabase(ctx context.Context, o Options) error {
 	return nil
 }
 
-// useDatabase finds out what the administrator's secret has to say of a database that is not ours.
+// useDatabase collects what the administrator's secret needs to contain for a database that is not
+// ours.
 func (s *Stack) useDatabase(ctx context.Context, o Options) error {
 	host, port, err := net.SplitHostPort(o.MySQLAddress)
 	if err != nil {
@@ -97,19 +98,21 @@ func (s *Stack) Open(user, password string) (*sql.DB, error) {
 	return connection.Open(c)
 }
 
-// OptionFile is an option file with which mysql and mariadb log in as the administrator. It holds the password.
+// OptionFile returns an option file with which mysql and mariadb log in as the administrator. It
+// contains the password.
 func (s *Stack) OptionFile() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[client]\nprotocol=tcp\nhost=%s\nport=%d\nuser=%s\npassword=%s\n", s.Host, s.Port, s.Admin, optionValue(s.adminPassword))
 	if s.Database != nil {
 		fmt.Fprintf(&b, "ssl-ca=%s\n", s.Database.CAFile)
 	}
-	// MySQL's client verifies once it is given a CA; MariaDB's, which alone reads this group, has to be told.
+	// MySQL's client verifies the server if it is given a CA. MariaDB's, the only one that reads
+	// this group, must be told to.
 	b.WriteString("[client-mariadb]\nssl-verify-server-cert\n")
 	return b.String()
 }
 
-// optionValue quotes a value of an option file.
+// optionValue quotes a value in an option file.
 func optionValue(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
 }

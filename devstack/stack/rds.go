@@ -20,7 +20,7 @@ const (
 	managedAdmin = "admin"
 )
 
-// startRDS answers the calls of RDS about our own database.
+// startRDS answers RDS calls about our own database.
 func (s *Stack) startRDS(ctx context.Context, o Options) error {
 	if s.Secrets == nil || s.Database == nil {
 		if o.ManagedMaster {
@@ -51,7 +51,7 @@ func (s *Stack) startRDS(ctx context.Context, o Options) error {
 	return nil
 }
 
-// manageMaster has RDS manage an administrator of its own, so that Admin keeps its password.
+// manageMaster has RDS manage a separate administrator, so that Admin keeps its password.
 func (s *Stack) manageMaster(ctx context.Context, arn string) error {
 	db, err := s.Open(s.Admin, s.adminPassword)
 	if err != nil {
@@ -79,18 +79,18 @@ func (s *Stack) manageMaster(ctx context.Context, arn string) error {
 
 func createAdmin(ctx context.Context, db *sql.DB, pass string) error {
 	for _, statement := range []string{
-		"DROP USER IF EXISTS " + managedAdmin + "@'%'", // left by a start that was cut off
+		"DROP USER IF EXISTS " + managedAdmin + "@'%'", // may be left from a start that was cut off
 		"CREATE USER " + managedAdmin + "@'%' IDENTIFIED BY '" + pass + "'",
 		"GRANT ALL ON *.* TO " + managedAdmin + "@'%' WITH GRANT OPTION",
 	} {
 		if _, err := db.ExecContext(ctx, statement); err != nil {
-			return fmt.Errorf("create the administrator %s", managedAdmin) // the server's text may quote the password
+			return fmt.Errorf("create the administrator %s", managedAdmin) // the server's message may quote the password
 		}
 	}
 	return nil
 }
 
-// rotateMaster changes the administrator's password until the stack stops.
+// rotateMaster changes the administrator's password periodically until the stack stops.
 func (s *Stack) rotateMaster(o Options) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -24,10 +24,10 @@ type Credential struct {
 	Username  string `json:"username"`
 	Password  string `json:"password"`
 	MasterARN string `json:"masterarn,omitempty"`
-	SSL       bool   `json:"ssl,omitempty"` // false leaves it out
+	SSL       bool   `json:"ssl,omitempty"` // omitted if false
 }
 
-// storeMaster puts the administrator's credentials where the worker will look for them.
+// storeMaster stores the administrator's credentials where the worker looks for them.
 func (s *Stack) storeMaster(ctx context.Context) error {
 	wanted := Credential{Engine: s.Engine, Host: s.Host, Port: s.Port, Username: s.Admin, Password: s.adminPassword}
 	text, err := json.Marshal(wanted)
@@ -57,28 +57,28 @@ func (s *Stack) Read(ctx context.Context, secretID, label string) (versionID str
 		return "", c, err
 	}
 	if err := json.Unmarshal([]byte(aws.ToString(out.SecretString)), &c); err != nil {
-		// The error of the decoder may quote the text.
-		return "", c, fmt.Errorf("secret %s is not the JSON of a credential", secretID)
+		// The decoder's error may quote the text.
+		return "", c, fmt.Errorf("the value of secret %s is not a credential in JSON", secretID)
 	}
 	return aws.ToString(out.VersionId), c, nil
 }
 
-// Logins is what UseSecret did.
+// Logins is the result of UseSecret.
 type Logins struct {
 	Done, Failed int
-	Users        []string // who was logged in as, in order, repetitions left out
-	First        error    // the first failure; nil if there was none
+	Users        []string // the users that were logged in as, in order, without repetitions
+	First        error    // the first failure, or nil
 }
 
-// UseSecret does what an application without a cache does, without pause until ctx is done: it reads AWSCURRENT and logs
-// in. Every failure counts; none is tried again. It tells seen, unless that is nil, of each user that it has not logged in as
-// the time before.
+// UseSecret does what an application without a cache does, continuously until ctx is done: it reads
+// AWSCURRENT and logs in. Every failure counts, and none is retried. If seen is not nil, it is
+// called with each user that differs from the previous login's.
 func (s *Stack) UseSecret(ctx context.Context, secretID string, seen func(user string)) Logins {
 	var l Logins
 	for ctx.Err() == nil {
 		user, err := s.login(ctx, secretID)
 		switch {
-		case ctx.Err() != nil: // cut by us
+		case ctx.Err() != nil: // cut off by us
 		case err != nil:
 			l.Failed++
 			if l.First == nil {
@@ -107,7 +107,8 @@ func (s *Stack) login(ctx context.Context, secretID string) (user string, err er
 		return "", err
 	}
 	defer db.Close()
-	// A ping would succeed with a password that the server wants replaced before it runs a statement (error 1820).
+	// A ping would succeed with a password that the server requires to be replaced before any
+	// statement (error 1820).
 	return c.Username, db.QueryRowContext(ctx, "SELECT 1").Scan(new(int))
 }
 
@@ -115,8 +116,8 @@ func staticKeys(key, secret string) aws.CredentialsProvider {
 	return credentials.NewStaticCredentialsProvider(key, secret, "")
 }
 
-// RootCAs returns the authorities to trust: those of our own database server, or else the system's and the file's that
-// ROTATE_USER_TLS_CA_FILE names.
+// RootCAs returns the authorities to trust: those of our own database server, or else the system's
+// and those in the file that ROTATE_USER_TLS_CA_FILE names.
 func (s *Stack) RootCAs() (*x509.CertPool, error) {
 	if s.Database != nil {
 		return s.Database.RootCAs()

@@ -1,6 +1,7 @@
-// Package stack runs everything that rotate-user needs on a laptop: Temporal, a Secrets Manager endpoint, a database
-// server and the worker. Temporal and Secrets Manager run inside this process; the database and the worker are
-// processes of their own, as they are in earnest. Each part but the worker can be replaced by a real one.
+// Package stack runs everything that rotate-user needs on a laptop: Temporal, a Secrets Manager
+// endpoint, a database server and the worker. Temporal and Secrets Manager run inside this process.
+// The database and the worker are separate processes, as in production. Each part except the worker
+// can be replaced by a real one.
 package stack
 
 import (
@@ -28,35 +29,40 @@ import (
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
-// Options say which parts to start, and where. Ports are on 127.0.0.1; 0 takes a free one.
+// Options say which parts to start, and where. Ports are on 127.0.0.1; 0 chooses a free one.
 type Options struct {
-	// Dir receives the logs and, in bin, the binaries. Required.
+	// Dir receives the logs and, in bin, the binaries. It is required.
 	Dir string
-	// DataDir keeps the state of all parts for the next start; empty keeps nothing.
+	// DataDir keeps the state of all parts for the next start. If it is empty, nothing is kept.
 	DataDir string
 
 	TemporalPort int
-	UIPort       int // 0: no UI
-	// TemporalAddress, host:port, is used instead of a server of our own. TEMPORAL_* variables say how to connect to it.
+	UIPort       int // 0 for no UI
+	// TemporalAddress, host:port, replaces our own server. The TEMPORAL_* variables say how to
+	// connect to it.
 	TemporalAddress string
 
 	SecretsManagerPort int
-	// SecretsManagerEndpoint, a URL, is used instead of one of our own, with AWS's usual variables. "aws" means AWS.
+	// SecretsManagerEndpoint, a URL, replaces our own endpoint, with AWS's usual variables. "aws"
+	// means AWS.
 	SecretsManagerEndpoint string
-	// SecretsManagerLag is how far the reads of our own endpoint lag behind its writes, except for Client's.
+	// SecretsManagerLag is how far reads of our own endpoint lag behind its writes, except for
+	// Client's.
 	SecretsManagerLag time.Duration
 
 	MySQLPort int
-	// Mysqld picks the database server: "mysql", "mariadb" or the path of a binary; empty takes the first that is found.
+	// Mysqld selects the database server: "mysql", "mariadb" or the path of a binary. By default,
+	// it is the first one found.
 	Mysqld string
-	// ManagedMaster has RDS manage the credential of a second administrator, in a secret that names no server: see MasterID. It
-	// needs a database and a Secrets Manager endpoint of our own. RotateMasterEvery is how often its password changes; if it is
-	// 0, only Managed.Rotate changes it.
+	// ManagedMaster has RDS manage the credential of a second administrator, in a secret that does
+	// not name a server: see MasterID. It needs our own database and Secrets Manager endpoint.
+	// RotateMasterEvery is how often its password changes. If it is 0, only Managed.Rotate changes
+	// it.
 	ManagedMaster     bool
 	RotateMasterEvery time.Duration
 	// MySQLArgs are further options for our own database server.
 	MySQLArgs []string
-	// MySQLAddress, host:port, is used instead of a server of our own.
+	// MySQLAddress, host:port, replaces our own server.
 	MySQLAddress string
 	// MySQLAdminUser and MySQLAdminPassword are the administrator of MySQLAddress.
 	MySQLAdminUser, MySQLAdminPassword string
@@ -65,7 +71,7 @@ type Options struct {
 // MasterSecret is the name of the secret with the administrator's credentials.
 const MasterSecret = "MyTestDatabaseMasterSecret"
 
-// Stack is what runs. Fields of parts that are not ours are nil.
+// Stack is what is running. Fields of parts that are not ours are nil.
 type Stack struct {
 	Dir      string
 	Temporal *temporal.Server
@@ -78,11 +84,12 @@ type Stack struct {
 	Client *awssm.Client
 
 	Engine  string // mysql or mariadb
-	Version string // of the database server
-	Host    string // of the database
-	Port    int    // of the database
+	Version string // version of the database server
+	Host    string // host of the database
+	Port    int    // port of the database
 	Admin   string // the administrator's name
-	// MasterID is the secret of the administrator to work with: MasterSecret, or the one that RDS manages.
+	// MasterID is the secret of the administrator to use: MasterSecret, or the one that RDS
+	// manages.
 	MasterID string
 
 	adminPassword string
@@ -94,8 +101,8 @@ type Stack struct {
 // Variable is one environment variable.
 type Variable struct{ Name, Value string }
 
-// Start starts the parts one after another and stores the administrator's credentials in MasterSecret. When it fails
-// nothing is left running.
+// Start starts the parts one after the other, and stores the administrator's credentials in
+// MasterSecret. If it fails, nothing is left running.
 func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	s := &Stack{Dir: o.Dir, MasterID: MasterSecret}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
@@ -120,7 +127,7 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	return s, nil
 }
 
-// Stop ends all parts, the last started first.
+// Stop stops all parts, the last started first.
 func (s *Stack) Stop() error {
 	var errs []error
 	for _, stop := range slices.Backward(s.stops) {
@@ -130,11 +137,12 @@ func (s *Stack) Stop() error {
 	return errors.Join(errs...)
 }
 
-// Variables are the environment variables by which starter, worker, temporal, aws and mysql reach this stack. None of
-// them holds a password of the database.
+// Variables returns the environment variables with which starter, worker, temporal, aws and mysql
+// reach this stack. None of them contains a password of the database.
 func (s *Stack) Variables() []Variable { return slices.Clone(s.variables) }
 
-// Environment is this process's environment with Variables in place of whatever it said of Temporal and AWS.
+// Environment returns this process's environment, with Variables in place of its own settings for
+// Temporal and AWS.
 func (s *Stack) Environment() []string {
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return slices.ContainsFunc(s.dropped, func(prefix string) bool { return strings.HasPrefix(v, prefix) })
@@ -175,7 +183,7 @@ func (s *Stack) startTemporal(ctx context.Context, o Options) error {
 func (s *Stack) startSecretsManager(ctx context.Context, o Options) error {
 	load := []func(*config.LoadOptions) error{}
 	var endpoint *string
-	present := o.SecretsManagerEndpoint // where Client reads and writes
+	present := o.SecretsManagerEndpoint // the endpoint of Client
 	switch o.SecretsManagerEndpoint {
 	case "":
 		log, err := os.OpenFile(filepath.Join(s.Dir, "secretsmanager.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -183,7 +191,8 @@ func (s *Stack) startSecretsManager(ctx context.Context, o Options) error {
 			return err
 		}
 		s.stops = append(s.stops, log.Close)
-		options := secretsmanager.Options{Lag: o.SecretsManagerLag, Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+		options := secretsmanager.Options{Lag: o.SecretsManagerLag,
+			Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 		if o.DataDir != "" {
 			options.Path = filepath.Join(o.DataDir, "secrets.json")
 			if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
@@ -205,7 +214,7 @@ func (s *Stack) startSecretsManager(ctx context.Context, o Options) error {
 			}
 		}
 		s.dropped = append(s.dropped, "AWS_")
-		// Any key is taken; these are AWS's own words for examples.
+		// Any key is accepted. These are AWS's own examples.
 		key, secret := "AKIAIOSFODNN7EXAMPLE", "devstack"
 		s.set("AWS_REGION", "us-east-1")
 		s.set("AWS_DEFAULT_REGION", "us-east-1") // AWS CLI v1 and boto3 read only this one
@@ -231,7 +240,7 @@ func (s *Stack) startSecretsManager(ctx context.Context, o Options) error {
 	return nil
 }
 
-// serve answers on 127.0.0.1 until the stack stops, and returns its URL.
+// serve listens on 127.0.0.1 until the stack stops, and returns its URL.
 func (s *Stack) serve(port int, h http.Handler) (string, error) {
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
@@ -241,7 +250,7 @@ func (s *Stack) serve(port int, h http.Handler) (string, error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = server.Serve(l) // ends by Close
+		_ = server.Serve(l) // ends with Close
 	}()
 	s.stops = append(s.stops, func() error {
 		err := server.Close()
@@ -251,7 +260,7 @@ func (s *Stack) serve(port int, h http.Handler) (string, error) {
 	return "http://" + l.Addr().String(), nil
 }
 
-// taken says which flag moves a part whose port is in use.
+// taken adds to an error the flag that moves a part whose port is in use.
 func taken(err error, flag string) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%w; another stack may be up: stop it, or choose another port with %s", err, flag)

@@ -17,7 +17,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/freeport"
 )
 
-// Worker is a worker in its own process.
+// Worker is a worker in a separate process.
 type Worker struct {
 	MetricsURL string
 	LogFile    string // empty if the worker was started by RunWorker
@@ -26,15 +26,15 @@ type Worker struct {
 	killed  atomic.Bool
 }
 
-// StartWorker runs a worker against the stack until it is stopped or the stack is, and returns when it is healthy. Its
-// log goes to name.log in the stack's directory.
+// StartWorker runs a worker with the stack, and returns when it is healthy. The worker runs until
+// it or the stack is stopped. Its log goes to name.log in the stack's directory.
 func (s *Stack) StartWorker(ctx context.Context, binary, name string, args ...string) (*Worker, error) {
 	file := filepath.Join(s.Dir, name+".log")
 	log, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close() // the worker has a descriptor of its own
+	defer log.Close() // the worker has its own descriptor
 	w, err := RunWorker(ctx, binary, s.Environment(), args, log)
 	if err != nil {
 		return nil, fmt.Errorf("%w; see %s", err, file)
@@ -44,7 +44,8 @@ func (s *Stack) StartWorker(ctx context.Context, binary, name string, args ...st
 	return w, nil
 }
 
-// RunWorker runs a worker in the given environment and returns when it is healthy. Its log goes to log.
+// RunWorker runs a worker in the given environment, and returns when it is healthy. Its log goes to
+// log.
 func RunWorker(ctx context.Context, binary string, env, args []string, log io.Writer) (*Worker, error) {
 	address, err := freeport.Address()
 	if err != nil {
@@ -62,10 +63,11 @@ func RunWorker(ctx context.Context, binary string, env, args []string, log io.Wr
 	return w, nil
 }
 
-// The worker gives its activities less time than this to end; then it is killed.
+// The worker gives its activities less time than this to finish. After this, it is killed.
 const workerStopTimeout = 2 * time.Minute
 
-// Stop asks the worker to finish its tasks and waits for its end. It reports a worker that ended with a failure.
+// Stop asks the worker to finish its tasks and waits until it has exited. It returns an error if
+// the worker exited with a failure.
 func (w *Worker) Stop() error {
 	if err := w.process.End(syscall.SIGTERM, workerStopTimeout); err != nil {
 		return err
@@ -88,7 +90,7 @@ func (w *Worker) Kill() error {
 	return w.process.End(syscall.SIGKILL, workerStopTimeout)
 }
 
-// Done returns a channel that is closed when the worker has ended.
+// Done returns a channel that is closed when the worker has exited.
 func (w *Worker) Done() <-chan struct{} { return w.process.Done() }
 
 func (w *Worker) waitHealthy(ctx context.Context, url string) error {
@@ -102,7 +104,7 @@ func (w *Worker) waitHealthy(ctx context.Context, url string) error {
 		}
 		select {
 		case <-w.process.Done():
-			return fmt.Errorf("ended at once: %w", w.process.Err())
+			return fmt.Errorf("exited at once: %w", w.process.Err())
 		case <-ctx.Done():
 			return fmt.Errorf("is not healthy: %w", ctx.Err())
 		case <-tick.C:

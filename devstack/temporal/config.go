@@ -20,8 +20,8 @@ import (
 	"github.com/rotate-user/rotate-user/internal/freeport"
 )
 
-// dynamicConfig lifts what limits a server with a single history shard: by default a shard's queues are read at most
-// twenty times a second, which makes five activities in a row wait six times 50 ms.
+// dynamicConfig raises the limits of a server with a single history shard. By default, a shard's
+// queues are read at most twenty times a second, so five activities in a row wait six times 50 ms.
 var dynamicConfig = dynamicconfig.StaticClient{
 	dynamicconfig.TransferProcessorMaxPollRPS.Key():                  5000,
 	dynamicconfig.TransferProcessorMaxPollHostRPS.Key():              5000,
@@ -37,8 +37,8 @@ var dynamicConfig = dynamicconfig.StaticClient{
 	dynamicconfig.FrontendPersistenceMaxQPS.Key():                    50000,
 	dynamicconfig.HistoryPersistenceMaxQPS.Key():                     50000,
 	dynamicconfig.MatchingPersistenceMaxQPS.Key():                    50000,
-	// The shard walks through all tasks done since the last acknowledgement whenever it reads new ones: by default
-	// the tasks of half a minute, or of a whole one.
+	// Whenever the shard reads new tasks, it also goes through all tasks completed since the last
+	// acknowledgment, which by default are those of half a minute or a whole one.
 	dynamicconfig.TransferProcessorUpdateAckInterval.Key():   time.Second,
 	dynamicconfig.TimerProcessorUpdateAckInterval.Key():      time.Second,
 	dynamicconfig.VisibilityProcessorUpdateAckInterval.Key(): time.Second,
@@ -48,7 +48,7 @@ func newConfig(o Options) (*config.Config, error) {
 	var ports freeport.Held
 	defer ports.Release()
 	if o.UIPort != 0 {
-		// The UI ends the whole process when its port is taken, so this has to be known before.
+		// The UI ends the whole process if its port is taken, so check this first.
 		if _, err := ports.Hold(o.UIPort); err != nil {
 			return nil, fmt.Errorf("temporal UI: %w", err)
 		}
@@ -106,7 +106,8 @@ func sqlConfig(path string, frontend int) *config.SQL {
 	if path == "" {
 		return &config.SQL{
 			PluginName: sqlite.PluginName,
-			// Databases in memory are shared by name within a process; the port is ours alone.
+			// In-memory databases are shared by name within a process. The port makes the name
+			// unique.
 			DatabaseName:      "temporal-" + strconv.Itoa(frontend),
 			ConnectAttributes: map[string]string{"mode": "memory", "cache": "shared"},
 		}
@@ -116,7 +117,8 @@ func sqlConfig(path string, frontend int) *config.SQL {
 		DatabaseName: path,
 		ConnectAttributes: map[string]string{
 			"mode": "rwc",
-			// With these a killed process loses nothing and a commit need not wait for the disk.
+			// With these settings, a killed process loses nothing, and a commit need not wait for
+			// the disk.
 			"journal_mode": "wal",
 			"synchronous":  "normal",
 		},

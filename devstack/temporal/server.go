@@ -1,8 +1,8 @@
 // Package temporal runs a Temporal server and the Temporal UI inside this process, for demonstrations and tests.
 //
-// Both are started through Go interfaces that their makers mark as liable to change, so their versions are pinned and
-// everything that touches them is in this one file. Nothing here is meant for production: there is one history shard,
-// no authorization, and every listener is on 127.0.0.1.
+// Both are started through Go interfaces that their makers may change, so their versions are
+// pinned, and everything that uses these interfaces is in this package. It is not meant for
+// production: there is one history shard and no authorization, and every listener is on 127.0.0.1.
 package temporal
 
 import (
@@ -42,23 +42,25 @@ const (
 	Namespace = "default"
 )
 
-// Options says where the server listens and what it keeps. The zero value is a server in memory, on a free port, that
-// logs nothing and has no UI.
+// Options say where the server listens and what it keeps. The zero value is an in-memory server on
+// a free port without logs or UI.
 type Options struct {
-	// Port of the frontend; 0 takes a free one.
+	// Port is the port of the frontend; 0 chooses a free one.
 	Port int
-	// UIPort of the Temporal UI; 0 starts none.
+	// UIPort is the port of the Temporal UI; 0 starts none.
 	UIPort int
-	// Path of the SQLite file in which the server keeps its state, so that workflows outlive it; empty keeps it in
-	// memory. A file belongs to one version of the server.
+	// Path is the SQLite file in which the server keeps its state, so that workflows outlive it. If
+	// it is empty, the state is in memory. A file belongs to one version of the server.
 	Path string
-	// LogFile receives warnings and errors of the server; empty drops them.
+	// LogFile receives the server's warnings and errors. If it is empty, they are dropped.
 	LogFile string
-	// SearchAttributes that the namespace has from the start, by name.
+	// SearchAttributes are the attributes that the namespace has from the start, by name.
 	SearchAttributes map[string]enums.IndexedValueType
-	// SuggestContinueAsNew is after how many events a run is told to continue as new; 0 is the server's default, 4,096.
+	// SuggestContinueAsNew is the number of events after which a run is told to continue as new. 0
+	// is the server's default, 4,096.
 	SuggestContinueAsNew int
-	// Retention of closed runs; 0 means a year, so that past rotations stay readable in the UI.
+	// Retention is how long closed runs are kept. 0 means a year, so that past rotations stay
+	// readable in the UI.
 	Retention time.Duration
 }
 
@@ -74,8 +76,8 @@ type Server struct {
 	stopErr error
 }
 
-// Start starts a server and returns when it answers. A port that is taken is an error for which
-// errors.Is(err, syscall.EADDRINUSE) holds.
+// Start starts a server and returns when it answers. If a port is taken, the error satisfies
+// errors.Is(err, syscall.EADDRINUSE).
 func Start(ctx context.Context, o Options) (_ *Server, err error) {
 	if o.Retention == 0 {
 		o.Retention = 365 * 24 * time.Hour
@@ -104,7 +106,7 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 	s.server, err = server.NewServer(
 		server.WithConfig(cfg),
 		server.ForServices(server.DefaultServices),
-		server.WithStaticHosts(hosts), // a ring of one needs no gossip, and no second to settle
+		server.WithStaticHosts(hosts), // a ring of one server needs no gossip and no time to settle
 		server.WithLogger(logger),
 		server.WithAuthorizer(authorization.NewNoopAuthorizer()),
 		server.WithClaimMapper(func(*config.Config) authorization.ClaimMapper { return authorization.NewNoopClaimMapper() }),
@@ -132,13 +134,13 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 	return s, nil
 }
 
-// Address of the frontend, host:port.
+// Address returns the frontend's host:port.
 func (s *Server) Address() string { return s.address }
 
-// UIURL is the address of the Temporal UI for a browser, empty where there is none.
+// UIURL returns the address of the Temporal UI for a browser, or "" if there is none.
 func (s *Server) UIURL() string { return s.uiURL }
 
-// Stop ends the UI and the server. What is in memory is lost.
+// Stop stops the UI and the server. State in memory is lost.
 func (s *Server) Stop() error {
 	s.stop.Do(func() {
 		if s.ui != nil {
@@ -150,7 +152,8 @@ func (s *Server) Stop() error {
 	return s.stopErr
 }
 
-// waitReady returns when the namespace can be used: the frontend answers a little before it knows it.
+// waitReady returns when the namespace can be used. The frontend answers a little earlier than
+// that.
 func (s *Server) waitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -180,7 +183,7 @@ func (s *Server) startUI(ctx context.Context, port int) error {
 	s.uiDone = make(chan struct{})
 	go func() {
 		defer close(s.uiDone)
-		_ = s.ui.Start() // returns nil when stopped; its other failures do not return
+		_ = s.ui.Start() // returns nil when stopped, and does not return on other failures
 	}()
 	s.uiURL = "http://" + localAddress(port)
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
