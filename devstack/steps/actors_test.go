@@ -314,6 +314,7 @@ func TestALateMoveOfAnOvertakenRotationPromotesNothing(t *testing.T) {
 
 // Two workers rotate one secret at once, each by force, again and again.
 func TestTwoRotatorsAtOnce(t *testing.T) {
+	t.Parallel()
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
 		l.input.Pair = []string{l.user, l.user + "_clone"}
@@ -491,6 +492,7 @@ func TestAUsersSecretMayNotAskForLessThanItsMaster(t *testing.T) {
 
 // What a workflow knows of accounts on one server says nothing of accounts on another.
 func TestAnAccountOfThatNameOnAnotherServerIsAStrangers(t *testing.T) {
+	t.Parallel()
 	servers := mysqldtest.Servers(t)
 	for i, s := range servers {
 		other := servers[(i+1)%len(servers)]
@@ -536,6 +538,7 @@ func TestAnAccountOfThatNameOnAnotherServerIsAStrangers(t *testing.T) {
 }
 
 func TestACurrentVersionThatDoesNotLogInGivesWayToOneThatDoes(t *testing.T) {
+	t.Parallel()
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
 		l.input.Pair = []string{l.user, l.user + "_clone"}
@@ -735,6 +738,7 @@ func wantEdited(t *testing.T, what string, err error) {
 }
 
 func TestWhatAnotherActorDoesBeforeTheLastLookCounts(t *testing.T) {
+	t.Parallel()
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		t.Run("a rollback before a revocation", func(t *testing.T) {
 			t.Parallel()

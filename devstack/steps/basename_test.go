@@ -193,6 +193,7 @@ func TestTheBaseNameOfAPairWithAnotherName(t *testing.T) {
 // What the workflow remembers is older than the rotations of something else since: a right that both accounts had by one of them,
 // and that the account in use has lost since, is not given back to it.
 func TestRightsRememberedFromBeforeAnotherRotator(t *testing.T) {
+	t.Parallel()
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
 		clone := l.user + "_clone"

@@ -67,6 +67,7 @@ func (l *lab) lost(at cut, cloneUsername string) error {
 // A rotation is cut off anywhere, and with it all that its workflow knew. The next workflow goes on from what it finds, or is
 // refused for want of evidence of the pair, with the name of the field that gives it.
 func TestARotationThatWasCutOffAndForgottenIsGoneOnWith(t *testing.T) {
+	t.Parallel()
 	scenarios := []struct {
 		name    string
 		arrange func(*lab)

@@ -213,6 +213,7 @@ func TestADeletionFindsAMasterSecretThatWasMadeAgain(t *testing.T) {
 
 // The answer to the call was lost, and the secret does not show yet what it did.
 func TestADeletionWhoseAnswerWasLostGoesOn(t *testing.T) {
+	t.Parallel()
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLabOf(t, s, endpoint.Options{Lag: 2 * time.Second}) // longer than the SDK waits before it repeats the call
 		d := l.deletion()

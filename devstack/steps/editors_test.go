@@ -63,6 +63,7 @@ func (s trap) visitors(t *testing.T) (all []string) {
 // What an editor can put into a secret: junk instead of a password, or the password of an account of the editor's own, which
 // is tim. The editor has a server, and a master secret for it that the worker may read.
 func TestAnEditorOfASecretGainsNothing(t *testing.T) {
+	t.Parallel()
 	type fields = map[string]any
 	cases := []struct {
 		name string

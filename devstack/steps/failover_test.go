@@ -110,6 +110,7 @@ func (l *lab) goOn(from int, r *rotation.StepInput) (err error) {
 // A server that takes over in the middle of a rotation, with or without what the rotation changed on the one before, never gets
 // a credential promoted that it refuses.
 func TestAServerTakesOverDuringARotation(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		done int  // steps
 		lost bool // what the last of them changed
@@ -161,6 +162,7 @@ func TestAServerTakesOverDuringARotation(t *testing.T) {
 
 // A server that stops taking writes holds the steps that write, and nothing else changes.
 func TestAServerBecomesReadOnlyDuringARotation(t *testing.T) {
+	t.Parallel()
 	for _, program := range mysqldtest.Programs(t) {
 		t.Run(program.Engine, func(t *testing.T) {
 			s := newStandIn(t, program)

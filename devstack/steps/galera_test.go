@@ -157,6 +157,7 @@ func wants(t *testing.T, err error, kind string, retry bool, says ...string) {
 }
 
 func TestGalera(t *testing.T) {
+	t.Parallel()
 	g := startGalera(t)
 
 	t.Run("every rotation works on all nodes at once", func(t *testing.T) {

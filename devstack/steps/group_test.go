@@ -29,6 +29,7 @@ func (l *lab) tested(r rotation.StepInput) rotation.TestPasswordResult {
 }
 
 func TestGroupReplication(t *testing.T) {
+	t.Parallel()
 	g := inFrontOf(t, mysqldtest.Group(t, 3, mysqld.AllPrimaries))
 	name := func(member int) string { return fmt.Sprintf("127.0.0.1:%d", g.nodes[member].Port) }
 

@@ -41,6 +41,7 @@ func TestAReplicatedSecretIsRotated(t *testing.T) {
 }
 
 func TestNoPasswordIsSetBeforeEveryReplicaIsInSync(t *testing.T) {
+	t.Parallel()
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
 		l.replicated()
@@ -72,6 +73,7 @@ func TestNoPasswordIsSetBeforeEveryReplicaIsInSync(t *testing.T) {
 }
 
 func TestNothingIsRevokedBeforeEveryReplicaIsInSync(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, mysqldtest.Servers(t)[0])
 	l.replicated()
 	r, err := l.clone()

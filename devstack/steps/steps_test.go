@@ -12,7 +12,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +40,16 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-func TestMain(m *testing.M) { mysqldtest.Main(m) }
+// More tests than processors run at once: those that are parallel mostly wait for the product to look again.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		if err := parallel.Value.Set("4"); err != nil {
+			panic(err)
+		}
+	}
+	mysqldtest.Main(m)
+}
 
 // lag is that of Secrets Manager's reads behind its writes, in every lab.
 var lag = flag.Duration("lag", 0, "let Secrets Manager lag behind by this time, as AWS's does")
@@ -504,6 +515,7 @@ func TestALostAnswerIsNoFailure(t *testing.T) {
 }
 
 func TestAnOvertakenRotationChangesNothing(t *testing.T) {
+	t.Parallel()
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		for i, done := range []int{1, 2, 3} { // the steps that the overtaken rotation has done
 			l := newLab(t, s)

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/rotate-user/rotate-user/internal/freeport"
 )
 
@@ -25,7 +27,8 @@ const (
 
 // StartGroup starts the members of a group of MySQL's Group Replication. If there is one primary,
 // it is the first member. The members share one administrator, one certificate and one authority,
-// so that a client can be sent to any of them. Their data are in temporary directories.
+// so that a client can be sent to any of them. Their ids are in order: the first member has the
+// lowest. Their data are in temporary directories.
 func (p Program) StartGroup(ctx context.Context, size int, primaries Primaries, o Options) (members []*Server, err error) {
 	addresses, err := freeport.Addresses(size)
 	if err != nil {
@@ -55,9 +58,6 @@ func (p Program) StartGroup(ctx context.Context, size int, primaries Primaries, 
 	if err := model.process.End(syscall.SIGTERM, stopTimeout); err != nil {
 		return nil, err
 	}
-	if err := os.Remove(filepath.Join(model.DataDir, "auto.cnf")); err != nil { // each server creates its own id
-		return nil, err
-	}
 	defer func() {
 		if err != nil {
 			err, members = errors.Join(err, discard(members)), nil
@@ -67,6 +67,11 @@ func (p Program) StartGroup(ctx context.Context, size int, primaries Primaries, 
 		return members, err
 	}
 	for i, s := range members {
+		// A server makes an id of the time, whose first digits begin again every seven minutes.
+		id := fmt.Sprintf("[auto]\nserver-uuid=%08x%s\n", i+1, uuid.NewString()[8:])
+		if err := os.WriteFile(filepath.Join(s.DataDir, "auto.cnf"), []byte(id), 0o600); err != nil {
+			return members, err
+		}
 		if err := s.run(ctx); err != nil {
 			return members, fmt.Errorf("start member %d of the group: %w", i+1, err)
 		}
