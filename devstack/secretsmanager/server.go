@@ -64,17 +64,17 @@ type Options struct {
 	Now       func() time.Time // time.Now if nil; must be safe for concurrent use
 	Log       *slog.Logger     // calls at debug level, refusals of the unknown as warnings; nothing if nil
 
-	// Lag makes the server as consistent as the service is, eventually: what reads
-	// answer was so this long ago. Writes are checked against what is so now. Dates of
-	// access are not kept then.
+	// Lag makes the server eventually consistent, like the service: reads return the
+	// state of this long ago. Writes are checked against the present state. With a lag,
+	// dates of access are not kept.
 	Lag time.Duration
 
-	// ReplicationLag is how long replicas show nothing of a change to their primary; see [Server.Replicate].
+	// ReplicationLag is how long replicas do not show a change to their primary; see [Server.Replicate].
 	ReplicationLag time.Duration
 
-	// Path is the file that keeps the state, created if absent, readable by its
-	// owner only. A call is answered when all that it did and saw is in the file
-	// and on the disk. Empty keeps the state in memory.
+	// Path is the file that keeps the state. It is created if it does not exist, and is
+	// readable only by its owner. A call is answered once everything that it did and saw
+	// is in the file and on disk. If Path is empty, the state is in memory.
 	Path string
 }
 
