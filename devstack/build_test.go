@@ -11,8 +11,9 @@ import (
 	"github.com/rotate-user/rotate-user/devstack/stack"
 )
 
-// TestTheWorkerUnderTestHasItsOwnDependencies: this module needs other versions of some of them, and a release is built with
-// those of the root module.
+// TestTheWorkerUnderTestHasItsOwnDependencies checks that the tested worker is built with the
+// dependencies of the root module, as a release is. The devstack module needs other versions of
+// some of them.
 func TestTheWorkerUnderTestHasItsOwnDependencies(t *testing.T) {
 	root, err := stack.Repository(t.Context())
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// TestChaos breaks what it can in a minute; `make chaos` goes on for longer.
+// TestChaos runs the chaos test for a minute; `make chaos` runs longer.
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	bin, err := binaries()
@@ -42,16 +42,17 @@ func TestChaos(t *testing.T) {
 				t.Error(err)
 			}
 			if report.Tried == 0 || len(report.Faults) == 0 || report.Passwords == 0 {
-				t.Error("it did nothing")
+				t.Error("the chaos test did nothing")
 			}
 		})
 	}
 }
 
-// testSixtyDays has a worker come back after sixty days, to secrets that were due a month ago: each rotates once, and
-// they do not all do it in the same second.
+// testSixtyDays brings a worker back after sixty days. All secrets were due a month ago: each must
+// rotate once, and they must not all rotate in the same second.
 func (e *e2e) testSixtyDays(t *testing.T) {
-	// Late rotations are spread over a quarter of an hour by the secret's name. These have their turn within seconds.
+	// Overdue rotations are spread over 15 minutes by a hash of the secret's name. These names come
+	// up within seconds.
 	var secrets []string
 	for i := 0; len(secrets) < 5; i++ {
 		name := fmt.Sprintf("sixty/days-%d", i)
@@ -93,16 +94,16 @@ func (e *e2e) testSixtyDays(t *testing.T) {
 		var status rotation.Status
 		waitFor(t, time.Minute, func() bool {
 			v, err := e.temporal.QueryWorkflow(t.Context(), rotation.RotateUserWorkflowID(name), "", rotation.StatusQuery)
-			status = rotation.Status{} // what is left out of the answer must not stay
+			status = rotation.Status{} // the decoder keeps old values of omitted fields
 			return err == nil && v.Get(&status) == nil && status.LastRotatedDate.After(back) && status.Current == nil
 		})
 		if len(status.Rotations) != 1 || status.Rotations[0].Error != "" {
-			t.Errorf("%s: not rotated once and well: %+v", name, status.Rotations)
+			t.Errorf("%s: want one successful rotation: %+v", name, status.Rotations)
 			continue
 		}
 		seconds[status.Rotations[0].StartedAt.Unix()] = true
 		if status.NextRotationDate.Before(back.Add(28 * day)) {
-			t.Errorf("%s: rotates again on %s", name, status.NextRotationDate)
+			t.Errorf("%s: the next rotation is at %s", name, status.NextRotationDate)
 		}
 		out, err := e.Client.ListSecretVersionIds(t.Context(), &secretsmanager.ListSecretVersionIdsInput{SecretId: ptr(name), IncludeDeprecated: ptr(true)})
 		if err != nil {
@@ -122,7 +123,7 @@ func waitFor(t *testing.T, atMost time.Duration, what func() bool) {
 	deadline := time.Now().Add(atMost)
 	for !what() {
 		if time.Now().After(deadline) {
-			t.Fatal("it did not come to that in ", atMost)
+			t.Fatal("the condition did not become true within ", atMost)
 		}
 		select {
 		case <-t.Context().Done():

@@ -37,7 +37,7 @@ func TestComposeFile(t *testing.T) {
 		for dependency, how := range service.DependsOn {
 			health := project.Services[dependency].HealthCheck
 			if how.Condition == types.ServiceConditionHealthy && (health == nil || len(health.Test) == 0) {
-				t.Errorf("%s waits for %s to be healthy, which has no health check", name, dependency)
+				t.Errorf("%s waits until %s is healthy, but %[2]s has no health check", name, dependency)
 			}
 		}
 		for variable := range service.Environment {
@@ -46,7 +46,8 @@ func TestComposeFile(t *testing.T) {
 			}
 		}
 	}
-	// Secrets Manager cannot keep anything, so that whatever else did would not fit after a restart.
+	// The Secrets Manager endpoint keeps nothing across a restart, so nothing else may either: it
+	// would not match.
 	for name := range project.Volumes {
 		if name != "setup" {
 			t.Errorf("volume %s outlives the secrets", name)
@@ -56,12 +57,12 @@ func TestComposeFile(t *testing.T) {
 		t.Error("the image keeps MySQL's data in a volume of its own unless there is another file system")
 	}
 	if command := strings.Join(project.Services["temporal"].Command, " "); strings.Contains(command, "--db-filename") {
-		t.Errorf("Temporal keeps its state: %s", command)
+		t.Errorf("Temporal keeps its state across restarts: %s", command)
 	}
 	for _, name := range []string{"worker", "starter"} {
 		s := project.Services[name]
 		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
-			t.Errorf("%s has rights that it does not need", name)
+			t.Errorf("%s has privileges that it does not need", name)
 		}
 	}
 	worker := project.Services["worker"]
@@ -87,12 +88,13 @@ func TestComposeFile(t *testing.T) {
 	}
 }
 
-// TestImagesArePinned: an image that changes under its name would change what was tested.
+// TestImagesArePinned: the content of a floating tag changes, so the tests would say nothing about
+// it.
 func TestImagesArePinned(t *testing.T) {
 	for name, service := range loadCompose(t).Services {
 		_, tag, _ := strings.Cut(service.Image, ":")
 		if ours := strings.HasPrefix(service.Image, "rotate-user"); !ours && strings.Count(tag, ".") != 2 {
-			t.Errorf("%s has the image %s, which names no release", name, service.Image)
+			t.Errorf("%s has the image %s, which is not pinned to a release", name, service.Image)
 		}
 	}
 }
@@ -129,7 +131,7 @@ func TestDockerfilesCopyWhatIsBuilt(t *testing.T) {
 				}
 				top, _, _ := strings.Cut(name, "/")
 				if !strings.Contains(string(ignore), "\n!"+name+"\n") && !strings.Contains(string(ignore), "\n!"+top+"\n") {
-					t.Errorf(".dockerignore keeps %s from the build", name)
+					t.Errorf(".dockerignore excludes %s from the build", name)
 				}
 			}
 		}

@@ -19,14 +19,14 @@ import (
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
-// status asks the workflow of a secret.
+// status queries the workflow of a secret.
 func (e *e2e) status(t *testing.T, id string) (status rotation.Status) {
 	t.Helper()
 	s := &sleeper{T: t, temporal: e.temporal, id: rotation.RotateUserWorkflowID(id)}
 	return s.status()
 }
 
-// begun is a starter that was started and has not ended.
+// begun is a starter process that is still running.
 type begun struct {
 	out   strings.Builder
 	ended chan error
@@ -46,7 +46,8 @@ func (e *e2e) begin(t *testing.T, args ...string) *begun {
 	return b
 }
 
-// heldUp lets the next rotation of a secret wait where it first stores something, until it is let go.
+// heldUp makes the next rotation of a secret wait at its first write to Secrets Manager, until
+// letGo is called.
 func (e *e2e) heldUp(t *testing.T, id string) (reached chan struct{}, letGo func()) {
 	reached, released := make(chan struct{}), make(chan struct{})
 	arrive, letGo := sync.OnceFunc(func() { close(reached) }), sync.OnceFunc(func() { close(released) })
@@ -61,7 +62,7 @@ func (e *e2e) heldUp(t *testing.T, id string) (reached chan struct{}, letGo func
 	return reached, letGo
 }
 
-// reset lets a run begin again with one of its workflow tasks, and returns the run that does.
+// reset resets a run to its nth workflow task, and returns the id of the new run.
 func (e *e2e) reset(t *testing.T, id, runID string, n int) string {
 	t.Helper()
 	var task int64
@@ -85,7 +86,8 @@ func (e *e2e) reset(t *testing.T, id, runID string, n int) string {
 	return answer.GetRunId()
 }
 
-// testDisturbed disturbs rotations as operators do: a waiting client is told what became of its rotation.
+// testDisturbed disturbs rotations as operators do: a waiting client must report what happened to
+// its rotation.
 func (e *e2e) testDisturbed(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -128,7 +130,7 @@ func (e *e2e) testDisturbed(t *testing.T) {
 		})
 	}
 	for name, task := range map[string]int{"old": 1, "late": 2} { // before its rotation, and within
-		t.Run("reset of a run that has ended, "+name, func(t *testing.T) {
+		t.Run("reset of a closed run, "+name, func(t *testing.T) {
 			id := "disturbed/" + name
 			e.create(t, id, "disturbed_"+name, "SELECT ON *.*")
 			e.starter(t, "start", id, "--no-wait")
@@ -145,35 +147,35 @@ func (e *e2e) testDisturbed(t *testing.T) {
 				return after.Current == nil && !after.LastRotatedDate.IsZero()
 			})
 			if after.Username != before.Username || after.LastRotatedDate.Sub(before.LastRotatedDate).Abs() > time.Minute {
-				t.Errorf("user %s in use since %s: want %s since %s, as before", after.Username, after.LastRotatedDate, before.Username, before.LastRotatedDate)
+				t.Errorf("current user %s since %s: want %s since %s, as before", after.Username, after.LastRotatedDate, before.Username, before.LastRotatedDate)
 			}
 			replayer := worker.NewWorkflowReplayer()
 			workflows.Register(replayer, workflows.Workflows{})
-			// The replayer takes the run for the one that was reset.
+			// The replayer takes the id of the new run for that of the run that was reset.
 			if err := replayer.ReplayWorkflowHistory(nil, &historypb.History{Events: e.history(t, id, run)}); err != nil {
 				t.Errorf("its history does not replay: %v", err)
 			}
 			failed := len(after.Rotations) > 0 && strings.HasPrefix(after.Rotations[0].Error, "this run was reset, and AWSCURRENT is another version than it knew")
 			if within := task > 1; failed != within {
-				t.Errorf("the status is %+v: want that a rotation failed: %t", after, within)
+				t.Errorf("the status is %+v: want a failed rotation: %t", after, within)
 			}
 			if within := task > 1; within {
-				return // what it has staged is left, and its next attempt is due
+				return // its staged version remains, and the next attempt is due
 			}
 			if after.NextRotationDate.Before(time.Now()) {
-				t.Errorf("it rotates again at %s", after.NextRotationDate)
+				t.Errorf("the next rotation is at %s", after.NextRotationDate)
 			}
 			e.starter(t, "rotate", id, "--force")
 		})
 	}
-	t.Run("terminate in a grace", func(t *testing.T) {
+	t.Run("terminate during a grace period", func(t *testing.T) {
 		const id = "disturbed/grace"
 		e.create(t, id, "disturbed_grace", "SELECT ON *.*")
 		e.starter(t, "start", id, "--rotate-immediately=false")
 		waiting := e.begin(t, "rotate", id, "--force", "--revoke-previous", "--grace", "20h")
 		waitFor(t, time.Minute, func() bool { return !e.status(t, id).PreviousUntil.IsZero() })
 		if s := e.status(t, id); s.Username != "disturbed_grace_clone" || s.StandbyUsername != "disturbed_grace" {
-			t.Errorf("in the grace %s is in use and %s is not", s.Username, s.StandbyUsername)
+			t.Errorf("during the grace period the current user is %s and the standby %s", s.Username, s.StandbyUsername)
 		}
 		waitFor(t, time.Minute, func() bool {
 			return strings.Contains(e.starter(t, "list"), id+": user disturbed_grace_clone is in use; disturbed_grace still logs in, until it is revoked at ")
@@ -182,15 +184,15 @@ func (e *e2e) testDisturbed(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := <-waiting.ended; err == nil {
-			t.Error("the starter waited for a revocation that was never made, and says nothing")
+			t.Error("the starter waited for a revocation that never happened, and did not report it")
 		}
 		lost := "The revocation of disturbed_grace, due at "
 		for name, out := range map[string]string{
-			"who waited": waiting.out.String(), "status": e.starterExits(t, 1, "status", id), "rotate": e.starterExits(t, 1, "rotate", id),
+			"the waiting starter": waiting.out.String(), "status": e.starterExits(t, 1, "status", id), "rotate": e.starterExits(t, 1, "rotate", id),
 			"start": e.starter(t, "start", id, "--rotate-immediately=false"),
 		} {
 			if !strings.Contains(out, lost) {
-				t.Errorf("%s is not told that the revocation was lost:\n%s", name, out)
+				t.Errorf("%s does not say that the revocation was lost:\n%s", name, out)
 			}
 		}
 		e.starter(t, "rotate", id, "--force", "--revoke-previous")

@@ -68,7 +68,8 @@ type e2e struct {
 	dataDir  string
 }
 
-// TestEndToEnd drives the worker and the starter, as processes of their own, on every database server.
+// TestEndToEnd runs the worker and the starter as separate processes, against every database
+// server.
 func TestEndToEnd(t *testing.T) {
 	t.Parallel()
 	mysqldtest.EachProgram(t, func(t *testing.T, p mysqld.Program) {
@@ -86,7 +87,7 @@ func TestEndToEnd(t *testing.T) {
 		t.Run("fleet", e.testFleet)
 		t.Run("delete", e.testDelete)
 		t.Run("sixty days", e.testSixtyDays)                    // after the others: it replaces the worker
-		t.Run("no password anywhere", e.testNoPasswordAnywhere) // last: it looks at what all of them left behind
+		t.Run("no password anywhere", e.testNoPasswordAnywhere) // last: it searches what the others left behind
 	})
 }
 
@@ -97,7 +98,7 @@ func startE2E(t *testing.T, p mysqld.Program) *e2e {
 		t.Fatal(err)
 	}
 	e := &e2e{dataDir: t.TempDir()}
-	// Every statement as it came, for the search for passwords.
+	// Log every statement verbatim, so that the search for passwords sees it.
 	args := []string{"--general-log=1", "--general-log-file=general.log"}
 	if p.Engine == mysqld.MySQL {
 		args = append(args, "--log-raw=1")
@@ -164,7 +165,7 @@ func (e *e2e) testTutorial(t *testing.T) {
 	}
 }
 
-// TestTutorialGoesOn stops everything after the tutorial and begins again on what was kept.
+// TestTutorialGoesOn stops everything after the tutorial, and starts it again with the kept state.
 func TestTutorialGoesOn(t *testing.T) {
 	t.Parallel()
 	bin, err := binaries()
@@ -205,7 +206,7 @@ func (e *e2e) testRawStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The first rotation is under way: asking for one is answered by it.
+	// The first rotation is running. A request to rotate waits for it and returns its result.
 	var rotation struct{ Username, PreviousUsername string }
 	if err := handle.Get(t.Context(), &rotation); err != nil {
 		t.Fatal(err)
@@ -256,7 +257,7 @@ func (e *e2e) testWrongInputs(t *testing.T) {
 			err := e.startRaw(t, "rotate-user/wrong", test.input).Get(ctx, nil)
 			var refusal *sdktemporal.ApplicationError
 			if !errors.As(err, &refusal) || refusal.Type() != "InvalidInput" || !strings.Contains(refusal.Message(), test.names) {
-				t.Errorf("not refused with %s named: %v", test.names, err)
+				t.Errorf("want a refusal that names %s: %v", test.names, err)
 			}
 		})
 	}
@@ -271,15 +272,15 @@ func (e *e2e) testTwelveRotations(t *testing.T) {
 	seen := make(chan string, 100)
 	go func() { ended <- e.UseSecret(ctx, secretID, func(user string) { seen <- user }) }()
 	want := []string{user}
-	await := func() { // or what comes next could be over before the client looks
+	await := func() { // otherwise the next step could finish before the client reads the secret
 		t.Helper()
 		select {
 		case got := <-seen:
 			if got != want[len(want)-1] {
-				t.Fatalf("the client logs in as %s, and should as %s", got, want[len(want)-1])
+				t.Fatalf("the client logs in as %s, want %s", got, want[len(want)-1])
 			}
 		case logins := <-ended:
-			t.Fatalf("the client has ended: %v", logins.First)
+			t.Fatalf("the client stopped: %v", logins.First)
 		case <-time.After(time.Minute):
 			t.Fatalf("the client never logs in as %s", want[len(want)-1])
 		}
@@ -304,7 +305,7 @@ func (e *e2e) testTwelveRotations(t *testing.T) {
 		t.Errorf("%d of %d logins failed: %v", logins.Failed, logins.Done+logins.Failed, logins.First)
 	}
 	if diff := cmp.Diff(want, logins.Users); diff != "" {
-		t.Errorf("the client did not see every credential (-want +got):\n%s", diff)
+		t.Errorf("the client did not use every credential in turn (-want +got):\n%s", diff)
 	}
 }
 
@@ -328,18 +329,18 @@ func (e *e2e) testCost(t *testing.T) {
 		{"Secrets Manager calls", calls, 11},
 		{"MySQL connections", statusValue(t, admin, "Connections") - connections, 5},
 		{"history events of a rotation", len(e.history(t, secretID, before)), 45},
-		{"history events asleep", len(e.history(t, secretID, e.currentRun(t, secretID))), 8},
+		{"history events while asleep", len(e.history(t, secretID, e.currentRun(t, secretID))), 8},
 	}
 	for _, l := range limits {
 		t.Logf("%s: %d", l.what, l.got)
 		if l.got > l.max || l.got == 0 && l.what != "MySQL connections" {
-			t.Errorf("%s: %d, at most %d", l.what, l.got, l.max)
+			t.Errorf("%s: got %d, want at most %d", l.what, l.got, l.max)
 		}
 	}
 	t.Log(e.Secrets.Calls())
 }
 
-// admin is one connection that is there already when others are counted.
+// admin is one connection, opened before the test counts connections.
 func (e *e2e) admin(t *testing.T) *sql.DB {
 	t.Helper()
 	_, master, err := e.Read(t.Context(), stack.MasterSecret, "AWSCURRENT")
@@ -412,7 +413,7 @@ func (e *e2e) testDelete(t *testing.T) {
 		t.Error("the secret is not scheduled for deletion")
 	}
 	if out := e.starter(t, "status", "--secret-id", userSecret); !strings.Contains(out, "Paused") {
-		t.Errorf("while its secret is being deleted, the rotation is not paused:\n%s", out)
+		t.Errorf("the rotation is not paused while its secret is scheduled for deletion:\n%s", out)
 	}
 	admin := e.admin(t)
 	for _, c := range both {
@@ -421,7 +422,7 @@ func (e *e2e) testDelete(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := db.PingContext(t.Context()); err == nil || !strings.Contains(err.Error(), "locked") {
-			t.Errorf("%s is not locked: %v", c.Username, err)
+			t.Errorf("want %s to be locked: %v", c.Username, err)
 		}
 		db.Close()
 		var accounts int
@@ -429,11 +430,11 @@ func (e *e2e) testDelete(t *testing.T) {
 			t.Fatal(err)
 		}
 		if accounts != 1 {
-			t.Errorf("there are %d accounts of %s before the recovery window has passed", accounts, c.Username)
+			t.Errorf("before the end of the recovery window, %d accounts of %s exist", accounts, c.Username)
 		}
 	}
 
-	// A secret that is restored gets its accounts back.
+	// Restoring the secret unlocks its accounts.
 	if _, err := e.Client.RestoreSecret(t.Context(), &secretsmanager.RestoreSecretInput{SecretId: aws.String(userSecret)}); err != nil {
 		t.Fatal(err)
 	}
@@ -463,7 +464,8 @@ func (e *e2e) testDelete(t *testing.T) {
 	}
 }
 
-// testLeak plans, revokes what leaked, and begins again with a workflow that remembers nothing.
+// testLeak plans a rotation, revokes a leaked credential, and starts over with a workflow that has
+// no state.
 func (e *e2e) testLeak(t *testing.T) {
 	const id = "LeakedSecret"
 	e.create(t, id, "leaked", "SELECT ON *.*")
@@ -481,7 +483,7 @@ func (e *e2e) testLeak(t *testing.T) {
 	}
 	defer db.Close()
 	if db.PingContext(t.Context()) == nil {
-		t.Error("the leaked credential logs in after it was revoked")
+		t.Error("the leaked credential still logs in after it was revoked")
 	}
 	e.starterExits(t, 0, "plan", "--secret-id", id)
 	e.starter(t, "stop", "--secret-id", id)
@@ -490,7 +492,8 @@ func (e *e2e) testLeak(t *testing.T) {
 	e.starter(t, "validate", "--secret-id", id)
 }
 
-// testNoPasswordAnywhere searches all that was written for every password that there ever was.
+// testNoPasswordAnywhere searches everything that the test wrote for every password that ever
+// existed.
 func (e *e2e) testNoPasswordAnywhere(t *testing.T) {
 	var passwords [][]byte
 	for _, value := range e.Secrets.Values() {
@@ -508,7 +511,7 @@ func (e *e2e) testNoPasswordAnywhere(t *testing.T) {
 		seen[kind] = seen[kind] || bytes.Contains(content, []byte(cloneName))
 		for _, p := range passwords {
 			if bytes.Contains(content, p) {
-				t.Errorf("%s holds a password", where)
+				t.Errorf("%s contains a password", where)
 			}
 		}
 	}
@@ -562,13 +565,13 @@ func (e *e2e) testNoPasswordAnywhere(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// The search can only find what it is shown.
+	// The search can only find what it reads.
 	for _, kind := range []string{"history", "general.log", "worker.log", "temporal-1.32.db"} {
 		if !seen[kind] && !seen[kind+"-wal"] {
 			t.Errorf("%s does not name %s: was it searched?", kind, cloneName)
 		}
 	}
-	t.Logf("%d passwords looked for", len(passwords))
+	t.Logf("searched for %d passwords", len(passwords))
 }
 
 func marshal(t *testing.T, m proto.Message) []byte {
@@ -580,7 +583,8 @@ func marshal(t *testing.T, m proto.Message) []byte {
 	return b
 }
 
-// testSecondRotator starts further rotations of one secret, under other spellings of its name and beside one elsewhere.
+// testSecondRotator starts more rotations of one secret: under other spellings of its name, and
+// from another namespace.
 func (e *e2e) testSecondRotator(t *testing.T) {
 	const id, user = "second/rotator", "second"
 	e.create(t, id, user, "SELECT ON *.*")
@@ -607,10 +611,10 @@ func (e *e2e) testSecondRotator(t *testing.T) {
 	}
 	refused("my-own-id", id, own)
 	if d, err = e.Client.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String(id)}); err != nil || len(d.VersionIdsToStages) != 1 {
-		t.Errorf("a refused rotation left %v, %v", d.VersionIdsToStages, err)
+		t.Errorf("a refused rotation left labels %v, error %v", d.VersionIdsToStages, err)
 	}
 
-	// One in another namespace staged the version last.
+	// The version was staged last by a rotation in another namespace.
 	var current string
 	for version := range d.VersionIdsToStages {
 		current = version
@@ -626,7 +630,7 @@ func (e *e2e) testSecondRotator(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	// A rotation in this namespace under another id, with no worker for its steps.
+	// A rotation in this namespace with another workflow ID, and no worker to run its steps.
 	label := func(workflowID string) {
 		t.Helper()
 		if _, err := e.Client.UpdateSecretVersionStage(t.Context(), &secretsmanager.UpdateSecretVersionStageInput{
@@ -654,7 +658,8 @@ func (e *e2e) testSecondRotator(t *testing.T) {
 	second := run(*d.ARN)
 	refused(own, id, "my-own-id already")
 	end(second)
-	// One that no longer runs is no obstacle, nor one of another secret, which only an editor can have named.
+	// A rotation that no longer runs does not block, and neither does the label of another secret's
+	// rotation, which only an editor can have set.
 	second = run("another/secret")
 	defer end(second)
 	e.starter(t, "start", id)

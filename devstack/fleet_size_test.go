@@ -24,7 +24,8 @@ import (
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
-// fleetFlows are the workflows of a fleet, with a stand-in for the rotations: each takes a second and always succeeds.
+// fleetFlows are the workflows of a fleet, with a fake rotation that takes a second and always
+// succeeds.
 type fleetFlows struct{ workflows.Workflows }
 
 func (fleetFlows) RotateUserWorkflow(ctx workflow.Context, in rotation.RotateUserInput) (rotation.Status, error) {
@@ -46,7 +47,8 @@ func (fleetFlows) RotateUserWorkflow(ctx workflow.Context, in rotation.RotateUse
 	return s, nil
 }
 
-// TestAFleetContinuesAsNew adopts secrets by their tags and rotates them all, on a server that asks for short histories.
+// TestAFleetContinuesAsNew adopts secrets by their tags and rotates them all, on a server that
+// suggests short histories.
 func TestAFleetContinuesAsNew(t *testing.T) {
 	const secrets, suggested = 120, 100
 	server, err := temporal.Start(t.Context(), temporal.Options{
@@ -94,7 +96,7 @@ func TestAFleetContinuesAsNew(t *testing.T) {
 		var s rotation.FleetStatus
 		return err == nil && answer.Get(&s) == nil && s.LastPass != nil && !s.InProgress && s.LastPass.Started == secrets
 	})
-	waitFor(t, time.Minute, func() bool { // visibility learns of them later
+	waitFor(t, time.Minute, func() bool { // visibility is updated later
 		n, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{Query: "ExecutionStatus = 'Running' AND DatabaseHost STARTS_WITH 'db'"})
 		return err == nil && n.GetCount() == secrets
 	})
@@ -114,7 +116,7 @@ func TestAFleetContinuesAsNew(t *testing.T) {
 		t.Errorf("%s", s)
 	}
 	if run.GetRunID() == first {
-		t.Error("it did not continue as new")
+		t.Error("the fleet did not continue as new")
 	}
 	for _, id := range []string{first, run.GetRunID()} {
 		d, err := c.DescribeWorkflowExecution(t.Context(), run.GetID(), id)
@@ -124,7 +126,7 @@ func TestAFleetContinuesAsNew(t *testing.T) {
 		n := d.GetWorkflowExecutionInfo().GetHistoryLength()
 		t.Logf("%d events", n)
 		if n > 2*suggested+500 {
-			t.Errorf("a run has %d events, although the server asks for a new one after %d", n, suggested)
+			t.Errorf("a run has %d events, although the server suggests a new run after %d", n, suggested)
 		}
 	}
 }

@@ -59,7 +59,7 @@ func (e *e2e) testFleet(t *testing.T) {
 		})
 		defer e.Secrets.Intercept(nil)
 		if out := e.starterExits(t, 1, "fleet", "sync"); !strings.Contains(out, "allow the worker this call") || !strings.Contains(out, "ListSecrets") {
-			t.Errorf("it does not say what is missing:\n%s", out)
+			t.Errorf("the output does not name the missing permission:\n%s", out)
 		}
 	})
 

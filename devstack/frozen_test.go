@@ -18,8 +18,9 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// TestAFrozenServerDelaysNoOther: sixty users of a server that accepts connections and stays silent are due, and the
-// rotations of another server's users go on beside them, whether a schedule or a person asked for them.
+// TestAFrozenServerDelaysNoOther checks that a server that accepts connections and stays silent,
+// with 60 users due, does not delay the rotations of another server's users, scheduled or
+// requested.
 func TestAFrozenServerDelaysNoOther(t *testing.T) {
 	bin, err := binaries()
 	if err != nil {
@@ -102,15 +103,16 @@ func TestAFrozenServerDelaysNoOther(t *testing.T) {
 	e.starter(t, "rotate", "--secret-id", "Asked", "--force")
 	asked := time.Since(begun) - due
 	n, failure := waiting()
-	t.Logf("%d users of the frozen server wait; a rotation that was due took %v, one that was asked for %v", n, due, asked)
+	t.Logf("%d users of the frozen server wait; a scheduled rotation took %v, a requested one %v", n, due, asked)
 	if n != users {
 		t.Errorf("%d users of the frozen server wait: want %d", n, users)
 	}
-	// An attempt to log in holds its place for ten seconds at most, and only one does.
+	// A login attempt holds its slot for at most ten seconds, and there is one such attempt at a
+	// time.
 	if bound := 10 * time.Second; due > bound || asked > bound {
-		t.Error("the frozen server held up the other")
+		t.Error("the frozen server delayed the other server's rotations")
 	}
 	if want := fmt.Sprintf("the server at %s has not answered since ", frozen.Addr()); !strings.Contains(failure, want) {
-		t.Errorf("a user of the frozen server waits for %q: want %q", failure, want)
+		t.Errorf("a user of the frozen server reports %q, want %q", failure, want)
 	}
 }

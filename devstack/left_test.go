@@ -14,7 +14,8 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// testLeft has deletions cut off, secrets deleted and edited by something else, and checks that no account is forgotten.
+// testLeft interrupts deletions, deletes and edits secrets from outside, and checks that no account
+// is forgotten.
 func (e *e2e) testLeft(t *testing.T) {
 	says := func(t *testing.T, want int, words string, args ...string) {
 		t.Helper()
@@ -56,7 +57,7 @@ func (e *e2e) testLeft(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := db.PingContext(t.Context()); (err == nil) != want {
-				t.Errorf("%s of secret %s, user %s, is to log in: %t, and it answers %v", label, id, c.Username, want, err)
+				t.Errorf("%s of secret %s, user %s: want a login: %t, got %v", label, id, c.Username, want, err)
 			}
 			db.Close()
 		}
@@ -91,7 +92,7 @@ func (e *e2e) testLeft(t *testing.T) {
 		says(t, 0, "which a deletion had left locked", "recover", id)
 		logsIn(t, id, true)
 		if out := e.starter(t, "status", id); strings.Contains(out, "Paused") {
-			t.Errorf("the rotation is still held:\n%s", out)
+			t.Errorf("the rotation is still on hold:\n%s", out)
 		}
 		e.starter(t, "rotate", id, "--force")
 		logsIn(t, id, true)
@@ -112,14 +113,14 @@ func (e *e2e) testLeft(t *testing.T) {
 			t.Errorf("cancelled, the deletion ended with %v, %+v", err, result)
 		}
 		says(t, 0, "the deletion was cancelled", "status", id)
-		e.starter(t, "delete", id) // takes it up again
+		e.starter(t, "delete", id) // resumes it
 		restore(t, id)
 		if err := cancel(); err != nil {
 			t.Errorf("cancelled after the restore, the deletion ended with %v", err)
 		}
 		logsIn(t, id, true)
 		if out := e.starter(t, "status", id); strings.Contains(out, "Paused") {
-			t.Errorf("the rotation is still held:\n%s", out)
+			t.Errorf("the rotation is still on hold:\n%s", out)
 		}
 	})
 	t.Run("a secret is deleted in the console", func(t *testing.T) {
@@ -131,7 +132,7 @@ func (e *e2e) testLeft(t *testing.T) {
 		says(t, 1, "console_clone", "validate", id)
 		says(t, 0, "is locked", "delete", id)
 		if open, locked := accounts(t, "console"); open != 0 || locked != 2 {
-			t.Errorf("%d accounts are open, %d locked", open, locked)
+			t.Errorf("%d accounts are unlocked, %d locked", open, locked)
 		}
 		restore(t, id)
 		if err := e.temporal.SignalWorkflow(t.Context(), rotation.DeleteUserWorkflowID(id), "", rotation.ResumeUpdate, nil); err != nil {
@@ -155,7 +156,7 @@ func (e *e2e) testLeft(t *testing.T) {
 		says(t, 1, "no running rotation knows the accounts of secret left/misspelt", "delete", "left/misspelt")
 		says(t, 0, "Secret left/gone is gone", "delete", id)
 		if open, locked := accounts(t, "gone"); open != 0 || locked != 2 {
-			t.Errorf("%d accounts are open, %d locked", open, locked)
+			t.Errorf("%d accounts are unlocked, %d locked", open, locked)
 		}
 	})
 	t.Run("a secret is edited", func(t *testing.T) {
@@ -176,7 +177,7 @@ func (e *e2e) testLeft(t *testing.T) {
 		says(t, 0, "'before_clone'@'%' on ", "delete", id)
 		for _, user := range []string{"before", "after"} {
 			if open, locked := accounts(t, user); open != 0 || locked != 2 {
-				t.Errorf("of %s %d accounts are open, %d locked", user, open, locked)
+				t.Errorf("of %s, %d accounts are unlocked, %d locked", user, open, locked)
 			}
 		}
 	})

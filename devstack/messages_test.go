@@ -17,7 +17,8 @@ import (
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
-// sleeper is a loop on a Temporal server that waits for its first rotation, and gets messages.
+// sleeper is a rotation workflow on a Temporal server. It sleeps until its first rotation, and
+// receives messages.
 type sleeper struct {
 	*testing.T
 	temporal client.Client
@@ -92,7 +93,8 @@ func (s *sleeper) run() string {
 	return d.GetWorkflowExecutionInfo().GetExecution().GetRunId()
 }
 
-// TestTheLastWordCounts: a server hands what meets the first task of a run to it grouped by name.
+// TestTheLastWordCounts: messages that arrive before the first task of a run are delivered grouped
+// by name, not in order.
 func TestTheLastWordCounts(t *testing.T) {
 	at := func(second int) rotation.Sender { return rotation.Sender{SentAt: time.Unix(int64(second), 0).UTC()} }
 	for _, c := range []struct {
@@ -125,7 +127,7 @@ func TestTheLastWordCounts(t *testing.T) {
 	}
 }
 
-// reset lets a run begin again, and returns the run that does.
+// reset resets a run and returns the id of the new run.
 func (s *sleeper) reset(runID string) string {
 	s.Helper()
 	reset, err := s.temporal.ResetWorkflowExecution(s.Context(), &workflowservice.ResetWorkflowExecutionRequest{
@@ -141,7 +143,8 @@ func (s *sleeper) reset(runID string) string {
 	return reset.GetRunId()
 }
 
-// TestARunThatWasResetForgetsTheRights: rotations that it does not know of may have changed them since.
+// TestARunThatWasResetForgetsTheRights: rotations that the reset run does not know of may have
+// changed the rights since.
 func TestARunThatWasResetForgetsTheRights(t *testing.T) {
 	next := time.Now().AddDate(0, 0, 30)
 	s := startSleeper(t, temporal.Options{}, rotation.State{NextRotationDate: next, WindowCloses: next.AddDate(0, 0, 1), Digest: "d", Rights: "1:r"})
@@ -152,22 +155,23 @@ func TestARunThatWasResetForgetsTheRights(t *testing.T) {
 		return s.run() == run && s.status().Reset
 	})
 	if status := s.status(); status.Rights != "" || status.Digest != "" {
-		t.Errorf("it remembers %q, %q", status.Digest, status.Rights)
+		t.Errorf("after the reset the status still has %q, %q", status.Digest, status.Rights)
 	}
 }
 
-// firstTask is the event with which the first workflow task of a run ended.
+// firstTask returns the id of the event that completed the first workflow task of a run.
 func firstTask(t *testing.T, s *sleeper, runID string) int64 {
 	for _, event := range history(t, s.temporal, s.id, runID) {
 		if event.GetEventType() == enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
 			return event.GetEventId()
 		}
 	}
-	t.Fatal("no workflow task has ended")
+	t.Fatal("no workflow task has completed")
 	return 0
 }
 
-// TestAFloodOfMessages is one that would end the loop: Temporal terminates a workflow of 51,200 events.
+// TestAFloodOfMessages sends more than one run could hold: Temporal terminates a workflow at 51,200
+// events.
 func TestAFloodOfMessages(t *testing.T) {
 	s := startSleeper(t, temporal.Options{SuggestContinueAsNew: 100})
 	s.work()
@@ -179,7 +183,7 @@ func TestAFloodOfMessages(t *testing.T) {
 	}
 	after := s.update("resume")
 	if s.run() == first || !after.NextRotationDate.Equal(before.NextRotationDate) || after.RotationStatus != rotation.Scheduled {
-		t.Errorf("still run %s (%s): %+v, want another run with the date %s", first, s.run(), after, before.NextRotationDate)
+		t.Errorf("first run %s (%s): %+v, want another run with the date %s", first, s.run(), after, before.NextRotationDate)
 	}
 	if n := len(history(t, s.temporal, s.id, "")); n > 150 {
 		t.Errorf("%d events in one run", n)

@@ -21,7 +21,8 @@ import (
 
 var metricName = regexp.MustCompile(`\b(rotate_user|temporal|process|go)_\w+`)
 
-// TestAWorkerExportsWhatTheAlertsAndTheDashboardName provokes what they are about, and asks two workers for their metrics.
+// TestAWorkerExportsWhatTheAlertsAndTheDashboardName provokes the events that the alerts and the
+// dashboard are about, and reads the metrics of two workers.
 func TestAWorkerExportsWhatTheAlertsAndTheDashboardName(t *testing.T) {
 	t.Parallel()
 	bin, err := binaries()
@@ -53,7 +54,7 @@ func TestAWorkerExportsWhatTheAlertsAndTheDashboardName(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// This one begins after the rotations have ended, so it counts them at once.
+	// This worker starts after the rotations have ended, so it counts them at once.
 	proxy := startCuttingProxy(t, s.Temporal.Address())
 	env := append(s.Environment(), "TEMPORAL_ADDRESS="+proxy.address(), "TEMPORAL_DEPLOYMENT_NAME=metrics", "TEMPORAL_WORKER_BUILD_ID=v1")
 	second, err := stack.RunWorker(t.Context(), filepath.Join(bin, "worker"), env, nil, io.Discard)
@@ -140,7 +141,7 @@ func scrape(t *testing.T, url string) string {
 	return "\n" + string(text)
 }
 
-// cuttingProxy passes connections on until it cuts them.
+// cuttingProxy forwards connections until cut is called.
 type cuttingProxy struct {
 	net.Listener
 	mu   sync.Mutex
@@ -186,7 +187,7 @@ func pass(from, to net.Conn) {
 
 func (p *cuttingProxy) address() string { return p.Addr().String() }
 
-// cut ends all connections. New ones are passed on.
+// cut closes all connections. New ones are forwarded.
 func (p *cuttingProxy) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -21,7 +21,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// testOperator does what operators do by mistake, and checks that they are told.
+// testOperator makes the mistakes that operators make, and checks that the messages help.
 func (e *e2e) testOperator(t *testing.T) {
 	const id = "operator/app"
 	says := func(t *testing.T, want int, words string, args ...string) {
@@ -43,7 +43,7 @@ func (e *e2e) testOperator(t *testing.T) {
 		says(t, 1, "starter stop --secret-id operator/misspelt", "start", "operator/misspelt")
 		e.starter(t, "stop", "operator/misspelt")
 	})
-	t.Run("what runs has other options", func(t *testing.T) {
+	t.Run("the running workflow has other options", func(t *testing.T) {
 		e.starter(t, "start", id)
 		e.starter(t, "start", id, "--minimum-overlap", "1h", "--clone-username", "operator_clone")
 		says(t, 1, "--drain: is 0s, requested 1h", "start", id, "--drain", "1h")
@@ -81,14 +81,14 @@ func (e *e2e) testOperator(t *testing.T) {
 		says(t, 1, "already rotated by workflow rotate-user/the-first", "start", "operator/second", "--task-queue", queue)
 		says(t, 1, "already rotated by workflow rotate-user/the-first", "status", "operator/second")
 	})
-	t.Run("a loop that was terminated", func(t *testing.T) {
+	t.Run("a terminated workflow", func(t *testing.T) {
 		if err := e.temporal.TerminateWorkflow(t.Context(), rotation.RotateUserWorkflowID(id), "", "spring cleaning"); err != nil {
 			t.Fatal(err)
 		}
 		says(t, 1, "was terminated", "status", id)
 		says(t, 1, "spring cleaning", "pause", id)
 	})
-	t.Run("a loop with a timeout", func(t *testing.T) {
+	t.Run("a workflow with a timeout", func(t *testing.T) {
 		run, err := e.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
 			ID: rotation.RotateUserWorkflowID("operator/timeout"), TaskQueue: "nobody", WorkflowRunTimeout: time.Second,
 		}, rotation.RotateUserWorkflow, map[string]string{"SecretId": "operator/timeout"})
@@ -96,7 +96,7 @@ func (e *e2e) testOperator(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := run.Get(t.Context(), nil); err == nil {
-			t.Fatal("it has not timed out")
+			t.Fatal("the workflow has not timed out")
 		}
 		says(t, 1, "timed out", "status", "operator/timeout")
 	})
@@ -138,7 +138,7 @@ func (e *e2e) testOperator(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	t.Run("a name without room for its clone", func(t *testing.T) {
+	t.Run("a name too long for its clone", func(t *testing.T) {
 		limit := 128
 		if e.Engine == mysqld.MySQL {
 			limit = 32

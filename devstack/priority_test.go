@@ -15,8 +15,9 @@ import (
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
-// TestAPersonsStepIsHandedOutFirst: Temporal's server knows the priorities that workflows give to their steps. The first
-// look of each rotation that starts waits, all of them before the one that a person waits for.
+// TestAPersonsStepIsHandedOutFirst: the Temporal server honours the priorities that workflows give
+// to their steps. The first steps of many starting rotations wait in the queue before the step of a
+// requested rotation, which must overtake them.
 func TestAPersonsStepIsHandedOutFirst(t *testing.T) {
 	server, err := temporal.Start(t.Context(), temporal.Options{})
 	if err != nil {
@@ -39,7 +40,7 @@ func TestAPersonsStepIsHandedOutFirst(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for { // until its step waits
+		for { // until its step is queued
 			d, err := c.DescribeWorkflowExecution(t.Context(), id, "")
 			if err != nil {
 				t.Fatal(err)
@@ -73,15 +74,16 @@ func TestAPersonsStepIsHandedOutFirst(t *testing.T) {
 			if id != "person" {
 				continue
 			}
-			// Each of the four partitions of a task queue has an order of its own, and each poll asks one of them: in 30 polls,
-			// one in 5,600 runs does not ask that of the person's step. Without priorities it would be the last one.
+			// Each of the four partitions of a task queue has its own order, and each poll asks one
+			// partition: in 30 polls, one run in 5,600 never asks the partition of the requested
+			// step. Without priorities that step would be the last.
 			t.Logf("step %d of %d", n, waiting+1)
 			if n > waiting*3/4 {
-				t.Errorf("the step that a person waits for was step %d of %d", n, waiting+1)
+				t.Errorf("the requested rotation's step was step %d of %d", n, waiting+1)
 			}
 			return
 		case <-time.After(time.Minute):
-			t.Fatal("the steps are not handed out")
+			t.Fatal("no steps were handed out")
 		}
 	}
 }

@@ -30,14 +30,14 @@ func TestStackIsKeptInItsDataDirectory(t *testing.T) {
 					t.Fatal(err)
 				}
 				if c.Engine != p.Engine || c.Port != o.MySQLPort {
-					t.Errorf("the master secret is of %s on port %d", c.Engine, c.Port)
+					t.Errorf("the master secret names %s on port %d", c.Engine, c.Port)
 				}
 				db, err := s.Open(c.Username, c.Password)
 				if err != nil {
 					t.Fatal(err)
 				}
 				if err := db.PingContext(t.Context()); err != nil {
-					t.Errorf("the master secret does not log in: %v", err)
+					t.Errorf("login with the master secret: %v", err)
 				}
 				db.Close()
 				versions = append(versions, version)
@@ -71,7 +71,7 @@ func TestStackNamesTheFlagOfATakenPort(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s: started on a taken port: %v", flag, s.Stop())
 		} else if !strings.Contains(err.Error(), flag) {
-			t.Errorf("%s is not named: %v", flag, err)
+			t.Errorf("want an error that names %s: %v", flag, err)
 		}
 	}
 }
@@ -137,7 +137,7 @@ func TestEnvironmentFile(t *testing.T) {
 	forget()
 	for _, name := range []string{"env", "my.cnf"} {
 		if _, err := os.Stat(filepath.Join(s.Dir, name)); !os.IsNotExist(err) {
-			t.Errorf("%s is left behind: %v", name, err)
+			t.Errorf("%s remains: %v", name, err)
 		}
 	}
 }
@@ -168,11 +168,11 @@ func TestAManagedMasterIsKept(t *testing.T) {
 					t.Fatal(err)
 				}
 				if err := db.PingContext(t.Context()); err != nil {
-					t.Errorf("the managed secret does not log in: %v", err)
+					t.Errorf("login with the managed secret: %v", err)
 				}
 				db.Close()
 				if !slices.ContainsFunc(s.Variables(), func(v stack.Variable) bool { return v.Name == "AWS_ENDPOINT_URL_RDS" }) {
-					t.Error("no variable leads to RDS")
+					t.Error("no variable points to the RDS endpoint")
 				}
 				if err := s.Stop(); err != nil {
 					t.Fatal(err)

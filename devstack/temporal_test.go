@@ -46,8 +46,9 @@ func TestTemporalKeepsWorkflowsInItsFile(t *testing.T) {
 	}
 }
 
-// TestTheWorkerRegistersItsSearchAttributes in a namespace that lacks them, and no workflow trips over a server of the
-// cluster that has not heard of them yet.
+// TestTheWorkerRegistersItsSearchAttributes starts a worker in a namespace that lacks the search
+// attributes, and checks that no workflow fails on a server of the cluster that does not know them
+// yet.
 func TestTheWorkerRegistersItsSearchAttributes(t *testing.T) {
 	t.Parallel()
 	server, err := temporal.Start(t.Context(), temporal.Options{})
@@ -78,7 +79,7 @@ func TestTheWorkerRegistersItsSearchAttributes(t *testing.T) {
 		count, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
 			Namespace: temporal.Namespace, Query: "RotationStatus = 'Failed' AND ExecutionStatus = 'Running'",
 		})
-		return err == nil && count.GetCount() == 1 // an error until the attribute is there
+		return err == nil && count.GetCount() == 1 // an error until the attribute exists
 	})
 	for _, event := range history(t, c, id, run.GetRunID()) {
 		if failed := event.GetWorkflowTaskFailedEventAttributes(); failed != nil {
@@ -87,8 +88,8 @@ func TestTheWorkerRegistersItsSearchAttributes(t *testing.T) {
 	}
 }
 
-// TestAVersionThatIsNotCurrent checks that a worker with a version says that it gets no work, and that the command which it names
-// gives it work.
+// TestAVersionThatIsNotCurrent checks that a worker with a version reports that it gets no work,
+// and that the command in the message gives it work.
 func TestAVersionThatIsNotCurrent(t *testing.T) {
 	server, err := temporal.Start(t.Context(), temporal.Options{})
 	if err != nil {
@@ -133,7 +134,7 @@ func TestAVersionThatIsNotCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := run.Get(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "ResourceNotFoundException") {
-		t.Errorf("the version that is current has not done its work: %v", err)
+		t.Errorf("the current version's worker has not run the workflow: %v", err)
 	}
 }
 
