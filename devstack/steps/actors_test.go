@@ -28,7 +28,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// putUnder stores a value of the user's secret under a version id that the caller chooses.
+// putUnder stores a value of the user's secret under the given version id.
 func (l *lab) putUnder(id string, fields map[string]any, labels ...string) {
 	l.Helper()
 	if _, err := l.client.PutSecretValue(l.Context(), &secretsmanager.PutSecretValueInput{
@@ -38,7 +38,7 @@ func (l *lab) putUnder(id string, fields map[string]any, labels ...string) {
 	}
 }
 
-// refused takes a step and wants it to be refused with an error of this type.
+// refused runs a step and checks that it is refused with an error of this type.
 func (l *lab) refused(name string, r *rotation.StepInput, kind string) {
 	l.Helper()
 	err := l.step(name, r)
@@ -111,8 +111,8 @@ func TestTwoRotationsNeverShareAnID(t *testing.T) {
 	})
 }
 
-// The attempt before has staged a version and failed: the next one goes on with it, so that whatever the first one still does
-// late comes to the same password.
+// The previous attempt staged a version and failed. The next one continues with that version, so
+// that a late effect of the first attempt results in the same password.
 func TestTheNextAttemptGoesOnWithWhatIsStaged(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		failed := func(t *testing.T) (*lab, rotation.StepInput) {
@@ -151,13 +151,13 @@ func TestTheNextAttemptGoesOnWithWhatIsStaged(t *testing.T) {
 	})
 }
 
-// gate stops a call of Secrets Manager, before it takes effect, until it is opened.
+// gate holds back a call to Secrets Manager, before it takes effect, until the gate is opened.
 type gate struct {
 	reached chan struct{}
 	open    func()
 }
 
-// stopAt stops the first call that is meant.
+// stopAt holds back the first call that matches.
 func (l *lab) stopAt(meant func(endpoint.Call) bool) gate {
 	opened := make(chan struct{})
 	g := gate{make(chan struct{}), sync.OnceFunc(func() { close(opened) })}
@@ -177,7 +177,7 @@ func movesCurrent(c endpoint.Call) bool {
 	return c.Operation == "UpdateSecretVersionStage" && slices.Contains(c.Stages, secret.Current)
 }
 
-// another is a second worker, with connections of its own.
+// another returns a second worker with its own connections.
 func (l *lab) another() *lab {
 	l.Helper()
 	roots, err := l.server.RootCAs()
@@ -194,13 +194,13 @@ func (l *lab) another() *lab {
 	return &o
 }
 
-// prepared is a rotation that only has to be promoted.
+// prepared returns a rotation that only has to be promoted.
 func (l *lab) prepared() rotation.StepInput {
 	l.Helper()
 	return l.leave(3)
 }
 
-// sessionsOf are the connections of a user.
+// sessionsOf lists the connections of a user.
 func (l *lab) sessionsOf(user string) []string {
 	l.Helper()
 	rows, err := l.admin.QueryContext(context.Background(), "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = ? AND ID <> CONNECTION_ID()", user)
@@ -219,7 +219,8 @@ func (l *lab) sessionsOf(user string) []string {
 	return ids
 }
 
-// rotator is an administrator of this lab's own, so that its sessions can be told from those of other tests.
+// rotator creates an administrator for this lab alone, so that its sessions can be told from those
+// of other tests.
 func (l *lab) rotator() {
 	l.Helper()
 	name := "r" + l.user
@@ -230,10 +231,12 @@ func (l *lab) rotator() {
 	l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": name})
 }
 
-// A worker's last call before it died is still under way, and takes effect late. By then another rotation has taken over.
+// A worker dies during a call, and the call takes effect late. By then another rotation has taken
+// over.
 func TestALateMoveOfAnOvertakenRotationPromotesNothing(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
-		// dying begins the promotion of a rotation whose worker dies while the call is under way, and with it its sessions.
+		// dying starts the promotion of a rotation whose worker, and with it its sessions, dies
+		// during the call.
 		dying := func(l *lab, r rotation.StepInput) (late gate, ended chan error) {
 			ended = make(chan error, 1)
 			late = l.stopAt(movesCurrent)
@@ -262,7 +265,7 @@ func TestALateMoveOfAnOvertakenRotationPromotesNothing(t *testing.T) {
 			l.mustLogIn(secret.Current, l.user+"_clone")
 			l.mustLogIn(secret.Previous, l.user)
 		})
-		t.Run("seen by none", func(t *testing.T) { // both began before the other had staged anything
+		t.Run("not seen by the other", func(t *testing.T) { // both began before either had staged anything
 			l := newLab(t, s)
 			l.rotator()
 			next := l.another()
@@ -279,7 +282,7 @@ func TestALateMoveOfAnOvertakenRotationPromotesNothing(t *testing.T) {
 			<-ended
 			l.mustLogIn(secret.Current, l.user+"_clone")
 		})
-		t.Run("while it lives", func(t *testing.T) {
+		t.Run("while its worker lives", func(t *testing.T) {
 			l := newLab(t, s)
 			l.rotator()
 			first := l.prepared()
@@ -293,7 +296,7 @@ func TestALateMoveOfAnOvertakenRotationPromotesNothing(t *testing.T) {
 			ended := make(chan error, 1)
 			go func() { ended <- l.step(rotation.PromotePassword, &first) }()
 			select {
-			case err := <-ended: // it saw that it was overtaken
+			case err := <-ended: // it noticed the takeover
 				if err == nil {
 					t.Error("it promoted what the next rotation had taken over")
 				}
@@ -312,7 +315,7 @@ func TestALateMoveOfAnOvertakenRotationPromotesNothing(t *testing.T) {
 	})
 }
 
-// Two workers rotate one secret at once, each by force, again and again.
+// Two workers rotate one secret at the same time, each with Force, again and again.
 func TestTwoRotatorsAtOnce(t *testing.T) {
 	t.Parallel()
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
@@ -345,7 +348,7 @@ func TestTwoRotatorsAtOnce(t *testing.T) {
 				case err == nil:
 					promoted++
 				case !errors.As(err, &refused) || !slices.Contains([]string{rotation.ErrorEdited, rotation.ErrorDifferent, grants.ForeignPassword, grants.Busy}, refused.Type()):
-					t.Errorf("neither rotated nor refused for the other one's sake: %v", err)
+					t.Errorf("want a rotation, or a refusal because of the other one: %v", err)
 				}
 			}
 			if !l.logsIn(secret.Current) {
@@ -359,7 +362,7 @@ func TestTwoRotatorsAtOnce(t *testing.T) {
 	})
 }
 
-// logsIn reports whether what a label of the secret holds runs a statement.
+// logsIn reports whether the credential under a label of the secret can run a statement.
 func (l *lab) logsIn(label string) bool {
 	l.Helper()
 	c := l.credential(label)
@@ -372,7 +375,8 @@ func (l *lab) logsIn(label string) bool {
 	return err == nil
 }
 
-// The standby's password is changed between the test and the promotion, by hand or for another secret.
+// The standby's password is changed after the test and before the promotion, by hand or for another
+// secret.
 func TestAPasswordThatWasChangedAfterTheTestIsNotPromoted(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -408,7 +412,8 @@ func TestAStandbyWhosePasswordIsNotTheSecretsIsLeftAlone(t *testing.T) {
 	})
 }
 
-// A value was put by hand, with the credential in use in it: the standby's own version has no label any more.
+// A value with the current credential was put by hand. The version with the standby's credential
+// has no label any more.
 func TestTheStandbyIsKnownByAnOldVersion(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -426,7 +431,7 @@ func TestTheStandbyIsKnownByAnOldVersion(t *testing.T) {
 	})
 }
 
-// A first rotation that failed halfway is begun again by another workflow, which knows nothing of it.
+// A first rotation failed halfway. Another workflow, which has no state, starts it again.
 func TestAStandbyIsKnownToTheNextWorkflow(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		for done := range steps {
@@ -440,10 +445,10 @@ func TestAStandbyIsKnownToTheNextWorkflow(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			l.settle() // what another workflow has just written may not be seen yet, and the rotation refused
+			l.settle() // otherwise a recent write of another workflow may be invisible, and the rotation is refused
 			l.input = rotation.CloneUserInput{SecretID: "app", Mark: "another workflow", Force: done > 0}
 			if _, err := l.env.ExecuteActivity(rotation.PlanRotation, l.input); err != nil {
-				t.Errorf("after %v a plan is answered by %v", steps[:done], err)
+				t.Errorf("after %v, a plan fails with %v", steps[:done], err)
 			}
 			l.rotate()
 			l.mustLogIn(secret.Current, l.user+"_clone")
@@ -452,7 +457,7 @@ func TestAStandbyIsKnownToTheNextWorkflow(t *testing.T) {
 	})
 }
 
-// Sessions of the standby are waited for by repeating CloneUser: it takes over once.
+// CloneUser is repeated while sessions of the standby drain. It takes over only once.
 func TestOneTakeoverIsEnough(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -461,14 +466,14 @@ func TestOneTakeoverIsEnough(t *testing.T) {
 		l.put(map[string]any{"username": l.user, "password": "Half.Done1", "masterarn": "master"}, secret.Pending)
 		first, err := l.clone()
 		if err != nil || !first.Reissued {
-			t.Fatalf("CloneUser answered %+v, %v: want that AWSCURRENT was stored again", first, err)
+			t.Fatalf("CloneUser answered %+v, %v: want AWSCURRENT to be stored again", first, err)
 		}
 		l.settle()
 		l.input.PromotedVersionID = first.Rotation.CurrentVersionID
 		l.input.ReissuedVersionID, l.input.TakenOver = first.Rotation.CurrentVersionID, first.Rotation.PendingVersionID
 		again, err := l.clone()
 		if err != nil || again.Reissued || again.Rotation.CurrentVersionID != first.Rotation.CurrentVersionID {
-			t.Fatalf("CloneUser answered %+v, %v: want that nothing more was stored", again, err)
+			t.Fatalf("CloneUser answered %+v, %v: want nothing more to be stored", again, err)
 		}
 		l.rotate()
 		l.mustLogIn(secret.Current, l.user)
@@ -490,7 +495,7 @@ func TestAUsersSecretMayNotAskForLessThanItsMaster(t *testing.T) {
 	})
 }
 
-// What a workflow knows of accounts on one server says nothing of accounts on another.
+// A workflow's state about accounts on one server does not apply to accounts on another.
 func TestAnAccountOfThatNameOnAnotherServerIsAStrangers(t *testing.T) {
 	t.Parallel()
 	servers := mysqldtest.Servers(t)
@@ -523,7 +528,7 @@ func TestAnAccountOfThatNameOnAnotherServerIsAStrangers(t *testing.T) {
 			_, err = l.clone()
 			var app *temporal.ApplicationError
 			if want := grants.NotOurs; s != other && (!errors.As(err, &app) || app.Type() != want && app.Type() != rotation.ErrorTLS) {
-				t.Errorf("force %t: CloneUser answered %v: want that the account there is another's", force, err)
+				t.Errorf("force %t: CloneUser answered %v: want an error that the account there is not the secret's", force, err)
 			}
 		}
 		theirs, err := other.Open(l.user+"_clone", "Not.Yours-1")
@@ -532,7 +537,7 @@ func TestAnAccountOfThatNameOnAnotherServerIsAStrangers(t *testing.T) {
 		}
 		defer theirs.Close()
 		if err := theirs.PingContext(t.Context()); s != other && err != nil {
-			t.Errorf("the account of that name on the other server does not log in any more: %v", err)
+			t.Errorf("the account of that name on the other server no longer logs in: %v", err)
 		}
 	}
 }
@@ -543,7 +548,7 @@ func TestACurrentVersionThatDoesNotLogInGivesWayToOneThatDoes(t *testing.T) {
 		l := newLab(t, s)
 		l.input.Pair = []string{l.user, l.user + "_clone"}
 		l.rotate()
-		// As a rotation leaves it that was overtaken: the clone's password is in a version without a label.
+		// After a takeover, the clone's password is in a version without a label.
 		lost := l.prepared()
 		good, err := l.client.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("app"), VersionId: &lost.VersionID})
 		if err != nil {
@@ -565,11 +570,11 @@ func TestACurrentVersionThatDoesNotLogInGivesWayToOneThatDoes(t *testing.T) {
 		l.putText(string(value))
 		l.putText(string(value)) // so that AWSPREVIOUS does not log in either
 		if _, err := l.env.ExecuteActivity(rotation.PlanRotation, l.input); err == nil || !strings.Contains(err.Error(), lost.VersionID) {
-			t.Errorf("a plan is answered by %v: want that it names version %s, which logs in", err, lost.VersionID)
+			t.Errorf("a plan fails with %v: want an error that names version %s, which logs in", err, lost.VersionID)
 		}
 		r, err := l.clone()
 		if err != nil || !strings.Contains(strings.Join(r.Warnings, " "), lost.VersionID) {
-			t.Fatalf("CloneUser answered %+v, %v: want that AWSCURRENT went to version %s", r, err, lost.VersionID)
+			t.Fatalf("CloneUser answered %+v, %v: want AWSCURRENT on version %s", r, err, lost.VersionID)
 		}
 		l.mustLogIn(secret.Current, l.user)
 		l.rotate()
@@ -577,7 +582,7 @@ func TestACurrentVersionThatDoesNotLogInGivesWayToOneThatDoes(t *testing.T) {
 	})
 }
 
-// Whoever has the leaked credential changes its password, or uses its connections up.
+// A thief who has the leaked credential changes its password, or uses up its connections.
 func TestTheHolderOfALeakedCredentialCannotKeepItsRotationOff(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		for _, grace := range []int64{0, 60} {
@@ -657,7 +662,7 @@ func TestTheOverlapCountsFromWhenTheLabelMoved(t *testing.T) {
 			}
 		}
 		tooSoon(true, "after the promotion")
-		l.input.PromotedAt = time.Now().Add(-2 * time.Hour) // though the version is younger than that by its date
+		l.input.PromotedAt = time.Now().Add(-2 * time.Hour) // although the version was created later
 		tooSoon(false, "two hours after the promotion")
 		if _, err := l.client.UpdateSecretVersionStage(t.Context(), &secretsmanager.UpdateSecretVersionStageInput{
 			SecretId: aws.String("app"), VersionStage: aws.String(secret.Current), RemoveFromVersionId: &first.VersionID, MoveToVersionId: &first.CurrentVersionID,
@@ -668,7 +673,7 @@ func TestTheOverlapCountsFromWhenTheLabelMoved(t *testing.T) {
 	})
 }
 
-// A step of a creation that has ended long ago is repeated, as by a reset of its workflow.
+// A step of a creation that ended long ago is repeated, for example after a reset of its workflow.
 func TestALateStoreSecretTakesNoPasswordFromAnAccountInUse(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -680,18 +685,19 @@ func TestALateStoreSecretTakesNoPasswordFromAnAccountInUse(t *testing.T) {
 		_, err := l.env.ExecuteActivity(rotation.StoreSecret, in)
 		var app *temporal.ApplicationError
 		if !errors.As(err, &app) || app.Type() != grants.NotOurs || !app.NonRetryable() {
-			t.Errorf("StoreSecret answered %v: want that the account is another's", err)
+			t.Errorf("StoreSecret answered %v: want an error that the account is not the secret's", err)
 		}
 		if diff := cmp.Diff(before, l.snapshot()); diff != "" {
-			t.Errorf("it changed something:\n%s", diff)
+			t.Errorf("the refused step changed something:\n%s", diff)
 		}
 		if _, err := l.client.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String("new")}); err == nil {
-			t.Error("it made a secret")
+			t.Error("the refused step created a secret")
 		}
 	})
 }
 
-// meanwhile runs an activity, and lets another actor act right before its look at the secret.
+// meanwhile runs an activity, and lets another actor act right before the activity reads the
+// secret.
 func (l *lab) meanwhile(name string, in any, act func()) error {
 	l.Helper()
 	look := l.stopAt(func(c endpoint.Call) bool { return c.Operation == "DescribeSecret" })
@@ -703,7 +709,7 @@ func (l *lab) meanwhile(name string, in any, act func()) error {
 	select {
 	case <-look.reached:
 	case err := <-ended:
-		l.Fatalf("%s ended without a look at the secret: %v", name, err)
+		l.Fatalf("%s ended without reading the secret: %v", name, err)
 	}
 	act()
 	look.open()
@@ -712,7 +718,7 @@ func (l *lab) meanwhile(name string, in any, act func()) error {
 	return err
 }
 
-// schedule schedules the secret for deletion, at the console.
+// schedule schedules the secret for deletion, as in the AWS console.
 func (l *lab) schedule() {
 	l.Helper()
 	if _, err := l.client.DeleteSecret(l.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("app")}); err != nil {
@@ -733,7 +739,7 @@ func wantEdited(t *testing.T, what string, err error) {
 	t.Helper()
 	var app *temporal.ApplicationError
 	if !errors.As(err, &app) || app.Type() != rotation.ErrorEdited {
-		t.Errorf("%s answered %v: want a refusal, as something else has acted", what, err)
+		t.Errorf("%s answered %v: want a refusal, because something else has acted", what, err)
 	}
 }
 
@@ -784,7 +790,7 @@ func TestWhatAnotherActorDoesBeforeTheLastLookCounts(t *testing.T) {
 				t.Errorf("SetPassword answered %v: want a refusal", err)
 			}
 			if got := l.locked(); !slices.Contains(got, l.user+"_clone") {
-				t.Errorf("locked are %v: want the clone, which nothing uses", got)
+				t.Errorf("locked are %v: want only the clone, which is not in use", got)
 			}
 		})
 		t.Run("a restore before the accounts are locked", func(t *testing.T) {
@@ -824,12 +830,12 @@ func TestWhatAnotherActorDoesBeforeTheLastLookCounts(t *testing.T) {
 			}
 			l.create("other", map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master"})
 			if _, err := l.env.ExecuteActivity(rotation.DropAccounts, d); err == nil || len(l.accounts(l.user)) != 1 {
-				t.Errorf("DropAccounts answered %v, and the account in use is %v", err, l.accounts(l.user))
+				t.Errorf("DropAccounts answered %v, and the current account is %v", err, l.accounts(l.user))
 			}
 			l.create("app", map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master"})
 			for _, name := range []string{rotation.LockAccounts, rotation.UnlockAccounts, rotation.DropAccounts, rotation.DeleteSecret} {
 				if _, err := l.env.ExecuteActivity(name, d); err == nil {
-					t.Errorf("%s, repeated after the secret was made again, does what it did", name)
+					t.Errorf("%s, repeated after the secret was created again, still acts", name)
 				}
 			}
 			l.mustLogIn(secret.Current, l.user)
@@ -839,7 +845,7 @@ func TestWhatAnotherActorDoesBeforeTheLastLookCounts(t *testing.T) {
 			l := newLab(t, s)
 			d := l.deletion()
 			next := l.another()
-			if _, err := next.clone(); err != nil { // it makes the standby
+			if _, err := next.clone(); err != nil { // this creates the standby
 				t.Fatal(err)
 			}
 			_, err := l.env.ExecuteActivity(rotation.DeleteSecret, d)
@@ -851,7 +857,7 @@ func TestWhatAnotherActorDoesBeforeTheLastLookCounts(t *testing.T) {
 			l := newLab(t, s)
 			var looks atomic.Int32
 			l.sm.Intercept(func(c endpoint.Call) endpoint.Fault {
-				if c.Operation == "DescribeSecret" && !c.Done && looks.Add(1) == 2 { // the one under the lock
+				if c.Operation == "DescribeSecret" && !c.Done && looks.Add(1) == 2 { // the call under the lock
 					l.schedule()
 				}
 				return endpoint.Fault{}
@@ -862,13 +868,14 @@ func TestWhatAnotherActorDoesBeforeTheLastLookCounts(t *testing.T) {
 				t.Errorf("CloneUser answered %v: want a refusal", err)
 			}
 			if left := l.accounts(l.user + "_clone"); len(left) != 0 {
-				t.Errorf("%v was made for a secret that is being deleted", left)
+				t.Errorf("%v was created for a secret that is being deleted", left)
 			}
 		})
 	})
 }
 
-// A worker stops as it stores the current credential again to take over, dies, and its put arrives after later rotations.
+// A worker dies while it stores the current credential again to take over. Its put takes effect
+// after later rotations.
 func TestALateReissueTakesNothingBack(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -897,7 +904,7 @@ func TestALateReissueTakesNothingBack(t *testing.T) {
 	})
 }
 
-// The label was moved by hand to a version that an attempt has staged and never set.
+// The label was moved by hand to a version that an attempt staged but never set.
 func TestAVersionThatWasNeverSetIsNotPromotedAlready(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -921,7 +928,7 @@ func TestAVersionThatWasNeverSetIsNotPromotedAlready(t *testing.T) {
 	})
 }
 
-// AWSCURRENT was edited to a wrong password after an attempt had set what it staged.
+// After an attempt had set the password that it staged, AWSCURRENT was edited to a wrong one.
 func TestARestoredVersionOfTheAttemptBeforeIsRotated(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -932,7 +939,7 @@ func TestARestoredVersionOfTheAttemptBeforeIsRotated(t *testing.T) {
 		l.put(map[string]any{"username": l.user + "_clone", "password": "Wrong.Passw0rd1", "masterarn": "master"})
 		again, err := l.clone()
 		if err != nil || !again.Promoted && again.Rotation.Source.User == "" {
-			t.Errorf("CloneUser answered %+v, %v: want a rotation from what logs in", again, err)
+			t.Errorf("CloneUser answered %+v, %v: want a rotation from the version that logs in", again, err)
 		}
 		if !l.logsIn(secret.Current) {
 			t.Error("AWSCURRENT does not log in")
@@ -940,7 +947,8 @@ func TestARestoredVersionOfTheAttemptBeforeIsRotated(t *testing.T) {
 	})
 }
 
-// What refuses the rotation of a leaked credential is known before anything is taken from its account.
+// Whatever refuses the rotation of a leaked credential is checked before its account loses
+// anything.
 func TestARefusedRotationScramblesNothing(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -961,7 +969,8 @@ func TestARefusedRotationScramblesNothing(t *testing.T) {
 	})
 }
 
-// What goes back to AWSCURRENT logs in, and says the same of everything but the credential.
+// The version that gets AWSCURRENT back logs in, and equals the current one in everything but the
+// credential.
 func TestARepairLooksPastVersionsThatDoNotFit(t *testing.T) {
 	good := func(l *lab) map[string]any {
 		return map[string]any{"username": l.user, "password": "Good.Passw0rd1", "masterarn": "master"}
@@ -999,7 +1008,8 @@ func TestARepairLooksPastVersionsThatDoNotFit(t *testing.T) {
 	}
 }
 
-// The workflow that made a pair of another name has ended, and with it what it knew: no third account is made beside the two.
+// The workflow that created a pair with another name has ended, and its state is lost. No third
+// account is created next to the two.
 func TestAPairOfAnotherNameIsAskedFor(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -1017,10 +1027,10 @@ func TestAPairOfAnotherNameIsAskedFor(t *testing.T) {
 			_, err := l.clone()
 			var app *temporal.ApplicationError
 			if !errors.As(err, &app) || app.Type() != rotation.ErrorUnknownPair || !app.NonRetryable() || !strings.Contains(app.Message(), "CloneUsername \""+user+"\"") {
-				t.Errorf("CloneUser answered %v: want that it asks whether %s is the other account", err, user)
+				t.Errorf("CloneUser answered %v: want an error that asks whether %s is the other account", err, user)
 			}
 			if _, err := l.env.ExecuteActivity(rotation.PlanRotation, rotation.PlanRotationInput{CloneUserInput: l.input}); err == nil {
-				t.Error("a plan promises what the rotation refuses")
+				t.Error("a plan succeeds although the rotation is refused")
 			}
 			if diff := cmp.Diff(before, l.snapshot()); diff != "" {
 				t.Errorf("the refused rotation changed something:\n%s", diff)

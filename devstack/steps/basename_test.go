@@ -15,13 +15,13 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// keep tells the next rotation what a workflow keeps of one, and what the test's rotations leave out.
+// keep passes on to the next rotation what a workflow keeps of one and rotate leaves out.
 func (l *lab) keep(r rotation.CloneUserResult) {
 	l.input.Pair = []string{r.Rotation.Standby.User, r.Rotation.Source.User}
 	l.input.Server, l.input.Digest, l.input.Rights = r.Rotation.Server, r.Digest, r.Rights
 }
 
-// next does a whole rotation, and keeps what a workflow would.
+// next runs a whole rotation and keeps what a workflow would.
 func (l *lab) next() rotation.CloneUserResult {
 	l.Helper()
 	r := l.rotated()
@@ -64,12 +64,13 @@ func (l *lab) undecided(says ...string) {
 		}
 	}
 	if l.snapshot() != before {
-		l.Error("a refused rotation wrote")
+		l.Error("the refused rotation wrote something")
 	}
 }
 
-// People and their tools know the user by its base name. While the clone is in use, what they grant there is given to both,
-// and what they revoke there holds the rotation.
+// Operators and their tools know the user by its base name. While the clone is the current account,
+// a right that they grant to the base name goes to both accounts, and a right that they revoke from
+// it stops the rotation until they decide.
 func TestChangesOfTheBaseName(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -81,7 +82,7 @@ func TestChangesOfTheBaseName(t *testing.T) {
 				t.Errorf("%s: %s is granted to %q, want %q", what, privilege, got, want)
 			}
 		}
-		l.next() // the clone is in use
+		l.next() // the clone is the current account
 
 		l.sql("GRANT SELECT ON extra.* TO " + base + "@'%'")
 		l.sql("GRANT DROP ON extra.* TO " + clone + "@'%'")
@@ -96,9 +97,9 @@ func TestChangesOfTheBaseName(t *testing.T) {
 			t.Errorf("changes %q, drift %q", r.Changes, r.Drift)
 		}
 		check("granted to the base name", "Select", both...)
-		check("granted to the account in use", "Drop", both...)
+		check("granted to the current account", "Drop", both...)
 
-		l.sql("GRANT INSERT ON extra.* TO " + clone + "@'%'") // the base is in use
+		l.sql("GRANT INSERT ON extra.* TO " + clone + "@'%'") // the base is the current account
 		if r = l.next(); r.Drifted != 1 {
 			t.Errorf("drift %q", r.Drift)
 		}
@@ -113,9 +114,9 @@ func TestChangesOfTheBaseName(t *testing.T) {
 		l.input.UndoDrift = false
 		check("granted back", "Select", both...)
 
-		l.sql("REVOKE SELECT ON extra.* FROM " + base + "@'%'") // the base is in use
+		l.sql("REVOKE SELECT ON extra.* FROM " + base + "@'%'") // the base is the current account
 		l.next()
-		check("revoked from the account in use", "Select")
+		check("revoked from the current account", "Select")
 
 		l.sql("REVOKE DROP ON extra.* FROM " + base + "@'%'")
 		l.undecided()
@@ -125,16 +126,16 @@ func TestChangesOfTheBaseName(t *testing.T) {
 
 		l.sql("GRANT UPDATE ON extra.* TO " + base + "@'%'")
 		l.next() // the base is the source
-		check("granted to the account in use", "Update", both...)
+		check("granted to the current account", "Update", both...)
 		l.sql("REVOKE UPDATE ON extra.* FROM " + clone + "@'%'")
 		if r = l.next(); r.Drifted != 0 {
 			t.Errorf("drift %q", r.Drift)
 		}
-		check("revoked from the clone in use", "Update")
+		check("revoked from the current clone", "Update")
 	})
 }
 
-// A workflow that remembers nothing takes the account in use for the reference, and says so.
+// A workflow without state takes the current account as the reference, and warns about it.
 func TestChangesOfTheBaseNameAreNotKnownToAnotherWorkflow(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -161,7 +162,8 @@ func TestChangesOfTheBaseNameAreNotKnownToAnotherWorkflow(t *testing.T) {
 	})
 }
 
-// A rotation that revokes what leaked gives it nothing, and is not held.
+// A rotation that revokes a leaked credential grants nothing to its account, and does not stop for
+// a decision.
 func TestALeakedCredentialIsGivenNothing(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -176,7 +178,7 @@ func TestALeakedCredentialIsGivenNothing(t *testing.T) {
 	})
 }
 
-// Which of two names is the base name may be said by CloneUsername.
+// CloneUsername can say which of two names is the base name.
 func TestTheBaseNameOfAPairWithAnotherName(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -190,31 +192,31 @@ func TestTheBaseNameOfAPairWithAnotherName(t *testing.T) {
 	})
 }
 
-// What the workflow remembers is older than the rotations of something else since: a right that both accounts had by one of them,
-// and that the account in use has lost since, is not given back to it.
+// Another rotator has acted since the state was stored. A right that it gave to both accounts, and
+// that the current account has lost since, is not granted to the current account again.
 func TestRightsRememberedFromBeforeAnotherRotator(t *testing.T) {
 	t.Parallel()
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
 		clone := l.user + "_clone"
-		l.next() // the clone is in use
+		l.next() // the clone is the current account
 		another := l.another()
 		another.input.Stored = maps.Clone(l.input.Stored)
 		l.sql("GRANT SELECT ON extra.* TO " + clone + "@'%'")
 		another.next()
 		another.next()
 		if got := l.may("Select"); len(got) != 2 {
-			t.Fatalf("%q have the right that the account in use had", got)
+			t.Fatalf("%q have the right of the current account", got)
 		}
 		l.sql("REVOKE SELECT ON extra.* FROM " + clone + "@'%'")
 		plan := l.plan(0)
 		promoted := l.input.PromotedVersionID
-		l.input.PromotedVersionID = "" // which `starter plan` does not tell
+		l.input.PromotedVersionID = "" // which `starter plan` does not pass on
 		warnings := l.plan(0).Warnings
 		l.input.PromotedVersionID = promoted
 		r := l.next()
 		if got := l.may("Select"); len(got) != 0 {
-			t.Errorf("%q have the right that was revoked from the account in use", got)
+			t.Errorf("%q have the right that was revoked from the current account", got)
 		}
 		for what, warnings := range map[string][]string{"look": plan.Warnings, "plan": warnings, "rotation": r.Warnings} {
 			if !strings.Contains(strings.Join(warnings, " "), "are unknown") {
@@ -224,7 +226,7 @@ func TestRightsRememberedFromBeforeAnotherRotator(t *testing.T) {
 	})
 }
 
-// An edit that leaves the credential alone is not another rotation.
+// An edit that leaves the credential unchanged is not another rotation.
 func TestRightsRememberedFromBeforeAnEdit(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)

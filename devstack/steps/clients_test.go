@@ -16,7 +16,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// clients log in with AWSCURRENT through the address of a cluster all the time.
+// clients log in with AWSCURRENT continuously, through the address of a cluster.
 type clients struct {
 	*lab
 	at     *mysqld.Server // where they log in
@@ -26,7 +26,8 @@ type clients struct {
 	logins int
 }
 
-// clients starts some. The version that a client reads may be superseded before it logs in; if it is not, no refusal is allowed.
+// clients starts some clients. A version may be superseded between a client's read and its login.
+// If it was not, no login may be refused.
 func (l *lab) clients(number int) *clients {
 	l.Helper()
 	ctx, stop := context.WithCancel(l.Context())
@@ -69,7 +70,7 @@ func (c *clients) login(ctx context.Context) {
 		c.logins++
 		c.mu.Unlock()
 	case errors.As(err, &refused) && readErr == nil && now == version:
-		c.stop() // one is enough
+		c.stop() // one failure is enough
 		c.Errorf("a client was refused as AWSCURRENT, version %s, user %s: %v", version, credential.Username, err)
 	}
 }
@@ -79,7 +80,8 @@ func (c *clients) end() {
 	c.wg.Wait()
 }
 
-// neverRefused rotates while clients log in and the nodes are held in turn, each by a lock such as a backup's.
+// neverRefused rotates while clients log in and each node in turn is blocked by a lock, as a backup
+// takes one.
 func (g *cluster) neverRefused(t *testing.T) {
 	l := g.lab(t)
 	clients := l.clients(2)
@@ -111,7 +113,7 @@ func (g *cluster) neverRefused(t *testing.T) {
 		if unlockErr := <-unlocked; unlockErr != nil {
 			t.Fatal(unlockErr)
 		}
-		if err != nil { // on the node that was held; a workflow tries the step again
+		if err != nil { // on the blocked node; a workflow would retry the step
 			err = rest()
 		}
 		if err != nil {

@@ -16,7 +16,8 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// cut is where a worker dies: at its nth write to Secrets Manager or to the database. It does not if n is 0.
+// cut is the point at which a worker dies: its nth write to Secrets Manager or to the database.
+// With n = 0 it does not die.
 type cut struct {
 	where string
 	n     int
@@ -24,14 +25,14 @@ type cut struct {
 
 const (
 	beforeCall     = "before call"
-	afterCall      = "after call" // it has taken effect, and its answer is lost
+	afterCall      = "after call" // it took effect, and the response is lost
 	afterStatement = "after statement"
 )
 
 func (c cut) String() string { return fmt.Sprint(c.where, " ", c.n) }
 
-// lost is a rotation by a workflow that knows nothing of those before, and of which nothing is known later. Its worker dies at the
-// cut. The error is that of the step in which it did.
+// lost runs a rotation by a workflow that has no state, and whose own state is lost. Its worker
+// dies at the cut. lost returns the error of the step in which the worker died.
 func (l *lab) lost(at cut, cloneUsername string) error {
 	l.Helper()
 	l.settle()
@@ -41,7 +42,7 @@ func (l *lab) lost(at cut, cloneUsername string) error {
 	var dead atomic.Bool
 	switch {
 	case at.n == 0:
-	case at.where == afterStatement: // this lab's administrator can make only that many changes
+	case at.where == afterStatement: // limits the changes that the administrator can make
 		l.sql(fmt.Sprintf("ALTER USER r%s@'%%' WITH MAX_UPDATES_PER_HOUR %d", l.user, at.n))
 		defer l.sql("ALTER USER r" + l.user + "@'%' WITH MAX_UPDATES_PER_HOUR 0")
 	default:
@@ -64,8 +65,9 @@ func (l *lab) lost(at cut, cloneUsername string) error {
 	return err
 }
 
-// A rotation is cut off anywhere, and with it all that its workflow knew. The next workflow goes on from what it finds, or is
-// refused for want of evidence of the pair, with the name of the field that gives it.
+// A rotation is cut off at any point, and its workflow's state is lost. The next workflow completes
+// it from what it finds, or is refused for lack of evidence of the pair, and the message names the
+// field to set.
 func TestARotationThatWasCutOffAndForgottenIsGoneOnWith(t *testing.T) {
 	t.Parallel()
 	scenarios := []struct {
@@ -81,7 +83,7 @@ func TestARotationThatWasCutOffAndForgottenIsGoneOnWith(t *testing.T) {
 				l.Fatal(err)
 			}
 		}},
-		{"over another one", func(l *lab) {
+		{"taking over another one", func(l *lab) {
 			l.rotate()
 			l.put(map[string]any{"username": l.user, "password": "Half.Done1", "masterarn": "r" + l.user}, secret.Pending)
 		}},
@@ -95,7 +97,7 @@ func TestARotationThatWasCutOffAndForgottenIsGoneOnWith(t *testing.T) {
 						l := newOldLab(t, s)
 						l.rotator()
 						c.arrange(l)
-						if where == afterStatement { // so that there is more to do than to set a password
+						if where == afterStatement { // so that the rotation has more to do than to set a password
 							l.sql("GRANT DELETE ON *.* TO " + l.user + "@'%'")
 						}
 						if l.lost(at, "") == nil {
@@ -109,7 +111,7 @@ func TestARotationThatWasCutOffAndForgottenIsGoneOnWith(t *testing.T) {
 						}
 						err := l.lost(cut{}, "")
 						var app *temporal.ApplicationError
-						takenOver := at == cut{afterCall, 4} || at == cut{beforeCall, 5} // and AWSPREVIOUS not yet put back
+						takenOver := at == cut{afterCall, 4} || at == cut{beforeCall, 5} // and AWSPREVIOUS is not back yet
 						if takenOver && errors.As(err, &app) && app.Type() == rotation.ErrorUnknownPair {
 							err = l.lost(cut{}, l.user+"_clone")
 						}

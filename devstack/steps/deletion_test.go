@@ -21,7 +21,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// leave begins a rotation and leaves it after some of the steps that follow CloneUser.
+// leave starts a rotation and abandons it after some of the steps that follow CloneUser.
 func (l *lab) leave(done int) rotation.StepInput {
 	l.Helper()
 	r, err := l.clone()
@@ -36,12 +36,13 @@ func (l *lab) leave(done int) rotation.StepInput {
 	return r.Rotation
 }
 
-// Whatever a rotation left behind, the secret can be deleted, with every account that is the secret's and no other.
+// Whatever a rotation left behind, the secret can be deleted, together with its own accounts and no
+// others.
 func TestASecretCanBeDeletedInAnyState(t *testing.T) {
 	cases := []struct {
 		name    string
 		arrange func(*lab)
-		clone   bool // the other account goes with the secret
+		clone   bool // the other account is deleted with the secret
 	}{
 		{"a first rotation ended when the standby was made", func(l *lab) { l.leave(0) }, true},
 		{"a first rotation ended when it had staged", func(l *lab) { l.leave(1) }, true},
@@ -65,7 +66,7 @@ func TestASecretCanBeDeletedInAnyState(t *testing.T) {
 				t.Parallel()
 				l := newOldLab(t, s)
 				c.arrange(l)
-				l.input = rotation.CloneUserInput{SecretID: "app"} // a deletion knows nothing of the workflow
+				l.input = rotation.CloneUserInput{SecretID: "app"} // a deletion does not have the workflow's state
 				d := l.deletion()
 				l.activity(rotation.DeleteSecret, d)
 				l.activity(rotation.LockAccounts, d)
@@ -84,7 +85,8 @@ func TestASecretCanBeDeletedInAnyState(t *testing.T) {
 	})
 }
 
-// Whoever may edit the secret, but not read the passwords of others, has AWSPREVIOUS name an account that is not the secret's.
+// An editor who cannot read the passwords of other secrets makes AWSPREVIOUS name an account that
+// is not the secret's.
 func TestADeletionTouchesNoAccountThatTheSecretOnlyNames(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newOldLab(t, s)
@@ -108,16 +110,16 @@ func TestADeletionByARNKnowsHowTheRotationSpellsTheSecret(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
 		if d := l.deletion(); d.RotatedAs != "" {
-			t.Errorf("by name it is rotated as %q", d.RotatedAs)
+			t.Errorf("by name, RotatedAs is %q", d.RotatedAs)
 		}
 		l.input.SecretID = l.deletion().SecretARN
 		if d := l.deletion(); d.RotatedAs != "app" {
-			t.Errorf("by ARN it is rotated as %q: want app", d.RotatedAs)
+			t.Errorf("by ARN, RotatedAs is %q, want app", d.RotatedAs)
 		}
 	})
 }
 
-// What a rotation left behind does not refuse a deletion; one that is at work does.
+// The leftovers of a rotation do not block a deletion. A rotation that is running does.
 func TestADeletionIsRefusedForARotationSinceItsAccountsWereFound(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newOldLab(t, s)
@@ -132,7 +134,8 @@ func TestADeletionIsRefusedForARotationSinceItsAccountsWereFound(t *testing.T) {
 	})
 }
 
-// A first rotation to an account that CloneUsername named was cut off, and the deletion is not told its name.
+// A first rotation, to an account that CloneUsername named, was cut off. The deletion is not told
+// that name.
 func TestADeletionAsksForAStandbyThatAWSPENDINGNames(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newOldLab(t, s)
@@ -154,7 +157,7 @@ func TestADeletionAsksForAStandbyThatAWSPENDINGNames(t *testing.T) {
 	})
 }
 
-// A step of the creation is repeated late, when a deletion has locked the account.
+// A step of the creation is repeated late, after a deletion has locked the account.
 func TestALateStoreSecretUnlocksNoAccount(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -173,7 +176,8 @@ func TestALateStoreSecretUnlocksNoAccount(t *testing.T) {
 	})
 }
 
-// An account that was locked before the deletion was locked for another reason: what it had may have leaked.
+// An account that was locked before the deletion was locked for another reason: its password may
+// have leaked.
 func TestARestoreUnlocksOnlyWhatTheDeletionLocked(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -192,7 +196,8 @@ func TestARestoreUnlocksOnlyWhatTheDeletionLocked(t *testing.T) {
 	})
 }
 
-// The master secret was deleted and made again, under another ARN: a deletion under way cannot be told of it.
+// The master secret was deleted and created again, under another ARN, which a running deletion
+// cannot know.
 func TestADeletionFindsAMasterSecretThatWasMadeAgain(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -211,7 +216,7 @@ func TestADeletionFindsAMasterSecretThatWasMadeAgain(t *testing.T) {
 	})
 }
 
-// The answer to the call was lost, and the secret does not show yet what it did.
+// The response to the call was lost, and the secret does not show its effect yet.
 func TestADeletionWhoseAnswerWasLostGoesOn(t *testing.T) {
 	t.Parallel()
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
@@ -229,7 +234,8 @@ func TestADeletionWhoseAnswerWasLostGoesOn(t *testing.T) {
 	})
 }
 
-// cut leaves a deletion as one that was terminated when it had locked the accounts, and restores the secret.
+// cut leaves the state of a deletion that was terminated after it had locked the accounts, and
+// restores the secret.
 func (l *lab) cut() rotation.Deletion {
 	l.Helper()
 	d := l.deletion()
@@ -240,7 +246,8 @@ func (l *lab) cut() rotation.Deletion {
 	return d
 }
 
-// A deletion was terminated, and the secret restored: both accounts are locked, and nothing runs that would unlock them.
+// A deletion was terminated, and the secret restored: both accounts are locked, and no workflow is
+// left that would unlock them.
 func TestARecoveryUnlocksWhatADeletionLeftLocked(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		recovers := func(l *lab, in rotation.RecoverSecretInput) (r rotation.RecoverSecretResult, err error) {
@@ -251,7 +258,7 @@ func TestARecoveryUnlocksWhatADeletionLeftLocked(t *testing.T) {
 			}
 			return r, err
 		}
-		t.Run("known to be a deletion's", func(t *testing.T) {
+		t.Run("locked by a known deletion", func(t *testing.T) {
 			t.Parallel()
 			l := newLab(t, s)
 			l.rotate()
@@ -266,7 +273,7 @@ func TestARecoveryUnlocksWhatADeletionLeftLocked(t *testing.T) {
 				t.Errorf("again RecoverSecret answered %+v, %v", r, err)
 			}
 		})
-		t.Run("known from the rotation", func(t *testing.T) {
+		t.Run("known from the rotation's state", func(t *testing.T) {
 			t.Parallel()
 			l := newLab(t, s)
 			l.rotate()
@@ -330,7 +337,8 @@ func TestARecoveryUnlocksWhatADeletionLeftLocked(t *testing.T) {
 	})
 }
 
-// A deletion that was cut can be taken up again, though the accounts are locked that it found by a login.
+// A deletion that was cut off can be resumed, although the accounts that it had found by a login
+// are now locked.
 func TestADeletionIsTakenUpAgainWithItsAccountsLocked(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newOldLab(t, s)
@@ -344,7 +352,7 @@ func TestADeletionIsTakenUpAgainWithItsAccountsLocked(t *testing.T) {
 			}
 			return d, err
 		}
-		// Who locked them is not known: they stay locked when the secret is restored.
+		// It is not known what locked them, so they stay locked when the secret is restored.
 		if d, err := finds(rotation.FindAccountsInput{}); err != nil || len(d.Accounts) != 2 || len(d.LockedBefore) != 2 {
 			t.Errorf("FindAccounts answered %+v, %v: want both accounts, locked before", d, err)
 		}
@@ -364,10 +372,10 @@ func TestADeletionIsTakenUpAgainWithItsAccountsLocked(t *testing.T) {
 		l.activity(rotation.UnlockAccounts, d)
 		l.mustLogIn(secret.Current, l.user+"_clone")
 
-		// A lock in front of another password than the secret's is not the secret's.
+		// A locked account with a password that is not the secret's is not the secret's account.
 		l.sql("ALTER USER " + l.user + "_clone@'%' IDENTIFIED BY 'Another.Us3r' ACCOUNT LOCK")
 		if d, err := finds(rotation.FindAccountsInput{Held: true}); err == nil {
-			t.Errorf("FindAccounts answered %+v for an account of another password", d)
+			t.Errorf("FindAccounts answered %+v for an account with another password", d)
 		}
 	})
 }

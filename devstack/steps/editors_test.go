@@ -15,7 +15,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// trap is a server of an editor's own, which lists the users that try to log in.
+// trap is an editor's own database server. It records the users that try to log in.
 type trap struct {
 	*mysqld.Server
 
@@ -36,7 +36,7 @@ func newTrap(t *testing.T, program mysqld.Program) trap {
 	return trap{s, on(t, s)}
 }
 
-// visitors are the logins since the last call, other than those of the trap's own administrator.
+// visitors returns the logins since the last call, without those of the trap's own administrator.
 func (s trap) visitors(t *testing.T) (all []string) {
 	t.Helper()
 	db, err := s.Open(s.AdminUser, s.AdminPassword)
@@ -60,17 +60,18 @@ func (s trap) visitors(t *testing.T) (all []string) {
 	return all
 }
 
-// What an editor can put into a secret: junk instead of a password, or the password of an account of the editor's own, which
-// is tim. The editor has a server, and a master secret for it that the worker may read.
+// What an editor can put into a secret: junk instead of a password, or the password of the editor's
+// own account, tim. The editor has a database server, and a master secret for it that the worker
+// may read.
 func TestAnEditorOfASecretGainsNothing(t *testing.T) {
 	t.Parallel()
 	type fields = map[string]any
 	cases := []struct {
 		name string
 		edit func(l *lab, own trap) fields
-		// clone and test are the types of the errors of CloneUser and TestPassword; empty if the step succeeds.
+		// clone and test are the error types of CloneUser and TestPassword; empty if the step succeeds.
 		clone, test string
-		// visit says that the editor's server sees logins of tim's accounts.
+		// visit reports whether the editor's server may see logins of tim's accounts.
 		visit bool
 	}{
 		{"host and port", func(l *lab, own trap) fields { return fields{"port": own.Port} }, grants.WrongPassword, "", false},
@@ -129,7 +130,7 @@ func TestAnEditorOfASecretGainsNothing(t *testing.T) {
 						edited[key] = value
 					}
 					l.put(edited)
-					l.put(edited) // AWSPREVIOUS says the same
+					l.put(edited) // so AWSPREVIOUS holds the same
 					before := l.grants(t, l.user, tim)
 					own.visitors(t)
 
@@ -146,11 +147,11 @@ func TestAnEditorOfASecretGainsNothing(t *testing.T) {
 
 					visitors := own.visitors(t)
 					if c.visit != (len(visitors) > 0) {
-						t.Errorf("the editor's server saw the logins %q: want any %t", visitors, c.visit)
+						t.Errorf("the editor's server saw the logins %q: want some: %t", visitors, c.visit)
 					}
 					for _, v := range visitors {
 						if strings.Contains(v, l.server.AdminUser) {
-							t.Errorf("the editor's server saw the administrator: %s", v)
+							t.Errorf("the editor's server saw a login of the administrator: %s", v)
 						}
 					}
 					if after := l.grants(t, l.user, tim); after != before {
@@ -170,7 +171,7 @@ func TestAnEditorOfASecretGainsNothing(t *testing.T) {
 	}
 }
 
-// grants are the rights of accounts.
+// grants returns the grants of accounts.
 func (l *lab) grants(t *testing.T, users ...string) string {
 	t.Helper()
 	var all strings.Builder
@@ -192,7 +193,7 @@ func (l *lab) grants(t *testing.T, users ...string) string {
 	return all.String()
 }
 
-// answers tests the type of a step's error; empty means that there is none.
+// answers checks the type of a step's error. An empty type means no error.
 func answers(t *testing.T, step string, err error, kind string) {
 	t.Helper()
 	var app *temporal.ApplicationError

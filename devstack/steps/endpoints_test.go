@@ -18,7 +18,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// held tests that a step waits for a replica, and says for which.
+// held checks that a step waits for a replica, and that the error names it.
 func (l *lab) held(err error, by string) {
 	l.Helper()
 	var app *temporal.ApplicationError
@@ -27,7 +27,7 @@ func (l *lab) held(err error, by string) {
 	}
 }
 
-// trust lets the lab's worker verify the certificates of these servers.
+// trust makes the lab's worker trust the certificates of these servers.
 func (l *lab) trust(servers ...*mysqld.Server) {
 	l.Helper()
 	l.dialer.RootCAs = x509.NewCertPool()
@@ -40,7 +40,7 @@ func (l *lab) trust(servers ...*mysqld.Server) {
 	}
 }
 
-// on returns what runs a statement on a server as its administrator.
+// on returns a function that runs a statement on a server as its administrator.
 func on(t *testing.T, s *mysqld.Server) func(statement string) {
 	t.Helper()
 	db, err := s.Open(s.AdminUser, s.AdminPassword)
@@ -80,7 +80,7 @@ func eventually(t *testing.T, do func() error) {
 	}
 }
 
-// replicaSQL are statements of one engine for a replica.
+// replicaSQL holds the statements that control a replica of one engine.
 type replicaSQL struct{ stop, start, filter, noFilter, delay, end, begin, promote string }
 
 func statementsOf(engine string) replicaSQL {
@@ -96,8 +96,9 @@ func statementsOf(engine string) replicaSQL {
 	}
 }
 
-// A replica that has not applied the new password, or never will, holds the promotion, whether it is a test endpoint or the
-// address in the secret. It is asked before the first write whether it accepts the credential in use.
+// A replica that has not applied the new password, or never will, holds the promotion, whether it
+// is a test endpoint or the address in the secret. Before the first write, the rotation checks that
+// the replica accepts the current credential.
 func TestAReplicaHoldsThePromotion(t *testing.T) {
 	for _, program := range mysqldtest.Programs(t) {
 		t.Run(program.Engine, func(t *testing.T) {
@@ -123,7 +124,7 @@ func TestAReplicaHoldsThePromotion(t *testing.T) {
 					on(sql.stop)
 					r := l.leave(2)
 					if r.Server != master {
-						t.Errorf("the accounts are said to be on %s: want the master's server %s", r.Server, master)
+						t.Errorf("the accounts are on %s: want the master's server %s", r.Server, master)
 					}
 					l.held(l.step(rotation.TestPassword, &r), at)
 					if err := l.accepts(replica, "AWSCURRENT"); err != nil {
@@ -139,7 +140,7 @@ func TestAReplicaHoldsThePromotion(t *testing.T) {
 					}
 					l.settle()
 					if err := l.accepts(replica, "AWSCURRENT"); err != nil {
-						t.Errorf("the replica was to accept AWSCURRENT: %v", err)
+						t.Errorf("want the replica to accept AWSCURRENT: %v", err)
 					}
 
 					on(sql.end)
@@ -182,14 +183,15 @@ func TestAnEndpointThatIsNotThereIsFoundBeforeTheFirstWrite(t *testing.T) {
 					}
 				}
 				if after := l.snapshot(); after != before {
-					t.Errorf("it left\n%s\nand before there was\n%s", after, before)
+					t.Errorf("the step left\n%s\nand before there was\n%s", after, before)
 				}
 			})
 		}
 	})
 }
 
-// A recovery and a deletion are about the accounts, which are on the master's server, whatever answers at the secret's address.
+// A recovery and a deletion work on the accounts, which are on the master's server, whatever
+// answers at the secret's address.
 func TestTheSecretsOwnAddressHoldsUpNoRecoveryAndNoDeletion(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newOldLab(t, s)

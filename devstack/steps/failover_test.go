@@ -17,8 +17,8 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// standIn is the address of a primary that its replica can take over. The same administrator is on both, without the rights
-// that no managed server gives.
+// standIn is the address of a primary that its replica can replace. Both servers have the same
+// administrator, without the rights that no managed service grants.
 type standIn struct {
 	*mysqld.Forwarder
 
@@ -64,7 +64,7 @@ func newStandIn(t *testing.T, program mysqld.Program) standIn {
 	return standIn{f, front, primary, replica, newOldLab(t, front)}
 }
 
-// standby is what a server stores for the standby.
+// standby returns the definition of the standby on a server.
 func (s standIn) standby(t *testing.T, db *sql.DB) (definition string) {
 	t.Helper()
 	err := db.QueryRowContext(t.Context(), "SHOW CREATE USER "+s.lab.user+"_clone@'%'").Scan(&definition)
@@ -74,7 +74,7 @@ func (s standIn) standby(t *testing.T, db *sql.DB) (definition string) {
 	return definition
 }
 
-// catchUp waits until the replica has the standby as the primary has it.
+// catchUp waits until the replica has the same definition of the standby as the primary.
 func (s standIn) catchUp(t *testing.T) {
 	t.Helper()
 	db, err := s.replica.Open("boss", s.server.AdminPassword)
@@ -90,7 +90,7 @@ func (s standIn) catchUp(t *testing.T) {
 	})
 }
 
-// goOn takes the steps of a rotation from one on, as Temporal would: what may be retried is retried.
+// goOn runs the steps of a rotation from the given one on, and retries as Temporal would.
 func (l *lab) goOn(from int, r *rotation.StepInput) (err error) {
 	for _, name := range steps[from:] {
 		for range 10 {
@@ -107,8 +107,8 @@ func (l *lab) goOn(from int, r *rotation.StepInput) (err error) {
 	return nil
 }
 
-// A server that takes over in the middle of a rotation, with or without what the rotation changed on the one before, never gets
-// a credential promoted that it refuses.
+// A server takes over in the middle of a rotation, with or without the rotation's latest change. A
+// credential that it refuses is never promoted.
 func TestAServerTakesOverDuringARotation(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
@@ -160,7 +160,7 @@ func TestAServerTakesOverDuringARotation(t *testing.T) {
 	}
 }
 
-// A server that stops taking writes holds the steps that write, and nothing else changes.
+// When a server stops accepting writes, the steps that write wait, and nothing else changes.
 func TestAServerBecomesReadOnlyDuringARotation(t *testing.T) {
 	t.Parallel()
 	for _, program := range mysqldtest.Programs(t) {

@@ -16,10 +16,10 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// galera is a cluster of MariaDB.
+// galera is a MariaDB Galera cluster.
 type galera struct{ *cluster }
 
-// cluster are three nodes, and one address in front of them.
+// cluster is three nodes behind one address.
 type cluster struct {
 	*testing.T
 	nodes   []*mysqld.Server
@@ -33,7 +33,7 @@ func startGalera(t *testing.T) *galera {
 	return &galera{inFrontOf(t, mysqldtest.Galera(t, 3))}
 }
 
-// inFrontOf makes one address that leads to nodes in turn.
+// inFrontOf opens one address that leads to the nodes in turn.
 func inFrontOf(t *testing.T, nodes []*mysqld.Server) *cluster {
 	t.Helper()
 	g := &cluster{T: t, nodes: nodes}
@@ -55,7 +55,7 @@ func inFrontOf(t *testing.T, nodes []*mysqld.Server) *cluster {
 	return g
 }
 
-// on runs a statement on the node with this index.
+// on runs a statement on a node.
 func (g *cluster) on(node int, statement string) {
 	g.Helper()
 	if _, err := g.admins[node].ExecContext(g.Context(), statement); err != nil {
@@ -63,7 +63,7 @@ func (g *cluster) on(node int, statement string) {
 	}
 }
 
-// until waits until a node's status has a value.
+// until waits until a status variable of a node has a value.
 func (g *galera) until(node int, status, value string) {
 	g.Helper()
 	for {
@@ -82,8 +82,8 @@ func (g *galera) until(node int, status, value string) {
 	}
 }
 
-// holds checks that a step waits for a node whose tables are locked, where a session like this one then waits, and goes on when
-// they are unlocked.
+// holds checks that a step waits while the tables of a node are locked, in a session like this one,
+// and completes after the unlock.
 func (g *cluster) holds(t *testing.T, node int, step func() error, session string) {
 	t.Helper()
 	ended := make(chan error, 1)
@@ -91,7 +91,7 @@ func (g *cluster) holds(t *testing.T, node int, step func() error, session strin
 	for waiting := 0; waiting == 0; {
 		select {
 		case err := <-ended:
-			t.Fatalf("the step ended while a node was held: %v", err)
+			t.Fatalf("the step ended while a node was blocked: %v", err)
 		case <-time.After(20 * time.Millisecond):
 		}
 		query := "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND " + session
@@ -105,13 +105,13 @@ func (g *cluster) holds(t *testing.T, node int, step func() error, session strin
 	}
 }
 
-// lab is a user on the cluster. Its own statements go to the first node.
+// lab creates a user on the cluster. The lab's own statements go to the first node.
 func (g *cluster) lab(t *testing.T) *lab {
 	t.Helper()
 	g.front.LeadTo(g.nodes[0])
 	l := newLab(t, g.address)
 	l.admin.SetMaxOpenConns(1)
-	for _, s := range g.nodes { // which learn of the user one by one
+	for _, s := range g.nodes { // each of which gets the user in its own time
 		db, err := s.Open(l.user, "First.Passw0rd")
 		if err != nil {
 			t.Fatal(err)
@@ -129,7 +129,7 @@ func (g *cluster) lab(t *testing.T) *lab {
 	return l
 }
 
-// everywhere logs in with what a label of the secret holds, on every node, at once.
+// everywhere logs in with the credential under a label of the secret, on every node at once.
 func (l *lab) everywhere(g *cluster, label, user string) {
 	l.Helper()
 	for _, s := range g.nodes {
@@ -139,7 +139,7 @@ func (l *lab) everywhere(g *cluster, label, user string) {
 	l.server = g.address
 }
 
-// wants checks the type and the text of an error, and whether it is retried.
+// wants checks the type and the text of an error, and whether it can be retried.
 func wants(t *testing.T, err error, kind string, retry bool, says ...string) {
 	t.Helper()
 	var app *temporal.ApplicationError
@@ -171,9 +171,9 @@ func TestGalera(t *testing.T) {
 		}
 	})
 
-	t.Run("no client is refused while nodes are held", g.neverRefused)
+	t.Run("no client is refused while nodes are blocked", g.neverRefused)
 
-	// set is a rotation whose password is set on the first node.
+	// set starts a rotation whose password is set on the first node.
 	set := func(t *testing.T) (*lab, rotation.StepInput) {
 		t.Helper()
 		l := g.lab(t)
@@ -190,7 +190,7 @@ func TestGalera(t *testing.T) {
 		g.front.LeadTo(g.nodes...)
 		return l, c.Rotation
 	}
-	// hold has a backup hold the second node while a password is set on the first.
+	// hold blocks the second node, as a backup would, while the password is set on the first.
 	hold := func(t *testing.T) (*lab, rotation.StepInput) {
 		t.Helper()
 		l := g.lab(t)
@@ -211,7 +211,7 @@ func TestGalera(t *testing.T) {
 		return l, c.Rotation
 	}
 
-	t.Run("a node that is held is waited for", func(t *testing.T) {
+	t.Run("the rotation waits for a blocked node", func(t *testing.T) {
 		l, r := hold(t)
 		g.holds(t, 1, func() error { return l.step(rotation.TestPassword, &r) }, "INFO LIKE '%global_priv%'")
 		if err := l.step(rotation.PromotePassword, &r); err != nil {
@@ -220,14 +220,14 @@ func TestGalera(t *testing.T) {
 		l.everywhere(g.cluster, "AWSCURRENT", r.Standby.User)
 	})
 
-	t.Run("a node that stays held is named, and asked again", func(t *testing.T) {
+	t.Run("the error names a node that stays blocked, and the step is retried", func(t *testing.T) {
 		g.on(1, "SET GLOBAL wsrep_provider_options = 'repl.causal_read_timeout=PT0.5S'")
 		defer g.on(1, "SET GLOBAL wsrep_provider_options = 'repl.causal_read_timeout=PT30S'")
 		l, r := hold(t)
 		wants(t, l.step(rotation.TestPassword, &r), grants.NodeBehind, true, "node-2", "backup")
 	})
 
-	t.Run("a password is set on a node that is held", func(t *testing.T) {
+	t.Run("the password is set on a blocked node", func(t *testing.T) {
 		l := g.lab(t)
 		c, err := l.clone()
 		if err != nil {
@@ -245,7 +245,7 @@ func TestGalera(t *testing.T) {
 
 	t.Run("an account that was changed on one node only", func(t *testing.T) {
 		l, r := set(t)
-		// What comes late from the first node would undo the change.
+		// A late write from the first node would undo the change.
 		g.on(2, "SET SESSION wsrep_sync_wait = 1")
 		g.on(2, "SELECT 1 FROM mysql.global_priv LIMIT 1")
 		g.on(2, "SET SESSION wsrep_sync_wait = 0")
@@ -269,7 +269,7 @@ func TestGalera(t *testing.T) {
 		l.everywhere(g.cluster, "AWSCURRENT", r.Standby.User)
 	})
 
-	t.Run("nodes that the address does not lead to", func(t *testing.T) {
+	t.Run("nodes that are not behind the address", func(t *testing.T) {
 		l, r := set(t)
 		g.front.LeadTo(g.nodes[0])
 		value, err := l.env.ExecuteActivity(rotation.TestPassword, r)

@@ -14,7 +14,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// tested is what TestPassword answers.
+// tested returns the result of TestPassword.
 func (l *lab) tested(r rotation.StepInput) rotation.TestPasswordResult {
 	l.Helper()
 	value, err := l.env.ExecuteActivity(rotation.TestPassword, r)
@@ -33,7 +33,8 @@ func TestGroupReplication(t *testing.T) {
 	g := inFrontOf(t, mysqldtest.Group(t, 3, mysqld.AllPrimaries))
 	name := func(member int) string { return fmt.Sprintf("127.0.0.1:%d", g.nodes[member].Port) }
 
-	// alone runs a statement on one member only. What comes late from the others would undo it.
+	// alone runs a statement on one member only. Late writes of the other members would undo it, so
+	// it waits for them first.
 	alone := func(member int, statement string) {
 		t.Helper()
 		for other := range g.nodes {
@@ -78,7 +79,7 @@ func TestGroupReplication(t *testing.T) {
 		}
 	})
 
-	t.Run("no client is refused while members are held", g.neverRefused)
+	t.Run("no client is refused while members are blocked", g.neverRefused)
 
 	t.Run("a new user's secret works on all members at once", func(t *testing.T) {
 		l := g.lab(t)
@@ -91,7 +92,7 @@ func TestGroupReplication(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for range g.nodes { // the address leads to each of them once
+		for range g.nodes { // the address leads to each member once
 			if _, err := l.env.ExecuteActivity(rotation.ValidateSecret, rotation.KnownSecret{SecretID: "new"}); err != nil {
 				t.Error(err)
 			}
@@ -105,8 +106,8 @@ func TestGroupReplication(t *testing.T) {
 		for range 2 {
 			var both sync.WaitGroup
 			for _, l := range []*lab{l.another(), l.another()} {
-				l.input.Force = true           // or the second one waits until the first has ended
-				l.input.PromotedVersionID = "" // or one waits for what the other has promoted
+				l.input.Force = true           // otherwise the second one waits until the first has ended
+				l.input.PromotedVersionID = "" // otherwise one waits to read what the other has promoted
 				both.Go(func() {
 					c, err := l.clone()
 					for _, step := range steps {
@@ -114,7 +115,7 @@ func TestGroupReplication(t *testing.T) {
 							err = l.step(step, &c.Rotation)
 						}
 					}
-					if err != nil { // one of them may win, or none
+					if err != nil { // at most one of them succeeds
 						t.Log(err)
 					}
 				})
@@ -137,16 +138,16 @@ func TestGroupReplication(t *testing.T) {
 		l.everywhere(g, "AWSCURRENT", r.Standby.User)
 	})
 
-	t.Run("a member that is held is waited for", func(t *testing.T) {
+	t.Run("the rotation waits for a blocked member", func(t *testing.T) {
 		l, r := set(t)
 		g.on(2, "FLUSH TABLES WITH READ LOCK")
 		defer g.on(2, "UNLOCK TABLES")
-		g.on(0, "CREATE DATABASE "+l.user) // which the one that is held has not
+		g.on(0, "CREATE DATABASE "+l.user) // which the blocked member does not apply
 		defer g.on(0, "DROP DATABASE "+l.user)
 		g.holds(t, 2, func() error { return l.step(rotation.TestPassword, &r) }, "STATE LIKE 'Executing hook on transaction begin%'")
 	})
 
-	// To set its password again would end the member's part in the group.
+	// Setting its password again would make the member leave the group.
 	t.Run("a member that lacks the account", func(t *testing.T) {
 		l, r := set(t)
 		alone(2, "DROP USER "+r.Standby.String())
@@ -154,7 +155,7 @@ func TestGroupReplication(t *testing.T) {
 		wants(t, l.step(rotation.TestPassword, &r), grants.NodeDiffers, false, name(2), r.Standby.String())
 	})
 
-	t.Run("members that the address does not lead to", func(t *testing.T) {
+	t.Run("members that are not behind the address", func(t *testing.T) {
 		l, r := set(t)
 		alone(2, fmt.Sprintf("ALTER USER %s IDENTIFIED BY 'Another.Passw0rd'", r.Standby))
 		g.front.LeadTo(g.nodes[0])
@@ -163,7 +164,7 @@ func TestGroupReplication(t *testing.T) {
 		}
 	})
 
-	t.Run("what all members refuse is final", func(t *testing.T) {
+	t.Run("a refusal by all members is final", func(t *testing.T) {
 		l := g.lab(t)
 		l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master", "dbname": "nosuch"})
 		l.settle()
@@ -183,7 +184,8 @@ func TestGroupReplication(t *testing.T) {
 		if err := l.step(rotation.PromotePassword, &r); err != nil {
 			t.Fatal(err)
 		}
-		// The administrator's session stays where it is, and the application's login meets the one that has left.
+		// The administrator's session stays on its member, and the application's login reaches the
+		// member that has left.
 		g.front.LeadTo(g.nodes[2])
 		l.settle()
 		_, err := l.clone()
@@ -193,7 +195,7 @@ func TestGroupReplication(t *testing.T) {
 		}
 		g.front.LeadTo(g.nodes...)
 		if _, err := l.clone(); err != nil {
-			t.Error("after it has joined the others:", err)
+			t.Error("after it has rejoined the others:", err)
 		}
 		l.everywhere(g, "AWSCURRENT", r.Standby.User)
 	})

@@ -12,7 +12,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// other signs a call as another account.
+// other signs a call with the credentials of another AWS account.
 func other(o *secretsmanager.Options) {
 	o.Credentials = credentials.NewStaticCredentialsProvider("210987654321", "test", "")
 }
@@ -41,7 +41,7 @@ func TestANameThatEndsLikeAnARN(t *testing.T) {
 			t.Errorf("%s is rotated as %s", id, r.SecretID)
 		}
 	}
-	l.input.SecretID = arn[:len(arn)-len("-xxxxxx")] // which Secrets Manager takes for the whole ARN of a secret named app
+	l.input.SecretID = arn[:len(arn)-len("-xxxxxx")] // which Secrets Manager reads as the complete ARN of a secret named app
 	_, err := l.clone()
 	wants(t, err, rotation.ErrorSecretsManager, false, "can't find the specified secret", "check the name")
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// logIn opens a session with what a label of the secret holds, which stays open. The answer reports whether it lives.
+// logIn opens a session with the credential under a label of the secret. The returned function
+// reports whether the session lives.
 func (l *lab) logIn(label string) (lives func() bool) {
 	l.Helper()
 	c := l.credential(label)
@@ -29,7 +30,8 @@ func (l *lab) logIn(label string) (lives func() bool) {
 	return func() bool { return conn.PingContext(context.Background()) == nil }
 }
 
-// Which of the two credentials leaked is not known: neither of them has a session after the revocation.
+// It is not known which of the two credentials leaked, so neither has a session after the
+// revocation.
 func TestNoSessionOfALeakedCredentialOutlivesARevocation(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -47,7 +49,7 @@ func TestNoSessionOfALeakedCredentialOutlivesARevocation(t *testing.T) {
 			}
 		}
 		if previous() {
-			t.Error("before the promotion, a session of AWSPREVIOUS lives: it is one of the account that will be in use")
+			t.Error("before the promotion, a session of AWSPREVIOUS lives, whose account is about to become current")
 		}
 		if !current() {
 			t.Error("a session of AWSCURRENT was ended before the promotion")
@@ -61,7 +63,7 @@ func TestNoSessionOfALeakedCredentialOutlivesARevocation(t *testing.T) {
 			t.Error("a session of the revoked account lives")
 		}
 		l.mustLogIn(secret.Current, l.user)
-		// The next rotation takes the revoked account into use again.
+		// The next rotation makes the revoked account current again.
 		l.remember(r)
 		l.input.RevokePrevious = false
 		l.rotate()
@@ -69,7 +71,8 @@ func TestNoSessionOfALeakedCredentialOutlivesARevocation(t *testing.T) {
 	})
 }
 
-// Within the minimum overlap, clients may cache what a forced rotation takes away.
+// Within the minimum overlap, clients may still have cached the credential that a forced rotation
+// invalidates.
 func TestAForcedRotationSaysWhatItMeansForClients(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -91,7 +94,8 @@ func TestAForcedRotationSaysWhatItMeansForClients(t *testing.T) {
 	})
 }
 
-// A workflow that was reset, or ended and was started again, knows nothing of the revocation before it.
+// A workflow that was reset, or that was started again after its end, does not know of the
+// revocation before.
 func TestTheNextWorkflowKnowsARevokedAccount(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -105,11 +109,11 @@ func TestTheNextWorkflowKnowsARevokedAccount(t *testing.T) {
 	})
 }
 
-// What a workflow that was reset is told of its secret.
+// What LookAtCurrent returns to a workflow that was reset.
 func TestALookAtCurrentTellsItsUserAndDate(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
-		before := time.Now().Add(-time.Second) // Secrets Manager's dates are cut
+		before := time.Now().Add(-time.Second) // Secrets Manager truncates its dates
 		r := l.rotate()
 		value, err := l.env.ExecuteActivity(rotation.LookAtCurrent, rotation.LookAtCurrentInput{SecretID: "app", PromotedVersionID: r.VersionID})
 		if err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// known is what the lab's rotation knows of its accounts.
+// known is what the lab's rotation knows about its accounts.
 func (l *lab) known() rotation.FindAccountsInput {
 	l.Helper()
 	arn := ""
@@ -34,12 +34,12 @@ func (l *lab) address() string {
 	return l.credential("AWSCURRENT").Address()
 }
 
-// finds takes FindAccounts.
+// finds runs FindAccounts.
 func (l *lab) finds(in rotation.FindAccountsInput) (d rotation.Deletion, err error) {
 	l.Helper()
 	value, err := l.env.ExecuteActivity(rotation.FindAccounts, in)
 	var app *temporal.ApplicationError
-	// A busy server lists a login of ours for a moment after its end.
+	// A busy server lists our own login for a moment after it has ended.
 	for end := time.Now().Add(10 * time.Second); errors.As(err, &app) && app.Type() == rotation.ErrorInUse && time.Now().Before(end); {
 		value, err = l.env.ExecuteActivity(rotation.FindAccounts, in)
 	}
@@ -57,7 +57,7 @@ func (l *lab) refuses(what string, err error, kind, says string) {
 	}
 }
 
-// scheduled has something else than a deletion of ours delete the secret.
+// scheduled deletes the secret as something other than this tool would.
 func (l *lab) scheduled() {
 	l.Helper()
 	if _, err := l.client.DeleteSecret(l.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("app"), RecoveryWindowInDays: aws.Int64(7)}); err != nil {
@@ -65,7 +65,8 @@ func (l *lab) scheduled() {
 	}
 }
 
-// A secret that something else deleted is taken over: its accounts are locked, and dropped when it is gone.
+// A secret that something else deleted can be handed to a deletion: it locks the accounts, and
+// drops them once the secret is gone.
 func TestADeletedSecretIsTakenOver(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		for _, gone := range []bool{false, true} {
@@ -88,7 +89,7 @@ func TestADeletedSecretIsTakenOver(t *testing.T) {
 				if locked := l.locked(); len(locked) != 2 {
 					t.Errorf("locked are %v", locked)
 				}
-				// It is taken over again, after the first one was terminated.
+				// A second deletion takes over after the first one was terminated.
 				in.Held = true
 				if d, err := l.finds(in); err != nil || len(d.Accounts) != 2 || len(d.LockedBefore) != 0 {
 					t.Errorf("FindAccounts answered %+v, %v: want both accounts, locked by a deletion", d, err)
@@ -113,8 +114,9 @@ func TestADeletedSecretIsTakenOver(t *testing.T) {
 	})
 }
 
-// A secret of another name is for a new account of the name, while the deletion of a secret that is gone still runs, or again: it was
-// reset, or could not lock the accounts at first.
+// The deletion of a secret that is gone is still running, or runs again after a reset or after it
+// first failed to lock the accounts. Meanwhile a secret with another name has a new account with
+// the old name.
 func TestADeletionLeavesALaterAccountOfTheNameAlone(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newOldLab(t, s)
@@ -141,7 +143,7 @@ func TestADeletionLeavesALaterAccountOfTheNameAlone(t *testing.T) {
 	})
 }
 
-// Of a secret that cannot be read, only what its rotation knows is evidence.
+// For a secret that cannot be read, only the rotation's state counts as evidence.
 func TestADeletedSecretIsTakenOverOnEvidenceOnly(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newOldLab(t, s)
@@ -177,7 +179,7 @@ func TestADeletedSecretIsTakenOverOnEvidenceOnly(t *testing.T) {
 	})
 }
 
-// The pair that the secret was for before it was edited goes with it, and no other account.
+// The pair that the secret held before it was edited is deleted with it, and no other account.
 func TestADeletionIncludesThePairThatTheSecretWasForBefore(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newOldLab(t, s)
@@ -196,13 +198,14 @@ func TestADeletionIncludesThePairThatTheSecretWasForBefore(t *testing.T) {
 		l.put(map[string]any{"username": users[0], "password": "First.Passw0rd", "masterarn": "master"})
 		l.settle()
 
-		// As found before the next rotation.
+		// As FindAccounts finds them before the next rotation.
 		d, err := l.finds(in)
 		if err != nil || len(d.Accounts) != 3 || d.Accounts[0].User != users[0] || len(d.Others) != 0 {
 			t.Errorf("FindAccounts answered %+v, %v: want the new account and both old ones", d, err)
 		}
 
-		// A rotation finds that it left them, and when one is gone.
+		// A rotation reports the accounts that it left behind, and notices when one of them is
+		// gone.
 		l.input.Left = []rotation.KnownPair{left}
 		l.input.Pair, l.input.Server, l.input.Force = in.Pair, in.Server, true
 		clone, err := l.clone()
@@ -215,7 +218,8 @@ func TestADeletionIncludesThePairThatTheSecretWasForBefore(t *testing.T) {
 		}
 		l.settle()
 
-		// An editor has had the rotation of the secret leave a stranger's account, or one was taken into use since.
+		// An editor has made the rotation leave a stranger's account behind, or something has begun
+		// to use one of the accounts.
 		in.Pair, in.Stored = users, nil
 		stranger := rotation.KnownPair{Usernames: []string{l.user + "s"}, Server: in.Server}
 		elsewhere := rotation.KnownPair{Usernames: []string{"x"}, Server: "elsewhere:3306"}
@@ -227,7 +231,7 @@ func TestADeletionIncludesThePairThatTheSecretWasForBefore(t *testing.T) {
 		}
 		l.sql("ALTER USER " + l.user + "_clone@'%' IDENTIFIED BY 'Another.S3cret'")
 		if d, err = l.finds(in); err != nil || len(d.Accounts) != 2 || len(d.Others) != 2 {
-			t.Errorf("FindAccounts answered %+v, %v: want that what has another password is left alone", d, err)
+			t.Errorf("FindAccounts answered %+v, %v: want that the account with another password is left alone", d, err)
 		}
 		l.activity(rotation.DeleteSecret, func() rotation.Deletion { d.RecoveryWindowInDays = 7; return d }())
 		l.activity(rotation.LockAccounts, d)
@@ -235,12 +239,13 @@ func TestADeletionIncludesThePairThatTheSecretWasForBefore(t *testing.T) {
 		d.Locked = true
 		l.activity(rotation.DropAccounts, d)
 		if n := len(l.accounts(l.user+"_clone")) + len(l.accounts(l.user+"s")); n != 2 {
-			t.Errorf("%d accounts are there that are not the secret's: want 2", n)
+			t.Errorf("%d accounts exist that are not the secret's: want 2", n)
 		}
 	})
 }
 
-// A secret that is gone reads differently from one that is misspelt, and a rotation says which accounts it leaves open.
+// The error for a secret that is gone differs from the one for a misspelt id, and it names the
+// accounts that still log in.
 func TestADeletedSecretIsNotAMisspeltOne(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newOldLab(t, s)
@@ -271,7 +276,8 @@ func TestADeletedSecretIsNotAMisspeltOne(t *testing.T) {
 	})
 }
 
-// The other account of the pair was taken into use by something else since the rotation set its password.
+// Since the rotation set its password, something else has begun to use the other account of the
+// pair.
 func TestADeletionLeavesAStandbyAloneThatHasAnotherPassword(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newOldLab(t, s)
@@ -282,10 +288,10 @@ func TestADeletionLeavesAStandbyAloneThatHasAnotherPassword(t *testing.T) {
 		if d, err := l.finds(in); err != nil || len(d.Accounts) != 2 {
 			t.Errorf("FindAccounts answered %+v, %v: want both accounts", d, err)
 		}
-		l.leave(2) // a rotation that was cut has set another one, which AWSPENDING has
+		l.leave(2) // a rotation that was cut off has set another password, which is in AWSPENDING
 		l.settle()
 		if d, err := l.finds(in); err != nil || len(d.Accounts) != 2 {
-			t.Errorf("FindAccounts answered %+v, %v: want both accounts, after a rotation that was cut", d, err)
+			t.Errorf("FindAccounts answered %+v, %v: want both accounts, after a rotation that was cut off", d, err)
 		}
 		l.sql("ALTER USER " + clone.String() + " IDENTIFIED BY 'Another.S3cret'")
 		if d, err := l.finds(in); err != nil || len(d.Accounts) != 1 || !slices.Equal(d.Others, []grants.Name{clone}) {
@@ -293,7 +299,7 @@ func TestADeletionLeavesAStandbyAloneThatHasAnotherPassword(t *testing.T) {
 		}
 		in.CloneUsername = clone.User
 		if d, err := l.finds(in); err != nil || len(d.Accounts) != 2 {
-			t.Errorf("FindAccounts answered %+v, %v: want what CloneUsername names", d, err)
+			t.Errorf("FindAccounts answered %+v, %v: want the account that CloneUsername names", d, err)
 		}
 	})
 }

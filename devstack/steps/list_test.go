@@ -18,7 +18,8 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// TestListSecrets lists more than one page of secrets, beside those whose tag only begins with the key, and one that is deleted.
+// TestListSecrets lists more than one page of secrets, besides some whose tag key only has the
+// right prefix, and a deleted one.
 func TestListSecrets(t *testing.T) {
 	sm, err := endpoint.New(endpoint.Options{Region: "eu-west-1", AccountID: "123456789012"})
 	if err != nil {

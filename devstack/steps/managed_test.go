@@ -18,7 +18,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// managed is a lab whose master RDS manages.
+// managed is a lab with a master user that RDS manages.
 type managed struct {
 	*lab
 	rds    *databases.Server
@@ -65,7 +65,7 @@ func TestAManagedMasterRotatesAUser(t *testing.T) {
 			m.mustLogIn("AWSCURRENT", m.user)
 			operation := map[bool]string{false: "DescribeDBInstances", true: "DescribeDBClusters"}[cluster]
 			if calls := m.rds.Calls(); calls[operation] != 2 || len(calls) != 1 {
-				t.Errorf("two rotations made %v calls of RDS: want one each", calls)
+				t.Errorf("two rotations made %v RDS calls: want one each", calls)
 			}
 		}
 	})
@@ -74,7 +74,7 @@ func TestAManagedMasterRotatesAUser(t *testing.T) {
 func TestAMasterIsRotatedInTheMiddleOfARotation(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		m := newManagedLab(t, s, false)
-		// Without the connections that it has kept, the administrator logs in for every step.
+		// Without kept connections, the administrator has to log in for every step.
 		rotateMaster := func() {
 			t.Helper()
 			if err := m.master.Rotate(t.Context()); err != nil {
@@ -97,8 +97,8 @@ func TestAMasterIsRotatedInTheMiddleOfARotation(t *testing.T) {
 	})
 }
 
-// TestAMasterIsReadInTheMomentOfItsRotation checks the moment in which RDS has changed the password in the database, and not
-// yet in the secret.
+// TestAMasterIsReadInTheMomentOfItsRotation covers the moment at which RDS has changed the password
+// in the database but not yet in the secret.
 func TestAMasterIsReadInTheMomentOfItsRotation(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		m := newManagedLab(t, s, false)
@@ -113,7 +113,7 @@ func TestAMasterIsReadInTheMomentOfItsRotation(t *testing.T) {
 func TestWhereAMasterLogsIn(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		here := rotation.MasterServer{MasterHost: s.Host, MasterPort: s.Port, MasterEngine: s.Engine}
-		bare := func(m managed) { // a secret like one of RDS's, without tags
+		bare := func(m managed) { // a secret like RDS's, without tags
 			_, err := m.client.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("bare"),
 				SecretString: aws.String(`{"username":"m` + m.user + `","password":"Managed.Passw0rd"}`)})
 			if err != nil {
@@ -160,7 +160,7 @@ func TestWhereAMasterLogsIn(t *testing.T) {
 					return endpoint.Fault{}
 				})
 			}, rotation.ErrorAccessDenied, "by its tags", false},
-			{"another port in the user's secret, where the administrator is not sent", func(m managed) {
+			{"another port in the user's secret, to which the administrator does not connect", func(m managed) {
 				m.put(map[string]any{"username": m.user, "password": "First.Passw0rd", "masterarn": m.master.SecretARN, "port": 1})
 				m.settle()
 			}, rotation.ErrorUnreachable, "127.0.0.1:1, the address in secret app", true},
@@ -177,7 +177,7 @@ func TestWhereAMasterLogsIn(t *testing.T) {
 				_, err := m.clone()
 				wants(t, err, tt.kind, tt.retry, tt.text)
 				if after := m.snapshot(); strings.TrimSpace(after) != strings.TrimSpace(before) {
-					t.Error("a refused rotation changes something")
+					t.Error("the refused rotation changed something")
 				}
 			})
 		}

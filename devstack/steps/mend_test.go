@@ -14,7 +14,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// during has another actor act right before the nth call of an operation.
+// during makes another actor act right before the nth call of an operation.
 func (l *lab) during(operation string, n int32, act func()) {
 	var calls atomic.Int32
 	l.sm.Intercept(func(c endpoint.Call) endpoint.Fault {
@@ -25,7 +25,7 @@ func (l *lab) during(operation string, n int32, act func()) {
 	})
 }
 
-// password is that of a version.
+// password returns the password in a version.
 func (l *lab) password(versionID string) string {
 	l.Helper()
 	out, err := l.client.GetSecretValue(l.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("app"), VersionId: &versionID})
@@ -39,13 +39,14 @@ func (l *lab) password(versionID string) string {
 	return c.Password
 }
 
-// broken is a lab whose AWSCURRENT names the clone with another password than the server stores, which an earlier version holds.
+// broken returns a lab whose AWSCURRENT names the clone with a wrong password. An earlier version
+// holds the right one.
 func broken(t *testing.T, s *mysqld.Server) *lab {
 	t.Helper()
 	l := newLab(t, s)
 	l.input.Pair = []string{l.user, l.user + "_clone"}
 	l.rotate()
-	l.input.PromotedVersionID = "" // or an edit is taken for an old answer, for some seconds
+	l.input.PromotedVersionID = "" // otherwise an edit looks like a stale read for a few seconds
 	l.put(map[string]any{"username": l.user + "_clone", "password": "Wrong.Passw0rd1", "masterarn": "master"})
 	l.settle()
 	if l.logsIn(secret.Current) {
@@ -54,12 +55,13 @@ func broken(t *testing.T, s *mysqld.Server) *lab {
 	return l
 }
 
-// While a worker is about to move AWSCURRENT to a version that logs in, a person mends what was wrong.
+// While a worker is about to move AWSCURRENT to a version that logs in, an operator repairs the
+// secret or the account.
 func TestARepairGivesWayToAPersons(t *testing.T) {
-	right := func(l *lab) { // to what AWSCURRENT says
+	right := func(l *lab) { // sets the password that AWSCURRENT holds
 		l.sql("ALTER USER " + l.user + "_clone@'%' IDENTIFIED BY 'Wrong.Passw0rd1'")
 	}
-	put := func(l *lab) { // to a third password
+	put := func(l *lab) { // sets a third password and stores it
 		l.sql("ALTER USER " + l.user + "_clone@'%' IDENTIFIED BY 'Third.Passw0rd1'")
 		l.put(map[string]any{"username": l.user + "_clone", "password": "Third.Passw0rd1", "masterarn": "master"})
 	}
@@ -92,7 +94,7 @@ func TestARepairGivesWayToAPersons(t *testing.T) {
 	})
 }
 
-// The answers of a repair are lost again and again, with all that the worker did.
+// The responses of a repair are lost again and again, and with them what the worker did.
 func TestARepairMayBeRepeated(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := broken(t, s)
@@ -109,8 +111,8 @@ func TestARepairMayBeRepeated(t *testing.T) {
 	})
 }
 
-// The credential is known to have leaked and its password was changed, and right before the worker takes it away a person has set
-// what AWSCURRENT says.
+// The credential is known to have leaked, and its password was changed. Right before the worker
+// locks it out, an operator sets the password that AWSCURRENT holds.
 func TestAPasswordThatIsRightAgainIsNotTakenAway(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -128,7 +130,8 @@ func TestAPasswordThatIsRightAgainIsNotTakenAway(t *testing.T) {
 	})
 }
 
-// Another rotation is taken over, and the secret edited right before the current credential is stored again.
+// A rotation takes over from another one, and the secret is edited right before the current
+// credential is stored again.
 func TestAnEditBeforeATakeoverStays(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)

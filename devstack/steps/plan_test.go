@@ -26,7 +26,8 @@ func (l *lab) plan(page int) rotation.PlanRotationResult {
 	return plan
 }
 
-// TestPlanOfManyGrants checks that the plan of an account with many grants comes in pages, and that no page is missing one.
+// TestPlanOfManyGrants checks that the plan for an account with many grants comes in pages, and
+// that the pages are complete.
 func TestPlanOfManyGrants(t *testing.T) {
 	const grants = 450
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
@@ -43,7 +44,7 @@ func TestPlanOfManyGrants(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(clone.Changes) > 21 || clone.Changed != first.Changed {
-			t.Errorf("a rotation answers %d changes of %d: want 21 of %d", len(clone.Changes), clone.Changed, first.Changed)
+			t.Errorf("a rotation returned %d changes of %d: want 21 of %d", len(clone.Changes), clone.Changed, first.Changed)
 		}
 		for _, account := range l.accounts(l.user + "_clone") {
 			l.sql("DROP USER " + account)
@@ -66,7 +67,8 @@ func TestPlanOfManyGrants(t *testing.T) {
 	})
 }
 
-// A version that a late put of another rotation has left under AWSPENDING is named, by a plan and by the rotation that takes the label off.
+// Another rotation's late put has left a version under AWSPENDING. The plan names it, and so does
+// the rotation that removes the label.
 func TestAForeignAWSPENDINGIsNamed(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newOldLab(t, s)

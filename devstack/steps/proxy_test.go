@@ -22,7 +22,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// newProxyLab is a lab with a proxy, which knows each account of the pair by a secret of its own.
+// newProxyLab returns a lab with a proxy that has one secret for each account of the pair.
 func newProxyLab(t *testing.T, s *mysqld.Server) *lab {
 	t.Helper()
 	l := newOldLab(t, s)
@@ -32,7 +32,7 @@ func newProxyLab(t *testing.T, s *mysqld.Server) *lab {
 	return l
 }
 
-// proxied makes a secret for a proxy, which names no server.
+// proxied creates a secret for a proxy. It names no server.
 func (l *lab) proxied(name string, fields map[string]any) {
 	l.Helper()
 	all := map[string]any{"engine": nil, "host": nil, "port": nil}
@@ -42,7 +42,7 @@ func (l *lab) proxied(name string, fields map[string]any) {
 	l.create(name, all)
 }
 
-// proxy is what a label of a proxy's secret holds.
+// proxy returns the fields of a proxy's secret under a label.
 func (l *lab) proxy(name, label string) (fields map[string]any) {
 	l.Helper()
 	out, err := l.client.GetSecretValue(l.Context(), &secretsmanager.GetSecretValueInput{SecretId: &name, VersionStage: &label})
@@ -55,12 +55,13 @@ func (l *lab) proxy(name, label string) (fields map[string]any) {
 	return fields
 }
 
-// inStep tests that the proxy's secret of a user has the password that a label of the user's secret has, and no label left over.
+// inStep checks that a proxy's secret holds the password that the user's secret has under a label,
+// and that no label is left behind.
 func (l *lab) inStep(name, label string) {
 	l.Helper()
 	c, got := l.credential(label), l.proxy(name, secret.Current)
 	if got["username"] != c.Username || got["password"] != c.Password {
-		l.Errorf("%s is for %v, and %t that its password is that of %s: want that of %s", name, got["username"], got["password"] == c.Password, label, c.Username)
+		l.Errorf("%s is for %v, with the password of %[4]s: %[3]t; want user %[5]s", name, got["username"], got["password"] == c.Password, label, c.Username)
 	}
 	d, err := l.client.DescribeSecret(l.Context(), &secretsmanager.DescribeSecretInput{SecretId: &name})
 	if err != nil {
@@ -76,7 +77,7 @@ func (l *lab) inStep(name, label string) {
 func TestProxySecretsAreKeptInStep(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newProxyLab(t, s)
-		names := []string{"proxy-a", "proxy-b"} // of the current account, and of the other one
+		names := []string{"proxy-a", "proxy-b"} // for the current account, and for the other one
 		for range 3 {
 			before := l.proxy(names[1], secret.Current)["password"]
 			l.rotate()
@@ -90,11 +91,11 @@ func TestProxySecretsAreKeptInStep(t *testing.T) {
 			l.input.Pair = []string{l.user, l.user + "_clone"}
 		}
 		if got := l.proxy("proxy-a", secret.Current)["note"]; got != "registered by the platform team" {
-			t.Errorf("the field note is %v now", got)
+			t.Errorf("the note field is now %v", got)
 		}
 		value := l.proxy("proxy-b", secret.Current)
 		if value["ttl"] != 1.5 || len(value) != 3 {
-			t.Errorf("the fields are %v now", value)
+			t.Errorf("the fields are now %v", value)
 		}
 
 		// Repeated steps change nothing.
@@ -109,7 +110,7 @@ func TestProxySecretsAreKeptInStep(t *testing.T) {
 	})
 }
 
-// versions are the versions of secrets, with their labels.
+// versions lists the versions of secrets with their labels.
 func (l *lab) versions(names ...string) string {
 	l.Helper()
 	var all strings.Builder
@@ -123,7 +124,8 @@ func (l *lab) versions(names ...string) string {
 	return all.String()
 }
 
-// A proxy logs in on behalf of its clients with what it finds under AWSCURRENT of the secret for the user that they name.
+// A proxy logs in for its clients with the password under AWSCURRENT of the secret for the user
+// that they name.
 func TestAClientBehindAProxyNeverFails(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newProxyLab(t, s)
@@ -144,7 +146,8 @@ func TestAClientBehindAProxyNeverFails(t *testing.T) {
 		for range 4 {
 			l.rotate()
 			l.input.Pair = []string{l.user, l.user + "_clone"}
-			// The minimum overlap, in short: the client reads the secret again before the next rotation.
+			// A minimum overlap in miniature: the client reads the secret again before the next
+			// rotation.
 			for seen := logins.Load(); logins.Load() < seen+2; {
 				select {
 				case err := <-failed:
@@ -160,8 +163,8 @@ func TestAClientBehindAProxyNeverFails(t *testing.T) {
 	})
 }
 
-// behindProxy logs in as a client of the proxy. It reads the user's name from the user's secret, and the proxy the password from
-// its own.
+// behindProxy logs in as a client of the proxy does. The client takes the user name from the user's
+// secret, and the proxy takes the password from its own secret.
 func (l *lab) behindProxy(ctx context.Context) error {
 	value := func(id string) (map[string]any, error) {
 		out, err := l.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id})
@@ -213,7 +216,7 @@ func TestProxySecretsThatCannotBeKeptInStepAreRefused(t *testing.T) {
 			put(l, "proxy-b", fields{"username": "ops", "password": "Not.Set-Yet-01"})
 		}, rotation.ErrorProxySecret, []string{"proxy-a is for user billing", "proxy-b is for user ops", "none of the proxy secrets is for user"}},
 		{"no such secrets", func(l *lab) { l.input.ProxySecretIDs = []string{"nope-a", "nope-b"} }, rotation.ErrorSecretsManager, []string{"nope-a", "nope-b"}},
-		{"no user name, and no JSON", func(l *lab) {
+		{"one without a user name, and one that is not JSON", func(l *lab) {
 			put(l, "proxy-a", fields{"password": "Not.Set-Yet-01"})
 			if _, err := l.client.PutSecretValue(l.Context(), &secretsmanager.PutSecretValueInput{SecretId: aws.String("proxy-b"), SecretString: aws.String("x")}); err != nil {
 				l.Fatal(err)
@@ -266,7 +269,8 @@ func TestProxySecretsThatCannotBeKeptInStepAreRefused(t *testing.T) {
 	})
 }
 
-// A worker that dies at any call for a proxy's secret, or whose answer is lost, leaves nothing that the next try does not finish.
+// A worker dies at a call for a proxy's secret, or the response is lost: the next attempt completes
+// the change.
 func TestAProxySecretIsFinishedByTheNextTry(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		for _, operation := range []string{"PutSecretValue", "UpdateSecretVersionStage", "GetSecretValue"} {
@@ -328,7 +332,7 @@ func TestAnOvertakenRotationLeavesProxySecretsAlone(t *testing.T) {
 			if after := l.versions("proxy-a", "proxy-b"); after != before {
 				t.Errorf("the overtaken rotation left\n%s\nand before there was\n%s", after, before)
 			}
-			// Its calls that arrive late take nothing back either.
+			// Its late calls do not restore an old password either.
 			if err := store.ReplaceLogin(t.Context(), "proxy-b", stale, "Late.Passw0rd-1", slow.VersionID); !errors.As(err, new(*secret.MovedError)) {
 				t.Errorf("a late call answered %v: want that AWSCURRENT has moved", err)
 			}
@@ -345,7 +349,7 @@ func TestAnOvertakenRotationLeavesProxySecretsAlone(t *testing.T) {
 	})
 }
 
-// A proxy's secret that is out of step is found by a plan and by a validation, and put right by a rotation.
+// A plan and a validation find a proxy's secret that is out of step, and a rotation corrects it.
 func TestAProxySecretThatIsOutOfStepIsPutRight(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newProxyLab(t, s)
@@ -363,7 +367,7 @@ func TestAProxySecretThatIsOutOfStepIsPutRight(t *testing.T) {
 		}
 		l.refuses("ValidateSecret", validate(), rotation.ErrorProxySecret, "proxy-a does not hold the password")
 		if plan := l.plan(1); !slices.ContainsFunc(plan.Warnings, func(w string) bool { return strings.Contains(w, "proxy-a does not hold the password") }) {
-			t.Errorf("the plan warns %q: want a warning of proxy-a", plan.Warnings)
+			t.Errorf("the plan warns %q: want a warning that names proxy-a", plan.Warnings)
 		}
 		l.rotate()
 		l.settle()

@@ -16,7 +16,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// recover takes the step, and returns what it answered.
+// recover runs RecoverSecret.
 func (l *lab) recover() (r rotation.RecoverSecretResult, err error) {
 	l.Helper()
 	value, err := l.env.ExecuteActivity(rotation.RecoverSecret, l.input)
@@ -39,7 +39,7 @@ func TestRecover(t *testing.T) {
 		}
 		first := current("")
 
-		// An edit, which is taken back.
+		// An edit is reverted.
 		l.put(map[string]any{"username": l.user, "password": "Wrong.Passw0rd1", "masterarn": "master"})
 		wrong := l.labels()[secret.Current]
 		if got := current(wrong); got != first {
@@ -49,7 +49,8 @@ func TestRecover(t *testing.T) {
 		l.settle()
 		current("")
 
-		// The database as it was before the first rotation, when the version that fits has no label any more.
+		// The database is restored to its state before the first rotation. The version with that
+		// password has no label any more.
 		l.rotate()
 		l.input.Pair = []string{l.user, l.user + "_clone"}
 		l.rotate()
@@ -63,7 +64,7 @@ func TestRecover(t *testing.T) {
 		}
 		l.mustLogIn(secret.Current, l.user)
 
-		// A password that is in no version.
+		// The password is in no version.
 		l.settle()
 		l.sql("ALTER USER " + l.user + "@'%' IDENTIFIED BY 'Nobody.Kn0ws'")
 		before := l.snapshot()
@@ -78,7 +79,7 @@ func TestRecover(t *testing.T) {
 	})
 }
 
-// labels are the versions that the secret's labels are on.
+// labels maps each label of the secret to its version.
 func (l *lab) labels() map[string]string {
 	l.Helper()
 	d, err := l.client.DescribeSecret(l.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String("app")})

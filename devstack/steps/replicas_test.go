@@ -27,7 +27,7 @@ func (l *lab) replicated() {
 	l.settle()
 }
 
-// lagsBehind makes the replica keep what it has.
+// lagsBehind stops the replica from getting updates.
 func (l *lab) lagsBehind() { l.sm.Replicate(far, endpoint.Replication{Lag: time.Hour}) }
 
 func TestAReplicatedSecretIsRotated(t *testing.T) {
@@ -119,11 +119,11 @@ func TestAReplicatedSecretIsNotDeleted(t *testing.T) {
 	_, err := l.finds(rotation.FindAccountsInput{CloneUserInput: l.input})
 	wants(t, err, rotation.ErrorReplicated, false, far, "remove-regions-from-replication")
 	if l.snapshot() != before {
-		t.Error("a refused deletion changes something")
+		t.Error("the refused deletion changed something")
 	}
 }
 
-// TestAReplicaIsRefused checks that the error names the primary, which alone can be rotated.
+// TestAReplicaIsRefused checks that the error names the primary, the only one that can be rotated.
 func TestAReplicaIsRefused(t *testing.T) {
 	l := newLab(t, mysqldtest.Servers(t)[0])
 	if _, err := l.client.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{

@@ -1,6 +1,6 @@
-// Package steps tests the activities one by one, on real servers and through
-// the real AWS SDK: what refuses a rotation leaves everything as it was, what
-// runs twice does no harm, and what was overtaken can change nothing.
+// Package steps tests the activities one by one, on real servers and through the real AWS SDK. A
+// refused rotation changes nothing, a step that runs twice does no harm, and a rotation that was
+// taken over changes nothing more.
 package steps
 
 import (
@@ -51,8 +51,8 @@ func TestMain(m *testing.M) {
 	mysqldtest.Main(m)
 }
 
-// lag is that of Secrets Manager's reads behind its writes, in every lab.
-var lag = flag.Duration("lag", 0, "let Secrets Manager lag behind by this time, as AWS's does")
+// lag is the delay until a write to Secrets Manager can be read, in every lab.
+var lag = flag.Duration("lag", 0, "let Secrets Manager's reads lag behind its writes by this time, as AWS's do")
 
 // lab is one secret with its user and its master, and what is needed to rotate it.
 type lab struct {
@@ -63,7 +63,7 @@ type lab struct {
 	dialer     *account.Dialer
 	sm         *endpoint.Server
 	activities *activities.Activities
-	client     *secretsmanager.Client // for what the test arranges and checks: it knows no lag
+	client     *secretsmanager.Client // for the test's own calls; without the lag
 	env        *testsuite.TestActivityEnvironment
 	user       string
 	input      rotation.CloneUserInput
@@ -74,13 +74,13 @@ func newLab(t *testing.T, s *mysqld.Server) *lab {
 	return newLabOf(t, s, endpoint.Options{Lag: *lag})
 }
 
-// newOldLab is a lab in which everything was written an hour ago.
+// newOldLab returns a lab in which everything was written an hour ago.
 func newOldLab(t *testing.T, s *mysqld.Server) *lab {
 	t.Helper()
 	return newLabOf(t, s, endpoint.Options{Lag: *lag, Now: func() time.Time { return time.Now().Add(-time.Hour) }})
 }
 
-// redacted are the options of a worker with activities.
+// redacted holds the options for a worker with activities.
 var redacted = worker.Options{Interceptors: []interceptor.WorkerInterceptor{activities.Interceptor()}}
 
 func newLabOf(t *testing.T, s *mysqld.Server, o endpoint.Options) *lab {
@@ -178,7 +178,8 @@ func (l *lab) create(name string, fields map[string]any) {
 	}
 }
 
-// put stores another value of the user's secret, under the labels given, or as AWSCURRENT.
+// put stores a new value of the user's secret under the given labels, or under AWSCURRENT if there
+// are none.
 func (l *lab) put(fields map[string]any, labels ...string) {
 	l.Helper()
 	l.putText(l.value(fields), labels...)
@@ -191,7 +192,7 @@ func (l *lab) putText(text string, labels ...string) {
 	}
 }
 
-// deny refuses an operation from now on, as a policy would.
+// deny makes an operation fail from now on, as a policy would.
 func (l *lab) deny(operation string) {
 	l.sm.Intercept(func(c endpoint.Call) endpoint.Fault {
 		if c.Operation == operation && !c.Done {
@@ -201,7 +202,7 @@ func (l *lab) deny(operation string) {
 	})
 }
 
-// settle has everyone read what was written before.
+// settle waits until every write can be read.
 func (l *lab) settle() {
 	l.Helper()
 	if _, err := l.client.TagResource(l.Context(), &secretsmanager.TagResourceInput{SecretId: aws.String("app"), Tags: []types.Tag{}}); err != nil {
@@ -221,7 +222,7 @@ func (l *lab) clone() (rotation.CloneUserResult, error) {
 	return r, nil
 }
 
-// step takes one step of a rotation, and tells r what the next ones have to know.
+// step runs one step of a rotation, and records in r what the next steps need.
 func (l *lab) step(name string, r *rotation.StepInput) error {
 	value, err := l.env.ExecuteActivity(name, *r)
 	if err != nil {
@@ -246,13 +247,13 @@ func (l *lab) step(name string, r *rotation.StepInput) error {
 
 var steps = []string{rotation.StagePassword, rotation.SetPassword, rotation.TestPassword, rotation.PromotePassword}
 
-// rotate does a whole rotation.
+// rotate runs a whole rotation.
 func (l *lab) rotate() rotation.StepInput {
 	l.Helper()
 	return l.rotated().Rotation
 }
 
-// rotated is rotate, with all that CloneUser answers.
+// rotated runs a whole rotation and returns the result of CloneUser.
 func (l *lab) rotated() rotation.CloneUserResult {
 	l.Helper()
 	r, err := l.clone()
@@ -268,7 +269,7 @@ func (l *lab) rotated() rotation.CloneUserResult {
 	return r
 }
 
-// remember tells the next rotation what a workflow would tell it of one that was promoted.
+// remember passes on to the next rotation what a workflow would pass on after a promotion.
 func (l *lab) remember(r rotation.CloneUserResult) {
 	l.input.Force = true
 	l.input.PromotedVersionID, l.input.PromotedAt = r.Rotation.VersionID, time.Now()
@@ -278,7 +279,7 @@ func (l *lab) remember(r rotation.CloneUserResult) {
 	l.input.Stored[r.Rotation.Standby.User] = r.Rotation.PasswordStored
 }
 
-// credential is what a label of the secret holds.
+// credential returns the credential under a label of the secret.
 func (l *lab) credential(label string) secret.Credential {
 	l.Helper()
 	out, err := l.client.GetSecretValue(l.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("app"), VersionStage: &label})
@@ -292,7 +293,7 @@ func (l *lab) credential(label string) secret.Credential {
 	return c
 }
 
-// mustLogIn logs in with what a label of the secret holds.
+// mustLogIn checks that the credential under a label of the secret is the user's and logs in.
 func (l *lab) mustLogIn(label, user string) {
 	l.Helper()
 	c := l.credential(label)
@@ -304,12 +305,12 @@ func (l *lab) mustLogIn(label, user string) {
 		l.Fatal(err)
 	}
 	defer db.Close()
-	if err := db.QueryRowContext(l.Context(), "SELECT 1").Scan(new(int)); err != nil { // a ping proves less
+	if err := db.QueryRowContext(l.Context(), "SELECT 1").Scan(new(int)); err != nil { // a ping proves less than a statement
 		l.Errorf("%s does not log in: %v", label, err)
 	}
 }
 
-// snapshot is everything that a refused rotation must leave alone.
+// snapshot returns everything that a refused rotation must not change.
 func (l *lab) snapshot() string {
 	l.Helper()
 	var all strings.Builder
@@ -438,7 +439,7 @@ func TestARefusedRotationLeavesEverythingAsItWas(t *testing.T) {
 				before := l.snapshot()
 				for _, name := range []string{rotation.PlanRotation, rotation.CloneUser} {
 					if name == rotation.PlanRotation && c.kind == rotation.ErrorMinimumOverlap {
-						continue // a plan forces: it is for any time
+						continue // a plan does not check the overlap
 					}
 					_, err := l.env.ExecuteActivity(name, l.input)
 					var app *temporal.ApplicationError
@@ -482,7 +483,7 @@ func TestEveryStepMayRunTwice(t *testing.T) {
 		l.mustLogIn(secret.Previous, l.user)
 		d, err := l.client.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String("app")})
 		if err != nil || len(d.VersionIdsToStages) != 2 {
-			t.Errorf("versions %v, error %v: want one current, one previous, and no left-over label", d.VersionIdsToStages, err)
+			t.Errorf("versions %v, error %v: want one current, one previous, and no label left behind", d.VersionIdsToStages, err)
 		}
 		l.input.EarlierVersionID, l.input.EarlierSHA256 = r.Rotation.VersionID, r.Rotation.ValueSHA256
 		again, err := l.clone()
@@ -517,7 +518,7 @@ func TestALostAnswerIsNoFailure(t *testing.T) {
 func TestAnOvertakenRotationChangesNothing(t *testing.T) {
 	t.Parallel()
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
-		for i, done := range []int{1, 2, 3} { // the steps that the overtaken rotation has done
+		for i, done := range []int{1, 2, 3} { // the steps that the overtaken rotation has completed
 			l := newLab(t, s)
 			slow, err := l.clone()
 			if err != nil {
@@ -528,7 +529,7 @@ func TestAnOvertakenRotationChangesNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			l.settle() // or it would take what the slow one has staged for staged after its own version
+			l.settle() // otherwise it would conclude that the slow one staged its version later
 			l.input.Force = true
 			l.input.Pair = []string{l.user, l.user + "_clone"}
 			fast, err := l.clone()
@@ -556,7 +557,7 @@ func TestAnOvertakenRotationChangesNothing(t *testing.T) {
 					t.Fatalf("%d: %s: %v", i, name, err)
 				}
 			}
-			overtaken(rotation.PromotePassword) // by a rotation that has ended
+			overtaken(rotation.PromotePassword) // by a completed rotation
 			l.mustLogIn(secret.Current, l.user+"_clone")
 			l.mustLogIn(secret.Previous, l.user)
 		}
@@ -583,7 +584,7 @@ func TestARollbackStopsTheRotation(t *testing.T) {
 			err := l.step(name, &r)
 			var app *temporal.ApplicationError
 			if !errors.As(err, &app) || app.Type() != rotation.ErrorEdited {
-				t.Errorf("%s answered %v: want a refusal, as the account is in use again", name, err)
+				t.Errorf("%s answered %v: want a refusal, because the account is current again", name, err)
 			}
 		}
 		l.mustLogIn(secret.Current, l.user)
@@ -614,7 +615,7 @@ func TestARightThatAppearsBeforeTheTestIsNotPromoted(t *testing.T) {
 
 func TestARotationCostsFewCalls(t *testing.T) {
 	if *lag > 0 {
-		return // an answer that lags is asked for again
+		return // stale reads are repeated
 	}
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -732,7 +733,7 @@ func TestThePasswordPolicyOfTheServer(t *testing.T) {
 		for _, statement := range met {
 			l.sql(statement)
 		}
-		if err := l.dialer.Close(); err != nil { // connections that know the settings of before
+		if err := l.dialer.Close(); err != nil { // its connections still have the old settings
 			t.Fatal(err)
 		}
 		l.rotate()
@@ -768,7 +769,7 @@ func TestUnknownFieldsSurvive(t *testing.T) {
 	})
 }
 
-// administrator makes one with few rights, and its secret.
+// administrator creates an administrator with few rights, and its secret.
 func (l *lab) administrator(grants ...string) string {
 	l.Helper()
 	name := "a" + l.user
@@ -781,7 +782,7 @@ func (l *lab) administrator(grants ...string) string {
 	return name
 }
 
-// definer makes the user the definer of a procedure in a schema of the user's name.
+// definer makes the user the definer of a procedure, in a schema with the user's name.
 func (l *lab) definer() (schema string) {
 	l.Helper()
 	l.sql("CREATE DATABASE " + l.user)
@@ -790,7 +791,7 @@ func (l *lab) definer() (schema string) {
 	return l.user
 }
 
-// activity runs one that must succeed.
+// activity runs an activity that must succeed.
 func (l *lab) activity(name string, in any) {
 	l.Helper()
 	if _, err := l.env.ExecuteActivity(name, in); err != nil {
@@ -798,7 +799,7 @@ func (l *lab) activity(name string, in any) {
 	}
 }
 
-// forceDelete lets the secret be gone at once.
+// forceDelete deletes the secret without a recovery window.
 func (l *lab) forceDelete() {
 	l.Helper()
 	if _, err := l.client.DeleteSecret(l.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("app"), ForceDeleteWithoutRecovery: aws.Bool(true)}); err != nil {
@@ -806,7 +807,7 @@ func (l *lab) forceDelete() {
 	}
 }
 
-// restore takes the secret's deletion back.
+// restore cancels the deletion of the secret.
 func (l *lab) restore() {
 	l.Helper()
 	if _, err := l.client.RestoreSecret(l.Context(), &secretsmanager.RestoreSecretInput{SecretId: aws.String("app")}); err != nil {
@@ -814,10 +815,10 @@ func (l *lab) restore() {
 	}
 }
 
-// deletion finds the accounts of the lab's secret.
+// deletion runs FindAccounts for the lab's secret.
 func (l *lab) deletion() rotation.Deletion {
 	l.Helper()
-	l.settle() // a deletion knows nothing of what a rotation has just written
+	l.settle() // the deletion cannot see a write that has only just been made
 	d, err := l.finds(rotation.FindAccountsInput{CloneUserInput: l.input})
 	if err != nil {
 		l.Fatal(err)
@@ -838,7 +839,7 @@ func TestADeletionIsRefusedBeforeTheSecretIsScheduled(t *testing.T) {
 			l.put(map[string]any{"username": l.server.AdminUser, "password": l.server.AdminPassword, "masterarn": "app"})
 		}, rotation.ErrorNoMaster, "its own master"},
 		{"the administrator's", "", func(l *lab) {
-			for range 2 { // AWSPREVIOUS is another user's after one
+			for range 2 { // after one put, AWSPREVIOUS is still another user's
 				l.put(map[string]any{"username": l.server.AdminUser, "password": l.server.AdminPassword, "masterarn": "master"})
 			}
 		}, grants.Administrator, "another administrator"},
@@ -849,11 +850,11 @@ func TestADeletionIsRefusedBeforeTheSecretIsScheduled(t *testing.T) {
 				l.put(map[string]any{"username": "mysql." + l.user, "password": "First.Passw0rd", "masterarn": "master"})
 			}
 		}, grants.ServerAccount, "must not be changed"},
-		{"a reader", "", func(l *lab) {
+		{"a read-only server", "", func(l *lab) {
 			l.sql("SET GLOBAL read_only = ON")
 			l.Cleanup(func() { l.sql("SET GLOBAL read_only = OFF") })
 		}, grants.ReadOnly, "read_only"},
-		{"an administrator who may not", "", func(l *lab) {
+		{"an administrator without the rights", "", func(l *lab) {
 			l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": l.administrator()})
 		}, grants.MissingRight, "CREATE USER"},
 		{"the other account is a definer", "mysql", func(l *lab) {
@@ -885,7 +886,7 @@ func TestADeletionIsRefusedBeforeTheSecretIsScheduled(t *testing.T) {
 	})
 }
 
-// locked lists the accounts of the pair that are locked.
+// locked lists the locked accounts of the pair.
 func (l *lab) locked() []string {
 	l.Helper()
 	var all []string
@@ -938,7 +939,8 @@ func TestADeletionDoesWhatItCanWithEachAccount(t *testing.T) {
 	})
 }
 
-// Objects need the account that is their definer. It stays locked until they have another one, or the deletion is forced.
+// Objects need the account that is their definer. It stays locked until they have another definer,
+// or the deletion is forced.
 func TestADefinerIsNotDropped(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -984,11 +986,11 @@ func TestADefinerIsNotDropped(t *testing.T) {
 func TestTheDropOfADefinerNamesTheRight(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		if s.Engine != mysqld.MySQL {
-			return // MariaDB drops a definer as any other
+			return // MariaDB drops a definer like any other account
 		}
 		l := newLab(t, s)
 		l.definer()
-		// One that cannot see the procedure, so that the drop is the first to be refused.
+		// This administrator cannot see the procedure, so the refusal comes from the drop itself.
 		l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": l.administrator("CREATE USER ON *.*")})
 		d := l.deletion()
 		l.forceDelete()
@@ -1026,7 +1028,7 @@ func TestASecretMadeAnewIsNotTheOneThatWasDeleted(t *testing.T) {
 		older := d
 		older.SecretARN = ""
 		if fate, err := look(older); err != nil || fate != rotation.SecretRestored {
-			t.Errorf("to a deletion of an earlier release the secret is %s, %v: want as before", fate, err)
+			t.Errorf("for a deletion that an earlier release started, the secret is %s, %v: want it unchanged", fate, err)
 		}
 		remake(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master"})
 		fate, err := look(d)
@@ -1052,10 +1054,10 @@ func TestCreateLeavesNothingBehindWhereTheSecretMayNotBeMade(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := l.env.ExecuteActivity(rotation.StoreSecret, in); err == nil {
-			t.Fatal("a secret was made that may not be")
+			t.Fatal("a secret was created against the policy")
 		}
 		if left := l.accounts(name.User); len(left) != 0 {
-			t.Errorf("%v stays behind with an unknown password", left)
+			t.Errorf("%v was left behind with an unknown password", left)
 		}
 		l.sm.Intercept(nil)
 		in.VersionID = uuid.NewString()
@@ -1070,7 +1072,8 @@ func TestCreateLeavesNothingBehindWhereTheSecretMayNotBeMade(t *testing.T) {
 	})
 }
 
-// A creation that was cut off between the secret and the account's password, and is begun again by another workflow.
+// A creation was cut off between the secret and the account's password, and another workflow starts
+// it again.
 func TestACreationThatWasCutOffNamesTheWayOut(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)

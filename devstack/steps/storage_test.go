@@ -12,8 +12,9 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// MySQL 9.7 can refuse every statement of an account whose password is stored in another format than the server asks for.
-// Rotations go on there. A current credential of before is refused at once, with what helps, and nothing is changed.
+// MySQL 9.7 can refuse every statement of an account whose password is stored in another format
+// than the server requires. Rotations keep working there. A current credential in the old format is
+// refused at once, with advice, and nothing is changed.
 func TestRotationsUnderAnEnforcedStorageFormat(t *testing.T) {
 	for _, p := range mysqldtest.Programs(t) {
 		if p.Engine != mysqld.MySQL {

@@ -17,20 +17,21 @@ import (
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 )
 
-// hostile clears a terminal, colours it, breaks the line, runs backwards and links.
+// hostile contains escape sequences that clear and colour a terminal, a line break, a link and
+// right-to-left text.
 const hostile = "x\x1b[2J\x1b[31m\r\n[a](http://b)\u202e"
 
 func mustBePlain(t *testing.T, what string, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
 		if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) }) {
-			t.Errorf("%s is shown as it came: %q", what, text)
+			t.Errorf("%s is shown unescaped: %q", what, text)
 		}
 	}
 }
 
-// TestNamesFromOutside checks that nothing a client or a server calls by a hostile name reaches a history, and with it a
-// terminal or the Temporal UI, unescaped.
+// TestNamesFromOutside checks that hostile names chosen by a client or on a server are escaped
+// before they reach a history, and with it a terminal or the Temporal UI.
 func TestNamesFromOutside(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -40,7 +41,7 @@ func TestNamesFromOutside(t *testing.T) {
 		l.sql("CREATE TABLE `" + hostile + "`.`" + hostile + "` (id INT)")
 		l.sql("GRANT UPDATE ON `" + hostile + "`.`" + hostile + "` TO " + l.user + "_clone@'%'")
 
-		// The standby is the user itself by now: a client still uses it.
+		// The standby is now the user itself, and a client still uses it.
 		roots, err := s.RootCAs()
 		if err != nil {
 			t.Fatal(err)
@@ -77,7 +78,7 @@ func TestNamesFromOutside(t *testing.T) {
 		}
 		mustBePlain(t, "a result", slices.Concat(clone.Changes, clone.Drift, clone.InUse, clone.Warnings)...)
 
-		// A refusal that names the table: the administrator lacks what is to be passed on.
+		// The refusal names the table: the administrator lacks a right that it has to grant.
 		l.sql("DROP TABLE `" + hostile + "`.`" + hostile + "`")
 		l.put(map[string]any{"username": hostile, "password": "First.Passw0rd", "masterarn": "master"})
 		_, err = l.clone()

@@ -12,11 +12,12 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// A rotation that an earlier release began lacks what that release did not know. It goes on, or is refused as edited and begun again.
+// A rotation that an earlier release started lacks fields that are newer. It continues, or is
+// refused as edited and started again.
 func TestARotationOfAnEarlierReleaseGoesOnOrIsBegunAgain(t *testing.T) {
 	cases := []struct {
 		name   string
-		before string // the step that a new worker is the first to take
+		before string // the first step that the new worker runs
 		forget func(*rotation.StepInput)
 	}{
 		{"what the standby stores", rotation.SetPassword, func(r *rotation.StepInput) { r.StandbyStored = "" }},
@@ -58,7 +59,7 @@ func TestARotationOfAnEarlierReleaseGoesOnOrIsBegunAgain(t *testing.T) {
 						t.Error("AWSCURRENT does not log in")
 					}
 					l.settle()
-					l.input.EarlierVersionID = r.VersionID // of which that release knew no digest
+					l.input.EarlierVersionID = r.VersionID // for which that release stored no digest
 					l.input.Pair = []string{l.user, l.user + "_clone"}
 					l.rotate()
 					if !l.logsIn(secret.Current) || !l.logsIn(secret.Previous) {

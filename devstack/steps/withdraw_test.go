@@ -13,7 +13,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// asWorkflow takes a step as a workflow of a type would.
+// asWorkflow runs a step as a workflow of the given type would.
 func (l *lab) asWorkflow(kind, name string, in any) error {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
@@ -28,7 +28,7 @@ func (l *lab) asWorkflow(kind, name string, in any) error {
 	return env.GetWorkflowError()
 }
 
-// A rotation that finds AWSCURRENT moved by another hand leaves no label behind.
+// A rotation that finds that something else moved AWSCURRENT leaves no label behind.
 func TestAnOvertakenRotationTakesItsLabelOff(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		for taken, name := range steps[:4] {
@@ -49,9 +49,9 @@ func TestAnOvertakenRotationTakesItsLabelOff(t *testing.T) {
 	})
 }
 
-// A reset takes the workflow back to before a rotation that had begun. The promotion that it repeats has been made already, and
-// the version that the later rotation staged is left under AWSPENDING. A late try of that promotion without a reset leaves the
-// newer rotation alone.
+// A reset takes the workflow back to a rotation in progress. The promotion that it repeats was
+// already made, and the version that the later rotation staged is still under AWSPENDING. Without a
+// reset, a late attempt of that promotion does not touch the newer rotation.
 func TestWhatAResetLeftIsTakenOff(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -67,14 +67,14 @@ func TestWhatAResetLeftIsTakenOff(t *testing.T) {
 		}
 		l.settle()
 		if err := l.asWorkflow(rotation.RotateUserWorkflow, rotation.PromotePassword, first); err != nil {
-			t.Errorf("a promotion that was made is repeated with %v", err)
+			t.Errorf("repeating a completed promotion: %v", err)
 		}
 		if on := l.labels()[secret.Pending]; on != r.Rotation.VersionID {
-			t.Errorf("a late try of an older promotion leaves AWSPENDING on %q, want the newer rotation's version", on)
+			t.Errorf("a late attempt of an older promotion leaves AWSPENDING on %q, want the newer rotation's version", on)
 		}
 		first.Reset = true
 		if err := l.asWorkflow(rotation.RotateUserWorkflow, rotation.PromotePassword, first); err != nil {
-			t.Errorf("a promotion that was made is repeated after a reset with %v", err)
+			t.Errorf("repeating a completed promotion after a reset: %v", err)
 		}
 		if on := l.labels()[secret.Pending]; on != "" {
 			t.Errorf("AWSPENDING is left on version %s", on)
@@ -84,10 +84,10 @@ func TestWhatAResetLeftIsTakenOff(t *testing.T) {
 		l.put(map[string]any{"username": l.user, "password": "Somebody.Else1", "masterarn": "master"}, secret.Pending)
 		l.settle()
 		if err := l.asWorkflow(rotation.RotateUserWorkflow, rotation.PromotePassword, first); err != nil {
-			t.Errorf("a promotion that was made is repeated with %v", err)
+			t.Errorf("repeating a completed promotion: %v", err)
 		}
 		if l.labels()[secret.Pending] == "" {
-			t.Error("AWSPENDING is taken off another actor's version")
+			t.Error("AWSPENDING was removed from another actor's version")
 		}
 		l.mustLogIn(secret.Current, l.user+"_clone")
 	})
