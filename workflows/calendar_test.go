@@ -13,14 +13,15 @@ import (
 
 const freeze = "2026-12-24/2027-01-02"
 
-// inZone rotates every night at two in Berlin, but not at weekends nor in the freeze.
+// inZone sets a schedule for every night at two in Berlin, except at weekends and in the freeze.
 func inZone(in *rotation.RotateUserInput) {
 	in.RotationRules = rotation.RotationRules{ScheduleExpression: "cron(0 2 * * ? *)", Duration: "2h"}
 	in.TimeZone = "Europe/Berlin"
 	in.Blackout = []string{"Sat 00:00 - Mon 00:00", freeze}
 }
 
-// TestAYearInATimeZone goes through both changes of clocks and a blackout, with a rotation that fails now and then.
+// TestAYearInATimeZone runs through both clock changes and a blackout, with a rotation that fails
+// now and then.
 func TestAYearInATimeZone(t *testing.T) {
 	t.Parallel()
 	berlin, err := time.LoadLocation("Europe/Berlin")
@@ -44,9 +45,9 @@ func TestAYearInATimeZone(t *testing.T) {
 		in, state, at = r.input, r.state, r.env.Now()
 	}
 	if n := len(w.promoted); n < 240 || n > 262 {
-		t.Errorf("%d rotations: want one on every weekday but those of the freeze", n)
+		t.Errorf("%d rotations: want one on every weekday outside the freeze", n)
 	}
-	for _, promoted := range w.promoted[1:] { // the first is that at the start
+	for _, promoted := range w.promoted[1:] { // the first one is the rotation at the start
 		local := promoted.In(berlin)
 		if local.Hour() < 2 || local.Hour() > 4 || local.Weekday() == time.Saturday || local.Weekday() == time.Sunday {
 			t.Errorf("rotated at %s", local)
@@ -57,7 +58,8 @@ func TestAYearInATimeZone(t *testing.T) {
 	}
 }
 
-// TestABlackoutHoldsWhatIsScheduledAlone starts each run in the middle of a freeze.
+// TestABlackoutHoldsWhatIsScheduledAlone starts each run in the middle of a freeze: scheduled
+// rotations wait, requested ones do not.
 func TestABlackoutHoldsWhatIsScheduledAlone(t *testing.T) {
 	t.Parallel()
 	inFreeze := time.Date(2026, time.December, 26, 12, 0, 0, 0, time.UTC)
@@ -78,7 +80,7 @@ func TestABlackoutHoldsWhatIsScheduledAlone(t *testing.T) {
 			t.Errorf("rotated at %s", w.promoted)
 		}
 	})
-	t.Run("a rotation that was missed waits for the end", func(t *testing.T) {
+	t.Run("a missed rotation waits for the end", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld()
 		execute(t, w, inFreeze, input(frozen), due(), nil)
@@ -147,7 +149,7 @@ func TestRescheduleChangesWhatItNames(t *testing.T) {
 		t.Helper()
 		return execute(t, w, start, in, asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
 			a = update(env, time.Hour, rotation.RescheduleUpdate, raw(q))
-			update(env, 2*time.Hour, rotation.PauseUpdate) // ends a run whose reschedule was refused
+			update(env, 2*time.Hour, rotation.PauseUpdate) // ends the run if the reschedule was refused
 		}).input
 	}
 	in := send(input(nil), `{"TimeZone":"Asia/Tokyo","Blackout":["Fri 16:00 - Mon 08:00"]}`)

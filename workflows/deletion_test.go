@@ -20,7 +20,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// deleting stands for the activities of one deletion, and keeps what it did in calls.
+// deleting fakes the activities of one deletion, and records their calls.
 type deleting struct {
 	env   *testsuite.TestWorkflowEnvironment
 	found rotation.Deletion
@@ -29,7 +29,7 @@ type deleting struct {
 	finds []rotation.FindAccountsInput
 	looks []rotation.Deletion
 
-	mu    sync.Mutex // a step that was cancelled may still run
+	mu    sync.Mutex // a cancelled step may still run
 	calls []string
 }
 
@@ -62,7 +62,8 @@ func (d *deleting) did(step string) error {
 	return d.fail[step]
 }
 
-// A deletion that is cancelled leaves no account of a secret locked that was restored, and says of the others what brings them back.
+// A cancelled deletion leaves no account of a restored secret locked. For the accounts of other
+// secrets, it says how to unlock them.
 func TestACancelledDeletionLooksAtItsSecret(t *testing.T) {
 	t.Parallel()
 	denied := temporal.NewNonRetryableApplicationError("access denied", rotation.ErrorAccessDenied, nil)
@@ -71,8 +72,8 @@ func TestACancelledDeletionLooksAtItsSecret(t *testing.T) {
 		name string
 		fate rotation.SecretFate
 		fail map[string]error
-		want []string // beside what began it
-		says []string // nil for a deletion that ends as one that was not cancelled
+		want []string // besides the steps that began it
+		says []string // nil if the deletion ends as if it had not been cancelled
 	}{
 		{"restored", rotation.SecretRestored, nil, []string{rotation.UnlockAccounts, "resume"}, nil},
 		{"scheduled", rotation.SecretScheduled, nil, nil,
@@ -92,7 +93,7 @@ func TestACancelledDeletionLooksAtItsSecret(t *testing.T) {
 			d.env.RegisterDelayedCallback(d.env.CancelWorkflow, time.Minute)
 			d.env.ExecuteWorkflow(rotation.DeleteUserWorkflow, raw(`{"SecretId":"s"}`))
 			if want := slices.Concat(begun, c.want); !slices.Equal(d.calls, want) {
-				t.Errorf("did %v: want %v", d.calls, want)
+				t.Errorf("calls %v: want %v", d.calls, want)
 			}
 			var result rotation.DeleteUserResult
 			err := d.env.GetWorkflowError()
@@ -104,7 +105,7 @@ func TestACancelledDeletionLooksAtItsSecret(t *testing.T) {
 			}
 			var cancelled *temporal.CanceledError
 			if !errors.As(err, &cancelled) || cancelled.Details(&result) != nil {
-				t.Fatalf("ended with %v: want that it was cancelled, with a result", err)
+				t.Fatalf("ended with %v: want a cancellation, with a result", err)
 			}
 			var state rotation.DeletionState
 			if v, err := d.env.QueryWorkflow(rotation.StatusQuery); err != nil || v.Get(&state) != nil || state.Cancelled != result.Advice {
@@ -119,7 +120,7 @@ func TestACancelledDeletionLooksAtItsSecret(t *testing.T) {
 	}
 }
 
-// A cancellation that comes as a step runs does not leave the step's doings behind.
+// A cancellation during a step does not leave the effects of that step behind.
 func TestACancellationDoesNotCutTheBeginningOfADeletion(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -142,21 +143,22 @@ func TestACancellationDoesNotCutTheBeginningOfADeletion(t *testing.T) {
 			d.env.ExecuteWorkflow(rotation.DeleteUserWorkflow, raw(`{"SecretId":"s"}`))
 			d.mu.Lock()
 			defer d.mu.Unlock()
-			// Whether a step that is cancelled has begun is not known.
+			// It is not known whether a cancelled step has started.
 			if did := slices.DeleteFunc(d.calls, func(step string) bool { return step == rotation.LockAccounts }); !slices.Equal(did, c.want) {
-				t.Errorf("did %v: want %v", did, c.want)
+				t.Errorf("calls %v: want %v", did, c.want)
 			}
 		})
 	}
 }
 
-// A deletion that was cancelled or terminated is taken up where it was; if the secret was restored, it is begun again.
+// A deletion that was cancelled or terminated resumes where it stopped. If the secret was restored,
+// the deletion starts from the beginning.
 func TestADeletionIsTakenUpAgain(t *testing.T) {
 	t.Parallel()
 	before := []grants.Name{{User: "u_clone", Host: "%"}}
 	for _, c := range []struct {
 		name   string
-		fate   rotation.SecretFate // at first
+		fate   rotation.SecretFate // when the deletion resumes
 		locked bool
 		want   []string
 	}{
@@ -180,23 +182,23 @@ func TestADeletionIsTakenUpAgain(t *testing.T) {
 				Deletion: d.found, DeletionDate: start.AddDate(0, 0, 7), Locked: c.locked, Cancelled: "it was",
 			}})
 			if err := d.env.GetWorkflowError(); err != nil || !slices.Equal(d.calls, c.want) {
-				t.Errorf("did %v, %v: want %v", d.calls, err, c.want)
+				t.Errorf("calls %v, %v: want %v", d.calls, err, c.want)
 			}
 			if len(d.finds) == 1 && (!d.finds[0].Held || !slices.Equal(d.finds[0].LockedBefore, before)) {
-				t.Errorf("the accounts are looked for with %+v", d.finds[0])
+				t.Errorf("FindAccounts was called with %+v", d.finds[0])
 			}
 		})
 	}
 }
 
-// A deletion was cancelled, and its secret is gone; another secret has its name since. That one is deleted, and neither its
-// rotation nor its accounts are taken for those of the one before.
+// A deletion was cancelled, its secret is gone, and another secret has the name now. Deleting that
+// one must not confuse its rotation or its accounts with those of the first.
 func TestADeletionOfALaterSecretOfTheNameIsAnother(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
-		arn  string // as the rotation of the secret knows it
-		held bool   // what is locked may have been locked for the deletion before
+		arn  string // from the rotation of the secret
+		held bool   // locked accounts may have been locked by the first deletion
 	}{
 		{"rotated", "arn-later", false},
 		{"not rotated", "", true},
@@ -218,21 +220,21 @@ func TestADeletionOfALaterSecretOfTheNameIsAnother(t *testing.T) {
 			}})
 			want := []string{rotation.FindAccounts, "pause", rotation.DeleteSecret, rotation.LockAccounts, rotation.UnlockAccounts, "resume"}
 			if err := d.env.GetWorkflowError(); err != nil || !slices.Equal(d.calls, want) {
-				t.Fatalf("did %v, %v: want %v", d.calls, err, want)
+				t.Fatalf("calls %v, %v: want %v", d.calls, err, want)
 			}
 			if d.finds[0].Held != c.held {
-				t.Errorf("the accounts are looked for with %+v", d.finds[0])
+				t.Errorf("FindAccounts was called with %+v", d.finds[0])
 			}
 			v, err := d.env.QueryWorkflow(rotation.StatusQuery)
 			var state rotation.DeletionState
 			if err != nil || v.Get(&state) != nil || !slices.Equal(state.Deletion.Others, earlier.Accounts[:1]) {
-				t.Errorf("left alone are %v, %v: want the accounts of the secret before", state.Deletion.Others, err)
+				t.Errorf("Others are %v, %v: want the accounts of the first secret", state.Deletion.Others, err)
 			}
 		})
 	}
 }
 
-// What a recovery knows of a deletion, it tells the step, and lets the rotation go.
+// A recovery passes what it knows of the deletion to the step, and resumes the rotation.
 func TestARecoveryLetsARotationGoThatADeletionHeld(t *testing.T) {
 	t.Parallel()
 	earlier := &rotation.DeletionState{Deletion: rotation.Deletion{Accounts: []grants.Name{{User: "u", Host: "%"}, {User: "v", Host: "%"}}, LockedBefore: []grants.Name{{User: "v", Host: "%"}}}}
@@ -261,7 +263,7 @@ func TestARecoveryLetsARotationGoThatADeletionHeld(t *testing.T) {
 			}
 			d.env.ExecuteWorkflow(rotation.RecoverSecretWorkflow, args...)
 			if err := d.env.GetWorkflowError(); err != nil || !slices.Equal(d.calls, c.want) {
-				t.Errorf("did %q, %v: want %q", d.calls, err, c.want)
+				t.Errorf("calls %q, %v: want %q", d.calls, err, c.want)
 			}
 		})
 	}

@@ -15,11 +15,11 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// codeSpan is what Markdown leaves as it is.
+// codeSpan matches what Markdown shows verbatim.
 var codeSpan = regexp.MustCompile("(`+)[^`].*?[^`](`+)")
 
-// TestDetailsShowNamesAsCode checks that a name from outside is neither a link nor a line of its own in the Temporal UI, and
-// that a statement can be copied from there.
+// TestDetailsShowNamesAsCode checks that a name from outside can be neither a link nor a line of
+// its own in the Temporal UI, and that a statement can be copied from there.
 func TestDetailsShowNamesAsCode(t *testing.T) {
 	t.Parallel()
 	const evil = "x\n\n# [click](http://evil) <img src=x> \x1b[2J\u202e"
@@ -56,18 +56,19 @@ func TestDetailsShowNamesAsCode(t *testing.T) {
 		t.Errorf("the advice is missing in %q", after)
 	}
 	if got := r.state.Rotations[0].Error; strings.ContainsAny(got, "\n\x1b\u202e") {
-		t.Errorf("the error is kept as it came: %q", got)
+		t.Errorf("the error is kept unescaped: %q", got)
 	}
 }
 
-// A password that the server will refuse one day: the date is kept from one run to the next, until another password is promoted.
+// The server will reject a password at its expiry. The workflow keeps the date from run to run
+// until it promotes another password.
 func TestTheExpiryOfAPasswordIsShown(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	w.expires = start.Add(90 * 24 * time.Hour)
 	r := execute(t, w, start, raw(`{"SecretId":"s"}`), nil, nil)
 	if !r.state.PasswordExpires.Equal(w.expires) {
-		t.Errorf("the state says %s: want %s", r.state.PasswordExpires, w.expires)
+		t.Errorf("PasswordExpires is %s: want %s", r.state.PasswordExpires, w.expires)
 	}
 	if text := details(t, r.env); !strings.Contains(text, "expires by the server's rules: 2026-05-01") {
 		t.Errorf("the UI shows %q: want the date", text)
@@ -75,10 +76,10 @@ func TestTheExpiryOfAPasswordIsShown(t *testing.T) {
 	w.fail = func(string, int) error { return temporal.NewNonRetryableApplicationError("no", "Locked", nil) }
 	failed := execute(t, w, r.state.NextRotationDate, r.input, r.state, nil)
 	if !failed.state.PasswordExpires.Equal(r.state.PasswordExpires) {
-		t.Errorf("after a rotation that failed the state says %s", failed.state.PasswordExpires)
+		t.Errorf("after a failed rotation PasswordExpires is %s", failed.state.PasswordExpires)
 	}
 	w.fail, w.expires = nil, time.Time{}
 	if again := execute(t, w, failed.state.NextRotationDate, failed.input, failed.state, nil); !again.state.PasswordExpires.IsZero() {
-		t.Errorf("a password that never expires is said to at %s", again.state.PasswordExpires)
+		t.Errorf("PasswordExpires is %s for a password that never expires", again.state.PasswordExpires)
 	}
 }

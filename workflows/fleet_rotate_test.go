@@ -20,7 +20,8 @@ import (
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
-// many stands for the rotations of a fleet: hosts h0, h1 ..., each rotation takes a few seconds.
+// many fakes the rotations of a fleet on the hosts h0, h1 and so on. Each rotation takes a few
+// seconds.
 type many struct {
 	t       *testing.T
 	secrets []string
@@ -29,7 +30,7 @@ type many struct {
 	outcome func(secretID string, attempt int) rotation.RotationSeen
 
 	now      func() time.Time
-	mu       sync.Mutex // the environment sends signals at the same time
+	mu       sync.Mutex // the environment sends signals concurrently
 	asked    map[string][]time.Time
 	ended    map[string]int // attempts
 	running  map[string]int // by host
@@ -52,7 +53,7 @@ func newMany(t *testing.T, secrets, hosts int) *many {
 	return m
 }
 
-// rotate lets the workflow end, over all its runs.
+// rotate runs the workflow to its end, over all its runs.
 func (m *many) rotate(in any, during func(*testsuite.TestWorkflowEnvironment)) (status rotation.RotateFleetStatus, err error) {
 	m.t.Helper()
 	at := start
@@ -145,7 +146,7 @@ func TestAFleetIsRotated(t *testing.T) {
 		}
 	}
 	if m.query != "DatabaseHost != 'x'" || m.runs < 2 {
-		t.Errorf("query %q, %d runs", m.query, m.runs)
+		t.Errorf("query %q, %d runs: want the query passed on, and several runs", m.query, m.runs)
 	}
 	var first []time.Time
 	for id, asked := range m.asked {
@@ -156,7 +157,7 @@ func TestAFleetIsRotated(t *testing.T) {
 	}
 	slices.SortFunc(first, time.Time.Compare)
 	if !first[4].Equal(start) || first[5].Sub(start) < 3*time.Second {
-		t.Errorf("the first begin at %s: want five canaries alone", first[:7])
+		t.Errorf("the first rotations start at %s: want five canaries first", first[:7])
 	}
 }
 
@@ -191,7 +192,7 @@ func TestAHostThatIsDownDelaysNoOther(t *testing.T) {
 		t.Errorf("the other hosts took %s", took)
 	}
 	if asked, ended := len(m.asked["s00007"]), m.ended["s00007"]; asked != 1 || ended != 3 {
-		t.Errorf("a rotation whose error may pass was requested %d times, and %d attempts were waited for: want 1, 3", asked, ended)
+		t.Errorf("a rotation whose error may pass was requested %d times, and %d attempts were awaited: want 1, 3", asked, ended)
 	}
 }
 
@@ -199,7 +200,7 @@ func TestTooManyFailuresStopAFleet(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, input string
-		fails       int // from which secret on
+		fails       int // the first secret that fails
 		says        string
 		most        int // requested
 	}{
@@ -247,7 +248,7 @@ func TestAFleetIsPausedResumedAndStopped(t *testing.T) {
 	}
 	for id, asked := range m.asked {
 		if since := asked[0].Sub(start); since > 10*time.Second && since < 2*time.Hour {
-			t.Errorf("%s was asked for in the pause, after %s", id, since)
+			t.Errorf("%s was requested during the pause, after %s", id, since)
 		}
 	}
 }
@@ -265,7 +266,7 @@ func TestAFleetIsSpreadOverATime(t *testing.T) {
 	}
 	for quarter := range 4 {
 		if n := perQuarter[quarter]; n < 14 || n > 16 {
-			t.Errorf("%d began in quarter %d: %v", n, quarter, perQuarter)
+			t.Errorf("%d rotations started in quarter %d: %v", n, quarter, perQuarter)
 		}
 	}
 }

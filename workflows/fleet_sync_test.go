@@ -22,7 +22,7 @@ import (
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
-// tags stands for Secrets Manager and for the rotations that run.
+// tags fakes Secrets Manager and the running rotations.
 type tags struct {
 	secrets []rotation.TaggedSecret
 	running []string
@@ -30,11 +30,11 @@ type tags struct {
 
 	started  map[string]rotation.RotateUserInput
 	startsAt []time.Time
-	mu       sync.Mutex // the environment sends signals at the same time
+	mu       sync.Mutex // the environment sends signals concurrently
 	signals  []string   // "secret: name"
 }
 
-// pass lets a run of SyncFleetWorkflow end, and returns what it hands to the next.
+// pass runs SyncFleetWorkflow once, and returns what it hands to the next run.
 func (s *tags) pass(t *testing.T, at time.Time, input any, carried *rotation.FleetState,
 	during func(*testsuite.TestWorkflowEnvironment)) (*rotation.FleetState, error) {
 	t.Helper()
@@ -146,7 +146,8 @@ func TestAFleetFollowsItsTags(t *testing.T) {
 		t.Errorf("the second pass began at %s", at)
 	}
 
-	// One has another schedule, one is off, a new one is rotated by hand already, under its ARN.
+	// One secret has another schedule, one is off, and a new one, "c", is already rotated by hand
+	// under its ARN.
 	s.secrets = tagged("a", "7d", "b", "off", "c", "30d")
 	s.running = []string{"a", "b", "arn:c"}
 	state, err = s.pass(t, start, in, state, nil)
@@ -171,7 +172,7 @@ func TestAFleetFollowsItsTags(t *testing.T) {
 		t.Fatalf("fifth pass: %+v, signals %v, %v", state, s.signals, err)
 	}
 
-	// One is being deleted, and is left to that.
+	// One secret is being deleted. Its rotation is left to the deletion.
 	s.secrets[0].Deleted, s.signals, s.running = true, nil, []string{"arn:c"}
 	for range 3 {
 		if state, err = s.pass(t, start, in, state, nil); err != nil || len(s.signals) != 0 || len(state.Managed) != 1 {
@@ -195,7 +196,7 @@ func TestAListThatFailsChangesNothing(t *testing.T) {
 	}
 }
 
-// TestAFleetStartsItsRotationsInBatches adopts more secrets than one run takes on.
+// TestAFleetStartsItsRotationsInBatches adopts more secrets than one run handles.
 func TestAFleetStartsItsRotationsInBatches(t *testing.T) {
 	t.Parallel()
 	var all []string
@@ -212,12 +213,12 @@ func TestAFleetStartsItsRotationsInBatches(t *testing.T) {
 		t.Errorf("%d lines", n)
 	}
 	if took := s.startsAt[499].Sub(s.startsAt[0]); took < 40*time.Second || took > time.Minute {
-		t.Errorf("500 rotations were started within %s: want ten seconds after each hundred", took)
+		t.Errorf("500 rotations were started within %s: want a pause of ten seconds after each 100", took)
 	}
 	if in := s.started["s0007"]; !in.Immediately() {
-		t.Errorf("started with %+v: want a rotation at once", in)
+		t.Errorf("started with %+v: want an immediate rotation", in)
 	}
-	for range 2 { // visibility knows of none yet: those that run are not started again by the server, but here all are
+	for range 2 { // visibility does not list them yet; a server would refuse to start them again, but this environment does not
 		s.running = append(s.running, keys(state.Managed)...)
 		if state, err = s.pass(t, start, in, state, nil); err != nil {
 			t.Fatal(err)
@@ -253,7 +254,7 @@ func TestAFleetLooksWhenItIsAsked(t *testing.T) {
 		t.Fatalf("%+v, %v, %v", status, failed, err)
 	}
 	if got := s.started["a"].TimeZone; got != "Asia/Tokyo" {
-		t.Errorf("started in the zone %q", got)
+		t.Errorf("started with time zone %q", got)
 	}
 	if p := state.LastPass; p.Failed != 1 || !strings.Contains(p.Problems[0], "stubborn: not rescheduled: ") ||
 		!p.StartedAt.Equal(start.Add(time.Minute)) {
@@ -284,7 +285,8 @@ func TestAFleetStopsAndLeavesItsRotations(t *testing.T) {
 	}
 }
 
-// TestTheFirstRotationHasItsOwnTime starts many secrets with FirstRotationWithin, and looks when each rotates.
+// TestTheFirstRotationHasItsOwnTime starts many secrets with FirstRotationWithin, and checks when
+// each rotates.
 func TestTheFirstRotationHasItsOwnTime(t *testing.T) {
 	t.Parallel()
 	days := map[int]int{}
@@ -299,7 +301,7 @@ func TestTheFirstRotationHasItsOwnTime(t *testing.T) {
 	}
 	for day := range 7 {
 		if days[day] < 3 {
-			t.Errorf("%d of 70 rotated on day %d: %v", days[day], day, days)
+			t.Errorf("%d of 70 rotated on day %d: want them spread evenly: %v", days[day], day, days)
 		}
 	}
 	if len(days) != 7 {

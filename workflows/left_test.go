@@ -20,7 +20,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// life is a rotation over many runs.
+// life is one rotation workflow over many runs.
 type life struct {
 	*testing.T
 
@@ -52,7 +52,7 @@ func (l *life) status() (s rotation.Status) {
 	return s
 }
 
-// memo is what visibility is told of accounts that are still open.
+// memo records what the memo says about accounts that still log in.
 func memo(t *testing.T, during func(*testsuite.TestWorkflowEnvironment), told *[]string) func(*testsuite.TestWorkflowEnvironment) {
 	t.Helper()
 	return func(env *testsuite.TestWorkflowEnvironment) {
@@ -71,7 +71,8 @@ func sends(signal string, arg any) func(*testsuite.TestWorkflowEnvironment) {
 	}
 }
 
-// A secret that something else deletes leaves two accounts open: the rotation says so as soon as it notices.
+// When something else deletes a secret, two accounts remain that log in. The rotation says so as
+// soon as it notices.
 func TestARotationSaysThatTheAccountsOfADeletedSecretAreOpen(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{rotation.ErrorDeleted, rotation.ErrorSecretGone} {
@@ -94,21 +95,21 @@ func TestARotationSaysThatTheAccountsOfADeletedSecretAreOpen(t *testing.T) {
 			}
 			l.run(memo(t, nil, &told))
 			if len(told) != 1 {
-				t.Errorf("told again: %q", told)
+				t.Errorf("the memo was written again: %q", told)
 			}
 			l.run(memo(t, sends("pause", raw(`{"Deletion":true}`)), &told))
 			if s := l.status(); len(s.Warnings) != 0 || len(told) != 2 || told[1] != "" {
-				t.Errorf("while a deletion holds it, it warns %q, told %q", s.Warnings, told)
+				t.Errorf("while a deletion holds the rotation, the warnings are %q, the memo %q", s.Warnings, told)
 			}
 			l.run(memo(t, sends("resume", raw(`{"Deletion":true}`)), &told))
 			if s := l.status(); len(s.Warnings) != 0 || len(told) != 2 {
-				t.Errorf("let go by the deletion of a secret that was restored, it warns %q, told %q", s.Warnings, told)
+				t.Errorf("after the deletion of a restored secret, the warnings are %q, the memo %q", s.Warnings, told)
 			}
 			l.run(sends(rotation.SecretSeenSignal, raw(`{"Fate":"Gone"}`)))
 			l.w.fail = nil
 			l.run(memo(t, nil, &told))
 			if s := l.status(); len(s.Warnings) != 0 || s.Deleted != nil || told[len(told)-1] != "" {
-				t.Errorf("after it was restored, it warns %q, told %q", s.Warnings, told)
+				t.Errorf("after a restore, the warnings are %q, the memo %q", s.Warnings, told)
 			}
 		})
 	}
@@ -120,7 +121,7 @@ func TestARotationIsToldOfItsSecret(t *testing.T) {
 	l.run(nil)
 	for _, c := range []struct {
 		arg  string
-		want *bool // whether it is gone; nil for not deleted
+		want *bool // whether the secret is gone; nil if it is not deleted
 	}{
 		{`{"Fate":"Scheduled"}`, new(bool)},
 		{`{"Fate":"Gone"}`, func() *bool { yes := true; return &yes }()},
@@ -132,11 +133,11 @@ func TestARotationIsToldOfItsSecret(t *testing.T) {
 		}
 	}
 	if n := len(l.w.promoted); n != 1 {
-		t.Errorf("%d rotations: want none for a message", n)
+		t.Errorf("%d rotations: want no rotation because of a message", n)
 	}
 }
 
-// One that has never seen a pair knows of no accounts.
+// A rotation that has never seen a pair knows no accounts.
 func TestARotationWithoutAPairHasNothingOpen(t *testing.T) {
 	t.Parallel()
 	l := &life{T: t, w: newWorld()}
@@ -149,7 +150,7 @@ func TestARotationWithoutAPairHasNothingOpen(t *testing.T) {
 	}
 }
 
-// A secret that was edited to be for another user leaves a pair that nothing else knows of.
+// A secret that was edited to hold another user leaves a pair behind that nothing else knows about.
 func TestARotationKeepsThePairThatItsSecretWasForBefore(t *testing.T) {
 	t.Parallel()
 	l := &life{T: t, w: newWorld()}
@@ -168,10 +169,10 @@ func TestARotationKeepsThePairThatItsSecretWasForBefore(t *testing.T) {
 		t.Error(diff)
 	}
 	if s.Pair == nil || !slices.Equal(s.Pair.Usernames, []string{"new_clone", "new"}) || s.SecretARN != "arn" {
-		t.Errorf("the pair is %+v of %q", s.Pair, s.SecretARN)
+		t.Errorf("the pair is %+v, the ARN %q", s.Pair, s.SecretARN)
 	}
 	if len(s.Warnings) != 1 || !slices.Equal(told, s.Warnings) || !slices.Contains(s.Rotations[0].Warnings, s.Warnings[0]) {
-		t.Fatalf("warnings %q, told %q, result %q", s.Warnings, told, s.Rotations[0].Warnings)
+		t.Fatalf("warnings %q, memo %q, result %q", s.Warnings, told, s.Rotations[0].Warnings)
 	}
 	for _, want := range []string{"app and app_clone on db:3306", "still log in", "starter delete", "starter dismiss --secret-id MySecret"} {
 		if !strings.Contains(s.Warnings[0], want) || !strings.Contains(details(t, l.last.env), want) {
@@ -182,14 +183,14 @@ func TestARotationKeepsThePairThatItsSecretWasForBefore(t *testing.T) {
 	l.w.gone = []string{"app"}
 	l.run(nil)
 	if got := l.w.inputs[len(l.w.inputs)-1].Left; len(got) != 1 || len(got[0].Usernames) != 2 {
-		t.Errorf("the step was asked for %+v", got)
+		t.Errorf("the step's input was %+v", got)
 	}
 	if s := l.status(); len(s.Left) != 1 || !slices.Equal(s.Left[0].Usernames, []string{"app_clone"}) || len(s.Rotations[0].Warnings) != 0 {
-		t.Errorf("left are %+v, and the result warns %q", s.Left, s.Rotations[0].Warnings)
+		t.Errorf("Left is %+v, and the result's warnings are %q", s.Left, s.Rotations[0].Warnings)
 	}
 	l.run(memo(t, sends(rotation.DismissUpdate, nil), &told))
 	if s := l.status(); len(s.Left) != 0 || len(s.Warnings) != 0 || told[len(told)-1] != "" {
-		t.Errorf("dismissed, it warns %q, told %q", s.Warnings, told)
+		t.Errorf("after the dismissal, the warnings are %q, the memo %q", s.Warnings, told)
 	}
 }
 
@@ -205,27 +206,28 @@ func TestAPairIsNotLeftThatIsInUseAgain(t *testing.T) {
 	l.run(nil)
 	s := l.status()
 	if len(s.Left) != 1 || !slices.Equal(s.Left[0].Usernames, []string{"new_clone", "new"}) {
-		t.Errorf("left are %+v: want the other pair", s.Left)
+		t.Errorf("Left is %+v: want the other pair", s.Left)
 	}
 	if got := l.state.Stored["app"]; got != stored["app"] {
-		t.Errorf("what is stored for app is %q: want %q, as before", got, stored["app"])
+		t.Errorf("Stored for app is %q: want it unchanged, %q", got, stored["app"])
 	}
 	// The same names on another server are other accounts.
 	l.w.host = "elsewhere:3306"
 	l.run(nil)
 	if s := l.status(); len(s.Left) != 2 || s.Left[1].Server != "db:3306" {
-		t.Errorf("left are %+v: want the pair on the other server, too", s.Left)
+		t.Errorf("Left is %+v: want the pair on the other server, too", s.Left)
 	}
 	for i := range 20 {
 		l.w.inUse, l.w.standby = fmt.Sprint("u", i), fmt.Sprint("u", i, "_clone")
 		l.run(nil)
 	}
 	if n := len(l.status().Left); n != 10 {
-		t.Errorf("%d pairs are kept: want a bound", n)
+		t.Errorf("%d pairs are kept: want a limit", n)
 	}
 }
 
-// Whoever finds that a secret is deleted tells its rotation, which would find out at its next rotation only.
+// A plan or a validation that finds a deleted secret tells the rotation, which would otherwise not
+// notice until it next rotates.
 func TestAPlanAndAValidationTellTheRotationOfADeletedSecret(t *testing.T) {
 	t.Parallel()
 	known := &rotation.State{Usernames: []string{"u", "u_clone"}, DatabaseHost: "db:3306"}
@@ -250,7 +252,7 @@ func TestAPlanAndAValidationTellTheRotationOfADeletedSecret(t *testing.T) {
 				env := environment()
 				env.RegisterActivityWithOptions(func(_ context.Context, in rotation.KnownSecret) (r rotation.ValidateSecretResult, err error) {
 					if c.known == known && (len(in.Known.Usernames) != 2 || in.Known.Server != "db:3306") {
-						t.Errorf("the step was asked with %+v", in)
+						t.Errorf("the step's input was %+v", in)
 					}
 					return r, c.err
 				}, activity.RegisterOptions{Name: rotation.ValidateSecret})
@@ -269,7 +271,7 @@ func TestAPlanAndAValidationTellTheRotationOfADeletedSecret(t *testing.T) {
 				}
 				env.ExecuteWorkflow(map[string]string{rotation.ValidateSecret: rotation.ValidateSecretWorkflow, rotation.PlanRotation: rotation.PlanRotationWorkflow}[name], args...)
 				if !slices.Equal(told, c.want) || (env.GetWorkflowError() == nil) != (c.err == nil) {
-					t.Errorf("the rotation was told %q, %v: want %q", told, env.GetWorkflowError(), c.want)
+					t.Errorf("the rotation received %q, %v: want %q", told, env.GetWorkflowError(), c.want)
 				}
 			})
 		}
@@ -298,13 +300,14 @@ func TestALookTellsTheRotationWhatIsNews(t *testing.T) {
 			d.env.ExecuteWorkflow(rotation.LookAtSecretWorkflow, raw(`{"SecretId":"s"}`), &rotation.State{Usernames: []string{"u", "u_clone"}, Deleted: c.deleted})
 			var fate rotation.SecretFate
 			if err := d.env.GetWorkflowError(); err != nil || d.env.GetWorkflowResult(&fate) != nil || fate != c.fate || (len(d.calls) == 1) != c.told {
-				t.Errorf("answered %q, %v, told %v", fate, err, d.calls)
+				t.Errorf("fate %q, %v, calls %v", fate, err, d.calls)
 			}
 		})
 	}
 }
 
-// The accounts of a secret that is gone are kept, locked, for as long as a secret could have been restored.
+// The accounts of a secret that is gone stay, locked, for as long as a secret could have been
+// restored.
 func TestADeletionTakesOverASecretThatIsDeleted(t *testing.T) {
 	t.Parallel()
 	for _, gone := range []bool{true, false} {
@@ -341,20 +344,20 @@ func TestADeletionTakesOverASecretThatIsDeleted(t *testing.T) {
 			}
 			want := []string{rotation.FindAccounts, "pause", rotation.LockAccounts, rotation.DropAccounts, "stop"}
 			if err := d.env.GetWorkflowError(); err != nil || !slices.Equal(calls, want) {
-				t.Errorf("did %v, %v: want %v", calls, err, want)
+				t.Errorf("calls %v, %v: want %v", calls, err, want)
 			}
 			if last := ended[len(ended)-1]; last.Before(due) || last.After(due.Add(10*time.Minute)) {
 				t.Errorf("dropped at %s: want soon after %s", last, due)
 			}
 			in := d.finds[0]
 			if !slices.Equal(in.Pair, []string{"u", "u_clone"}) || in.Server != "db:3306" || in.MasterKnown != "m" || in.SecretARN != "arn" || len(in.Left) != 1 || in.Stored["u"] != "x" || in.RecoveryWindowInDays != 7 {
-				t.Errorf("the accounts are looked for with %+v", in)
+				t.Errorf("FindAccounts was called with %+v", in)
 			}
 		})
 	}
 }
 
-// continued is what a deletion hands to its next run; nil if it has ended.
+// continued returns what a deletion hands to its next run, or nil if it has ended.
 func continued(t *testing.T, err error) *rotation.DeletionState {
 	t.Helper()
 	var next *workflow.ContinueAsNewError

@@ -55,7 +55,8 @@ func TestCreateUserMakesTheAccountBeforeTheSecretAndValidates(t *testing.T) {
 	}
 }
 
-// TestCreateUserSaysWhatItLeavesBehind checks that a creation whose last step fails names what exists by then.
+// TestCreateUserSaysWhatItLeavesBehind checks that a creation whose last step fails names what it
+// has created.
 func TestCreateUserSaysWhatItLeavesBehind(t *testing.T) {
 	t.Parallel()
 	env := environment()
@@ -91,7 +92,7 @@ func TestAPlanKnowsWhatTheRotationKnows(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.SecretID != "s" || got.CloneUsername != "b" || !slices.Equal(got.Pair, []string{"a", "b"}) || !got.Force {
-		t.Errorf("the plan is asked for with %+v", got)
+		t.Errorf("the plan's input was %+v", got)
 	}
 }
 
@@ -120,7 +121,7 @@ func TestTheOtherWorkflowsRefuseWrongInput(t *testing.T) {
 	}
 }
 
-// deletion lets DeleteUserWorkflow run to its end, over as many runs as it takes.
+// deletion runs DeleteUserWorkflow to its end, over as many runs as it takes.
 func deletion(t *testing.T, fate func(time.Time) rotation.SecretFate, failing string) (calls []string, result rotation.DeleteUserResult, ended time.Time) {
 	t.Helper()
 	var state *rotation.DeletionState
@@ -238,9 +239,10 @@ func TestADeletionHoldsTheRotationAsADeletion(t *testing.T) {
 		{"restored", rotation.Deletion{SecretARN: "arn"}, nil, rotation.SecretRestored, []string{"pause of a deletion", "resume of a deletion"}},
 		{"gone", rotation.Deletion{SecretARN: "arn"}, nil, rotation.SecretGone, []string{"pause of a deletion", "stop of a deletion"}},
 		{"failed", rotation.Deletion{SecretARN: "arn"}, denied, "", []string{"pause of a deletion", "resume of a deletion"}},
-		// Its pause was a person's to the rotation, and so must be its resume.
+		// An earlier release paused the rotation as an operator would, so the resume must look like
+		// an operator's, too.
 		{"begun by an earlier release", rotation.Deletion{}, nil, rotation.SecretRestored, []string{"pause", "resume"}},
-		{"spelled otherwise", rotation.Deletion{SecretARN: "arn", RotatedAs: "name"}, nil, rotation.SecretGone, []string{"pause of a deletion", "stop of a deletion"}},
+		{"spelled differently", rotation.Deletion{SecretARN: "arn", RotatedAs: "name"}, nil, rotation.SecretGone, []string{"pause of a deletion", "stop of a deletion"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -272,7 +274,7 @@ func TestADeletionHoldsTheRotationAsADeletion(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !slices.Equal(sent, c.want) {
-				t.Errorf("the rotation was told %q: want %q", sent, c.want)
+				t.Errorf("the rotation received %q: want %q", sent, c.want)
 			}
 		})
 	}
@@ -297,8 +299,8 @@ func TestADeletionShowsWhatHoldsItUp(t *testing.T) {
 	}, activity.RegisterOptions{Name: rotation.LookAtSecret})
 	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(nil)
 
-	// Each stage is looked at when its steps have been tried again. The lock, which
-	// is retried for minutes, is under way then, or has been done a moment ago.
+	// Each stage is checked after its steps have been retried. The lock, which is retried for
+	// minutes, is then running or has just completed.
 	at := time.Duration(0)
 	stage := func(name string, after time.Duration, change func(), wantError string, wantLocked bool, wantDetails ...string) {
 		env.RegisterDelayedCallback(change, at+time.Minute)
@@ -320,7 +322,7 @@ func TestADeletionShowsWhatHoldsItUp(t *testing.T) {
 				}
 			}
 			if wantError == "" && strings.Contains(metadata.CurrentDetails, "failed") {
-				t.Errorf("%s: details %q tell of a failure that has passed", name, metadata.CurrentDetails)
+				t.Errorf("%s: details %q still show a failure that is over", name, metadata.CurrentDetails)
 			}
 		}, at)
 	}
@@ -345,7 +347,7 @@ func TestARefusedDeletionLeavesTheRotationAlone(t *testing.T) {
 	}, activity.RegisterOptions{Name: rotation.FindAccounts})
 	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(
 		func(_, workflowID, _, signal string, _ any) error {
-			t.Errorf("%s is told to %s", workflowID, signal)
+			t.Errorf("%s received %s", workflowID, signal)
 			return nil
 		}).Maybe()
 	env.ExecuteWorkflow(rotation.DeleteUserWorkflow, raw(`{"SecretId":"s"}`))

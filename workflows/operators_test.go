@@ -21,7 +21,7 @@ import (
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
-// status asks the workflow how it stands.
+// status queries the status of the workflow.
 func status(t *testing.T, env *testsuite.TestWorkflowEnvironment) rotation.Status {
 	t.Helper()
 	var s rotation.Status
@@ -35,7 +35,7 @@ func status(t *testing.T, env *testsuite.TestWorkflowEnvironment) rotation.Statu
 	return s
 }
 
-// details are what the Temporal UI shows.
+// details returns what the Temporal UI shows.
 func details(t *testing.T, env *testsuite.TestWorkflowEnvironment) string {
 	t.Helper()
 	var metadata sdk.WorkflowMetadata
@@ -49,12 +49,12 @@ func details(t *testing.T, env *testsuite.TestWorkflowEnvironment) string {
 	return metadata.CurrentDetails
 }
 
-// noMessages are those that leave the workflow as it is.
+// noMessages are messages that change nothing.
 var noMessages = map[string]func(*testsuite.TestWorkflowEnvironment){
 	"resume":            func(env *testsuite.TestWorkflowEnvironment) { env.SignalWorkflow("resume", nil) },
 	"a refused rotate":  func(env *testsuite.TestWorkflowEnvironment) { env.SignalWorkflow("rotate", raw(`{"Grace":"1h"}`)) },
 	"not decodable":     func(env *testsuite.TestWorkflowEnvironment) { env.SignalWorkflow("rotate", []byte("no JSON")) },
-	"no signal of ours": func(env *testsuite.TestWorkflowEnvironment) { env.SignalWorkflow("unknown", nil) },
+	"an unknown signal": func(env *testsuite.TestWorkflowEnvironment) { env.SignalWorkflow("unknown", nil) },
 }
 
 func TestAFloodOfMessagesThatChangeNothingContinuesTheRun(t *testing.T) {
@@ -73,7 +73,7 @@ func TestAFloodOfMessagesThatChangeNothingContinuesTheRun(t *testing.T) {
 					t.Fatal(r.err)
 				}
 				if gaveWay := r.env.Now().Before(start.Add(3 * time.Hour)); gaveWay != suggested {
-					t.Fatalf("the run ended at %s: it gave way %t", r.env.Now(), gaveWay)
+					t.Fatalf("the run ended at %s: continued as new: %t", r.env.Now(), gaveWay)
 				}
 				if suggested && (len(w.calls) != 0 || !r.state.NextRotationDate.Equal(before.NextRotationDate) || !r.state.WindowCloses.Equal(before.WindowCloses)) {
 					t.Errorf("steps %v, next %s until %s: want none, and the dates kept", w.calls, r.state.NextRotationDate, r.state.WindowCloses)
@@ -114,7 +114,7 @@ func TestAPausedRunIsContinuedToo(t *testing.T) {
 		env.RegisterDelayedCallback(func() { env.SetContinueAsNewSuggested(true); env.SignalWorkflow("pause", nil) }, time.Hour)
 	})
 	if r.err != nil || r.state == nil || !r.state.Paused {
-		t.Errorf("ended as %+v, %v: want another run that is paused", r.state, r.err)
+		t.Errorf("ended as %+v, %v: want another run, also paused", r.state, r.err)
 	}
 }
 
@@ -157,7 +157,7 @@ func TestAMessageThatIsNotCarriedOutIsShown(t *testing.T) {
 				t.Errorf("details %q do not say %s, %s", shown, c.outcome, c.reason)
 			}
 			if len(r.state.Requests) != 1 {
-				t.Errorf("the next run knows of %+v", r.state.Requests)
+				t.Errorf("the next run has %+v", r.state.Requests)
 			}
 		})
 	}
@@ -178,7 +178,7 @@ func TestOnlyTheLastMessagesAreKept(t *testing.T) {
 	}
 }
 
-// revoked lets runs follow each other until the previous account is revoked, for a week at most.
+// revoked chains runs until the previous account is revoked, for a week at most.
 func revoked(t *testing.T, w *world, in rotation.RotateUserInput, state *rotation.State, at time.Time) time.Time {
 	t.Helper()
 	for end := at.AddDate(0, 0, 7); at.Before(end); {
@@ -188,7 +188,7 @@ func revoked(t *testing.T, w *world, in rotation.RotateUserInput, state *rotatio
 		}
 		if len(r.state.Rotations) > 0 && r.state.Rotations[0].Revoked {
 			if r.state.Requested != nil {
-				t.Errorf("still asked for: %+v", r.state.Requested)
+				t.Errorf("still requested: %+v", r.state.Requested)
 			}
 			return r.env.Now()
 		}
@@ -250,7 +250,7 @@ func TestARequestToRevokeIsNeverLost(t *testing.T) {
 				at = revoked(t, w, r.input, r.state, at)
 			}
 			if took := at.Sub(asked); took > c.within {
-				t.Errorf("revoked %s after it was asked for: want %s at most", took, c.within)
+				t.Errorf("revoked %s after the request: want %s at most", took, c.within)
 			}
 			if len(w.promoted) != 1 {
 				t.Errorf("%d rotations: want one", len(w.promoted))
@@ -268,13 +268,13 @@ func TestARotationThatASignalRequestedIsRetriedForADay(t *testing.T) {
 		paused   bool
 		update   bool // instead of a signal
 		promoted int
-		took     time.Duration // until it is done or given up
+		took     time.Duration // until it succeeded or was given up
 		attempts int
 	}{
 		{"after two failures", 2, false, false, 1, 3 * time.Minute, 3},
 		{"paused", 2, true, false, 1, 3 * time.Minute, 3},
 		{"as long as it fails", 1000, false, false, 0, 24 * time.Hour, 30},
-		{"an update has its answer", 1, false, true, 0, 0, 1},
+		{"an update has returned the error", 1, false, true, 0, 0, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -315,7 +315,7 @@ func TestARotationThatASignalRequestedIsRetriedForADay(t *testing.T) {
 				t.Errorf("%d attempts, %d promotions after %s, %v: want %d, %d, %s", attempts, len(w.promoted), took, r.err, c.attempts, c.promoted, c.took)
 			}
 			if given := c.promoted == 0 && !c.update; given && (r.state.Requests[0].Outcome != rotation.OutcomeFailed || !strings.Contains(r.state.Requests[0].Reason, "not now")) {
-				t.Errorf("%+v: want it failed", r.state.Requests)
+				t.Errorf("%+v: want it to have failed", r.state.Requests)
 			}
 			if !r.state.RequestDue.IsZero() || !r.state.RequestCloses.IsZero() || r.state.RequestAttempts != 0 || r.state.Paused != c.paused {
 				t.Errorf("left behind: %+v", r.state)
@@ -335,7 +335,7 @@ func TestAScheduledRotationCarriesOutADeferredRequest(t *testing.T) {
 	state.Requested, state.RequestDue = &rotation.RotateRequest{RevokePrevious: true}, start.Add(2*time.Hour)
 	r := execute(t, w, start, input(nil), state, nil)
 	if !r.state.Rotations[0].Revoked || r.state.Requested != nil || !r.env.Now().Before(start.Add(2*time.Hour)) {
-		t.Errorf("at %s: %+v, still asked for %+v", r.env.Now(), r.state.Rotations[0], r.state.Requested)
+		t.Errorf("at %s: %+v, still requested %+v", r.env.Now(), r.state.Rotations[0], r.state.Requested)
 	}
 }
 
@@ -368,7 +368,7 @@ func TestAResumeWithdrawsAStop(t *testing.T) {
 	}
 }
 
-// What meets the first task of a run comes grouped by name.
+// Messages that arrive before the first task of a run are delivered grouped by name, not in order.
 func TestTheNewestOfContradictingMessagesWins(t *testing.T) {
 	t.Parallel()
 	at := func(second int) rotation.Sender {
@@ -380,7 +380,7 @@ func TestTheNewestOfContradictingMessagesWins(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name     string
-		messages []message // in the order in which they are handled
+		messages []message // in the order of delivery
 		want     rotation.RotationStatus
 		ignored  int
 	}{
@@ -450,12 +450,12 @@ func TestWhatTheLoopCannotLiveWithIsRefused(t *testing.T) {
 			t.Errorf("%s: %v, steps %v: want a refusal that names %s", c.name, r.err, w.calls, c.want)
 		}
 		if r := execute(t, newWorld(), start, input(nil), &rotation.State{NextRotationDate: start}, c.change); r.err != nil {
-			t.Errorf("%s: a run that goes on is refused: %v", c.name, r.err)
+			t.Errorf("%s: a continued run is refused: %v", c.name, r.err)
 		}
 	}
 }
 
-// A worker of the activities' task queue was away for longer than the window.
+// The worker of the activities' task queue was away for longer than the window.
 func TestARotationThatNoWorkerTookStaysDue(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -464,8 +464,8 @@ func TestARotationThatNoWorkerTookStaysDue(t *testing.T) {
 		lost bool
 	}{
 		{"no worker took the step", temporal.NewTimeoutError(enums.TIMEOUT_TYPE_SCHEDULE_TO_START, nil), false},
-		{"no worker took it in all the time", temporal.NewTimeoutError(enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, nil), false},
-		{"it was tried", temporal.NewTimeoutError(enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, errors.New("down")), true},
+		{"no worker took it before the timeout", temporal.NewTimeoutError(enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, nil), false},
+		{"it was attempted", temporal.NewTimeoutError(enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, errors.New("down")), true},
 		{"the database is away", temporal.NewNonRetryableApplicationError("down", "Unreachable", nil), true},
 	} {
 		w := newWorld()
@@ -480,7 +480,7 @@ func TestARotationThatNoWorkerTookStaysDue(t *testing.T) {
 		state.NextRotationDate, state.WindowCloses, state.ShowWhenLong = start, start.Add(30*time.Second), true
 		r := execute(t, w, start, input(nil), state, nil)
 		if lost := r.state.NextRotationDate.After(start.AddDate(0, 0, 20)); lost != c.lost {
-			t.Errorf("%s: the next attempt is at %s: lost %t, want %t", c.name, r.state.NextRotationDate, lost, c.lost)
+			t.Errorf("%s: the next attempt is at %s: window lost: %t, want %t", c.name, r.state.NextRotationDate, lost, c.lost)
 		}
 		if c.lost {
 			continue
@@ -500,7 +500,8 @@ func TestARotationThatNoWorkerTookStaysDue(t *testing.T) {
 	}
 }
 
-// Temporal Cloud enforces the limits that Temporal documents; every server ends a workflow for a search attribute of 2 KB.
+// Temporal Cloud enforces the limits that Temporal documents, and every server terminates a
+// workflow for a search attribute above 2 KB.
 func TestLongNamesAreCut(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
@@ -554,7 +555,7 @@ func TestAStepThatFailsSaysWhy(t *testing.T) {
 		}
 	}
 	if got := r.state.Rotations[0]; got.Error != "" || got.Steps[2].Error != "" || len(w.promoted) != 1 {
-		t.Errorf("recorded %+v: want it rotated", got)
+		t.Errorf("recorded %+v: want a successful rotation", got)
 	}
 }
 
@@ -599,11 +600,11 @@ func TestARevocationOfWhatIsInUseAgainIsNotRepeated(t *testing.T) {
 	})
 	if a.err == nil || r.env.Now().After(start.Add(2*time.Hour)) || r.state.Requested != nil ||
 		len(r.state.Requests) != 1 || r.state.Requests[0].Outcome != rotation.OutcomeFailed {
-		t.Errorf("at %s: %v, requests %+v, still asked for %+v", r.env.Now(), a.err, r.state.Requests, r.state.Requested)
+		t.Errorf("at %s: %v, requests %+v, still requested %+v", r.env.Now(), a.err, r.state.Requests, r.state.Requested)
 	}
 }
 
-// Setting an attribute that the cluster lost would fail the workflow's task again and again.
+// Setting an attribute that the cluster has lost would fail the workflow task again and again.
 func TestSearchAttributesThatWereRemovedAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	there := true
@@ -632,7 +633,7 @@ func TestSearchAttributesThatWereRemovedAreLeftAlone(t *testing.T) {
 		var set int
 		state, set = run(state)
 		if (set > 0) != there || state.SearchAttributes != there {
-			t.Errorf("there %t: set %d times, %t carried over", there, set, state.SearchAttributes)
+			t.Errorf("attribute present %t: set %d times, %t carried over", there, set, state.SearchAttributes)
 		}
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
-// TestOnlyTheFirstStepIsPaced: a rotation that has begun is not held up by those that wait.
+// TestOnlyTheFirstStepIsPaced: waiting rotations do not delay one that has started.
 func TestOnlyTheFirstStepIsPaced(t *testing.T) {
 	t.Parallel()
 	for own, want := range map[string]string{"": "default-test-taskqueue", "inside": "inside"} {
@@ -47,7 +47,7 @@ func TestOnlyTheFirstStepIsPaced(t *testing.T) {
 	}
 }
 
-// TestARequestWaitsForItsTurn: it has no window that could close on it.
+// TestARequestWaitsForItsTurn: a requested rotation has no window that could close.
 func TestARequestWaitsForItsTurn(t *testing.T) {
 	t.Parallel()
 	var patience time.Duration
@@ -63,11 +63,12 @@ func TestARequestWaitsForItsTurn(t *testing.T) {
 		update(env, time.Hour, rotation.RotateUpdate, raw(`{"Force":true}`))
 	})
 	if patience < 48*time.Hour {
-		t.Errorf("a request waits %s for its turn: want 48h", patience)
+		t.Errorf("a request waits up to %s for its turn: want 48h", patience)
 	}
 }
 
-// TestPeopleGoFirst: what a person waits for is not queued behind schedules, and those not behind a batch of signals.
+// TestPeopleGoFirst: steps of a rotation that an operator waits for come before scheduled ones, and
+// those come before a batch of signals.
 func TestPeopleGoFirst(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -115,7 +116,8 @@ func signal(env *testsuite.TestWorkflowEnvironment, after time.Duration, name st
 	env.RegisterDelayedCallback(func() { env.SignalWorkflow(name, argument) }, after)
 }
 
-// watching sees the options of each step. The test environment gives activities no priority.
+// watching records the options of each step, because the test environment shows activities no
+// priority.
 type watching struct {
 	interceptor.WorkerInterceptorBase
 

@@ -13,7 +13,8 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// TestWhichMessagesEachPhaseTakes covers every message in every phase, without and with a stop that was requested before.
+// TestWhichMessagesEachPhaseTakes covers every message in every phase, with and without an earlier
+// request to stop.
 func TestWhichMessagesEachPhaseTakes(t *testing.T) {
 	t.Parallel()
 	const ok, just, gone = "", rotation.ErrorJustRotated, string(rotation.Stopped)
@@ -31,7 +32,7 @@ func TestWhichMessagesEachPhaseTakes(t *testing.T) {
 	messages := append([]string{revoke}, signals...)
 	for _, all := range [][]string{slices.Collect(maps.Keys(takes)), slices.Collect(maps.Keys(want))} {
 		if slices.Sort(all); !slices.Equal(all, slices.Sorted(slices.Values(messages))) {
-			t.Fatalf("a table has the messages %q: want %q", all, messages)
+			t.Fatalf("the table has the messages %q: want %q", all, messages)
 		}
 	}
 	for _, name := range messages {
@@ -42,14 +43,15 @@ func TestWhichMessagesEachPhaseTakes(t *testing.T) {
 					types = want[name].afterStop
 				}
 				if got := refusalOf(t, name, p, stop); got != types[i] {
-					t.Errorf("%s in phase %d, a stop requested %t: refused as %q, want %q", name, p, stop, got, types[i])
+					t.Errorf("%s in phase %d, stop requested %t: refusal %q, want %q", name, p, stop, got, types[i])
 				}
 			}
 		}
 	}
 }
 
-// refusalOf returns the type of the error with which a run refuses a message, empty if it takes the message.
+// refusalOf returns the type of the error with which a run refuses a message, or "" if it accepts
+// it.
 func refusalOf(t *testing.T, name string, p phase, stop bool) string {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite

@@ -16,9 +16,9 @@ import (
 	"github.com/rotate-user/rotate-user/workflows"
 )
 
-// shapes are the histories that must never be missing: each is what a worker
-// may find in progress when it is deployed. Recorded ones are kept; see
-// docs/development.md for how new ones are made.
+// shapes are the kinds of history that must always be present: each is a state in which a newly
+// deployed worker may find a workflow. Recorded histories are kept; docs/development.md says how to
+// record new ones.
 var shapes = []string{
 	"sleeping", "rotated", "rotated-by-update", "failed", "paused", "stopped",
 	"cut-CloneUser", "cut-StagePassword", "cut-SetPassword", "cut-TestPassword", "cut-PromotePassword",
@@ -44,7 +44,7 @@ func histories(t *testing.T) []string {
 	return files
 }
 
-// newReplayer has patience with a busy machine, which is no deadlock.
+// newReplayer returns a replayer that does not mistake a busy machine for a deadlock.
 func newReplayer(t *testing.T) worker.WorkflowReplayer {
 	t.Helper()
 	r, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{DisableDeadlockDetection: true})
@@ -68,8 +68,9 @@ func TestEveryRecordedHistoryReplays(t *testing.T) {
 	}
 }
 
-// TestOtherRulesForAZoneReplay replays a first run that waited for a date in its zone, on a worker for which that zone has other
-// rules: a blackout covers the time at which the run woke. What the run found first is recorded, and counts.
+// TestOtherRulesForAZoneReplay replays a first run that waited for a date in its zone, on a worker
+// that has other rules for that zone, and with a blackout that covers the time at which the run
+// woke up. The replay must use what the run recorded.
 func TestOtherRulesForAZoneReplay(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/rotated-in-zone.*json")
@@ -99,7 +100,8 @@ func TestOtherRulesForAZoneReplay(t *testing.T) {
 	}
 }
 
-// A release that did not tell visibility of open accounts met secrets that something else had deleted, too.
+// A release that did not write open accounts to the memo could also meet secrets that something
+// else had deleted.
 func TestAFailureForADeletedSecretReplays(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/failed.*json")
@@ -129,8 +131,8 @@ func TestAFailureForADeletedSecretReplays(t *testing.T) {
 	}
 }
 
-// TestABrokenWorkflowFailsTheReplay shows that the check works: a command
-// before the timer must be noticed in a history that sleeps.
+// TestABrokenWorkflowFailsTheReplay shows that the check works: a replay of a sleeping history must
+// notice an extra command before the timer.
 func TestABrokenWorkflowFailsTheReplay(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/sleeping.*json")

@@ -26,26 +26,26 @@ import (
 
 var start = time.Date(2026, 1, 31, 9, 30, 0, 0, time.UTC)
 
-// world stands for the activities: it keeps which user is in use, and which
-// step of which rotation fails.
+// world fakes the activities. It knows which user is current, and which step of which rotation
+// fails.
 type world struct {
 	inUse          string
 	standby        string
 	calls          []string
 	inputs         []rotation.CloneUserInput
-	staged         []string // the ids under which versions were to be staged
+	staged         []string // the ids of the versions to stage
 	promoted       []time.Time
 	now            func() time.Time
 	fail           func(step string, attempt int) error
 	sessions       func() []string
-	changes        func() []string // that CloneUser makes, all of them drift
-	digest, rights string          // that CloneUser answers
+	changes        func() []string // changes that CloneUser reports, all of them as drift
+	digest, rights string          // results of CloneUser
 	unseen         bool            // the administrator cannot list sessions
 	ends           bool            // the standby's sessions end along with its password
-	host           string          // of the server, db:3306 if it is empty
-	expires        time.Time       // when the server will refuse the new password
+	host           string          // the server's address; db:3306 if empty
+	expires        time.Time       // when the new password expires
 	unasked        []string        // warnings of TestPassword
-	gone           []string        // users of earlier pairs without an account
+	gone           []string        // users of earlier pairs that have no account
 
 	promotedAlready bool // AWSCURRENT is the version of an attempt that was recorded as failed
 	rotation        int
@@ -53,7 +53,7 @@ type world struct {
 
 func newWorld() *world { return &world{inUse: "app", standby: "app_clone"} }
 
-// stuck lets the promotion of the first rotation take effect and its answer be lost.
+// stuck makes the first promotion take effect and lose its response.
 func (w *world) stuck(step string, _ int) error {
 	if step == rotation.PromotePassword && !w.promotedAlready {
 		w.promotedAlready = true
@@ -135,7 +135,7 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 	}, activity.RegisterOptions{Name: rotation.PlanRotation})
 }
 
-// newEnvironment has patience with a busy machine, which is no deadlock.
+// newEnvironment returns an environment that does not mistake a busy machine for a deadlock.
 func newEnvironment() *testsuite.TestWorkflowEnvironment {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
@@ -153,8 +153,8 @@ type run struct {
 	err    error
 }
 
-// execute lets one run of the workflow end, beginning at a time, and reads what
-// it hands to the next.
+// execute runs the workflow once, starting at the given time, and returns what it hands to the next
+// run.
 func execute(t *testing.T, w *world, at time.Time, input any, state *rotation.State, during func(*testsuite.TestWorkflowEnvironment)) run {
 	t.Helper()
 	env := newEnvironment()
@@ -216,11 +216,11 @@ func TestRotatesForADecade(t *testing.T) {
 		}
 		in, state, at = r.input, r.state, r.env.Now()
 		if len(state.Rotations) > 10 {
-			t.Fatalf("%d rotations are carried over: want at most ten", len(state.Rotations))
+			t.Fatalf("%d rotations are carried over: want at most 10", len(state.Rotations))
 		}
 		for i, rotated := range state.Rotations {
 			if (len(rotated.Steps) > 0) != (i == 0) {
-				t.Fatalf("of %d rotations, number %d has %d steps: want those of the newest only", len(state.Rotations), i, len(rotated.Steps))
+				t.Fatalf("of %d rotations, number %d has %d steps: want steps only for the newest", len(state.Rotations), i, len(rotated.Steps))
 			}
 		}
 	}
@@ -246,7 +246,7 @@ func TestOneRotationCallsTheFiveStepsInOrder(t *testing.T) {
 		t.Errorf("last rotated at %s: want at the start, %s", r.state.LastRotatedDate, start)
 	}
 	if got := r.state.Usernames; !slices.Equal(got, []string{"app_clone", "app"}) {
-		t.Errorf("users %v: want the promoted one first", got)
+		t.Errorf("users %v: want the promoted user first", got)
 	}
 }
 
@@ -256,7 +256,7 @@ func TestNodesThatCouldNotBeAskedAreInTheResult(t *testing.T) {
 	w.unasked = []string{"node db3 was not asked"}
 	r := execute(t, w, start, raw(`{"SecretId":"s","RequireAllNodes":true,"TestEndpoints":["reader:3306"],"ProxySecretIds":["a","b"]}`), nil, nil)
 	if in := w.inputs[0]; !in.RequireAllNodes || !slices.Equal(in.TestEndpoints, []string{"reader:3306"}) || !slices.Equal(in.ProxySecretIDs, []string{"a", "b"}) {
-		t.Errorf("the steps are told %+v: want RequireAllNodes, TestEndpoints and ProxySecretIds", in)
+		t.Errorf("the steps' input is %+v: want RequireAllNodes, TestEndpoints and ProxySecretIds", in)
 	}
 	if got := r.state.Rotations; len(got) == 0 || !slices.Equal(got[0].Warnings, w.unasked) {
 		t.Errorf("rotations are %+v: want the warnings %q", got, w.unasked)
@@ -320,7 +320,7 @@ func TestWrongInputIsRefusedAtOnce(t *testing.T) {
 				t.Fatalf("error %v: want a refusal of type InvalidInput", r.err)
 			}
 			if !strings.Contains(app.Message(), want) {
-				t.Errorf("refused with %q: it does not name %s", app.Message(), want)
+				t.Errorf("%q does not name %s", app.Message(), want)
 			}
 			if len(w.calls) != 0 {
 				t.Errorf("steps %v were taken on a wrong input", w.calls)
@@ -334,7 +334,7 @@ func TestAContinuedRunForgivesWhatItDoesNotKnow(t *testing.T) {
 	w := newWorld()
 	r := execute(t, w, start, raw(`{"SecretId":"s","InventedLater":true}`), &rotation.State{NextRotationDate: start}, nil)
 	if r.err != nil || len(w.promoted) != 1 {
-		t.Fatalf("error %v, %d rotations: an older worker must go on with what a newer one left", r.err, len(w.promoted))
+		t.Fatalf("error %v, %d rotations: an older worker must accept the state of a newer one", r.err, len(w.promoted))
 	}
 }
 
@@ -350,13 +350,13 @@ func TestRotateImmediatelyFalseLooksAndWaits(t *testing.T) {
 		t.Fatal(r.err)
 	}
 	if !slices.Equal(warnings, []string{"a revocation would be refused"}) {
-		t.Errorf("the status warns %q: want what the look found", warnings)
+		t.Errorf("the status warns %q: want what the plan found", warnings)
 	}
 	if w.calls[0] != rotation.PlanRotation || w.calls[1] != rotation.CloneUser {
-		t.Errorf("steps %v: want a look first", w.calls)
+		t.Errorf("steps %v: want a plan first", w.calls)
 	}
 	if wait := w.promoted[0].Sub(start); wait < 29*24*time.Hour {
-		t.Errorf("rotated after %s: want after the schedule's thirty days", wait)
+		t.Errorf("rotated after %s: want the schedule's 30 days", wait)
 	}
 }
 
@@ -375,13 +375,13 @@ func TestAFailedRotationIsTriedAgainWithGrowingPauses(t *testing.T) {
 	for range 12 {
 		r := execute(t, w, at, in, state, nil)
 		if r.err != nil {
-			t.Fatalf("the loop died of a failed rotation: %v", r.err)
+			t.Fatalf("the loop ended with a failed rotation: %v", r.err)
 		}
 		pauses = append(pauses, r.state.NextRotationDate.Sub(r.env.Now()))
 		in, state, at = r.input, r.state, r.env.Now()
 	}
 	if !slices.IsSorted(pauses) || pauses[0] > 5*time.Minute || pauses[11] != time.Hour {
-		t.Errorf("pauses %v: want them to grow from minutes to an hour", pauses)
+		t.Errorf("delays %v: want them to grow from minutes to an hour", pauses)
 	}
 	if got := state.Rotations[0]; got.Error != "refused" || got.ErrorType != "AccessDenied" {
 		t.Errorf("recorded %+v: want the reason", got)
@@ -398,7 +398,7 @@ func TestAfterTheWindowAFailedRotationWaitsForTheNext(t *testing.T) {
 	state := &rotation.State{NextRotationDate: start, WindowCloses: start.Add(30 * time.Second)}
 	r := execute(t, w, start, input(nil), state, nil)
 	if wait := r.state.NextRotationDate.Sub(start); wait < 29*24*time.Hour {
-		t.Errorf("tried again after %s: want the next window", wait)
+		t.Errorf("retried after %s: want the next window", wait)
 	}
 }
 
@@ -433,7 +433,7 @@ func TestAPromotionWhoseAnswerWasLostIsNotRepeated(t *testing.T) {
 		t.Errorf("steps %v: want only what is left, %v", w.calls, want)
 	}
 	if got := r.state; !slices.Equal(got.Usernames, []string{"app_clone", "app"}) || got.LastRotatedDate.IsZero() || got.Rotations[0].Error != "" {
-		t.Errorf("state %+v: want app_clone in use, and the rotation recorded", got)
+		t.Errorf("state %+v: want app_clone as the current user, and the rotation recorded", got)
 	}
 }
 
@@ -449,7 +449,7 @@ func TestASecondRotatorGivesWay(t *testing.T) {
 		r := execute(t, w, start, in, nil, nil)
 		var app *temporal.ApplicationError
 		if !errors.As(r.err, &app) || app.Type() != rotation.ErrorRotatedElsewhere || app.Message() != "use the other one" || r.env.Now().Sub(start) > time.Hour {
-			t.Errorf("%+v: the workflow went on, or ended late, with %v", in, r.err)
+			t.Errorf("%+v: the workflow continued, or ended late, with %v", in, r.err)
 		}
 	}
 	w := newWorld()
@@ -457,7 +457,7 @@ func TestASecondRotatorGivesWay(t *testing.T) {
 	state := asleep(start)
 	state.NextRotationDate = start
 	if r := execute(t, w, start, input(nil), state, nil); r.err != nil || r.state == nil || r.state.Rotations[0].ErrorType != rotation.ErrorRotatedElsewhere {
-		t.Errorf("one that has rotated before ended: %v", r.err)
+		t.Errorf("a workflow that has rotated before ended: %v", r.err)
 	}
 }
 
@@ -474,11 +474,11 @@ func TestAnIDThatIsTakenIsGivenUp(t *testing.T) {
 		r := execute(t, w, start, input(nil), nil, nil)
 		rotated := r.state.Rotations[0]
 		if rotated.ErrorType != want || len(w.staged) != min(taken+1, 3) {
-			t.Errorf("%d ids are taken: the rotation ended as %q with %v staged: want %q", taken, rotated.ErrorType, w.staged, want)
+			t.Errorf("with %d ids taken, the rotation ended as %q with %v staged: want %q", taken, rotated.ErrorType, w.staged, want)
 		}
 		last := w.staged[len(w.staged)-1]
 		if slices.Index(w.staged, last) != len(w.staged)-1 || rotated.VersionID != last {
-			t.Errorf("ids %v, recorded %s: want another each time, and the last one recorded", w.staged, rotated.VersionID)
+			t.Errorf("ids %v, recorded %s: want a new id each time, and the last one recorded", w.staged, rotated.VersionID)
 		}
 	}
 }
@@ -491,10 +491,10 @@ func TestTheNextRotationIsToldWhatIsStored(t *testing.T) {
 	r = execute(t, w, r.env.Now(), r.input, r.state, nil)
 	got := w.inputs[1]
 	if got.PromotedVersionID != first.VersionID || !got.PromotedAt.Equal(r.state.Rotations[1].EndedAt) || got.Server != "db:3306" || got.Stored[first.Username] != "stored with "+first.VersionID {
-		t.Errorf("the second rotation was told of %+v: want version %s of %s", got, first.VersionID, first.Username)
+		t.Errorf("the second rotation got %+v: want version %s of %s", got, first.VersionID, first.Username)
 	}
 	if len(r.state.Stored) != 2 {
-		t.Errorf("stored are %v: want both accounts", r.state.Stored)
+		t.Errorf("Stored is %v: want both accounts", r.state.Stored)
 	}
 }
 
@@ -510,7 +510,7 @@ func TestTheNextAttemptIsToldWhatIsStaged(t *testing.T) {
 	r := execute(t, w, start, input(nil), nil, nil)
 	r = execute(t, w, r.env.Now(), r.input, r.state, nil)
 	if got := w.inputs[1]; got.EarlierVersionID != w.staged[0] || got.EarlierSHA256 != "digest of "+w.staged[0] {
-		t.Errorf("the second attempt was told of version %q, digest %q: want those of %s", got.EarlierVersionID, got.EarlierSHA256, w.staged[0])
+		t.Errorf("the second attempt got version %q, digest %q: want those of %s", got.EarlierVersionID, got.EarlierSHA256, w.staged[0])
 	}
 	if r.state.EarlierVersionID+r.state.EarlierSHA256 != "" {
 		t.Errorf("after a promotion the state still has %s, %s", r.state.EarlierVersionID, r.state.EarlierSHA256)
@@ -526,7 +526,7 @@ func TestTooSoonForTheOverlapIsPutOffToWhenItIsSafe(t *testing.T) {
 	}
 	r := execute(t, w, start, input(nil), nil, nil)
 	if !r.state.NextRotationDate.Equal(safe) {
-		t.Errorf("tried again at %s: want %s", r.state.NextRotationDate, safe)
+		t.Errorf("retried at %s: want %s", r.state.NextRotationDate, safe)
 	}
 }
 
@@ -537,7 +537,7 @@ type answer struct {
 	done   bool
 }
 
-// update sends an update after a delay and keeps its answer.
+// update sends an update after a delay and keeps its result.
 func update(env *testsuite.TestWorkflowEnvironment, after time.Duration, name string, args ...any) *answer {
 	a := &answer{}
 	env.RegisterDelayedCallback(func() {
@@ -570,10 +570,10 @@ func TestRotateNowAnswersTheRotation(t *testing.T) {
 		a = update(env, time.Hour, rotation.RotateUpdate, rotation.RotateRequest{})
 	})
 	if a.err != nil || a.result.Username != "app_clone" || len(a.result.Steps) != 5 {
-		t.Fatalf("answer %+v", a)
+		t.Fatalf("result %+v", a)
 	}
 	if r.state.Rotations[0].VersionID != a.result.VersionID {
-		t.Errorf("the rotation is not among those carried over")
+		t.Errorf("the rotation is not carried over")
 	}
 }
 
@@ -589,10 +589,10 @@ func TestRotateNowSaysWhyItFailed(t *testing.T) {
 		a = update(env, time.Hour, rotation.RotateUpdate, rotation.RotateRequest{})
 	})
 	if a.err == nil || !strings.Contains(a.err.Error(), "drop that account") {
-		t.Fatalf("answer %+v", a)
+		t.Fatalf("result %+v", a)
 	}
 	if !r.state.NextRotationDate.Equal(before.NextRotationDate) {
-		t.Errorf("a failed request moved the schedule from %s to %s", before.NextRotationDate, r.state.NextRotationDate)
+		t.Errorf("a failed request changed the schedule from %s to %s", before.NextRotationDate, r.state.NextRotationDate)
 	}
 }
 
@@ -607,10 +607,10 @@ func TestRotateNowWithinTheOverlapIsRefusedUnlessForced(t *testing.T) {
 			a = update(env, time.Minute, rotation.RotateUpdate, rotation.RotateRequest{Force: force})
 		})
 		if refused := a.err != nil; refused == force {
-			t.Errorf("Force %t: answer %+v", force, a)
+			t.Errorf("Force %t: result %+v", force, a)
 		}
 		if a.err != nil && !strings.Contains(a.err.Error(), "2026-01-31 10:20 UTC") {
-			t.Errorf("refused with %q: want from when it is safe", a.err)
+			t.Errorf("refused with %q: want the time from which it is safe", a.err)
 		}
 	}
 }
@@ -625,11 +625,11 @@ func TestRequestsTogetherAreOneRotation(t *testing.T) {
 		}
 	})
 	if len(w.promoted) != 1 {
-		t.Errorf("%d rotations: want one", len(w.promoted))
+		t.Errorf("%d rotations: want 1", len(w.promoted))
 	}
 	for i, a := range all {
 		if !a.done {
-			t.Errorf("request %d was never answered", i)
+			t.Errorf("request %d got no result", i)
 		}
 	}
 }
@@ -648,7 +648,7 @@ func TestPauseResumeRescheduleStop(t *testing.T) {
 		a = update(env, 90*24*time.Hour, rotation.ResumeUpdate)
 	})
 	if len(w.calls) != 0 {
-		t.Fatalf("steps %v were taken while paused", w.calls)
+		t.Fatalf("steps %v ran while paused", w.calls)
 	}
 	if a.err != nil || r.state.Paused {
 		t.Fatalf("resume: %+v", a)
@@ -672,7 +672,7 @@ func TestPauseResumeRescheduleStop(t *testing.T) {
 		t.Errorf("stop: %+v, %v", r.status, r.err)
 	}
 	if len(w.calls) != 0 {
-		t.Errorf("steps %v were taken by messages that ask for none", w.calls)
+		t.Errorf("steps %v ran, although no message asks for a rotation", w.calls)
 	}
 }
 
@@ -695,10 +695,10 @@ func TestStopAndRotateTogetherEnd(t *testing.T) {
 		}, time.Hour)
 	})
 	if r.err != nil || r.status.RotationStatus != rotation.Stopped || !rotate.done || !stop.done {
-		t.Errorf("ended as %s, %v; rotate %+v, stop %+v: want both answered", r.status.RotationStatus, r.err, rotate, stop)
+		t.Errorf("ended as %s, %v; rotate %+v, stop %+v: want both to return", r.status.RotationStatus, r.err, rotate, stop)
 	}
 	if (rotate.err == nil) != (len(w.promoted) == 1) {
-		t.Errorf("rotate answered %v after %d rotations", rotate.err, len(w.promoted))
+		t.Errorf("rotate returned %v after %d rotations", rotate.err, len(w.promoted))
 	}
 }
 
@@ -737,12 +737,12 @@ func TestADeletionHoldsARotationApartFromAPerson(t *testing.T) {
 		wantHeld     bool
 	}{
 		{"held", false, false, "pause", deletion, false, true},
-		{"let go", false, true, "resume", deletion, false, false},
-		{"held what was paused", true, false, "pause", deletion, true, true},
-		{"let go what was paused", true, true, "resume", deletion, true, false},
-		{"let go what was not held", true, false, "resume", deletion, true, false},
+		{"released", false, true, "resume", deletion, false, false},
+		{"held while paused", true, false, "pause", deletion, true, true},
+		{"released while paused", true, true, "resume", deletion, true, false},
+		{"released without a hold", true, false, "resume", deletion, true, false},
 		{"paused", false, false, "pause", person, true, false},
-		{"paused what was held", false, true, "pause", person, true, true},
+		{"paused while held", false, true, "pause", person, true, true},
 		{"resumed", true, true, "resume", person, false, false},
 		{"no deletion", false, false, "pause", raw(`{}`), true, false},
 		{"null", false, false, "pause", raw(`null`), true, false},
@@ -750,7 +750,7 @@ func TestADeletionHoldsARotationApartFromAPerson(t *testing.T) {
 		{"another type", true, true, "resume", raw(`{"Deletion":"yes"}`), true, true},
 		{"no object", true, true, "resume", raw(`7`), true, true},
 		{"stopped while it runs", false, false, "stop", deletion, false, false},
-		{"stopped by a misspelt one", false, true, "stop", raw(`{"deletion":true}`), false, true},
+		{"stopped by a misspelt signal", false, true, "stop", raw(`{"deletion":true}`), false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -789,7 +789,7 @@ func TestAHeldRotationSleepsUntilItIsLetGoOrStopped(t *testing.T) {
 			}, 90*24*time.Hour)
 		})
 		if len(w.calls) != 0 || during.RotationStatus != rotation.Paused || !during.NextRotationDate.IsZero() {
-			t.Errorf("while held the status is %+v, steps %v: want it paused, and none", during, w.calls)
+			t.Errorf("while held, the status is %+v, the steps %v: want it paused, and no steps", during, w.calls)
 		}
 		if r.err != nil || r.status.RotationStatus != want {
 			t.Errorf("%s: ended as %+v, %v", signal, r.status, r.err)
@@ -805,7 +805,7 @@ func TestRevokePreviousFollowsThePromotion(t *testing.T) {
 		a = update(env, time.Hour, rotation.RotateUpdate, raw(`{"RevokePrevious":true,"Grace":"10m"}`))
 	})
 	if a.err != nil || !a.result.Revoked || w.calls[len(w.calls)-1] != rotation.RevokePrevious {
-		t.Fatalf("answer %+v, steps %v", a, w.calls)
+		t.Fatalf("result %+v, steps %v", a, w.calls)
 	}
 	if a.result.SessionsEnded != 3 {
 		t.Errorf("%d sessions were ended: want the 1 of the standby and the 2 of the previous account", a.result.SessionsEnded)
@@ -841,7 +841,7 @@ func TestDrainWaitsForSessionsToEnd(t *testing.T) {
 	}
 }
 
-// A session with a leaked credential must not hold off the revocation: the rotation ends it.
+// A session with a leaked credential must not delay the revocation. The rotation ends it.
 func TestARevocationWaitsForNoSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
@@ -854,14 +854,14 @@ func TestARevocationWaitsForNoSession(t *testing.T) {
 		a = update(env, time.Hour, rotation.RotateUpdate, raw(`{"RevokePrevious":true}`))
 	})
 	if a.err != nil || !a.result.Revoked || len(w.promoted) != 1 || w.promoted[0].Sub(start) > time.Hour+time.Minute {
-		t.Errorf("answer %+v, rotations at %v", a, w.promoted)
+		t.Errorf("result %+v, rotations at %v", a, w.promoted)
 	}
 	if got := w.calls; len(got) != 6 {
-		t.Errorf("steps %v: want each of them once", got)
+		t.Errorf("steps %v: want each step once", got)
 	}
 }
 
-// What the first look has changed, the next one finds equal.
+// Changes that the first CloneUser makes are no longer differences for the next one.
 func TestChangesBeforeADrainAreReported(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
@@ -875,12 +875,12 @@ func TestChangesBeforeADrainAreReported(t *testing.T) {
 	}
 	r := execute(t, w, start, raw(`{"SecretId":"s","Drain":"30m"}`), nil, nil)
 	if got := r.state.Rotations[0]; looks < 2 || !slices.Equal(got.Changes, []string{"take DELETE on *.* away"}) || !slices.Equal(got.Drift, got.Changes) {
-		t.Errorf("after %d looks: %+v", looks, got)
+		t.Errorf("after %d calls of CloneUser: %+v", looks, got)
 	}
 }
 
-// The next rotation is told what rights the pair had after the last one, and nothing of an earlier one's: a worker of an
-// earlier release answers a digest only.
+// The next rotation gets the rights of the pair after the last rotation, and never those of an
+// earlier one. A worker of an earlier release returns only a digest.
 func TestTheNextRotationIsToldOfTheRightsAfterTheLast(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
@@ -894,13 +894,13 @@ func TestTheNextRotationIsToldOfTheRightsAfterTheLast(t *testing.T) {
 	}
 	for i, want := range [][2]string{{"", ""}, {"d1", "r1"}, {"d2", ""}} {
 		if got := [2]string{w.inputs[i].Digest, w.inputs[i].Rights}; got != want {
-			t.Errorf("rotation %d is told %q: want %q", i+1, got, want)
+			t.Errorf("rotation %d got %q: want %q", i+1, got, want)
 		}
 	}
 }
 
-// The next look of a drain is told of the rights after the one before: a right that was taken from the account in use since was
-// on both, and is not a gift to the standby.
+// Each CloneUser of a drain gets the rights after the one before. A right that was since taken from
+// the current account was on both accounts, so it was not granted to the standby alone.
 func TestLooksOfADrainAreToldOfTheRightsAfterTheOneBefore(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
@@ -916,16 +916,17 @@ func TestLooksOfADrainAreToldOfTheRightsAfterTheOneBefore(t *testing.T) {
 	w.inputs = nil
 	execute(t, w, first.state.NextRotationDate, raw(`{"SecretId":"s","Drain":"30m"}`), first.state, nil)
 	if len(w.inputs) < 2 {
-		t.Fatalf("%d looks", len(w.inputs))
+		t.Fatalf("%d calls of CloneUser", len(w.inputs))
 	}
 	for i, in := range w.inputs {
 		if want := fmt.Sprint("r", i+1); in.Rights != want || in.Digest != "d"+want[1:] {
-			t.Errorf("look %d is told %q, %q: want %q", i+1, in.Digest, in.Rights, want)
+			t.Errorf("call %d got %q, %q: want %q", i+1, in.Digest, in.Rights, want)
 		}
 	}
 }
 
-// The rights are in the answer to the query, and not in the history as part of the answers to updates.
+// The rights are in the result of the query, but not in the results of updates, which are kept in
+// the history.
 func TestTheRightsAreAnsweredToTheQueryOnly(t *testing.T) {
 	t.Parallel()
 	state := asleep(start)
@@ -936,21 +937,21 @@ func TestTheRightsAreAnsweredToTheQueryOnly(t *testing.T) {
 			var s rotation.Status
 			value, err := env.QueryWorkflow(rotation.StatusQuery)
 			if err != nil || value.Get(&s) != nil || s.Rights != "r1" {
-				t.Errorf("the query answers %+v, %v", s, err)
+				t.Errorf("the query returned %+v, %v", s, err)
 			}
 		}, time.Minute)
 		paused = update(env, 2*time.Minute, rotation.PauseUpdate, nil)
 	})
 	if paused.err != nil || paused.status.Rights != "" || paused.status.SecretID == "" {
-		t.Errorf("the update answers %+v, %v", paused.status, paused.err)
+		t.Errorf("the update returned %+v, %v", paused.status, paused.err)
 	}
 }
 
-// UndoDrift is for the rotation that was asked for, and no other.
+// UndoDrift applies to the rotation that was requested with it, and to no other.
 func TestUndoDriftIsOfOneRotation(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
-	sessions := 1 // while they are waited for, a second request joins the first
+	sessions := 1 // while they drain, a second request joins the first
 	w.sessions = func() []string { return []string{"1 from 10.0.0.7"}[:sessions] }
 	var a, b *answer
 	first := execute(t, w, start, raw(`{"SecretId":"s","Drain":"30m"}`), asleep(start), func(env *testsuite.TestWorkflowEnvironment) {
@@ -959,11 +960,11 @@ func TestUndoDriftIsOfOneRotation(t *testing.T) {
 		env.RegisterDelayedCallback(func() { sessions = 0 }, time.Hour+40*time.Second)
 	})
 	if a.err != nil || b.err != nil || len(w.inputs) != 2 {
-		t.Fatalf("answers %v, %v; steps %+v", a.err, b.err, w.inputs)
+		t.Fatalf("results %v, %v; steps %+v", a.err, b.err, w.inputs)
 	}
 	for i, in := range w.inputs {
 		if !in.UndoDrift || in.Force != (i == 1) {
-			t.Errorf("step %d is told %+v", i+1, in)
+			t.Errorf("step %d got %+v", i+1, in)
 		}
 	}
 	execute(t, w, first.state.NextRotationDate, first.input, first.state, nil)
@@ -978,7 +979,7 @@ func TestRequireDrainedWantsToSeeTheSessions(t *testing.T) {
 	w.unseen = true
 	r := execute(t, w, start, raw(`{"SecretId":"s","Drain":"10m","RequireDrained":true}`), nil, nil)
 	if got := r.state.Rotations[0]; len(w.promoted) != 0 || got.ErrorType != rotation.ErrorStillInUse || !strings.Contains(got.Error, "GRANT PROCESS") {
-		t.Errorf("recorded %+v: want a refusal that says what to grant", got)
+		t.Errorf("recorded %+v: want a refusal that names the right to grant", got)
 	}
 }
 
@@ -996,11 +997,11 @@ func TestAGraceEndsWithTheNextRequestToRevoke(t *testing.T) {
 	})
 	promoted := start.Add(time.Hour)
 	if during.Username != "app_clone" || during.StandbyUsername != "app" || !during.LastRotatedDate.Equal(promoted) || !during.PreviousUntil.Equal(promoted.Add(20*time.Hour)) {
-		t.Errorf("in the grace the status is %+v", during)
+		t.Errorf("during the grace period the status is %+v", during)
 	}
 	for _, line := range []string{"- current user: `app_clone`, standby: `app`", "- **AWSPREVIOUS**, user `app`, logs in until it is revoked at 2026-02-01 06:30 UTC", "- PromotePassword: "} {
 		if !strings.Contains(shown, line) {
-			t.Errorf("in the grace the UI does not show %q:\n%s", line, shown)
+			t.Errorf("during the grace period the UI does not show %q:\n%s", line, shown)
 		}
 	}
 	if !r.status.PreviousUntil.IsZero() {
@@ -1008,10 +1009,10 @@ func TestAGraceEndsWithTheNextRequestToRevoke(t *testing.T) {
 	}
 	var app *temporal.ApplicationError
 	if !errors.As(plain.err, &app) || app.Type() != rotation.ErrorJustRotated {
-		t.Errorf("another rotation during the grace was answered %v: want a refusal", plain.err)
+		t.Errorf("another rotation during the grace period returned %v: want a refusal", plain.err)
 	}
 	if first.err != nil || now.err != nil || !first.result.Revoked || !now.result.Revoked {
-		t.Errorf("answers %+v, %+v: want both to be revoked", first, now)
+		t.Errorf("results %+v, %+v: want a revocation for both", first, now)
 	}
 	if wait := r.env.Now().Sub(w.promoted[0]); len(w.promoted) != 1 || wait < time.Hour || wait > 3*time.Hour {
 		t.Errorf("revoked %s after the promotion: want it with the second request", wait)
@@ -1030,7 +1031,8 @@ func TestASignalThatCannotBeReadAsksForNothing(t *testing.T) {
 	}
 }
 
-// The next window begins with short pauses again, whatever the one before has come to.
+// In the next window the retry delays start short again, however long they had become in the last
+// one.
 func TestEachWindowBeginsWithShortPauses(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
@@ -1039,7 +1041,7 @@ func TestEachWindowBeginsWithShortPauses(t *testing.T) {
 	state.NextRotationDate, state.WindowCloses, state.Attempts = start.Add(time.Hour), start.Add(90*time.Minute), 6
 	r := execute(t, w, start, input(nil), state, nil)
 	if r.state.Attempts != 0 || !r.state.NextRotationDate.After(start.Add(24*time.Hour)) {
-		t.Errorf("attempts %d, next %s: want none counted for the next window", r.state.Attempts, r.state.NextRotationDate)
+		t.Errorf("attempts %d, next %s: want no attempts counted in the next window", r.state.Attempts, r.state.NextRotationDate)
 	}
 }
 
@@ -1057,7 +1059,7 @@ func TestTheOverlapIsNoFailureOfALook(t *testing.T) {
 				err = v.Get(&s)
 			}
 			if err != nil || s.RotationStatus != rotation.Scheduled {
-				t.Errorf("status %+v, %v: want it to be scheduled", s, err)
+				t.Errorf("status %+v, %v: want the rotation to be scheduled", s, err)
 			}
 			env.SignalWorkflow(rotation.StopUpdate, nil)
 		}, time.Hour)
@@ -1080,10 +1082,10 @@ func TestACancellationNeverCutsARotation(t *testing.T) {
 		waiting = update(env, time.Hour, rotation.RotateUpdate, raw(`{}`))
 	})
 	if len(w.promoted) != 1 {
-		t.Errorf("steps %v: the rotation was cut", w.calls)
+		t.Errorf("steps %v: the rotation was cut off", w.calls)
 	}
 	if waiting.err != nil || waiting.result.Username != "app_clone" {
-		t.Errorf("who waits for the rotation is answered %+v, %v", waiting.result, waiting.err)
+		t.Errorf("the waiting request got %+v, %v", waiting.result, waiting.err)
 	}
 	if !temporal.IsCanceledError(r.err) {
 		t.Errorf("the workflow ended with %v: want canceled", r.err)
@@ -1109,7 +1111,7 @@ func TestAWorkerThatWasAwayRotatesOnceAndNotAllAtTheSameTime(t *testing.T) {
 		late := &rotation.State{NextRotationDate: start.AddDate(0, 0, -60), WindowCloses: start.AddDate(0, 0, -59), LastRotatedDate: start.AddDate(0, 0, -90)}
 		r := execute(t, w, start, input(func(in *rotation.RotateUserInput) { in.SecretID = name }), late, nil)
 		if len(w.promoted) != 1 || r.state.NextRotationDate.Before(start.AddDate(0, 0, 29)) {
-			t.Errorf("%s: %d rotations, next at %s: want one, and the next a month on", name, len(w.promoted), r.state.NextRotationDate)
+			t.Errorf("%s: %d rotations, next at %s: want 1, and the next one a month later", name, len(w.promoted), r.state.NextRotationDate)
 			continue
 		}
 		at = append(at, w.promoted[0])
@@ -1117,7 +1119,7 @@ func TestAWorkerThatWasAwayRotatesOnceAndNotAllAtTheSameTime(t *testing.T) {
 	slices.SortFunc(at, time.Time.Compare)
 	for i := 1; i < len(at); i++ {
 		if at[i].Sub(at[i-1]) < time.Second {
-			t.Errorf("rotations at %v: want them spread", at)
+			t.Errorf("rotations at %v: want them spread out", at)
 		}
 	}
 }
@@ -1169,7 +1171,7 @@ func TestVisibilityIsToldOfARotationThatTakesLong(t *testing.T) {
 		{"the first", nil, 0, []string{"Rotating", "Scheduled"}},
 		{"continued by an earlier release", &asleep, 0, []string{"Rotating", "Scheduled"}},
 		{"short", &later, 0, []string{"Scheduled"}},
-		{"tried again", &later, 3, []string{"Scheduled"}},
+		{"retried", &later, 3, []string{"Scheduled"}},
 		{"failing for long", &later, 6, []string{"Retrying", "Scheduled"}},
 	} {
 		w := newWorld()
@@ -1189,12 +1191,12 @@ func TestVisibilityIsToldOfARotationThatTakesLong(t *testing.T) {
 			})
 		})
 		if !slices.Equal(told, test.want) || len(w.promoted) != 1 {
-			t.Errorf("%s: told %v, %d rotations, %v: want %v", test.name, told, len(w.promoted), r.err, test.want)
+			t.Errorf("%s: values %v, %d rotations, %v: want %v", test.name, told, len(w.promoted), r.err, test.want)
 		}
 	}
 }
 
-// raw is JSON as a person typed it.
+// raw is JSON as an operator would type it.
 type raw string
 
 func (r raw) MarshalJSON() ([]byte, error) { return []byte(r), nil }

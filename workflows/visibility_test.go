@@ -8,7 +8,8 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// The type of the error stays in the search attribute until a rotation succeeds. A later success leaves the attribute alone.
+// The type of the error stays in the search attribute until a rotation succeeds. A later success
+// does not change the attribute.
 func TestTheErrorOfTheLastRotationIsASearchAttribute(t *testing.T) {
 	t.Parallel()
 	failed, succeeded := rotation.Rotation{Error: "no", ErrorType: rotation.ErrorEdited}, rotation.Rotation{VersionID: "v"}
