@@ -31,7 +31,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// failed returns what the error of an activity that has met some passwords becomes.
+// failed converts the error of an activity that has met some passwords.
 func failed(err error, passwords ...string) *temporal.ApplicationError {
 	r := &redactor{passwords: passwords}
 	var app *temporal.ApplicationError
@@ -47,18 +47,20 @@ func response(status int, header http.Header, err error) error {
 	}}
 }
 
-// service is an error of another service of AWS, which hands out credentials.
+// service is an error of the AWS service that hands out credentials.
 func service(id string, err error) error {
 	return &smithy.OperationError{ServiceID: id, OperationName: "Get", Err: err}
 }
 
-// unsigned is a call of Secrets Manager that could not be signed, with the layers that the SDK adds.
+// unsigned is the error for a Secrets Manager call that could not be signed, with the layers that
+// the SDK adds.
 func unsigned(err error) error {
 	return &smithy.OperationError{ServiceID: "Secrets Manager", OperationName: "GetSecretValue",
 		Err: fmt.Errorf("get identity: %w", &secret.CredentialsError{Err: err})}
 }
 
-// A worker without credentials says so, and what to do, and nothing of what the chain of providers reports.
+// A worker without AWS credentials says so and says what to do, but does not quote what the
+// credential providers report.
 func TestACallThatCannotBeSignedSaysWhatHelps(t *testing.T) {
 	t.Parallel()
 	p := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
@@ -78,11 +80,12 @@ func TestACallThatCannotBeSignedSaysWhatHelps(t *testing.T) {
 		}
 	}
 	if strings.Contains(app.Message(), "s3cr3t") {
-		t.Errorf("%q quotes a provider", app.Message())
+		t.Errorf("%q quotes the provider's error", app.Message())
 	}
 }
 
-// A password that can be guessed is not taken out of a text, where the gap would give it away: the text is withheld.
+// A guessable password is not redacted, because the gap in the text would give it away. The whole
+// text is withheld instead.
 func TestATextThatHoldsAGuessablePasswordIsWithheld(t *testing.T) {
 	t.Parallel()
 	safe := "rotating is safe from 2026-01-02T03:04:05Z, or with Force"
@@ -97,7 +100,7 @@ func TestATextThatHoldsAGuessablePasswordIsWithheld(t *testing.T) {
 	}
 	if got := failed(errors.New("near Tr0ub4dor&3xyz at line 1"), "Tr0ub4dor&3xyz"); !strings.Contains(got.Message(),
 		"near [password] at line 1") {
-		t.Errorf("a long random password is not taken out, or too much is: %s", got.Message())
+		t.Errorf("a long random password is not redacted, or too much is: %s", got.Message())
 	}
 }
 
@@ -167,10 +170,10 @@ func TestEveryErrorHasAVerdict(t *testing.T) {
 				t.Errorf("%T %v: became %v, type %s; want type %s, retry %t", r.err, r.err, got, got.Type(), r.kind, r.retry)
 			}
 			if r.kind == rotation.ErrorUnknown && !strings.Contains(got.Message(), "an unknown error") {
-				t.Errorf("%v: an unknown error must say so, got %q", r.err, got.Message())
+				t.Errorf("%v: want a text that says that the error is unknown, got %q", r.err, got.Message())
 			}
 			if errors.Unwrap(got) != nil {
-				t.Errorf("%v: a cause goes along: %v", r.err, errors.Unwrap(got))
+				t.Errorf("%v: the cause is kept: %v", r.err, errors.Unwrap(got))
 			}
 		}
 	}
@@ -217,7 +220,7 @@ func TestJoinedErrorsAreEachTold(t *testing.T) {
 		fmt.Errorf("drop 'b'@'%%': %w", &mysql.MySQLError{Number: 1114, Message: "quotes a statement"}),
 	))
 	if got.Type() != rotation.ErrorAccessDenied || got.NonRetryable() {
-		t.Errorf("type %s, retryable %t: want the first one's type, and to be tried again for the second", got.Type(), !got.NonRetryable())
+		t.Errorf("type %s, retryable %t: want the first one's type, and a retry because of the second", got.Type(), !got.NonRetryable())
 	}
 	for _, want := range []string{"'a'@'%'", "definer account in a view", "give those objects another definer", "'b'@'%'", "1114"} {
 		if !strings.Contains(got.Message(), want) {
@@ -246,7 +249,7 @@ func TestARefusalThatPassesSaysWhen(t *testing.T) {
 	}
 }
 
-// What a workflow carries from run to run is bounded, ten errors among it.
+// The state that a workflow carries from run to run has a limited size, and includes ten errors.
 func TestALongErrorIsCut(t *testing.T) {
 	app := failed(refuse(rotation.ErrorUnknownPair, "%s", strings.Repeat("é", 100_000)))
 	if len(app.Message()) > textBytes+10 || !utf8.ValidString(app.Message()) {

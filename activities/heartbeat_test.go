@@ -23,7 +23,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// Secrets Manager answers only when the step has been heard of twice.
+// Secrets Manager answers only after the step has sent two heartbeats.
 func TestALongStepIsHeardOf(t *testing.T) {
 	heard := make(chan struct{}, 100)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -29,7 +29,7 @@ import (
 
 var redactedOptions = worker.Options{Interceptors: []interceptor.WorkerInterceptor{Interceptor()}}
 
-// intercepted runs one activity as a worker does.
+// intercepted runs one activity as a worker would.
 func intercepted(t *testing.T, a *Activities, name string, in any) (converter.EncodedValue, error) {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
@@ -39,7 +39,8 @@ func intercepted(t *testing.T, a *Activities, name string, in any) (converter.En
 	return env.ExecuteActivity(name, in)
 }
 
-// Whatever an activity does with a password that it has met, nothing of it comes out.
+// Whatever an activity does with a password that it has met, the password does not leave the
+// worker.
 func TestALeakingActivityTellsNothing(t *testing.T) {
 	t.Parallel()
 	type Result struct {
@@ -112,7 +113,7 @@ func TestALeakingActivityTellsNothing(t *testing.T) {
 					if app, ok := e.(*temporal.ApplicationError); ok { //nolint:errorlint // each link of the chain is looked at by itself
 						shown += app.Type() + app.Message()
 						if app.HasDetails() {
-							t.Errorf("details come out")
+							t.Errorf("the details are kept")
 						}
 					}
 				}
@@ -125,7 +126,7 @@ func TestALeakingActivityTellsNothing(t *testing.T) {
 				}
 				for _, s := range spellings(password) {
 					if strings.Contains(shown, s) {
-						t.Errorf("%q comes out: %s", s, shown)
+						t.Errorf("%q is shown: %s", s, shown)
 					}
 				}
 				switch name {
@@ -152,7 +153,8 @@ func TestALeakingActivityTellsNothing(t *testing.T) {
 	}
 }
 
-// A value of the usual kinds keeps its type in a log line, and a result without a password is not touched.
+// Values of the usual types keep their type in a log line, and a result without a password does not
+// change.
 func TestWhatHoldsNoPasswordStays(t *testing.T) {
 	t.Parallel()
 	r := &redactor{passwords: []string{"Tr0ub4dor&3xyz", "app"}}
@@ -160,13 +162,14 @@ func TestWhatHoldsNoPasswordStays(t *testing.T) {
 	if got := r.values(in); !reflect.DeepEqual(got, in) {
 		t.Errorf("got %#v", got)
 	}
-	result := &rotation.ValidateSecretResult{Username: "app"} // a user whose password is its name
+	result := &rotation.ValidateSecretResult{Username: "app"} // a user whose password equals its name
 	if got := r.result(result); got != any(result) {
 		t.Errorf("got %s", got)
 	}
 }
 
-// A worker that lacks the interceptor reads no secret, so that a missing registration shows at the first step.
+// A worker without the interceptor reads no secret, so that a missing registration shows at the
+// first step.
 func TestNothingIsReadWithoutTheInterceptor(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

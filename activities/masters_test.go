@@ -22,9 +22,10 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// keeper answers as Secrets Manager does for a user's secret "app" and a master secret "prod/admin", by name or ARN.
+// keeper fakes Secrets Manager for a user's secret "app" and a master secret "prod/admin", by name
+// or by ARN.
 type keeper struct {
-	server string // of both
+	server string // in both secrets
 	writes atomic.Int32
 }
 
@@ -60,7 +61,7 @@ func (k *keeper) Do(r *http.Request) (*http.Response, error) {
 		Request: r}, err
 }
 
-// database counts connections, and answers none.
+// database counts connections and answers none of them.
 func database(t *testing.T) (address string, connections *atomic.Int32) {
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -81,7 +82,8 @@ func database(t *testing.T) (address string, connections *atomic.Int32) {
 	return l.Addr().String(), connections
 }
 
-// No activity opens a connection with a master secret that is not listed, however an input spells its name.
+// No activity opens a connection with a master secret that is not allowed, however its input spells
+// the name.
 func TestAMasterSecretThatIsNotListedIsNotUsed(t *testing.T) {
 	t.Parallel()
 	address, connections := database(t)

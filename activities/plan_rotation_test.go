@@ -32,8 +32,8 @@ func TestPlanIsBounded(t *testing.T) {
 		{"one more", changes(201, 0), 2},
 		{"6000 grants", changes(6000, 0), 30},
 		{"long ones", changes(200, 1000), 11},
-		{"one that is longer than a page", changes(1, 3*pageBytes), 1},
-		{"many of these", changes(10, 3*pageBytes), 10},
+		{"one longer than a page", changes(1, 3*pageBytes), 1},
+		{"many longer than a page", changes(10, 3*pageBytes), 10},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var first rotation.PlanRotationResult

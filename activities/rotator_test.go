@@ -15,7 +15,7 @@ func TestARotatorsLabelNamesIt(t *testing.T) {
 	}
 	for _, label := range []string{"AWSCURRENT", "rotate-user", "rotate-user:", "blue"} {
 		if got, ok := parseRotator(label); ok {
-			t.Errorf("%s is taken for the label of %+v", label, got)
+			t.Errorf("%s is read as the label of %+v", label, got)
 		}
 	}
 	long, longer := rotator{"default", "rotate-user/" + strings.Repeat("x", 500)}, rotator{"default",

@@ -13,7 +13,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// Every row of the table is spelt a second time, by whether waiting helps.
+// The table is written a second time here, ordered by whether waiting helps.
 func TestServerErrors(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -66,7 +66,7 @@ func TestServerErrors(t *testing.T) {
 	}
 	for _, number := range quotable {
 		if _, ok := serverVerdicts[number]; !ok {
-			t.Errorf("the text of error %d is quoted, and it has no verdict", number)
+			t.Errorf("the text of error %d is quoted, but the error is not in the table", number)
 		}
 	}
 	if !slices.IsSorted(quotable) {
@@ -74,7 +74,7 @@ func TestServerErrors(t *testing.T) {
 	}
 }
 
-// What a server says of a login, and the statement that helps.
+// The text names the server's reason for refusing a login, and the statement that helps.
 func TestServerErrorsSayWhatHelps(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -128,7 +128,8 @@ func TestServerErrorsSayWhatHelps(t *testing.T) {
 	}
 }
 
-// A server that cannot be reached, and a login that is refused, are each named once, with what to do.
+// The error for an unreachable server or a refused login names the address and the user once, and
+// says what to do.
 func TestALoginThatFailsIsToldOnce(t *testing.T) {
 	t.Parallel()
 	refused := fmt.Errorf("version v of secret app: %w",

@@ -12,7 +12,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/password"
 )
 
-// account is one that passes all checks.
+// account returns an account that passes all checks.
 func account(user, host string) *Account {
 	a := NewAccount(Name{user, host})
 	a.Plugin = password.CachingSHA2
@@ -20,7 +20,7 @@ func account(user, host string) *Account {
 	return a
 }
 
-// facts are of a pair that passes all checks.
+// facts returns the facts of a pair that passes all checks.
 func facts() Facts {
 	source, standby := account("app", "%"), account("app_clone", "%")
 	server := NewServer(map[string]string{"version": "8.4.3"})
@@ -33,7 +33,7 @@ func facts() Facts {
 	}
 }
 
-// TestAccountChecks breaks one thing at a time. The check for it refuses, and no other one does.
+// TestAccountChecks breaks one thing at a time: only the check for it refuses.
 func TestAccountChecks(t *testing.T) {
 	if err := AccountChecks.Run(facts()); err != nil {
 		t.Fatalf("a pair in order is refused: %v", err)
@@ -100,10 +100,10 @@ func TestChecksThatPass(t *testing.T) {
 		"a user named like Amazon's accounts":   func(f *Facts) { f.Source.Name.User, f.Pair.Standby = "rds_reports", "rds_reports_clone" },
 		"a certificate that is configured":      func(f *Facts) { f.Source.certificate, f.HasCertificate = true, true },
 		"a clone whose other half is owned":     func(f *Facts) { f.Source.Name.User, f.Pair.Standby = "app_clone", "app" },
-		"a role of the standby's name":          func(f *Facts) { f.Others = append(f.Others, &Account{Name: Name{"app_clone", ""}, IsRole: true}) },
-		"a server that tells no longest name":   func(f *Facts) { f.Server.Columns, f.Pair.Standby = nil, strings.Repeat("x", 100) },
+		"a role with the standby's name":        func(f *Facts) { f.Others = append(f.Others, &Account{Name: Name{"app_clone", ""}, IsRole: true}) },
+		"a server without a limit on names":     func(f *Facts) { f.Server.Columns, f.Pair.Standby = nil, strings.Repeat("x", 100) },
 		"a name as long as the server allows":   func(f *Facts) { f.Pair.Standby = strings.Repeat("é", 32) },
-		"a host that differs by case":           func(f *Facts) { f.Source.Name.Host, f.Standby.Name.Host = "Db1", "db1" },
+		"a host in another letter case":         func(f *Facts) { f.Source.Name.Host, f.Standby.Name.Host = "Db1", "db1" },
 		"properties that both accounts share":   func(f *Facts) { f.Source.properties["X"], f.Standby.properties["X"] = "1", "1" },
 		"an administrator with the user's name": func(f *Facts) { f.Administrator = Name{"app", "10.%"} },
 	} {
@@ -115,7 +115,8 @@ func TestChecksThatPass(t *testing.T) {
 	}
 }
 
-// TestARefusalNamesEverything checks that a refused rotation lists everything that is in the way, not only the first thing.
+// TestARefusalNamesEverything checks that a refusal lists everything that is in the way, not only
+// the first thing.
 func TestARefusalNamesEverything(t *testing.T) {
 	f := facts()
 	f.Source.Locked, f.Source.Expired, f.Standby.several = true, true, true

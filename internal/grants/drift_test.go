@@ -15,26 +15,27 @@ func TestRightsDigest(t *testing.T) {
 	}
 	p := Pair{Rights: s.rightsDigest()}
 	if len(p.Rights) == 0 || len(p.Rights) > 8_100 {
-		t.Errorf("%d bytes stand for %d rights", len(p.Rights), len(s.rights))
+		t.Errorf("%d bytes for the digest of %d rights", len(p.Rights), len(s.rights))
 	}
 	last := p.last(&Account{}, &Account{})
 	for r := range s.rights {
 		if !last(trait{r, false}) || last(trait{r, true}) ||
 			last(trait{right{kind: columnOf, privilege: r.privilege, schema: r.schema, object: r.object}, false}) {
-			t.Fatalf("%s is not told from others", r)
+			t.Fatalf("%s cannot be told from other rights", r)
 		}
 	}
 	s.rights[right{kind: role, schema: "r"}] = true
 	if got := s.rightsDigest(); got != "" {
-		t.Errorf("too many rights are kept as %d bytes", len(got))
+		t.Errorf("too many rights are kept, as %d bytes", len(got))
 	}
 	none := Pair{Rights: (&Account{}).rightsDigest()}
 	if last := none.last(s, s); last == nil || last(trait{right{kind: role, schema: "r"}, false}) {
-		t.Error("an account without rights is not remembered")
+		t.Error("the digest of an account without rights is empty")
 	}
 }
 
-// What a workflow keeps of its last rotation is read by later releases: where this test fails, rightsVersion has to change.
+// Later releases read what a workflow keeps of its last rotation. If this test fails, rightsVersion
+// has to change.
 func TestRightsDigestIsReadByLaterReleases(t *testing.T) {
 	s := &Account{rights: map[right]bool{
 		{proxy, "", "other", "%", ""}: true, {global, "SELECT", "", "", ""}: false, globalGrantOption: false,
@@ -71,7 +72,8 @@ func TestOverlap(t *testing.T) {
 	}
 }
 
-// Whatever was changed on the two accounts since, the one in use loses nothing and gets nothing that the other one has not.
+// Whatever changed on the two accounts, the current one loses no right and gains only rights that
+// the other one has.
 func TestTheAccountInUseIsOnlyGivenWhatTheOtherHas(t *testing.T) {
 	universe := []right{
 		{proxy, "", "other", "%", ""}, {global, "SELECT", "", "", ""}, {global, "RELOAD", "", "", ""}, globalGrantOption,
@@ -104,7 +106,7 @@ func TestTheAccountInUseIsOnlyGivenWhatTheOtherHas(t *testing.T) {
 			p.Rights = last.rightsDigest()
 		}
 		m := findDrift(inUse, base, p.last(inUse, base), NewPowers(&Server{}))
-		lost, foreign := false, false // the base lost something; what was given is not its own
+		lost, foreign := false, false // the base account lost a right; a right was given that it does not have
 		for _, r := range universe {
 			for _, tr := range []trait{{r, false}, {r, true}} {
 				before, after := inUse.has(tr), m.source.has(tr)
@@ -139,7 +141,7 @@ func TestTheAccountInUseIsOnlyGivenWhatTheOtherHas(t *testing.T) {
 	}
 	for _, way := range []string{"held", "given true", "given false"} {
 		if ways[way] < 1000 {
-			t.Errorf("the pairs ended as %v: want all ways", ways)
+			t.Errorf("the cases were %v: want every kind", ways)
 		}
 	}
 }

@@ -56,7 +56,8 @@ func TestAtLeast(t *testing.T) {
 	}
 }
 
-// TestDifferencesBetweenServers holds every named difference against the releases between which it lies.
+// TestDifferencesBetweenServers checks every named difference against the releases on both sides of
+// it.
 func TestDifferencesBetweenServers(t *testing.T) {
 	const (
 		mysql57, mysql80, mysql8022, mysql84, mysql9, mysql26 = "5.7.44", "8.0.21", "8.0.22", "8.4.3", "9.7.4", "26.7"
@@ -109,7 +110,8 @@ func TestDifferencesBetweenServers(t *testing.T) {
 	}
 }
 
-// TestRowsOfEarlierReleases checks which rows of mysql.global_priv are read by the rules of this release.
+// TestRowsOfEarlierReleases checks which rows of mysql.global_priv are read with the rules of this
+// release.
 func TestRowsOfEarlierReleases(t *testing.T) {
 	for _, tt := range []struct {
 		version string

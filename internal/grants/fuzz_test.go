@@ -15,7 +15,7 @@ func FuzzParseNames(f *testing.F) {
 		f.Add(text, "localhost", "NONE")
 	}
 	f.Fuzz(func(t *testing.T, user, host, noise string) {
-		_ = ParseName(noise) // any text is a name; it must only not panic
+		_ = ParseName(noise) // any text is a name; parsing must not panic
 		ParseNames(noise)
 		if n := (Name{user, strings.ReplaceAll(host, "@", "")}); ParseName(n.User+"@"+n.Host) != n {
 			t.Errorf("%#v is read as %#v", n, ParseName(n.User+"@"+n.Host))
@@ -28,7 +28,8 @@ func FuzzParseNames(f *testing.F) {
 	})
 }
 
-// A grant that can be read is written as SQL by no part of its text but through quoting, and read again it is the same.
+// A grant that can be parsed puts its text into SQL only in quotes, and parsing the SQL gives the
+// same grant.
 func FuzzParseGrant(f *testing.F) {
 	for _, text := range []string{
 		"SELECT ON *.*", "SELECT, INSERT ON shop.*", "SELECT (a, `b``c`), INSERT (d) ON `x y`.`z` WITH GRANT OPTION",
@@ -57,16 +58,16 @@ func FuzzParseGrant(f *testing.F) {
 			if len(group) == 1 && group[0].privilege == grantOption {
 				written = "USAGE ON " + group[0].on() + " WITH GRANT OPTION"
 			} else if strings.Contains(written, grantOption) {
-				continue // a mixed list, which GRANT takes and this grammar has no need of
+				continue // a mixed list, which GRANT accepts but this grammar does not need
 			}
 			read, err := known.parseGrant(written)
 			if err != nil {
-				t.Fatalf("%q was read, written as %q, and cannot be read again: %v", text, written, err)
+				t.Fatalf("%q was parsed and written as %q, which does not parse: %v", text, written, err)
 			}
 			maps.Copy(again, read)
 			for _, r := range group {
 				if passOn, ok := read[r]; !ok || passOn != rights[r] {
-					t.Errorf("%q was read as %v, written as %q and read as %v", text, rights, written, read)
+					t.Errorf("%q was parsed as %v, written as %q and parsed as %v", text, rights, written, read)
 				}
 			}
 		}
@@ -78,7 +79,7 @@ func FuzzParseGrant(f *testing.F) {
 	})
 }
 
-// Documents of the grant tables may hold anything, and must not be taken for nothing.
+// Documents in the grant tables may contain anything. Unknown content must not be ignored.
 func FuzzReadDocuments(f *testing.F) {
 	for _, text := range []string{
 		"", "{}", "[]", "null", `{"metadata": {"a": 1}}`, `{"Restrictions": [{"Database": "x", "Privileges": ["SELECT"]}]}`,
@@ -94,7 +95,7 @@ func FuzzReadDocuments(f *testing.F) {
 			document := Value{String: text, Valid: true}
 			err := read(s, Row{"user_attributes": document, "priv": document, "plugin": {String: "mysql_native_password", Valid: true}})
 			if err == nil && strings.HasPrefix(text, `{"new`) && strings.HasSuffix(text, "true}") && len(s.unknown) == 0 && utf8.ValidString(text) {
-				t.Errorf("%s: %s passes unseen: %s", name, text, fmt.Sprint(s.lines()))
+				t.Errorf("%s: %s is ignored: %s", name, text, fmt.Sprint(s.lines()))
 			}
 		}
 	})
@@ -108,7 +109,7 @@ func FuzzShown(f *testing.F) {
 	})
 }
 
-// texts are what somebody once took for the end of a name.
+// texts contain what a careless parser takes for the end of a name.
 var texts = []string{
 	"", "a", "'", `"`, "`", `\`, `\\`, `\'`, "''", "``", `a'b"c` + "`d`" + `\e`, "%", "_", `\%`, `\_`, "-- x", "/* x", "; DROP", " TO `x`@`%`", "x ON *.* TO y",
 	"日本語", "é", "a\nb\tc", "\x1a", "%s%d%!v", "@", "a@b", "()", "a,b", strings.Repeat("x", 40),

@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestSpellingsOfShowGrants checks that the lines of servers that put names into single quotes are read as those of servers that use
-// backticks.
+// TestSpellingsOfShowGrants checks that SHOW GRANTS is read the same way from servers that quote
+// names with single quotes and from servers that use backticks.
 func TestSpellingsOfShowGrants(t *testing.T) {
 	n := Name{"app", "10.%"}
 	backticks := []string{
@@ -43,12 +43,12 @@ func TestSpellingsOfShowGrants(t *testing.T) {
 			t.Errorf("%s (-backticks +quotes):\n%s", version, diff)
 		}
 		if all := got.disagreements(account, ParseFlavor(version)); len(all) > 0 {
-			t.Errorf("%s: the memory disagrees with the tables in %v", version, all)
+			t.Errorf("%s: SHOW GRANTS and the tables differ in %v", version, all)
 		}
 	}
 }
 
-// server is one of the given version, with the tables that its release has.
+// server returns a server of the given version, with the tables of its release.
 func server(version string) *Server {
 	s := NewServer(map[string]string{"version": version})
 	s.Columns = map[string]map[string]Column{"db": {"select_priv": {}, "insert_priv": {}, "grant_priv": {}}}

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// administrator returns powers with some rights, each of which may be passed on.
+// administrator returns the powers of an administrator that has the given rights and can grant
+// them.
 func administrator(s *Server, rights ...right) (*Powers, *Account) {
 	a := NewAccount(Name{"admin", "%"})
 	for _, r := range rights {
@@ -16,8 +17,8 @@ func administrator(s *Server, rights ...right) (*Powers, *Account) {
 	return p, a
 }
 
-// TestPatternsWithPartialRevokes checks that the name of a database in an administrator's grant is a pattern only where the server
-// takes it for one.
+// TestPatternsWithPartialRevokes checks that the database name in an administrator's grant is a
+// pattern only if the server treats it as one.
 func TestPatternsWithPartialRevokes(t *testing.T) {
 	for _, tt := range []struct {
 		partial, held string
@@ -40,8 +41,8 @@ func TestPatternsWithPartialRevokes(t *testing.T) {
 	}
 }
 
-// TestDynamicRightsOnRDS checks that a master user which may write the grant tables is not taken for one that may grant every dynamic
-// right, and that the refusal names what helps there.
+// TestDynamicRightsOnRDS checks that a master user that can write the grant tables is not treated
+// as one that can grant every dynamic right, and that the refusal says what to do.
 func TestDynamicRightsOnRDS(t *testing.T) {
 	update := right{kind: global, privilege: "UPDATE"}
 	backup := right{kind: dynamic, privilege: "BACKUP_ADMIN"}
@@ -61,7 +62,8 @@ func TestDynamicRightsOnRDS(t *testing.T) {
 	}
 }
 
-// TestRolesThatAreNotActive checks that a refusal names the roles which would help if they were active.
+// TestRolesThatAreNotActive checks that a refusal names the roles that would help if they were
+// active.
 func TestRolesThatAreNotActive(t *testing.T) {
 	p, admin := administrator(server("8.0.36"))
 	admin.rights[right{kind: role, schema: "dba", object: "%"}] = false
@@ -77,7 +79,8 @@ func TestRolesThatAreNotActive(t *testing.T) {
 	}
 }
 
-// TestARefusalNamesAllThatIsGoneAndAllThatIsLacking checks a plan against a server on which much is missing.
+// TestARefusalNamesAllThatIsGoneAndAllThatIsLacking checks a plan on a server on which many things
+// are missing.
 func TestARefusalNamesAllThatIsGoneAndAllThatIsLacking(t *testing.T) {
 	s := server("10.11.19-MariaDB")
 	source := account("app", "%")
@@ -111,7 +114,7 @@ func TestARefusalNamesAllThatIsGoneAndAllThatIsLacking(t *testing.T) {
 	}
 	err = d.CheckGrantable(Name{"admin", "%"}, nil, []string{"PROCESS on *.*, to see sessions"})
 	if err == nil {
-		t.Fatal("it is not refused")
+		t.Fatal("want a refusal")
 	}
 	for _, says := range []string{
 		"3 things are in the way", "default role `gone`, which no longer exists",
@@ -124,6 +127,6 @@ func TestARefusalNamesAllThatIsGoneAndAllThatIsLacking(t *testing.T) {
 		}
 	}
 	if strings.Contains(err.Error(), "role `gone` with admin option") {
-		t.Errorf("%q asks for a role that is gone", err)
+		t.Errorf("%q asks for a role that no longer exists", err)
 	}
 }

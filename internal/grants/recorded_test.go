@@ -16,10 +16,10 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants/recorded"
 )
 
-var update = flag.Bool("update", false, "write what is read from recordings into testdata")
+var update = flag.Bool("update", false, "write the results for the recordings to testdata")
 
-// TestRecordedAnswers reads what servers answered, and compares what is understood with the file beside it: the sample account line
-// by line, and the statements that make its clone.
+// TestRecordedAnswers reads recorded answers of servers, and compares the result with the file next
+// to each: the sample account line by line, and the statements that create its clone.
 func TestRecordedAnswers(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.json")
 	if err != nil || len(files) < 2 {
@@ -49,7 +49,7 @@ func TestRecordedAnswers(t *testing.T) {
 	}
 }
 
-// understood spells what is read from a recording.
+// understood formats what is read from a recording.
 func understood(t *testing.T, answers recorded.Answers) string {
 	t.Helper()
 	server := answers.Server()
@@ -95,14 +95,14 @@ func clone(t *testing.T, server *grants.Server, answers recorded.Answers, accoun
 	if err := d.ChooseReference(policy, grants.NewPowers(server)); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Compare(nil, nil); err != nil { // the memory agrees with the tables
+	if err := d.Compare(nil, nil); err != nil { // SHOW GRANTS agrees with the tables
 		t.Fatal(err)
 	}
 	var statements []string
 	for _, s := range d.Plan.Steps {
 		statements = append(statements, s.Statement)
 	}
-	// An administrator without any right is told of all that it needs.
+	// The refusal for an administrator without rights lists everything that it needs.
 	if err := d.CheckGrantable(grants.Name{User: "admin", Host: "%"}, nil, nil); err != nil {
 		statements = append(statements, err.Error())
 	}

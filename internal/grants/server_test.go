@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestCheckSupported checks that servers which keep accounts in another way are refused in words that help.
+// TestCheckSupported checks that servers that store accounts differently are refused with a helpful
+// message.
 func TestCheckSupported(t *testing.T) {
 	for _, version := range []string{"5.7.44-log", "5.7.12", "8.0.36", "8.4.3", "9.7.4", "26.7", "8.0.35-27", "10.4.34-MariaDB",
 		"10.5.29-MariaDB", "11.8.9-MariaDB"} {
@@ -17,7 +18,7 @@ func TestCheckSupported(t *testing.T) {
 	old := server("5.6.51")
 	delete(old.Columns["user"], "account_locked")
 	unreadable := server("8.0.36")
-	unreadable.Columns = map[string]map[string]Column{} // the administrator may not read the schema, which is refused elsewhere
+	unreadable.Columns = map[string]map[string]Column{} // the administrator cannot read the schema, which another check refuses
 	if err := unreadable.CheckSupported(); err != nil {
 		t.Errorf("without tables: %v", err)
 	}
@@ -39,7 +40,8 @@ func TestCheckSupported(t *testing.T) {
 	}
 }
 
-// TestNamesOnServersThatLowerThem checks that a new account is wanted as it will be read back.
+// TestNamesOnServersThatLowerThem checks that the wanted rights of a new account have the names
+// that the server will return.
 func TestNamesOnServersThatLowerThem(t *testing.T) {
 	texts := []string{"SELECT ON Shop.*", "SELECT (Id) ON Shop.Orders", "EXECUTE ON PROCEDURE Shop.Close"}
 	for value, want := range map[string]map[right]bool{
@@ -67,7 +69,7 @@ func TestNamesOnServersThatLowerThem(t *testing.T) {
 	}
 }
 
-// TestRightsOfAurora2 checks that the rights which only Aurora MySQL 2 has are copied like others.
+// TestRightsOfAurora2 checks that rights that only Aurora MySQL 2 has are copied like the others.
 func TestRightsOfAurora2(t *testing.T) {
 	a := NewAccount(Name{"app", "%"})
 	yes := Value{"Y", true}
