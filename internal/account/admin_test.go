@@ -200,6 +200,61 @@ func TestCloudAdministrator(t *testing.T) {
 	})
 }
 
+// The server does not let a restricted administrator revoke global rights from an account without
+// the same restriction (error 3879). The plan foresees that, and names what to run.
+func TestARestrictedAdministratorCannotRevoke(t *testing.T) {
+	each(t, func(b *bench) {
+		ctx := context.Background()
+		if b.maria {
+			b.Skip("has no partial revokes")
+		}
+		b.exec("SET GLOBAL partial_revokes = ON")
+		b.Cleanup(func() { b.clean(); b.exec("SET GLOBAL partial_revokes = OFF") })
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'", "GRANT SELECT ON shop.* TO app")
+		b.rotate(pair)
+		b.exec("CREATE USER ops IDENTIFIED BY 'Ops-1'", "GRANT ALL ON *.* TO ops WITH GRANT OPTION",
+			"REVOKE SUPER ON *.* FROM ops", "REVOKE INSERT, UPDATE ON mysql.* FROM ops")
+		ops := func() *Admin { return b.login("ops", "Ops-1") }
+		for _, tt := range []struct {
+			drift   []string // by an unrestricted administrator
+			refused string   // what the refusal says to run; empty if there is none
+		}{
+			{[]string{"GRANT SELECT ON *.* TO app_clone"}, ""},
+			{[]string{"GRANT INSERT ON *.* TO app_clone"}, "REVOKE INSERT ON *.* FROM 'app_clone'@'%'"},
+			{[]string{"GRANT INSERT ON *.* TO app_clone", "REVOKE INSERT ON mysql.* FROM app_clone"}, ""},
+			{[]string{"GRANT SESSION_VARIABLES_ADMIN ON *.* TO app_clone"}, "REVOKE SESSION_VARIABLES_ADMIN ON *.* FROM 'app_clone'@'%'"},
+			{[]string{"GRANT SESSION_VARIABLES_ADMIN ON *.* TO app_clone", "GRANT DELETE ON *.* TO app_clone",
+				"REVOKE DELETE ON shop.* FROM app_clone"}, ""},
+		} {
+			b.exec(tt.drift...)
+			b.admin = ops()
+			before := b.everything()
+			_, err := b.admin.Plan(ctx, owned(pair))
+			if tt.refused == "" {
+				if err != nil {
+					b.Errorf("after %q, the plan is refused: %v", tt.drift, err)
+				}
+				b.rotate(owned(pair))
+				continue
+			}
+			for _, err := range []error{err, func() error { _, err := b.admin.Sync(ctx, owned(pair)); return err }()} {
+				if !refused(err, grants.MissingRight) || !strings.HasSuffix(err.Error(), "and run "+tt.refused) {
+					b.Errorf("after %q, got %v: want a refusal that says to run %s", tt.drift, err, tt.refused)
+				}
+			}
+			if diff := cmp.Diff(before, b.everything()); diff != "" {
+				b.Errorf("the refused call wrote (-before +after):\n%s", diff)
+			}
+			if e := b.try("ops", "Ops-1", tt.refused); e == nil || e.Number != 3879 {
+				b.Errorf("%s by the restricted administrator gives %v: want error 3879", tt.refused, e)
+			}
+			b.exec(tt.refused)
+			b.admin = ops()
+			b.same(owned(pair))
+		}
+	})
+}
+
 // With three hundred tables and twenty roles, one change takes one statement, and none takes none.
 func TestManyRights(t *testing.T) {
 	each(t, func(b *bench) {

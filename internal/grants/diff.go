@@ -70,7 +70,9 @@ func (d *differ) grant(list, on, option string, needs ...right) *Step {
 }
 
 func (d *differ) revoke(list, on string, needs ...right) *Step {
-	return d.step("REVOKE "+list+" ON "+on+" FROM "+d.name.String(), "revoke "+list+" on "+on+" from "+d.name.String(), needs...)
+	s := d.step("REVOKE "+list+" ON "+on+" FROM "+d.name.String(), "revoke "+list+" on "+on+" from "+d.name.String(), needs...)
+	s.restricted = d.powers.restrictedFromRevoking(d.result, needs)
+	return s
 }
 
 // missing returns the source's rights of one kind that the target lacks, or may not pass on

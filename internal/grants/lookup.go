@@ -102,6 +102,9 @@ func (d *Draft) CheckGrantable(administrator Name, systemRoles, toEnd []string) 
 	if lacking != nil {
 		refusals = append(refusals, lacking)
 	}
+	if r := refuseRestricted(administrator, d.Plan.Steps); r != nil {
+		refusals = append(refusals, r)
+	}
 	if r := d.refuseGone(func(r right) bool { return !isRole(r) }); r != nil {
 		refusals = append(refusals, r)
 	}

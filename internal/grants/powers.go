@@ -175,7 +175,7 @@ func (p *Powers) lacking(source *Account, steps []Step, gone []right) []string {
 				}
 				continue
 			}
-			if r.kind != global {
+			if r.kind != global || st.Revokes() { // see restrictedFromRevoking
 				continue
 			}
 			// It would be granted with the administrator's restriction, and the server would not

@@ -130,3 +130,55 @@ func TestARefusalNamesAllThatIsGoneAndAllThatIsLacking(t *testing.T) {
 		t.Errorf("%q asks for a role that no longer exists", err)
 	}
 }
+
+// TestRevokingByARestrictedAdministrator checks which revocations the server will refuse with error 3879, as MySQL 9.7 was seen to do.
+func TestRevokingByARestrictedAdministrator(t *testing.T) {
+	static := func(privilege string) right { return right{kind: global, privilege: privilege} }
+	not := func(privilege, schema string) right {
+		return right{kind: restriction, privilege: privilege, schema: schema}
+	}
+	variables := right{kind: dynamic, privilege: "SESSION_VARIABLES_ADMIN"}
+	for _, tt := range []struct {
+		name    string
+		source  []right
+		standby []right
+		refused string // the statements named in the refusal; empty for none
+	}{
+		{"a right that is not restricted", nil, []right{static("SELECT")}, ""},
+		{"a right without the restriction", nil, []right{static("INSERT")}, "REVOKE INSERT ON *.* FROM 'app_clone'@'%'"},
+		{"a right with the restriction", nil, []right{static("INSERT"), not("INSERT", "mysql")}, ""},
+		{"a right with the restriction of another", nil, []right{static("INSERT"), static("UPDATE"), not("UPDATE", "mysql")},
+			"REVOKE INSERT, UPDATE ON *.* FROM 'app_clone'@'%'"},
+		{"a right with that of another database", nil, []right{static("INSERT"), not("INSERT", "shop")},
+			"REVOKE INSERT ON *.* FROM 'app_clone'@'%'"},
+		{"a dynamic right", nil, []right{variables}, "REVOKE SESSION_VARIABLES_ADMIN ON *.* FROM 'app_clone'@'%'"},
+		{"a dynamic right of an account with a restriction", nil, []right{variables, static("DELETE"), not("DELETE", "shop")}, ""},
+		{"a dynamic right, and a static one that comes with the restriction before it", []right{static("INSERT"), not("INSERT", "mysql")},
+			[]right{variables}, ""},
+		{"a grant option", []right{static("INSERT")}, []right{static("INSERT"), globalGrantOption}, ""},
+		{"nothing to revoke", []right{static("INSERT"), variables}, []right{static("INSERT"), variables}, ""},
+		{"a right on a database", nil, []right{{kind: database, privilege: "INSERT", schema: "shop"}}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p, admin := administrator(server("9.7.4"), static("SELECT"), static("INSERT"), static("UPDATE"), static("DELETE"), globalGrantOption)
+			admin.rights[not("INSERT", "mysql")] = false
+			source, standby := account("app", "%"), account("app_clone", "%")
+			for a, rights := range map[*Account][]right{source: tt.source, standby: tt.standby} {
+				for _, r := range rights {
+					a.rights[r] = false
+				}
+			}
+			r := refuseRestricted(admin.Name, Difference(source, standby, nil, p))
+			switch {
+			case (r != nil) != (tt.refused != ""):
+				t.Errorf("got %v: want it to name %q", r, tt.refused)
+			case r != nil && (!strings.Contains(r.Message, "(INSERT on `mysql`.*)") || !strings.HasSuffix(r.Message, "and run "+tt.refused)):
+				t.Errorf("%q does not name the restriction, or not the statement %q alone", r.Message, tt.refused)
+			}
+			unrestricted, _ := administrator(server("9.7.4"), static("INSERT"), globalGrantOption)
+			if r := refuseRestricted(admin.Name, Difference(source, standby, nil, unrestricted)); r != nil {
+				t.Errorf("without a restriction: %v", r)
+			}
+		})
+	}
+}

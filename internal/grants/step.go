@@ -13,6 +13,8 @@ type Change struct {
 type Step struct {
 	Change
 	needs []right // what the administrator must be able to grant or revoke
+	// restricted are the administrator's restrictions because of which the server will refuse the statement.
+	restricted []right
 	// DroppedTable completes a grant on a table that no longer exists, which the server accepts
 	// only together with CREATE.
 	DroppedTable *DroppedTable
