@@ -182,7 +182,7 @@ func (s *subject) noteTakeover(in rotation.CloneUserInput) {
 	pending := s.PendingVersionID
 	s.reissued = s.current.ID == in.ReissuedVersionID && pending == in.TakenOver
 	s.takeover = !s.reissued && pending != "" && pending != s.current.ID && pending != s.VersionID
-	if s.takeover && pending != in.EarlierVersionID {
+	if s.takeover && pending != in.EarlierVersionID && pending != s.previousVersionID {
 		s.warnings = append(s.warnings, fmt.Sprintf("AWSPENDING was on version %s, which this workflow did not stage: a rotation removes it",
 			pending))
 	}
@@ -264,7 +264,7 @@ func currentSince(in rotation.CloneUserInput, current secret.Version, d secret.D
 // the same: its digest is known, and it differs from the current version only in user name and
 // password. If a label move of that attempt takes effect late, it promotes the same version.
 func (a *Activities) adopt(ctx context.Context, in rotation.CloneUserInput, s *subject, standby string) error {
-	if in.EarlierSHA256 == "" || s.PendingVersionID != in.EarlierVersionID {
+	if in.EarlierSHA256 == "" || s.PendingVersionID != in.EarlierVersionID || s.PendingVersionID == s.previousVersionID {
 		return nil
 	}
 	v, err := a.version(ctx, in.SecretID, in.EarlierVersionID)

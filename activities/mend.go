@@ -103,6 +103,9 @@ func (a *Activities) restore(ctx context.Context, admin *account.Admin, s *subje
 			if err := a.Secrets.MoveCurrent(ctx, s.SecretID, from, v); err != nil {
 				return err
 			}
+			if s.PendingVersionID == from {
+				a.Secrets.TidyLater(s.SecretID, from)
+			}
 		}
 	})
 	return restored, err

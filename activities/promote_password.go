@@ -16,9 +16,9 @@ import (
 // the version that was current.
 //
 // It holds the pair's lock from its last check of the labels and of the stored password until
-// AWSCURRENT has moved, so that no other rotation can change the standby's password in between. It
-// removes AWSPENDING last, because as long as a version has that label, other rotations know that a
-// promotion may be in progress.
+// AWSCURRENT has moved, so that no other rotation can change the standby's password in between. The
+// rotation is done then. AWSPENDING is removed from the version later, at the worker's leisure, because
+// beside AWSCURRENT the label means nothing: see docs/threat-model.md.
 func (a *Activities) PromotePassword(ctx context.Context, r rotation.StepInput) (result rotation.PromotePasswordResult, err error) {
 	already := r.CurrentVersionID == r.VersionID
 	if !already {
@@ -27,12 +27,10 @@ func (a *Activities) PromotePassword(ctx context.Context, r rotation.StepInput) 
 			return rotation.PromotePasswordResult{}, err
 		}
 	}
-	if err := a.Secrets.Tidy(ctx, r.SecretID, r.VersionID); err != nil {
-		return rotation.PromotePasswordResult{}, err
-	}
+	a.Secrets.TidyLater(r.SecretID, r.VersionID)
 	if already && r.Reset {
 		if err := a.tidyOwn(ctx, r); err != nil {
-			return rotation.PromotePasswordResult{}, err
+			activity.GetLogger(ctx).Warn("AWSPENDING may be left on a version of a run that was reset", "secret", r.SecretID, "error", err)
 		}
 	}
 	a.Secrets.Forget(r.SecretID)

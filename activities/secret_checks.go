@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -123,10 +124,11 @@ func accountsOf(p rotation.KnownPair) string {
 // takes over. A rotation's steps take only a fraction of that time.
 const abandoned = 15 * time.Minute
 
-// notOthers refuses a secret that another rotator is working on.
+// notOthers refuses a secret that another rotator is working on. Beside AWSCURRENT or AWSPREVIOUS, AWSPENDING is a leftover: the
+// version was promoted.
 func (a *Activities) notOthers(ctx context.Context, in rotation.CloneUserInput, d secret.Description) error {
 	pending := d.Stages[secret.Pending]
-	if pending == "" || pending == d.Stages[secret.Current] || pending == in.EarlierVersionID || in.Force {
+	if slices.Contains([]string{"", d.Stages[secret.Current], d.Stages[secret.Previous], in.EarlierVersionID}, pending) || in.Force {
 		return nil
 	}
 	created, err := a.Secrets.Created(ctx, in.SecretID, pending)

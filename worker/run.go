@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
@@ -100,11 +101,23 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	}
 	logger.Info("worker starts", "version", program.Version(), "address", options.HostPort,
 		"namespace", options.Namespace, "taskQueue", c.taskQueue, "metrics", c.metricsAddress)
-	if err := serve(workers...); err != nil {
+	err = serve(workers...)
+	tidy(ctx, secrets)
+	if err != nil {
 		return fmt.Errorf("task queue %s: %w", c.taskQueue, err)
 	}
 	logger.Info("worker has stopped")
 	return nil
+}
+
+// tidyTimeout bounds how long a stopping worker removes staging labels that mean nothing.
+const tidyTimeout = 5 * time.Second
+
+// tidy removes the staging labels that have waited until the worker has nothing else to do.
+func tidy(ctx context.Context, secrets *secret.Store) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
+	defer cancel()
+	secrets.TidyNow(ctx)
 }
 
 // connect returns a client of Temporal, and the options that it was made with.
@@ -178,7 +191,9 @@ func awsClients(ctx context.Context, logger *slog.Logger) (*secret.Store, *rds.C
 	go warnWithoutCredentials(ctx, c.Credentials, logger)
 	c.Credentials = secret.Credentials(c.Credentials)
 	c.Retryer = secret.Retryer
-	return secret.NewStore(secretsmanager.NewFromConfig(c)), rds.New(c), nil
+	secrets := secret.NewStore(secretsmanager.NewFromConfig(c))
+	secrets.NotTidied = func(err error) { logger.Warn("a staging label was left", "error", err) }
+	return secrets, rds.New(c), nil
 }
 
 // warnWithoutCredentials warns at the start, before every step fails. It is not an error, because a worker that only runs workflows

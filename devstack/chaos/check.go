@@ -24,10 +24,7 @@ func (s *subject) inspect(ctx context.Context, rotated rotation.Rotation, was ma
 	}
 	switch {
 	case rotated.Error != "":
-		// AWSPENDING is removed after the promotion. If that is denied, the rotation fails although
-		// its version was promoted.
-		denied := rotated.ErrorType == rotation.ErrorAccessDenied && now[current] == rotated.VersionID
-		if now[current] != was[current] && !edited && !denied {
+		if now[current] != was[current] && !edited {
 			r.violate("%s: the rotation failed (%s: %s), and AWSCURRENT is %s, not %s as before", s.user, rotated.ErrorType, rotated.Error,
 				now[current], was[current])
 		}
@@ -66,7 +63,19 @@ func (s *subject) finished(ctx context.Context) {
 		r.violate("%s: cannot read its labels: %v", s.user, err)
 		return
 	}
-	if labels[pending] != "" {
+	// The worker removes it from the promoted version when it has been quiet for a while.
+	for end := time.Now().Add(5 * time.Second); labels[pending] == labels[current] && time.Now().Before(end); {
+		wait(ctx, 200*time.Millisecond)
+		if labels, err = s.labels(ctx); err != nil {
+			r.violate("%s: cannot read its labels: %v", s.user, err)
+			return
+		}
+	}
+	switch labels[pending] {
+	case "":
+	case labels[current]:
+		r.untidied()
+	default:
 		r.leftLabel()
 		r.violate("%s: AWSPENDING is left on version %s; AWSCURRENT is %s", s.user, labels[pending], labels[current])
 	}

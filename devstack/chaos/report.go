@@ -31,7 +31,7 @@ type Report struct {
 	// Outage is how long clients of AWSCURRENT had no working credential, summed over all secrets.
 	Outage time.Duration
 	// What was left behind. Locked accounts are counted when they are found.
-	Secrets, Accounts, LeftLabels, LeftAccounts, LeftLocks, LeftSessions int
+	Secrets, Accounts, LeftLabels, Untidied, LeftAccounts, LeftLocks, LeftSessions int
 	// Passwords that were searched for, and where: the number of files and answers, and their size
 	// in bytes.
 	Passwords, Scanned int
@@ -109,6 +109,13 @@ func (r *Report) leftLabel() {
 	r.LeftLabels++
 }
 
+// untidied counts a promoted version that kept AWSPENDING, which is not promised to be removed.
+func (r *Report) untidied() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Untidied++
+}
+
 func (r *Report) struck(kind, place string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -160,7 +167,7 @@ func (r *Report) String() string {
 	line("  database unreachable", "%d (retried)", r.Unreachable)
 	line("  superseded in the meantime", "%d", r.Superseded)
 	line("without a working credential", "%s", r.Outage)
-	line("left-over labels", "%d", r.LeftLabels)
+	line("left-over labels", "%d, and AWSPENDING beside AWSCURRENT %d times", r.LeftLabels, r.Untidied)
 	line("left-over accounts", "%d of %d", r.LeftAccounts, r.Accounts)
 	line("leftover locks", "%d on accounts, %d sessions of masters", r.LeftLocks, r.LeftSessions)
 	line("passwords searched for", "%d, in %d files and answers, %d MB", r.Passwords, r.Scanned, r.ScannedBytes>>20)

@@ -190,7 +190,8 @@ func (l *lab) another() *lab {
 	var suite testsuite.WorkflowTestSuite
 	o.env = suite.NewTestActivityEnvironment()
 	o.env.SetWorkerOptions(redacted)
-	o.env.RegisterActivity(&activities.Activities{Secrets: secret.NewStore(l.client), Accounts: o.dialer})
+	o.activities = &activities.Activities{Secrets: secret.NewStore(l.client), Accounts: o.dialer}
+	o.env.RegisterActivity(o.activities)
 	return &o
 }
 

@@ -222,7 +222,7 @@ func (l *lab) clone() (rotation.CloneUserResult, error) {
 	return r, nil
 }
 
-// step runs one step of a rotation, and records in r what the next steps need.
+// step runs one step of a rotation, and records in r what the next steps need. It tidies at once after the last one.
 func (l *lab) step(name string, r *rotation.StepInput) error {
 	value, err := l.env.ExecuteActivity(name, *r)
 	if err != nil {
@@ -241,6 +241,8 @@ func (l *lab) step(name string, r *rotation.StepInput) error {
 			l.Fatal(err)
 		}
 		r.PasswordStored = set.PasswordStored
+	case rotation.PromotePassword:
+		l.activities.Secrets.TidyNow(l.Context())
 	}
 	return nil
 }

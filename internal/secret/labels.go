@@ -38,7 +38,9 @@ type Labels struct {
 }
 
 // StillStaged checks that a rotation may continue: AWSPENDING is on the version that it staged, and
-// AWSCURRENT on the one that it began with. If not, the error is a *MovedError, and the description
+// AWSCURRENT on the one that it began with. AWSPREVIOUS on the staged version shows that this version
+// was promoted and that AWSCURRENT was then moved back, which the rotation must not undo. If it may not
+// continue, the error is a *MovedError, and the description
 // is valid as well. StillStaged repeats the call for a few seconds while the answer may be older
 // than the staged version. An answer that shows another actor's write is final.
 //
@@ -61,16 +63,19 @@ func (l Labels) check(d Description) error {
 	if have := d.Stages[Pending]; have != l.Pending {
 		return fmt.Errorf("secret %s: %w", d.Name, &MovedError{Label: Pending, Want: l.Pending, Have: have})
 	}
+	if d.Stages[Previous] == l.Pending {
+		return fmt.Errorf("secret %s: %w", d.Name, &MovedError{Label: Current, Want: l.Pending, Have: l.Current})
+	}
 	return nil
 }
 
 // overtaken reports whether an answer shows another actor's write. There are three signs:
-// AWSPREVIOUS is on the version that was current; AWSCURRENT has moved although the answer shows
+// AWSPREVIOUS is on the version that was current, or on the staged one; AWSCURRENT has moved although the answer shows
 // the staged version; or AWSPENDING is on a version that did not have it before the rotation staged
 // its own.
 func (l Labels) overtaken(d Description) bool {
 	shown := l.Pending != l.Before && d.Stages[Pending] == l.Pending
-	return d.Stages[Previous] == l.Current || shown && d.Stages[Current] != l.Current ||
+	return slices.Contains([]string{l.Current, l.Pending}, d.Stages[Previous]) || shown && d.Stages[Current] != l.Current ||
 		!slices.Contains([]string{"", l.Before, l.Current, l.Pending}, d.Stages[Pending])
 }
 
@@ -84,11 +89,13 @@ func (s *Store) MoveCurrent(ctx context.Context, id, from, to string) error {
 // Tidy removes AWSPENDING from a version if it is there. Moving AWSCURRENT to a version does not
 // remove it.
 func (s *Store) Tidy(ctx context.Context, id, versionID string) error {
-	err := s.move(ctx, id, Pending, versionID, "")
-	if moved, ok := errors.AsType[*MovedError](err); ok && moved.Have != versionID {
-		return nil // it belongs to another rotation by now
+	_, err := s.client.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
+		SecretId: &id, VersionStage: aws.String(Pending), RemoveFromVersionId: &versionID,
+	})
+	if err != nil && !disputed(err) { // otherwise it belongs to another rotation by now, or the answer to an earlier call was lost
+		return fmt.Errorf("remove %s from version %s of secret %s: %w", Pending, versionID, id, err)
 	}
-	return err
+	return nil
 }
 
 // reissuedLabel is the staging label of a reissued version until AWSCURRENT moves to it, because a

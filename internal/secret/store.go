@@ -25,7 +25,11 @@ const remember = time.Minute
 
 // Store reads and writes secrets and their versions. It is safe for concurrent use.
 type Store struct {
+	// NotTidied, if it is set, is told why a label could not be removed; see TidyLater.
+	NotTidied func(error)
+
 	client *secretsmanager.Client
+	tidier tidier
 
 	mu     sync.Mutex
 	values map[versionKey]Version
@@ -88,6 +92,7 @@ func (s *Store) Stage(ctx context.Context, id, versionID string, value []byte, l
 	if err != nil {
 		return Version{}, fmt.Errorf("put version %s of secret %s: %w", versionID, id, err)
 	}
+	s.tidier.staged(id)
 	v := Version{Credential: c, ARN: aws.ToString(out.ARN), Name: aws.ToString(out.Name), ID: versionID}
 	s.keep(key, v)
 	return v, nil

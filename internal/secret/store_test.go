@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,12 +21,27 @@ import (
 // service answers a store's calls. The store's clock is that of the test's bubble.
 type service struct {
 	answer func(operation string) (status int, body any)
+	mu     sync.Mutex
 	calls  []string
+}
+
+// count returns how often an operation was called.
+func (s *service) count(operation string) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.calls {
+		if c == operation {
+			n++
+		}
+	}
+	return n
 }
 
 func (s *service) Do(r *http.Request) (*http.Response, error) {
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	s.mu.Lock()
 	s.calls = append(s.calls, operation)
+	s.mu.Unlock()
 	status, body := s.answer(operation)
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -69,6 +85,7 @@ func TestStillStagedWaitsOnlyForItsOwnWrite(t *testing.T) {
 		{"another rotation has promoted", []string{Current, "three", Previous, "one"}, false, Current},
 		{"taken over, with AWSPREVIOUS put back", []string{Current, "three", Previous, "zero", Pending, "two"}, false, Current},
 		{"edited", []string{Current, "three", Previous, "one", Pending, "two"}, false, Current},
+		{"promoted, and rolled back", []string{Current, "one", Previous, "two", Pending, "two"}, false, Current},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
