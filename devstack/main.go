@@ -47,6 +47,8 @@ func addStackFlags(cmd *cobra.Command) *stack.Options {
 		`use the Secrets Manager at this URL, or "aws" for AWS, with the AWS_... variables`)
 	f.IntVar(&o.SecretsManagerPort, "secretsmanager-port", 4584, "port of our own Secrets Manager endpoint; 0 for a free one")
 	f.DurationVar(&o.SecretsManagerLag, "lag", 0, "how far reads of our own Secrets Manager endpoint lag behind its writes, as with AWS")
+	f.IntVar(&o.SecretsManagerWrites, "writes-per-second", 0,
+		"how many writes per second our own Secrets Manager endpoint accepts, 50 as with AWS; it throttles others (default: any number)")
 	f.StringVar(&o.MySQLAddress, "mysql-address", "", "use the database server at this host:port, with the CA in ROTATE_USER_TLS_CA_FILE")
 	f.StringVar(&o.MySQLAdminUser, "mysql-admin-user", "", "its administrator, with the password in MYSQL_ADMIN_PASSWORD")
 	f.IntVar(&o.MySQLPort, "mysql-port", 13306, "port of our own database server; 0 for a free one")

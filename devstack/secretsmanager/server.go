@@ -46,6 +46,8 @@ import (
 	"maps"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 const (
@@ -96,6 +98,9 @@ type Server struct {
 	touched     map[string]bool        // keys of the secrets that have changed since the last of these
 	replication map[string]Replication // by region
 	replicating map[string]bool        // keys of the secrets whose replicas may not show all of them
+
+	writesPerSecond int                      // guarded by mu, too; 0 is no limit
+	quotas          map[string]*rate.Limiter // by account and region
 
 	saving sync.Mutex // held while the file is written; taken before mu
 	path   string

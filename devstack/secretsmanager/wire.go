@@ -146,6 +146,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c caller) {
 	if intercept(call).answer(w, r) {
 		return
 	}
+	if c.throttles() {
+		s.log.Debug("throttled", "operation", name, "secret", call.SecretID)
+		Throttled(0).answer(w, r)
+		return
+	}
 	out, err := carryOut(c, body)
 	call.Done = true
 	var failure *apiError

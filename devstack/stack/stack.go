@@ -49,6 +49,8 @@ type Options struct {
 	// SecretsManagerLag is how far reads of our own endpoint lag behind its writes, except for
 	// Client's.
 	SecretsManagerLag time.Duration
+	// SecretsManagerWrites is how many writes a second our own endpoint accepts, of which AWS accepts 50; 0 is any number.
+	SecretsManagerWrites int
 
 	MySQLPort int
 	// Mysqld selects the database server: "mysql", "mariadb" or the path of a binary. By default,
@@ -202,6 +204,7 @@ func (s *Stack) startSecretsManager(ctx context.Context, o Options) error {
 		if s.Secrets, err = secretsmanager.New(options); err != nil {
 			return fmt.Errorf("secrets manager: %w", err)
 		}
+		s.Secrets.LimitWrites(o.SecretsManagerWrites)
 		url, err := s.serve(o.SecretsManagerPort, s.Secrets)
 		if err != nil {
 			return taken(fmt.Errorf("secrets manager: %w", err), "--secretsmanager-port")
