@@ -48,11 +48,12 @@ type subject struct {
 // examine reads what the rotation starts from, and makes every check that needs neither the
 // administrator nor the database. It repeats the description of the secret until recent accepts it.
 func (a *Activities) examine(ctx context.Context, in rotation.CloneUserInput, recent func(secret.Description) bool) (*subject, error) {
+	read := a.likelyMaster(ctx, cmp.Or(in.MasterSecretID, in.MasterKnown))
 	d, current, err := a.readSecret(ctx, in, recent)
 	if err != nil {
 		return nil, err
 	}
-	master, err := a.master(ctx, in.MasterSecretID, a.given(in.MasterServer, in.Server), current)
+	master, err := a.master(ctx, in.MasterSecretID, read, a.given(in.MasterServer, in.Server), current)
 	if err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ func (a *Activities) FindAccounts(ctx context.Context, in rotation.FindAccountsI
 	if current.MasterARN == "" {
 		in.MasterSecretID = cmp.Or(in.MasterSecretID, in.MasterKnown)
 	}
-	master, err := a.master(ctx, in.MasterSecretID, a.given(in.MasterServer, in.Server), current)
+	master, err := a.master(ctx, in.MasterSecretID, a.currentMaster, a.given(in.MasterServer, in.Server), current)
 	if err != nil {
 		return rotation.Deletion{}, err
 	}

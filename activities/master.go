@@ -7,6 +7,7 @@ import (
 
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/address"
+	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/rds"
 	"github.com/rotate-user/rotate-user/internal/secret"
 	"github.com/rotate-user/rotate-user/rotation"
@@ -88,13 +89,13 @@ func at(server string) locate {
 // master reads the master secret, which the input or the user's secret names, and compares it with
 // the user's secret. The administrator logs in on the master secret's server, whatever host the
 // user's secret names.
-func (a *Activities) master(ctx context.Context, given string, where locate, user secret.Version) (secret.Version, error) {
+func (a *Activities) master(ctx context.Context, given string, read readMaster, where locate, user secret.Version) (secret.Version, error) {
 	id := cmp.Or(given, user.MasterARN)
 	if id == "" {
 		return secret.Version{}, refuse(rotation.ErrorNoMaster,
 			"no master secret is given for secret %s: set MasterSecretId, or add \"masterarn\" to the secret", user.Name)
 	}
-	m, err := a.currentMaster(ctx, id)
+	m, err := read(ctx, id)
 	if err != nil {
 		return secret.Version{}, err
 	}
@@ -112,6 +113,32 @@ func (a *Activities) master(ctx context.Context, given string, where locate, use
 				" without TLS a login does not prove which server answers", user.Name, m.Name)
 	}
 	return where(ctx, m)
+}
+
+// readMaster returns the current version of a master secret.
+type readMaster func(ctx context.Context, id string) (secret.Version, error)
+
+// likelyMaster begins to read the master secret that a rotation will probably use. The function that it returns waits for that, or
+// reads another one. So a rotation does not wait for its own secret to name the master secret that the last one used.
+func (a *Activities) likelyMaster(ctx context.Context, id string) readMaster {
+	if id == "" {
+		return a.currentMaster
+	}
+	var m secret.Version
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer panics.Into(&err)
+		m, err = a.currentMaster(ctx, id)
+	}()
+	return func(ctx context.Context, needed string) (secret.Version, error) {
+		if needed != id {
+			return a.currentMaster(ctx, needed)
+		}
+		<-done
+		return m, err
+	}
 }
 
 // currentMaster reads a master secret that the worker may use.

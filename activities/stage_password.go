@@ -3,9 +3,11 @@ package activities
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"go.temporal.io/sdk/activity"
 
+	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/secret"
 	"github.com/rotate-user/rotate-user/rotation"
 )
@@ -21,6 +23,14 @@ func (a *Activities) StagePassword(ctx context.Context, r rotation.StepInput) (r
 		}
 		return rotation.StagePasswordResult{Username: r.Standby.User, VersionID: r.VersionID, ValueSHA256: r.ValueSHA256}, nil
 	}
+	// SetPassword needs the master secret. A worker that did not run CloneUser reads both secrets at the same time.
+	var master sync.WaitGroup
+	master.Go(func() {
+		var err error
+		defer panics.Into(&err)
+		_, err = a.masterVersion(ctx, r) // SetPassword meets the same error
+	})
+	defer master.Wait()
 	current, err := a.version(ctx, r.SecretID, r.CurrentVersionID)
 	if err != nil {
 		return rotation.StagePasswordResult{}, err

@@ -68,9 +68,8 @@ type FindAccountsInput struct {
 	// accounts that are locked, except LockedBefore.
 	Held         bool      `json:"Held,omitempty"`
 	LockedBefore []Account `json:"LockedBefore,omitempty"`
-	// SecretARN and MasterKnown are the secret's ARN and its master secret, as the rotation knows them.
-	SecretARN   string `json:"SecretARN,omitempty"`
-	MasterKnown string `json:"MasterKnown,omitempty"`
+	// SecretARN is the secret's ARN, as the rotation knows it.
+	SecretARN string `json:"SecretARN,omitempty"`
 	// RecoveryWindowInDays is how long the accounts stay, locked, if the secret is gone.
 	RecoveryWindowInDays int `json:"RecoveryWindowInDays,omitempty"`
 }

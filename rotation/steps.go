@@ -52,6 +52,9 @@ type CloneUserInput struct {
 	// RevokePrevious and GraceSeconds are those of the request: the current credential has leaked.
 	RevokePrevious bool  `json:"RevokePrevious,omitempty"`
 	GraceSeconds   int64 `json:"GraceSeconds,omitempty"`
+	// MasterKnown is the master secret of the last rotation. It is read together with the user's secret, and used only if it is still
+	// the right one.
+	MasterKnown string `json:"MasterKnown,omitempty"`
 	// Left are the pairs that the secret was for before, as the workflow knows them.
 	Left []KnownPair `json:"Left,omitempty"`
 }

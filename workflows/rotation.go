@@ -58,6 +58,7 @@ func (r *rotator) cloneUserInput(ctx workflow.Context) rotation.CloneUserInput {
 		TestEndpoints:         r.input.TestEndpoints,
 		ProxySecretIDs:        r.input.ProxySecretIDs,
 		Left:                  r.Left,
+		MasterKnown:           r.MasterKnown,
 	}
 	if r.asked.rotation != nil {
 		in.Force, in.RevokePrevious = r.asked.rotation.Force, r.asked.rotation.RevokePrevious

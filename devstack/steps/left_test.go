@@ -25,7 +25,7 @@ func (l *lab) known() rotation.FindAccountsInput {
 	if d, err := l.client.DescribeSecret(l.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String("app")}); err == nil {
 		arn = aws.ToString(d.ARN)
 	}
-	in := rotation.FindAccountsInput{CloneUserInput: rotation.CloneUserInput{SecretID: "app"}, MasterKnown: "master", SecretARN: arn, RecoveryWindowInDays: 7}
+	in := rotation.FindAccountsInput{CloneUserInput: rotation.CloneUserInput{SecretID: "app", MasterKnown: "master"}, SecretARN: arn, RecoveryWindowInDays: 7}
 	in.Pair, in.Server, in.Stored = []string{l.user, l.user + "_clone"}, l.address(), maps.Clone(l.input.Stored)
 	return in
 }
