@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +33,10 @@ type bench struct {
 	options
 	*stack.Stack
 
-	bin      string // the folder of the programs
+	bin string // the folder of the programs
+	// baselineBin and baselineName are the programs of the baseline and its revision; empty if there is none.
+	baselineBin, baselineName string
+
 	progress io.Writer
 	silent   log.Logger
 	temporal client.Client
@@ -82,20 +86,29 @@ func newBench(ctx context.Context, o options, bin string, progress io.Writer) (_
 	if b.roots, err = b.RootCAs(); err != nil {
 		return nil, err
 	}
-	if b.latency > 0 {
-		if b.Secrets == nil {
-			return nil, errors.New("--secretsmanager-latency is of our own Secrets Manager endpoint: leave out --secretsmanager-endpoint")
-		}
+	if b.latency > 0 && b.Secrets == nil {
+		return nil, errors.New("--secretsmanager-latency is of our own Secrets Manager endpoint: leave out --secretsmanager-endpoint")
+	}
+	b.delay(b.latency)
+	b.report.machine(b.Engine+" "+b.Version, b.latency)
+	b.noop, err = b.startProgram(ctx, "noop", "noop")
+	return b, err
+}
+
+// delay lets each call of our own Secrets Manager endpoint take so much longer from now on.
+func (b *bench) delay(by time.Duration) {
+	switch {
+	case b.Secrets == nil:
+	case by == 0:
+		b.Secrets.Intercept(nil)
+	default:
 		b.Secrets.Intercept(func(c secretsmanager.Call) secretsmanager.Fault {
 			if !c.Done {
-				time.Sleep(b.latency)
+				time.Sleep(by)
 			}
 			return secretsmanager.Fault{}
 		})
 	}
-	b.report.machine(b.Engine+" "+b.Version, b.latency)
-	b.noop, err = b.startProgram(ctx, "noop", "noop")
-	return b, err
 }
 
 func (b *bench) dial(ctx context.Context) (client.Client, error) {
@@ -140,12 +153,47 @@ type counter struct {
 
 func (c counter) Do(r *http.Request) (*http.Response, error) {
 	c.calls.count(r)
+	defer c.calls.time(time.Now())
+	time.Sleep(c.calls.slow)
 	return c.next.Do(r)
 }
 
 // tally counts calls of Secrets Manager, and the writes among them: the operations that share its quota of 50 a second in
 // an account and region.
-type tally struct{ all, writes atomic.Int64 }
+type tally struct {
+	all, writes atomic.Int64
+
+	slow  time.Duration // how much longer each call takes, so that calls that are made at once overlap
+	mu    sync.Mutex
+	calls []call
+}
+
+// call is when a call was under way.
+type call struct{ from, to time.Time }
+
+// time notes a slow call that began and ends now.
+func (t *tally) time(began time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.slow == 0 {
+		return
+	}
+	t.calls = append(t.calls, call{began, time.Now()})
+}
+
+// inSequence returns how many of the calls followed one another: no rotation takes less than as many round trips.
+func (t *tally) inSequence() (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	slices.SortFunc(t.calls, func(a, b call) int { return a.to.Compare(b.to) })
+	var end time.Time
+	for _, c := range t.calls {
+		if !c.from.Before(end) {
+			n, end = n+1, c.to
+		}
+	}
+	return n
+}
 
 func (t *tally) count(r *http.Request) {
 	t.all.Add(1)

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"testing"
+	"time"
 
 	"github.com/rotate-user/rotate-user/devstack/stack"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
@@ -43,6 +44,8 @@ func TestCountsStayWithinTheirGoals(t *testing.T) {
 			for name, count := range map[string]struct{ got, goal int }{
 				"calls of Secrets Manager": {b.report.SMCalls, 8},
 				"writes among them":        {b.report.SMWrites, 3},
+				"writes before it is done": {b.report.SMWritesBeforeDone, 2},
+				"calls in sequence":        {b.report.SMCallsInSequence, 5},
 				"connections":              {b.report.MySQLConnections, 3},
 				"statements":               {b.report.MySQLStatements, 25},
 				"events":                   {b.report.HistoryEvents, 42},
@@ -53,6 +56,24 @@ func TestCountsStayWithinTheirGoals(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestCallsInSequence(t *testing.T) {
+	start := time.Now()
+	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
+	for _, c := range []struct {
+		calls []call
+		want  int
+	}{
+		{nil, 0},
+		{[]call{{at(0), at(10)}, {at(1), at(11)}, {at(2), at(12)}}, 1},
+		{[]call{{at(0), at(10)}, {at(1), at(11)}, {at(12), at(20)}, {at(20), at(30)}}, 3},
+		{[]call{{at(0), at(30)}, {at(0), at(10)}, {at(11), at(20)}}, 2}, // two beside one that takes long
+	} {
+		if got := (&tally{calls: c.calls}).inSequence(); got != c.want {
+			t.Errorf("%v: %d in sequence, want %d", c.calls, got, c.want)
+		}
 	}
 }
 

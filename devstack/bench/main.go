@@ -42,6 +42,9 @@ type options struct {
 	output   string
 	profile  string
 	latency  time.Duration // of our own Secrets Manager endpoint, besides what it needs
+	// baseline is a revision whose worker is measured as well; empty leaves it out. quota is how many writes a second both may make.
+	baseline string
+	quota    int
 	// awsFunction is the file of AWS's rotation function; empty leaves it out.
 	awsFunction string
 }
@@ -85,7 +88,13 @@ func newCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := measure(cmd.Context(), o, bin, cmd.ErrOrStderr())
+			var baseline, revision string
+			if o.baseline != "" {
+				if baseline, revision, err = buildBaseline(cmd.Context(), root, o.stack.Dir, o.baseline); err != nil {
+					return err
+				}
+			}
+			r, err := measure(cmd.Context(), o, bin, baseline, revision, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -98,6 +107,8 @@ func newCommand() *cobra.Command {
 	f.IntVar(&o.sleeping, "sleeping", 10000, "secrets that sleep while the worker is looked at; 0 leaves that out")
 	f.StringVar(&o.output, "output", "bench.json", "write the figures to this file")
 	f.StringVar(&o.profile, "profile", "", "write CPU and allocation profiles to this directory: of the activities in a row, and of the worker in a mass rotation")
+	f.StringVar(&o.baseline, "baseline", "", "measure the worker of this git revision as well, where a quota of writes decides: a mass rotation that revokes")
+	f.IntVar(&o.quota, "writes-per-second", 50, "that quota, as our own Secrets Manager endpoint keeps it")
 	f.StringVar(&o.awsFunction, "aws-function", "", "measure AWS's rotation function as well: the lambda_function.py of SecretsManagerRDSMySQLRotationMultiUser in github.com/aws-samples/aws-secrets-manager-rotation-lambdas; needs python3 with boto3 and pymysql")
 	f.StringVar(&o.stack.TemporalAddress, "temporal-address", "", "use the Temporal server at this host:port; TEMPORAL_... variables say how")
 	f.StringVar(&o.stack.SecretsManagerEndpoint, "secretsmanager-endpoint", "", `use the Secrets Manager at this URL, or "aws" for AWS; AWS_... variables say how`)
@@ -123,11 +134,12 @@ func build(ctx context.Context, root, dir string, tags ...string) (string, error
 }
 
 // measure starts a stack, measures everything on it, and stops it.
-func measure(ctx context.Context, o options, bin string, progress io.Writer) (_ *report, err error) {
+func measure(ctx context.Context, o options, bin, baseline, revision string, progress io.Writer) (_ *report, err error) {
 	b, err := newBench(ctx, o, bin, progress)
 	if err != nil {
 		return nil, err
 	}
+	b.baselineBin, b.baselineName = baseline, revision
 	defer func() { err = errors.Join(err, b.close()) }()
 	for _, part := range []struct {
 		name string
@@ -137,6 +149,7 @@ func measure(ctx context.Context, o options, bin string, progress io.Writer) (_ 
 		{"counting", b.count},
 		{"one at a time, in turns", b.oneAtATime},
 		{"many at once, in turns", b.manyAtOnce},
+		{"leaked secrets against the quota, in turns with the baseline", b.againstQuota},
 		{"a worker's death", b.recover},
 		{"sleeping secrets", b.sleep},
 	} {

@@ -80,8 +80,21 @@ func (b *bench) oneAtATime(ctx context.Context) (err error) {
 	if aws != nil {
 		r.AWSFunction.MSMedian, r.AWSFunction.MSP90 = aws.median(), aws.quantile(0.9)
 		r.AWSFunction.ToLimit = aws.median() / limit.median()
+		if err := b.faraway(ctx, aws, rotated); err != nil {
+			return err
+		}
 	}
 	return errors.Join(direct.close(), paced.Stop(), unpaced.Stop())
+}
+
+// faraway measures a rotation and AWS's function once more, with a Secrets Manager that is as far away as AWS's is.
+func (b *bench) faraway(ctx context.Context, aws, rotated *contestant) error {
+	aws.samples, rotated.samples = nil, nil
+	b.delay(10 * time.Millisecond)
+	err := turns(ctx, b.rounds, aws, rotated)
+	b.delay(b.latency)
+	b.report.Latency10MSToAWSFunction = rotated.median() / aws.median()
+	return err
 }
 
 // profiled profiles the activities in a row.
@@ -112,28 +125,9 @@ func (b *bench) profiled(d *direct, s *subject) error {
 // manyAtOnce measures a mass rotation, without the limit on its pace, and what the database and Temporal can do by
 // themselves.
 func (b *bench) manyAtOnce(ctx context.Context) error { //nolint:funlen // a list of what is measured, in the order in which it is measured
-	subjects := make([]*subject, b.secrets)
-	if err := each(ctx, b.secrets, 8, func(ctx context.Context, i int) (err error) {
-		subjects[i], err = b.newSubject(ctx, "mass"+strconv.Itoa(i))
+	subjects, err := b.pairs(ctx, "mass", b.secrets)
+	if err != nil {
 		return err
-	}); err != nil {
-		return err
-	}
-	directs := make(chan *direct, 4)
-	for range cap(directs) {
-		directs <- b.newDirect()
-	}
-	if err := each(ctx, b.secrets, cap(directs), func(_ context.Context, i int) error {
-		d := <-directs
-		defer func() { directs <- d }()
-		return d.rotate(subjects[i])
-	}); err != nil {
-		return err
-	}
-	for range cap(directs) {
-		if err := (<-directs).close(); err != nil {
-			return err
-		}
 	}
 	limited := make([]*subject, min(b.secrets, 64))
 	if err := each(ctx, len(limited), 8, func(ctx context.Context, i int) (err error) {

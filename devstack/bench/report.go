@@ -19,6 +19,8 @@ type report struct {
 	LatencyMS   float64   `json:"secretsmanager_latency_ms,omitempty"`
 
 	spent
+	SMWritesBeforeDone  int `json:"sm_writes_before_done"`
+	SMCallsInSequence   int `json:"sm_calls_in_sequence"`
 	HistoryEvents       int `json:"history_events"`
 	HistoryBytes        int `json:"history_bytes"`
 	HistoryEventsAsleep int `json:"history_events_asleep"`
@@ -39,6 +41,15 @@ type report struct {
 	UnpacedRotationMSP90    float64 `json:"unpaced_rotation_ms_p90"`
 
 	AWSFunction *awsFunctionResult `json:"aws_function,omitempty"`
+	// Latency10MSToAWSFunction is a rotation as a part of one by AWS's function, if each call of Secrets Manager takes 10 ms longer.
+	Latency10MSToAWSFunction float64 `json:"latency_10ms_to_aws_function,omitempty"`
+
+	// A mass rotation of leaked credentials against the quota of writes, by this worker and by that of the revision Baseline.
+	Baseline                  string  `json:"baseline,omitempty"`
+	QuotaWritesPerS           int     `json:"quota_writes_per_s,omitempty"`
+	QuotaRotationPerS         float64 `json:"quota_rotation_per_s,omitempty"`
+	BaselineQuotaRotationPerS float64 `json:"baseline_quota_rotation_per_s,omitempty"`
+	QuotaRateToBaseline       float64 `json:"quota_rate_to_baseline,omitempty"`
 
 	MassRotationPerS  float64      `json:"mass_rotation_per_s"`
 	MassRotationShare float64      `json:"mass_rotation_share"`
@@ -108,6 +119,7 @@ func (r *report) table() string {
 	one("one rotation", "rotate-user", "goal", "AWS's function")
 	one("---", "---:", "---:", "---:")
 	one("calls of Secrets Manager, writes among them", two(r.SMCalls, r.SMWrites), "8", two(aws.SMCalls, aws.SMWrites))
+	one("writes before it is done, calls in sequence", two(r.SMWritesBeforeDone, r.SMCallsInSequence), "2, 5", "")
 	one("connections to the database, refused ones among them", two(r.MySQLConnections, r.MySQLRefused), "3", two(aws.MySQLConnections, aws.MySQLRefused))
 	one("statements", n(r.MySQLStatements), "25", n(aws.MySQLStatements))
 	one("activities in a row, as a multiple of the raw limit", x(r.ActivitiesToLimit), "1.5", x(aws.ToLimit))
@@ -116,6 +128,9 @@ func (r *report) table() string {
 	one("the same, asleep", two(r.HistoryEventsAsleep, r.HistoryBytesAsleep), "", "")
 	one("median, 90th percentile", ms(r.RotationMSMedian, r.RotationMSP90), "", ms(aws.MSMedian, aws.MSP90))
 	one("without the limit on the pace", ms(r.UnpacedRotationMSMedian, r.UnpacedRotationMSP90), "", "")
+	if r.Latency10MSToAWSFunction > 0 {
+		one("with 10 ms more for each call of Secrets Manager, as a part of AWS's function", x(r.Latency10MSToAWSFunction), "0.52", "1")
+	}
 	one("the activities in a row, without Temporal", ms(r.ActivitiesMSMedian, r.ActivitiesMSP90), "", "")
 	one("a no-op workflow of five activities", ms(r.NoopMSMedian, r.NoopMSP90), "", "")
 	one("the raw limit", ms(r.LimitMSMedian, r.LimitMSP90), "", "")
@@ -124,6 +139,10 @@ func (r *report) table() string {
 	row("---", "---:", "---:", "---:", "---:")
 	for _, m := range r.Mass {
 		row(n(m.AtOnce)+" at once", fmt.Sprintf("%.1f", m.RotationPerS), fmt.Sprintf("%.1f", m.NoopPerS), fmt.Sprintf("%.1f", m.LimitPerS), fmt.Sprintf("%.1f ms", m.WorkerCPUMS))
+	}
+	if r.QuotaRateToBaseline > 0 {
+		row(fmt.Sprintf("with revocation, %d writes/s allowed; the worker of %s", r.QuotaWritesPerS, r.Baseline), fmt.Sprintf("%.1f", r.QuotaRotationPerS),
+			fmt.Sprintf("%.1f", r.BaselineQuotaRotationPerS), fmt.Sprintf("%.2f times", r.QuotaRateToBaseline), "goal: 1.45")
 	}
 	row("the best of each: rotations as a share of the lesser of the others", fmt.Sprintf("%.0f %%", r.MassRotationShare*100), "goal: 70 %", "", "")
 	b.WriteString("\n")

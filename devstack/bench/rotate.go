@@ -27,6 +27,7 @@ type subject struct {
 	// What a workflow knows after a rotation.
 	pair            []string
 	digest          string
+	master          string
 	stored          map[string]string
 	promotedVersion string
 	promotedAt      time.Time
@@ -128,14 +129,18 @@ func (b *bench) newDirect() *direct {
 	return d
 }
 
-func (d *direct) close() error { return d.a.Accounts.Close() }
+// close also removes the staging labels that the rotations have left to be removed.
+func (d *direct) close() error {
+	d.a.Secrets.TidyNow(context.Background())
+	return d.a.Accounts.Close()
+}
 
 // rotate calls the five activities in a row, with what a workflow would give them.
 func (d *direct) rotate(s *subject) error {
 	var clone rotation.CloneUserResult
 	value, err := d.ExecuteActivity(rotation.CloneUser, rotation.CloneUserInput{
 		SecretID: s.secretID, Mark: s.secretID, Pair: s.pair, Digest: s.digest, Force: true,
-		Server: s.server, Stored: s.stored, PromotedVersionID: s.promotedVersion, PromotedAt: s.promotedAt,
+		Server: s.server, Stored: s.stored, MasterKnown: s.master, PromotedVersionID: s.promotedVersion, PromotedAt: s.promotedAt,
 	})
 	if err != nil {
 		return err
@@ -164,7 +169,7 @@ func (d *direct) rotate(s *subject) error {
 		}
 	}
 	s.pair = []string{clone.Rotation.Source.User, clone.Rotation.Standby.User}
-	s.digest, s.server = clone.Digest, clone.Rotation.Server
+	s.digest, s.server, s.master = clone.Digest, clone.Rotation.Server, clone.Rotation.MasterSecretID
 	s.promotedVersion, s.promotedAt = clone.Rotation.VersionID, time.Now()
 	if s.stored == nil {
 		s.stored = map[string]string{}
@@ -182,11 +187,30 @@ func (b *bench) count(ctx context.Context) error {
 	}
 	for range 4 { // the first makes the clone, and only the third knows both passwords
 		d := b.newDirect()
-		if b.report.spent, err = b.spends(ctx, &b.calls, func() error { return errors.Join(d.rotate(s), d.close()) }); err != nil {
+		if b.report.spent, err = b.spends(ctx, &b.calls, func() error {
+			before := b.calls.writes.Load()
+			err := d.rotate(s)
+			b.report.SMWritesBeforeDone = int(b.calls.writes.Load() - before)
+			return errors.Join(err, d.close())
+		}); err != nil {
 			return err
 		}
 	}
+	if err := b.countSequence(s); err != nil {
+		return err
+	}
 	return b.countHistory(ctx, s)
+}
+
+// countSequence finds how many calls of Secrets Manager follow one another in a rotation. Each of them takes long here, compared
+// with what is between them.
+func (b *bench) countSequence(s *subject) error {
+	const slow = 50 * time.Millisecond
+	d := b.newDirect()
+	b.calls.slow, b.calls.calls = slow, nil
+	err := d.rotate(s)
+	b.report.SMCallsInSequence, b.calls.slow = b.calls.inSequence(), 0
+	return errors.Join(err, d.close())
 }
 
 func (b *bench) prepare(ctx context.Context) error {

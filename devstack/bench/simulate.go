@@ -160,7 +160,8 @@ func simulate(f fleet) outcome { //nolint:funlen // one loop over the events of 
 	return o
 }
 
-const smWritesPerRotation = 3
+// smWritesPerRotation are those before a rotation is done. What is tidied later waits until no rotation is being promoted.
+const smWritesPerRotation = 2
 
 func newSimulateCommand() *cobra.Command {
 	var secrets int
@@ -216,7 +217,7 @@ func scenarios(secrets int) []struct {
 		{"an outage of 6 hours", with(func(f *fleet) { f.outages = []interval{{midday, midday + 6*60}} })},
 		{"an outage of 3 days", with(func(f *fleet) { f.outages = []interval{{midday, midday + 3*minutesOfDay}} })},
 		{"a leak: all at once", with(func(f *fleet) { f.leak = midday })},
-		{"a leak, 16 rotations/s (all of the quota)", with(func(f *fleet) { f.leak, f.perS = midday, 16 })},
+		{"a leak, 24 rotations/s (all of the quota)", with(func(f *fleet) { f.leak, f.perS = midday, 24 })},
 		{"a leak, 8 accounts, 80 rotations/s", with(func(f *fleet) { f.leak, f.perS = midday, 80 })},
 		{"a leak in an outage of 6 hours", with(func(f *fleet) { f.leak, f.outages = midday, []interval{{midday, midday + 6*60}} })},
 	}
