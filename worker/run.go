@@ -53,6 +53,7 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	defer tidy(ctx, secrets)
 	m, err := newMetrics(logger)
 	if err != nil {
 		return err
@@ -101,9 +102,7 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	}
 	logger.Info("worker starts", "version", program.Version(), "address", options.HostPort,
 		"namespace", options.Namespace, "taskQueue", c.taskQueue, "metrics", c.metricsAddress)
-	err = serve(workers...)
-	tidy(ctx, secrets)
-	if err != nil {
+	if err := serve(workers...); err != nil {
 		return fmt.Errorf("task queue %s: %w", c.taskQueue, err)
 	}
 	logger.Info("worker has stopped")

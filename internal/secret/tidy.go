@@ -83,7 +83,7 @@ func (s *Store) tidyWhenQuiet() {
 				wait = tidyWait
 			}
 		}
-		time.Sleep(wait)
+		<-time.After(wait)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 func bubble(t *testing.T, f func(*testing.T)) {
 	synctest.Test(t, func(t *testing.T) {
 		f(t)
-		time.Sleep(2 * tidyWait)
+		<-time.After(2 * tidyWait)
 	})
 }
 
@@ -28,7 +28,7 @@ func TestLabelsAreTidiedWhenNothingIsPromoted(t *testing.T) {
 			if s.count("UpdateSecretVersionStage") != 0 {
 				t.Error("the promotion waits for it")
 			}
-			time.Sleep(tidyAfter)
+			<-time.After(tidyAfter)
 			synctest.Wait()
 			if s.count("UpdateSecretVersionStage") != 1 {
 				t.Errorf("%d labels are removed after %s: want one", s.count("UpdateSecretVersionStage"), tidyAfter)
@@ -42,7 +42,7 @@ func TestLabelsAreTidiedWhenNothingIsPromoted(t *testing.T) {
 			const many = 50
 			for i := range many {
 				store.TidyLater(strconv.Itoa(i), "two")
-				time.Sleep(tidyAfter / 2)
+				<-time.After(tidyAfter / 2)
 			}
 			synctest.Wait()
 			if s.count("UpdateSecretVersionStage") != 0 {
@@ -50,7 +50,7 @@ func TestLabelsAreTidiedWhenNothingIsPromoted(t *testing.T) {
 			}
 			began := time.Now()
 			for s.count("UpdateSecretVersionStage") < many {
-				time.Sleep(tidyPause)
+				<-time.After(tidyPause)
 				synctest.Wait()
 			}
 			if took := time.Since(began); took < many*tidyPause {
@@ -68,7 +68,7 @@ func TestLabelsAreTidiedWhenNothingIsPromoted(t *testing.T) {
 			if _, err := store.Stage(t.Context(), "other", "three", []byte(`{"engine":"mysql","host":"h","username":"u","password":"p"}`)); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(time.Minute)
+			<-time.After(time.Minute)
 			synctest.Wait()
 			if s.count("UpdateSecretVersionStage") != 1 {
 				t.Errorf("%d labels are removed: want one", s.count("UpdateSecretVersionStage"))
@@ -87,10 +87,10 @@ func TestLabelsAreTidiedWhenNothingIsPromoted(t *testing.T) {
 				t.Errorf("%d labels wait: want %d at most", got, tidyMost)
 			}
 			for range int(tidyUntil / tidyAfter * 2) { // the other secrets
-				time.Sleep(tidyAfter / 2)
+				<-time.After(tidyAfter / 2)
 				store.TidyLater("busy", "two")
 			}
-			time.Sleep(2 * tidyAfter)
+			<-time.After(2 * tidyAfter)
 			synctest.Wait()
 			if s.count("UpdateSecretVersionStage") != 1 {
 				t.Errorf("%d labels are removed: want that of the last promotion", s.count("UpdateSecretVersionStage"))
@@ -127,7 +127,7 @@ func TestALabelThatCannotBeRemovedIsReported(t *testing.T) {
 			store.NotTidied = func(error) { errs.Add(1) }
 			store.TidyLater("app", "two")
 			store.TidyLater("other", "two")
-			time.Sleep(tidyAfter + tidyWait/2)
+			<-time.After(tidyAfter + tidyWait/2)
 			synctest.Wait()
 			calls := 2
 			if reported {
@@ -136,7 +136,7 @@ func TestALabelThatCannotBeRemovedIsReported(t *testing.T) {
 			if s.count("UpdateSecretVersionStage") != calls || (errs.Load() > 0) != reported {
 				t.Errorf("%s: %d calls, %d errors: want %d calls", kind, s.count("UpdateSecretVersionStage"), errs.Load(), calls)
 			}
-			time.Sleep(2 * tidyWait)
+			<-time.After(2 * tidyWait)
 			synctest.Wait()
 			if s.count("UpdateSecretVersionStage") != 2 {
 				t.Errorf("%s: %d calls in the end: want 2", kind, s.count("UpdateSecretVersionStage"))
