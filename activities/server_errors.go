@@ -115,11 +115,6 @@ var serverErrors = []group[uint16]{
 			erGroupNotOnline,
 			erGroupBefore,
 			erGroupAfterOnBegin,
-
-			// The server takes no writes now.
-			erOptionPreventsStatement, // see judgeServer
-			erReadOnlyTransaction,
-			erReadOnlyMode,
 		},
 		final: []uint16{
 			// The login is refused until the account, the secret or the server is changed.
@@ -142,6 +137,15 @@ var serverErrors = []group[uint16]{
 			erMandatoryRole,
 			erPasswordInHistory,
 			erRoleGrantedToItself,
+		},
+	},
+	{
+		kind: rotation.ErrorReadOnly,
+		retried: []uint16{
+			// The server takes no writes now.
+			erOptionPreventsStatement, // see judgeServer
+			erReadOnlyTransaction,
+			erReadOnlyMode,
 		},
 	},
 	{

@@ -42,7 +42,10 @@ func TestServerErrors(t *testing.T) {
 		}},
 		{rotation.ErrorDatabase, true, []uint16{
 			1105, 1114, 1141, 1180, 1205, 1213, 1223, 1317, 1396, 1931, 1969, 3024, 3525, 3547, 3572,
-			1290, 1792, 1836, 3100, 3101, 3796, 3797, 3798,
+			3100, 3101, 3796, 3797, 3798,
+		}},
+		{rotation.ErrorReadOnly, true, []uint16{
+			1290, 1792, 1836,
 		}},
 	}
 	seen := map[uint16]bool{}

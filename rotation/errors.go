@@ -64,7 +64,7 @@ const (
 	ErrorStandbyLocked    = grants.StandbyLocked    // the standby was locked by hand
 	ErrorCertificateAsked = grants.CertificateAsked // the account requires a client certificate and none is configured
 	ErrorMissingRight     = grants.MissingRight     // the administrator lacks a right
-	ErrorReadOnly         = grants.ReadOnly         // the server is a replica or a reader endpoint
+	ErrorReadOnly         = grants.ReadOnly         // the server takes no writes: it is a replica or a reader endpoint, or becomes one
 	ErrorUnknownProperty  = grants.Unknown          // a property or kind of right that this program does not know
 	ErrorObjectGone       = grants.ObjectGone       // a right cannot be granted again because its column or routine no longer exists
 	ErrorPasswordPolicy   = grants.PasswordPolicy   // the server's password policy cannot be met

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"testing"
 
+	"github.com/go-sql-driver/mysql"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/rotate-user/rotate-user/internal/mysqld"
@@ -18,7 +19,7 @@ import (
 )
 
 // standIn is the address of a primary that its replica can replace. Both servers have the same
-// administrator, without the rights that no managed service grants.
+// administrator. Unless it is super, it lacks the rights that no managed service grants.
 type standIn struct {
 	*mysqld.Forwarder
 
@@ -26,14 +27,17 @@ type standIn struct {
 	lab                      *lab
 }
 
-func newStandIn(t *testing.T, program mysqld.Program) standIn {
+func newStandIn(t *testing.T, program mysqld.Program, super bool) standIn {
 	t.Helper()
 	const user, password = "boss", "Boss.Passw0rd-1"
-	super := "SUPER, READ_ONLY ADMIN"
-	if program.Engine == mysqld.MySQL {
-		super = "SUPER, CONNECTION_ADMIN"
+	statements := []string{"CREATE USER boss@'%' IDENTIFIED BY '" + password + "'", "GRANT ALL ON *.* TO boss@'%' WITH GRANT OPTION"}
+	switch {
+	case super:
+	case program.Engine == mysqld.MySQL:
+		statements = append(statements, "REVOKE SUPER, CONNECTION_ADMIN ON *.* FROM boss@'%'")
+	default:
+		statements = append(statements, "REVOKE SUPER, READ_ONLY ADMIN ON *.* FROM boss@'%'")
 	}
-	statements := []string{"CREATE USER boss@'%' IDENTIFIED BY '" + password + "'", "GRANT ALL ON *.* TO boss@'%' WITH GRANT OPTION", "REVOKE " + super + " ON *.* FROM boss@'%'"}
 	primary, replica := mysqldtest.Replicated(t, program, nil, nil, func(primary, replica *sql.DB) {
 		for _, db := range []*sql.DB{primary, replica} {
 			for _, statement := range statements {
@@ -64,11 +68,14 @@ func newStandIn(t *testing.T, program mysqld.Program) standIn {
 	return standIn{f, front, primary, replica, newOldLab(t, front)}
 }
 
+// noSuchUser lists the errors of SHOW CREATE USER for an account that a replica does not have yet.
+var noSuchUser = []uint16{1133, 1141, 1396, 3162}
+
 // standby returns the definition of the standby on a server.
 func (s standIn) standby(t *testing.T, db *sql.DB) (definition string) {
 	t.Helper()
 	err := db.QueryRowContext(t.Context(), "SHOW CREATE USER "+s.lab.user+"_clone@'%'").Scan(&definition)
-	if err != nil && !strings.Contains(err.Error(), "1141") && !strings.Contains(err.Error(), "1396") && !strings.Contains(err.Error(), "3162") {
+	if e, ok := errors.AsType[*mysql.MySQLError](err); err != nil && (!ok || !slices.Contains(noSuchUser, e.Number)) {
 		t.Fatal(err)
 	}
 	return definition
@@ -118,7 +125,7 @@ func TestAServerTakesOverDuringARotation(t *testing.T) {
 	for _, program := range mysqldtest.Programs(t) {
 		for _, c := range cases {
 			t.Run(fmt.Sprintf("%s after %s, lost %t", program.Engine, steps[c.done-1], c.lost), func(t *testing.T) {
-				s := newStandIn(t, program)
+				s := newStandIn(t, program, false)
 				l, sql, on := s.lab, statementsOf(program.Engine), on(t, s.replica)
 				r := l.leave(1)
 				s.catchUp(t)
@@ -165,18 +172,19 @@ func TestAServerBecomesReadOnlyDuringARotation(t *testing.T) {
 	t.Parallel()
 	for _, program := range mysqldtest.Programs(t) {
 		t.Run(program.Engine, func(t *testing.T) {
-			s := newStandIn(t, program)
+			s := newStandIn(t, program, false)
 			l, on := s.lab, on(t, s.primary)
 			for done := range steps {
 				r := l.leave(done)
 				on("SET GLOBAL read_only = ON")
-				err := l.step(steps[done], &r)
-				var app *temporal.ApplicationError
-				switch writes := steps[done] == rotation.SetPassword; {
-				case err == nil && writes:
+				// The server refuses the statement, unless the step looks at the setting again before.
+				switch err := l.step(steps[done], &r); {
+				case err == nil && steps[done] == rotation.SetPassword:
 					t.Error("SetPassword changed a password on a server that is read only")
-				case err != nil && (!errors.As(err, &app) || app.NonRetryable() || !strings.Contains(app.Message(), "the server takes no writes")):
-					t.Errorf("%s answered %v: want that it waits until the server takes writes", steps[done], err)
+				case err != nil:
+					if !takesNoWrites(err) {
+						t.Errorf("%s answered %v: want that it waits until the server takes writes", steps[done], err)
+					}
 				}
 				l.settle()
 				if err := l.accepts(s.server, secret.Current); err != nil {
@@ -189,6 +197,46 @@ func TestAServerBecomesReadOnlyDuringARotation(t *testing.T) {
 				l.settle()
 				l.input.Force = true
 				l.input.Pair = []string{l.user, l.user + "_clone"}
+			}
+		})
+	}
+}
+
+// takesNoWrites reports whether a step waits for a server that takes writes.
+func takesNoWrites(err error) bool {
+	var app *temporal.ApplicationError
+	return errors.As(err, &app) && app.Type() == rotation.ErrorReadOnly && !app.NonRetryable()
+}
+
+// read_only does not stop an administrator with SUPER, but what such an administrator changes on a server that is about to be
+// replaced is lost. So the steps that change accounts wait.
+func TestAnAdministratorThatReadOnlyDoesNotStopWaits(t *testing.T) {
+	t.Parallel()
+	for _, program := range mysqldtest.Programs(t) {
+		t.Run(program.Engine, func(t *testing.T) {
+			s := newStandIn(t, program, true)
+			l, on := s.lab, on(t, s.primary)
+			waits := func(name string, step func() error) {
+				t.Helper()
+				on("SET GLOBAL read_only = ON")
+				eventually(t, func() error { // a step may reuse the settings that another one has read in the last second
+					if err := step(); !takesNoWrites(err) {
+						return fmt.Errorf("%s answered %w: want that it waits until the server takes writes", name, err)
+					}
+					return nil
+				})
+				l.sql("ALTER USER " + l.user + "@'%' WITH MAX_QUERIES_PER_HOUR 0") // which read_only does not stop
+				on("SET GLOBAL read_only = OFF")
+				l.settle()
+				if err := l.accepts(s.server, secret.Current); err != nil {
+					t.Errorf("AWSCURRENT: %v", err)
+				}
+			}
+			waits(rotation.CloneUser, func() error { _, err := l.clone(); return err })
+			r := l.leave(1)
+			waits(rotation.SetPassword, func() error { return l.step(rotation.SetPassword, &r) })
+			if err := l.goOn(1, &r); err != nil {
+				t.Error(err)
 			}
 		})
 	}
