@@ -38,6 +38,10 @@ test: ## Run all tests on every database server found, and count them
 compose-check: ## Run the tutorial on docker-compose.yml, if there is a Docker engine
 	@devstack/compose-check.sh
 
+.PHONY: docs-check
+docs-check: database-server ## Run every command that the documentation shows, and say how many could only be parsed
+	@go run -C devstack . docs
+
 .PHONY: lint
 lint: lint-imports ## Check style, common mistakes, and that workflows are deterministic
 	$(tool) golangci-lint run ./...

@@ -32,7 +32,7 @@ MariaDB server, and the worker. Each part can be replaced by a real one.`,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(newDemoCommand(), newUpCommand(), newRecordCommand(), newChaosCommand())
+	root.AddCommand(newDemoCommand(), newUpCommand(), newRecordCommand(), newChaosCommand(), newDocsCommand())
 	return root
 }
 
