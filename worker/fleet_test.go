@@ -242,21 +242,21 @@ func TestFleetMetricsExpire(t *testing.T) {
 		synctest.Wait()
 		check("without search attributes", 0, 0)
 		usable = true
-		time.Sleep(fleetInterval)
+		<-time.After(fleetInterval)
 		synctest.Wait()
 		check("with them", 7, 1)
 		temporal.err = errors.New("Temporal is down")
-		time.Sleep(fleetExpiry - time.Second)
+		<-time.After(fleetExpiry - time.Second)
 		synctest.Wait()
 		check("soon after Temporal went down", 7, 1)
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		synctest.Wait()
 		check("later", 0, 1)
 		if n := strings.Count(logs.String(), "Temporal is down"); n != 1 {
 			t.Errorf("the error is logged %d times", n)
 		}
 		temporal.err = nil
-		time.Sleep(fleetInterval)
+		<-time.After(fleetInterval)
 		synctest.Wait()
 		check("when Temporal is back", 7, 1)
 	})

@@ -81,25 +81,13 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 		defer func() { err = errors.Join(err, stop()) }()
 	}
 
-	attributes := &searchAttributes{
-		namespace: options.Namespace, operator: temporal.OperatorService(), visibility: temporal, logger: logger,
-	}
-	attributes.watch(ctx)
-	if c.metricsAddress != "" {
-		m.watchFleet(ctx, &fleetMetrics{
-			visibility: temporal, namespace: options.Namespace, taskQueue: c.taskQueue, usable: attributes.usable, logger: logger,
-		})
-	}
-
+	attributes := c.watchNamespace(ctx, temporal, options.Namespace, m, logger)
 	steps := &activities.Activities{Secrets: secrets, Accounts: accounts, Databases: databases, Masters: c.masters(), Temporal: temporal}
 	outer := []interceptor.WorkerInterceptor{m.failures}
 	if traced != nil {
 		outer = append(outer, traced)
 	}
 	workers := c.workers(temporal, workflows.Workflows{SearchAttributes: attributes.usable}, steps, outer...)
-	if c.deployment.BuildID != "" {
-		go newVersionWatch(c.deployment, options.Namespace, temporal, m, logger).watch(ctx)
-	}
 	logger.Info("worker starts", "version", program.Version(), "address", options.HostPort,
 		"namespace", options.Namespace, "taskQueue", c.taskQueue, "metrics", c.metricsAddress)
 	if err := serve(workers...); err != nil {
@@ -117,6 +105,22 @@ func tidy(ctx context.Context, secrets *secret.Store) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
 	defer cancel()
 	secrets.TidyNow(ctx)
+}
+
+// watchNamespace observes the namespace until ctx ends: its search attributes, which it registers, its rotations, and which version of the
+// worker is current.
+func (c config) watchNamespace(ctx context.Context, temporal client.Client, namespace string, m *metrics, logger *slog.Logger) *searchAttributes {
+	attributes := &searchAttributes{namespace: namespace, operator: temporal.OperatorService(), visibility: temporal, logger: logger}
+	attributes.watch(ctx)
+	if c.metricsAddress != "" {
+		m.watchFleet(ctx, &fleetMetrics{
+			visibility: temporal, namespace: namespace, taskQueue: c.taskQueue, usable: attributes.usable, logger: logger,
+		})
+	}
+	if c.deployment.BuildID != "" {
+		go newVersionWatch(c.deployment, namespace, temporal, m, logger).watch(ctx)
+	}
+	return attributes
 }
 
 // connect returns a client of Temporal, and the options that it was made with.
