@@ -206,3 +206,38 @@ func (a *Activities) keepProxy(ctx context.Context, id string, v secret.Version)
 	}
 	return nil
 }
+
+// recoverProxy stores a credential that AWSCURRENT was moved to in the proxy secret of its user, and
+// returns the name of that secret, or "" if it has the password already. The other account's proxy
+// secret does not matter.
+func (a *Activities) recoverProxy(
+	ctx context.Context, admin *account.Admin, ids []string, s *subject, currentID string,
+) (stored string, err error) {
+	current, err := a.version(ctx, s.SecretID, currentID)
+	if err != nil {
+		return "", err
+	}
+	users := [2]string{current.Username, s.accounts.Standby}
+	if users[0] == users[1] {
+		users[1] = s.current.Username
+	}
+	found, err := a.proxySecrets(ctx, ids, users, s.current.ARN, s.master.ARN)
+	p := found[0]
+	switch {
+	case p.id == "":
+		return "", err
+	case p.Password == current.Password:
+		return "", nil
+	}
+	err = admin.Locked(ctx, users[0], users[1], func(ctx context.Context) error {
+		d, err := a.Secrets.DescribeUntil(ctx, s.SecretID, func(d secret.Description) bool { return d.Stages[secret.Current] == currentID })
+		if err != nil {
+			return err
+		}
+		if d.Stages[secret.Current] != currentID {
+			return refuse(rotation.ErrorEdited, "AWSCURRENT of secret %s is no longer version %s", s.SecretID, currentID)
+		}
+		return a.keepProxy(ctx, p.id, current)
+	})
+	return p.Description.Name, err
+}

@@ -17,11 +17,16 @@ import (
 // cut off and left the current account locked, it unlocks that account and the other one that the
 // deletion locked. It changes nothing else on the server. A rotation in progress notices the move.
 // If no version logs in, the error is of type grants.WrongPassword.
+//
+// If the rotation keeps secrets for a proxy, RecoverSecret then stores the credential in the current
+// account's proxy secret. The applications do not need the proxy secret to be recovered, so an error
+// of that part is a warning.
 func (a *Activities) RecoverSecret(ctx context.Context, in rotation.RecoverSecretInput) (result rotation.RecoverSecretResult, err error) {
 	defer a.Secrets.Forget(in.SecretID)
 
+	proxies := in.ProxySecretIDs
 	in.EarlierSHA256, in.Force = "", true // this is not a rotation, so it does not wait for others
-	in.ProxySecretIDs = nil               // the next rotation repairs them, and they must not prevent a recovery
+	in.ProxySecretIDs = nil               // they must not prevent a recovery
 	s, err := a.examine(ctx, in.CloneUserInput, showsPromotion(in.CloneUserInput))
 	if err != nil {
 		return rotation.RecoverSecretResult{}, err
@@ -31,6 +36,26 @@ func (a *Activities) RecoverSecret(ctx context.Context, in rotation.RecoverSecre
 		return rotation.RecoverSecretResult{}, err
 	}
 	defer closeInto(&err, admin)
+	result, err = a.recoverCurrent(ctx, admin, s, in)
+	if err != nil || len(proxies) == 0 {
+		return result, err
+	}
+	r, err := redactorOf(ctx)
+	if err != nil {
+		return result, err
+	}
+	result.ProxySecret, err = a.recoverProxy(ctx, admin, proxies, s, result.VersionID)
+	if err != nil {
+		_, text := r.explain(err)
+		result.ProxySecret, result.Warnings = "", []string{fmt.Sprintf("the proxy may not know the password of %s: %s", result.Username, text)}
+	}
+	return result, nil
+}
+
+// recoverCurrent is RecoverSecret without the proxy secrets.
+func (a *Activities) recoverCurrent(
+	ctx context.Context, admin *account.Admin, s *subject, in rotation.RecoverSecretInput,
+) (result rotation.RecoverSecretResult, err error) {
 	set, err := a.isSet(ctx, admin, s.current)
 	if err != nil {
 		return rotation.RecoverSecretResult{}, err

@@ -105,6 +105,11 @@ type RecoverSecretResult struct {
 	RefusedVersionID string `json:"RefusedVersionId,omitempty"`
 	// Unlocked are the accounts that a deletion had left locked.
 	Unlocked []string `json:"Unlocked,omitempty"`
+	// ProxySecret is the proxy secret that was given the password of AWSCURRENT. It is empty if there is none, or
+	// if it had that password already.
+	ProxySecret string `json:"ProxySecret,omitempty"`
+	// Warnings say what could not be recovered.
+	Warnings []string `json:"Warnings,omitempty"`
 }
 
 // RecoverSecretInput names the secret to recover, with what is known about a deletion of it that was cut off.

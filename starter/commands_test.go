@@ -149,6 +149,13 @@ func TestCommands(t *testing.T) {
 				statuses: known(status(rotation.Scheduled))}},
 		{"recover-nothing", "recover --secret-id shop/app",
 			fake{results: map[string]any{rotation.RecoverSecretWorkflow: rotation.RecoverSecretResult{ValidateSecretResult: credential()}}}},
+		{"recover-proxy", "recover --secret-id shop/app",
+			fake{results: map[string]any{rotation.RecoverSecretWorkflow: rotation.RecoverSecretResult{
+				ValidateSecretResult: credential(), ProxySecret: "proxy/app"}}}},
+		{"recover-proxy-fails", "recover --secret-id shop/app",
+			fake{results: map[string]any{rotation.RecoverSecretWorkflow: rotation.RecoverSecretResult{
+				ValidateSecretResult: credential(),
+				Warnings:             []string{"the proxy may not know the password of app: secret proxy/app is scheduled for deletion"}}}}},
 		{"recover-json", "recover --secret-id shop/app -o json",
 			fake{results: map[string]any{rotation.RecoverSecretWorkflow: rotation.RecoverSecretResult{ValidateSecretResult: credential()}}}},
 		{"plan-clean", "plan --secret-id shop/app", fake{results: map[string]any{rotation.PlanRotationWorkflow: plan}}},

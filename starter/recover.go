@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"strings"
 
@@ -69,4 +70,8 @@ func (v recoveryView) text(w io.Writer) {
 		v.title = "Recovered: unlocked " + plaintext.Line(strings.Join(unlocked, ", ")) + ", which a deletion had left locked"
 	}
 	v.credentialView.text(w)
+	if name := v.recovered.ProxySecret; name != "" {
+		fmt.Fprintf(w, "\nThe proxy secret %s has this password now.\n", plaintext.Line(name))
+	}
+	section(w, "Warnings", v.recovered.Warnings)
 }

@@ -376,6 +376,55 @@ func TestAProxySecretThatIsOutOfStepIsPutRight(t *testing.T) {
 	})
 }
 
+// A recovery gives the current account's proxy secret the password that AWSCURRENT was moved to, and succeeds without it.
+func TestARecoveryStoresThePasswordForTheProxy(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newProxyLab(t, s)
+		first := l.labels()[secret.Current]
+		for range 2 {
+			l.rotate()
+			l.settle()
+			l.input.Pair = []string{l.user, l.user + "_clone"}
+		}
+		restored := func(want string) rotation.RecoverSecretResult {
+			t.Helper()
+			r, err := l.recover()
+			if err != nil || r.VersionID != first || r.ProxySecret != want {
+				t.Fatalf("RecoverSecret answered %+v, %v: want version %s, and proxy secret %q", r, err, first, want)
+			}
+			l.settle()
+			l.mustLogIn(secret.Current, l.user)
+			return r
+		}
+		last := l.labels()[secret.Current]
+		l.sql("DROP USER " + l.user + "_clone@'%'") // the database as it was before the first rotation
+		l.sql("ALTER USER " + l.user + "@'%' IDENTIFIED BY 'First.Passw0rd'")
+		restored("proxy-a")
+		l.inStep("proxy-a", secret.Current)
+		before := l.versions("proxy-a", "proxy-b")
+		restored("")
+		if after := l.versions("proxy-a", "proxy-b"); after != before {
+			t.Errorf("a recovery that had nothing to do left\n%s\nand before there was\n%s", after, before)
+		}
+
+		l.move(secret.Current, first, last)
+		l.settle()
+		l.delete("proxy-a")
+		r := restored("")
+		if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "proxy-a is scheduled for deletion") {
+			t.Errorf("the warnings are %q: want one of proxy-a", r.Warnings)
+		}
+	})
+}
+
+// delete schedules the deletion of a secret.
+func (l *lab) delete(name string) {
+	l.Helper()
+	if _, err := l.client.DeleteSecret(l.Context(), &secretsmanager.DeleteSecretInput{SecretId: &name}); err != nil {
+		l.Fatal(err)
+	}
+}
+
 func TestARotationWithoutProxySecretsAsksForNone(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newProxyLab(t, s)
