@@ -34,6 +34,10 @@ build: ## Build the worker and the starter into bin/
 test: ## Run all tests on every database server found, and count them
 	@go run -C tools ./testall $(ARGS)
 
+.PHONY: pictures
+pictures: ## Draw the docs' pictures of the Temporal UI anew, in Chromium
+	PICTURES=$(CURDIR)/docs CI=true go test -C devstack -count=1 -run TestTheTemporalUI .
+
 .PHONY: compose-check
 compose-check: ## Run the tutorial on docker-compose.yml, if there is a Docker engine
 	@devstack/compose-check.sh

@@ -67,7 +67,34 @@ func (r *rotator) describe(ctx workflow.Context) {
 		}
 		say("message %s **%s**%s, at %s: %s", q.Message, q.Outcome, times, clock(q.At), plaintext.Code(q.Reason))
 	}
-	setDetails(ctx, strings.Join(lines, "\n"))
+	setDetails(ctx, strings.Join(append(lines, lastRotations(s.Rotations)...), "\n"))
+}
+
+// lastRotations is a table of the rotations that the status keeps, the newest first.
+func lastRotations(rotations []rotation.Rotation) []string {
+	if len(rotations) == 0 {
+		return nil
+	}
+	lines := []string{"", "| ended | result | current user | version |", "| --- | --- | --- | --- |"}
+	for _, r := range rotations {
+		result, user := "rotated", cell(r.Username)
+		switch {
+		case r.Revoked:
+			result = "rotated, previous account revoked"
+		case r.Error != "":
+			result, user = "failed: "+cell(r.ErrorType), ""
+		}
+		lines = append(lines, fmt.Sprintf("| %s | %s | %s | %s |", clock(r.EndedAt), result, user, cell(r.VersionID)))
+	}
+	return lines
+}
+
+// cell returns a name as a cell of a table.
+func cell(name string) string {
+	if name == "" {
+		return ""
+	}
+	return strings.ReplaceAll(plaintext.Code(name), "|", `\|`)
 }
 
 func describeStep(step rotation.Step) string {

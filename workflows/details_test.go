@@ -60,6 +60,21 @@ func TestDetailsShowNamesAsCode(t *testing.T) {
 	}
 }
 
+func TestTheLastRotationsAreATable(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.standby = "app|clone"
+	r := execute(t, w, start, raw(`{"SecretId":"s"}`), nil, nil)
+	w.fail = func(string, int) error { return temporal.NewNonRetryableApplicationError("no", "Locked", nil) }
+	failed := execute(t, w, r.state.NextRotationDate, r.input, r.state, nil)
+	text := details(t, failed.env)
+	_, table, _ := strings.Cut(text, "| --- | --- | --- | --- |\n")
+	rows := strings.Split(table, "\n")
+	if len(rows) != 2 || !strings.Contains(rows[0], "| failed: `Locked` |  |") || !strings.Contains(rows[1], "| rotated | `app\\|clone` |") {
+		t.Errorf("the UI shows\n%s\nwant two rows, the newest first", text)
+	}
+}
+
 // The server will reject a password at its expiry. The workflow keeps the date from run to run
 // until it promotes another password.
 func TestTheExpiryOfAPasswordIsShown(t *testing.T) {
