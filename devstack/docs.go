@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -120,6 +121,7 @@ func (d *docChecker) check(ctx context.Context, page string) error {
 			d.failures = append(d.failures, err.Error())
 			continue
 		}
+		before := "" // why a command before in the block is not run, if a program is missing
 		for _, c := range commands {
 			c.text = strings.NewReplacer(settings.replace...).Replace(c.text)
 			program, function := c.program()
@@ -128,7 +130,10 @@ func (d *docChecker) check(ctx context.Context, page string) error {
 			}
 			reason := settings.why(c.text)
 			if reason == "" {
-				reason = d.whyNot(c, program, runs)
+				reason = cmp.Or(before, d.whyNot(c, program, runs))
+			}
+			if strings.HasSuffix(reason, notInstalled) {
+				before = reason
 			}
 			if reason == "" {
 				script = append(script, c)
@@ -186,11 +191,13 @@ func (d *docChecker) whyNot(c docCommand, program string, runs bool) string {
 	}
 	for _, needed := range []string{"aws", "jq", "mysql", "temporal"} {
 		if regexp.MustCompile(`(^|[\s(])`+needed+` `).MatchString(c.text) && !installed(needed) {
-			return needed + " is not installed"
+			return needed + notInstalled
 		}
 	}
 	return ""
 }
+
+const notInstalled = " is not installed"
 
 // outside are programs that are not run, with the reason.
 var outside = map[string]string{
