@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/google/go-cmp/cmp"
 
@@ -78,6 +79,28 @@ func TestWire(t *testing.T) {
 				t.Errorf("got %d %s\nwant %d %s", status, body, tt.status, tt.want)
 			}
 		})
+	}
+}
+
+// TestAnOperationThatItLacksIsNamed checks that callers of the SDK learn which operation this endpoint lacks.
+func TestAnOperationThatItLacksIsNamed(t *testing.T) {
+	e := newEndpoint(t, "")
+	arn := aws.String(e.create(t, "s", "v1", "a"))
+	for operation, call := range map[string]func() error{
+		"ListResourcePolicies": func() error {
+			_, err := e.ListResourcePolicies(ctx, &sm.ListResourcePoliciesInput{SecretId: arn})
+			return err
+		},
+		"AssociateCrossAccountReplica": func() error {
+			_, err := e.AssociateCrossAccountReplica(ctx, &sm.AssociateCrossAccountReplicaInput{SecretId: arn, CrossAccountReplicaARN: arn})
+			return err
+		},
+		"DisassociateCrossAccountReplica": func() error {
+			_, err := e.DisassociateCrossAccountReplica(ctx, &sm.DisassociateCrossAccountReplicaInput{SecretId: arn, CrossAccountReplicaARN: arn})
+			return err
+		},
+	} {
+		expect(t, call(), `UnknownOperationException: this endpoint does not know the operation "`+operation+`"`)
 	}
 }
 

@@ -74,9 +74,14 @@ func TestAnEditorOfASecretGainsNothing(t *testing.T) {
 		// visit reports whether the editor's server may see logins of tim's accounts.
 		visit bool
 	}{
-		{"host and port", func(l *lab, own trap) fields { return fields{"port": own.Port} }, grants.WrongPassword, "", false},
+		{"host", func(l *lab, own trap) fields { return fields{"host": "mallory.invalid"} }, grants.WrongPassword, "", false},
+		{"host, with tim's password", func(l *lab, own trap) fields {
+			return fields{"host": "mallory.invalid", "username": "tim" + l.user, "password": "Tims.Passw0rd-1"}
+		}, rotation.ErrorUnreachable, "", false},
+		{"port", func(l *lab, own trap) fields { return fields{"port": own.Port} }, grants.WrongPassword, "", false},
+		{"host and port", func(l *lab, own trap) fields { return fields{"host": "localhost", "port": own.Port} }, grants.WrongPassword, "", false},
 		{"host and port, with tim's password", func(l *lab, own trap) fields {
-			return fields{"port": own.Port, "username": "tim" + l.user, "password": "Tims.Passw0rd-1"}
+			return fields{"host": "localhost", "port": own.Port, "username": "tim" + l.user, "password": "Tims.Passw0rd-1"}
 		}, "", grants.NodeBehind, true},
 		{"host, port and no TLS, with tim's password", func(l *lab, own trap) fields {
 			return fields{"port": own.Port, "username": "tim" + l.user, "password": "Tims.Passw0rd-1", "ssl": false}

@@ -11,6 +11,7 @@ import (
 	endpoint "github.com/rotate-user/rotate-user/devstack/secretsmanager"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+	"github.com/rotate-user/rotate-user/internal/secret"
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
@@ -97,6 +98,60 @@ func TestNothingIsRevokedBeforeEveryReplicaIsInSync(t *testing.T) {
 	if l.logsIn("AWSPREVIOUS") {
 		t.Error("the previous credential still logs in")
 	}
+}
+
+// A replica that failed keeps what it has: the credential from before this rotation, or an older one. So an emergency waits
+// for it too, even with Force. Removing the region lets the emergency continue, because then no application reads that replica.
+func TestAFailedReplicaHoldsAnEmergencyUntilItIsRemoved(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.replicated()
+		l.rotate()
+		l.sm.Replicate(far, endpoint.Replication{Failure: "the KMS key is disabled"})
+		l.settle() // a change that does not reach the replica
+		l.input.Force, l.input.RevokePrevious = true, true
+		r := l.leave(1)
+		held := func(step string) {
+			t.Helper()
+			wants(t, l.step(step, &r), rotation.ErrorReplicaBehind, true, "replica in "+far+" has failed",
+				"remove-regions-from-replication --secret-id app --remove-replica-regions "+far)
+			l.mustLogIn(secret.Current, r.Source.User)
+		}
+		held(rotation.SetPassword)
+		l.mustLogIn(secret.Previous, l.user) // what the replica may still hand out
+		l.removeRegion(far)
+		if err := l.step(rotation.SetPassword, &r); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range steps[2:] {
+			if err := l.step(name, &r); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		l.settle()
+
+		l.replicated()
+		wants(t, l.step(rotation.RevokePrevious, &r), rotation.ErrorReplicaBehind, true, "replica in "+far+" has failed")
+		l.mustLogIn(secret.Previous, r.Source.User)
+		l.removeRegion(far)
+		if err := l.step(rotation.RevokePrevious, &r); err != nil {
+			t.Fatal(err)
+		}
+		if l.logsIn(secret.Previous) {
+			t.Error("the leaked credential still logs in")
+		}
+		l.mustLogIn(secret.Current, l.user)
+	})
+}
+
+func (l *lab) removeRegion(region string) {
+	l.Helper()
+	if _, err := l.client.RemoveRegionsFromReplication(l.Context(), &secretsmanager.RemoveRegionsFromReplicationInput{
+		SecretId: aws.String("app"), RemoveReplicaRegions: []string{region},
+	}); err != nil {
+		l.Fatal(err)
+	}
+	l.settle()
 }
 
 func TestAFailedReplicaIsAWarning(t *testing.T) {
