@@ -197,6 +197,10 @@ func TestAServerBecomesReadOnlyDuringARotation(t *testing.T) {
 				l.settle()
 				l.input.Force = true
 				l.input.Pair = []string{l.user, l.user + "_clone"}
+				eventually(t, func() error { // a step may reuse the setting that another one has read in the last second
+					_, err := l.clone()
+					return err
+				})
 			}
 		})
 	}
