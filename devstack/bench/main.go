@@ -107,7 +107,8 @@ func newCommand() *cobra.Command {
 	f.IntVar(&o.sleeping, "sleeping", 10000, "secrets that sleep while the worker is looked at; 0 leaves that out")
 	f.StringVar(&o.output, "output", "bench.json", "write the figures to this file")
 	f.StringVar(&o.profile, "profile", "", "write CPU and allocation profiles to this directory: of the activities in a row, and of the worker in a mass rotation")
-	f.StringVar(&o.baseline, "baseline", "", "measure the worker of this git revision as well, where a quota of writes decides: a mass rotation that revokes")
+	f.StringVar(&o.baseline, "baseline", "",
+		"measure the worker of this git revision as well, where a quota of writes decides: a mass rotation that revokes")
 	f.IntVar(&o.quota, "writes-per-second", 50, "that quota, as our own Secrets Manager endpoint keeps it")
 	f.StringVar(&o.awsFunction, "aws-function", "", "measure AWS's rotation function as well: the lambda_function.py of SecretsManagerRDSMySQLRotationMultiUser in github.com/aws-samples/aws-secrets-manager-rotation-lambdas; needs python3 with boto3 and pymysql")
 	f.StringVar(&o.stack.TemporalAddress, "temporal-address", "", "use the Temporal server at this host:port; TEMPORAL_... variables say how")

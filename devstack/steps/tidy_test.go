@@ -82,7 +82,9 @@ func TestARepeatedPromotionDoesNotUndoARollBack(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		for name, again := range map[string]func(*lab, *rotation.StepInput) error{
 			"by the worker that promoted": func(l *lab, r *rotation.StepInput) error { return l.step(rotation.PromotePassword, r) },
-			"by another worker":           func(l *lab, r *rotation.StepInput) error { return l.another().step(rotation.PromotePassword, r) },
+			"by another worker": func(l *lab, r *rotation.StepInput) error {
+				return l.another().step(rotation.PromotePassword, r)
+			},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
