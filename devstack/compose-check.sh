@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Follows docs/tutorial.md on docker-compose.yml, in a project of its own, and removes it again. Without a Docker engine it
-# says so, and only checks the files. It needs the AWS CLI and jq, as the tutorial does, and the published ports.
+# says so, and only checks the files. It needs the AWS CLI and jq, as the tutorial does, and curl.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,7 +30,7 @@ end() {
 }
 trap end EXIT
 
-# Every image that is built here has a name of the project, so that images of yours stay as they are.
+# Images that are built here have names of their own, and ports are free ones, so that whatever is up stays as it is.
 devstack/standin/images.sh "$project" "$work"
 compose up --detach --wait worker
 
@@ -42,7 +42,7 @@ admin() { compose exec --no-TTY mysql sh -c 'MYSQL_PWD=$(cat /setup/root-passwor
 app() {
 	local value
 	value=$(AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any aws secretsmanager get-secret-value --secret-id "$secret" \
-		--version-stage "$1" --query SecretString --output text --region us-east-1 --endpoint-url http://127.0.0.1:4584) || return
+		--version-stage "$1" --query SecretString --output text --region us-east-1 --endpoint-url "http://$(compose port secretsmanager 4584)") || return
 	MYSQL_PWD=$(jq -r .password <<<"$value") compose exec --no-TTY --env MYSQL_PWD mysql mysql --host=mysql \
 		--user="$(jq -r .username <<<"$value")" --ssl-mode=VERIFY_IDENTITY --ssl-ca=/setup/ca.pem \
 		--skip-column-names --batch --execute 'SELECT CURRENT_USER(); SHOW GRANTS'
@@ -77,11 +77,15 @@ starter rotate --secret-id "$secret" --force
 expect "$(app AWSCURRENT | head -n 1)" appuser@%
 expect "$(app AWSPREVIOUS | head -n 1)" appuser_clone@%
 starter status --secret-id "$secret"
-curl --silent --fail --output /dev/null http://127.0.0.1:8233/
+curl --silent --fail --output /dev/null "http://$(compose port temporal 8233)"
+curl --silent --fail "http://$(compose port worker 9464)/metrics" >"$work/metrics"
+grep --max-count 3 ^rotate_user_ "$work/metrics"
 
 say "beyond AWS's tutorial: rights that follow, and a credential that leaked"
 admin --execute 'GRANT INSERT ON myDB.* TO appuser'
-starter plan --secret-id "$secret"
+planned=0
+starter plan --secret-id "$secret" || planned=$?
+expect "$planned" 3
 starter rotate --secret-id "$secret" --force --revoke-previous
 expect "$(app AWSCURRENT | tail -n 1)" 'GRANT SELECT, INSERT ON `myDB`.* TO `appuser_clone`@`%`'
 refused app AWSPREVIOUS

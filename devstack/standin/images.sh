@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Prepares the images of compose-check.sh: images.sh PROJECT DIRECTORY. It writes DIRECTORY/images.yml, which names them
-# PROJECT/NAME. If the engine neither has an image nor can pull it, a stand-in is built, and DIRECTORY/replaced says which.
+# PROJECT/NAME, and publishes them on free ports. If the engine neither has an image nor can pull it, a stand-in is built, and DIRECTORY/replaced says which.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -95,10 +95,10 @@ ours endpoint devstack/endpoint/Dockerfile devstack ./endpoint
 
 cat >"$work/images.yml" <<END
 services:
-  mysql: {image: "${images[mysql]}"}
-  temporal: {image: "${images[temporal]}"}
+  mysql: {image: "${images[mysql]}", ports: !override ["127.0.0.1::3306"]}
+  temporal: {image: "${images[temporal]}", ports: !override ["127.0.0.1::8233"]}
   setup: {image: "$project/endpoint"}
-  secretsmanager: {image: "$project/endpoint"}
-  worker: {image: "$project/worker"}
+  secretsmanager: {image: "$project/endpoint", ports: !override ["127.0.0.1::4584"]}
+  worker: {image: "$project/worker", ports: !override ["127.0.0.1::9464"]}
   starter: {image: "$project/worker"}
 END
