@@ -2,6 +2,7 @@ package mysqld
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -43,6 +44,9 @@ func (p Program) bootstrapScript() ([]byte, error) {
 	script.WriteString("create database if not exists mysql;\nuse mysql;\nSET @auth_root_socket=NULL;\n")
 	for _, name := range []string{"system_tables", "performance_tables", "system_tables_data", "add_gis_sp_bootstrap", "sys_schema"} {
 		text, err := p.script(name)
+		if name == "sys_schema" && errors.Is(err, fs.ErrNotExist) {
+			continue // MariaDB has it from 10.6 on
+		}
 		if err != nil {
 			return nil, err
 		}
