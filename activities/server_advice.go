@@ -60,7 +60,7 @@ const (
 	adviseUnlock = "run ALTER USER … ACCOUNT UNLOCK if the account may be used again," +
 		" or `starter recover` after a deletion of the secret that was cancelled or terminated"
 	adviseBlock = "logins with a wrong password have blocked the account: find the client that still uses the old password," +
-		" then run ALTER USER … ACCOUNT UNLOCK"
+		" then run ALTER USER … ACCOUNT UNLOCK, or FLUSH PRIVILEGES on MariaDB 10.5"
 	adviseExpired = "run ALTER USER … PASSWORD EXPIRE NEVER if it expired by its age;" +
 		" otherwise set a password with ALTER USER … IDENTIFIED BY and store it in the secret"
 	adviseOldMethod = "the account logs in by a method that the worker's driver does not know, or it does not exist:" +

@@ -112,7 +112,7 @@ func TestServerErrorsSayWhatHelps(t *testing.T) {
 			false,
 			[]string{"2 day(s) remaining", "ALTER USER … ACCOUNT UNLOCK", "still uses the old password"}},
 		{4150, "User is blocked because of too many credential errors; unblock with 'ALTER USER / FLUSH PRIVILEGES'", false,
-			[]string{"ALTER USER … ACCOUNT UNLOCK", "still uses the old password"}},
+			[]string{"ALTER USER … ACCOUNT UNLOCK", "FLUSH PRIVILEGES on MariaDB 10.5", "still uses the old password"}},
 		{4151, "Access denied, this account is locked", false, []string{"ALTER USER … ACCOUNT UNLOCK"}},
 		{6126, "Access denied for user 'app'@'%', missing proxy privilege.", false, []string{"GRANT PROXY"}},
 		{6400, "The server is currently in offline mode since 2026-11-27 10:00:00, reason: member left the group", true,

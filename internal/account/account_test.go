@@ -167,9 +167,10 @@ func (b *bench) shown(n grants.Name) []string {
 	}
 	var lines []string
 	own := fmt.Sprintf("%s@%s", grants.QuoteIdentifier(n.User), grants.QuoteIdentifier(n.Host))
+	quoted := n.String() // in the lines with PROXY of MariaDB 10.5
 	for _, r := range append(b.rows("SHOW GRANTS FOR "+n.String()), b.rows("SHOW CREATE USER "+n.String())...) {
 		line := strings.NewReplacer(" TO "+own, " TO <own>", " FROM "+own, " FROM <own>", " FOR "+own, " FOR <own>", "CREATE USER "+own,
-			"CREATE USER <own>").Replace(r[0])
+			"CREATE USER <own>", " TO "+quoted, " TO <own>").Replace(r[0])
 		line = shownHash.ReplaceAllString(line, "")
 		lines = append(lines, strings.TrimSuffix(line, " ATTRIBUTE '{}'")) // the same as no attribute
 	}

@@ -20,7 +20,8 @@ func TestLoginErrorsAndWhatHelps(t *testing.T) {
 		{"locked", "mariadb", []string{"ALTER USER app ACCOUNT LOCK"}, 0, 4151, []string{"ALTER USER app ACCOUNT UNLOCK"}},
 		{"blocked", "mysql", []string{"ALTER USER app FAILED_LOGIN_ATTEMPTS 2 PASSWORD_LOCK_TIME 3"}, 2, 3955,
 			[]string{"ALTER USER app ACCOUNT UNLOCK"}},
-		{"blocked", "mariadb", []string{"SET GLOBAL max_password_errors = 2"}, 2, 4150, []string{"ALTER USER app ACCOUNT UNLOCK"}},
+		{"blocked", "mariadb", []string{"SET GLOBAL max_password_errors = 2"}, 2, 4150,
+			[]string{"ALTER USER app ACCOUNT UNLOCK", "FLUSH PRIVILEGES"}}, // the second one for MariaDB 10.5
 		{"expired by age", "mysql", []string{"ALTER USER app PASSWORD EXPIRE INTERVAL 5 DAY",
 			"UPDATE mysql.user SET password_last_changed = NOW() - INTERVAL 6 DAY WHERE User = 'app'", "FLUSH PRIVILEGES"}, 0, 1862,
 			[]string{"ALTER USER app PASSWORD EXPIRE NEVER"}},
