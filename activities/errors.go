@@ -124,7 +124,8 @@ func judgeTLS(err error) (verdict, bool) {
 	return verdict{}, false
 }
 
-const adviseTLS = "give the worker the authority of the server's certificate with --tls-ca-file, and name the host as the certificate does"
+const adviseTLS = "give the worker the authority of the server's certificate with --tls-ca-file, and name the host as the certificate does," +
+	" or give the worker the name in the certificate with --tls-server-name"
 
 // driverErrors are the errors of the MySQL driver.
 var driverErrors = []struct {

@@ -40,6 +40,7 @@ type config struct {
 	allowedMasterSecrets []string
 
 	tlsCAFile, tlsCertFile, tlsKeyFile string
+	tlsServerNames                     []string // HOST=NAME
 
 	metricsAddress      string
 	logLevel, logFormat string
@@ -60,6 +61,9 @@ func (c *config) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.tlsCertFile, "tls-cert-file", "",
 		"PEM file with the client certificate for the database, for accounts with REQUIRE X509 and the like")
 	flags.StringVar(&c.tlsKeyFile, "tls-key-file", "", "PEM file with the key of that certificate")
+	flags.StringSliceVar(&c.tlsServerNames, "tls-server-name", nil,
+		"HOST=NAME: the database's certificate at this host must be for NAME instead, as common name or as host name; "+
+			"repeat the flag, or separate by commas, for more hosts")
 	c.addMetricsAddress(flags)
 	flags.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&c.logFormat, "log-format", "text", "text or json")
@@ -125,6 +129,9 @@ func (c *config) validate() error {
 	if (c.tlsCertFile == "") != (c.tlsKeyFile == "") {
 		wrong("--tls-cert-file and --tls-key-file belong together: set both or neither")
 	}
+	if _, err := c.serverNames(); err != nil {
+		wrong("--tls-server-name: %w", err)
+	}
 	if c.metricsAddress != "" {
 		if _, _, err := net.SplitHostPort(c.metricsAddress); err != nil {
 			wrong("--metrics-address: %w", err)
@@ -164,16 +171,39 @@ func (c *config) logger(w io.Writer) (*slog.Logger, error) {
 	}
 }
 
+// serverNames returns the names in the certificates of hosts, by host in lower case.
+func (c *config) serverNames() (map[string]string, error) {
+	names := map[string]string{}
+	for _, entry := range c.tlsServerNames {
+		host, name, ok := strings.Cut(entry, "=")
+		host, name = strings.ToLower(strings.TrimSpace(host)), strings.TrimSpace(name)
+		switch {
+		case !ok || host == "" || name == "":
+			return nil, fmt.Errorf("%q is not HOST=NAME, such as 10.0.0.5=my-project:my-instance", entry)
+		case strings.ContainsAny(host, "[]/ ") || strings.Contains(host, ":") && net.ParseIP(host) == nil:
+			return nil, fmt.Errorf("%q: use the secret's host, without a port", host)
+		case names[host] != "" && names[host] != name:
+			return nil, fmt.Errorf("host %s has two names, %q and %q", host, names[host], name)
+		}
+		names[host] = name
+	}
+	return names, nil
+}
+
 // dialer returns what opens connections to MySQL. It reads the files again when they change.
 func (c *config) dialer(logger *slog.Logger) (*account.Dialer, error) {
+	names, err := c.serverNames()
+	if err != nil {
+		return nil, err
+	}
 	if c.tlsCAFile == "" && c.tlsCertFile == "" {
-		return &account.Dialer{}, nil
+		return &account.Dialer{ServerNames: names}, nil
 	}
 	trust := &files[*account.Trust]{load: c.trust, logger: logger}
 	if err := trust.read(); err != nil {
 		return nil, err
 	}
-	return &account.Dialer{Trust: trust.now}, nil
+	return &account.Dialer{ServerNames: names, Trust: trust.now}, nil
 }
 
 func (c *config) trust() (*account.Trust, []string, error) {

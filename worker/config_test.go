@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"log/slog"
+	"maps"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -66,6 +67,7 @@ func TestFlagsWinOverEnvironment(t *testing.T) {
 		"ROTATE_USER_MAX_CONCURRENT_ACTIVITIES": "3",
 		"ROTATE_USER_METRICS_ADDRESS":           "",
 		"ROTATE_USER_ALLOWED_MASTER_SECRETS":    "prod/admin, test/*",
+		"ROTATE_USER_TLS_SERVER_NAME":           "10.0.0.5=p:i,10.0.0.6=p:j",
 		"TEMPORAL_DEPLOYMENT_NAME":              "rotate-user",
 		"TEMPORAL_WORKER_BUILD_ID":              "v7",
 	}
@@ -78,6 +80,9 @@ func TestFlagsWinOverEnvironment(t *testing.T) {
 	}
 	if got := c.masters(); !slices.Equal(got, []activities.MasterPattern{"prod/admin", "test/*"}) {
 		t.Errorf("allowed master secrets are %q", got)
+	}
+	if got, err := c.serverNames(); err != nil || got["10.0.0.5"] != "p:i" || got["10.0.0.6"] != "p:j" {
+		t.Errorf("server names are %q, %v", got, err)
 	}
 	versioning := c.workerOptions().DeploymentOptions
 	if !versioning.UseVersioning || versioning.Version.BuildID != "v7" ||
@@ -110,6 +115,11 @@ func TestRefusedConfiguration(t *testing.T) {
 		{"blank master secret", map[string]string{"ROTATE_USER_ALLOWED_MASTER_SECRETS": "prod/admin, "}, nil, "--allowed-master-secrets"},
 		{"asterisk inside", nil, []string{"--allowed-master-secrets", "prod/*/admin"}, "--allowed-master-secrets"},
 		{"certificate alone", nil, []string{"--tls-cert-file", "x"}, "--tls-key-file"},
+		{"no name of the server", nil, []string{"--tls-server-name", "10.0.0.5"}, "--tls-server-name: \"10.0.0.5\" is not HOST=NAME"},
+		{"empty name of the server", nil, []string{"--tls-server-name", "10.0.0.5="}, "is not HOST=NAME"},
+		{"name of no server", nil, []string{"--tls-server-name", "=p:i"}, "is not HOST=NAME"},
+		{"name of a server's port", nil, []string{"--tls-server-name", "db.example:3306=p:i"}, "without a port"},
+		{"two names of a server", nil, []string{"--tls-server-name", "db=p:i", "--tls-server-name", "DB=p:j"}, "two names"},
 		{"no port", nil, []string{"--metrics-address", "localhost"}, "--metrics-address"},
 		{"level", nil, []string{"--log-level", "loud"}, "--log-level"},
 		{"format", nil, []string{"--log-format", "xml"}, "--log-format"},
@@ -183,6 +193,10 @@ func TestDialer(t *testing.T) {
 		}
 	}
 
+	c.tlsServerNames = []string{"DB.example=p:i", "::1 = p:j"}
+	if dialer, err = c.dialer(discard); err != nil || !maps.Equal(dialer.ServerNames, map[string]string{"db.example": "p:i", "::1": "p:j"}) {
+		t.Errorf("%+v, %v", dialer, err)
+	}
 	if dialer, err := (&config{}).dialer(discard); err != nil || dialer.RootCAs != nil || dialer.Certificates != nil || dialer.Trust != nil {
 		t.Errorf("without files: %+v, %v", dialer, err)
 	}

@@ -41,7 +41,10 @@ func (e Endpoint) String() string { return net.JoinHostPort(e.Host, strconv.Itoa
 type Dialer struct {
 	RootCAs      *x509.CertPool    // nil means the system's
 	Certificates []tls.Certificate // client certificates, for accounts with REQUIRE X509 and the like
-	// Trust, if set, is called before each login and replaces the two fields above. It must return
+	// ServerNames has, by host in lower case, the name that the host's certificate must have, as
+	// common name or as host name, if that is not the host. The certificate is verified all the same.
+	ServerNames map[string]string
+	// Trust, if set, is called before each login and replaces RootCAs and Certificates. It must return
 	// the same pointer until its result changes.
 	Trust func() *Trust
 
@@ -163,20 +166,7 @@ func (d *Dialer) config(ep Endpoint, user, password string) (*mysql.Config, *Tru
 	c.ConnectionAttributes = "program_name:rotate-user"
 	c.Logger = &mysql.NopLogger{}
 	if ep.TLS {
-		now, sessions := d.trust()
-		roots, certificates := d.RootCAs, d.Certificates
-		if trust = now; trust != nil {
-			roots, certificates = trust.RootCAs, trust.Certificates
-		}
-		c.TLS = &tls.Config{
-			RootCAs:      roots,
-			Certificates: certificates,
-			ServerName:   ep.Host,
-			MinVersion:   tls.VersionTLS12,
-			CipherSuites: cipherSuites(),
-
-			ClientSessionCache: sessions,
-		}
+		c.TLS, trust = d.tlsConfig(ep.Host)
 	}
 	return c, trust
 }

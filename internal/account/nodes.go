@@ -216,7 +216,7 @@ func (a *Admin) askAt(ctx context.Context, asked map[string]bool, m listedNode, 
 	}
 	login := a.home.login.Clone()
 	login.Addr = at.String()
-	login.TLS.ServerName = at.Host
+	login.TLS, _ = a.dialer.tlsConfig(at.Host)
 	db, err := a.dialer.servers.Open(login)
 	if err != nil {
 		return "", err

@@ -85,6 +85,15 @@ func (ca *CA) ForServer(hosts ...string) (tls.Certificate, error) {
 	return ca.sign(template)
 }
 
+// ForServerWithoutHost issues a certificate for a server, which has only a common name, like those of Google Cloud SQL.
+func (ca *CA) ForServerWithoutHost(name string) (tls.Certificate, error) {
+	return ca.sign(&x509.Certificate{
+		Subject:     subject(name),
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	})
+}
+
 // ForClient issues a certificate for a client, which servers know as subject "/O=rotate-user/CN=<name>".
 func (ca *CA) ForClient(name string) (tls.Certificate, error) {
 	return ca.sign(&x509.Certificate{
