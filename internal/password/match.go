@@ -18,7 +18,7 @@ import (
 //
 // An empty hash belongs to an account without a password. Only the empty password matches it,
 // except with Ed25519, where nothing does; servers answer logins in the same way. The empty
-// password matches no other hash. An error either wraps ErrUnsupportedPlugin or says why the hash
+// password matches no other hash, except the one that MariaDB 11.8 stores for it with Ed25519. An error either wraps ErrUnsupportedPlugin or says why the hash
 // is invalid, without repeating it.
 func Matches(plugin, hash, password string) (bool, error) {
 	switch plugin {
@@ -33,7 +33,7 @@ func Matches(plugin, hash, password string) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("invalid stored hash of %s: %w", plugin, err)
 	}
-	if password == "" || len(password) > maxPassword && (plugin == CachingSHA2 || plugin == SHA256) {
+	if password == "" && plugin != Ed25519 || len(password) > maxPassword && (plugin == CachingSHA2 || plugin == SHA256) {
 		return false, nil
 	}
 	var digest []byte

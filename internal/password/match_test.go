@@ -103,7 +103,7 @@ func TestMatchesHashesThatServersMakeFromClearText(t *testing.T) {
 	})
 }
 
-// An account without a password accepts the empty one, except with ed25519.
+// An account without a password accepts the empty one, except with ed25519 before MariaDB 11.8.
 func TestMatchesWithoutPassword(t *testing.T) {
 	eachPlugin(t, func(t *testing.T, s *mysqld.Server, plugin string, exec func(string)) {
 		db, err := s.Open(s.AdminUser, s.AdminPassword)
