@@ -103,9 +103,10 @@ func (a *Admin) tryLock(ctx context.Context, users []string) (busy busyLock, err
 	}
 	rows, err := a.query(ctx, "SELECT "+strings.Join(list, ", ")+ownRow)
 	if err != nil {
-		if e := serverError(err); e != nil && e.Number == errUnknownError && a.server.ProhibitsLocks() {
-			return busyLock{}, grants.Refuse(grants.Unsupported, "this cluster does not allow GET_LOCK, which keeps rotators apart (%s):"+
-				" SET GLOBAL pxc_strict_mode = MASTER on the node that the address leads to", e.Message)
+		if e := serverError(err); e != nil {
+			if refused := a.server.RefuseLock(e.Number, e.Message); refused != nil {
+				return busyLock{}, refused
+			}
 		}
 		if e := serverError(err); e != nil && e.Number == errTableDenied && a.name == (grants.Name{}) {
 			if err := a.survey(ctx); err != nil {

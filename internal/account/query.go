@@ -73,7 +73,6 @@ const (
 	errAccessDeniedToDB = 1044
 	errNoSuchColumn     = 1054
 	errUnknownTable     = 1109 // in a schema that tables cannot be added to
-	errUnknownError     = 1105 // in Percona XtraDB Cluster, for what pxc_strict_mode prohibits
 	errLockWait         = 1205
 	errWaitForGroup     = 3797 // a read that waited too long for the group's earlier changes
 )

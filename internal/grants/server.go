@@ -186,8 +186,14 @@ func (s *Server) CheckSupported() error {
 // lowersNames reports whether the server stores the names of databases, tables and routines in lower case.
 func (s *Server) lowersNames() bool { return s.On("lower_case_table_names") }
 
-// ProhibitsLocks reports whether Percona XtraDB Cluster may refuse GET_LOCK.
-func (s *Server) ProhibitsLocks() bool {
+// RefuseLock refuses a cluster that answers GET_LOCK with an error because of pxc_strict_mode. It
+// returns nil if the error has another cause.
+func (s *Server) RefuseLock(number uint16, message string) error {
+	const unknownError = 1105 // what Percona XtraDB Cluster answers
 	mode := strings.ToUpper(s.Variables["pxc_strict_mode"])
-	return mode == "ENFORCING" || mode == "PERMISSIVE"
+	if number != unknownError || mode != "ENFORCING" && mode != "PERMISSIVE" {
+		return nil
+	}
+	return Refuse(Unsupported, "this cluster does not allow GET_LOCK, which keeps rotators apart (%s):"+
+		" SET GLOBAL pxc_strict_mode = MASTER on the node that the address leads to", message)
 }

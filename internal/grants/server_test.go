@@ -86,3 +86,36 @@ func TestRightsOfAurora2(t *testing.T) {
 		}
 	}
 }
+
+// TestClustersThatProhibitLocks checks what Percona XtraDB Cluster answers to GET_LOCK in each of its modes.
+func TestClustersThatProhibitLocks(t *testing.T) {
+	const prohibited = "Percona-XtraDB-Cluster prohibits use of GET_LOCK with pxc_strict_mode = ENFORCING"
+	for _, tt := range []struct {
+		mode    string // empty on other servers
+		number  uint16
+		refused bool
+	}{
+		{"ENFORCING", 1105, true},
+		{"enforcing", 1105, true},
+		{"PERMISSIVE", 1105, true},
+		{"MASTER", 1105, false},
+		{"DISABLED", 1105, false},
+		{"", 1105, false},
+		{"ENFORCING", 1205, false},
+	} {
+		s := server("8.0.36-28.1")
+		if tt.mode != "" {
+			s.Variables["pxc_strict_mode"] = tt.mode
+		}
+		err := s.RefuseLock(tt.number, prohibited)
+		r, refused := errors.AsType[*Refusal](err)
+		if refused != tt.refused || refused && (r.Reason != Unsupported || r.Retry || !strings.Contains(r.Message, prohibited) ||
+			!strings.Contains(r.Message, "SET GLOBAL pxc_strict_mode = MASTER")) {
+			t.Errorf("mode %q, error %d: %v", tt.mode, tt.number, err)
+		}
+	}
+	if got := ParseVariables([]Row{{"variable_name": {"pxc_strict_mode", true}, "value": {"ENFORCING", true}}}); got["pxc_strict_mode"] == "" ||
+		!strings.Contains(VariablesQuery(), "'pxc_strict_mode'") {
+		t.Error("the mode is not read")
+	}
+}
