@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/rotate-user/rotate-user/internal/child"
@@ -161,7 +162,7 @@ func (s *Server) initialise(ctx context.Context, dir string) error {
 		return err
 	}
 	if err := p.Wait(ctx); err != nil {
-		return fmt.Errorf("create a data directory: %w\n%s", err, output)
+		return fmt.Errorf("create a data directory: %w%s\n%s", err, whatHelps(output.String()), output)
 	}
 	return nil
 }
@@ -186,4 +187,13 @@ func asUser() []string {
 		return []string{"--user=root"}
 	}
 	return nil
+}
+
+// whatHelps returns advice for what a server's installer prints when it fails, or "". The installer's
+// own advice does not help: the administrator is at localhost, which must be found.
+func whatHelps(output string) string {
+	if strings.Contains(output, "nor 'localhost' could be looked up") {
+		return ": this machine does not find localhost: add the line `127.0.0.1 localhost` to /etc/hosts"
+	}
+	return ""
 }

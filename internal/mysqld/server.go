@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -81,6 +82,9 @@ func (p Program) Start(ctx context.Context, o Options) (*Server, error) {
 	if !plainName.MatchString(o.AdminUser) {
 		return nil, fmt.Errorf("administrator's name %q: use only letters, digits and underscores", o.AdminUser)
 	}
+	if err := checkArguments(o.Args); err != nil {
+		return nil, err
+	}
 	s := &Server{Engine: p.Engine, Version: p.Version, Host: "127.0.0.1", AdminUser: o.AdminUser, program: p, options: o}
 	var err error
 	if o.DataDir == "" {
@@ -101,6 +105,19 @@ func (p Program) Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, fmt.Errorf("start %s %s: %w", p.Engine, p.Version, err)
 	}
 	return s, nil
+}
+
+// checkArguments refuses options with which the administrator could never log in, so that Start does
+// not wait for it.
+func checkArguments(args []string) error {
+	for _, arg := range args {
+		name, value, given := strings.Cut(strings.ReplaceAll(strings.ToLower(arg), "_", "-"), "=")
+		off := value == "0" || value == "off" || value == "false"
+		if name = strings.TrimPrefix(name, "--"); strings.TrimPrefix(name, "loose-") == "skip-name-resolve" && !(given && off) {
+			return fmt.Errorf("option %s: the administrator is at localhost, which the server knows only by looking up names: leave it out", arg)
+		}
+	}
+	return nil
 }
 
 // Open returns a pool of verified TLS connections for the user.
