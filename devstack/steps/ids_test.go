@@ -141,11 +141,14 @@ func TestASecretIsRenamed(t *testing.T) {
 			_, err := l.env.ExecuteActivity(rotation.CloneUser, first)
 			wants(t, err, rotation.ErrorSecretGone, false, "starter delete --secret-id app", l.user+"_clone")
 
-			l.input = rotation.CloneUserInput{SecretID: "new", Mark: "another workflow", Force: true}
+			l.input = rotation.CloneUserInput{SecretID: "new", Mark: "another workflow"}
 			if !both {
 				_, err := l.clone()
 				wants(t, err, rotation.ErrorUnknownPair, false, "CloneUsername")
 				l.input.CloneUsername = l.user
+				_, err = l.clone()
+				wants(t, err, rotation.ErrorForeignPassword, false, l.user, "Force")
+				l.input.Force = true
 			}
 			r := l.rotated()
 			if r.Rotation.Standby.User != l.user || len(l.accounts(l.user+"_clone_clone")) > 0 {
