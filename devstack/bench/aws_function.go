@@ -21,8 +21,8 @@ import (
 //go:embed aws_function.py
 var driver string
 
-// awsFunction is AWS's rotation function for alternating users in a process of its own, with a door of its own to the
-// stack's Secrets Manager, where its calls are counted.
+// awsFunction is AWS's rotation function for alternating users, in a separate process. It has its
+// own endpoint to the stack's Secrets Manager, where its calls are counted.
 type awsFunction struct {
 	*subject
 	b     *bench
@@ -32,10 +32,10 @@ type awsFunction struct {
 	log   *os.File
 	door  *httptest.Server
 	calls tally
-	token string // of the rotation that has been prepared
+	token string // of the prepared rotation
 }
 
-// startAWSFunction starts it and counts what one rotation costs.
+// startAWSFunction starts the function and counts what one rotation costs.
 func (b *bench) startAWSFunction(ctx context.Context) (_ *awsFunction, err error) {
 	if b.Secrets == nil || b.Database == nil {
 		return nil, errors.New("--aws-function is measured on our own Secrets Manager endpoint and database: leave out --secretsmanager-endpoint and --mysql-address")
@@ -73,7 +73,8 @@ func (b *bench) startAWSFunction(ctx context.Context) (_ *awsFunction, err error
 	return f, nil
 }
 
-// prepare does the service's part: it begins a rotation, which leaves an empty version for the function to fill.
+// prepare does the service's part: it starts a rotation, which leaves an empty version for the
+// function to fill.
 func (f *awsFunction) prepare(ctx context.Context) error {
 	if err := f.b.Secrets.EnableRotation(f.secretID); err != nil {
 		return err
@@ -83,7 +84,7 @@ func (f *awsFunction) prepare(ctx context.Context) error {
 	return err
 }
 
-// rotate is the function's part of the rotation that has been prepared.
+// rotate does the function's part of the prepared rotation.
 func (f *awsFunction) rotate() error {
 	if err := json.NewEncoder(f.in).Encode(map[string]string{"SecretId": f.secretID, "ClientRequestToken": f.token}); err != nil {
 		return fmt.Errorf("AWS's function has ended: %w; see %s", err, f.log.Name())
@@ -94,9 +95,9 @@ func (f *awsFunction) rotate() error {
 	return nil
 }
 
-// count finds what one rotation of an account in sync costs.
+// count measures what one rotation of an account in sync costs.
 func (f *awsFunction) count(ctx context.Context) error {
-	for range 2 { // the first makes the clone
+	for range 2 { // the first one creates the clone
 		if err := f.prepare(ctx); err != nil {
 			return err
 		}
@@ -108,7 +109,7 @@ func (f *awsFunction) count(ctx context.Context) error {
 	return nil
 }
 
-// close ends the process, which takes the end of its input for the end of its work.
+// close ends the process, which stops when its input ends.
 func (f *awsFunction) close() error {
 	var errs []error
 	if f.in != nil {

@@ -28,12 +28,12 @@ import (
 	"github.com/rotate-user/rotate-user/devstack/temporal"
 )
 
-// bench is the stack under test and what has been measured on it.
+// bench is the stack under test and what was measured on it.
 type bench struct {
 	options
 	*stack.Stack
 
-	bin string // the folder of the programs
+	bin string // the directory with the programs
 	// baselineBin and baselineName are the programs of the baseline and its revision; empty if there is none.
 	baselineBin, baselineName string
 
@@ -41,16 +41,16 @@ type bench struct {
 	silent   log.Logger
 	temporal client.Client
 	roots    *x509.CertPool
-	observer *sql.Conn // of the database's administrator, to read its counters
+	observer *sql.Conn // the administrator's connection that reads the database's counters
 	observed *sql.DB
-	pool     *sql.DB // of the administrator, to make users
-	run      string  // sets the names of this run apart
+	pool     *sql.DB // the administrator's connections that create users
+	run      string  // makes the names of this run unique
 	masterID string
 	noop     *queue
 
 	attributes bool // the namespace has the search attributes
 
-	calls tally // by the activities in this process
+	calls tally // of the activities in this process
 
 	report report
 }
@@ -139,7 +139,7 @@ func (b *bench) close() error {
 	return errors.Join(append(errs, b.Stop())...)
 }
 
-// counted is a client of Secrets Manager whose calls are counted where they leave this process.
+// counted returns a client of Secrets Manager that counts its calls as they leave this process.
 func (b *bench) counted() *awssm.Client {
 	o := b.Client.Options()
 	o.HTTPClient = counter{next: awshttp.NewBuildableClient(), calls: &b.calls}
@@ -158,20 +158,20 @@ func (c counter) Do(r *http.Request) (*http.Response, error) {
 	return c.next.Do(r)
 }
 
-// tally counts calls of Secrets Manager, and the writes among them: the operations that share its quota of 50 a second in
+// tally counts calls to Secrets Manager, and among them the writes: the operations that share its quota of 50 per second in
 // an account and region.
 type tally struct {
 	all, writes atomic.Int64
 
-	slow  time.Duration // how much longer each call takes, so that calls that are made at once overlap
+	slow  time.Duration // added to each call, so that concurrent calls overlap
 	mu    sync.Mutex
 	calls []call
 }
 
-// call is when a call was under way.
+// call is the time during which a call ran.
 type call struct{ from, to time.Time }
 
-// time notes a slow call that began and ends now.
+// time records a slow call that started at began and ends now.
 func (t *tally) time(began time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -181,7 +181,7 @@ func (t *tally) time(began time.Time) {
 	t.calls = append(t.calls, call{began, time.Now()})
 }
 
-// inSequence returns how many of the calls followed one another: no rotation takes less than as many round trips.
+// inSequence returns how many of the calls ran one after the other. A rotation takes at least that many round trips.
 func (t *tally) inSequence() (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -203,7 +203,7 @@ func (t *tally) count(r *http.Request) {
 	}
 }
 
-// spent is what something has cost the two servers.
+// spent is what an operation cost on the two servers.
 type spent struct {
 	SMCalls          int `json:"sm_calls"`
 	SMWrites         int `json:"sm_writes"`
@@ -212,7 +212,8 @@ type spent struct {
 	MySQLStatements  int `json:"mysql_statements"`
 }
 
-// spends returns what f costs by the tally of its calls and by the database, which must have no other user meanwhile.
+// spends returns what f costs by the tally of its calls and by the database's counters. The
+// database must have no other user meanwhile.
 func (b *bench) spends(ctx context.Context, calls *tally, f func() error) (s spent, err error) {
 	before, err := b.look(ctx)
 	if err != nil {
@@ -230,10 +231,11 @@ func (b *bench) spends(ctx context.Context, calls *tally, f func() error) (s spe
 	}, err
 }
 
-// counters are what the database has counted since it started.
+// counters are the database's counters since its start.
 type counters struct{ connections, refused, statements int }
 
-// look reads the database's counters. Statements are those that its parser has met, the driver's own included.
+// look reads the database's counters. Statements are all that its parser has seen, including the
+// driver's own.
 func (b *bench) look(ctx context.Context) (c counters, err error) {
 	rows, err := b.observer.QueryContext(ctx, `SHOW GLOBAL STATUS WHERE Variable_name IN ('Connections', 'Aborted_connects') OR Variable_name LIKE 'Com\_%' AND Variable_name NOT IN ('Com_admin_commands', 'Com_show_status')`)
 	if err != nil {
@@ -247,7 +249,7 @@ func (b *bench) look(ctx context.Context) (c counters, err error) {
 		}
 		var n int
 		if _, err := fmt.Sscan(value, &n); err != nil {
-			continue // some are texts
+			continue // some values are text
 		}
 		switch name {
 		case "Connections":
@@ -261,7 +263,7 @@ func (b *bench) look(ctx context.Context) (c counters, err error) {
 	return c, rows.Err()
 }
 
-// each calls f for 0 to n-1, some at once, and returns the first error.
+// each calls f for 0 to n-1, several at once, and returns the first error.
 func each(ctx context.Context, n, atOnce int, f func(context.Context, int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -9,7 +9,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 )
 
-// TestCountsStayWithinTheirGoals: what is counted, unlike what is timed, is the same on every machine.
+// TestCountsStayWithinTheirGoals: counts, unlike times, are the same on every machine.
 func TestCountsStayWithinTheirGoals(t *testing.T) {
 	for _, engine := range engines(t) {
 		t.Run(engine, func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestCountsStayWithinTheirGoals(t *testing.T) {
 				"events asleep":            {b.report.HistoryEventsAsleep, 5},
 			} {
 				if count.got > count.goal || count.got == 0 {
-					t.Errorf("%s: %d, and should be %d at most", name, count.got, count.goal)
+					t.Errorf("%s: got %d, want at most %d", name, count.got, count.goal)
 				}
 			}
 		})

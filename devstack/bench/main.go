@@ -1,6 +1,7 @@
-// Bench measures what a rotation costs, beside the least that any rotation of the same kind can cost: on a real database
-// with TLS, through the Secrets Manager endpoint and the Temporal server of the stack, or through others. What is compared
-// is measured in turns, so that a busy machine is busy for all.
+// Bench measures what a rotation costs, and compares it with the least that any rotation of the
+// same kind can cost: on a real database with TLS, and with the stack's Secrets Manager endpoint
+// and Temporal server, or with others. Things that are compared are measured in turns, so that a
+// busy machine slows all of them down.
 package main
 
 import (
@@ -32,20 +33,20 @@ func main() {
 	}
 }
 
-// options say on what and how much to measure.
+// options say what to measure, on which servers, and how often.
 type options struct {
 	stack stack.Options
 
-	rounds   int // of what is measured one at a time
+	rounds   int // for what is measured one at a time
 	secrets  int // of a mass rotation
 	sleeping int // secrets
 	output   string
 	profile  string
-	latency  time.Duration // of our own Secrets Manager endpoint, besides what it needs
-	// baseline is a revision whose worker is measured as well; empty leaves it out. quota is how many writes a second both may make.
+	latency  time.Duration // added to each call of our own Secrets Manager endpoint
+	// baseline is a revision whose worker is measured as well; if empty, none is. quota is the limit of writes per second.
 	baseline string
 	quota    int
-	// awsFunction is the file of AWS's rotation function; empty leaves it out.
+	// awsFunction is the file of AWS's rotation function; if empty, it is not measured.
 	awsFunction string
 }
 
@@ -66,9 +67,9 @@ func newCommand() *cobra.Command {
 			o.stack.Dir = filepath.Join(root, ".devstack", "bench")
 			o.stack.MySQLAdminPassword = os.Getenv("MYSQL_ADMIN_PASSWORD")
 			if installed := func(p mysqld.Program) bool { return p.Engine == mysqld.MySQL }; o.stack.Mysqld == "" && slices.ContainsFunc(mysqld.Find(), installed) {
-				o.stack.Mysqld = mysqld.MySQL // as the figures of AWS's function are
+				o.stack.Mysqld = mysqld.MySQL // like the figures of AWS's function
 			}
-			// The command runs in devstack/, but a path is likely to be typed in the root.
+			// The command runs in devstack/, but paths are usually given relative to the root.
 			for _, path := range []*string{&o.output, &o.profile, &o.awsFunction} {
 				if *path != "" && !filepath.IsAbs(*path) {
 					*path = filepath.Join(root, *path)
@@ -104,24 +105,24 @@ func newCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.IntVar(&o.rounds, "rounds", 100, "how often to measure what is measured one at a time")
 	f.IntVar(&o.secrets, "secrets", 500, "secrets of a mass rotation")
-	f.IntVar(&o.sleeping, "sleeping", 10000, "secrets that sleep while the worker is looked at; 0 leaves that out")
+	f.IntVar(&o.sleeping, "sleeping", 10000, "sleeping secrets to measure the worker with; 0 skips this part")
 	f.StringVar(&o.output, "output", "bench.json", "write the figures to this file")
 	f.StringVar(&o.profile, "profile", "", "write CPU and allocation profiles to this directory: of the activities in a row, and of the worker in a mass rotation")
 	f.StringVar(&o.baseline, "baseline", "",
 		"measure the worker of this git revision as well, where a quota of writes decides: a mass rotation that revokes")
 	f.IntVar(&o.quota, "writes-per-second", 50, "that quota, as our own Secrets Manager endpoint keeps it")
 	f.StringVar(&o.awsFunction, "aws-function", "", "measure AWS's rotation function as well: the lambda_function.py of SecretsManagerRDSMySQLRotationMultiUser in github.com/aws-samples/aws-secrets-manager-rotation-lambdas; needs python3 with boto3 and pymysql")
-	f.StringVar(&o.stack.TemporalAddress, "temporal-address", "", "use the Temporal server at this host:port; TEMPORAL_... variables say how")
-	f.StringVar(&o.stack.SecretsManagerEndpoint, "secretsmanager-endpoint", "", `use the Secrets Manager at this URL, or "aws" for AWS; AWS_... variables say how`)
-	f.DurationVar(&o.latency, "secretsmanager-latency", 0, "let each call of our own endpoint take so much longer, as the network would")
-	f.StringVar(&o.stack.MySQLAddress, "mysql-address", "", "use the database server at this host:port; ROTATE_USER_TLS_CA_FILE names its CA")
+	f.StringVar(&o.stack.TemporalAddress, "temporal-address", "", "use the Temporal server at this host:port, with the TEMPORAL_... variables")
+	f.StringVar(&o.stack.SecretsManagerEndpoint, "secretsmanager-endpoint", "", `use the Secrets Manager at this URL, or "aws" for AWS, with the AWS_... variables`)
+	f.DurationVar(&o.latency, "secretsmanager-latency", 0, "delay each call of our own endpoint by this time, as a network would")
+	f.StringVar(&o.stack.MySQLAddress, "mysql-address", "", "use the database server at this host:port, with the CA in ROTATE_USER_TLS_CA_FILE")
 	f.StringVar(&o.stack.MySQLAdminUser, "mysql-admin-user", "", "its administrator, with the password in MYSQL_ADMIN_PASSWORD")
 	f.StringVar(&o.stack.Mysqld, "mysqld", "", "our own database server: mysql, mariadb or a path (default: MySQL where it is installed)")
 	cmd.AddCommand(newSimulateCommand())
 	return cmd
 }
 
-// build builds the worker and noop into one folder.
+// build builds the worker and noop into one directory.
 func build(ctx context.Context, root, dir string, tags ...string) (string, error) {
 	bin, err := stack.Build(ctx, root, dir, tags...)
 	if err != nil {

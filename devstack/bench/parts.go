@@ -20,7 +20,7 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// oneAtATime measures a rotation and what it is made of.
+// oneAtATime measures a rotation and its parts.
 func (b *bench) oneAtATime(ctx context.Context) (err error) {
 	subjects := make([]*subject, 4)
 	for i := range subjects {
@@ -30,7 +30,7 @@ func (b *bench) oneAtATime(ctx context.Context) (err error) {
 	}
 	direct := b.newDirect()
 	for _, s := range subjects[1:] {
-		if err := direct.rotate(s); err != nil { // makes the clone
+		if err := direct.rotate(s); err != nil { // creates the clone
 			return err
 		}
 	}
@@ -146,7 +146,7 @@ func (b *bench) manyAtOnce(ctx context.Context) error { //nolint:funlen // a lis
 	if err := b.await(ctx, func() (bool, error) { return b.allAsleep(ctx, subjects[max(0, b.secrets-20):]) }); err != nil {
 		return err
 	}
-	var turn [64]sync.Mutex // two may not rotate the same secret at once
+	var turn [64]sync.Mutex // the same secret must not be rotated twice at once
 	kinds := []func(context.Context, int) error{
 		func(ctx context.Context, _ int) error { return b.runNoop(ctx) },
 		func(ctx context.Context, i int) error {
@@ -195,7 +195,7 @@ func (b *bench) manyAtOnce(ctx context.Context) error { //nolint:funlen // a lis
 	return errors.Join(b.end(ctx, subjects), q.Stop())
 }
 
-// end terminates the workflows of subjects, so that they cost nothing while something else is measured.
+// end terminates the workflows of subjects, so that they cost nothing during other measurements.
 func (b *bench) end(ctx context.Context, subjects []*subject) error {
 	return each(ctx, len(subjects), 16, func(ctx context.Context, i int) error {
 		return b.temporal.TerminateWorkflow(ctx, rotation.RotateUserWorkflowID(subjects[i].secretID), "", "measured")
@@ -241,7 +241,7 @@ func (b *bench) recover(ctx context.Context) error {
 			return err
 		})
 	}()
-	// About half of a rotation later.
+	// Wait for about half a rotation.
 	time.Sleep(time.Duration(b.report.RotationMSMedian/2) * time.Millisecond)
 	mu.Lock()
 	killed = time.Now()

@@ -102,7 +102,7 @@ func (r *report) machine(database string, latency time.Duration) {
 	}
 }
 
-// table is for people, and for the README.
+// table returns the figures as a Markdown table, for the README.
 func (r *report) table() string {
 	var b strings.Builder
 	row := func(cells ...string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }

@@ -33,7 +33,7 @@ type subject struct {
 	promotedAt      time.Time
 }
 
-// newSubject makes a user with a few rights, and its secret.
+// newSubject creates a user with a few rights, and its secret.
 func (b *bench) newSubject(ctx context.Context, name string) (*subject, error) {
 	s := &subject{user: "b" + b.run + "_" + name, secretID: "bench/" + b.run + "/" + name}
 	password := randomText()
@@ -55,8 +55,8 @@ func (b *bench) newSubject(ctx context.Context, name string) (*subject, error) {
 	return s, err
 }
 
-// limit is the least that a rotation with a second account can do: read both secrets, store the next password, set it,
-// log in with it, move the label.
+// limit does the least that a rotation with a second account can do: read both secrets, store the
+// next password, set it, log in with it, move the label.
 func (b *bench) limit(ctx context.Context, s *subject) error {
 	from, current, err := b.Read(ctx, s.secretID, "AWSCURRENT")
 	if err != nil {
@@ -86,7 +86,7 @@ func (b *bench) limit(ctx context.Context, s *subject) error {
 	return err
 }
 
-// setAndLogIn is the database's share of the limit.
+// setAndLogIn does the database's share of the limit.
 func (b *bench) setAndLogIn(ctx context.Context, master, user stack.Credential) error {
 	connected := func(name, password, statement string) error {
 		db, err := b.Open(name, password)
@@ -109,7 +109,7 @@ func (b *bench) setAndLogIn(ctx context.Context, master, user stack.Credential) 
 	return connected(user.Username, user.Password, "")
 }
 
-// direct is the activities without Temporal, with connections and memories of their own.
+// direct runs the activities without Temporal, with its own connections and caches.
 type direct struct {
 	*testsuite.TestActivityEnvironment
 	a *activities.Activities
@@ -135,7 +135,7 @@ func (d *direct) close() error {
 	return d.a.Accounts.Close()
 }
 
-// rotate calls the five activities in a row, with what a workflow would give them.
+// rotate calls the five activities in a row, with the input that a workflow would give them.
 func (d *direct) rotate(s *subject) error {
 	var clone rotation.CloneUserResult
 	value, err := d.ExecuteActivity(rotation.CloneUser, rotation.CloneUserInput{
@@ -178,14 +178,14 @@ func (d *direct) rotate(s *subject) error {
 	return nil
 }
 
-// count finds the calls, connections and statements of one rotation of an account in sync by a worker that has just
-// started, and what it leaves in Temporal's history.
+// count measures the calls, connections and statements of one rotation of an account in sync, by a
+// worker that has just started, and what it leaves in Temporal's history.
 func (b *bench) count(ctx context.Context) error {
 	s, err := b.newSubject(ctx, "counted")
 	if err != nil {
 		return err
 	}
-	for range 4 { // the first makes the clone, and only the third knows both passwords
+	for range 4 { // the first one creates the clone, and only the third knows both passwords
 		d := b.newDirect()
 		if b.report.spent, err = b.spends(ctx, &b.calls, func() error {
 			before := b.calls.writes.Load()

@@ -19,21 +19,21 @@ import (
 	"github.com/rotate-user/rotate-user/internal/schedule"
 )
 
-// fleet is what is simulated: many secrets with the same rules, and what befalls them.
+// fleet is what is simulated: many secrets with the same rules, and what happens to them.
 type fleet struct {
 	secrets int
 	days    int     // between rotations
-	perS    float64 // rotations begun, at most
-	onboard int     // days over which the secrets are taken on
+	perS    float64 // limit of rotations started per second
+	onboard int     // days over which the secrets are added
 
-	outages []interval // in which no rotation succeeds
-	leak    int        // minute at which all must rotate; 0 for never
+	outages []interval // during which no rotation succeeds
+	leak    int        // minute at which all secrets must rotate; 0 for never
 }
 
-// interval of minutes since the start.
+// interval is a range of minutes since the start.
 type interval struct{ from, to int }
 
-// outcome is what the year brought. Rates are of the busiest minute, waits in minutes.
+// outcome is the result of the year. Rates are of the busiest minute, waits are in minutes.
 type outcome struct {
 	rotations, failed int
 	peakDue           int     // rotations that came due in one minute
@@ -43,7 +43,7 @@ type outcome struct {
 	missedWindows     int
 	leakDone          int // minutes until the last secret was rotated after the leak
 	busiestDay        int // rotations
-	oldest            int // minutes between two rotations of one secret, at most
+	oldest            int // the most minutes between two rotations of one secret
 	minutesAtLimit    int
 }
 
@@ -52,9 +52,10 @@ const (
 	minutesOfDay  = 24 * 60
 )
 
-// simulate goes through a year minute by minute. A secret that comes due joins the queue of the paced first step, from which
-// the limit takes so many a minute, in order. A rotation that fails is tried again after 1, 2, 4 ... 60 minutes until its
-// window closes, and then by the schedule, as workflows do. Windows and places in them are those of internal/schedule.
+// simulate goes through a year minute by minute. A secret that comes due joins the queue of the
+// paced first step, and the limit admits so many a minute, in order. A failed rotation is retried
+// after 1, 2, 4 ... 60 minutes until its window closes, and then by the schedule, as in workflows.
+// The windows and the places in them come from internal/schedule.
 func simulate(f fleet) outcome { //nolint:funlen // one loop over the events of a simulation, which share its clock
 	rules, err := schedule.New(schedule.Rules{AutomaticallyAfterDays: f.days}, "", nil)
 	if err != nil {
@@ -77,7 +78,7 @@ func simulate(f fleet) outcome { //nolint:funlen // one loop over the events of 
 	names := make([]string, f.secrets)
 	for i := range secrets {
 		names[i] = "fleet/" + strconv.Itoa(i)
-		// Taken on evenly, each with a rotation at the start.
+		// Added evenly, each with a rotation at the start.
 		at := int(int64(i) * int64(max(f.onboard, 1)) * minutesOfDay / int64(f.secrets))
 		secrets[i] = state{closes: int32(at + minutesOfDay), last: -1, since: int32(at)}
 		put(at, int32(i))
@@ -106,7 +107,7 @@ func simulate(f fleet) outcome { //nolint:funlen // one loop over the events of 
 		for _, i := range due[minute] {
 			s := &secrets[i]
 			if s.queued || s.next != int32(minute) {
-				continue // its date has moved
+				continue // its date has changed
 			}
 			s.queued, s.since = true, int32(minute)
 			queue = append(queue, i)
@@ -191,11 +192,11 @@ func newSimulateCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().IntVar(&secrets, "secrets", 1_000_000, "secrets of the fleet")
-	cmd.Flags().StringVar(&figures, "figures", "bench.json", "figures of a benchmark, for what the fleet takes")
+	cmd.Flags().StringVar(&figures, "figures", "bench.json", "the figures of a benchmark, to compute what the fleet needs")
 	return cmd
 }
 
-// scenarios of a fleet. Day 200 is an ordinary one.
+// scenarios returns the scenarios of a fleet. Day 200 is a typical day.
 func scenarios(secrets int) []struct {
 	name string
 	fleet
@@ -272,7 +273,7 @@ func simulateAll(w io.Writer, secrets int, measured *report) error {
 	return err
 }
 
-// span is minutes as people say them.
+// span formats minutes in the usual units.
 func span(minutes int) string {
 	switch {
 	case minutes < 120:

@@ -22,9 +22,9 @@ func (b *bench) allAsleep(ctx context.Context, subjects []*subject) (bool, error
 	return true, nil
 }
 
-// sleep measures a rotation before and among many secrets that sleep, and looks at their worker. All their accounts are on
-// the one database.
-func (b *bench) sleep(ctx context.Context) (err error) { //nolint:funlen // a list of what is measured, in the order in which it is measured
+// sleep measures a rotation before and among many sleeping secrets, and the worker that has them.
+// All their accounts are on the one database.
+func (b *bench) sleep(ctx context.Context) (err error) { //nolint:funlen // a list of the measurements in their order
 	if b.sleeping == 0 {
 		return nil
 	}
@@ -39,7 +39,7 @@ func (b *bench) sleep(ctx context.Context) (err error) { //nolint:funlen // a li
 		if awake[i], err = b.newSubject(ctx, "awake"+strconv.Itoa(i)); err != nil {
 			return err
 		}
-		if err := direct.rotate(awake[i]); err != nil { // makes the clone
+		if err := direct.rotate(awake[i]); err != nil { // creates the clone
 			return err
 		}
 	}
@@ -99,7 +99,8 @@ func (b *bench) sleep(ctx context.Context) (err error) { //nolint:funlen // a li
 	return q.Stop()
 }
 
-// sleepers are secrets for workflows that sleep, with both accounts of each. The secrets themselves are never read.
+// sleepers creates both accounts for secrets whose workflows sleep. The secrets themselves are
+// never read.
 func (b *bench) sleepers(ctx context.Context) ([]*subject, error) {
 	subjects := make([]*subject, b.sleeping)
 	const atOnce = 50

@@ -14,13 +14,14 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// queue is a task queue with a worker of its own.
+// queue is a task queue with its own worker.
 type queue struct {
 	*stack.Worker
 	name string
 }
 
-// start starts a worker of its own kind. It registers the search attributes if it can.
+// start starts the named worker program on its own task queue. It registers the search attributes
+// if it can.
 func (b *bench) start(ctx context.Context, name string, args ...string) (*queue, error) {
 	q, err := b.startProgram(ctx, "worker", name, args...)
 	if err == nil && !b.attributes {
@@ -37,7 +38,7 @@ func (b *bench) startProgram(ctx context.Context, program, name string, args ...
 	return q, err
 }
 
-// fall starts the workflow of a subject as continue-as-new would after a rotation: asleep.
+// fall starts the workflow of a subject asleep, as continue-as-new would after a rotation.
 func (b *bench) fall(ctx context.Context, q *queue, s *subject, wakes time.Time) error {
 	_, err := b.temporal.ExecuteWorkflow(ctx,
 		client.StartWorkflowOptions{ID: rotation.RotateUserWorkflowID(s.secretID), TaskQueue: q.name}, rotation.RotateUserWorkflow,
@@ -52,7 +53,7 @@ func (b *bench) fall(ctx context.Context, q *queue, s *subject, wakes time.Time)
 
 func nextMonth() time.Time { return time.Now().Add(30 * 24 * time.Hour) }
 
-// rotate asks a workflow that sleeps to rotate, and waits for the end of it.
+// rotate asks a sleeping workflow to rotate, and waits for the end of the rotation.
 func (b *bench) rotate(ctx context.Context, s *subject) error {
 	update, err := b.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
 		WorkflowID: rotation.RotateUserWorkflowID(s.secretID), UpdateName: rotation.RotateUpdate,
@@ -73,7 +74,8 @@ func (b *bench) runNoop(ctx context.Context) error {
 	return run.Get(ctx, nil)
 }
 
-// countHistory lets the timer of one workflow fire, and looks at the run that rotated and at the one that sleeps after it.
+// countHistory lets the timer of one workflow fire, and measures the run that rotated and the one
+// that sleeps after it.
 func (b *bench) countHistory(ctx context.Context, s *subject) error {
 	q, err := b.start(ctx, "history")
 	if err != nil {
@@ -111,13 +113,13 @@ func (b *bench) countHistory(ctx context.Context, s *subject) error {
 	return q.Stop()
 }
 
-// asleep says whether a run waits for its timer. Its history is then: started, one task of three events (or more tasks, where
-// a busy machine let one time out), timer.
+// asleep reports whether a run waits for its timer. Its history then holds the start, one task of
+// three events (or more tasks, if a busy machine let one time out), and the timer.
 func asleep(run *workflowservice.DescribeWorkflowExecutionResponse) bool {
 	return run.GetPendingWorkflowTask() == nil && run.GetWorkflowExecutionInfo().GetHistoryLength() >= 5
 }
 
-// await asks again and again, for ten minutes at most.
+// await repeats done for ten minutes at most.
 func (b *bench) await(ctx context.Context, done func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()

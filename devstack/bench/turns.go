@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// timed is how long f takes, in milliseconds.
+// timed returns how long f takes, in milliseconds.
 func timed(f func() error) (float64, error) {
 	start := time.Now()
 	err := f()
 	return float64(time.Since(start).Microseconds()) / 1000, err
 }
 
-// samples are milliseconds.
+// samples are times in milliseconds.
 type samples []float64
 
-// quantile of the samples, 0 to 1.
+// quantile returns the q-quantile of the samples, for q from 0 to 1.
 func (s samples) quantile(q float64) float64 {
 	if len(s) == 0 {
 		return 0
@@ -31,15 +31,17 @@ func (s samples) median() float64 { return s.quantile(0.5) }
 // contestant is one of the things that are measured in turns.
 type contestant struct {
 	samples
-	prepare func() error // what does not count, if anything
+	prepare func() error // runs before the clock starts; may be nil
 	run     func() error
 }
 
-// turns measures all contestants once in each round. The first rounds, in which pools and caches fill, do not count.
+// turns measures all contestants once in each round. The first rounds, in which pools and caches
+// fill, do not count.
 func turns(ctx context.Context, rounds int, all ...*contestant) error {
 	const (
 		warmUp = 3
-		// What a workflow leaves to be done after its end, such as its entry in visibility, is not for the next one to wait for.
+		// Work that a workflow leaves behind, such as its entry in visibility, must not slow the
+		// next one down.
 		pause = 50 * time.Millisecond
 	)
 	for round := range rounds + warmUp {
@@ -66,8 +68,8 @@ func turns(ctx context.Context, rounds int, all ...*contestant) error {
 	return nil
 }
 
-// inTurns calls each of the functions for 0 to n-1, some at once, a fifth of n in each turn, and returns how many calls of
-// each have ended in a second.
+// inTurns calls each of the functions for 0 to n-1, several at once, a fifth of n in each turn, and
+// returns the calls per second of each.
 func inTurns(ctx context.Context, n, atOnce int, all []func(context.Context, int) error) ([]float64, error) {
 	const turns = 5
 	took := make([]float64, len(all))

@@ -1,4 +1,5 @@
-// Endpoint is the Secrets Manager endpoint of docker-compose.yml, and what has to exist before the other services start.
+// Endpoint is the Secrets Manager endpoint of docker-compose.yml. Its setup command creates what
+// must exist before the other services start.
 //
 //	endpoint setup DIR
 //	endpoint serve [--address HOST:PORT] [--secret NAME=FILE]...
@@ -64,14 +65,14 @@ func run(ctx context.Context, args []string) error {
 	return fmt.Errorf("%q is not setup, serve or health", args[0])
 }
 
-// The ids of the users that MySQL's image and the distroless image run their programs as.
+// The ids of the users as which MySQL's image and the distroless image run their programs.
 const (
 	mysqlUser   = 999
 	nonrootUser = 65532
 )
 
-// setup makes what must differ on every machine: the passwords and the database's certificate. MySQL could make a
-// certificate itself, but that one names no host, so no client can verify it.
+// setup creates what must differ on every machine: the passwords and the database's certificate.
+// MySQL can create a certificate itself, but that one names no host, so no client can verify it.
 func setup(dir string, chown func(path string, uid, gid int) error) error {
 	master := filepath.Join(dir, "master.json")
 	if _, err := os.Stat(master); !errors.Is(err, fs.ErrNotExist) {
@@ -120,7 +121,7 @@ func setup(dir string, chown func(path string, uid, gid int) error) error {
 	return nil
 }
 
-// serve answers until ctx is done. Nothing is kept.
+// serve serves until ctx is done. It keeps nothing.
 func serve(ctx context.Context, address string, secrets []string) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	endpoint, err := secretsmanager.New(secretsmanager.Options{Log: log})
@@ -176,7 +177,7 @@ func create(ctx context.Context, endpoint http.Handler, secret string) error {
 	return nil
 }
 
-// answer is what a handler answers.
+// answer records the response of a handler.
 type answer struct {
 	status int
 	header http.Header

@@ -31,7 +31,7 @@ func TestSetupIsDoneOnce(t *testing.T) {
 		if first == nil {
 			first = value
 		} else if string(first) != string(value) {
-			t.Error("the second setup made another password")
+			t.Error("the second setup created another password")
 		}
 	}
 	for name, user := range map[string]int{"server-key.pem": mysqlUser, "root-password.new": mysqlUser, "admin-password.new": mysqlUser, "master.json.new": nonrootUser} {
@@ -54,7 +54,7 @@ func TestSetupIsDoneOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := json.Unmarshal(first, &master); err != nil || master.Host != "mysql" || master.Password != string(admin) {
-		t.Errorf("the master secret is of host %q, and its password is not the administrator's (%v)", master.Host, err)
+		t.Errorf("the master secret names host %q, or has another password than the administrator (%v)", master.Host, err)
 	}
 }
 
@@ -77,7 +77,7 @@ func TestServeHasTheSecret(t *testing.T) {
 		case err := <-done:
 			t.Fatal(err)
 		case <-ctx.Done():
-			t.Fatal("it does not become healthy")
+			t.Fatal("the endpoint does not become healthy")
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
