@@ -11,7 +11,7 @@ export GOWORK := off
 
 tool := go tool -modfile=$(CURDIR)/tools/go.mod
 
-# What only the worker and its activities may reach: the operator's machine has access to neither AWS nor the databases.
+# Packages that only the worker and its activities may reach: the operator's machine has access to neither AWS nor the databases.
 worker_only := github.com/aws/|github.com/go-sql-driver/|database/sql$$
 
 .PHONY: help
@@ -39,7 +39,7 @@ pictures: ## Draw the docs' pictures of the Temporal UI anew, in Chromium
 	PICTURES=$(CURDIR)/docs CI=true go test -C devstack -count=1 -run TestTheTemporalUI .
 
 .PHONY: compose-check
-compose-check: ## Run the tutorial on docker-compose.yml, if there is a Docker engine
+compose-check: ## Run the tutorial on docker-compose.yml; needs a Docker engine
 	@devstack/compose-check.sh
 
 .PHONY: docs-check
@@ -71,7 +71,7 @@ bench: database-server ## Measure what a rotation costs, next to the least that 
 	@go run -C devstack ./bench $(ARGS)
 
 .PHONY: record
-record: database-server ## Record histories of every shape from this build into workflows/testdata
+record: database-server ## Record histories of every kind from this build into workflows/testdata
 	@go run -C devstack . record $(ARGS)
 
 .PHONY: database-server

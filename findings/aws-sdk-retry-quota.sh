@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# AWS SDK for Go v2: retries that throttling has used up do not come back with time.
+# AWS SDK for Go v2: once throttling has used up the retry quota, waiting does not refill it.
 #
 # Ran:       aws-sdk-go-v2 v1.48.0 with service/secretsmanager v1.51.0, against an HTTP server in this script.
-# Guess:     the client's retry quota (500 tokens) refills within seconds, as a rate limit does.
+# Guess:     the client's retry quota (500 tokens) refills within seconds, like a rate limit.
 # Behaviour: GetSecretValue is tried three times while tokens are left. Once throttled calls have used them up, each call gets one
 #            attempt. Half a minute without calls returns no token. A call that succeeds returns one token and a retry takes five,
 #            so it takes about a hundred successes until calls are retried as before.

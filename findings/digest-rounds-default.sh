@@ -2,10 +2,10 @@
 # MySQL: after SET GLOBAL caching_sha2_password_digest_rounds = DEFAULT, a server cannot create an account with a password.
 #
 # Ran:       MySQL 9.7.4 of Debian sid, its own client, over a socket.
-# Guess:     DEFAULT sets the variable back to 5000 or 10000 rounds, and CREATE USER … IDENTIFIED BY keeps working.
+# Guess:     DEFAULT resets the variable to 5000 or 10000 rounds, and CREATE USER … IDENTIFIED BY keeps working.
 # Behaviour: the variable shows 10000 as before, but CREATE USER and ALTER USER … IDENTIFIED BY fail with error 1396. It says that
 #            the operation failed, and does not mention hashes. They work again once the variable is set to a number. The server
-#            accepts a hash (IDENTIFIED WITH … AS) all the time.
+#            accepts a hash (IDENTIFIED WITH … AS) throughout.
 # Matters:   a rotator that sends passwords in clear text stops working after an administrator resets the server's variables. The
 #            error reads as if the account already existed, or did not exist. A rotator that sends hashes is not affected.
 set -euo pipefail

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# MariaDB: ALTER USER CURRENT_USER() IDENTIFIED BY … answers OK, and the password stays as it was.
+# MariaDB: ALTER USER CURRENT_USER() IDENTIFIED BY … reports success, but the password does not change.
 #
 # Ran:       MariaDB 10.11.19 of Debian 12, its own client, over a socket.
 # Guess:     an account changes its own password with ALTER USER CURRENT_USER(), as on MySQL.
-# Behaviour: an account with the right CREATE USER is told that it worked, without a warning. The stored hash does not change: the old
+# Behaviour: for an account with the right CREATE USER, the statement succeeds without a warning. The stored hash does not change: the old
 #            password logs in, and the new one is refused with error 1045. Without that right the statement fails with error 1227.
 #            SET PASSWORD, and ALTER USER with the account's name, change the password.
 # Matters:   a rotator that changes the password of its own login this way stores a password that does not work. The error comes

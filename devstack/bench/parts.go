@@ -122,8 +122,8 @@ func (b *bench) profiled(d *direct, s *subject) error {
 	return pprof.Lookup("allocs").WriteTo(heap, 0)
 }
 
-// manyAtOnce measures a mass rotation, without the limit on its pace, and what the database and Temporal can do by
-// themselves.
+// manyAtOnce measures a mass rotation without the limit on its pace, and what the database and
+// Temporal can do on their own.
 func (b *bench) manyAtOnce(ctx context.Context) error { //nolint:funlen // a list of what is measured, in the order in which it is measured
 	subjects, err := b.pairs(ctx, "mass", b.secrets)
 	if err != nil {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prints where to get Debian: $DEBIAN_MIRROR, or where this machine's apt gets it, or the address that works everywhere.
+# Prints the Debian mirror to use: $DEBIAN_MIRROR, or the mirror of this machine's apt, or the one that works everywhere.
 set -eu
 
 if [ -z "${DEBIAN_MIRROR:-}" ]; then

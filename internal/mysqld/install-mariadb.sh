@@ -1,11 +1,11 @@
 #!/bin/sh
-# Installs another release of MariaDB for tests, beside the one that this machine's packages have. Each Debian suite has one; the
-# script puts the suite into a directory of its own. A test run uses it if ROTATE_USER_SERVERS names that directory.
+# Installs another release of MariaDB for tests, next to the one that this machine packages. Each Debian suite has one release, and
+# the script puts the suite into its own directory. A test run uses it if ROTATE_USER_SERVERS names that directory.
 #
 #   install-mariadb.sh 10.5|10.11|11.8 [directory]
 #
 # The directory is /var/cache/rotate-user/mariadb-RELEASE by default. The script needs root and debootstrap. It does nothing if the
-# directory already holds a working server, and fails if it does not hold one afterwards.
+# directory already contains a working server, and fails if it does not contain one at the end.
 set -eu
 
 fail() {
@@ -40,7 +40,7 @@ fi
 [ "$(uname -s)" = Linux ] || fail "only Linux can run a Debian tree"
 [ "$(id -u)" = 0 ] || fail "debootstrap in $root needs root"
 command -v debootstrap >/dev/null || fail "debootstrap is missing: apt-get install debootstrap"
-[ ! -e "$root" ] || fail "$root exists but holds no working MariaDB $release: remove it and try again"
+[ ! -e "$root" ] || fail "$root exists but contains no working MariaDB $release: remove it and try again"
 
 # The tree is built next to its place and moved there when complete, so an interrupted one is never used.
 mkdir -p "$(dirname "$root")"
@@ -70,7 +70,7 @@ get || {
 for m in proc sys dev/pts dev; do
 	if mountpoint -q "$fresh/$m" 2>/dev/null; then umount "$fresh/$m" || fail "cannot unmount $fresh/$m"; fi
 done
-version "$fresh" >/dev/null || fail "the tree holds no MariaDB $release that runs on this machine: see $log"
+version "$fresh" >/dev/null || fail "the tree contains no MariaDB $release that runs on this machine: see $log"
 mv "$fresh" "$root"
 rm -f "$log"
 echo "install-mariadb: $(version "$root")"

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Installs a real MySQL server for tests on Linux systems that package MariaDB only. It puts Debian sid, which has MySQL, into
-# a directory of its own. Find (find.go) runs the server there with the loader of that tree; nothing outside the directory changes.
+# Installs a real MySQL server for tests on Linux systems that package only MariaDB. It puts Debian sid, which has MySQL, into its
+# own directory. Find (find.go) runs that server with the loader of that tree. Nothing outside the directory changes.
 #
 #   install-mysql.sh [directory [further packages, separated by commas]]
 #
 # The directory is $ROTATE_USER_MYSQL_ROOT by default, or /var/cache/rotate-user/mysql. The script needs root and debootstrap.
-# It does nothing if the directory already holds a working server, and fails if it does not hold one afterwards.
+# It does nothing if the directory already contains a working server, and fails if it does not contain one at the end.
 set -eu
 
 root=${1:-${ROTATE_USER_MYSQL_ROOT:-/var/cache/rotate-user/mysql}}
@@ -32,7 +32,7 @@ fi
 [ "$(uname -s)" = Linux ] || fail "only Linux can run a Debian tree: install MySQL with your package manager instead"
 [ "$(id -u)" = 0 ] || fail "debootstrap in $root needs root"
 command -v debootstrap >/dev/null || fail "debootstrap is missing: apt-get install debootstrap"
-[ ! -e "$root" ] || fail "$root exists but holds no working MySQL: remove it and try again"
+[ ! -e "$root" ] || fail "$root exists but contains no working MySQL: remove it and try again"
 
 # The tree is built next to its place and moved there when complete, so an interrupted one is never used.
 mkdir -p "$(dirname "$root")"
@@ -64,7 +64,7 @@ get || {
 for m in proc sys dev/pts dev; do
 	if mountpoint -q "$fresh/$m" 2>/dev/null; then umount "$fresh/$m" || fail "cannot unmount $fresh/$m"; fi
 done
-version "$fresh" >/dev/null || fail "the tree holds no MySQL that runs on this machine: see $log"
+version "$fresh" >/dev/null || fail "the tree contains no MySQL that runs on this machine: see $log"
 mv "$fresh" "$root"
 rm -f "$log"
 echo "install-mysql: $(version "$root")"

@@ -1,5 +1,5 @@
-// Testall runs all tests of the repository, on every database server that is found, and ends by counting how many tests
-// ran on which server. Most tests wait for servers rather than compute, so the three suites run at the same time.
+// Testall runs all tests of the repository on every database server that it finds, and then prints how many tests ran on
+// which server. Most tests wait for servers rather than compute, so the three suites run at the same time.
 //
 //	testall [flags of go test]
 package main
@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// notWithLag are tests that arrange what an endpoint whose reads lag cannot show in time.
+// notWithLag matches tests whose setup cannot be read in time from an endpoint with lagging reads.
 const notWithLag = "AnotherServer|GivesWay|StorageFormat|BeforeTheLastLook"
 
 func main() {
@@ -88,8 +88,8 @@ const module = "github.com/rotate-user/rotate-user/"
 
 // read counts the tests of one suite.
 func (c *counter) read(r io.Reader, suite string) {
-	output := map[string]*strings.Builder{} // of packages and tests
-	ended := map[string]string{}            // the action with which a test ended
+	output := map[string]*strings.Builder{} // by package or test
+	ended := map[string]string{}            // the action that ended each test
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<24)
 	for lines.Scan() {
@@ -125,7 +125,7 @@ func (c *counter) read(r io.Reader, suite string) {
 	c.count(ended)
 }
 
-// count counts the tests without subtests: the others only group these.
+// count counts the tests without subtests: the other tests only group them.
 func (c *counter) count(ended map[string]string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -151,7 +151,7 @@ func (c *counter) count(ended map[string]string) {
 }
 
 var (
-	// Tests on a server have a part of their name for it, such as mysql-9.7.4.
+	// The name of a test on a server contains the server, such as mysql-9.7.4.
 	engine = regexp.MustCompile(`/(mysql|mariadb)(-|/|$)`)
 	// Clusters have only one engine.
 	galera = regexp.MustCompile(`Galera`)
