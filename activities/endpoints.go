@@ -16,7 +16,7 @@ import (
 
 // atMaster returns a version of the user's secret with the host and port of the master's server.
 // Only a login there proves that the secret contains the account's password. The secret's own host
-// proves nothing: whoever edits the secret could name a server there that accepts any login.
+// proves nothing: an editor of the secret could name a server there that accepts any login.
 func atMaster(v, master secret.Version) secret.Version {
 	v.Host, v.Port = master.Host, master.Port
 	return v

@@ -136,7 +136,7 @@ func (a *Activities) nameOther(ctx context.Context, s *subject, err error) error
 		return err
 	}
 	return fmt.Errorf("%w. The workflow %s also rotates %s or %s: use one secret for them, "+
-		"and give the clients of the other secret a user of their own",
+		"and give the clients of the other secret their own user",
 		err, strings.Join(others, " and "), s.current.Username, s.accounts.Standby)
 }
 

@@ -252,7 +252,7 @@ func (r *recorder) history(workflowID, runID string) []*historypb.HistoryEvent {
 }
 
 // saveCuts writes, for each step of a rotation, the history up to the point where a worker has been
-// given that step and has not finished it. A step that is running leaves no event of its own.
+// given that step and has not finished it. A running step has no event yet.
 func (r *recorder) saveCuts(runID string) {
 	events := r.history(rotationID, runID)
 	for i, event := range events {

@@ -53,8 +53,8 @@ type RotateUserInput struct {
 	// RotateImmediately rotates at the start, which is the default. If it is false, the workflow checks whether a
 	// rotation would work, changes nothing, and waits for the schedule.
 	RotateImmediately *bool `json:"RotateImmediately,omitempty"`
-	// FirstRotationWithin is for many secrets that are started together. Each looks at the start whether a rotation would work, and
-	// rotates at a time of its own within this long, instead of at once.
+	// FirstRotationWithin is for many secrets that are started together. Each checks at the start that a rotation would work, and
+	// then rotates at its own time within this period, instead of at once.
 	FirstRotationWithin Duration `json:"FirstRotationWithin,omitzero"`
 	// CloneUsername is the other account of the pair, <user>_clone by default.
 	CloneUsername string `json:"CloneUsername,omitempty"`
@@ -150,7 +150,7 @@ func validProxySecrets(ids []string, others ...string) error {
 		}
 		if slices.Contains(others, id) {
 			return fmt.Errorf("ProxySecretIds names %s, which is the user's own secret or the master secret: "+
-				"give a secret of its own for each account", id)
+				"give a separate secret for each account", id)
 		}
 	}
 	return nil

@@ -61,9 +61,9 @@ func (q RotateRequest) Validate() error {
 type RescheduleRequest struct {
 	// RotationRules are the new rules. They may be left out if TimeZone or Blackout is given.
 	RotationRules RotationRules `json:"RotationRules,omitzero"`
-	// TimeZone is the new zone; what is left out stays as it is.
+	// TimeZone is the new zone. If it is empty, the zone does not change.
 	TimeZone string `json:"TimeZone,omitempty"`
-	// Blackout is the new one; empty ends the one before, and nil leaves it as it is.
+	// Blackout is the new blackout. An empty list removes the old one, and nil keeps it.
 	Blackout []string `json:"Blackout,omitzero"`
 
 	typed typed

@@ -15,8 +15,8 @@ import (
 )
 
 // The types of the workflows. Each takes its input as one JSON object. RotateUserWorkflow, PlanRotationWorkflow and
-// RecoverSecretWorkflow take a RotateUserInput, LookAtSecretWorkflow a ValidateSecretInput, the others the input of their own
-// name. Further arguments are what the rotation of the secret knows, if there is one.
+// RecoverSecretWorkflow take a RotateUserInput, LookAtSecretWorkflow takes a ValidateSecretInput, and the others take the input with their
+// name. Further arguments are the state of the secret's rotation, if there is one.
 const (
 	RotateUserWorkflow     = "RotateUserWorkflow"
 	PlanRotationWorkflow   = "PlanRotationWorkflow"

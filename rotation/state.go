@@ -61,8 +61,8 @@ type State struct {
 	OpenAccounts string `json:"OpenAccounts,omitempty"`
 	// SearchAttributes reports that the cluster had the search attributes when they were last set.
 	SearchAttributes bool `json:"SearchAttributes,omitempty"`
-	// ShowWhenLong sets the search attributes of a rotation under way only after it has taken long. The first run
-	// sets them at once, and so does a run that an earlier release continued: its rotation may be under way.
+	// ShowWhenLong delays the search attributes of a running rotation until it has taken long. The first run sets them
+	// at once, and so does a run that an earlier release continued, because its rotation may already be running.
 	ShowWhenLong bool       `json:"ShowWhenLong,omitempty"`
 	Rotations    []Rotation `json:"Rotations,omitempty"`
 }

@@ -20,7 +20,7 @@ import (
 // fleetMetrics exports what Temporal's visibility knows about all rotations of a task queue. The number of its series does not depend
 // on the number of secrets. Every worker exports the same figures, so a query takes the max of them.
 //
-// Temporal groups counts by ExecutionStatus only (server 1.32), so each status and each type of error is a query of its own.
+// Temporal can group counts only by ExecutionStatus (server 1.32), so each status and each type of error needs its own query.
 type fleetMetrics struct {
 	visibility fleetVisibility
 	namespace  string
@@ -145,7 +145,7 @@ func (q *fleetQuery) query(format string, args ...any) string {
 		fmt.Sprintf(format, args...)
 }
 
-// escaped returns a text as it is written between quotes in a query.
+// escaped returns a text for use between quotes in a query.
 func escaped(s string) string { return strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) }
 
 func (q *fleetQuery) count(format string, args ...any) int64 {

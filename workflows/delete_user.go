@@ -65,7 +65,7 @@ func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input rotation.DeleteU
 	return rotation.DeleteUserResult{}, workflow.NewContinueAsNewError(ctx, workflow.GetInfo(ctx).WorkflowType.Name, input, &s.DeletionState)
 }
 
-// beginDeletion goes on with an earlier deletion, or begins one.
+// beginDeletion resumes an earlier deletion, or starts a new one.
 func beginDeletion(ctx workflow.Context, input rotation.DeleteUserInput, known *rotation.DeletionKnown) (*rotation.DeletionState, error) {
 	find := rotation.FindAccountsInput{CloneUserInput: rotation.CloneUserInput{
 		SecretID: input.SecretID, MasterSecretID: input.MasterSecretID, MasterServer: input.MasterServer, CloneUsername: input.CloneUsername, Force: input.Force,

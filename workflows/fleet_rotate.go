@@ -103,7 +103,7 @@ func (m *fleetRotation) listen(ctx workflow.Context) error {
 		do                func()
 	}{
 		{rotation.PauseUpdate, "start no more rotations until resumed", func() { m.Paused = true }},
-		{rotation.ResumeUpdate, "go on", func() { m.Paused = false }},
+		{rotation.ResumeUpdate, "continue", func() { m.Paused = false }},
 		{rotation.StopUpdate, "start no more rotations, and end after those in progress", func() { m.halt("by request") }},
 	} {
 		handler := func(ctx workflow.Context, _ rotation.Sender) (rotation.RotateFleetStatus, error) {

@@ -7,8 +7,8 @@ import (
 )
 
 // RecoverSecretWorkflow moves AWSCURRENT to the newest version of a secret that logs in, if the current one does not. It fails if
-// no version logs in. If a deletion of the secret was cut off and left its accounts locked, it unlocks them and lets the rotation
-// go on. It takes the input of RotateUserWorkflow; known is what the workflow that rotates the secret knows of its pair, nil if
+// no version logs in. If a deletion of the secret was cut off and left its accounts locked, it unlocks them and resumes the
+// rotation. It takes the input of RotateUserWorkflow; known is what the workflow that rotates the secret knows of its pair, nil if
 // there is none, and earlier is the state of the deletion.
 func (Workflows) RecoverSecretWorkflow(ctx workflow.Context, input rotation.RotateUserInput, known *rotation.State, earlier *rotation.DeletionState) (result rotation.RecoverSecretResult, err error) {
 	if err := input.Validate(); err != nil {

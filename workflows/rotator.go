@@ -55,7 +55,7 @@ type requests struct {
 	signalled bool
 	// stop ends the workflow with this run, unless resume or pause withdraws it.
 	stop bool
-	// giveWay means that the state was changed, so that the next run must go on with it.
+	// giveWay means that the state was changed and the next run must continue with it.
 	giveWay bool
 	newest  sent
 }

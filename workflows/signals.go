@@ -76,7 +76,7 @@ func receive[Request interface{ Validate() error }](ctx workflow.Context, r *rot
 	do(ctx, q)
 }
 
-// read reports whether it has read a signal. The SDK drops a signal that it cannot decode and goes on to the next of that name.
+// read reports whether it has read a signal. The SDK drops a signal that it cannot decode and continues with the next one of that name.
 func read[Request any](ctx workflow.Context, r *rotator, c workflow.ReceiveChannel) (q Request, ok bool) {
 	before := c.Len()
 	ok = c.ReceiveAsync(&q)
@@ -90,7 +90,7 @@ func read[Request any](ctx workflow.Context, r *rotator, c workflow.ReceiveChann
 	return q, ok
 }
 
-// signalled asks for a rotation: now, or as soon as it is safe if the request is to revoke.
+// signalled requests a rotation: now, or if it is to revoke the previous account, as soon as that is safe.
 func (r *rotator) signalled(ctx workflow.Context, q rotation.RotateRequest) {
 	err := r.mayRotate(ctx, q)
 	var app *temporal.ApplicationError

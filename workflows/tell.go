@@ -21,7 +21,7 @@ func tell(ctx workflow.Context, secretID, message string, d rotation.Deletion) {
 	}
 }
 
-// releaseRotation lets a rotation go on that is held by a deletion that no longer runs.
+// releaseRotation resumes a rotation that is held by a deletion that no longer runs.
 func releaseRotation(ctx workflow.Context, secretID string) {
 	sender := rotation.Sender{Deletion: true, SentAt: workflow.Now(ctx)}
 	if err := workflow.SignalExternalWorkflow(ctx, rotation.RotateUserWorkflowID(secretID), "", rotation.ResumeUpdate, sender).Get(ctx, nil); err != nil {

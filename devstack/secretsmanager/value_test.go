@@ -57,7 +57,7 @@ func TestLabels(t *testing.T) {
 			labels{"v1": "", "v2": "AWSPREVIOUS", "v3": "AWSCURRENT"}, "c"},
 		{"update is a default put", []step{create("v1", "a"), update("v2", "b"), update("v3", "c")}, "",
 			labels{"v1": "", "v2": "AWSPREVIOUS", "v3": "AWSCURRENT"}, "c"},
-		{"left-over AWSPENDING goes with a put", []step{create("v1", "a"), put("v2", "b", "AWSCURRENT", "AWSPENDING"), put("v3", "c")}, "",
+		{"a leftover AWSPENDING goes with a put", []step{create("v1", "a"), put("v2", "b", "AWSCURRENT", "AWSPENDING"), put("v3", "c")}, "",
 			labels{"v1": "", "v2": "AWSPREVIOUS", "v3": "AWSCURRENT"}, "c"},
 		{"AWSPENDING only", []step{create("v1", "a"), put("v2", "b", "AWSPENDING")}, "",
 			labels{"v1": "AWSCURRENT", "v2": "AWSPENDING"}, "a"},

@@ -178,8 +178,7 @@ func (a *Admin) newConnections() (*sql.DB, error) {
 }
 
 // askOn asks the node that a new connection leads to, unless it was asked before. A failed
-// connection is not an error: whoever reaches a node that is down is refused, whatever the
-// password.
+// connection is not an error: a node that is down refuses every login, whatever the password.
 func (a *Admin) askOn(ctx context.Context, db *sql.DB, at Endpoint, asked map[string]bool, account grants.Name, pw string) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {

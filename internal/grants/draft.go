@@ -17,7 +17,7 @@ type Draft struct {
 
 	server         *Server
 	gone           []right  // rights of the pair on objects that no longer exist
-	source, target *Account // what the standby should equal, and the standby as it is or will be created
+	source, target *Account // what the standby should equal, and the standby as it exists or will be created
 }
 
 // NewDraft makes the AccountChecks and starts a plan.

@@ -14,7 +14,7 @@ func CheckGrant(text string) error {
 	return err
 }
 
-// grantText is a grant as it is written: privileges ON what [WITH GRANT OPTION].
+// grantText is the text of a grant: privileges ON what [WITH GRANT OPTION].
 type grantText struct {
 	items  []grantItem
 	where  right

@@ -29,8 +29,8 @@ type InMemory struct {
 
 var (
 	globalLine = regexp.MustCompile(`^GRANT ([A-Z0-9_ ,]+) ON \*\.\* TO `)
-	// routineLine is on a routine with a name beyond ASCII: read from its table, where it is misspelt (see routineName), the
-	// name stays misspelt in memory as well.
+	// routineLine matches grants on a routine with a non-ASCII name. The server reads the name from its table, where it is
+	// garbled (see routineName), so it is garbled in memory as well.
 	routineLine = regexp.MustCompile(` ON (PROCEDURE|FUNCTION|PACKAGE|PACKAGE BODY|LIBRARY) .*[^\x00-\x7f]`)
 	// quotedText may read like a rule: a comment, the subject of a certificate.
 	quotedText = regexp.MustCompile("(?s)'(?:[^'\\\\]|\\\\.|'')*'|`(?:[^`]|``)*`")

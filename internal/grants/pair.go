@@ -48,7 +48,7 @@ type Pair struct {
 	// Next is when the next rotation is due: for a plan, the planned rotation; for a rotation, the
 	// one after it. It is zero if unknown.
 	Next time.Time
-	// Proof, where there is one, is called once both accounts are checked and before the first change. Its error is returned as it is.
+	// Proof, if set, is called once both accounts are checked and before the first change. Its error is returned unchanged.
 	Proof func() error
 	// Fence, where there is one, is called under the lock on both accounts, right before the first change, and stops it by an error.
 	Fence func(context.Context) error

@@ -124,7 +124,7 @@ func (s *Store) once(key versionKey, value []byte) []byte {
 }
 
 // Create creates a secret whose first version has the given id. If a secret of that name already
-// has a version with that id, an earlier attempt created it, and Create leaves it as it is.
+// has a version with that id, an earlier attempt created it, and Create leaves it unchanged.
 func (s *Store) Create(ctx context.Context, name, versionID, description string, value []byte) error {
 	_, err := s.client.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
 		Name: &name, ClientRequestToken: &versionID, Description: &description, SecretString: aws.String(string(value)),
