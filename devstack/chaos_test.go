@@ -77,7 +77,8 @@ func (e *e2e) testSixtyDays(t *testing.T) {
 	day := 24 * time.Hour
 	due := time.Now().Add(-30 * day)
 	for _, name := range secrets {
-		_, err := e.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: rotation.RotateUserWorkflowID(name), TaskQueue: rotation.TaskQueue},
+		_, err := e.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: rotation.RotateUserWorkflowID(name),
+			TaskQueue: rotation.TaskQueue},
 			rotation.RotateUserWorkflow, rotation.RotateUserInput{SecretID: name},
 			rotation.State{LastRotatedDate: due.Add(-30 * day), NextRotationDate: due, WindowCloses: due.Add(day)})
 		if err != nil {
@@ -105,7 +106,8 @@ func (e *e2e) testSixtyDays(t *testing.T) {
 		if status.NextRotationDate.Before(back.Add(28 * day)) {
 			t.Errorf("%s: the next rotation is at %s", name, status.NextRotationDate)
 		}
-		out, err := e.Client.ListSecretVersionIds(t.Context(), &secretsmanager.ListSecretVersionIdsInput{SecretId: ptr(name), IncludeDeprecated: ptr(true)})
+		out, err := e.Client.ListSecretVersionIds(t.Context(),
+			&secretsmanager.ListSecretVersionIdsInput{SecretId: ptr(name), IncludeDeprecated: ptr(true)})
 		if err != nil {
 			t.Fatal(err)
 		}

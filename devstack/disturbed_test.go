@@ -95,7 +95,8 @@ func (e *e2e) testDisturbed(t *testing.T) {
 		fails   bool
 		says    []string
 	}{
-		{"reset", func(t *testing.T, id string) { e.reset(t, id, e.currentRun(t, id), 1) }, false, []string{"Waiting for the next run", "Rotated in "}},
+		{"reset", func(t *testing.T, id string) { e.reset(t, id, e.currentRun(t, id), 1) }, false,
+			[]string{"Waiting for the next run", "Rotated in "}},
 		{"cancel", func(t *testing.T, id string) {
 			if err := e.temporal.CancelWorkflow(t.Context(), rotation.RotateUserWorkflowID(id), ""); err != nil {
 				t.Fatal(err)
@@ -147,7 +148,8 @@ func (e *e2e) testDisturbed(t *testing.T) {
 				return after.Current == nil && !after.LastRotatedDate.IsZero()
 			})
 			if after.Username != before.Username || after.LastRotatedDate.Sub(before.LastRotatedDate).Abs() > time.Minute {
-				t.Errorf("current user %s since %s: want %s since %s, as before", after.Username, after.LastRotatedDate, before.Username, before.LastRotatedDate)
+				t.Errorf("current user %s since %s: want %s since %s, as before", after.Username, after.LastRotatedDate, before.Username,
+					before.LastRotatedDate)
 			}
 			replayer := worker.NewWorkflowReplayer()
 			workflows.Register(replayer, workflows.Workflows{})
@@ -155,7 +157,8 @@ func (e *e2e) testDisturbed(t *testing.T) {
 			if err := replayer.ReplayWorkflowHistory(nil, &historypb.History{Events: e.history(t, id, run)}); err != nil {
 				t.Errorf("its history does not replay: %v", err)
 			}
-			failed := len(after.Rotations) > 0 && strings.HasPrefix(after.Rotations[0].Error, "this run was reset, and AWSCURRENT is another version than it knew")
+			failed := len(after.Rotations) > 0 && strings.HasPrefix(after.Rotations[0].Error,
+				"this run was reset, and AWSCURRENT is another version than it knew")
 			if within := task > 1; failed != within {
 				t.Errorf("the status is %+v: want a failed rotation: %t", after, within)
 			}
@@ -178,7 +181,8 @@ func (e *e2e) testDisturbed(t *testing.T) {
 			t.Errorf("during the grace period the current user is %s and the standby %s", s.Username, s.StandbyUsername)
 		}
 		waitFor(t, time.Minute, func() bool {
-			return strings.Contains(e.starter(t, "list"), id+": user disturbed_grace_clone is in use; disturbed_grace still logs in, until it is revoked at ")
+			return strings.Contains(e.starter(t, "list"), id+": user disturbed_grace_clone is in use; "+
+				"disturbed_grace still logs in, until it is revoked at ")
 		})
 		if err := e.temporal.TerminateWorkflow(t.Context(), rotation.RotateUserWorkflowID(id), "", "by mistake"); err != nil {
 			t.Fatal(err)

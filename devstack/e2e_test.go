@@ -610,7 +610,8 @@ func (e *e2e) testSecondRotator(t *testing.T) {
 		refused(rotation.RotateUserWorkflowID(spelling), spelling, own)
 	}
 	refused("my-own-id", id, own)
-	if d, err = e.Client.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String(id)}); err != nil || len(d.VersionIdsToStages) != 1 {
+	if d, err = e.Client.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String(id)}); err != nil ||
+		len(d.VersionIdsToStages) != 1 {
 		t.Errorf("a refused rotation left labels %v, error %v", d.VersionIdsToStages, err)
 	}
 

@@ -87,7 +87,8 @@ func TestAFleetContinuesAsNew(t *testing.T) {
 	t.Cleanup(w.Stop)
 
 	syncID := rotation.SyncFleetWorkflowID(rotation.TaskQueue, rotation.FleetTag)
-	if _, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: syncID, TaskQueue: rotation.TaskQueue}, rotation.SyncFleetWorkflow,
+	if _, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: syncID, TaskQueue: rotation.TaskQueue},
+		rotation.SyncFleetWorkflow,
 		rotation.SyncFleetInput{AtOnce: 200}); err != nil {
 		t.Fatal(err)
 	}
@@ -97,12 +98,14 @@ func TestAFleetContinuesAsNew(t *testing.T) {
 		return err == nil && answer.Get(&s) == nil && s.LastPass != nil && !s.InProgress && s.LastPass.Started == secrets
 	})
 	waitFor(t, time.Minute, func() bool { // visibility is updated later
-		n, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{Query: "ExecutionStatus = 'Running' AND DatabaseHost STARTS_WITH 'db'"})
+		n, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{Query: "ExecutionStatus = 'Running'" +
+			" AND DatabaseHost STARTS_WITH 'db'"})
 		return err == nil && n.GetCount() == secrets
 	})
 
 	none := 0
-	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: rotation.RotateFleetWorkflowID(rotation.TaskQueue), TaskQueue: rotation.TaskQueue},
+	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: rotation.RotateFleetWorkflowID(rotation.TaskQueue),
+		TaskQueue: rotation.TaskQueue},
 		rotation.RotateFleetWorkflow, rotation.RotateFleetInput{Canary: &none, PerHost: 4, Query: "DatabaseHost STARTS_WITH 'db'"})
 	if err != nil {
 		t.Fatal(err)

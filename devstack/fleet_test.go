@@ -58,13 +58,15 @@ func (e *e2e) testFleet(t *testing.T) {
 			return endpoint.Fault{}
 		})
 		defer e.Secrets.Intercept(nil)
-		if out := e.starterExits(t, 1, "fleet", "sync"); !strings.Contains(out, "allow the worker this call") || !strings.Contains(out, "ListSecrets") {
+		if out := e.starterExits(t, 1, "fleet", "sync"); !strings.Contains(out, "allow the worker this call") ||
+			!strings.Contains(out, "ListSecrets") {
 			t.Errorf("the output does not name the missing permission:\n%s", out)
 		}
 	})
 
 	s := sync("--over", "0s", "--time-zone", "Europe/Berlin")
-	if p := s.LastPass; p == nil || p.Started != 2 || p.Failed != 1 || len(p.Problems) != 1 || !strings.Contains(p.Problems[0], "fleet/unreadable") {
+	if p := s.LastPass; p == nil || p.Started != 2 || p.Failed != 1 || len(p.Problems) != 1 ||
+		!strings.Contains(p.Problems[0], "fleet/unreadable") {
 		t.Fatalf("first pass: %+v", s.LastPass)
 	}
 	waitFor(t, time.Minute, func() bool {
@@ -89,11 +91,13 @@ func (e *e2e) testFleet(t *testing.T) {
 	e.starterExits(t, 1, "fleet", "status")
 
 	file := filepath.Join(t.TempDir(), "fleet.yaml")
-	if err := os.WriteFile(file, []byte("Secrets:\n  - SecretId: "+one+"\n    RotationRules: {AutomaticallyAfterDays: 21}\n    TimeZone: Europe/Berlin\n  - SecretId: "+two+"\n    Drain: 1h\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("Secrets:\n  - SecretId: "+one+"\n    RotationRules: {AutomaticallyAfterDays: 21}\n    TimeZone: "+
+		"Europe/Berlin\n  - SecretId: "+two+"\n    Drain: 1h\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	e.starterExits(t, 3, "fleet", "apply", "-f", file, "--dry-run")
-	if out := e.starter(t, "fleet", "apply", "-f", file, "--over", "7d"); !strings.Contains(out, "1 to start, 1 to change, 0 to restart, 0 to stop, 0 unchanged") || !strings.Contains(out, "2 changes made") {
+	if out := e.starter(t, "fleet", "apply", "-f", file, "--over", "7d"); !strings.Contains(out,
+		"1 to start, 1 to change, 0 to restart, 0 to stop, 0 unchanged") || !strings.Contains(out, "2 changes made") {
 		t.Errorf("apply:\n%s", out)
 	}
 	waitFor(t, time.Minute, func() bool {
@@ -103,7 +107,8 @@ func (e *e2e) testFleet(t *testing.T) {
 	if out := e.starter(t, "fleet", "apply", "-f", file); !strings.Contains(out, "2 unchanged") {
 		t.Errorf("a second time:\n%s", out)
 	}
-	if out := e.starter(t, "fleet", "export"); !strings.Contains(out, "- SecretId: "+two) || !strings.Contains(out, "AutomaticallyAfterDays: 21") {
+	if out := e.starter(t, "fleet", "export"); !strings.Contains(out, "- SecretId: "+two) ||
+		!strings.Contains(out, "AutomaticallyAfterDays: 21") {
 		t.Errorf("export:\n%s", out)
 	}
 	if err := os.WriteFile(file, []byte("Secrets:\n  - SecretId: "+two+"\n    Drain: 2h\n"), 0o600); err != nil {
@@ -115,11 +120,13 @@ func (e *e2e) testFleet(t *testing.T) {
 	waitFor(t, time.Minute, func() bool { return status(two).Input.Drain.String() == "2h" })
 	before := status(one).LastRotatedDate
 	e.starterExits(t, 1, "fleet", "rotate", "--query", "DatabaseHorst = 'x'")
-	out := e.starter(t, "fleet", "rotate", "--query", "WorkflowId IN ('rotate-user/"+one+"', 'rotate-user/"+two+"')", "--force", "--canary", "1")
+	out := e.starter(t, "fleet", "rotate", "--query", "WorkflowId IN ('rotate-user/"+one+"', 'rotate-user/"+two+"')", "--force", "--canary",
+		"1")
 	if !strings.Contains(out, "2 of 2 rotated, 0 failed, 0 skipped") || !status(one).LastRotatedDate.After(before) {
 		t.Errorf("a rotation of the fleet:\n%s", out)
 	}
-	if out := e.starter(t, "fleet", "rotate", "--query", "WorkflowId = 'rotate-user/"+one+"'"); !strings.Contains(out, "0 of 1 rotated, 0 failed, 1 skipped") || !strings.Contains(out, "rotating again is safe from") {
+	if out := e.starter(t, "fleet", "rotate", "--query", "WorkflowId = 'rotate-user/"+one+"'"); !strings.Contains(out,
+		"0 of 1 rotated, 0 failed, 1 skipped") || !strings.Contains(out, "rotating again is safe from") {
 		t.Errorf("another one too soon:\n%s", out)
 	}
 	if out := e.starter(t, "fleet", "rotate", "status"); !strings.Contains(out, "0 of 1 rotated") {

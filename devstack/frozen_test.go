@@ -59,7 +59,8 @@ func TestAFrozenServerDelaysNoOther(t *testing.T) {
 			Engine: "mysql", Host: "127.0.0.1", Port: frozen.Addr().(*net.TCPAddr).Port, Username: user, Password: "Aa1-" + rand.Text(),
 		})
 		if err == nil {
-			_, err = s.Client.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String(id), SecretString: aws.String(string(value))})
+			_, err = s.Client.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String(id),
+				SecretString: aws.String(string(value))})
 		}
 		if err != nil {
 			t.Fatal(err)

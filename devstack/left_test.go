@@ -109,7 +109,8 @@ func (e *e2e) testLeft(t *testing.T) {
 		}
 		var cancelled *sdktemporal.CanceledError
 		var result rotation.DeleteUserResult
-		if err := cancel(); !errors.As(err, &cancelled) || cancelled.Details(&result) != nil || !strings.Contains(result.Advice, "starter recover") {
+		if err := cancel(); !errors.As(err, &cancelled) || cancelled.Details(&result) != nil ||
+			!strings.Contains(result.Advice, "starter recover") {
 			t.Errorf("cancelled, the deletion ended with %v, %+v", err, result)
 		}
 		says(t, 0, "the deletion was cancelled", "status", id)

@@ -33,7 +33,8 @@ func startSleeper(t *testing.T, o temporal.Options, carried ...any) *sleeper {
 	t.Cleanup(func() { _ = server.Stop() })
 	s := &sleeper{T: t, temporal: dial(t, server.Address()), id: rotation.RotateUserWorkflowID("s")}
 	later := false
-	_, err = s.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: s.id, TaskQueue: rotation.TaskQueue}, rotation.RotateUserWorkflow,
+	_, err = s.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: s.id, TaskQueue: rotation.TaskQueue},
+		rotation.RotateUserWorkflow,
 		append([]any{rotation.RotateUserInput{SecretID: "s", RotateImmediately: &later}}, carried...)...)
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +122,8 @@ func TestTheLastWordCounts(t *testing.T) {
 		run := s.reset(described.GetWorkflowExecutionInfo().GetFirstRunId())
 		waitFor(t, time.Minute, func() bool {
 			d, err := s.temporal.DescribeWorkflowExecution(t.Context(), s.id, run)
-			return err == nil && (d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING || len(d.GetPendingActivities()) == 0)
+			return err == nil && (d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING ||
+				len(d.GetPendingActivities()) == 0)
 		})
 		waitFor(t, time.Minute, func() bool { return s.status().RotationStatus == c.want })
 	}
@@ -147,7 +149,8 @@ func (s *sleeper) reset(runID string) string {
 // changed the rights since.
 func TestARunThatWasResetForgetsTheRights(t *testing.T) {
 	next := time.Now().AddDate(0, 0, 30)
-	s := startSleeper(t, temporal.Options{}, rotation.State{NextRotationDate: next, WindowCloses: next.AddDate(0, 0, 1), Digest: "d", Rights: "1:r"})
+	s := startSleeper(t, temporal.Options{}, rotation.State{NextRotationDate: next, WindowCloses: next.AddDate(0, 0, 1), Digest: "d",
+		Rights: "1:r"})
 	s.work()
 	waitFor(t, time.Minute, func() bool { return s.status().Rights == "1:r" && s.status().Digest == "d" })
 	run := s.reset(s.run())

@@ -50,7 +50,8 @@ func TestAWorkerExportsWhatTheAlertsAndTheDashboardName(t *testing.T) {
 	if err := e.temporal.SignalWorkflow(t.Context(), good, "", rotation.RotateUpdate, "not an object"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{TaskQueue: rotation.TaskQueue}, "NoSuchWorkflow"); err != nil {
+	if _, err := e.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{TaskQueue: rotation.TaskQueue},
+		"NoSuchWorkflow"); err != nil {
 		t.Fatal(err)
 	}
 

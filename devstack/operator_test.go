@@ -72,7 +72,8 @@ func (e *e2e) testOperator(t *testing.T) {
 		const queue = "refusing"
 		w := worker.New(e.temporal, queue, worker.Options{})
 		w.RegisterWorkflowWithOptions(func(workflow.Context, rotation.RotateUserInput) (rotation.Status, error) {
-			return rotation.Status{}, sdktemporal.NewNonRetryableApplicationError("already rotated by workflow rotate-user/the-first", "AlreadyRotated", nil)
+			return rotation.Status{}, sdktemporal.NewNonRetryableApplicationError("already rotated by workflow rotate-user/the-first",
+				"AlreadyRotated", nil)
 		}, workflow.RegisterOptions{Name: rotation.RotateUserWorkflow})
 		if err := w.Start(); err != nil {
 			t.Fatal(err)
@@ -111,7 +112,8 @@ func (e *e2e) testOperator(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := e.Client.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String(second), SecretString: value.SecretString}); err != nil {
+		if _, err := e.Client.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String(second),
+			SecretString: value.SecretString}); err != nil {
 			t.Fatal(err)
 		}
 		_, current, err := e.Read(t.Context(), first, "AWSCURRENT")
@@ -143,6 +145,7 @@ func (e *e2e) testOperator(t *testing.T) {
 		if e.Engine == mysqld.MySQL {
 			limit = 32
 		}
-		says(t, 1, fmt.Sprintf("at most %d characters", limit-6), "create", "operator/long", "--master-secret-id", stack.MasterSecret, "--username", strings.Repeat("x", limit-3))
+		says(t, 1, fmt.Sprintf("at most %d characters", limit-6), "create", "operator/long", "--master-secret-id", stack.MasterSecret,
+			"--username", strings.Repeat("x", limit-3))
 	})
 }

@@ -52,7 +52,8 @@ func TestAPersonsStepIsHandedOutFirst(t *testing.T) {
 	}
 	no := false
 	for i := range waiting {
-		start(fmt.Sprint("schedule", i), rotation.RotateUserWorkflow, rotation.RotateUserInput{SecretID: fmt.Sprint("schedule", i), RotateImmediately: &no})
+		start(fmt.Sprint("schedule", i), rotation.RotateUserWorkflow,
+			rotation.RotateUserInput{SecretID: fmt.Sprint("schedule", i), RotateImmediately: &no})
 	}
 	start("person", rotation.PlanRotationWorkflow, rotation.RotateUserInput{SecretID: "person"})
 

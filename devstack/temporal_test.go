@@ -56,7 +56,8 @@ func TestTheWorkerRegistersItsSearchAttributes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Stop()
-	s, err := stack.Start(t.Context(), stack.Options{Dir: t.TempDir(), TemporalAddress: server.Address(), Mysqld: mysqldtest.Programs(t)[0].Engine})
+	s, err := stack.Start(t.Context(), stack.Options{Dir: t.TempDir(), TemporalAddress: server.Address(),
+		Mysqld: mysqldtest.Programs(t)[0].Engine})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +97,8 @@ func TestAVersionThatIsNotCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Stop()
-	s, err := stack.Start(t.Context(), stack.Options{Dir: t.TempDir(), TemporalAddress: server.Address(), Mysqld: mysqldtest.Programs(t)[0].Engine})
+	s, err := stack.Start(t.Context(), stack.Options{Dir: t.TempDir(), TemporalAddress: server.Address(),
+		Mysqld: mysqldtest.Programs(t)[0].Engine})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,14 +123,17 @@ func TestAVersionThatIsNotCurrent(t *testing.T) {
 			return err == nil && strings.Contains(string(text), log) && strings.Contains(get(t, w.MetricsURL), metric)
 		})
 	}
-	says(start("before"), "temporal worker deployment set-current-version --namespace default --deployment-name rotate-user --build-id v7", "\nrotate_user_worker_version_current 0\n")
+	says(start("before"), "temporal worker deployment set-current-version --namespace default --deployment-name rotate-user --build-id v7",
+		"\nrotate_user_worker_version_current 0\n")
 
 	c := dial(t, server.Address())
-	if _, err := c.WorkerDeploymentClient().GetHandle("rotate-user").SetCurrentVersion(t.Context(), client.WorkerDeploymentSetCurrentVersionOptions{BuildID: "v7"}); err != nil {
+	if _, err := c.WorkerDeploymentClient().GetHandle("rotate-user").SetCurrentVersion(t.Context(),
+		client.WorkerDeploymentSetCurrentVersionOptions{BuildID: "v7"}); err != nil {
 		t.Fatal(err)
 	}
 	says(start("after"), "the worker's version is current", "\nrotate_user_worker_version_current 1\n")
-	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "validate", TaskQueue: rotation.TaskQueue}, rotation.ValidateSecretWorkflow,
+	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "validate", TaskQueue: rotation.TaskQueue},
+		rotation.ValidateSecretWorkflow,
 		map[string]string{"SecretId": "missing"})
 	if err != nil {
 		t.Fatal(err)

@@ -60,7 +60,7 @@ func (r CloneUserResult) Done(CloneUserInput) string {
 	case r.Promoted:
 		return "version " + r.Rotation.VersionID + " is promoted already"
 	case r.Created:
-		return standby + " made, equal to " + source
+		return standby + " created, equal to " + source
 	case r.Changed == 0:
 		return standby + " is equal to " + source
 	default:

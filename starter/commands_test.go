@@ -39,7 +39,8 @@ func TestCommands(t *testing.T) {
 	remembers.Digest, remembers.Rights, remembers.Stored = "3d8fe9a2", "1:FBPCVDZH", map[string]string{"app": "60ec3c7a"}
 	undecided := failedRotation()
 	undecided.Steps, undecided.ErrorType = steps(1, false), "Undecided"
-	undecided.Error = "'app'@'%' was changed since the last rotation, while 'app_clone'@'%' is the current account: it lost UPDATE on `shop`.*." +
+	undecided.Error = "'app'@'%' was changed since the last rotation, while 'app_clone'@'%' is the current account: " +
+		"it lost UPDATE on `shop`.*." +
 		" Either run REVOKE UPDATE ON `shop`.* FROM 'app_clone'@'%', or run GRANT UPDATE ON `shop`.* TO 'app'@'%'; " +
 		"`starter rotate --undo-drift` does the latter"
 	paused, stopped := status(rotation.Paused, aRotation()), status(rotation.Stopped)

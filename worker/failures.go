@@ -23,14 +23,16 @@ func newStepFailures() *stepFailures {
 		Name: "rotate_user_step_failures_total", Help: "Attempts of steps that failed, by the type of the error.",
 	}, []string{"activity_type", "error_type"})
 	// Prometheus sees no increase in a series that begins with 1.
-	for _, step := range []string{rotation.CloneUser, rotation.StagePassword, rotation.SetPassword, rotation.TestPassword, rotation.PromotePassword} {
+	for _, step := range []string{rotation.CloneUser, rotation.StagePassword, rotation.SetPassword, rotation.TestPassword,
+		rotation.PromotePassword} {
 		count.WithLabelValues(step, rotation.ErrorThrottled)
 	}
 	return &stepFailures{count: count}
 }
 
 // InterceptActivity counts what activities.Interceptor, which comes after it, lets through.
-func (s *stepFailures) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+func (s *stepFailures) InterceptActivity(_ context.Context,
+	next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
 	return &countedActivity{interceptor.ActivityInboundInterceptorBase{Next: next}, s.count}
 }
 

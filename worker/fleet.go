@@ -141,7 +141,8 @@ type fleetQuery struct {
 }
 
 func (q *fleetQuery) query(format string, args ...any) string {
-	return fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus = 'Running' AND TaskQueue = '%s' AND ", rotation.RotateUserWorkflow, escaped(q.f.taskQueue)) +
+	return fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus = 'Running' AND TaskQueue = '%s' AND ", rotation.RotateUserWorkflow,
+		escaped(q.f.taskQueue)) +
 		fmt.Sprintf(format, args...)
 }
 
@@ -237,7 +238,8 @@ func (q *fleetQuery) anotherType(attribute string, known []string) string {
 	}
 	ctx, cancel := context.WithTimeout(q.ctx, askTimeout)
 	defer cancel()
-	page, err := q.f.visibility.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Namespace: q.f.namespace, Query: query, PageSize: 1})
+	page, err := q.f.visibility.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Namespace: q.f.namespace, Query: query,
+		PageSize: 1})
 	if err != nil {
 		q.err = err
 		return ""

@@ -70,7 +70,8 @@ func (r *rotations) holds(one map[string]any, condition string) bool {
 	return false
 }
 
-func (r *rotations) CountWorkflow(_ context.Context, request *workflowservice.CountWorkflowExecutionsRequest) (*workflowservice.CountWorkflowExecutionsResponse, error) {
+func (r *rotations) CountWorkflow(_ context.Context,
+	request *workflowservice.CountWorkflowExecutionsRequest) (*workflowservice.CountWorkflowExecutionsResponse, error) {
 	r.counts++
 	if r.err != nil {
 		return nil, r.err
@@ -78,7 +79,8 @@ func (r *rotations) CountWorkflow(_ context.Context, request *workflowservice.Co
 	return &workflowservice.CountWorkflowExecutionsResponse{Count: int64(len(r.find(request.Query)))}, nil
 }
 
-func (r *rotations) ListWorkflow(_ context.Context, request *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
+func (r *rotations) ListWorkflow(_ context.Context,
+	request *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
 	r.lists++
 	answer := &workflowservice.ListWorkflowExecutionsResponse{}
 	for _, one := range r.find(request.Query)[:request.PageSize] {
@@ -149,7 +151,8 @@ func TestFleetMetrics(t *testing.T) {
 			rotationOf(rotation.Paused, now.Add(-day), time.Time{}, ""),
 			{},
 		}}
-		f := &fleetMetrics{visibility: temporal, namespace: "default", taskQueue: rotation.TaskQueue, usable: func() bool { return true }, logger: discard}
+		f := &fleetMetrics{visibility: temporal, namespace: "default", taskQueue: rotation.TaskQueue, usable: func() bool { return true },
+			logger: discard}
 		f.refresh(t.Context(), now)
 		got := exported(t, f)
 		for name, want := range map[string]float64{
@@ -181,7 +184,8 @@ func TestFleetMetrics(t *testing.T) {
 		if n, ok := got["secrets_failed AccessDenied"]; ok || got["secrets Failed"] != 0 {
 			t.Errorf("what no longer fails is exported: %v, %v", n, got)
 		}
-		if early := now.Add(-3 * day).Sub(time.Unix(int64(got["oldest_credential_timestamp_seconds"]), 0)); early < 0 || early > fleetPrecision+time.Second {
+		if early := now.Add(-3 * day).Sub(time.Unix(int64(got["oldest_credential_timestamp_seconds"]), 0)); early < 0 ||
+			early > fleetPrecision+time.Second {
 			t.Errorf("the oldest credential is %s too old", early)
 		}
 

@@ -57,7 +57,8 @@ func (p *pollers) watch(ctx context.Context, method string, request, reply any, 
 }
 
 var pollingDesc = prometheus.NewDesc("rotate_user_worker_polling",
-	"1 if Temporal accepts the worker's polls of a task queue for workflow tasks or activity tasks, 0 otherwise.", []string{"task_queue", "tasks"}, nil)
+	"1 if Temporal accepts the worker's polls of a task queue for workflow tasks or activity tasks, 0 otherwise.",
+	[]string{"task_queue", "tasks"}, nil)
 
 // pollingMetrics exports what /readyz knows about these pollers.
 type pollingMetrics struct {

@@ -87,7 +87,8 @@ func startTraces(ctx context.Context, lookup func(string) (string, bool), logger
 }
 
 func newTraces(exporter sdktrace.SpanExporter, described *resource.Resource) (*traces, func(context.Context) error) {
-	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(described), sdktrace.WithIDGenerator(runIDs{}))
+	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(described),
+		sdktrace.WithIDGenerator(runIDs{}))
 	return &traces{tracer: provider.Tracer("rotate-user")}, provider.Shutdown
 }
 
@@ -125,7 +126,8 @@ type tracedActivity struct {
 func (t *tracedActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	info := activity.GetInfo(ctx)
 	run := info.WorkflowExecution
-	_, span := t.tracer.Start(context.WithValue(ctx, runIDKey{}, run.RunID), info.ActivityType.Name, trace.WithNewRoot(), trace.WithTimestamp(info.StartedTime),
+	_, span := t.tracer.Start(context.WithValue(ctx, runIDKey{}, run.RunID), info.ActivityType.Name, trace.WithNewRoot(),
+		trace.WithTimestamp(info.StartedTime),
 		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
 			attribute.String("temporalWorkflowID", run.ID), attribute.String("temporalRunID", run.RunID),
 			attribute.String("temporalActivityID", info.ActivityID), attribute.Int("temporalAttempt", int(info.Attempt)),

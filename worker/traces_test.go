@@ -57,7 +57,8 @@ func TestNoPasswordIsInASpan(t *testing.T) {
 	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		read = true
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-		_, _ = fmt.Fprintf(w, `{"Name":"app","VersionId":"v","SecretString":%q}`, `{"engine":"mysql","host":"127.0.0.1","port":1,"username":"app","password":"`+password+`"}`)
+		_, _ = fmt.Fprintf(w, `{"Name":"app","VersionId":"v","SecretString":%q}`,
+			`{"engine":"mysql","host":"127.0.0.1","port":1,"username":"app","password":"`+password+`"}`)
 	}))
 	t.Cleanup(endpoint.Close)
 	store := secret.NewStore(secretsmanager.NewFromConfig(aws.Config{
@@ -79,7 +80,8 @@ func TestNoPasswordIsInASpan(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := spans.GetSpans()
-	if len(got) != 1 || got[0].Name != rotation.ValidateSecret || got[0].Status.Code != codes.Error || !strings.Contains(got[0].Status.Description, "near '[left out]") {
+	if len(got) != 1 || got[0].Name != rotation.ValidateSecret || got[0].Status.Code != codes.Error ||
+		!strings.Contains(got[0].Status.Description, "near '[left out]") {
 		t.Fatalf("%+v", got)
 	}
 	if text := fmt.Sprintf("%+v", got); strings.Contains(text, password) {

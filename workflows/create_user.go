@@ -13,13 +13,15 @@ import (
 
 // CreateUserWorkflow creates a limited user and its secret, and proves that the secret logs in. It refuses a user or a secret that
 // exists.
-func (Workflows) CreateUserWorkflow(ctx workflow.Context, input rotation.CreateUserInput) (result rotation.ValidateSecretResult, err error) {
+func (Workflows) CreateUserWorkflow(ctx workflow.Context, input rotation.CreateUserInput) (result rotation.ValidateSecretResult,
+	err error) {
 	if err := input.Validate(); err != nil {
 		return result, invalidInput(err)
 	}
 	ctx = workflow.WithActivityOptions(ctx, stepOptions(input.ActivityTaskQueue, input.SecretID))
 	user := rotation.CreateAccountInput{
-		SecretID: input.SecretID, MasterSecretID: input.MasterSecretID, MasterServer: input.MasterServer, Grants: input.Grants, DBName: input.DBName,
+		SecretID: input.SecretID, MasterSecretID: input.MasterSecretID, MasterServer: input.MasterServer, Grants: input.Grants,
+		DBName:    input.DBName,
 		Account:   rotation.Account{User: input.Username, Host: cmp.Or(input.Host, "%")},
 		VersionID: workflow.GetInfo(ctx).OriginalRunID,
 	}

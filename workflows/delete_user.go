@@ -20,7 +20,8 @@ const (
 // the secret is restored before that, it unlocks them: within five minutes, or at once on the signal resume. If it is cancelled,
 // it unlocks them only if the secret has been restored by then. The argument known is what other workflows know of the secret, nil
 // if there are none.
-func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input rotation.DeleteUserInput, carried *rotation.DeletionState, known *rotation.DeletionKnown) (rotation.DeleteUserResult, error) {
+func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input rotation.DeleteUserInput, carried *rotation.DeletionState,
+	known *rotation.DeletionKnown) (rotation.DeleteUserResult, error) {
 	if carried == nil {
 		if err := input.Validate(); err != nil {
 			return rotation.DeleteUserResult{}, invalidInput(err)
@@ -34,7 +35,8 @@ func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input rotation.DeleteU
 		}
 	}
 	s := &deletion{DeletionState: *carried, fate: rotation.SecretScheduled}
-	if err := workflow.SetQueryHandler(ctx, rotation.StatusQuery, func() (rotation.DeletionState, error) { return s.DeletionState, nil }); err != nil {
+	if err := workflow.SetQueryHandler(ctx, rotation.StatusQuery,
+		func() (rotation.DeletionState, error) { return s.DeletionState, nil }); err != nil {
 		return rotation.DeleteUserResult{}, err
 	}
 	resumed := workflow.GetSignalChannel(ctx, rotation.ResumeUpdate)
@@ -68,7 +70,8 @@ func (Workflows) DeleteUserWorkflow(ctx workflow.Context, input rotation.DeleteU
 // beginDeletion resumes an earlier deletion, or starts a new one.
 func beginDeletion(ctx workflow.Context, input rotation.DeleteUserInput, known *rotation.DeletionKnown) (*rotation.DeletionState, error) {
 	find := rotation.FindAccountsInput{CloneUserInput: rotation.CloneUserInput{
-		SecretID: input.SecretID, MasterSecretID: input.MasterSecretID, MasterServer: input.MasterServer, CloneUsername: input.CloneUsername, Force: input.Force,
+		SecretID: input.SecretID, MasterSecretID: input.MasterSecretID, MasterServer: input.MasterServer, CloneUsername: input.CloneUsername,
+		Force: input.Force,
 	}, RecoveryWindowInDays: input.Window()}
 	if known == nil {
 		return deleteSecret(ctx, input, find)
@@ -88,7 +91,8 @@ func beginDeletion(ctx workflow.Context, input rotation.DeleteUserInput, known *
 	}
 	// Only by its name: the secret that has the name now is the one to delete.
 	var fate rotation.SecretFate
-	if err := workflow.ExecuteActivity(ctx, rotation.Activities.LookAtSecret, rotation.Deletion{SecretID: state.Deletion.SecretID}).Get(ctx, &fate); err != nil {
+	if err := workflow.ExecuteActivity(ctx, rotation.Activities.LookAtSecret, rotation.Deletion{SecretID: state.Deletion.SecretID}).Get(ctx,
+		&fate); err != nil {
 		return nil, err
 	}
 	if fate == rotation.SecretRestored { // this is another deletion, of accounts that may still be locked
@@ -101,7 +105,8 @@ func beginDeletion(ctx workflow.Context, input rotation.DeleteUserInput, known *
 
 // deleteLater is deleteSecret after a deletion that was cut off, of the same secret or of an earlier one of its name. It names the
 // accounts of that deletion that are not found now, because nothing else would say that they may be locked.
-func deleteLater(ctx workflow.Context, input rotation.DeleteUserInput, find rotation.FindAccountsInput, earlier rotation.Deletion) (*rotation.DeletionState, error) {
+func deleteLater(ctx workflow.Context, input rotation.DeleteUserInput, find rotation.FindAccountsInput,
+	earlier rotation.Deletion) (*rotation.DeletionState, error) {
 	state, err := deleteSecret(ctx, input, find)
 	if err != nil || state.Deletion.Server != earlier.Server {
 		return state, err

@@ -73,7 +73,8 @@ func (s *deletion) leftBehind(fate rotation.SecretFate) string {
 	if !s.Locked {
 		state = "may be locked"
 	}
-	text := fmt.Sprintf("the deletion was cancelled: %s on %s %s, and the rotation of secret %s stays held", strings.Join(accountNames(d.Accounts), ", "), d.Server, state, d.SecretID)
+	text := fmt.Sprintf("the deletion was cancelled: %s on %s %s, and the rotation of secret %s stays held",
+		strings.Join(accountNames(d.Accounts), ", "), d.Server, state, d.SecretID)
 	unlock := "starter recover --secret-id " + d.SecretID
 	drop := "starter delete --secret-id " + d.SecretID
 	restore := "aws secretsmanager restore-secret --secret-id " + d.SecretID
@@ -81,9 +82,11 @@ func (s *deletion) leftBehind(fate rotation.SecretFate) string {
 	case rotation.SecretGone:
 		text += fmt.Sprintf(". The secret is gone. To drop the accounts, run `%s`", drop)
 	case rotation.SecretScheduled:
-		text += fmt.Sprintf(". To keep them, run `%s` before %s, and then `%s`; to have them dropped with the secret, run `%s`", restore, clock(s.DeletionDate), unlock, drop)
+		text += fmt.Sprintf(". To keep them, run `%s` before %s, and then `%s`; to have them dropped with the secret, run `%s`", restore,
+			clock(s.DeletionDate), unlock, drop)
 	default:
-		text += fmt.Sprintf(". Whether the secret is still scheduled for deletion, or its accounts could not be unlocked: %s. To unlock them, run `%s` once it is restored; to drop them with it, run `%s`", s.Error, unlock, drop)
+		text += fmt.Sprintf(". Whether the secret is still scheduled for deletion, or its accounts could not be unlocked: "+
+			"%s. To unlock them, run `%s` once it is restored; to drop them with it, run `%s`", s.Error, unlock, drop)
 	}
 	return plaintext.Line(text)
 }
@@ -103,7 +106,8 @@ func (s *deletion) describe(ctx workflow.Context, fate rotation.SecretFate) {
 		locked = "not locked yet"
 	}
 	secret := plaintext.Code(s.Deletion.SecretID)
-	text := fmt.Sprintf("Secret %s is scheduled for deletion on %s; its accounts are %s. They are dropped then, or unlocked when it is restored.",
+	text := fmt.Sprintf("Secret %s is scheduled for deletion on %s; its accounts are %s. They are dropped then, "+
+		"or unlocked when it is restored.",
 		secret, clock(s.DeletionDate), locked)
 	if s.Deletion.Gone {
 		text = fmt.Sprintf("Secret %s is gone; its accounts are %s, and are dropped on %s.", secret, locked, clock(s.DeletionDate))
@@ -128,7 +132,8 @@ func (s *deletion) describe(ctx workflow.Context, fate rotation.SecretFate) {
 		text += "\n\nWhether they were in use is unknown: the administrator cannot list sessions."
 	}
 	if len(s.Deletion.Others) > 0 {
-		text += fmt.Sprintf("\n\nLeft alone, because nothing shows that they belong to the secret: %s", plaintext.Code(strings.Join(accountNames(s.Deletion.Others), ", ")))
+		text += fmt.Sprintf("\n\nLeft alone, because nothing shows that they belong to the secret: %s",
+			plaintext.Code(strings.Join(accountNames(s.Deletion.Others), ", ")))
 	}
 	if len(s.Deletion.Elsewhere) > 0 {
 		text += fmt.Sprintf("\n\nLeft alone, because they are on other servers: %s", plaintext.Code(strings.Join(s.Deletion.Elsewhere, "; ")))

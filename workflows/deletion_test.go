@@ -35,7 +35,8 @@ type deleting struct {
 
 func newDeleting() *deleting {
 	d := &deleting{env: environment(), fail: map[string]error{}, fate: func() rotation.SecretFate { return rotation.SecretScheduled }}
-	d.found = rotation.Deletion{SecretID: "s", SecretARN: "arn", Server: "db:3306", Accounts: []grants.Name{{User: "u", Host: "%"}, {User: "u_clone", Host: "%"}}}
+	d.found = rotation.Deletion{SecretID: "s", SecretARN: "arn", Server: "db:3306",
+		Accounts: []grants.Name{{User: "u", Host: "%"}, {User: "u_clone", Host: "%"}}}
 	d.env.RegisterActivityWithOptions(func(_ context.Context, in rotation.FindAccountsInput) (rotation.Deletion, error) {
 		d.finds = append(d.finds, in)
 		return d.found, d.did(rotation.FindAccounts)
@@ -48,7 +49,8 @@ func newDeleting() *deleting {
 		return d.fate(), d.fail[rotation.LookAtSecret]
 	}, activity.RegisterOptions{Name: rotation.LookAtSecret})
 	for _, name := range []string{rotation.LockAccounts, rotation.UnlockAccounts, rotation.DropAccounts} {
-		d.env.RegisterActivityWithOptions(func(context.Context, rotation.Deletion) error { return d.did(name) }, activity.RegisterOptions{Name: name})
+		d.env.RegisterActivityWithOptions(func(context.Context, rotation.Deletion) error { return d.did(name) },
+			activity.RegisterOptions{Name: name})
 	}
 	d.env.OnSignalExternalWorkflow(mock.Anything, "rotate-user/s", mock.Anything, mock.Anything, mock.Anything).Return(
 		func(_, _, _, signal string, _ any) error { return d.did(signal) }).Maybe()
@@ -77,9 +79,11 @@ func TestACancelledDeletionLooksAtItsSecret(t *testing.T) {
 	}{
 		{"restored", rotation.SecretRestored, nil, []string{rotation.UnlockAccounts, "resume"}, nil},
 		{"scheduled", rotation.SecretScheduled, nil, nil,
-			[]string{"stay locked", "'u'@'%'", "db:3306", "restore-secret --secret-id s", "starter recover --secret-id s", "starter delete --secret-id s"}},
+			[]string{"stay locked", "'u'@'%'", "db:3306", "restore-secret --secret-id s", "starter recover --secret-id s",
+				"starter delete --secret-id s"}},
 		{"gone", rotation.SecretGone, nil, nil, []string{"gone", "stay locked", "starter delete --secret-id s"}},
-		{"unknown", "", map[string]error{rotation.LookAtSecret: denied}, nil, []string{"access denied", "stay locked", "starter recover --secret-id s"}},
+		{"unknown", "", map[string]error{rotation.LookAtSecret: denied}, nil,
+			[]string{"access denied", "stay locked", "starter recover --secret-id s"}},
 		{"restored, not unlocked", rotation.SecretRestored, map[string]error{rotation.UnlockAccounts: denied}, []string{rotation.UnlockAccounts},
 			[]string{"access denied", "stay locked", "starter recover --secret-id s"}},
 	} {
@@ -129,7 +133,8 @@ func TestACancellationDoesNotCutTheBeginningOfADeletion(t *testing.T) {
 		want   []string
 	}{
 		{rotation.DeleteSecret, rotation.SecretScheduled, []string{rotation.FindAccounts, "pause", rotation.DeleteSecret}},
-		{rotation.LockAccounts, rotation.SecretRestored, []string{rotation.FindAccounts, "pause", rotation.DeleteSecret, rotation.UnlockAccounts, "resume"}},
+		{rotation.LockAccounts, rotation.SecretRestored, []string{rotation.FindAccounts, "pause", rotation.DeleteSecret,
+			rotation.UnlockAccounts, "resume"}},
 	} {
 		t.Run(c.during, func(t *testing.T) {
 			t.Parallel()
@@ -165,7 +170,8 @@ func TestADeletionIsTakenUpAgain(t *testing.T) {
 		{"scheduled", rotation.SecretScheduled, true, []string{"pause", rotation.UnlockAccounts, "resume"}},
 		{"scheduled, not locked", rotation.SecretScheduled, false, []string{"pause", rotation.LockAccounts, rotation.UnlockAccounts, "resume"}},
 		{"gone", rotation.SecretGone, true, []string{"pause", rotation.DropAccounts, "stop"}},
-		{"restored", rotation.SecretRestored, true, []string{rotation.FindAccounts, "pause", rotation.DeleteSecret, rotation.LockAccounts, rotation.UnlockAccounts, "resume"}},
+		{"restored", rotation.SecretRestored, true, []string{rotation.FindAccounts, "pause", rotation.DeleteSecret, rotation.LockAccounts,
+			rotation.UnlockAccounts, "resume"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -215,9 +221,10 @@ func TestADeletionOfALaterSecretOfTheNameIsAnother(t *testing.T) {
 				}
 				return rotation.SecretRestored
 			}
-			d.env.ExecuteWorkflow(rotation.DeleteUserWorkflow, raw(`{"SecretId":"s"}`), nil, rotation.DeletionKnown{SecretARN: c.arn, Earlier: &rotation.DeletionState{
-				Deletion: earlier, DeletionDate: start.AddDate(0, 0, -7), Locked: true, Cancelled: "it was",
-			}})
+			d.env.ExecuteWorkflow(rotation.DeleteUserWorkflow, raw(`{"SecretId":"s"}`), nil,
+				rotation.DeletionKnown{SecretARN: c.arn, Earlier: &rotation.DeletionState{
+					Deletion: earlier, DeletionDate: start.AddDate(0, 0, -7), Locked: true, Cancelled: "it was",
+				}})
 			want := []string{rotation.FindAccounts, "pause", rotation.DeleteSecret, rotation.LockAccounts, rotation.UnlockAccounts, "resume"}
 			if err := d.env.GetWorkflowError(); err != nil || !slices.Equal(d.calls, want) {
 				t.Fatalf("calls %v, %v: want %v", d.calls, err, want)
@@ -237,7 +244,8 @@ func TestADeletionOfALaterSecretOfTheNameIsAnother(t *testing.T) {
 // A recovery passes what it knows of the deletion to the step, and resumes the rotation.
 func TestARecoveryLetsARotationGoThatADeletionHeld(t *testing.T) {
 	t.Parallel()
-	earlier := &rotation.DeletionState{Deletion: rotation.Deletion{Accounts: []grants.Name{{User: "u", Host: "%"}, {User: "v", Host: "%"}}, LockedBefore: []grants.Name{{User: "v", Host: "%"}}}}
+	earlier := &rotation.DeletionState{Deletion: rotation.Deletion{Accounts: []grants.Name{{User: "u", Host: "%"}, {User: "v", Host: "%"}},
+		LockedBefore: []grants.Name{{User: "v", Host: "%"}}}}
 	for _, c := range []struct {
 		name     string
 		known    *rotation.State

@@ -58,7 +58,8 @@ func (r *rotator) describe(ctx workflow.Context) {
 		say("stops after this rotation, unless it is resumed")
 	}
 	if s.Requested != nil {
-		say("requested and retried at %s: a rotation%s", clock(s.RequestDue), map[bool]string{true: " that revokes the previous account"}[s.Requested.RevokePrevious])
+		say("requested and retried at %s: a rotation%s", clock(s.RequestDue),
+			map[bool]string{true: " that revokes the previous account"}[s.Requested.RevokePrevious])
 	}
 	for _, q := range s.Requests {
 		times := ""

@@ -54,7 +54,8 @@ func (r *rotator) listen(ctx workflow.Context) error {
 }
 
 // handle registers an update that answers a Status.
-func handle[Request interface{ Validate() error }](ctx workflow.Context, r *rotator, name, description string, do func(workflow.Context, Request)) error {
+func handle[Request interface{ Validate() error }](ctx workflow.Context, r *rotator, name, description string,
+	do func(workflow.Context, Request)) error {
 	return workflow.SetUpdateHandlerWithOptions(ctx, name, func(ctx workflow.Context, q Request) (rotation.Status, error) {
 		r.updates++
 		do(ctx, q)
@@ -65,7 +66,7 @@ func handle[Request interface{ Validate() error }](ctx workflow.Context, r *rota
 	})
 }
 
-// mayTake returns why a message other than rotate is refused, nil if it is taken.
+// mayTake returns why a message other than rotate is refused, or nil if it is accepted.
 func (r *rotator) mayTake(name string, q interface{ Validate() error }) error {
 	if err := q.Validate(); err != nil {
 		return invalidInput(err)
@@ -87,7 +88,7 @@ func refused[Type ~string](kind Type, format string, args ...any) error {
 	return temporal.NewNonRetryableApplicationError(fmt.Sprintf(format, args...), string(kind), nil)
 }
 
-// mayRotate returns why a request for a rotation is refused, nil if it is taken.
+// mayRotate returns why a request for a rotation is refused, or nil if it is accepted.
 func (r *rotator) mayRotate(ctx workflow.Context, q rotation.RotateRequest) error {
 	if err := q.Validate(); err != nil {
 		return invalidInput(err)
@@ -102,12 +103,12 @@ func (r *rotator) mayRotate(ctx workflow.Context, q rotation.RotateRequest) erro
 	case r.asked.stop, r.phase == stopped:
 		return r.refuseStopped()
 	case kind != "" && r.phase == leaving:
-		return refused(kind, "a rotation of secret %s has just ended: look at its status, and ask again if you want another", r.input.SecretID)
+		return refused(kind, "a rotation of secret %s has just ended: check its status, and ask again if you want another", r.input.SecretID)
 	case kind != "":
 		return refused(kind, "a rotation of secret %s has ended but for the revocation of the previous account, due at %s: "+
 			"ask for RevokePrevious to revoke the previous account now, and for another rotation after that", r.input.SecretID, clock(r.revokesAt))
 	case r.phase == asleep && !q.Force && !r.LastRotatedDate.IsZero() && workflow.Now(ctx).Before(safe):
-		return refused(rotation.ErrorMinimumOverlap, "secret %s was rotated at %s, and clients may still use the credential before: "+
+		return refused(rotation.ErrorMinimumOverlap, "secret %s was rotated at %s, and clients may still use the previous credential: "+
 			"rotating again is safe from %s, or with Force", r.input.SecretID, clock(r.LastRotatedDate), clock(safe))
 	}
 	return nil
@@ -236,7 +237,8 @@ func (r *rotator) reschedule(ctx workflow.Context, q rotation.RescheduleRequest)
 
 // note keeps what became of a message that was not carried out as it came. Repeated messages are counted.
 func (r *rotator) note(ctx workflow.Context, message string, outcome rotation.Outcome, reason string) {
-	n := rotation.Request{At: workflow.Now(ctx), Message: message, Outcome: outcome, Reason: plaintext.Cut(plaintext.Line(reason), reasonBytes), Count: 1}
+	n := rotation.Request{At: workflow.Now(ctx), Message: message, Outcome: outcome,
+		Reason: plaintext.Cut(plaintext.Line(reason), reasonBytes), Count: 1}
 	same := func(o rotation.Request) bool {
 		return o.Message == n.Message && o.Outcome == n.Outcome && o.Reason == n.Reason
 	}
@@ -246,7 +248,8 @@ func (r *rotator) note(ctx workflow.Context, message string, outcome rotation.Ou
 	}
 	r.Requests = append([]rotation.Request{n}, r.Requests[:min(len(r.Requests), keptRequests-1)]...)
 	workflow.GetMetricsHandler(ctx).WithTags(map[string]string{"outcome": string(outcome)}).Counter("rotate_user_requests").Inc(1)
-	workflow.GetLogger(ctx).Warn("message not carried out as it came", "secret", r.input.SecretID, "message", message, "outcome", outcome, "reason", n.Reason)
+	workflow.GetLogger(ctx).Warn("message not carried out as it came", "secret", r.input.SecretID, "message", message, "outcome", outcome,
+		"reason", n.Reason)
 }
 
 const (

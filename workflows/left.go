@@ -42,7 +42,8 @@ func (r *rotator) keepLeftPairs(ctx workflow.Context, before rotation.KnownPair,
 	}
 	if n := len(left); n > 0 && left[n-1].LeftAt.Equal(before.LeftAt) {
 		r.current.Warnings = append([]string{r.openPair(left[n-1])}, r.current.Warnings...)
-		workflow.GetLogger(ctx).Warn("the secret is for another user than before", "secret", r.input.SecretID, "before", before.Usernames, "now", now.Usernames)
+		workflow.GetLogger(ctx).Warn("the secret is for another user than before", "secret", r.input.SecretID, "before", before.Usernames,
+			"now", now.Usernames)
 	}
 	r.Left = left[max(0, len(left)-keptLeft):]
 }
@@ -74,7 +75,8 @@ func (r *rotator) openAccounts() (all []string) {
 		if d.Gone {
 			state = "is gone"
 		}
-		all = append(all, plaintext.Line(fmt.Sprintf("secret %s %s, as seen at %s, and its accounts %s on %s still log in: `starter delete --secret-id %[1]s` locks them, and drops them with the secret",
+		all = append(all, plaintext.Line(fmt.Sprintf("secret %s %s, as seen at %s, and its accounts %s on %s still log in: "+
+			"`starter delete --secret-id %[1]s` locks them, and drops them with the secret",
 			r.input.SecretID, state, clock(d.NoticedAt), strings.Join(r.Usernames, " and "), r.DatabaseHost)))
 	}
 	for _, p := range r.Left {
@@ -85,20 +87,24 @@ func (r *rotator) openAccounts() (all []string) {
 
 // openPair returns the line for a pair that the secret was for before.
 func (r *rotator) openPair(p rotation.KnownPair) string {
-	return plaintext.Line(fmt.Sprintf("the secret was edited to be for another user, and %s on %s, which it was for until %s, still log in: drop them if they are not in use,"+
-		" or have `starter delete` drop them with the secret; `starter dismiss --secret-id %s` ends this warning", strings.Join(p.Usernames, " and "), p.Server, clock(p.LeftAt), r.input.SecretID))
+	return plaintext.Line(fmt.Sprintf("the secret was edited to be for another user, and %s on %s, which it was for until %s, "+
+		"still log in: drop them if they are not in use,"+
+		" or have `starter delete` drop them with the secret; `starter dismiss --secret-id %s` ends this warning",
+		strings.Join(p.Usernames, " and "), p.Server, clock(p.LeftAt), r.input.SecretID))
 }
 
 // LookAtSecretWorkflow returns what has become of a secret, without reading it, and tells the workflow that rotates it if that is
 // new. The argument known is what that workflow knows.
-func (Workflows) LookAtSecretWorkflow(ctx workflow.Context, input rotation.ValidateSecretInput, known *rotation.State) (fate rotation.SecretFate, err error) {
+func (Workflows) LookAtSecretWorkflow(ctx workflow.Context, input rotation.ValidateSecretInput,
+	known *rotation.State) (fate rotation.SecretFate, err error) {
 	if err := input.Validate(); err != nil {
 		return fate, invalidInput(err)
 	}
 	o := stepOptions(input.ActivityTaskQueue, input.SecretID)
 	o.ScheduleToCloseTimeout = rotation.LookPatience // the answer is only a hint
 	ctx = workflow.WithActivityOptions(ctx, o)
-	if err := workflow.ExecuteActivity(ctx, rotation.Activities.LookAtSecret, rotation.Deletion{SecretID: input.SecretID}).Get(ctx, &fate); err != nil {
+	if err := workflow.ExecuteActivity(ctx, rotation.Activities.LookAtSecret, rotation.Deletion{SecretID: input.SecretID}).Get(ctx,
+		&fate); err != nil {
 		return fate, err
 	}
 	tellSeen(ctx, input.SecretID, known, fate)

@@ -164,7 +164,8 @@ func TestARotationKeepsThePairThatItsSecretWasForBefore(t *testing.T) {
 	l.w.inUse, l.w.standby = "new", "new_clone"
 	l.run(memo(t, nil, &told))
 	s := l.status()
-	want := []rotation.KnownPair{{Usernames: []string{"app", "app_clone"}, Server: "db:3306", MasterSecretID: "master", Stored: stored, LeftAt: l.at}}
+	want := []rotation.KnownPair{{Usernames: []string{"app", "app_clone"}, Server: "db:3306", MasterSecretID: "master", Stored: stored,
+		LeftAt: l.at}}
 	if diff := cmp.Diff(want, s.Left); diff != "" {
 		t.Error(diff)
 	}
@@ -238,7 +239,8 @@ func TestAPlanAndAValidationTellTheRotationOfADeletedSecret(t *testing.T) {
 		err   error
 		want  []rotation.SecretFate
 	}{
-		{"scheduled", known, temporal.NewNonRetryableApplicationError("x", rotation.ErrorDeleted, nil), []rotation.SecretFate{rotation.SecretScheduled}},
+		{"scheduled", known, temporal.NewNonRetryableApplicationError("x", rotation.ErrorDeleted, nil),
+			[]rotation.SecretFate{rotation.SecretScheduled}},
 		{"gone", known, temporal.NewNonRetryableApplicationError("x", rotation.ErrorSecretGone, nil), []rotation.SecretFate{rotation.SecretGone}},
 		{"another error", known, temporal.NewNonRetryableApplicationError("x", rotation.ErrorTLS, nil), nil},
 		{"no rotation", nil, temporal.NewNonRetryableApplicationError("x", rotation.ErrorDeleted, nil), nil},
@@ -269,7 +271,8 @@ func TestAPlanAndAValidationTellTheRotationOfADeletedSecret(t *testing.T) {
 				if c.known != nil {
 					args = append(args, c.known)
 				}
-				env.ExecuteWorkflow(map[string]string{rotation.ValidateSecret: rotation.ValidateSecretWorkflow, rotation.PlanRotation: rotation.PlanRotationWorkflow}[name], args...)
+				env.ExecuteWorkflow(map[string]string{rotation.ValidateSecret: rotation.ValidateSecretWorkflow,
+					rotation.PlanRotation: rotation.PlanRotationWorkflow}[name], args...)
 				if !slices.Equal(told, c.want) || (env.GetWorkflowError() == nil) != (c.err == nil) {
 					t.Errorf("the rotation received %q, %v: want %q", told, env.GetWorkflowError(), c.want)
 				}
@@ -297,9 +300,11 @@ func TestALookTellsTheRotationWhatIsNews(t *testing.T) {
 			t.Parallel()
 			d := newDeleting()
 			d.fate = func() rotation.SecretFate { return c.fate }
-			d.env.ExecuteWorkflow(rotation.LookAtSecretWorkflow, raw(`{"SecretId":"s"}`), &rotation.State{Usernames: []string{"u", "u_clone"}, Deleted: c.deleted})
+			d.env.ExecuteWorkflow(rotation.LookAtSecretWorkflow, raw(`{"SecretId":"s"}`),
+				&rotation.State{Usernames: []string{"u", "u_clone"}, Deleted: c.deleted})
 			var fate rotation.SecretFate
-			if err := d.env.GetWorkflowError(); err != nil || d.env.GetWorkflowResult(&fate) != nil || fate != c.fate || (len(d.calls) == 1) != c.told {
+			if err := d.env.GetWorkflowError(); err != nil || d.env.GetWorkflowResult(&fate) != nil || fate != c.fate ||
+				(len(d.calls) == 1) != c.told {
 				t.Errorf("fate %q, %v, calls %v", fate, err, d.calls)
 			}
 		})
@@ -324,7 +329,8 @@ func TestADeletionTakesOverASecretThatIsDeleted(t *testing.T) {
 			}
 			var ended []time.Time
 			args := []any{raw(`{"SecretId":"s","RecoveryWindowInDays":7}`), nil, rotation.DeletionKnown{
-				SecretARN: "arn", Pair: &rotation.KnownPair{Usernames: []string{"u", "u_clone"}, Server: "db:3306", MasterSecretID: "m", Stored: map[string]string{"u": "x"}},
+				SecretARN: "arn", Pair: &rotation.KnownPair{Usernames: []string{"u", "u_clone"}, Server: "db:3306", MasterSecretID: "m",
+					Stored: map[string]string{"u": "x"}},
 				Left: []rotation.KnownPair{{Usernames: []string{"v"}}},
 			}}
 			var calls []string
@@ -350,7 +356,8 @@ func TestADeletionTakesOverASecretThatIsDeleted(t *testing.T) {
 				t.Errorf("dropped at %s: want soon after %s", last, due)
 			}
 			in := d.finds[0]
-			if !slices.Equal(in.Pair, []string{"u", "u_clone"}) || in.Server != "db:3306" || in.MasterKnown != "m" || in.SecretARN != "arn" || len(in.Left) != 1 || in.Stored["u"] != "x" || in.RecoveryWindowInDays != 7 {
+			if !slices.Equal(in.Pair, []string{"u", "u_clone"}) || in.Server != "db:3306" || in.MasterKnown != "m" || in.SecretARN != "arn" ||
+				len(in.Left) != 1 || in.Stored["u"] != "x" || in.RecoveryWindowInDays != 7 {
 				t.Errorf("FindAccounts was called with %+v", in)
 			}
 		})

@@ -61,10 +61,12 @@ func TestCreateUserSaysWhatItLeavesBehind(t *testing.T) {
 	t.Parallel()
 	env := environment()
 	for _, name := range []string{rotation.CreateAccount, rotation.StoreSecret} {
-		env.RegisterActivityWithOptions(func(context.Context, rotation.CreateAccountInput) error { return nil }, activity.RegisterOptions{Name: name})
+		env.RegisterActivityWithOptions(func(context.Context, rotation.CreateAccountInput) error { return nil },
+			activity.RegisterOptions{Name: name})
 	}
 	env.RegisterActivityWithOptions(func(context.Context, rotation.KnownSecret) (rotation.ValidateSecretResult, error) {
-		return rotation.ValidateSecretResult{}, temporal.NewNonRetryableApplicationError("access denied for 'u'@'10.0.0.%'", rotation.ErrorAccessDenied, nil)
+		return rotation.ValidateSecretResult{}, temporal.NewNonRetryableApplicationError("access denied for 'u'@'10.0.0.%'",
+			rotation.ErrorAccessDenied, nil)
 	}, activity.RegisterOptions{Name: rotation.ValidateSecret})
 	env.ExecuteWorkflow(rotation.CreateUserWorkflow, raw(`{"SecretId":"s","MasterSecretId":"m","Username":"u","Host":"10.9.%"}`))
 	var app *temporal.ApplicationError
@@ -72,7 +74,8 @@ func TestCreateUserSaysWhatItLeavesBehind(t *testing.T) {
 	if !errors.As(err, &app) || app.Type() != rotation.ErrorNotProved {
 		t.Fatalf("ended with %v", err)
 	}
-	for _, want := range []string{"'u'@'10.9.%' and secret s were created", "starter validate --secret-id s", "DROP USER 'u'@'10.9.%'", "delete-secret --secret-id s", "access denied"} {
+	for _, want := range []string{"'u'@'10.9.%' and secret s were created", "starter validate --secret-id s", "DROP USER 'u'@'10.9.%'",
+		"delete-secret --secret-id s", "access denied"} {
 		if !strings.Contains(app.Message(), want) {
 			t.Errorf("%q does not say %q", app.Message(), want)
 		}
@@ -87,7 +90,8 @@ func TestAPlanKnowsWhatTheRotationKnows(t *testing.T) {
 		got = in
 		return rotation.PlanRotationResult{}, nil
 	}, activity.RegisterOptions{Name: rotation.PlanRotation})
-	env.ExecuteWorkflow(rotation.PlanRotationWorkflow, raw(`{"SecretId":"s","CloneUsername":"b"}`), &rotation.State{Usernames: []string{"a", "b"}})
+	env.ExecuteWorkflow(rotation.PlanRotationWorkflow, raw(`{"SecretId":"s","CloneUsername":"b"}`),
+		&rotation.State{Usernames: []string{"a", "b"}})
 	if err := env.GetWorkflowError(); err != nil {
 		t.Fatal(err)
 	}
@@ -115,14 +119,16 @@ func TestTheOtherWorkflowsRefuseWrongInput(t *testing.T) {
 		env := environment()
 		env.ExecuteWorkflow(c.name, raw(c.input))
 		var app *temporal.ApplicationError
-		if err := env.GetWorkflowError(); !errors.As(err, &app) || app.Type() != rotation.ErrorInvalidInput || !strings.Contains(app.Message(), c.field) {
+		if err := env.GetWorkflowError(); !errors.As(err, &app) || app.Type() != rotation.ErrorInvalidInput ||
+			!strings.Contains(app.Message(), c.field) {
 			t.Errorf("%s %s: %v: want a refusal that names %s", c.name, c.input, err, c.field)
 		}
 	}
 }
 
 // deletion runs DeleteUserWorkflow to its end, over as many runs as it takes.
-func deletion(t *testing.T, fate func(time.Time) rotation.SecretFate, failing string) (calls []string, result rotation.DeleteUserResult, ended time.Time) {
+func deletion(t *testing.T, fate func(time.Time) rotation.SecretFate, failing string) (calls []string, result rotation.DeleteUserResult,
+	ended time.Time) {
 	t.Helper()
 	var state *rotation.DeletionState
 	at := start
@@ -188,7 +194,8 @@ func TestDeleteDropsTheAccountsWhenTheWindowHasPassed(t *testing.T) {
 		}
 		return rotation.SecretGone
 	}, rotation.DropAccounts)
-	if want := []string{rotation.FindAccounts, rotation.DeleteSecret, rotation.LockAccounts, rotation.DropAccounts, rotation.DropAccounts}; !slices.Equal(calls, want) {
+	if want := []string{rotation.FindAccounts, rotation.DeleteSecret, rotation.LockAccounts, rotation.DropAccounts,
+		rotation.DropAccounts}; !slices.Equal(calls, want) {
 		t.Errorf("steps %v: want %v", calls, want)
 	}
 	if ended.Before(gone) || result.Fate != rotation.SecretGone || len(result.Accounts) != 2 {
@@ -204,7 +211,8 @@ func TestDeleteLocksTheAccountsEvenAfterAFailure(t *testing.T) {
 		}
 		return rotation.SecretRestored
 	}, rotation.LockAccounts)
-	if want := []string{rotation.FindAccounts, rotation.DeleteSecret, rotation.LockAccounts, rotation.LockAccounts, rotation.UnlockAccounts}; !slices.Equal(calls, want) {
+	if want := []string{rotation.FindAccounts, rotation.DeleteSecret, rotation.LockAccounts, rotation.LockAccounts,
+		rotation.UnlockAccounts}; !slices.Equal(calls, want) {
 		t.Errorf("steps %v: want %v", calls, want)
 	}
 }
@@ -218,7 +226,8 @@ func TestDeleteUnlocksTheAccountsOfARestoredSecret(t *testing.T) {
 		}
 		return rotation.SecretRestored
 	}, "")
-	if want := []string{rotation.FindAccounts, rotation.DeleteSecret, rotation.LockAccounts, rotation.UnlockAccounts}; !slices.Equal(calls, want) {
+	if want := []string{rotation.FindAccounts, rotation.DeleteSecret, rotation.LockAccounts, rotation.UnlockAccounts}; !slices.Equal(calls,
+		want) {
 		t.Errorf("steps %v: want %v", calls, want)
 	}
 	if result.Fate != rotation.SecretRestored || ended.Sub(restored) > 10*time.Minute {
@@ -242,7 +251,8 @@ func TestADeletionHoldsTheRotationAsADeletion(t *testing.T) {
 		// An earlier release paused the rotation as an operator would, so the resume must look like
 		// an operator's, too.
 		{"begun by an earlier release", rotation.Deletion{}, nil, rotation.SecretRestored, []string{"pause", "resume"}},
-		{"spelled differently", rotation.Deletion{SecretARN: "arn", RotatedAs: "name"}, nil, rotation.SecretGone, []string{"pause of a deletion", "stop of a deletion"}},
+		{"spelled differently", rotation.Deletion{SecretARN: "arn", RotatedAs: "name"}, nil, rotation.SecretGone,
+			[]string{"pause of a deletion", "stop of a deletion"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -261,7 +271,8 @@ func TestADeletionHoldsTheRotationAsADeletion(t *testing.T) {
 				env.RegisterActivityWithOptions(func(context.Context, rotation.Deletion) error { return nil }, activity.RegisterOptions{Name: name})
 			}
 			var sent []string
-			env.OnSignalExternalWorkflow(mock.Anything, "rotate-user/"+cmp.Or(c.found.RotatedAs, "s"), mock.Anything, mock.Anything, mock.Anything).Return(
+			env.OnSignalExternalWorkflow(mock.Anything, "rotate-user/"+cmp.Or(c.found.RotatedAs, "s"), mock.Anything, mock.Anything,
+				mock.Anything).Return(
 				func(_, _, _, signal string, arg any) error {
 					if sender, ok := arg.(rotation.Sender); ok && sender.Deletion {
 						signal += " of a deletion"
@@ -292,7 +303,8 @@ func TestADeletionShowsWhatHoldsItUp(t *testing.T) {
 		return nil
 	}
 	for _, name := range []string{rotation.LockAccounts, rotation.DropAccounts} {
-		env.RegisterActivityWithOptions(func(context.Context, rotation.Deletion) error { return step(name) }, activity.RegisterOptions{Name: name})
+		env.RegisterActivityWithOptions(func(context.Context, rotation.Deletion) error { return step(name) },
+			activity.RegisterOptions{Name: name})
 	}
 	env.RegisterActivityWithOptions(func(context.Context, rotation.Deletion) (rotation.SecretFate, error) {
 		return fate, step(rotation.LookAtSecret)
@@ -328,12 +340,15 @@ func TestADeletionShowsWhatHoldsItUp(t *testing.T) {
 	}
 	stage("not locked", 20*time.Minute, func() {}, "db does not answer", false, "not locked yet", "db does not answer", "every five minutes")
 	stage("locked", 4*time.Minute, func() { delete(failing, rotation.LockAccounts) }, "", true, "accounts are locked")
-	stage("not looked at", 20*time.Minute, func() { failing[rotation.LookAtSecret] = "denied" }, "denied", true, "accounts are locked", "denied")
+	stage("not looked at", 20*time.Minute, func() { failing[rotation.LookAtSecret] = "denied" }, "denied", true, "accounts are locked",
+		"denied")
 	stage("looked at", 20*time.Minute, func() { delete(failing, rotation.LookAtSecret) }, "", true)
-	stage("not dropped", 20*time.Minute, func() { fate, failing[rotation.DropAccounts] = rotation.SecretGone, "a definer" }, "a definer", true, "is gone", "being dropped", "a definer")
+	stage("not dropped", 20*time.Minute, func() { fate, failing[rotation.DropAccounts] = rotation.SecretGone, "a definer" }, "a definer",
+		true, "is gone", "being dropped", "a definer")
 	env.RegisterDelayedCallback(func() { delete(failing, rotation.DropAccounts) }, at+time.Minute)
 
-	env.ExecuteWorkflow(rotation.DeleteUserWorkflow, raw(`{"SecretId":"s"}`), &rotation.DeletionState{Deletion: rotation.Deletion{SecretID: "s"}, DeletionDate: start.AddDate(0, 0, 7)})
+	env.ExecuteWorkflow(rotation.DeleteUserWorkflow, raw(`{"SecretId":"s"}`),
+		&rotation.DeletionState{Deletion: rotation.Deletion{SecretID: "s"}, DeletionDate: start.AddDate(0, 0, 7)})
 	if err := env.GetWorkflowError(); err != nil {
 		t.Error(err)
 	}

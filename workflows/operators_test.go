@@ -75,7 +75,8 @@ func TestAFloodOfMessagesThatChangeNothingContinuesTheRun(t *testing.T) {
 				if gaveWay := r.env.Now().Before(start.Add(3 * time.Hour)); gaveWay != suggested {
 					t.Fatalf("the run ended at %s: continued as new: %t", r.env.Now(), gaveWay)
 				}
-				if suggested && (len(w.calls) != 0 || !r.state.NextRotationDate.Equal(before.NextRotationDate) || !r.state.WindowCloses.Equal(before.WindowCloses)) {
+				if suggested && (len(w.calls) != 0 || !r.state.NextRotationDate.Equal(before.NextRotationDate) ||
+					!r.state.WindowCloses.Equal(before.WindowCloses)) {
 					t.Errorf("steps %v, next %s until %s: want none, and the dates kept", w.calls, r.state.NextRotationDate, r.state.WindowCloses)
 				}
 			})
@@ -219,7 +220,8 @@ func TestARequestToRevokeIsNeverLost(t *testing.T) {
 		within time.Duration
 	}{
 		{"within the overlap", func(s *rotation.State) { s.LastRotatedDate = start.Add(time.Minute) }, nil, 61 * time.Minute},
-		{"within the overlap, paused", func(s *rotation.State) { s.LastRotatedDate, s.Paused = start.Add(time.Minute), true }, nil, 61 * time.Minute},
+		{"within the overlap, paused", func(s *rotation.State) { s.LastRotatedDate, s.Paused = start.Add(time.Minute), true }, nil,
+			61 * time.Minute},
 		{"before the promotion", nil, failing(rotation.SetPassword, 3), time.Hour},
 		{"before the promotion, paused", func(s *rotation.State) { s.Paused = true }, failing(rotation.CloneUser, 3), time.Hour},
 		{"after the promotion", nil, failing(rotation.RevokePrevious, 3), time.Hour},
@@ -311,10 +313,13 @@ func TestARotationThatASignalRequestedIsRetriedForADay(t *testing.T) {
 				at = r.env.Now()
 			}
 			took := at.Sub(asked)
-			if r.err != nil || len(w.promoted) != c.promoted || took < c.took-time.Hour || took > c.took+time.Minute || attempts < c.attempts-3 || attempts > c.attempts {
-				t.Errorf("%d attempts, %d promotions after %s, %v: want %d, %d, %s", attempts, len(w.promoted), took, r.err, c.attempts, c.promoted, c.took)
+			if r.err != nil || len(w.promoted) != c.promoted || took < c.took-time.Hour || took > c.took+time.Minute || attempts < c.attempts-3 ||
+				attempts > c.attempts {
+				t.Errorf("%d attempts, %d promotions after %s, %v: want %d, %d, %s", attempts, len(w.promoted), took, r.err, c.attempts, c.promoted,
+					c.took)
 			}
-			if given := c.promoted == 0 && !c.update; given && (r.state.Requests[0].Outcome != rotation.OutcomeFailed || !strings.Contains(r.state.Requests[0].Reason, "not now")) {
+			if given := c.promoted == 0 && !c.update; given &&
+				(r.state.Requests[0].Outcome != rotation.OutcomeFailed || !strings.Contains(r.state.Requests[0].Reason, "not now")) {
 				t.Errorf("%+v: want it to have failed", r.state.Requests)
 			}
 			if !r.state.RequestDue.IsZero() || !r.state.RequestCloses.IsZero() || r.state.RequestAttempts != 0 || r.state.Paused != c.paused {
@@ -405,7 +410,8 @@ func TestTheNewestOfContradictingMessagesWins(t *testing.T) {
 						}, at(m.second))
 					}
 				}, 0)
-				env.RegisterDelayedCallback(func() { env.SignalWorkflow("reschedule", raw(`{"RotationRules":{"AutomaticallyAfterDays":30}}`)) }, time.Hour)
+				env.RegisterDelayedCallback(func() { env.SignalWorkflow("reschedule", raw(`{"RotationRules":{"AutomaticallyAfterDays":30}}`)) },
+					time.Hour)
 			})
 			if r.err != nil || len(w.calls) != 0 {
 				t.Errorf("%s, %s: %v, steps %v", c.name, kind, r.err, w.calls)
@@ -508,13 +514,14 @@ func TestLongNamesAreCut(t *testing.T) {
 	w.host = strings.Repeat("h", 5000) + "\n:3306"
 	w.inUse, w.standby = strings.Repeat("ä", 300), strings.Repeat("ö", 300)
 	var hosts []string
-	r := execute(t, w, start, input(func(in *rotation.RotateUserInput) { in.SecretID = strings.Repeat("s", 2048) }), nil, func(env *testsuite.TestWorkflowEnvironment) {
-		env.OnUpsertTypedSearchAttributes(mock.Anything).Return(nil).Run(func(args mock.Arguments) {
-			if host, ok := args.Get(0).(temporal.SearchAttributes).GetKeyword(rotation.DatabaseHostKey); ok {
-				hosts = append(hosts, host)
-			}
+	r := execute(t, w, start, input(func(in *rotation.RotateUserInput) { in.SecretID = strings.Repeat("s", 2048) }), nil,
+		func(env *testsuite.TestWorkflowEnvironment) {
+			env.OnUpsertTypedSearchAttributes(mock.Anything).Return(nil).Run(func(args mock.Arguments) {
+				if host, ok := args.Get(0).(temporal.SearchAttributes).GetKeyword(rotation.DatabaseHostKey); ok {
+					hosts = append(hosts, host)
+				}
+			})
 		})
-	})
 	if r.err != nil || len(hosts) != 1 || len(hosts[0]) > 255 {
 		t.Errorf("%v: the search attribute is %.300q", r.err, hosts)
 	}

@@ -29,7 +29,8 @@ func TestOnlyTheFirstStepIsPaced(t *testing.T) {
 		env.RegisterActivityWithOptions(func(ctx context.Context, in rotation.CloneUserInput) (rotation.CloneUserResult, error) {
 			queues[rotation.CloneUser] = activity.GetInfo(ctx).TaskQueue
 			return rotation.CloneUserResult{Rotation: rotation.StepInput{
-				SecretID: in.SecretID, VersionID: "new", Source: grants.Name{User: "app", Host: "%"}, Standby: grants.Name{User: "app_clone", Host: "%"},
+				SecretID: in.SecretID, VersionID: "new", Source: grants.Name{User: "app", Host: "%"},
+				Standby: grants.Name{User: "app_clone", Host: "%"},
 			}}, nil
 		}, activity.RegisterOptions{Name: rotation.CloneUser})
 		for _, name := range []string{rotation.StagePassword, rotation.SetPassword, rotation.TestPassword, rotation.PromotePassword} {
@@ -40,7 +41,8 @@ func TestOnlyTheFirstStepIsPaced(t *testing.T) {
 		}
 		env.ExecuteWorkflow(rotation.RotateUserWorkflow, rotation.RotateUserInput{SecretID: "s", ActivityTaskQueue: own})
 		if diff := cmp.Diff(map[string]string{
-			rotation.CloneUser: rotation.PacedTaskQueue(want), rotation.StagePassword: want, rotation.SetPassword: want, rotation.TestPassword: want, rotation.PromotePassword: want,
+			rotation.CloneUser: rotation.PacedTaskQueue(want), rotation.StagePassword: want, rotation.SetPassword: want,
+			rotation.TestPassword: want, rotation.PromotePassword: want,
 		}, queues); diff != "" {
 			t.Errorf("ActivityTaskQueue %q (-want +got):\n%s", own, diff)
 		}
@@ -94,15 +96,16 @@ func TestPeopleGoFirst(t *testing.T) {
 			state.NextRotationDate, state.WindowCloses = start.Add(20*time.Hour), start.Add(21*time.Hour)
 			steps := 0
 			execute(t, w, start, input(nil), state, func(env *testsuite.TestWorkflowEnvironment) {
-				env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute, Interceptors: []interceptor.WorkerInterceptor{&watching{step: func(name string, o workflow.ActivityOptions) {
-					steps++
-					if o.Priority.PriorityKey != c.priority {
-						t.Errorf("%s has priority %d: want %d", name, o.Priority.PriorityKey, c.priority)
-					}
-					if paced := strings.HasSuffix(o.TaskQueue, "/paced"); paced != (c.paced && name == rotation.CloneUser) {
-						t.Errorf("%s runs on %q", name, o.TaskQueue)
-					}
-				}}}})
+				env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute,
+					Interceptors: []interceptor.WorkerInterceptor{&watching{step: func(name string, o workflow.ActivityOptions) {
+						steps++
+						if o.Priority.PriorityKey != c.priority {
+							t.Errorf("%s has priority %d: want %d", name, o.Priority.PriorityKey, c.priority)
+						}
+						if paced := strings.HasSuffix(o.TaskQueue, "/paced"); paced != (c.paced && name == rotation.CloneUser) {
+							t.Errorf("%s runs on %q", name, o.TaskQueue)
+						}
+					}}}})
 				c.ask(env)
 			})
 			if steps < 5 {
@@ -124,7 +127,8 @@ type watching struct {
 	step func(string, workflow.ActivityOptions)
 }
 
-func (w *watching) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+func (w *watching) InterceptWorkflow(_ workflow.Context,
+	next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
 	return &watchingInbound{interceptor.WorkflowInboundInterceptorBase{Next: next}, w}
 }
 

@@ -10,7 +10,8 @@ import (
 // nothing. If the rotation would be refused, it fails with the same error. The argument known is what the workflow that rotates
 // the secret knows of its pair, nil if there is none; page is the page of the changes to return, counted from 1, the first by
 // default.
-func (Workflows) PlanRotationWorkflow(ctx workflow.Context, input rotation.RotateUserInput, known *rotation.State, page int) (plan rotation.PlanRotationResult, err error) {
+func (Workflows) PlanRotationWorkflow(ctx workflow.Context, input rotation.RotateUserInput, known *rotation.State,
+	page int) (plan rotation.PlanRotationResult, err error) {
 	if err := input.Validate(); err != nil {
 		return plan, invalidInput(err)
 	}

@@ -10,7 +10,8 @@ import (
 // no version logs in. If a deletion of the secret was cut off and left its accounts locked, it unlocks them and resumes the
 // rotation. It takes the input of RotateUserWorkflow; known is what the workflow that rotates the secret knows of its pair, nil if
 // there is none, and earlier is the state of the deletion.
-func (Workflows) RecoverSecretWorkflow(ctx workflow.Context, input rotation.RotateUserInput, known *rotation.State, earlier *rotation.DeletionState) (result rotation.RecoverSecretResult, err error) {
+func (Workflows) RecoverSecretWorkflow(ctx workflow.Context, input rotation.RotateUserInput, known *rotation.State,
+	earlier *rotation.DeletionState) (result rotation.RecoverSecretResult, err error) {
 	if err := input.Validate(); err != nil {
 		return result, invalidInput(err)
 	}

@@ -140,7 +140,8 @@ func TestABrokenWorkflowFailsTheReplay(t *testing.T) {
 		t.Fatalf("no history of a sleeping run: %v", err)
 	}
 	replayer := newReplayer(t)
-	replayer.RegisterWorkflowWithOptions(func(ctx workflow.Context, input rotation.RotateUserInput, carried *rotation.State) (rotation.Status, error) {
+	replayer.RegisterWorkflowWithOptions(func(ctx workflow.Context, input rotation.RotateUserInput,
+		carried *rotation.State) (rotation.Status, error) {
 		if err := workflow.UpsertMemo(ctx, map[string]any{"broken": true}); err != nil {
 			return rotation.Status{}, err
 		}

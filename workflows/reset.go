@@ -25,7 +25,8 @@ func (r *rotator) catchUp(ctx workflow.Context, when string) bool {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	var current rotation.LookAtCurrentResult
 	in := rotation.LookAtCurrentInput{SecretID: r.input.SecretID, PromotedVersionID: r.PromotedVersionID}
-	if err := workflow.ExecuteActivity(r.options(ctx, rotation.LookAtCurrent, quickTries), rotation.Activities.LookAtCurrent, in).Get(ctx, &current); err != nil {
+	if err := workflow.ExecuteActivity(r.options(ctx, rotation.LookAtCurrent, quickTries), rotation.Activities.LookAtCurrent, in).Get(ctx,
+		&current); err != nil {
 		workflow.GetLogger(ctx).Warn("a run that was reset could not look at its secret", "secret", r.input.SecretID, "error", err)
 		return false
 	}

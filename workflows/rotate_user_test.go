@@ -79,11 +79,13 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 		}
 		if w.promotedAlready {
 			return rotation.CloneUserResult{Promoted: true, Rotation: rotation.StepInput{
-				SecretID: in.SecretID, VersionID: in.EarlierVersionID, CurrentVersionID: in.EarlierVersionID, Server: "db:3306", Standby: grants.Name{User: w.standby},
+				SecretID: in.SecretID, VersionID: in.EarlierVersionID, CurrentVersionID: in.EarlierVersionID, Server: "db:3306",
+				Standby: grants.Name{User: w.standby},
 			}}, nil
 		}
 		r := rotation.CloneUserResult{LeftGone: w.gone, SecretARN: "arn", Rotation: rotation.StepInput{
-			SecretID: in.SecretID, MasterSecretID: "master", VersionID: fmt.Sprintf("version-%d", len(w.inputs)), CurrentVersionID: "v1", Server: cmp.Or(w.host, "db:3306"),
+			SecretID: in.SecretID, MasterSecretID: "master", VersionID: fmt.Sprintf("version-%d", len(w.inputs)), CurrentVersionID: "v1",
+			Server: cmp.Or(w.host, "db:3306"),
 			Source: grants.Name{User: w.inUse, Host: "%"}, Standby: grants.Name{User: w.standby, Host: "%"},
 		}}
 		if w.sessions != nil {
@@ -254,8 +256,10 @@ func TestNodesThatCouldNotBeAskedAreInTheResult(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	w.unasked = []string{"node db3 was not asked"}
-	r := execute(t, w, start, raw(`{"SecretId":"s","RequireAllNodes":true,"TestEndpoints":["reader:3306"],"ProxySecretIds":["a","b"]}`), nil, nil)
-	if in := w.inputs[0]; !in.RequireAllNodes || !slices.Equal(in.TestEndpoints, []string{"reader:3306"}) || !slices.Equal(in.ProxySecretIDs, []string{"a", "b"}) {
+	r := execute(t, w, start, raw(`{"SecretId":"s","RequireAllNodes":true,"TestEndpoints":["reader:3306"],"ProxySecretIds":["a","b"]}`), nil,
+		nil)
+	if in := w.inputs[0]; !in.RequireAllNodes || !slices.Equal(in.TestEndpoints, []string{"reader:3306"}) ||
+		!slices.Equal(in.ProxySecretIDs, []string{"a", "b"}) {
 		t.Errorf("the steps' input is %+v: want RequireAllNodes, TestEndpoints and ProxySecretIds", in)
 	}
 	if got := r.state.Rotations; len(got) == 0 || !slices.Equal(got[0].Warnings, w.unasked) {
@@ -343,9 +347,10 @@ func TestRotateImmediatelyFalseLooksAndWaits(t *testing.T) {
 	no := false
 	w := newWorld()
 	var warnings []string
-	r := execute(t, w, start, input(func(in *rotation.RotateUserInput) { in.RotateImmediately = &no }), nil, func(env *testsuite.TestWorkflowEnvironment) {
-		env.RegisterDelayedCallback(func() { warnings = status(t, env).Warnings }, time.Hour)
-	})
+	r := execute(t, w, start, input(func(in *rotation.RotateUserInput) { in.RotateImmediately = &no }), nil,
+		func(env *testsuite.TestWorkflowEnvironment) {
+			env.RegisterDelayedCallback(func() { warnings = status(t, env).Warnings }, time.Hour)
+		})
 	if r.err != nil {
 		t.Fatal(r.err)
 	}
@@ -432,7 +437,8 @@ func TestAPromotionWhoseAnswerWasLostIsNotRepeated(t *testing.T) {
 	if want := []string{rotation.CloneUser, rotation.PromotePassword}; !slices.Equal(w.calls, want) {
 		t.Errorf("steps %v: want only what is left, %v", w.calls, want)
 	}
-	if got := r.state; !slices.Equal(got.Usernames, []string{"app_clone", "app"}) || got.LastRotatedDate.IsZero() || got.Rotations[0].Error != "" {
+	if got := r.state; !slices.Equal(got.Usernames, []string{"app_clone", "app"}) || got.LastRotatedDate.IsZero() ||
+		got.Rotations[0].Error != "" {
 		t.Errorf("state %+v: want app_clone as the current user, and the rotation recorded", got)
 	}
 }
@@ -448,7 +454,8 @@ func TestASecondRotatorGivesWay(t *testing.T) {
 		w.fail = elsewhere
 		r := execute(t, w, start, in, nil, nil)
 		var app *temporal.ApplicationError
-		if !errors.As(r.err, &app) || app.Type() != rotation.ErrorRotatedElsewhere || app.Message() != "use the other one" || r.env.Now().Sub(start) > time.Hour {
+		if !errors.As(r.err, &app) || app.Type() != rotation.ErrorRotatedElsewhere || app.Message() != "use the other one" ||
+			r.env.Now().Sub(start) > time.Hour {
 			t.Errorf("%+v: the workflow continued, or ended late, with %v", in, r.err)
 		}
 	}
@@ -456,7 +463,8 @@ func TestASecondRotatorGivesWay(t *testing.T) {
 	w.fail = elsewhere
 	state := asleep(start)
 	state.NextRotationDate = start
-	if r := execute(t, w, start, input(nil), state, nil); r.err != nil || r.state == nil || r.state.Rotations[0].ErrorType != rotation.ErrorRotatedElsewhere {
+	if r := execute(t, w, start, input(nil), state, nil); r.err != nil || r.state == nil ||
+		r.state.Rotations[0].ErrorType != rotation.ErrorRotatedElsewhere {
 		t.Errorf("a workflow that has rotated before ended: %v", r.err)
 	}
 }
@@ -490,7 +498,8 @@ func TestTheNextRotationIsToldWhatIsStored(t *testing.T) {
 	first := r.state.Rotations[0]
 	r = execute(t, w, r.env.Now(), r.input, r.state, nil)
 	got := w.inputs[1]
-	if got.PromotedVersionID != first.VersionID || !got.PromotedAt.Equal(r.state.Rotations[1].EndedAt) || got.Server != "db:3306" || got.Stored[first.Username] != "stored with "+first.VersionID {
+	if got.PromotedVersionID != first.VersionID || !got.PromotedAt.Equal(r.state.Rotations[1].EndedAt) || got.Server != "db:3306" ||
+		got.Stored[first.Username] != "stored with "+first.VersionID {
 		t.Errorf("the second rotation got %+v: want version %s of %s", got, first.VersionID, first.Username)
 	}
 	if len(r.state.Stored) != 2 {
@@ -522,7 +531,8 @@ func TestTooSoonForTheOverlapIsPutOffToWhenItIsSafe(t *testing.T) {
 	w := newWorld()
 	safe := start.Add(40 * time.Minute)
 	w.fail = func(string, int) error {
-		return temporal.NewApplicationErrorWithOptions("too soon", rotation.ErrorMinimumOverlap, temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{safe}})
+		return temporal.NewApplicationErrorWithOptions("too soon", rotation.ErrorMinimumOverlap,
+			temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{safe}})
 	}
 	r := execute(t, w, start, input(nil), nil, nil)
 	if !r.state.NextRotationDate.Equal(safe) {
@@ -559,7 +569,8 @@ func update(env *testsuite.TestWorkflowEnvironment, after time.Duration, name st
 }
 
 func asleep(at time.Time) *rotation.State {
-	return &rotation.State{NextRotationDate: at.Add(30 * 24 * time.Hour), WindowCloses: at.Add(31 * 24 * time.Hour), LastRotatedDate: at.Add(-2 * time.Hour), Usernames: []string{"app", "app_clone"}}
+	return &rotation.State{NextRotationDate: at.Add(30 * 24 * time.Hour), WindowCloses: at.Add(31 * 24 * time.Hour),
+		LastRotatedDate: at.Add(-2 * time.Hour), Usernames: []string{"app", "app_clone"}}
 }
 
 func TestRotateNowAnswersTheRotation(t *testing.T) {
@@ -810,7 +821,8 @@ func TestRevokePreviousFollowsThePromotion(t *testing.T) {
 	if a.result.SessionsEnded != 3 {
 		t.Errorf("%d sessions were ended: want the 1 of the standby and the 2 of the previous account", a.result.SessionsEnded)
 	}
-	if got, want := a.result.Steps[len(a.result.Steps)-1].Text, "'app'@'%' is locked, its password is gone, 2 of its sessions were ended and none is left"; got != want {
+	if got, want := a.result.Steps[len(a.result.Steps)-1].Text, "'app'@'%' is locked, its password is gone, "+
+		"2 of its sessions were ended and none is left"; got != want {
 		t.Errorf("the revocation says %q, want %q", got, want)
 	}
 	if wait := r.env.Now().Sub(w.promoted[0]); wait < 10*time.Minute {
@@ -874,7 +886,8 @@ func TestChangesBeforeADrainAreReported(t *testing.T) {
 		return nil
 	}
 	r := execute(t, w, start, raw(`{"SecretId":"s","Drain":"30m"}`), nil, nil)
-	if got := r.state.Rotations[0]; looks < 2 || !slices.Equal(got.Changes, []string{"take DELETE on *.* away"}) || !slices.Equal(got.Drift, got.Changes) {
+	if got := r.state.Rotations[0]; looks < 2 || !slices.Equal(got.Changes, []string{"take DELETE on *.* away"}) ||
+		!slices.Equal(got.Drift, got.Changes) {
 		t.Errorf("after %d calls of CloneUser: %+v", looks, got)
 	}
 }
@@ -978,7 +991,8 @@ func TestRequireDrainedWantsToSeeTheSessions(t *testing.T) {
 	w := newWorld()
 	w.unseen = true
 	r := execute(t, w, start, raw(`{"SecretId":"s","Drain":"10m","RequireDrained":true}`), nil, nil)
-	if got := r.state.Rotations[0]; len(w.promoted) != 0 || got.ErrorType != rotation.ErrorStillInUse || !strings.Contains(got.Error, "GRANT PROCESS") {
+	if got := r.state.Rotations[0]; len(w.promoted) != 0 || got.ErrorType != rotation.ErrorStillInUse ||
+		!strings.Contains(got.Error, "GRANT PROCESS") {
 		t.Errorf("recorded %+v: want a refusal that names the right to grant", got)
 	}
 }
@@ -996,10 +1010,12 @@ func TestAGraceEndsWithTheNextRequestToRevoke(t *testing.T) {
 		now = update(env, 3*time.Hour, rotation.RotateUpdate, raw(`{"Force":true,"RevokePrevious":true}`))
 	})
 	promoted := start.Add(time.Hour)
-	if during.Username != "app_clone" || during.StandbyUsername != "app" || !during.LastRotatedDate.Equal(promoted) || !during.PreviousUntil.Equal(promoted.Add(20*time.Hour)) {
+	if during.Username != "app_clone" || during.StandbyUsername != "app" || !during.LastRotatedDate.Equal(promoted) ||
+		!during.PreviousUntil.Equal(promoted.Add(20*time.Hour)) {
 		t.Errorf("during the grace period the status is %+v", during)
 	}
-	for _, line := range []string{"- current user: `app_clone`, standby: `app`", "- **AWSPREVIOUS**, user `app`, logs in until it is revoked at 2026-02-01 06:30 UTC", "- PromotePassword: "} {
+	for _, line := range []string{"- current user: `app_clone`, standby: `app`",
+		"- **AWSPREVIOUS**, user `app`, logs in until it is revoked at 2026-02-01 06:30 UTC", "- PromotePassword: "} {
 		if !strings.Contains(shown, line) {
 			t.Errorf("during the grace period the UI does not show %q:\n%s", line, shown)
 		}
@@ -1108,7 +1124,8 @@ func TestAWorkerThatWasAwayRotatesOnceAndNotAllAtTheSameTime(t *testing.T) {
 	var at []time.Time
 	for _, name := range []string{"a", "b", "c", "d"} {
 		w := newWorld()
-		late := &rotation.State{NextRotationDate: start.AddDate(0, 0, -60), WindowCloses: start.AddDate(0, 0, -59), LastRotatedDate: start.AddDate(0, 0, -90)}
+		late := &rotation.State{NextRotationDate: start.AddDate(0, 0, -60), WindowCloses: start.AddDate(0, 0, -59),
+			LastRotatedDate: start.AddDate(0, 0, -90)}
 		r := execute(t, w, start, input(func(in *rotation.RotateUserInput) { in.SecretID = name }), late, nil)
 		if len(w.promoted) != 1 || r.state.NextRotationDate.Before(start.AddDate(0, 0, 29)) {
 			t.Errorf("%s: %d rotations, next at %s: want 1, and the next one a month later", name, len(w.promoted), r.state.NextRotationDate)

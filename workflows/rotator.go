@@ -127,7 +127,8 @@ func startable(ctx workflow.Context, input rotation.RotateUserInput) error {
 		if after == 0 || after >= shortestLife {
 			return nil
 		}
-		return fmt.Errorf("the workflow was started with the %s timeout %s, after which the secret would no longer be rotated: start it without one", name, after)
+		return fmt.Errorf("the workflow was started with the %s timeout %s, after which the secret would no longer be rotated: "+
+			"start it without one", name, after)
 	}
 	return cmp.Or(timeout("execution", info.WorkflowExecutionTimeout), timeout("run", info.WorkflowRunTimeout))
 }
@@ -195,7 +196,8 @@ func (r *rotator) record(ctx workflow.Context, err error) {
 		r.fail(ctx, end, err, promotion != nil)
 	} else {
 		r.forgetRequest()
-		workflow.GetLogger(ctx).Info("rotated", "secret", r.input.SecretID, "user", end.Username, "version", end.VersionID, "next", r.NextRotationDate)
+		workflow.GetLogger(ctx).Info("rotated", "secret", r.input.SecretID, "user", end.Username, "version", end.VersionID, "next",
+			r.NextRotationDate)
 	}
 	outcome := "succeeded"
 	if end.Error != "" {

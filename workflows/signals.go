@@ -64,7 +64,8 @@ func (r *rotator) receive(ctx workflow.Context, c workflow.ReceiveChannel) {
 }
 
 // receive carries out one signal if it can be read and is not refused.
-func receive[Request interface{ Validate() error }](ctx workflow.Context, r *rotator, c workflow.ReceiveChannel, do func(workflow.Context, Request)) {
+func receive[Request interface{ Validate() error }](ctx workflow.Context, r *rotator, c workflow.ReceiveChannel,
+	do func(workflow.Context, Request)) {
 	q, ok := read[Request](ctx, r, c)
 	if !ok {
 		return

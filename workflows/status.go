@@ -84,5 +84,6 @@ func (r *rotator) status() rotation.Status {
 
 // pair returns what is known of the pair. It has no user names before the first rotation has read the secret.
 func (r *rotator) pair() rotation.KnownPair {
-	return rotation.KnownPair{Usernames: r.Usernames, Server: r.DatabaseHost, MasterSecretID: cmp.Or(r.MasterKnown, r.input.MasterSecretID), Stored: r.Stored}
+	return rotation.KnownPair{Usernames: r.Usernames, Server: r.DatabaseHost, MasterSecretID: cmp.Or(r.MasterKnown, r.input.MasterSecretID),
+		Stored: r.Stored}
 }

@@ -16,7 +16,8 @@ func tell(ctx workflow.Context, secretID, message string, d rotation.Deletion) {
 	if d.SecretARN != "" { // a deletion that an earlier release began has paused the rotation as an operator would
 		sender = rotation.Sender{Deletion: true, SentAt: workflow.Now(ctx)}
 	}
-	if err := workflow.SignalExternalWorkflow(ctx, rotation.RotateUserWorkflowID(cmp.Or(d.RotatedAs, secretID)), "", message, sender).Get(ctx, nil); err != nil {
+	if err := workflow.SignalExternalWorkflow(ctx, rotation.RotateUserWorkflowID(cmp.Or(d.RotatedAs, secretID)), "", message,
+		sender).Get(ctx, nil); err != nil {
 		workflow.GetLogger(ctx).Info("no rotation to tell", "secret", secretID, "signal", message)
 	}
 }
@@ -24,7 +25,8 @@ func tell(ctx workflow.Context, secretID, message string, d rotation.Deletion) {
 // releaseRotation resumes a rotation that is held by a deletion that no longer runs.
 func releaseRotation(ctx workflow.Context, secretID string) {
 	sender := rotation.Sender{Deletion: true, SentAt: workflow.Now(ctx)}
-	if err := workflow.SignalExternalWorkflow(ctx, rotation.RotateUserWorkflowID(secretID), "", rotation.ResumeUpdate, sender).Get(ctx, nil); err != nil {
+	if err := workflow.SignalExternalWorkflow(ctx, rotation.RotateUserWorkflowID(secretID), "", rotation.ResumeUpdate, sender).Get(ctx,
+		nil); err != nil {
 		workflow.GetLogger(ctx).Info("no rotation to release", "secret", secretID)
 	}
 }
@@ -49,7 +51,8 @@ func tellSeen(ctx workflow.Context, secretID string, known *rotation.State, fate
 	if workflow.GetVersion(ctx, "the rotation is told of its secret", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
 		return
 	}
-	if err := workflow.SignalExternalWorkflow(ctx, rotation.RotateUserWorkflowID(secretID), "", rotation.SecretSeenSignal, rotation.SecretSeen{Fate: fate}).Get(ctx, nil); err != nil {
+	if err := workflow.SignalExternalWorkflow(ctx, rotation.RotateUserWorkflowID(secretID), "", rotation.SecretSeenSignal,
+		rotation.SecretSeen{Fate: fate}).Get(ctx, nil); err != nil {
 		workflow.GetLogger(ctx).Info("no rotation to tell", "secret", secretID, "signal", rotation.SecretSeenSignal)
 	}
 }

@@ -8,7 +8,8 @@ import (
 
 // ValidateSecretWorkflow proves that the stored credential logs in. The argument known is what the workflow that rotates the secret
 // knows of its pair, nil if there is none. That workflow is told if the secret turns out to be deleted.
-func (Workflows) ValidateSecretWorkflow(ctx workflow.Context, input rotation.ValidateSecretInput, known *rotation.State) (result rotation.ValidateSecretResult, err error) {
+func (Workflows) ValidateSecretWorkflow(ctx workflow.Context, input rotation.ValidateSecretInput,
+	known *rotation.State) (result rotation.ValidateSecretResult, err error) {
 	if err := input.Validate(); err != nil {
 		return result, invalidInput(err)
 	}

@@ -15,7 +15,8 @@ import (
 // SearchAttributeTypes returns the types of the search attributes by their names, as the namespace must have them.
 func SearchAttributeTypes() map[string]enums.IndexedValueType {
 	types := map[string]enums.IndexedValueType{}
-	for _, key := range []temporal.SearchAttributeKey{rotation.RotationStatusKey, rotation.LastRotatedDateKey, rotation.NextRotationDateKey, rotation.DatabaseHostKey, rotation.RotationErrorKey} {
+	for _, key := range []temporal.SearchAttributeKey{rotation.RotationStatusKey, rotation.LastRotatedDateKey, rotation.NextRotationDateKey,
+		rotation.DatabaseHostKey, rotation.RotationErrorKey} {
 		types[key.GetName()] = key.GetValueType()
 	}
 	return types
@@ -32,7 +33,8 @@ type visible struct {
 
 // showWhenLong tells visibility of a rotation that takes long.
 func (r *rotator) showWhenLong(ctx workflow.Context) {
-	timer := workflow.NewTimerWithOptions(ctx, untilVisible, workflow.TimerOptions{Summary: "until visibility says " + string(rotation.Rotating)})
+	timer := workflow.NewTimerWithOptions(ctx, untilVisible,
+		workflow.TimerOptions{Summary: "until visibility says " + string(rotation.Rotating)})
 	if timer.Get(ctx, nil) == nil && r.current != nil {
 		r.show(ctx)
 	}

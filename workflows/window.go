@@ -176,7 +176,8 @@ func (r *rotator) fail(ctx workflow.Context, end *rotation.Rotation, err error, 
 			r.schedule(ctx, now)
 		}
 	}
-	workflow.GetLogger(ctx).Error("rotation failed", "secret", r.input.SecretID, "type", end.ErrorType, "error", end.Error, "next", r.NextRotationDate)
+	workflow.GetLogger(ctx).Error("rotation failed", "secret", r.input.SecretID, "type", end.ErrorType, "error", end.Error, "next",
+		r.NextRotationDate)
 }
 
 // postponeRequest keeps a request that could not be carried out, and sets when it is retried: one to revoke until it succeeds, another

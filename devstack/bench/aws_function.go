@@ -38,7 +38,8 @@ type awsFunction struct {
 // startAWSFunction starts the function and counts what one rotation costs.
 func (b *bench) startAWSFunction(ctx context.Context) (_ *awsFunction, err error) {
 	if b.Secrets == nil || b.Database == nil {
-		return nil, errors.New("--aws-function is measured on our own Secrets Manager endpoint and database: leave out --secretsmanager-endpoint and --mysql-address")
+		return nil, errors.New("--aws-function is measured on our own Secrets Manager endpoint and database: " +
+			"leave out --secretsmanager-endpoint and --mysql-address")
 	}
 	f := &awsFunction{b: b}
 	b.report.AWSFunction = new(awsFunctionResult)

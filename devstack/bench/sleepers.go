@@ -109,7 +109,8 @@ func (b *bench) sleepers(ctx context.Context) ([]*subject, error) {
 		for i := chunk * atOnce; i < min((chunk+1)*atOnce, b.sleeping); i++ {
 			name := "sleeping" + strconv.Itoa(i)
 			user := "b" + b.run + "_" + name
-			subjects[i] = &subject{secretID: "bench/" + b.run + "/" + name, pair: []string{user, user + "_clone"}, digest: randomText() + randomText()}
+			subjects[i] = &subject{secretID: "bench/" + b.run + "/" + name, pair: []string{user, user + "_clone"},
+				digest: randomText() + randomText()}
 			accounts = append(accounts, "'"+user+"'@'%'", "'"+user+"_clone'@'%'")
 		}
 		list := strings.Join(accounts, ", ")

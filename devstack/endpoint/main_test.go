@@ -34,7 +34,8 @@ func TestSetupIsDoneOnce(t *testing.T) {
 			t.Error("the second setup created another password")
 		}
 	}
-	for name, user := range map[string]int{"server-key.pem": mysqlUser, "root-password.new": mysqlUser, "admin-password.new": mysqlUser, "master.json.new": nonrootUser} {
+	for name, user := range map[string]int{"server-key.pem": mysqlUser, "root-password.new": mysqlUser, "admin-password.new": mysqlUser,
+		"master.json.new": nonrootUser} {
 		if owners[name] != user {
 			t.Errorf("%s belongs to user %d, want %d", name, owners[name], user)
 		}
@@ -82,7 +83,8 @@ func TestServeHasTheSecret(t *testing.T) {
 		}
 	}
 	client := secretsmanager.New(secretsmanager.Options{
-		Region: "us-east-1", BaseEndpoint: aws.String("http://" + address), Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+		Region: "us-east-1", BaseEndpoint: aws.String("http://" + address),
+		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
 	})
 	out, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String("Master")})
 	if err != nil || aws.ToString(out.SecretString) != `{"username":"adminuser"}` {

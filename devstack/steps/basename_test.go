@@ -36,7 +36,8 @@ func (l *lab) may(privilege string) (users []string) {
 	l.Helper()
 	for _, user := range []string{l.user, l.user + "_clone"} {
 		var has bool
-		if err := l.admin.QueryRowContext(l.Context(), "SELECT COUNT(*) > 0 FROM mysql.db WHERE User = ? AND Db = 'extra' AND "+privilege+"_priv = 'Y'", user).Scan(&has); err != nil {
+		if err := l.admin.QueryRowContext(l.Context(), "SELECT COUNT(*) > 0 FROM mysql.db"+
+			" WHERE User = ? AND Db = 'extra' AND "+privilege+"_priv = 'Y'", user).Scan(&has); err != nil {
 			l.Fatal(err)
 		}
 		if has {
@@ -89,7 +90,8 @@ func TestChangesOfTheBaseName(t *testing.T) {
 		const given = "grant SELECT on `extra`.* to '%c'@'%', because '%b'@'%' was granted it since the last rotation"
 		want := strings.NewReplacer("%b", base, "%c", clone).Replace(given)
 		plan := l.plan(0)
-		if !slices.Contains(plan.Drift, want) || !slices.Contains(plan.Statements, "GRANT SELECT ON `extra`.* TO '"+clone+"'@'%'") || plan.Changed != 2 {
+		if !slices.Contains(plan.Drift, want) || !slices.Contains(plan.Statements, "GRANT SELECT ON `extra`.* TO '"+clone+"'@'%'") ||
+			plan.Changed != 2 {
 			t.Errorf("the plan has %q, %q, drift %q", plan.Changes, plan.Statements, plan.Drift)
 		}
 		r := l.next()
@@ -232,7 +234,8 @@ func TestRightsRememberedFromBeforeAnEdit(t *testing.T) {
 		l := newLab(t, s)
 		l.next()
 		l.sql("GRANT SELECT ON extra.* TO " + l.user + "@'%'")
-		l.put(map[string]any{"username": l.user + "_clone", "password": l.credential("AWSCURRENT").Password, "masterarn": "master", "dbname": "mysql"})
+		l.put(map[string]any{"username": l.user + "_clone", "password": l.credential("AWSCURRENT").Password, "masterarn": "master",
+			"dbname": "mysql"})
 		l.next()
 		if got := l.may("Select"); len(got) != 2 {
 			t.Errorf("only %q have the right that was granted to the base name", got)

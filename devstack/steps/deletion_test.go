@@ -162,7 +162,8 @@ func TestALateStoreSecretUnlocksNoAccount(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
 		name := grants.Name{User: l.user + "_clone", Host: "%"}
-		in := rotation.CreateAccountInput{SecretID: "new", MasterSecretID: "master", Account: name, Grants: []string{"SELECT ON *.*"}, VersionID: uuid.NewString()}
+		in := rotation.CreateAccountInput{SecretID: "new", MasterSecretID: "master", Account: name, Grants: []string{"SELECT ON *.*"},
+			VersionID: uuid.NewString()}
 		l.activity(rotation.CreateAccount, in)
 		l.activity(rotation.StoreSecret, in)
 		l.settle()
@@ -289,7 +290,8 @@ func TestARecoveryUnlocksWhatADeletionLeftLocked(t *testing.T) {
 			l := newLab(t, s)
 			l.rotate()
 			l.sql("ALTER USER " + l.user + "@'%' ACCOUNT LOCK")
-			if _, err := recovers(l, rotation.RecoverSecretInput{Held: true, Locked: []grants.Name{{User: l.user, Host: "%"}}}); err != nil || len(l.locked()) != 1 {
+			if _, err := recovers(l, rotation.RecoverSecretInput{Held: true, Locked: []grants.Name{{User: l.user, Host: "%"}}}); err != nil ||
+				len(l.locked()) != 1 {
 				t.Errorf("RecoverSecret answered %v, and locked are %v: want what was locked by hand, while AWSCURRENT logs in", err, l.locked())
 			}
 		})
@@ -300,7 +302,8 @@ func TestARecoveryUnlocksWhatADeletionLeftLocked(t *testing.T) {
 			current := grants.Name{User: l.user + "_clone", Host: "%"}
 			l.sql("ALTER USER " + current.String() + " ACCOUNT LOCK") // its password has leaked
 			d := l.cut()
-			if _, err := recovers(l, rotation.RecoverSecretInput{Held: true, Locked: d.LockedForIt(), LockedBefore: d.LockedBefore}); err == nil || !slices.Equal(l.locked(), []string{current.User}) {
+			if _, err := recovers(l, rotation.RecoverSecretInput{Held: true, Locked: d.LockedForIt(), LockedBefore: d.LockedBefore}); err == nil ||
+				!slices.Equal(l.locked(), []string{current.User}) {
 				t.Errorf("RecoverSecret answered %v, and locked are %v: want that %s stays locked", err, l.locked(), current)
 			}
 		})

@@ -44,7 +44,8 @@ func (s trap) visitors(t *testing.T) (all []string) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	rows, err := db.QueryContext(t.Context(), "SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log WHERE command_type = 'Connect' AND argument NOT LIKE '%mallory@%' AND argument NOT LIKE '%''mallory''@%'")
+	rows, err := db.QueryContext(t.Context(), "SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log"+
+		" WHERE command_type = 'Connect' AND argument NOT LIKE '%mallory@%' AND argument NOT LIKE '%''mallory''@%'")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +89,8 @@ func TestAnEditorOfASecretGainsNothing(t *testing.T) {
 		}, rotation.ErrorTLS, "", false},
 		{"no TLS", func(l *lab, own trap) fields { return fields{"ssl": false} }, rotation.ErrorTLS, "", false},
 		{"another user", func(l *lab, own trap) fields { return fields{"username": "tim" + l.user} }, grants.WrongPassword, "", false},
-		{"the administrator as the user", func(l *lab, own trap) fields { return fields{"username": l.server.AdminUser} }, grants.Administrator, "", false},
+		{"the administrator as the user", func(l *lab, own trap) fields { return fields{"username": l.server.AdminUser} }, grants.Administrator,
+			"", false},
 		{"the administrator as the user, and host and port", func(l *lab, own trap) fields {
 			return fields{"username": l.server.AdminUser, "port": own.Port}
 		}, grants.Administrator, "", false},

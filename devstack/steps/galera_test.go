@@ -260,7 +260,8 @@ func TestGalera(t *testing.T) {
 		if err := value.Get(&result); err != nil {
 			t.Fatal(err)
 		}
-		if said := strings.Join(result.Warnings, "; "); len(result.Warnings) != 1 || !strings.Contains(said, "node-3") || !strings.Contains(said, r.Standby.String()) {
+		if said := strings.Join(result.Warnings, "; "); len(result.Warnings) != 1 || !strings.Contains(said, "node-3") ||
+			!strings.Contains(said, r.Standby.String()) {
 			t.Errorf("warnings are %q, want one for node-3", result.Warnings)
 		}
 		if err := l.step(rotation.PromotePassword, &r); err != nil {
@@ -280,7 +281,8 @@ func TestGalera(t *testing.T) {
 		if err := value.Get(&result); err != nil {
 			t.Fatal(err)
 		}
-		if said := strings.Join(result.Warnings, "; "); len(result.Warnings) != 2 || !strings.Contains(said, "node-2") || !strings.Contains(said, "node-3") {
+		if said := strings.Join(result.Warnings, "; "); len(result.Warnings) != 2 || !strings.Contains(said, "node-2") ||
+			!strings.Contains(said, "node-3") {
 			t.Errorf("warnings are %q, want one for node-2 and one for node-3", result.Warnings)
 		}
 		r.RequireAllNodes = true

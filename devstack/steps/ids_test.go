@@ -64,9 +64,10 @@ func TestASecretOfAnotherAccount(t *testing.T) {
 	l.input.SecretID = arn
 	_, err := l.clone()
 	wants(t, err, rotation.ErrorAccessDenied, false, "no resource-based policy allows", "in its IAM policy, or in the secret's own")
-	if _, err := l.client.PutResourcePolicy(t.Context(), &secretsmanager.PutResourcePolicyInput{SecretId: aws.String("theirs"), ResourcePolicy: aws.String(
-		`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:role/rotate-user"},"Action":"secretsmanager:*","Resource":"*"}}`,
-	)}, other); err != nil {
+	if _, err := l.client.PutResourcePolicy(t.Context(),
+		&secretsmanager.PutResourcePolicyInput{SecretId: aws.String("theirs"), ResourcePolicy: aws.String(
+			`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:role/rotate-user"},"Action":"secretsmanager:*","Resource":"*"}}`,
+		)}, other); err != nil {
 		t.Fatal(err)
 	}
 	r := l.rotate()

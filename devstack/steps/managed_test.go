@@ -146,9 +146,11 @@ func TestWhereAMasterLogsIn(t *testing.T) {
 				m.settle()
 				m.input.MasterServer = here
 			}, "", "", false},
-			{"RDS denies", func(m managed) { m.rds.Intercept(databases.Denied) }, rotation.ErrorAccessDenied, "rds:DescribeDBInstances on arn:aws:rds:eu-west-1:123456789012:db:one", false},
+			{"RDS denies", func(m managed) { m.rds.Intercept(databases.Denied) }, rotation.ErrorAccessDenied,
+				"rds:DescribeDBInstances on arn:aws:rds:eu-west-1:123456789012:db:one", false},
 			{"RDS throttles", func(m managed) { m.rds.Intercept(databases.Throttled) }, rotation.ErrorThrottled, "Rate exceeded", true},
-			{"the instance is being created", func(m managed) { m.rds.PutInstance(databases.Instance{Identifier: "one", Engine: "mysql"}) }, rotation.ErrorUnreachable, "no address yet", true},
+			{"the instance is being created", func(m managed) { m.rds.PutInstance(databases.Instance{Identifier: "one", Engine: "mysql"}) },
+				rotation.ErrorUnreachable, "no address yet", true},
 			{"another engine", func(m managed) {
 				m.rds.PutInstance(databases.Instance{Identifier: "one", Engine: "postgres", Host: "h", Port: 1})
 			}, rotation.ErrorNoMasterServer, "its engine is postgres", false},

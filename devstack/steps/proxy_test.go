@@ -61,7 +61,8 @@ func (l *lab) inStep(name, label string) {
 	l.Helper()
 	c, got := l.credential(label), l.proxy(name, secret.Current)
 	if got["username"] != c.Username || got["password"] != c.Password {
-		l.Errorf("%s is for %v, with the password of %[4]s: %[3]t; want user %[5]s", name, got["username"], got["password"] == c.Password, label, c.Username)
+		l.Errorf("%s is for %v, with the password of %[4]s: %[3]t; want user %[5]s", name, got["username"], got["password"] == c.Password,
+			label, c.Username)
 	}
 	d, err := l.client.DescribeSecret(l.Context(), &secretsmanager.DescribeSecretInput{SecretId: &name})
 	if err != nil {
@@ -184,7 +185,8 @@ func (l *lab) behindProxy(ctx context.Context) error {
 			return err
 		}
 		if known["username"] == user["username"] {
-			_, err := l.dialer.Login(ctx, account.Endpoint{Host: l.server.Host, Port: l.server.Port, TLS: true}, known["username"].(string), known["password"].(string))
+			_, err := l.dialer.Login(ctx, account.Endpoint{Host: l.server.Host, Port: l.server.Port, TLS: true}, known["username"].(string),
+				known["password"].(string))
 			return err
 		}
 	}
@@ -199,7 +201,8 @@ func TestProxySecretsThatCannotBeKeptInStepAreRefused(t *testing.T) {
 		if err != nil {
 			l.Fatal(err)
 		}
-		if _, err := l.client.PutSecretValue(l.Context(), &secretsmanager.PutSecretValueInput{SecretId: &name, SecretString: aws.String(string(text))}); err != nil {
+		if _, err := l.client.PutSecretValue(l.Context(), &secretsmanager.PutSecretValueInput{SecretId: &name,
+			SecretString: aws.String(string(text))}); err != nil {
 			l.Fatal(err)
 		}
 	}
@@ -209,20 +212,25 @@ func TestProxySecretsThatCannotBeKeptInStepAreRefused(t *testing.T) {
 		kind    string
 		says    []string
 	}{
-		{"both for one account", func(l *lab) { put(l, "proxy-b", fields{"username": l.user, "password": "Not.Set-Yet-01"}) }, rotation.ErrorProxySecret,
+		{"both for one account", func(l *lab) { put(l, "proxy-b", fields{"username": l.user, "password": "Not.Set-Yet-01"}) },
+			rotation.ErrorProxySecret,
 			[]string{"proxy-a and proxy-b are both for user", `"username"`, "_clone"}},
 		{"for other users", func(l *lab) {
 			put(l, "proxy-a", fields{"username": "billing", "password": "Not.Set-Yet-01"})
 			put(l, "proxy-b", fields{"username": "ops", "password": "Not.Set-Yet-01"})
-		}, rotation.ErrorProxySecret, []string{"proxy-a is for user billing", "proxy-b is for user ops", "none of the proxy secrets is for user"}},
-		{"no such secrets", func(l *lab) { l.input.ProxySecretIDs = []string{"nope-a", "nope-b"} }, rotation.ErrorSecretsManager, []string{"nope-a", "nope-b"}},
+		}, rotation.ErrorProxySecret, []string{"proxy-a is for user billing", "proxy-b is for user ops",
+			"none of the proxy secrets is for user"}},
+		{"no such secrets", func(l *lab) { l.input.ProxySecretIDs = []string{"nope-a", "nope-b"} }, rotation.ErrorSecretsManager,
+			[]string{"nope-a", "nope-b"}},
 		{"one without a user name, and one that is not JSON", func(l *lab) {
 			put(l, "proxy-a", fields{"password": "Not.Set-Yet-01"})
-			if _, err := l.client.PutSecretValue(l.Context(), &secretsmanager.PutSecretValueInput{SecretId: aws.String("proxy-b"), SecretString: aws.String("x")}); err != nil {
+			if _, err := l.client.PutSecretValue(l.Context(), &secretsmanager.PutSecretValueInput{SecretId: aws.String("proxy-b"),
+				SecretString: aws.String("x")}); err != nil {
 				l.Fatal(err)
 			}
 		}, rotation.ErrorMalformed, []string{"proxy-a", "proxy-b", `"username"`, "JSON"}},
-		{"the user's own secret", func(l *lab) { l.input.ProxySecretIDs[0] = "app" }, rotation.ErrorProxySecret, []string{"the user's own secret"}},
+		{"the user's own secret", func(l *lab) { l.input.ProxySecretIDs[0] = "app" }, rotation.ErrorProxySecret,
+			[]string{"the user's own secret"}},
 		{"the master secret", func(l *lab) { l.input.ProxySecretIDs[0] = "master" }, rotation.ErrorProxySecret, []string{"the master secret"}},
 		{"one is scheduled for deletion", func(l *lab) {
 			if _, err := l.client.DeleteSecret(l.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("proxy-b")}); err != nil {
@@ -333,7 +341,8 @@ func TestAnOvertakenRotationLeavesProxySecretsAlone(t *testing.T) {
 				t.Errorf("the overtaken rotation left\n%s\nand before there was\n%s", after, before)
 			}
 			// Its late calls do not restore an old password either.
-			if err := store.ReplaceLogin(t.Context(), "proxy-b", stale, "Late.Passw0rd-1", slow.VersionID); !errors.As(err, new(*secret.MovedError)) {
+			if err := store.ReplaceLogin(t.Context(), "proxy-b", stale, "Late.Passw0rd-1", slow.VersionID); !errors.As(err,
+				new(*secret.MovedError)) {
 				t.Errorf("a late call answered %v: want that AWSCURRENT has moved", err)
 			}
 			for _, name := range steps[2:] {
@@ -366,7 +375,8 @@ func TestAProxySecretThatIsOutOfStepIsPutRight(t *testing.T) {
 			t.Fatal(err)
 		}
 		l.refuses("ValidateSecret", validate(), rotation.ErrorProxySecret, "proxy-a does not hold the password")
-		if plan := l.plan(1); !slices.ContainsFunc(plan.Warnings, func(w string) bool { return strings.Contains(w, "proxy-a does not hold the password") }) {
+		if plan := l.plan(1); !slices.ContainsFunc(plan.Warnings,
+			func(w string) bool { return strings.Contains(w, "proxy-a does not hold the password") }) {
 			t.Errorf("the plan warns %q: want a warning that names proxy-a", plan.Warnings)
 		}
 		l.rotate()

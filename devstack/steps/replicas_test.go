@@ -59,7 +59,8 @@ func TestNoPasswordIsSetBeforeEveryReplicaIsInSync(t *testing.T) {
 		l.mustLogIn("AWSPREVIOUS", l.user) // what the replica may still hand out
 
 		l.sm.Replicate(far, endpoint.Replication{Failure: "the KMS key is disabled"})
-		wants(t, l.step(rotation.SetPassword, &r.Rotation), rotation.ErrorReplicaBehind, true, "replica in "+far+" has failed", "the KMS key is disabled", "remove-regions-from-replication")
+		wants(t, l.step(rotation.SetPassword, &r.Rotation), rotation.ErrorReplicaBehind, true, "replica in "+far+" has failed",
+			"the KMS key is disabled", "remove-regions-from-replication")
 		l.mustLogIn("AWSPREVIOUS", l.user)
 
 		l.sm.Replicate(far, endpoint.Replication{})
@@ -182,7 +183,8 @@ func TestAReplicatedSecretIsNotDeleted(t *testing.T) {
 func TestAReplicaIsRefused(t *testing.T) {
 	l := newLab(t, mysqldtest.Servers(t)[0])
 	if _, err := l.client.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
-		Name: aws.String("app"), SecretString: aws.String(l.value(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master"})),
+		Name: aws.String("app"), SecretString: aws.String(l.value(map[string]any{"username": l.user, "password": "First.Passw0rd",
+			"masterarn": "master"})),
 		AddReplicaRegions: []types.ReplicaRegionType{{Region: aws.String("eu-west-1")}}, ForceOverwriteReplicaSecret: true,
 	}, func(o *secretsmanager.Options) { o.Region = far }); err != nil {
 		t.Fatal(err)

@@ -27,7 +27,8 @@ func TestRotationsUnderAnEnforcedStorageFormat(t *testing.T) {
 		t.Cleanup(func() { s.Stop() })
 		l := newLab(t, s)
 		var name, format string
-		if err := l.admin.QueryRowContext(t.Context(), "SHOW GLOBAL VARIABLES LIKE 'caching_sha2_password_storage_format'").Scan(&name, &format); err != nil {
+		if err := l.admin.QueryRowContext(t.Context(), "SHOW GLOBAL VARIABLES LIKE 'caching_sha2_password_storage_format'").Scan(&name,
+			&format); err != nil {
 			t.Skipf("this server has no choice of formats: %v", err)
 		}
 		l.sql("ALTER USER CURRENT_USER() IDENTIFIED BY '" + s.AdminPassword + "'")
@@ -51,7 +52,8 @@ func TestRotationsUnderAnEnforcedStorageFormat(t *testing.T) {
 		} {
 			var final *temporal.ApplicationError
 			if err := call(); !errors.As(err, &final) || final.Type() != rotation.ErrorAccessDenied || !final.NonRetryable() ||
-				!strings.Contains(final.Message(), "caching_sha2_password_enforce_storage_format") || !strings.Contains(final.Message(), "set the same password again") {
+				!strings.Contains(final.Message(), "caching_sha2_password_enforce_storage_format") ||
+				!strings.Contains(final.Message(), "set the same password again") {
 				t.Errorf("%s with a current credential in the old format: %v", name, err)
 			}
 		}

@@ -23,7 +23,8 @@ func TestLeftovers(t *testing.T) {
 	}{
 		{"database", "", []string{"GRANT SELECT ON shop.* TO app_clone"}, false, "but has rows in mysql.db,"},
 		{"table", "", []string{"GRANT SELECT ON shop.orders TO app_clone"}, false, "but has rows in mysql.tables_priv,"},
-		{"column", "", []string{"GRANT SELECT (id) ON shop.orders TO app_clone"}, false, "but has rows in mysql.columns_priv, mysql.tables_priv,"},
+		{"column", "", []string{"GRANT SELECT (id) ON shop.orders TO app_clone"}, false,
+			"but has rows in mysql.columns_priv, mysql.tables_priv,"},
 		{"routine", "", []string{"GRANT EXECUTE ON PROCEDURE shop.close TO app_clone"}, false, "but has rows in mysql.procs_priv,"},
 		{"proxy", "", []string{"GRANT PROXY ON other TO app_clone"}, false, "but has rows in mysql.proxies_priv,"},
 		{"dynamic", "mysql", []string{"GRANT BACKUP_ADMIN ON *.* TO app_clone"}, false, "but has rows in mysql.global_grants,"},

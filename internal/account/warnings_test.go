@@ -29,7 +29,8 @@ func TestWarnings(t *testing.T) {
 			"a client that keeps using an old password can lock 'app'@'%' and 'app_clone'@'%' for everyone, " +
 				"because of FAILED_LOGIN_ATTEMPTS 5 PASSWORD_LOCK_TIME UNBOUNDED (error 3955)…"},
 		{"password errors", "mariadb", []string{"SET GLOBAL max_password_errors = 7"}, []string{"SET GLOBAL max_password_errors = DEFAULT"},
-			"a client that keeps using an old password can lock 'app'@'%' and 'app_clone'@'%' for everyone, because of max_password_errors = 7 (error 4150)…"},
+			"a client that keeps using an old password can lock 'app'@'%' and 'app_clone'@'%' for everyone, " +
+				"because of max_password_errors = 7 (error 4150)…"},
 		{"audited", "mariadb", []string{"SET GLOBAL server_audit_incl_users = 'other, app'"},
 			[]string{"SET GLOBAL server_audit_incl_users = ''"}, "server_audit_incl_users " + audited},
 		{"not audited", "mariadb", []string{"SET GLOBAL server_audit_excl_users = 'app_clone'"},
