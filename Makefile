@@ -43,7 +43,7 @@ compose-check: ## Run the tutorial on docker-compose.yml; needs a Docker engine
 	@devstack/compose-check.sh
 
 .PHONY: docs-check
-docs-check: database-server ## Run every command that the documentation shows, and say how many could only be parsed
+docs-check: database-server ## Run every command in the documentation; count those that could only be parsed
 	@go run -C devstack . docs
 
 .PHONY: lint

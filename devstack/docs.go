@@ -22,9 +22,9 @@ import (
 func newDocsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "docs",
-		Short: "Run every command that the documentation shows, or have it parsed",
-		Long: `Run every command that the documentation shows on a stack of its own. What cannot be run there is parsed by its own program, or by
-the shell only. The last line says how many of each there are.`,
+		Short: "Run or parse every command in the documentation",
+		Long: `Run every command in the documentation on a separate stack. A command that cannot run there is parsed by its own program, or only
+by the shell. The last line counts each kind.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c := newConsole(cmd.OutOrStdout())
@@ -42,10 +42,11 @@ the shell only. The last line says how many of each there are.`,
 type docChecker struct {
 	running
 	root      string
-	functions map[string]string // that the pages define
+	functions map[string]string // shell functions that the pages define
 	failures  []string
-	// ran, parsed and unchecked are commands that were run, that their program has parsed, and that only the shell has parsed.
-	// Mentions stand in sentences and tables; their program has parsed them.
+	// ran counts the commands that were run, parsed those that only their program parsed, and
+	// unchecked those that only the shell parsed. mentions counts commands in sentences and tables;
+	// their program parsed them.
 	ran, parsed, unchecked, mentions int
 	notes                            []string // why commands were not run
 }
@@ -86,7 +87,8 @@ func checkDocs(ctx context.Context, c console, dir string) (err error) {
 	for _, failure := range d.failures {
 		c.printf("FAILED   %s\n", failure)
 	}
-	c.printf("%d commands were run, %d were only parsed by their own program, and %d only by the shell. %d mentions in sentences and tables were parsed.\n",
+	c.printf("%d commands were run, %d were only parsed by their own program, "+
+		"and %d only by the shell. %d mentions in sentences and tables were parsed.\n",
 		d.ran, d.parsed, d.unchecked, d.mentions)
 	if len(d.failures) > 0 {
 		return fmt.Errorf("%d failures", len(d.failures))
@@ -156,7 +158,7 @@ func (d *docChecker) block(b docBlock) ([]docCommand, error) {
 	switch b.language {
 	case "":
 		return b.commands()
-	case "json": // perhaps some elements of a list
+	case "json": // may be some elements of a list
 		if err = json.Unmarshal([]byte(text), new(any)); err != nil {
 			err = json.Unmarshal([]byte("["+text+"]"), new(any))
 		}
@@ -175,9 +177,9 @@ func (d *docChecker) whyNot(c docCommand, program string, runs bool) string {
 	case !runs:
 		return "it needs what the dev stack does not have"
 	case program == "make":
-		return "the stack is up already"
+		return "the stack is already running"
 	case program == "worker" && !strings.Contains(c.text, " health"):
-		return "a worker runs already"
+		return "a worker is already running"
 	case program == "temporal" && strings.Contains(c.text, " deployment "):
 		return "the worker on the stack has no version"
 	}
@@ -221,7 +223,7 @@ func firstLine(text string) string {
 	return line
 }
 
-// parse has a command parsed by the program that it runs, without effect.
+// parse makes the program of a command parse it, without any effect.
 func (d *docChecker) parse(ctx context.Context, c docCommand) {
 	program, _ := c.program()
 	text := regexp.MustCompile(`go run \./(starter|worker)`).ReplaceAllString(c.text, "$1")
@@ -299,7 +301,7 @@ func (d *docChecker) run(ctx context.Context, page string, p docPage, commands [
 		printed, end, _ := strings.Cut(rest, fmt.Sprintf("\n@@end %d ", n))
 		var code int
 		if _, err := fmt.Sscan(end, &code); err != nil {
-			d.failed(c, "%s did not end: %v\n%s", firstLine(c.text), err, printed)
+			d.failed(c, "%s did not finish: %v\n%s", firstLine(c.text), err, printed)
 			continue
 		}
 		if want := p.code(c.text); code != want && !(c.fails() && code != 0) || c.fails() && code == 0 {

@@ -21,7 +21,8 @@ type docPage struct {
 // docPages returns the pages whose commands are run.
 func (r running) docPages() map[string]docPage {
 	create := func(secret, user string) string {
-		return fmt.Sprintf("starter create --secret-id %s --master-secret-id %s --username %s --grant 'SELECT ON *.*'", secret, stack.MasterSecret, user)
+		return fmt.Sprintf("starter create --secret-id %s --master-secret-id %s --username %s --grant 'SELECT ON *.*'", secret,
+			stack.MasterSecret, user)
 	}
 	later := func(secret string) string { return "starter start --rotate-immediately=false --secret-id " + secret }
 	server := fmt.Sprintf("%s:%d", r.Host, r.Port)

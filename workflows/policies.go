@@ -38,8 +38,8 @@ const (
 	// lateSpread is the time over which rotations are spread whose window passed while no worker was there.
 	lateSpread = 15 * time.Minute
 
-	// untilVisible is how long a rotation takes before visibility is told of it. Most end within a second, which is cheaper
-	// than telling.
+	// untilVisible is how long a rotation runs before visibility shows it. Most end within a
+	// second, and then need no update.
 	untilVisible = 30 * time.Second
 
 	// fairnessBytes keeps a fairness key within Temporal's limit of 64 bytes.

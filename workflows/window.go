@@ -138,7 +138,7 @@ func bySchedule[T any](ctx workflow.Context, r *rotator, ask func(*rotation.Sche
 	}
 	var recorded T
 	if err := workflow.SideEffect(ctx, func(workflow.Context) any { return answer() }).Get(&recorded); err != nil {
-		panic(err) // what was recorded cannot be read
+		panic(err) // the recorded value cannot be read
 	}
 	return recorded
 }
@@ -180,9 +180,10 @@ func (r *rotator) fail(ctx workflow.Context, end *rotation.Rotation, err error, 
 		r.NextRotationDate)
 }
 
-// postponeRequest keeps a request that could not be carried out, and sets when it is retried: one to revoke until it succeeds, another
-// for as long as a rotation at the start. Nobody is told of a signal's failure, but the sender of an update has its answer and
-// decides. After a promotion nothing is retried: another rotation would revoke another account.
+// postponeRequest keeps a request that could not be carried out, and sets when it is retried: a
+// request to revoke until it succeeds, and another one that a signal made for as long as a rotation
+// at the start. The sender of any other update has the error and decides. After a promotion nothing
+// is retried: another rotation would revoke another account.
 func (r *rotator) postponeRequest(ctx workflow.Context, end *rotation.Rotation, err error, promoted bool) {
 	q := r.asked.rotation
 	kept := q != nil && (q.RevokePrevious || r.asked.signalled || r.Requested != nil)

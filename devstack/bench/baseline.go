@@ -16,7 +16,8 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// buildBaseline builds the worker of another revision and returns the folder of its programs, and the revision's short name.
+// buildBaseline builds the worker of another revision, and returns the directory of its programs
+// and the revision's short name.
 func buildBaseline(ctx context.Context, root, dir, revision string) (bin, name string, err error) {
 	git := func(args ...string) (string, error) {
 		out, err := exec.CommandContext(ctx, "git", append([]string{"-C", root}, args...)...).CombinedOutput()
@@ -41,17 +42,17 @@ func buildBaseline(ctx context.Context, root, dir, revision string) (bin, name s
 	return bin, name, errors.Join(err, removed, os.RemoveAll(temp))
 }
 
-// contender is a build of the worker, with secrets and a task queue of its own.
+// contender is a build of the worker with its own secrets and task queue.
 type contender struct {
 	name, worker string
 	subjects     []*subject
-	queue        *queue // whose worker runs only during the contender's turns
+	queue        *queue // its worker runs only during the contender's turns
 	ms           float64
 	done         int
 }
 
-// againstQuota lets our worker and that of the baseline rotate leaked secrets as fast as the quota of writes lets them, in turns.
-// Only one of them runs at a time.
+// againstQuota makes our worker and the baseline's rotate leaked secrets in turns, as fast as the
+// quota of writes allows. Only one of them runs at a time.
 func (b *bench) againstQuota(ctx context.Context) error {
 	if b.baselineBin == "" {
 		return nil
@@ -82,7 +83,8 @@ func (b *bench) againstQuota(ctx context.Context) error {
 	return errors.Join(b.end(ctx, ours.subjects), b.end(ctx, base.subjects))
 }
 
-// ready makes the secrets of a contender, each of which its workflow has rotated before, and lets the workflows fall asleep.
+// ready creates the secrets of a contender, rotates each once with its workflow, and waits until
+// the workflows sleep.
 func (b *bench) ready(ctx context.Context, c *contender) error {
 	var err error
 	if c.subjects, err = b.pairs(ctx, c.name, b.secrets); err != nil {
@@ -137,7 +139,7 @@ func (b *bench) revoke(ctx context.Context, s *subject) error {
 	return update.Get(ctx, nil)
 }
 
-// pairs makes users with secrets, and rotates each of them once, which makes its clone.
+// pairs creates users with secrets, and rotates each of them once, which creates its clone.
 func (b *bench) pairs(ctx context.Context, name string, n int) ([]*subject, error) {
 	subjects := make([]*subject, n)
 	if err := each(ctx, n, 8, func(ctx context.Context, i int) (err error) {

@@ -15,7 +15,8 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// The master secret of the last rotation is read before the user's secret names one. It counts only if that is the one named.
+// The worker reads the master secret of the last rotation early, before the user's secret names
+// one. The result is used only if that is the named one.
 func TestTheMasterSecretOfTheLastRotationIsOnlyAGuess(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		for name, c := range map[string]struct {
@@ -30,7 +31,8 @@ func TestTheMasterSecretOfTheLastRotationIsOnlyAGuess(t *testing.T) {
 			"the same, which is gone": {known: "absent", arrange: func(l *lab) {
 				l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "absent"})
 			}, refusal: rotation.ErrorSecretsManager},
-			"the same, which may not be used": {known: "master", arrange: func(l *lab) { l.activities.Masters = append(l.activities.Masters, "another") }, refusal: rotation.ErrorMasterNotAllowed},
+			"the same, which may not be used": {known: "master",
+				arrange: func(l *lab) { l.activities.Masters = append(l.activities.Masters, "another") }, refusal: rotation.ErrorMasterNotAllowed},
 		} {
 			t.Run(name, func(t *testing.T) {
 				l := newLab(t, s)
@@ -58,7 +60,7 @@ func TestTheMasterSecretOfTheLastRotationIsOnlyAGuess(t *testing.T) {
 	})
 }
 
-// place is one that is reached once or more often.
+// place is a point that can be reached several times.
 type place struct {
 	reached chan struct{}
 	reach   func()
@@ -69,7 +71,8 @@ func newPlace() place {
 	return place{reached, sync.OnceFunc(func() { close(reached) })}
 }
 
-// A rotation does not wait for its own secret before it reads the master secret: each waits here for the other.
+// A rotation reads its own secret and the master secret concurrently: each read waits here for the
+// other.
 func TestTheMasterSecretIsReadAtTheSameTime(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -85,7 +88,7 @@ func TestTheMasterSecretIsReadAtTheSameTime(t *testing.T) {
 				select {
 				case <-others.reached:
 				case <-time.After(time.Minute):
-					t.Errorf("the read of %s is not accompanied by the other one", c.SecretID)
+					t.Errorf("the read of %s does not overlap with the other one", c.SecretID)
 				}
 			}
 			return endpoint.Fault{}

@@ -18,7 +18,8 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// untidied rotates and puts AWSPENDING back on the promoted version, where a worker that died leaves it.
+// untidied rotates and puts AWSPENDING back on the promoted version, as a worker that died would
+// leave it.
 func (l *lab) untidied() rotation.StepInput {
 	l.Helper()
 	r := l.rotate()
@@ -36,7 +37,7 @@ func (l *lab) add(label, versionID string) {
 	}
 }
 
-// stages returns the version that each label is on now.
+// stages returns the version that each label is on.
 func (l *lab) stages() map[string]string {
 	l.Helper()
 	d, err := l.client.DescribeSecret(l.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String("app")})
@@ -55,7 +56,7 @@ func (l *lab) stages() map[string]string {
 func TestARotationIsDoneWhenAWSCURRENTHasMoved(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
-		l.input.Pair = []string{l.user, l.user + "_clone"} // or its first rotation would try whether it may
+		l.input.Pair = []string{l.user, l.user + "_clone"} // otherwise the first rotation would check whether it may
 		l.sm.Intercept(func(c endpoint.Call) endpoint.Fault {
 			if c.Operation == "UpdateSecretVersionStage" && slices.Contains(c.Stages, secret.Pending) && !c.Done {
 				return endpoint.Denied(c)
@@ -71,13 +72,13 @@ func TestARotationIsDoneWhenAWSCURRENTHasMoved(t *testing.T) {
 		l.mustLogIn(secret.Current, l.user)
 		l.mustLogIn(secret.Previous, l.user+"_clone")
 		if on := l.stages()[secret.Pending]; on != second.VersionID {
-			t.Errorf("AWSPENDING is on %q: want that the next rotation has moved it along", on)
+			t.Errorf("AWSPENDING is on %q: want it on the version that the next rotation staged", on)
 		}
 	})
 }
 
-// The answer of a promotion was lost, an operator rolled it back, and then the step is repeated. AWSPENDING, which the promotion
-// leaves where it was, must not let it undo the roll-back.
+// The response of a promotion was lost, an operator rolled the promotion back, and then the step is
+// repeated. AWSPENDING is still on the version, but must not make the step undo the rollback.
 func TestARepeatedPromotionDoesNotUndoARollBack(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		for name, again := range map[string]func(*lab, *rotation.StepInput) error{
@@ -94,7 +95,7 @@ func TestARepeatedPromotionDoesNotUndoARollBack(t *testing.T) {
 				wantEdited(t, rotation.PromotePassword, again(l, &r))
 				wantEdited(t, rotation.SetPassword, l.step(rotation.SetPassword, &r))
 				if on := l.stages()[secret.Current]; on != r.CurrentVersionID {
-					t.Errorf("AWSCURRENT is on %s: want %s, to which it was rolled back", on, r.CurrentVersionID)
+					t.Errorf("AWSCURRENT is on %s: want %s, the version of the rollback", on, r.CurrentVersionID)
 				}
 				l.mustLogIn(secret.Current, l.user)
 			})
@@ -102,7 +103,8 @@ func TestARepeatedPromotionDoesNotUndoARollBack(t *testing.T) {
 	})
 }
 
-// A version with AWSPREVIOUS was promoted before: its AWSPENDING is a leftover, and nothing waits for it.
+// A version with AWSPREVIOUS was promoted before. AWSPENDING on it is a leftover, and no rotation
+// waits because of it.
 func TestAWSPENDINGOnThePreviousVersionHoldsNothingOff(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		for name, knows := range map[string]func(*lab, rotation.StepInput){
@@ -119,7 +121,7 @@ func TestAWSPENDINGOnThePreviousVersionHoldsNothingOff(t *testing.T) {
 				l := newLab(t, s)
 				l.input.Pair = []string{l.user, l.user + "_clone"}
 				l.rotate()
-				r := l.untidied() // of the user
+				r := l.untidied() // promotes l.user
 				l.move(secret.Current, r.VersionID, r.CurrentVersionID)
 				knows(l, r)
 				l.input.Force = false
@@ -128,7 +130,7 @@ func TestAWSPENDINGOnThePreviousVersionHoldsNothingOff(t *testing.T) {
 					t.Error("the version that was rolled back is promoted again")
 				}
 				if text := strings.Join(next.Warnings, " "); strings.Contains(text, "did not stage") {
-					t.Errorf("it warns of another rotation: %s", text)
+					t.Errorf("the rotation warns of another one: %s", text)
 				}
 				l.mustLogIn(secret.Current, l.user)
 				l.mustLogIn(secret.Previous, l.user+"_clone")
@@ -137,19 +139,20 @@ func TestAWSPENDINGOnThePreviousVersionHoldsNothingOff(t *testing.T) {
 	})
 }
 
-// AWSPENDING beside AWSCURRENT on one version is a promotion that was not tidied. Nothing takes it for a rotation under way.
+// AWSPENDING next to AWSCURRENT on one version is left from a promotion. It is not mistaken for a
+// rotation in progress.
 func TestAWSPENDINGBesideAWSCURRENTMeansNothing(t *testing.T) {
 	cases := map[string]func(*testing.T, *lab){
 		"the next rotation": func(t *testing.T, l *lab) {
 			if r := l.rotated(); r.Reissued || len(r.Warnings) > 0 && strings.Contains(strings.Join(r.Warnings, " "), "AWSPENDING") {
-				t.Errorf("it takes over from another one: %+v", r)
+				t.Errorf("the rotation takes over from another one: %+v", r)
 			}
 			l.mustLogIn(secret.Current, l.user)
 		},
 		"a rotation of another workflow": func(t *testing.T, l *lab) {
 			l.input = rotation.CloneUserInput{SecretID: "app", Mark: "another workflow"}
 			if r := l.rotated(); r.Reissued {
-				t.Errorf("it takes over from another one: %+v", r)
+				t.Errorf("the rotation takes over from another one: %+v", r)
 			}
 			l.mustLogIn(secret.Current, l.user)
 		},
@@ -174,7 +177,7 @@ func TestAWSPENDINGBesideAWSCURRENTMeansNothing(t *testing.T) {
 			}
 			l.activity(rotation.DeleteSecret, d)
 			if len(d.Accounts) != 2 {
-				t.Errorf("it is for %v: want both accounts", d.Accounts)
+				t.Errorf("the deletion covers %v: want both accounts", d.Accounts)
 			}
 		},
 		"a recovery, and the rotation after it": func(t *testing.T, l *lab) {
@@ -208,7 +211,8 @@ func TestAWSPENDINGBesideAWSCURRENTMeansNothing(t *testing.T) {
 	})
 }
 
-// Whoever has moved AWSPENDING on since a promotion keeps it, however late the promotion is tidied.
+// If another actor has moved AWSPENDING since a promotion, tidying leaves the label there, however
+// late it runs.
 func TestALateTidyingTakesAWSPENDINGFromNoOther(t *testing.T) {
 	others := map[string]func(*testing.T, *lab){
 		"the next rotation": func(_ *testing.T, l *lab) { l.another().leave(1) },
@@ -239,7 +243,7 @@ func TestALateTidyingTakesAWSPENDINGFromNoOther(t *testing.T) {
 				select {
 				case <-tidying.reached:
 				case <-time.After(time.Minute):
-					t.Fatal("the promotion is never tidied")
+					t.Fatal("the label was never removed")
 				}
 				l.input.Force = true
 				act(t, l)
@@ -250,7 +254,7 @@ func TestALateTidyingTakesAWSPENDINGFromNoOther(t *testing.T) {
 				}
 				now := l.stages()
 				if now[secret.Pending] != theirs[secret.Pending] || now[secret.Pending] == r.VersionID || now[secret.Current] != r.VersionID {
-					t.Errorf("the labels were %v and are %v: want that AWSPENDING stays where the other has put it", theirs, now)
+					t.Errorf("the labels were %v and are %v: want AWSPENDING where the other actor put it", theirs, now)
 				}
 				l.mustLogIn(secret.Current, l.user+"_clone")
 			})
@@ -258,7 +262,8 @@ func TestALateTidyingTakesAWSPENDINGFromNoOther(t *testing.T) {
 	})
 }
 
-// A rotation that was promoted while another looked at an older answer is overtaken by nobody.
+// A rotation is promoted while another one still sees an older state. The other one must not take
+// over from it.
 func TestATakeoverFromAnOldAnswerPromotesNothing(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
@@ -271,12 +276,12 @@ func TestATakeoverFromAnOldAnswerPromotesNothing(t *testing.T) {
 		})
 		ended := make(chan error, 1)
 		go func() { _, err := next.clone(); ended <- err }()
-		<-put.reached // it holds the pair's lock, and has seen AWSPENDING on a version that is not AWSCURRENT
+		<-put.reached // the rotation holds the pair's lock, and has seen AWSPENDING on a version that is not AWSCURRENT
 		l.move(secret.Current, first.CurrentVersionID, first.VersionID)
 		put.open()
 		var app *temporal.ApplicationError
 		if err := <-ended; !errors.As(err, &app) || app.Type() != rotation.ErrorEdited {
-			t.Errorf("CloneUser answered %v: want that another has acted", err)
+			t.Errorf("CloneUser answered %v: want an error that something else has acted", err)
 		}
 		if on := l.stages()[secret.Current]; on != first.VersionID {
 			t.Errorf("AWSCURRENT is on %s: want %s, which was promoted meanwhile", on, first.VersionID)

@@ -9,25 +9,26 @@ import (
 	"github.com/rotate-user/rotate-user/internal/panics"
 )
 
-// Moving AWSCURRENT to a version leaves AWSPENDING on it. That the label stands beside AWSCURRENT is harmless, and the next
-// version that is staged takes it along. So it is removed only when this costs nobody anything: not while rotations are being
-// promoted, because all of them share one quota of writes.
+// Moving AWSCURRENT to a version leaves AWSPENDING on it. Next to AWSCURRENT that label is
+// harmless, and staging the next version moves it along. So it is removed only when that delays
+// nothing else: not while rotations are being promoted, because all of them share one quota of
+// writes.
 const (
 	tidyAfter = time.Second            // since the last promotion
 	tidyPause = 200 * time.Millisecond // between two labels
 	tidyWait  = time.Minute            // after an error, such as throttling
 	tidyUntil = time.Hour              // since the promotion; later, the label stays
-	tidyMost  = 10_000                 // labels that wait
+	tidyMost  = 10_000                 // labels that may wait
 	tidyLimit = 30 * time.Second       // for one call
 )
 
-// tidier holds the promoted versions that may still have AWSPENDING.
+// tidier knows the promoted versions that may still have AWSPENDING.
 type tidier struct {
 	calling sync.Mutex // held during a call; taken before mu
 
 	mu      sync.Mutex
 	waiting map[string]promoted // by secret
-	last    time.Time           // of a promotion
+	last    time.Time           // when the last promotion was made
 	running bool
 }
 
@@ -56,7 +57,8 @@ func (s *Store) TidyLater(id, versionID string) {
 	}
 }
 
-// TidyNow removes the labels that TidyLater has left to be removed, until there are none, one cannot be removed, or ctx ends.
+// TidyNow removes the labels that TidyLater has queued, until none is left, one cannot be removed,
+// or ctx ends.
 func (s *Store) TidyNow(ctx context.Context) {
 	for ctx.Err() == nil {
 		if more, err := s.tidyNext(ctx); err != nil || !more {
@@ -65,7 +67,7 @@ func (s *Store) TidyNow(ctx context.Context) {
 	}
 }
 
-// tidyWhenQuiet works until no label is left to be removed.
+// tidyWhenQuiet runs until no label is left to remove.
 func (s *Store) tidyWhenQuiet() {
 	t := &s.tidier
 	for {
@@ -100,14 +102,14 @@ func (s *Store) tidyNext(ctx context.Context) (more bool, err error) {
 	defer cancel()
 	defer func() {
 		if err != nil && s.NotTidied != nil {
-			s.NotTidied(fmt.Errorf("version %s was promoted, and keeps %s until the next one is staged: %w", versionID, Pending, err))
+			s.NotTidied(fmt.Errorf("version %s was promoted but keeps %s until the next version is staged: %w", versionID, Pending, err))
 		}
 	}()
 	defer panics.Into(&err)
 	return true, s.Tidy(ctx, id, versionID)
 }
 
-// next takes a version out of those that wait. The id is empty if there is none.
+// next removes a version from the queue and returns it. The id is empty if the queue is empty.
 func (t *tidier) next() (id, versionID string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -120,7 +122,7 @@ func (t *tidier) next() (id, versionID string) {
 	return "", ""
 }
 
-// staged notes that AWSPENDING of a secret is on another version.
+// staged records that AWSPENDING of a secret is on another version.
 func (t *tidier) staged(id string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
