@@ -74,11 +74,8 @@ With --dry-run, the exit code is 3 if something would change.`,
 		if err != nil {
 			return err
 		}
-		if err := a.print(fleetPlanView{plan}); err != nil {
+		if err := a.print(fleetPlanView{plan}); err != nil || plan.changes() == 0 {
 			return err
-		}
-		if plan.changes() == 0 {
-			return nil
 		}
 		if dryRun {
 			return errWouldChange
