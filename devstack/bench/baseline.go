@@ -60,8 +60,9 @@ func (b *bench) againstQuota(ctx context.Context) error {
 	if b.Secrets == nil {
 		return errors.New("--baseline is measured on our own Secrets Manager endpoint: leave out --secretsmanager-endpoint")
 	}
-	ours := &contender{name: "quota", worker: filepath.Join(b.bin, "worker")}
-	base := &contender{name: "quota-baseline", worker: filepath.Join(b.baselineBin, "worker")}
+	// The names are parts of user names, which are 32 characters at most.
+	ours := &contender{name: "ours", worker: filepath.Join(b.bin, "worker")}
+	base := &contender{name: "base", worker: filepath.Join(b.baselineBin, "worker")}
 	both := []*contender{ours, base}
 	for _, c := range both {
 		if err := b.ready(ctx, c); err != nil {
