@@ -38,10 +38,11 @@ func (p Program) share() string {
 }
 
 // bootstrapScript returns what mariadb-install-db has the server run on an empty data directory.
-// mariadb-install-db itself would start the server with this machine's libraries.
+// mariadb-install-db itself would start the server with this machine's libraries. As there, root logs in
+// without a password, but only through the socket and as the system's root.
 func (p Program) bootstrapScript() ([]byte, error) {
 	var script bytes.Buffer
-	script.WriteString("create database if not exists mysql;\nuse mysql;\nSET @auth_root_socket=NULL;\n")
+	script.WriteString("create database if not exists mysql;\nuse mysql;\nSET @auth_root_socket='root';\n")
 	for _, name := range []string{"system_tables", "performance_tables", "system_tables_data", "add_gis_sp_bootstrap", "sys_schema"} {
 		text, err := p.script(name)
 		if name == "sys_schema" && errors.Is(err, fs.ErrNotExist) {
