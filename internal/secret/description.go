@@ -3,6 +3,7 @@ package secret
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -119,8 +120,8 @@ func (s *Store) DescribeUntil(ctx context.Context, id string, settled func(Descr
 }
 
 // Unmoved returns a *MovedError if AWSCURRENT or AWSPENDING has moved since an earlier description.
-// It ignores AWSPENDING on the same version as AWSCURRENT, which a promotion leaves until it is
-// tidied away.
+// It ignores AWSPENDING next to AWSCURRENT or AWSPREVIOUS, which a promotion leaves until it is
+// tidied away, and which a rollback takes along.
 func (d Description) Unmoved(was Description) error {
 	for label, of := range map[string]func(Description) string{Current: Description.current, Pending: Description.underWay} {
 		if of(d) != of(was) {
@@ -134,7 +135,7 @@ func (d Description) current() string { return d.Stages[Current] }
 
 // underWay returns the version that is staged and not promoted, or "".
 func (d Description) underWay() string {
-	if d.Stages[Pending] == d.Stages[Current] {
+	if slices.Contains([]string{d.Stages[Current], d.Stages[Previous]}, d.Stages[Pending]) {
 		return ""
 	}
 	return d.Stages[Pending]

@@ -252,7 +252,7 @@ func TestStagedVersionHasTheSecretsNameAndARN(t *testing.T) {
 func TestUnmoved(t *testing.T) {
 	t.Parallel()
 	labels := func(current, pending string) Description {
-		return Description{Stages: map[string]string{Current: current, Pending: pending}}
+		return Description{Stages: map[string]string{Current: current, Previous: "zero", Pending: pending}}
 	}
 	for name, c := range map[string]struct {
 		was, now Description
@@ -262,6 +262,8 @@ func TestUnmoved(t *testing.T) {
 		"still staged":               {labels("one", "two"), labels("one", "two"), ""},
 		"tidied":                     {labels("one", "one"), labels("one", ""), ""},
 		"not tidied yet":             {labels("one", ""), labels("one", "one"), ""},
+		"tidied after a rollback":    {labels("one", "zero"), labels("one", ""), ""},
+		"staged after a rollback":    {labels("one", "zero"), labels("one", "two"), Pending},
 		"staged since":               {labels("one", ""), labels("one", "two"), Pending},
 		"another version was staged": {labels("one", "two"), labels("one", "three"), Pending},
 		"no longer staged":           {labels("one", "two"), labels("one", ""), Pending},
