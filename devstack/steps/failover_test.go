@@ -242,6 +242,20 @@ func TestAnAdministratorThatReadOnlyDoesNotStopWaits(t *testing.T) {
 			if err := l.goOn(1, &r); err != nil {
 				t.Error(err)
 			}
+			waits(rotation.RevokePrevious, func() error {
+				// Only a plan may come before the revocation: it changes nothing if it does not know of the setting yet.
+				if _, err := l.env.ExecuteActivity(rotation.PlanRotation, rotation.PlanRotationInput{CloneUserInput: l.input}); !takesNoWrites(err) {
+					return fmt.Errorf("the plan answered %w", err)
+				}
+				return l.step(rotation.RevokePrevious, &r)
+			})
+			l.mustLogIn(secret.Previous, r.Source.User)
+			if err := l.step(rotation.RevokePrevious, &r); err != nil {
+				t.Error(err)
+			}
+			if err := l.accepts(s.server, secret.Previous); err == nil {
+				t.Error("AWSPREVIOUS still logs in")
+			}
 		})
 	}
 }

@@ -184,6 +184,7 @@ func TestAWSPENDINGBesideAWSCURRENTMeansNothing(t *testing.T) {
 			l.sql("ALTER USER " + l.user + "_clone@'%' IDENTIFIED BY 'Restored.From-1'") // as a backup would
 			l.activity(rotation.RecoverSecret, rotation.RecoverSecretInput{CloneUserInput: l.input})
 			l.mustLogIn(secret.Current, l.user)
+			l.settle()
 			l.rotate()
 			l.mustLogIn(secret.Current, l.user+"_clone")
 		},

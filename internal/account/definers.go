@@ -104,7 +104,7 @@ func (a *Admin) KeepDefiner(n grants.Name, fence func(context.Context) error) fu
 					" give them another definer, and the account will be dropped, or run DROP USER %s", n, firstTen(objects), n)
 			}
 		}
-		return callFence(ctx, fence)
+		return a.mayChange(ctx, fence)
 	}
 }
 

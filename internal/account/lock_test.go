@@ -23,11 +23,11 @@ func changing(a *Admin) map[string]func(context.Context, func(context.Context) e
 	app, clone := grants.Name{User: "app", Host: "%"}, grants.Name{User: "app_clone", Host: "%"}
 	return map[string]func(context.Context, func(context.Context) error) error{
 		"set password": func(ctx context.Context, f func(context.Context) error) error {
-			_, err := a.SetPassword(ctx, clone, app, "Next-1", func(ctx context.Context, _ grants.Stored) error { return callFence(ctx, f) })
+			_, err := a.SetPassword(ctx, clone, app, "Next-1", func(ctx context.Context, _ grants.Stored) error { return a.mayChange(ctx, f) })
 			return err
 		},
 		"set first password": func(ctx context.Context, f func(context.Context) error) error {
-			_, err := a.SetPassword(ctx, app, app, "Next-1", func(ctx context.Context, _ grants.Stored) error { return callFence(ctx, f) })
+			_, err := a.SetPassword(ctx, app, app, "Next-1", func(ctx context.Context, _ grants.Stored) error { return a.mayChange(ctx, f) })
 			return err
 		},
 		"lock":             func(ctx context.Context, f func(context.Context) error) error { return a.Lock(ctx, app, f) },

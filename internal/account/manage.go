@@ -83,7 +83,7 @@ func (a *Admin) alter(ctx context.Context, n grants.Name, clause string, fence f
 		if err != nil {
 			return err
 		}
-		if err := callFence(ctx, fence); err != nil {
+		if err := a.mayChange(ctx, fence); err != nil {
 			return err
 		}
 		if err := a.exec(ctx, "ALTER USER "+n.String()+" "+clause); err != nil {
@@ -93,10 +93,11 @@ func (a *Admin) alter(ctx context.Context, n grants.Name, clause string, fence f
 	})
 }
 
-// callFence calls a fence, if there is one.
-func callFence(ctx context.Context, fence func(context.Context) error) error {
-	if fence == nil {
-		return nil
+// mayChange refuses a server that has become read-only, which does not stop an administrator with SUPER, and then calls the fence,
+// if there is one.
+func (a *Admin) mayChange(ctx context.Context, fence func(context.Context) error) error {
+	if err := a.checkWritable(ctx); err != nil || fence == nil {
+		return err
 	}
 	return fence(ctx)
 }
@@ -110,7 +111,7 @@ func (a *Admin) Drop(ctx context.Context, n grants.Name, fence func(context.Cont
 		return err
 	}
 	return a.locked(ctx, []string{n.User}, func(ctx context.Context) error {
-		if err := callFence(ctx, fence); err != nil {
+		if err := a.mayChange(ctx, fence); err != nil {
 			return err
 		}
 		if err := a.exec(ctx, "DROP USER IF EXISTS "+n.String()); err != nil {
@@ -134,7 +135,7 @@ func (a *Admin) DropLocked(ctx context.Context, n grants.Name, fence func(contex
 		if !s.Locked {
 			return grants.Refuse(grants.NotOurs, "%s is no longer locked, as if something else used it: if nothing does, run DROP USER %s", n, n)
 		}
-		return callFence(ctx, fence)
+		return a.mayChange(ctx, fence)
 	})
 }
 
@@ -171,7 +172,7 @@ func (a *Admin) scrambleLocked(ctx context.Context, n grants.Name, mark, lock st
 		if err != nil {
 			return fmt.Errorf("scramble the password of %s: %w", n, err)
 		}
-		if err := callFence(ctx, fence); err != nil {
+		if err := a.mayChange(ctx, fence); err != nil {
 			return err
 		}
 		// Both in one statement, and the second password before it. If this were cut off and left a

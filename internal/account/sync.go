@@ -76,7 +76,7 @@ func (a *Admin) sync(ctx context.Context, p grants.Pair) (done *grants.Plan, err
 				plan.Standby, plan.Source, passes, strings.Join(left, "; "))
 		}
 		if pass == 1 {
-			if err := callFence(ctx, p.Fence); err != nil {
+			if err := a.mayChange(ctx, p.Fence); err != nil {
 				return nil, err
 			}
 			p.Base = false // what is left may be side effects of the statements, which no one intended
