@@ -21,25 +21,7 @@ func Replicated(t testing.TB, p mysqld.Program, primaryArgs, replicaArgs []strin
 	var servers [2]*mysqld.Server
 	var dbs [2]*sql.DB
 	for i, args := range [][]string{primaryArgs, replicaArgs} {
-		s, err := p.Start(ctx, mysqld.Options{Args: append([]string{"--log-bin=binlog", fmt.Sprint("--server-id=", i+1)}, args...)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := s.Stop(); err != nil {
-				t.Error(err)
-			}
-		})
-		db, err := s.Open(s.AdminUser, s.AdminPassword)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := db.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		servers[i], dbs[i] = s, db
+		servers[i], dbs[i] = startLogging(ctx, t, p, i+1, args)
 	}
 	if prepare != nil {
 		prepare(dbs[0], dbs[1])
@@ -76,4 +58,28 @@ func Replicated(t testing.TB, p mysqld.Program, primaryArgs, replicaArgs []strin
 		}
 	}
 	return servers[0], servers[1]
+}
+
+// startLogging starts a server with a binary log until the test ends.
+func startLogging(ctx context.Context, t testing.TB, p mysqld.Program, id int, args []string) (*mysqld.Server, *sql.DB) {
+	t.Helper()
+	s, err := p.Start(ctx, mysqld.Options{Args: append([]string{"--log-bin=binlog", fmt.Sprint("--server-id=", id)}, args...)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	db, err := s.Open(s.AdminUser, s.AdminPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s, db
 }
