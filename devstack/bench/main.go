@@ -59,48 +59,7 @@ func newCommand() *cobra.Command {
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			root, err := stack.Repository(cmd.Context())
-			if err != nil {
-				return err
-			}
-			o.stack.Dir = filepath.Join(root, ".devstack", "bench")
-			o.stack.MySQLAdminPassword = os.Getenv("MYSQL_ADMIN_PASSWORD")
-			if installed := func(p mysqld.Program) bool { return p.Engine == mysqld.MySQL }; o.stack.Mysqld == "" && slices.ContainsFunc(mysqld.Find(), installed) {
-				o.stack.Mysqld = mysqld.MySQL // like the figures of AWS's function
-			}
-			// The command runs in devstack/, but paths are usually given relative to the root.
-			for _, path := range []*string{&o.output, &o.profile, &o.awsFunction} {
-				if *path != "" && !filepath.IsAbs(*path) {
-					*path = filepath.Join(root, *path)
-				}
-			}
-			if err := os.RemoveAll(o.stack.Dir); err != nil {
-				return err
-			}
-			var tags []string
-			if o.profile != "" {
-				if err := errors.Join(os.MkdirAll(o.profile, 0o755), os.Setenv("PROFILE_DIR", o.profile)); err != nil {
-					return err
-				}
-				tags = append(tags, "profile")
-			}
-			bin, err := build(cmd.Context(), root, o.stack.Dir, tags...)
-			if err != nil {
-				return err
-			}
-			var baseline, revision string
-			if o.baseline != "" {
-				if baseline, revision, err = buildBaseline(cmd.Context(), root, o.stack.Dir, o.baseline); err != nil {
-					return err
-				}
-			}
-			r, err := measure(cmd.Context(), o, bin, baseline, revision, cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			return r.write(cmd.OutOrStdout(), o.output)
-		},
+		RunE:              func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	f := cmd.Flags()
 	f.IntVar(&o.rounds, "rounds", 100, "how often to measure what is measured one at a time")
@@ -120,6 +79,50 @@ func newCommand() *cobra.Command {
 	f.StringVar(&o.stack.Mysqld, "mysqld", "", "our own database server: mysql, mariadb or a path (default: MySQL where it is installed)")
 	cmd.AddCommand(newSimulateCommand())
 	return cmd
+}
+
+// run builds what is measured, measures it, and writes the figures.
+func (o *options) run(cmd *cobra.Command) error {
+	root, err := stack.Repository(cmd.Context())
+	if err != nil {
+		return err
+	}
+	o.stack.Dir = filepath.Join(root, ".devstack", "bench")
+	o.stack.MySQLAdminPassword = os.Getenv("MYSQL_ADMIN_PASSWORD")
+	if installed := func(p mysqld.Program) bool { return p.Engine == mysqld.MySQL }; o.stack.Mysqld == "" && slices.ContainsFunc(mysqld.Find(), installed) {
+		o.stack.Mysqld = mysqld.MySQL // like the figures of AWS's function
+	}
+	// The command runs in devstack/, but paths are usually given relative to the root.
+	for _, path := range []*string{&o.output, &o.profile, &o.awsFunction} {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(root, *path)
+		}
+	}
+	if err := os.RemoveAll(o.stack.Dir); err != nil {
+		return err
+	}
+	var tags []string
+	if o.profile != "" {
+		if err := errors.Join(os.MkdirAll(o.profile, 0o755), os.Setenv("PROFILE_DIR", o.profile)); err != nil {
+			return err
+		}
+		tags = append(tags, "profile")
+	}
+	bin, err := build(cmd.Context(), root, o.stack.Dir, tags...)
+	if err != nil {
+		return err
+	}
+	var baseline, revision string
+	if o.baseline != "" {
+		if baseline, revision, err = buildBaseline(cmd.Context(), root, o.stack.Dir, o.baseline); err != nil {
+			return err
+		}
+	}
+	r, err := measure(cmd.Context(), *o, bin, baseline, revision, cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	return r.write(cmd.OutOrStdout(), o.output)
 }
 
 // build builds the worker and noop into one directory.

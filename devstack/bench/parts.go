@@ -70,13 +70,7 @@ func (b *bench) oneAtATime(ctx context.Context) (err error) {
 		}
 	}
 	r := &b.report
-	r.LimitMSMedian, r.LimitMSP90 = limit.median(), limit.quantile(0.9)
-	r.ActivitiesMSMedian, r.ActivitiesMSP90 = inARow.median(), inARow.quantile(0.9)
-	r.NoopMSMedian, r.NoopMSP90 = noop.median(), noop.quantile(0.9)
-	r.RotationMSMedian, r.RotationMSP90 = rotated.median(), rotated.quantile(0.9)
-	r.UnpacedRotationMSMedian, r.UnpacedRotationMSP90 = free.median(), free.quantile(0.9)
-	r.ActivitiesToLimit = r.ActivitiesMSMedian / r.LimitMSMedian
-	r.RotationToNoopPlusLimit = r.RotationMSMedian / (r.NoopMSMedian + r.LimitMSMedian)
+	r.medians(limit, inARow, noop, rotated, free)
 	if aws != nil {
 		r.AWSFunction.MSMedian, r.AWSFunction.MSP90 = aws.median(), aws.quantile(0.9)
 		r.AWSFunction.ToLimit = aws.median() / limit.median()
@@ -85,6 +79,17 @@ func (b *bench) oneAtATime(ctx context.Context) (err error) {
 		}
 	}
 	return errors.Join(direct.close(), paced.Stop(), unpaced.Stop())
+}
+
+// medians reports the times of one at a time.
+func (r *report) medians(limit, inARow, noop, rotated, free *contestant) {
+	r.LimitMSMedian, r.LimitMSP90 = limit.median(), limit.quantile(0.9)
+	r.ActivitiesMSMedian, r.ActivitiesMSP90 = inARow.median(), inARow.quantile(0.9)
+	r.NoopMSMedian, r.NoopMSP90 = noop.median(), noop.quantile(0.9)
+	r.RotationMSMedian, r.RotationMSP90 = rotated.median(), rotated.quantile(0.9)
+	r.UnpacedRotationMSMedian, r.UnpacedRotationMSP90 = free.median(), free.quantile(0.9)
+	r.ActivitiesToLimit = r.ActivitiesMSMedian / r.LimitMSMedian
+	r.RotationToNoopPlusLimit = r.RotationMSMedian / (r.NoopMSMedian + r.LimitMSMedian)
 }
 
 // faraway measures a rotation and AWS's function once more, with a Secrets Manager that is as far away as AWS's is.
