@@ -17,8 +17,8 @@ import (
 //
 // It holds the pair's lock from its last check of the labels and of the stored password until
 // AWSCURRENT has moved, so that no other rotation can change the standby's password in between. The
-// rotation is done then. AWSPENDING is removed from the version later, at the worker's leisure, because
-// beside AWSCURRENT the label means nothing: see docs/threat-model.md.
+// rotation is done then. AWSPENDING is removed from the version later, when the worker has time, because
+// next to AWSCURRENT the label means nothing: see docs/threat-model.md.
 func (a *Activities) PromotePassword(ctx context.Context, r rotation.StepInput) (result rotation.PromotePasswordResult, err error) {
 	already := r.CurrentVersionID == r.VersionID
 	if !already {

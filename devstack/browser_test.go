@@ -116,7 +116,7 @@ func openBrowser(t *testing.T, program string) *browser {
 	return &browser{t, tab}
 }
 
-// do waits for actions for two minutes: a busy machine draws slowly.
+// do runs actions for two minutes at most: a busy machine draws slowly.
 func (b *browser) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.tab, 2*time.Minute)
@@ -171,7 +171,7 @@ func (b *browser) picture(name string) {
 	}
 }
 
-// failReport has somebody drop the accounts of a secret, so that its next rotation is refused.
+// failReport drops the accounts of shop/report, so that its next rotation is refused, and returns the reason.
 func (e *e2e) failReport(t *testing.T) (cause string) {
 	t.Helper()
 	admin, err := e.Database.Open(e.Database.AdminUser, e.Database.AdminPassword)

@@ -28,7 +28,7 @@ func (a *app) fleetRotateCommand() *cobra.Command {
 		Use:   "rotate",
 		Short: "Rotate many secrets now, a few at a time",
 		Long: `Rotate many secrets now, a few at a time. A workflow asks the running rotations, or those that --query finds, to rotate: first the
-canaries, then the others if all canaries succeed. It starts no more rotations once more than --max-failures have failed. A rotation
+canaries, then the others if all canaries succeed. It stops starting rotations when more than --max-failures have failed. A rotation
 whose error may be temporary counts as failed after three attempts.
 
 The command shows the progress. You can interrupt it: the workflow continues, and starter fleet rotate status shows it again.`,

@@ -29,7 +29,7 @@ import (
 // traces makes one span of each attempt of a step. All steps of one run of a workflow, that is of one rotation, are one trace, whose id
 // is the run's id. Spans are of activities only: those of the workflow would last for the weeks that it sleeps.
 //
-// There are no spans inside of a step, because the text of an error there may hold a password.
+// There are no spans inside a step, because the text of an error there may contain a password.
 type traces struct {
 	interceptor.WorkerInterceptorBase
 	tracer trace.Tracer

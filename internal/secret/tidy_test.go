@@ -75,7 +75,7 @@ func TestLabelsAreTidiedWhenNothingIsPromoted(t *testing.T) {
 			}
 		})
 	})
-	t.Run("not after an hour, and no more than fit", func(t *testing.T) {
+	t.Run("not after an hour, and not beyond the limit", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			s := &service{answer: answers}
 			store := s.store()
