@@ -19,11 +19,11 @@ help: ## List the jobs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: database-server ## Watch a password rotate twice, then look around; ARGS=--once exits by itself
+demo: database-server compiled ## Watch a password rotate twice, then look around; ARGS=--once exits by itself
 	@go run -C devstack . demo $(ARGS)
 
 .PHONY: up
-up: database-server ## Start Temporal, Secrets Manager, a database and the worker; settings are in .devstack/env
+up: database-server compiled ## Start Temporal, Secrets Manager, a database and the worker; settings are in .devstack/env
 	@go run -C devstack . up $(ARGS)
 
 .PHONY: build
@@ -32,6 +32,8 @@ build: ## Build the worker and the starter into bin/
 
 .PHONY: test
 test: ## Run all tests on every database server found, and count them
+	@devstack/compile.sh "the worker and its tests" . -test ./...
+	@devstack/compile.sh "a Temporal server and the tests on it" devstack -test ./...
 	@go run -C tools ./testall $(ARGS)
 
 .PHONY: pictures
@@ -43,7 +45,7 @@ compose-check: ## Run the tutorial on docker-compose.yml; needs a Docker engine
 	@devstack/compose-check.sh
 
 .PHONY: docs-check
-docs-check: database-server ## Run every command in the documentation; count those that could only be parsed
+docs-check: database-server compiled ## Run every command in the documentation; count those that could only be parsed
 	@go run -C devstack . docs
 
 .PHONY: lint
@@ -63,20 +65,25 @@ vulncheck: ## Check for known vulnerabilities; asks vuln.go.dev
 	$(tool) govulncheck ./...
 
 .PHONY: chaos
-chaos: database-server ## Break everything while clients log in; ARGS="--rotations 1000 --seed 1"
+chaos: database-server compiled ## Break everything while clients log in; ARGS="--rotations 1000 --seed 1"
 	@go run -C devstack . chaos $(ARGS)
 
 .PHONY: bench
-bench: database-server ## Measure what a rotation costs, next to the least that it could cost
+bench: database-server compiled ## Measure what a rotation costs, next to the least that it could cost
 	@go run -C devstack ./bench $(ARGS)
 
 .PHONY: record
-record: database-server ## Record histories of every kind from this build into workflows/testdata
+record: database-server compiled ## Record histories of every kind from this build into workflows/testdata
 	@go run -C devstack . record $(ARGS)
 
 .PHONY: database-server
 database-server:
 	@devstack/install-server.sh
+
+.PHONY: compiled
+compiled:
+	@devstack/compile.sh "a Temporal server with its UI" devstack ./...
+	@devstack/compile.sh "the worker and the starter" . ./worker ./starter
 
 .PHONY: clean
 clean: ## Remove binaries and logs; keep data directories
