@@ -147,8 +147,10 @@ type RotateFleetState struct {
 	Total   int  `json:"Total,omitempty"`
 	Rotated int  `json:"Rotated,omitempty"`
 	Paused  bool `json:"Paused,omitempty"`
-	// Failed and Skipped count the secrets that were not rotated. Failures and Skips describe the
-	// first two hundred of each, one per line.
+	// Done has the secrets that were rotated.
+	Done []string `json:"Done,omitempty"`
+	// Failed and Skipped count the secrets that were not rotated. Failures and Skips describe them,
+	// one per line, and briefly after the first two hundred.
 	Failed   int      `json:"Failed,omitempty"`
 	Failures []string `json:"Failures,omitempty"`
 	Skipped  int      `json:"Skipped,omitempty"`
@@ -169,14 +171,18 @@ type RotateFleetStatus struct {
 	InProgress int `json:"InProgress"`
 	Pending    int `json:"Pending"`
 	// Canary reports whether only the canaries are being rotated so far.
-	Canary   bool     `json:"Canary,omitempty"`
-	Paused   bool     `json:"Paused,omitempty"`
-	Stopped  string   `json:"Stopped,omitempty"`
+	Canary  bool   `json:"Canary,omitempty"`
+	Paused  bool   `json:"Paused,omitempty"`
+	Stopped string `json:"Stopped,omitempty"`
+	// Failures and Skips describe the failed and the skipped secrets, one per line: the first two
+	// hundred of each while the workflow runs, and then all.
 	Failures []string `json:"Failures,omitempty"`
 	Skips    []string `json:"Skips,omitempty"`
-	// PendingHosts is how many secrets were not rotated, by host. It is set when the workflow has
-	// ended.
-	PendingHosts map[string]int `json:"PendingHosts,omitempty"`
+	// PendingHosts is how many secrets were not requested, by host. PendingSecrets are these, and
+	// RotatedSecrets those that were rotated. All three are set when the workflow has ended.
+	PendingHosts   map[string]int `json:"PendingHosts,omitempty"`
+	PendingSecrets []string       `json:"PendingSecrets,omitempty"`
+	RotatedSecrets []string       `json:"RotatedSecrets,omitempty"`
 }
 
 // String describes the progress in one line.

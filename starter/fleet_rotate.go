@@ -222,8 +222,8 @@ func (v fleetRotationView) value() any { return v.status }
 func (v fleetRotationView) text(w io.Writer) {
 	s := v.status
 	pairs(w, "Fleet", s.String(), "Started", date(s.StartedAt, v.now), "Ended", date(s.EndedAt, v.now))
-	section(w, "Failed", s.Failures)
-	section(w, "Skipped", s.Skips)
+	section(w, "Failed", shortened(s.Failures, planShown))
+	section(w, "Skipped", shortened(s.Skips, planShown))
 	var hosts []string
 	for host, n := range s.PendingHosts {
 		if host == "" {
@@ -233,4 +233,12 @@ func (v fleetRotationView) text(w io.Writer) {
 	}
 	slices.Sort(hosts)
 	section(w, "Not started", hosts)
+}
+
+// shortened returns the first lines, and how many others -o json shows.
+func shortened(lines []string, most int) []string {
+	if len(lines) <= most {
+		return lines
+	}
+	return append(slices.Clone(lines[:most]), fmt.Sprintf("and %d more: see -o json", len(lines)-most))
 }

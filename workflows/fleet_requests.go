@@ -16,9 +16,10 @@ func (m *fleetRotation) request(ctx workflow.Context) {
 	for _, r := range m.InProgress {
 		busy[r.Host]++
 	}
+	hosts := workflow.DeterministicKeys(m.Pending)
 	var batch []rotation.FleetRotation
 	for len(batch) < requestsAtOnce {
-		r, ok := m.take(ctx, busy)
+		r, ok := m.take(ctx, hosts, busy, len(m.InProgress)+len(batch))
 		if !ok {
 			break
 		}
@@ -54,8 +55,9 @@ func (m *fleetRotation) asksAgain(ctx workflow.Context) bool {
 }
 
 // take removes and returns the next rotation that may start: one that is waiting, or a pending one
-// on the host with the fewest in progress.
-func (m *fleetRotation) take(ctx workflow.Context, busy map[string]int) (r rotation.FleetRotation, ok bool) {
+// on the host with the fewest in progress. hosts are those that had pending ones, sorted.
+func (m *fleetRotation) take(ctx workflow.Context, hosts []string, busy map[string]int, inProgress int) (r rotation.FleetRotation,
+	ok bool) {
 	now := workflow.Now(ctx)
 	if m.Paused || m.Stopped != "" {
 		return r, false
@@ -66,11 +68,11 @@ func (m *fleetRotation) take(ctx workflow.Context, busy map[string]int) (r rotat
 			return r, true
 		}
 	}
-	if m.canaries() && m.Begun >= m.input.Canaries() || now.Before(m.nextBegin()) {
+	if m.canaries() && m.Begun >= m.input.Canaries() || now.Before(m.nextBegin()) || m.full(ctx, inProgress) {
 		return r, false
 	}
 	best := ""
-	for _, host := range workflow.DeterministicKeys(m.Pending) {
+	for _, host := range hosts {
 		if len(m.Pending[host]) == 0 || busy[host] >= m.input.HostLimit() {
 			continue
 		}
@@ -82,9 +84,17 @@ func (m *fleetRotation) take(ctx workflow.Context, busy map[string]int) (r rotat
 		return r, false
 	}
 	r = rotation.FleetRotation{SecretID: m.Pending[best][0], Host: best}
-	m.Pending[best] = m.Pending[best][1:]
+	if m.Pending[best] = m.Pending[best][1:]; len(m.Pending[best]) == 0 {
+		delete(m.Pending, best)
+	}
 	m.Begun++
 	return r, true
+}
+
+// full reports whether as many rotations are requested as a run can pass to the next.
+func (m *fleetRotation) full(ctx workflow.Context, inProgress int) bool {
+	return inProgress+len(m.Waiting) >= requestedAtMost &&
+		workflow.GetVersion(ctx, "a limit of the requested rotations", workflow.DefaultVersion, 1) != workflow.DefaultVersion
 }
 
 // nextBegin returns when the next pending rotation may start.
@@ -157,6 +167,7 @@ func (m *fleetRotation) look(ctx workflow.Context) {
 		switch s.Outcome {
 		case rotation.RotationSucceeded:
 			m.Rotated++
+			m.Done = append(m.Done, r.SecretID)
 		case rotation.RotationSkipped:
 			m.skip(r, s.Reason)
 		case rotation.RotationFailed:
@@ -175,7 +186,7 @@ func (m *fleetRotation) look(ctx workflow.Context) {
 // the host's place is free for other rotations.
 func (m *fleetRotation) fail(ctx workflow.Context, r rotation.FleetRotation, s rotation.RotationSeen) {
 	r.Attempts++
-	r.Reason = s.Reason
+	r.Reason = plaintext.Cut(s.Reason, fullReason)
 	if mayPass(s.ErrorType) && r.Attempts < fleetTries && m.Stopped == "" {
 		r.RequestedAt = workflow.Now(ctx).Add(betweenRequests << (r.Attempts - 1))
 		if !s.EndedAt.IsZero() {
@@ -196,7 +207,5 @@ func (m *fleetRotation) fail(ctx workflow.Context, r rotation.FleetRotation, s r
 
 func (m *fleetRotation) skip(r rotation.FleetRotation, reason string) {
 	m.Skipped++
-	if len(m.Skips) < fleetLines {
-		m.Skips = append(m.Skips, plaintext.Line(plaintext.Cut(r.SecretID+": "+reason, 500)))
-	}
+	m.Skips = addLine(m.Skips, r.SecretID, reason)
 }

@@ -68,9 +68,10 @@ func (Workflows) RotateFleetWorkflow(ctx workflow.Context, input rotation.Rotate
 	return m.status(), ctx.Err()
 }
 
-// find lists the secrets to rotate.
+// find lists the secrets to rotate. It refuses more than the next run can be told.
 func (m *fleetRotation) find(ctx workflow.Context) error {
 	m.Pending = map[string][]string{}
+	found, size := map[string]bool{}, 0
 	for token := []byte(nil); ; {
 		var page rotation.ListRotationsResult
 		in := rotation.ListRotationsInput{Query: m.input.Query, NextPageToken: token}
@@ -78,13 +79,23 @@ func (m *fleetRotation) find(ctx workflow.Context) error {
 			return err
 		}
 		for i, id := range page.SecretIDs {
+			if found[id] { // its next run started meanwhile
+				continue
+			}
+			found[id] = true
+			size += len(id) + briefReason
 			m.Pending[page.Hosts[i]] = append(m.Pending[page.Hosts[i]], id)
 			m.Total++
 		}
 		if token = page.NextPageToken; len(token) == 0 {
-			return nil
+			break
 		}
 	}
+	if size > fleetBytes {
+		return refused(rotation.ErrorInvalidInput, "%d secrets are too many for one workflow: select some of them by Query, "+
+			"such as DatabaseHost = 'db1.example.com:3306', and rotate the others afterwards", m.Total)
+	}
+	return nil
 }
 
 func (m *fleetRotation) options(ctx workflow.Context) workflow.Context {
@@ -137,9 +148,17 @@ func (m *fleetRotation) halt(reason string) {
 // failed counts a secret that was not rotated.
 func (m *fleetRotation) failed(r rotation.FleetRotation) {
 	m.Failed++
-	if len(m.Failures) < fleetLines {
-		m.Failures = append(m.Failures, plaintext.Line(plaintext.Cut(r.SecretID+": "+r.Reason, 500)))
+	m.Failures = addLine(m.Failures, r.SecretID, r.Reason)
+}
+
+// addLine adds a secret and the reason why it was not rotated, which is cut short after the first
+// two hundred.
+func addLine(lines []string, secretID, reason string) []string {
+	most := fullLine
+	if len(lines) >= fleetLines {
+		most = len(secretID) + briefReason
 	}
+	return append(lines, plaintext.Line(plaintext.Cut(secretID+": "+reason, most)))
 }
 
 func (m *fleetRotation) pending() (n int) {
@@ -163,35 +182,54 @@ func (m *fleetRotation) status() rotation.RotateFleetStatus {
 	s := rotation.RotateFleetStatus{
 		StartedAt: m.StartedAt, EndedAt: m.ended, Total: m.Total, Rotated: m.Rotated, Failed: m.Failed, Skipped: m.Skipped,
 		InProgress: len(m.InProgress) + len(m.Waiting), Pending: m.pending(), Canary: m.canaries(), Paused: m.Paused, Stopped: m.Stopped,
-		Failures: m.Failures, Skips: m.Skips,
+		Failures: firstLines(m.Failures), Skips: firstLines(m.Skips),
 	}
-	if !m.ended.IsZero() && s.Pending > 0 {
-		s.PendingHosts = map[string]int{}
-		for _, host := range workflow.DeterministicKeys(m.Pending) {
-			if n := len(m.Pending[host]); n > 0 {
-				s.PendingHosts[host] = n
-			}
-		}
+	if !m.ended.IsZero() {
+		m.report(&s)
 	}
 	return s
 }
+
+// report adds what the result alone contains: every secret by name.
+func (m *fleetRotation) report(s *rotation.RotateFleetStatus) {
+	s.Failures, s.Skips, s.RotatedSecrets = m.Failures, m.Skips, m.Done
+	for _, host := range workflow.DeterministicKeys(m.Pending) {
+		if n := len(m.Pending[host]); n > 0 {
+			if s.PendingHosts == nil {
+				s.PendingHosts = map[string]int{}
+			}
+			s.PendingHosts[host] = n
+			s.PendingSecrets = append(s.PendingSecrets, m.Pending[host]...)
+		}
+	}
+}
+
+func firstLines(lines []string) []string { return lines[:min(len(lines), fleetLines)] }
 
 // describe sets the Markdown that the Temporal UI shows for the run.
 func (m *fleetRotation) describe(ctx workflow.Context) {
 	s := m.status()
 	lines := []string{"**Rotation of a fleet**: " + plaintext.Code(s.String()), ""}
-	for _, text := range s.Failures {
+	for _, text := range firstLines(s.Failures) {
 		lines = append(lines, "- **failed**: "+plaintext.Code(text))
 	}
-	for _, text := range s.Skips {
+	for _, text := range firstLines(s.Skips) {
 		lines = append(lines, "- skipped: "+plaintext.Code(text))
 	}
 	setDetails(ctx, strings.Join(lines, "\n"))
 }
 
 const (
-	// fleetLines is how many failed and how many skipped secrets are named.
+	// fleetLines is how many failed and how many skipped secrets are described in full.
 	fleetLines = 200
+	// fullLine, fullReason and briefReason limit bytes: of a line in full, of the reason of a
+	// rotation that is attempted again, and of the reason in a brief line.
+	fullLine, fullReason, briefReason = 500, 300, 45
+	// fleetBytes limits the names of all secrets, with a brief reason for each. What one run passes
+	// to the next must fit into 2 MB.
+	fleetBytes = 1_500_000
+	// requestedAtMost is how many rotations are in progress or waiting for another attempt.
+	requestedAtMost = 500
 	// requestsAtOnce is how many requests are sent between two checks.
 	requestsAtOnce = 100
 	// fleetTries is how many attempts a rotation gets if its errors may be temporary.

@@ -38,6 +38,7 @@ type many struct {
 	inFlight map[string]string // host by secret
 	query    string
 	runs     int
+	largest  int // bytes that a run passed on or returned
 }
 
 func newMany(t *testing.T, secrets, hosts int) *many {
@@ -51,6 +52,15 @@ func newMany(t *testing.T, secrets, hosts int) *many {
 		return rotation.RotationSeen{Outcome: rotation.RotationSucceeded}
 	}
 	return m
+}
+
+// host returns the host of a secret by the number in its name.
+func (m *many) host(id string) string {
+	var i int
+	if _, err := fmt.Sscanf(id[strings.LastIndex(id, "s"):], "s%d", &i); err != nil {
+		m.t.Fatal(err)
+	}
+	return m.hosts[i]
 }
 
 // rotate runs the workflow to its end, over all its runs.
@@ -77,6 +87,11 @@ func (m *many) rotate(in any, during func(*testsuite.TestWorkflowEnvironment)) (
 		if !errors.As(err, &next) {
 			if err == nil {
 				err = env.GetWorkflowResult(&status)
+				result, encodeErr := converter.GetDefaultDataConverter().ToPayload(status)
+				if encodeErr != nil {
+					m.t.Fatal(encodeErr)
+				}
+				m.largest = max(m.largest, len(result.GetData()))
 			}
 			return status, err
 		}
@@ -84,6 +99,9 @@ func (m *many) rotate(in any, during func(*testsuite.TestWorkflowEnvironment)) (
 		carried = new(rotation.RotateFleetState)
 		if err := converter.GetDefaultDataConverter().FromPayloads(next.Input, &input, carried); err != nil {
 			m.t.Fatal(err)
+		}
+		for _, payload := range next.Input.GetPayloads() {
+			m.largest = max(m.largest, len(payload.GetData()))
 		}
 		at = env.Now()
 	}
@@ -125,7 +143,7 @@ func (m *many) register(env *testsuite.TestWorkflowEnvironment) {
 			if id == "gone" {
 				return errors.New("no such workflow")
 			}
-			host := m.hosts[slices.Index(m.secrets, id)]
+			host := m.host(id)
 			m.inFlight[id] = host
 			m.running[host]++
 			m.most[host] = max(m.most[host], m.running[host])
@@ -135,15 +153,18 @@ func (m *many) register(env *testsuite.TestWorkflowEnvironment) {
 
 func TestAFleetIsRotated(t *testing.T) {
 	t.Parallel()
-	m := newMany(t, 3000, 10)
+	m := newMany(t, 10000, 10)
 	s, err := m.rotate(raw(`{"Query":"DatabaseHost != 'x'","PerHost":3}`), nil)
-	if err != nil || s.Rotated != 3000 || s.Total != 3000 || s.Failed+s.Skipped+s.Pending+s.InProgress != 0 || s.EndedAt.IsZero() {
+	if err != nil || s.Rotated != 10000 || s.Total != 10000 || s.Failed+s.Skipped+s.Pending+s.InProgress != 0 || s.EndedAt.IsZero() {
 		t.Fatalf("%+v, %v", s, err)
 	}
 	for host, most := range m.most {
 		if most != 3 {
 			t.Errorf("%d at once on %s, want 3", most, host)
 		}
+	}
+	if len(s.RotatedSecrets) != 10000 || len(slices.Compact(slices.Sorted(slices.Values(s.RotatedSecrets)))) != 10000 {
+		t.Errorf("the result names %d rotated secrets", len(s.RotatedSecrets))
 	}
 	if m.query != "DatabaseHost != 'x'" || m.runs < 2 {
 		t.Errorf("query %q, %d runs: want the query passed on, and several runs", m.query, m.runs)
@@ -165,13 +186,13 @@ func TestAHostThatIsDownDelaysNoOther(t *testing.T) {
 	t.Parallel()
 	m := newMany(t, 400, 10)
 	m.takes = func(id string) time.Duration {
-		if m.hosts[slices.Index(m.secrets, id)] == "h7" {
+		if m.host(id) == "h7" {
 			return 10 * time.Minute
 		}
 		return 3 * time.Second
 	}
 	m.outcome = func(id string, _ int) rotation.RotationSeen {
-		if m.hosts[slices.Index(m.secrets, id)] == "h7" {
+		if m.host(id) == "h7" {
 			return rotation.RotationSeen{Outcome: rotation.RotationFailed, Reason: "h7 does not answer", ErrorType: rotation.ErrorUnreachable}
 		}
 		return rotation.RotationSeen{Outcome: rotation.RotationSucceeded}
@@ -180,7 +201,7 @@ func TestAHostThatIsDownDelaysNoOther(t *testing.T) {
 	var others time.Time
 	s, err := m.rotate(raw(`{"MaxFailures":"100%","Canary":3}`), nil)
 	for id, asked := range m.asked {
-		if id != "gone" && m.inFlight[id] == "" && m.hosts[slices.Index(m.secrets, id)] != "h7" && asked[0].After(others) {
+		if id != "gone" && m.inFlight[id] == "" && m.host(id) != "h7" && asked[0].After(others) {
 			others = asked[0]
 		}
 	}
@@ -285,5 +306,57 @@ func TestAFleetOfNone(t *testing.T) {
 		if _, err := m.rotate(raw(text), nil); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", text, err)
 		}
+	}
+}
+
+// A payload of Temporal has at most 2 MB.
+const payloadLimit = 2 << 20
+
+func TestEverySecretOfALargeFleetIsNamed(t *testing.T) {
+	t.Parallel()
+	const secrets = 10000
+	for _, c := range []struct {
+		name, input, errorType   string
+		failed, skipped, pending int
+	}{
+		{name: "all fail", input: `{"Canary":0,"MaxFailures":"100%","PerHost":100}`, errorType: rotation.ErrorUnreachable, failed: secrets},
+		{name: "all are refused", input: `{"Canary":0,"PerHost":100}`, skipped: secrets},
+		{name: "a canary fails", input: `{"Canary":1}`, errorType: "NotOurs", failed: 1, pending: secrets - 1},
+	} {
+		m := newMany(t, secrets, 1000)
+		for i := range m.secrets { // as long as most ARNs
+			m.secrets[i] = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:production/some-team/database/" + m.secrets[i]
+			m.hosts[i] = fmt.Sprintf("%s.abcdefghijkl.eu-central-1.rds.amazonaws.com:3306", m.hosts[i])
+		}
+		inProgress := 0
+		m.outcome = func(string, int) rotation.RotationSeen {
+			inProgress = max(inProgress, len(m.inFlight))
+			if c.skipped > 0 {
+				return rotation.RotationSeen{Outcome: rotation.RotationSkipped, Reason: strings.Repeat("refused ", 200)}
+			}
+			return rotation.RotationSeen{Outcome: rotation.RotationFailed, Reason: strings.Repeat("no answer ", 200), ErrorType: c.errorType}
+		}
+		s, err := m.rotate(raw(c.input), nil)
+		if err != nil || s.Failed != c.failed || s.Skipped != c.skipped || s.Pending != c.pending || len(s.Failures) != c.failed ||
+			len(s.Skips) != c.skipped || len(s.PendingSecrets) != c.pending || len(s.RotatedSecrets) != 0 {
+			t.Errorf("%s: %s, %v", c.name, s, err)
+		}
+		if m.largest > payloadLimit || inProgress > 500 {
+			t.Errorf("%s: a payload of %d bytes, %d in progress", c.name, m.largest, inProgress)
+		}
+		for _, text := range slices.Concat(s.Failures, s.Skips) {
+			if !strings.Contains(text, ": no answer") && !strings.Contains(text, ": refused") {
+				t.Fatalf("%s: no reason in %q", c.name, text)
+			}
+		}
+		t.Logf("%s: %d runs, at most %d bytes", c.name, m.runs, m.largest)
+	}
+}
+
+func TestAFleetThatIsTooLargeIsRefused(t *testing.T) {
+	t.Parallel()
+	m := newMany(t, 50000, 10)
+	if _, err := m.rotate(raw(`{}`), nil); err == nil || !strings.Contains(err.Error(), "select some of them by Query") || len(m.asked) > 0 {
+		t.Errorf("%d requested, %v", len(m.asked), err)
 	}
 }
