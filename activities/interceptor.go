@@ -59,9 +59,12 @@ func (i *inbound) execute(ctx context.Context, in *interceptor.ExecuteActivityIn
 	return i.Next.ExecuteActivity(ctx, in)
 }
 
+// HeartbeatInterval returns how often a step with a heartbeat timeout sends heartbeats.
+func HeartbeatInterval(timeout time.Duration) time.Duration { return timeout / 4 }
+
 // heartbeat tells Temporal that the worker is alive until ctx ends. If the worker dies, another one
-// repeats the step long before it would time out. A step that takes less than a third of its
-// heartbeat timeout, as nearly all do, sends none.
+// repeats the step long before it would time out. A step that takes less than
+// HeartbeatInterval, as nearly all do, sends none.
 func heartbeat(ctx context.Context) {
 	var failed error
 	defer func() {
@@ -74,7 +77,7 @@ func heartbeat(ctx context.Context) {
 	if timeout == 0 {
 		return
 	}
-	tick := time.NewTicker(timeout / 3)
+	tick := time.NewTicker(HeartbeatInterval(timeout))
 	defer tick.Stop()
 	for {
 		select {

@@ -241,7 +241,10 @@ func (c *config) workerOptions(outer ...interceptor.WorkerInterceptor) worker.Op
 	options := worker.Options{
 		MaxConcurrentActivityExecutionSize: c.maxConcurrentActivities,
 		WorkerStopTimeout:                  stopTimeout,
-		Interceptors:                       append(outer, activities.Interceptor()),
+		StickyScheduleToStartTimeout:       workflows.StickyTimeout,
+		// By default, the SDK keeps a heartbeat back until 80 % of its timeout has passed. On a busy machine that is too late.
+		MaxHeartbeatThrottleInterval: activities.HeartbeatInterval(workflows.HeartbeatTimeout),
+		Interceptors:                 append(outer, activities.Interceptor()),
 	}
 	if c.deployment.BuildID != "" {
 		options.DeploymentOptions = worker.DeploymentOptions{

@@ -16,8 +16,16 @@ const (
 	// StepTimeout bounds one attempt of one activity. A worker that stops lets the attempts that it has begun end first.
 	StepTimeout = time.Minute
 
-	// HeartbeatTimeout is how long after a worker's death another worker restarts its steps.
-	HeartbeatTimeout = 10 * time.Second
+	// HeartbeatTimeout is how long after a worker's death the server repeats its steps. A worker sends four heartbeats in this
+	// time, so that a step which is merely slow is not repeated.
+	HeartbeatTimeout = 2 * time.Second
+
+	// StickyTimeout is how long a workflow task waits for the worker that has the workflow in memory, before any other worker
+	// may run it.
+	StickyTimeout = 1500 * time.Millisecond
+
+	// TaskTimeout is how long after a worker's death another worker repeats its workflow tasks. A task takes milliseconds.
+	TaskTimeout = 5 * time.Second
 
 	// stepPatience is how long a step is retried before the rotation has failed, and is left to its window.
 	stepPatience = 10 * time.Minute

@@ -180,6 +180,9 @@ func execute(t *testing.T, w *world, at time.Time, input any, state *rotation.St
 	}
 	var next *workflow.ContinueAsNewError
 	if errors.As(r.err, &next) {
+		if next.WorkflowTaskTimeout != workflows.TaskTimeout {
+			t.Errorf("the next run has %v for a workflow task: want %v", next.WorkflowTaskTimeout, workflows.TaskTimeout)
+		}
 		r.state = new(rotation.State)
 		if err := converter.GetDefaultDataConverter().FromPayloads(next.Input, &r.input, r.state); err != nil {
 			t.Fatal(err)

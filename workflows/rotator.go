@@ -250,5 +250,6 @@ func (r *rotator) next(ctx workflow.Context) (rotation.Status, error) {
 	case r.phase == stopped:
 		return r.status(), nil
 	}
+	ctx = workflow.WithWorkflowTaskTimeout(ctx, TaskTimeout)
 	return rotation.Status{}, workflow.NewContinueAsNewError(ctx, workflow.GetInfo(ctx).WorkflowType.Name, r.input, r.State)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rotate-user/rotate-user/devstack/stack"
 	"github.com/rotate-user/rotate-user/rotation"
+	"github.com/rotate-user/rotate-user/workflows"
 )
 
 // buildBaseline builds the worker of another revision, and returns the directory of its programs
@@ -108,6 +109,9 @@ func (b *bench) ready(ctx context.Context, c *contender) error {
 // begin starts the worker of a contender.
 func (b *bench) begin(ctx context.Context, c *contender) (err error) {
 	c.queue = &queue{name: "bench-" + b.run + "-" + c.name}
+	if c.worker == filepath.Join(b.bin, "worker") {
+		c.queue.taskTimeout = workflows.TaskTimeout
+	}
 	c.queue.Worker, err = b.StartWorker(ctx, c.worker, "worker-"+c.name, "--task-queue", c.queue.name)
 	return err
 }

@@ -207,64 +207,6 @@ func (b *bench) end(ctx context.Context, subjects []*subject) error {
 	})
 }
 
-// recover kills a worker in the middle of some rotations and starts another.
-func (b *bench) recover(ctx context.Context) error {
-	const rotations = 8
-	subjects := make([]*subject, rotations)
-	d := b.newDirect()
-	for i := range subjects {
-		var err error
-		if subjects[i], err = b.newSubject(ctx, "recovered"+strconv.Itoa(i)); err != nil {
-			return err
-		}
-		if err := d.rotate(subjects[i]); err != nil {
-			return err
-		}
-	}
-	first, err := b.start(ctx, "killed")
-	if err != nil {
-		return err
-	}
-	for _, s := range subjects {
-		if err := b.fall(ctx, first, s, nextMonth()); err != nil {
-			return err
-		}
-	}
-	if err := b.await(ctx, func() (bool, error) { return b.allAsleep(ctx, subjects) }); err != nil {
-		return err
-	}
-	var killed time.Time
-	var mu sync.Mutex
-	var took samples
-	done := make(chan error, 1)
-	go func() {
-		done <- each(ctx, rotations, rotations, func(ctx context.Context, i int) error {
-			err := b.rotate(ctx, subjects[i])
-			mu.Lock()
-			defer mu.Unlock()
-			took = append(took, float64(time.Since(killed).Milliseconds())/1000)
-			return err
-		})
-	}()
-	// Wait for about half a rotation.
-	time.Sleep(time.Duration(b.report.RotationMSMedian/2) * time.Millisecond)
-	mu.Lock()
-	killed = time.Now()
-	mu.Unlock()
-	if err := first.Kill(); err != nil {
-		return err
-	}
-	second, err := b.StartWorker(ctx, filepath.Join(b.bin, "worker"), "worker-successor", "--task-queue", first.name)
-	if err != nil {
-		return err
-	}
-	if err := <-done; err != nil {
-		return err
-	}
-	b.report.RecoverySMedian, b.report.RecoverySMax = took.median(), took.quantile(1)
-	return errors.Join(b.end(ctx, subjects), d.close(), second.Stop())
-}
-
 // metric reads one metric of a worker.
 func (q *queue) metric(ctx context.Context, name string) (float64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, q.MetricsURL, nil)

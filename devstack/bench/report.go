@@ -62,8 +62,12 @@ type report struct {
 	Alone                     amongResult `json:"alone"`
 	AmongSleeping             amongResult `json:"among_sleeping"`
 
-	RecoverySMedian float64 `json:"recovery_s_median"`
-	RecoverySMax    float64 `json:"recovery_s_max"`
+	// After a worker's death, until the rotations under way are done.
+	RecoverySMedian         float64 `json:"recovery_s_median"`
+	RecoverySMax            float64 `json:"recovery_s_max"`
+	BaselineRecoverySMedian float64 `json:"baseline_recovery_s_median,omitempty"`
+	BaselineRecoverySMax    float64 `json:"baseline_recovery_s_max,omitempty"`
+	RecoveryToBaseline      float64 `json:"recovery_to_baseline,omitempty"`
 }
 
 // awsFunctionResult is one rotation by AWS's function.

@@ -12,12 +12,14 @@ import (
 	"github.com/rotate-user/rotate-user/devstack/stack"
 	"github.com/rotate-user/rotate-user/internal/schedule"
 	"github.com/rotate-user/rotate-user/rotation"
+	"github.com/rotate-user/rotate-user/workflows"
 )
 
 // queue is a task queue with its own worker.
 type queue struct {
 	*stack.Worker
-	name string
+	name        string
+	taskTimeout time.Duration // of workflow tasks, as its worker's continue-as-new sets it; 0 is Temporal's default
 }
 
 // start starts the named worker program on its own task queue. It registers the search attributes
@@ -32,7 +34,7 @@ func (b *bench) start(ctx context.Context, name string, args ...string) (*queue,
 }
 
 func (b *bench) startProgram(ctx context.Context, program, name string, args ...string) (*queue, error) {
-	q := &queue{name: "bench-" + b.run + "-" + name}
+	q := &queue{name: "bench-" + b.run + "-" + name, taskTimeout: workflows.TaskTimeout}
 	var err error
 	q.Worker, err = b.StartWorker(ctx, filepath.Join(b.bin, program), "worker-"+name, append([]string{"--task-queue", q.name}, args...)...)
 	return q, err
@@ -41,7 +43,8 @@ func (b *bench) startProgram(ctx context.Context, program, name string, args ...
 // fall starts the workflow of a subject asleep, as continue-as-new would after a rotation.
 func (b *bench) fall(ctx context.Context, q *queue, s *subject, wakes time.Time) error {
 	_, err := b.temporal.ExecuteWorkflow(ctx,
-		client.StartWorkflowOptions{ID: rotation.RotateUserWorkflowID(s.secretID), TaskQueue: q.name}, rotation.RotateUserWorkflow,
+		client.StartWorkflowOptions{ID: rotation.RotateUserWorkflowID(s.secretID), TaskQueue: q.name, WorkflowTaskTimeout: q.taskTimeout},
+		rotation.RotateUserWorkflow,
 		rotation.RotateUserInput{SecretID: s.secretID, MinimumOverlap: new(schedule.Duration)},
 		&rotation.State{
 			LastRotatedDate: time.Now().Add(-30 * 24 * time.Hour), NextRotationDate: wakes, WindowCloses: wakes.Add(12 * time.Hour),
