@@ -6,7 +6,7 @@ SHELL := /bin/bash
 # Arguments of the program that a job runs: make demo ARGS=--once
 ARGS ?=
 
-# Build each of the three modules with its own go.mod, even inside a workspace.
+# Build each of the modules with its own go.mod, even inside a workspace.
 export GOWORK := off
 
 tool := go tool -modfile=$(CURDIR)/tools/go.mod
@@ -48,10 +48,19 @@ compose-check: ## Run the tutorial on docker-compose.yml; needs a Docker engine
 docs-check: database-server compiled ## Run every command in the documentation; count those that could only be parsed
 	@go run -C devstack . docs
 
+.PHONY: deploy-check
+deploy-check: ## Check deploy/ with Helm and OpenTofu, which are built once
+	go test -C deploy/check $(ARGS)
+
+.PHONY: manifests
+manifests: ## Render the manifests and the policy in deploy/ anew
+	go test -C deploy/check -count=1 . -update
+
 .PHONY: lint
 lint: lint-imports ## Check style, common mistakes, and that workflows are deterministic
 	$(tool) golangci-lint run ./...
 	cd devstack && $(tool) golangci-lint run ./...
+	cd deploy/check && $(tool) golangci-lint run ./...
 	$(tool) workflowcheck ./workflows/...
 
 .PHONY: lint-imports

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -73,6 +74,18 @@ func TestStopTimeoutIsTheSameEverywhere(t *testing.T) {
 	}
 	if !strings.Contains(string(compose), "stop_grace_period: 90s") || killAfter.Seconds() != 90 {
 		t.Errorf("docker-compose.yml has another stop_grace_period than %s", killAfter)
+	}
+	for file, text := range map[string]string{
+		"values.yaml":        "terminationGracePeriodSeconds: %.0f\n",
+		"values.schema.json": `"terminationGracePeriodSeconds": {"type": "integer", "minimum": %.0f}`,
+	} {
+		chart, err := os.ReadFile(filepath.Join("../deploy/helm/rotate-user", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf(text, killAfter.Seconds()); !strings.Contains(string(chart), want) {
+			t.Errorf("the chart's %s does not have %q", file, want)
+		}
 	}
 	pages, err := filepath.Glob("../docs/*.md")
 	if err != nil {
