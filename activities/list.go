@@ -65,7 +65,14 @@ func (a *Activities) ListRotations(ctx context.Context, in rotation.ListRotation
 			if value, ok := execution.GetSearchAttributes().GetIndexedFields()[rotation.DatabaseHostKey.GetName()]; ok {
 				_ = converter.GetDefaultDataConverter().FromPayload(value, &host) // an attribute of the same name may have another type
 			}
+			owner := ""
+			if value := execution.GetMemo().GetFields()[rotation.DeclaredByMemo]; value != nil {
+				if err := converter.GetDefaultDataConverter().FromPayload(value, &owner); err != nil {
+					owner = "unreadable: the memo is encoded"
+				}
+			}
 			result.SecretIDs, result.Hosts = append(result.SecretIDs, id), append(result.Hosts, host)
+			result.DeclaredBy = append(result.DeclaredBy, owner)
 		}
 	}
 	return result, nil

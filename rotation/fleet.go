@@ -169,8 +169,10 @@ type ListRotationsInput struct {
 type ListRotationsResult struct {
 	// SecretIDs are the secrets as the ids of their workflows name them. Hosts has the database
 	// host of each, if known.
-	SecretIDs     []string `json:"SecretIds"`
-	Hosts         []string `json:"Hosts,omitempty"`
+	SecretIDs []string `json:"SecretIds"`
+	Hosts     []string `json:"Hosts,omitempty"`
+	// DeclaredBy has the DeclaredByMemo of each.
+	DeclaredBy    []string `json:"DeclaredBy,omitempty"`
 	NextPageToken []byte   `json:"NextPageToken,omitempty"`
 }
 
@@ -235,6 +237,10 @@ type FleetPass struct {
 	Deferred    int `json:"Deferred,omitempty"`
 	// Changes describes the first hundred changes, one per line.
 	Changes []string `json:"Changes,omitempty"`
+	// Elsewhere is how many tagged secrets have a rotation that this tag does not declare, so that it
+	// was not changed. Skips describes the first hundred of them, one per line.
+	Elsewhere int      `json:"Elsewhere,omitempty"`
+	Skips     []string `json:"Skips,omitempty"`
 	// Failed is how many secrets have an invalid tag, or a rotation that could not be changed.
 	// Problems describes the first hundred of them, one per line.
 	Failed   int      `json:"Failed,omitempty"`
@@ -253,6 +259,9 @@ func (p FleetPass) String() string {
 		plaintext.Count(p.Tagged, "secret"), p.Started, p.Rescheduled, p.Stopped, p.Unchanged)
 	if p.Off > 0 {
 		text += fmt.Sprintf(", %d off", p.Off)
+	}
+	if p.Elsewhere > 0 {
+		text += fmt.Sprintf(", %d declared elsewhere", p.Elsewhere)
 	}
 	if p.Failed > 0 {
 		text += fmt.Sprintf(", %d failed", p.Failed)

@@ -65,6 +65,8 @@ type RescheduleRequest struct {
 	TimeZone string `json:"TimeZone,omitempty"`
 	// Blackout is the new blackout. An empty list removes the old one, and nil keeps it.
 	Blackout []string `json:"Blackout,omitzero"`
+	// DeclaredBy is set by what declares the rotation from now on; see DeclaredByMemo.
+	DeclaredBy string `json:"DeclaredBy,omitempty"`
 
 	typed typed
 }

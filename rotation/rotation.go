@@ -9,6 +9,7 @@
 package rotation
 
 import (
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -105,3 +106,11 @@ var (
 // OpenAccountsMemo is the key of a rotation's memo that lists accounts that still log in although no secret is for them
 // anymore. The memo is missing or empty if there are none.
 const OpenAccountsMemo = "OpenAccounts"
+
+// DeclaredByMemo is the key of a rotation's memo that says what declares it: the id of a
+// SyncFleetWorkflow, or FileOwner. A rotation that was started by hand has none.
+const DeclaredByMemo = "DeclaredBy"
+
+// FileOwner returns the value of DeclaredByMemo for a fleet file with the given name, which may be
+// empty.
+func FileOwner(name string) string { return strings.TrimSpace("file " + name) }

@@ -221,6 +221,7 @@ func (v fleetView) text(w io.Writer) {
 	pairs(w, "Tag", s.Tag, "Managed", plaintext.Count(s.Managed, "secret"), "Last check", last, "Result", did, "Next check", next)
 	if s.LastPass != nil {
 		section(w, "Changes", s.LastPass.Changes)
+		section(w, "Not changed", s.LastPass.Skips)
 		section(w, "Problems", s.LastPass.Problems)
 	}
 }

@@ -27,7 +27,7 @@ func (a *app) fleetApplyCommand() *cobra.Command {
 	var file string
 	var dryRun, prune bool
 	var over rotation.Duration
-	var declared []rotation.RotateUserInput
+	var declared fleetFile
 	cmd := &cobra.Command{
 		Use:   "apply",
 		Short: "Make the rotations match a file",
@@ -37,6 +37,9 @@ its plan first. Applying a file a second time changes nothing.
 A schedule can be changed while the rotation runs. All other options are fixed at the start. To change one of them, the command stops
 the rotation, after the current one if any, and starts it again. The rotation then waits for its schedule.
 
+A file changes and stops only rotations that it declared, or that nothing declares. Rotations that a tag or another file declares are
+skipped. Give each file its own Name if you have several.
+
 With --dry-run, the exit code is 3 if something would change.`,
 		Example: `  starter fleet apply -f fleet.yaml --dry-run
   starter fleet apply -f fleet.yaml --over 7d`,
@@ -44,7 +47,7 @@ With --dry-run, the exit code is 3 if something would change.`,
 	flags := cmd.Flags()
 	flags.StringVarP(&file, "file", "f", "", "the fleet's `file`, or - for standard input (required)")
 	flags.BoolVar(&dryRun, "dry-run", false, "show the plan and change nothing")
-	flags.BoolVar(&prune, "prune", false, "stop every rotation in the namespace that is not in the file")
+	flags.BoolVar(&prune, "prune", false, "stop the rotations that this file declared before and no longer contains")
 	flags.TextVar(&over, "over", rotation.Duration(0), "`duration` over which the first rotations are spread (default: rotate at once)")
 	flags.Lookup("over").DefValue = ""
 	required(cmd, "file")
@@ -59,28 +62,38 @@ With --dry-run, the exit code is 3 if something would change.`,
 		if declared, err = readFleet(file, data); err != nil {
 			return err
 		}
-		for i := range declared {
-			if over > 0 && declared[i].RotateImmediately == nil {
-				declared[i].FirstRotationWithin = over
+		for i := range declared.secrets {
+			in := &declared.secrets[i]
+			if over > 0 && in.RotateImmediately == nil {
+				in.FirstRotationWithin = over
 			}
-			if err := declared[i].Validate(); err != nil {
+			if err := in.Validate(); err != nil {
 				return fmt.Errorf("--over: %w", err)
 			}
 		}
 		return nil
 	}
 	return a.action(cmd, check, func(ctx context.Context) error {
-		plan, err := a.planFleet(ctx, declared, prune)
+		plan, err := a.planFleet(ctx, rotation.FileOwner(declared.name), declared.secrets, prune)
 		if err != nil {
 			return err
 		}
-		if err := a.print(fleetPlanView{plan}); err != nil || plan.changes() == 0 {
+		if err := a.print(fleetPlanView{plan}); err != nil {
 			return err
 		}
-		if dryRun {
-			return errWouldChange
+		if plan.changes() > 0 {
+			if dryRun {
+				return errWouldChange
+			}
+			if err := a.apply(ctx, plan); err != nil {
+				return err
+			}
 		}
-		return a.apply(ctx, plan)
+		if n := len(plan.Skip); n > 0 {
+			return advise("Remove them from the file or from the other declaration, or stop them and apply the file again",
+				"%s in the file declared elsewhere", plaintext.Count(n, "rotation"))
+		}
+		return nil
 	})
 }
 
@@ -113,10 +126,14 @@ func (a *app) apply(ctx context.Context, plan fleetPlan) error {
 		return a.send(ctx, p.SecretID, rotation.StopUpdate, rotation.Sender{SentAt: a.now()})
 	})
 	each(plan.Change, func(ctx context.Context, p planned) error {
-		return a.send(ctx, p.SecretID, rotation.RescheduleUpdate, rotation.RescheduleTo(p.input))
+		request := rotation.RescheduleTo(p.input)
+		if p.adopt {
+			request.DeclaredBy = plan.owner
+		}
+		return a.send(ctx, p.SecretID, rotation.RescheduleUpdate, request)
 	})
-	each(plan.Restart, a.restartRotation)
-	each(plan.Start, a.startRotation)
+	each(plan.Restart, func(ctx context.Context, p planned) error { return a.restartRotation(ctx, p, plan.owner) })
+	each(plan.Start, func(ctx context.Context, p planned) error { return a.startRotation(ctx, p, plan.owner) })
 	if err := g.Wait(); err != nil {
 		return err
 	}
@@ -145,16 +162,17 @@ func (a *app) send(ctx context.Context, secretID, name string, arg any) error {
 	return nil
 }
 
-func (a *app) startRotation(ctx context.Context, p planned) error {
+func (a *app) startRotation(ctx context.Context, p planned, owner string) error {
 	options := a.startOptions(rotation.RotateUserWorkflowID(p.SecretID))
 	options.WorkflowExecutionErrorWhenAlreadyStarted = true
+	options.Memo = map[string]any{rotation.DeclaredByMemo: owner}
 	_, err := a.temporal.ExecuteWorkflow(ctx, options, rotation.RotateUserWorkflow, p.input)
 	return err
 }
 
 // restartRotation stops a rotation and starts it with another input. Both credentials log in
 // throughout.
-func (a *app) restartRotation(ctx context.Context, p planned) error {
+func (a *app) restartRotation(ctx context.Context, p planned, owner string) error {
 	if err := a.send(ctx, p.SecretID, rotation.StopUpdate, rotation.Sender{SentAt: a.now()}); err != nil {
 		return err
 	}
@@ -172,7 +190,7 @@ func (a *app) restartRotation(ctx context.Context, p planned) error {
 	}
 	later := false
 	p.input.RotateImmediately, p.input.FirstRotationWithin = &later, 0
-	return a.startRotation(ctx, p)
+	return a.startRotation(ctx, p, owner)
 }
 
 func (a *app) fleetExportCommand() *cobra.Command {
@@ -189,7 +207,7 @@ func (a *app) fleetExportCommand() *cobra.Command {
 		}
 		inputs := []rotation.RotateUserInput{}
 		for _, id := range slices.Sorted(maps.Keys(running)) {
-			inputs = append(inputs, lasting(running[id]))
+			inputs = append(inputs, lasting(running[id].RotateUserInput))
 		}
 		if a.output == jsonFormat {
 			return a.print(exportView{inputs})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -17,9 +18,16 @@ import (
 
 // The fields of a fleet file.
 const (
+	fileName     = "Name"
 	fileDefaults = "Defaults"
 	fileSecrets  = "Secrets"
 )
+
+// fleetFile is a parsed fleet file. Its name, which may be empty, distinguishes it from other files.
+type fleetFile struct {
+	name    string
+	secrets []rotation.RotateUserInput
+}
 
 // fleetReader parses a fleet file. It continues after an error, so that one run reports all errors.
 type fleetReader struct {
@@ -34,49 +42,53 @@ type fields struct {
 	at     map[string]*yaml.Node
 }
 
-// readFleet returns the inputs in a fleet file, with the file's defaults filled in. Its errors name
+// readFleet parses a fleet file. Its inputs have the file's defaults filled in. Its errors name
 // file, line and column.
-func readFleet(name string, data []byte) ([]rotation.RotateUserInput, error) {
+func readFleet(name string, data []byte) (fleetFile, error) {
 	r := &fleetReader{name: name}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var document yaml.Node
 	if err := decoder.Decode(&document); err != nil {
 		if errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("%s is empty: write %s and, optionally, %s", name, fileSecrets, fileDefaults)
+			return fleetFile{}, fmt.Errorf("%s is empty: write %s and, optionally, %s", name, fileSecrets, fileDefaults)
 		}
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return fleetFile{}, fmt.Errorf("%s: %w", name, err)
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s has more than one document: write one", name)
+		return fleetFile{}, fmt.Errorf("%s has more than one document: write one", name)
 	}
-	inputs := r.file(document.Content[0])
-	return inputs, errors.Join(r.errs...)
+	f := r.file(document.Content[0])
+	return f, errors.Join(r.errs...)
 }
 
 func (r *fleetReader) refuse(at *yaml.Node, format string, args ...any) {
 	r.errs = append(r.errs, fmt.Errorf("%s:%d:%d: %s", r.name, at.Line, at.Column, fmt.Sprintf(format, args...)))
 }
 
-func (r *fleetReader) file(root *yaml.Node) (inputs []rotation.RotateUserInput) {
+func (r *fleetReader) file(root *yaml.Node) (f fleetFile) {
 	if root.Kind != yaml.MappingNode {
 		r.refuse(root, "the file must be a mapping with %s and, optionally, %s", fileSecrets, fileDefaults)
-		return nil
+		return f
 	}
 	defaults := fields{values: map[string]any{}, at: map[string]*yaml.Node{}}
 	var secrets *yaml.Node
 	for i := 0; i < len(root.Content); i += 2 {
 		switch key, value := root.Content[i], root.Content[i+1]; key.Value {
+		case fileName:
+			if f.name = value.Value; value.Kind != yaml.ScalarNode || !fileNameIs.MatchString(f.name) {
+				r.refuse(key, "%s must have 1 to 60 letters, digits, and any of . _ - /", fileName)
+			}
 		case fileDefaults:
 			defaults = r.mapping(value)
 		case fileSecrets:
 			secrets = value
 		default:
-			r.refuse(key, "unknown field %q: the fields are %s and %s", key.Value, fileDefaults, fileSecrets)
+			r.refuse(key, "unknown field %q: the fields are %s, %s and %s", key.Value, fileName, fileDefaults, fileSecrets)
 		}
 	}
 	if secrets == nil || secrets.Kind != yaml.SequenceNode {
 		r.refuse(root, "%s is missing, or not a list", fileSecrets)
-		return nil
+		return f
 	}
 	if at := defaults.at["SecretId"]; at != nil {
 		r.refuse(at, "%s must not have a SecretId: give each secret its own", fileDefaults)
@@ -94,10 +106,12 @@ func (r *fleetReader) file(root *yaml.Node) (inputs []rotation.RotateUserInput) 
 			continue
 		}
 		seen[input.SecretID] = item
-		inputs = append(inputs, input)
+		f.secrets = append(f.secrets, input)
 	}
-	return inputs
+	return f
 }
+
+var fileNameIs = regexp.MustCompile(`^[A-Za-z0-9._/-]{1,60}$`)
 
 // checkNames reports unknown fields in the defaults once, rather than for each secret.
 func (r *fleetReader) checkNames(f fields) {

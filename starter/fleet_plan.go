@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"go.temporal.io/api/enums/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rotate-user/rotate-user/internal/plaintext"
@@ -25,8 +27,14 @@ type fleetPlan struct {
 	Restart   []planned `json:"Restart,omitempty"`
 	Stop      []planned `json:"Stop,omitempty"`
 	Unchanged int       `json:"Unchanged"`
-	// Others counts the running rotations that are not in the file.
-	Others int `json:"Others,omitempty"`
+	// Skip has the rotations in the file that a tag or another file declares.
+	Skip []planned `json:"Skip,omitempty"`
+	// Others counts the running rotations that are not in the file, and Declared how many of them
+	// this file declared before.
+	Others   int `json:"Others,omitempty"`
+	Declared int `json:"Declared,omitempty"`
+
+	owner string
 }
 
 // planned is one change.
@@ -36,22 +44,29 @@ type planned struct {
 	Differs []string `json:"Differs,omitempty"`
 
 	input rotation.RotateUserInput
+	adopt bool // nothing declares it so far
 }
 
 func (p fleetPlan) changes() int { return len(p.Start) + len(p.Change) + len(p.Restart) + len(p.Stop) }
 
-// runningInputs returns the inputs of the running rotations. It queries only those that are wanted,
-// or all if wanted is nil; the others have only their SecretID set.
-func (a *app) runningInputs(ctx context.Context, wanted map[string]bool) (map[string]rotation.RotateUserInput, error) {
+// runningRotation is the input of a running rotation, and what declares it.
+type runningRotation struct {
+	rotation.RotateUserInput
+	declaredBy string
+}
+
+// runningInputs returns the running rotations. It queries only those that are wanted, or all if
+// wanted is nil; the others have only their SecretID set.
+func (a *app) runningInputs(ctx context.Context, wanted map[string]bool) (map[string]runningRotation, error) {
 	rows, err := a.listRows(ctx, "WorkflowType = '"+rotation.RotateUserWorkflow+"' AND ExecutionStatus = 'Running'")
 	if err != nil {
 		return nil, err
 	}
-	inputs := make([]rotation.RotateUserInput, len(rows))
+	inputs := make([]runningRotation, len(rows))
 	var g errgroup.Group
 	g.SetLimit(maxParallelQueries)
 	for i, row := range rows {
-		inputs[i].SecretID = row.SecretID
+		inputs[i].SecretID, inputs[i].declaredBy = row.SecretID, row.DeclaredBy
 		if wanted != nil && !wanted[row.SecretID] {
 			continue
 		}
@@ -61,7 +76,7 @@ func (a *app) runningInputs(ctx context.Context, wanted map[string]bool) (map[st
 			case err != nil:
 				return a.unanswered(ctx, err, row.SecretID)
 			case s.Input != nil:
-				inputs[i] = *s.Input
+				inputs[i].RotateUserInput = *s.Input
 			default: // the worker is of an earlier release
 				inputs[i].MasterSecretID, inputs[i].RotationRules = s.MasterSecretID, s.RotationRules
 			}
@@ -71,16 +86,18 @@ func (a *app) runningInputs(ctx context.Context, wanted map[string]bool) (map[st
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	all := map[string]rotation.RotateUserInput{}
+	all := map[string]runningRotation{}
 	for i, row := range rows {
 		all[row.SecretID] = inputs[i]
 	}
 	return all, nil
 }
 
-// planFleet compares declared inputs with the running rotations.
-func (a *app) planFleet(ctx context.Context, declared []rotation.RotateUserInput, prune bool) (plan fleetPlan, err error) {
-	wanted := map[string]bool{}
+// planFleet compares the inputs that a file declares with the running rotations. owner is the file,
+// as the memos of rotations name it.
+func (a *app) planFleet(ctx context.Context, owner string, declared []rotation.RotateUserInput, prune bool) (plan fleetPlan, err error) {
+	plan.owner = owner
+	wanted, tags := map[string]bool{}, map[string]bool{}
 	for _, in := range declared {
 		wanted[in.SecretID] = true
 	}
@@ -94,8 +111,16 @@ func (a *app) planFleet(ctx context.Context, declared []rotation.RotateUserInput
 			plan.Start = append(plan.Start, planned{SecretID: in.SecretID, input: in})
 			continue
 		}
-		differs, onlySchedule := differences(have, in)
-		change := planned{in.SecretID, differs, in}
+		if have.declaredBy != "" && have.declaredBy != owner && a.declares(ctx, have.declaredBy, tags) {
+			plan.Skip = append(plan.Skip, planned{SecretID: in.SecretID, Differs: []string{"declared by " + have.declaredBy}})
+			continue
+		}
+		differs, onlySchedule := differences(have.RotateUserInput, in)
+		adopt := have.declaredBy != owner
+		if adopt {
+			differs = append(differs, "declared by "+cmp.Or(have.declaredBy, "nothing")+", from now on by "+owner)
+		}
+		change := planned{SecretID: in.SecretID, Differs: differs, input: in, adopt: adopt}
 		switch {
 		case len(differs) == 0:
 			plan.Unchanged++
@@ -109,11 +134,30 @@ func (a *app) planFleet(ctx context.Context, declared []rotation.RotateUserInput
 		if wanted[id] {
 			continue
 		}
-		if plan.Others++; prune {
+		plan.Others++
+		if running[id].declaredBy != owner {
+			continue
+		}
+		if plan.Declared++; prune {
 			plan.Stop = append(plan.Stop, planned{SecretID: id})
 		}
 	}
 	return plan, nil
+}
+
+// declares reports whether an owner still declares rotations. A tag does as long as its workflow
+// runs. tags remembers the answers.
+func (a *app) declares(ctx context.Context, owner string, tags map[string]bool) bool {
+	if !strings.HasPrefix(owner, "sync-fleet/") {
+		return true
+	}
+	if _, known := tags[owner]; !known {
+		d, err := a.describe(ctx, owner)
+		gone := isNotFound(err) ||
+			err == nil && d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING
+		tags[owner] = !gone
+	}
+	return tags[owner]
 }
 
 // differences lists the fields in which two inputs differ, and reports whether reschedule can
@@ -192,7 +236,7 @@ func (v fleetPlanView) text(w io.Writer) {
 	for _, kind := range []struct {
 		name string
 		all  []planned
-	}{{"start", v.plan.Start}, {"change", v.plan.Change}, {"restart", v.plan.Restart}, {"stop", v.plan.Stop}} {
+	}{{"start", v.plan.Start}, {"change", v.plan.Change}, {"restart", v.plan.Restart}, {"stop", v.plan.Stop}, {"skip", v.plan.Skip}} {
 		for i, p := range kind.all {
 			if i == planShown {
 				rows = append(rows, []string{kind.name, fmt.Sprintf("and %d more", len(kind.all)-i), ""})
@@ -212,7 +256,13 @@ func (v fleetPlanView) text(w io.Writer) {
 	}
 	fmt.Fprintf(w, "%d to start, %d to change, %d to restart, %d to stop, %d unchanged.\n", len(p.Start), len(p.Change), len(p.Restart),
 		len(p.Stop), p.Unchanged)
+	if n := len(p.Skip); n > 0 {
+		fmt.Fprintf(w, "%s declared elsewhere: skipped.\n", plaintext.Count(n, "rotation"))
+	}
 	if n := p.Others - len(p.Stop); n > 0 {
-		fmt.Fprintf(w, "%s not in the file: unchanged. To stop what is not in the file, use --prune.\n", plaintext.Count(n, "rotation"))
+		fmt.Fprintf(w, "%s not in the file: unchanged.\n", plaintext.Count(n, "rotation"))
+	}
+	if n := p.Declared - len(p.Stop); n > 0 {
+		fmt.Fprintf(w, "This file declared %d of them before. To stop those, use --prune.\n", n)
 	}
 }

@@ -11,12 +11,13 @@ import (
 	"time"
 
 	"go.temporal.io/api/common/v1"
+	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-const fleetFile = `Defaults:
+const exampleFile = `Defaults:
   MasterSecretId: shop/admin
   TimeZone: Europe/Berlin
   Blackout: [2026-12-24/2027-01-02, Fri 16:00 - Mon 08:00, 2026-12-31]
@@ -33,10 +34,11 @@ Secrets:
 `
 
 func TestReadFleet(t *testing.T) {
-	inputs, err := readFleet("fleet.yaml", []byte(fleetFile))
+	file, err := readFleet("fleet.yaml", []byte(exampleFile))
 	if err != nil {
 		t.Fatal(err)
 	}
+	inputs := file.secrets
 	var got []string
 	for _, in := range inputs {
 		got = append(got, in.SecretID+" "+in.MasterSecretID+" "+in.ScheduleText()+" "+in.Drain.String())
@@ -61,6 +63,7 @@ func TestReadFleetErrorsHaveAPosition(t *testing.T) {
 		{"two documents", "Secrets: []\n---\nSecrets: []\n", "more than one document"},
 		{"a list", "- SecretId: a\n", "f.yaml:1:1: the file must be a mapping"},
 		{"unknown at the top", "Secrets: []\nsecrets: []\n", `f.yaml:2:1: unknown field "secrets"`},
+		{"a name that is none", "Name: a b\nSecrets: []\n", "f.yaml:1:1: Name must have 1 to 60"},
 		{"no secrets", "Defaults: {}\n", "f.yaml:1:1: Secrets is missing"},
 		{"unknown in a secret", "Secrets:\n  - SecretId: a\n    Drian: 1h\n", `f.yaml:3:5: unknown field "Drian"`},
 		{"wrong case", "Secrets:\n  - SecretID: a\n", `f.yaml:2:5: unknown field "SecretID" (do you mean "SecretId"?)`},
@@ -97,10 +100,11 @@ func TestReadFleetErrorsHaveAPosition(t *testing.T) {
 
 // TestFleetFileRoundTrip writes the inputs of a file, reads them again, and finds no difference.
 func TestFleetFileRoundTrip(t *testing.T) {
-	inputs, err := readFleet("fleet.yaml", []byte(fleetFile))
+	read, err := readFleet("fleet.yaml", []byte(exampleFile))
 	if err != nil {
 		t.Fatal(err)
 	}
+	inputs := read.secrets
 	var file bytes.Buffer
 	for i := range inputs {
 		inputs[i] = lasting(inputs[i])
@@ -112,13 +116,22 @@ func TestFleetFileRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, file.String())
 	}
-	for i, in := range again {
+	for i, in := range again.secrets {
 		if differs, _ := differences(inputs[i], in); len(differs) > 0 {
 			t.Errorf("%s: %v\n%s", in.SecretID, differs, file.String())
 		}
 	}
 	if strings.Contains(file.String(), "{") || strings.Contains(file.String(), "MinimumOverlap") {
 		t.Errorf("it is not in block style:\n%s", file.String())
+	}
+}
+
+// declare sets what declares a rotation of a fake.
+func (f *fake) declare(secretID, owner string) {
+	for _, e := range f.pages[0].GetExecutions() {
+		if e.GetExecution().GetWorkflowId() == "rotate-user/"+secretID {
+			e.Memo = &common.Memo{Fields: map[string]*common.Payload{rotation.DeclaredByMemo: payload(owner)}}
+		}
 	}
 }
 
@@ -156,7 +169,11 @@ func TestFleetApply(t *testing.T) {
 		in := func(id string) rotation.RotateUserInput {
 			return rotation.RotateUserInput{SecretID: id, MasterSecretID: "m"}
 		}
-		return fleetFake(in("same"), in("slow"), in("drained"), in("stranger"))
+		f := fleetFake(in("same"), in("slow"), in("drained"), in("stranger"))
+		for _, id := range []string{"same", "slow", "drained"} {
+			f.declare(id, "file")
+		}
+		return f
 	}
 
 	f := running()
@@ -186,17 +203,18 @@ func TestFleetApply(t *testing.T) {
 	for _, want := range []string{
 		`execute RotateUserWorkflow rotate-user/new on rotate-user [{"SecretId":"new","MasterSecretId":"m","FirstRotationWithin":"7d"}]`,
 		`update rotate-user/slow reschedule [{"RotationRules":{"AutomaticallyAfterDays":90},"TimeZone":"UTC","Blackout":[]}]`,
-		`update rotate-user/stranger stop`, `update rotate-user/drained stop`,
+		`update rotate-user/drained stop`,
 	} {
 		if !strings.Contains(asked, want) {
 			t.Errorf("it was not sent %s:\n%s\n%s", want, asked, out)
 		}
 	}
-	if strings.Contains(asked, "/same") {
+	if strings.Contains(asked, "/same") || strings.Contains(asked, "/stranger") {
 		t.Errorf("an unchanged rotation was changed:\n%s", asked)
 	}
 
 	f = fleetFake(rotation.RotateUserInput{SecretID: "new", MasterSecretID: "m"})
+	f.declare("new", "file")
 	one := filepath.Join(t.TempDir(), "one.yaml")
 	if err := os.WriteFile(one, []byte("Secrets:\n  - SecretId: new\n    MasterSecretId: m\n    MinimumOverlap: 1h\n    TimeZone: "+
 		"UTC\n    RotationRules: {AutomaticallyAfterDays: 30}\n"), 0o600); err != nil {
@@ -207,6 +225,45 @@ func TestFleetApply(t *testing.T) {
 	}
 	if code, out := runFleet(t, f, "fleet", "apply", "-f", one+".missing"); code != 2 || !strings.Contains(out, "no such file") {
 		t.Errorf("no file: %d\n%s", code, out)
+	}
+}
+
+// TestAFileDoesNotChangeWhatItDidNotDeclare applies files to rotations that something else declares.
+func TestAFileDoesNotChangeWhatItDidNotDeclare(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "fleet.yaml")
+	for _, c := range []struct {
+		name, owner, header string
+		ended               bool // the workflow of the tag
+		code                int
+		says, sent          string // sent may be empty
+	}{
+		{name: "a tag", owner: "sync-fleet/rotate-user", code: 1,
+			says: "skip  app  declared by sync-fleet/rotate-user\n\n0 to start, 0 to change, 0 to restart, 0 to stop, 0 unchanged.\n" +
+				"1 rotation declared elsewhere: skipped.\n1 rotation not in the file: unchanged.\n"},
+		{name: "a tag that is no longer watched", owner: "sync-fleet/rotate-user", ended: true,
+			says: "declared by sync-fleet/rotate-user, from now on by file", sent: `"DeclaredBy":"file"`},
+		{name: "another file", owner: "file shop", code: 1, says: "skip  app  declared by file shop"},
+		{name: "the same name", owner: "file shop", header: "Name: shop\n", says: "RotationRules: is", sent: `"AutomaticallyAfterDays":7}`},
+		{name: "started by hand", header: "Name: shop\n", says: "declared by nothing, from now on by file shop", sent: `"DeclaredBy":"file shop"`},
+	} {
+		if err := os.WriteFile(file, []byte(c.header+"Secrets:\n  - SecretId: app\n    RotationRules: {AutomaticallyAfterDays: 7}\n"),
+			0o600); err != nil {
+			t.Fatal(err)
+		}
+		f := fleetFake(rotation.RotateUserInput{SecretID: "app"}, rotation.RotateUserInput{SecretID: "other"})
+		if c.owner != "" {
+			f.declare("app", c.owner)
+			f.declare("other", c.owner+"/other")
+		}
+		if c.ended {
+			f.described = ended(enums.WORKFLOW_EXECUTION_STATUS_COMPLETED)
+		}
+		code, out := runFleet(t, f, "fleet", "apply", "-f", file, "--prune")
+		asked := strings.Join(f.asked, "\n")
+		if code != c.code || !strings.Contains(out, c.says) || strings.Contains(asked, "update") != (c.sent != "") ||
+			!strings.Contains(asked, c.sent) || strings.Contains(asked, "stop") {
+			t.Errorf("%s: exit code %d, asked for\n%s\n%s", c.name, code, asked, out)
+		}
 	}
 }
 

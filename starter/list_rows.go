@@ -35,6 +35,8 @@ type listed struct {
 	PreviousUntil    time.Time `json:"PreviousUntil,omitzero"`
 	// OpenAccounts describes accounts that still log in although no secret names them.
 	OpenAccounts string `json:"OpenAccounts,omitempty"`
+	// DeclaredBy says which tag or file declares the rotation; see rotation.DeclaredByMemo.
+	DeclaredBy string `json:"DeclaredBy,omitempty"`
 
 	memoEncoded bool // OpenAccounts is encoded, so the workflow must be queried
 }
@@ -97,6 +99,11 @@ func fromVisibility(execution *workflow.WorkflowExecutionInfo) (row listed, ok b
 	if payload := execution.GetMemo().GetFields()[rotation.OpenAccountsMemo]; payload != nil {
 		row.memoEncoded = converter.GetDefaultDataConverter().FromPayload(payload, &row.OpenAccounts) != nil
 	}
+	if payload := execution.GetMemo().GetFields()[rotation.DeclaredByMemo]; payload != nil {
+		if converter.GetDefaultDataConverter().FromPayload(payload, &row.DeclaredBy) != nil {
+			row.DeclaredBy = "unreadable: the memo is encoded"
+		}
+	}
 	return row, true
 }
 
@@ -132,7 +139,7 @@ func (a *app) completeRows(ctx context.Context, rows []listed) error {
 				if err == nil { // otherwise the status stays unknown
 					*row = listed{
 						SecretID: row.SecretID, RotationStatus: s.RotationStatus, LastRotatedDate: s.LastRotatedDate,
-						NextRotationDate: s.NextRotationDate, DatabaseHost: s.DatabaseHost, OpenAccounts: row.OpenAccounts,
+						NextRotationDate: s.NextRotationDate, DatabaseHost: s.DatabaseHost, OpenAccounts: row.OpenAccounts, DeclaredBy: row.DeclaredBy,
 					}
 					if len(s.Rotations) > 0 {
 						row.RotationError = s.Rotations[0].ErrorType

@@ -43,13 +43,14 @@ func (f *fleet) changes(ctx workflow.Context) ([]fleetChange, error) {
 	var all []fleetChange
 	seen := map[string]bool{}
 	for _, s := range secrets {
-		seen[s.Name] = true
+		seen[s.Name], seen[s.ARN] = true, true
 		if s.Deleted { // its deletion holds the rotation, and may be undone
 			continue
 		}
 		f.pass.Tagged++
 		all = append(all, f.wants(s, running)...)
 	}
+	f.remember(ctx, seen)
 	for _, name := range workflow.DeterministicKeys(f.Managed) {
 		if !seen[name] {
 			all = append(all, f.untagged(name, running)...)
@@ -57,6 +58,37 @@ func (f *fleet) changes(ctx workflow.Context) ([]fleetChange, error) {
 	}
 	slices.SortStableFunc(all, func(a, b fleetChange) int { return strings.Compare(a.name, b.name) })
 	return all, nil
+}
+
+// remember adds the rotations that this workflow declared before it was last stopped.
+func (f *fleet) remember(ctx workflow.Context, seen map[string]bool) {
+	for _, id := range workflow.DeterministicKeys(f.owners) {
+		if _, managed := f.Managed[id]; !managed && !seen[id] && f.owner != "" && f.owners[id] == f.owner {
+			f.Managed[id] = rotation.Managed{}
+		}
+	}
+}
+
+// owns reports whether this workflow may change a running rotation. It declared those that it
+// started, and it took over those that it manages without an owner in an earlier release.
+func (f *fleet) owns(name, id string) bool {
+	owner := f.owners[id]
+	_, managed := f.Managed[name]
+	return f.owner == "" || owner == f.owner || owner == "" && managed
+}
+
+// elsewhere records that a rotation is not changed, because this workflow does not declare it.
+func (f *fleet) elsewhere(name, id string) {
+	f.pass.Elsewhere++
+	delete(f.Managed, name)
+	by := "was started by hand"
+	if owner := f.owners[id]; owner != "" {
+		by = "is declared by " + owner
+	}
+	text := fmt.Sprintf("%s: its rotation %s. To let the tag declare it, run: starter stop --secret-id %s", name, by, id)
+	if len(f.pass.Skips) < keptLines {
+		f.pass.Skips = append(f.pass.Skips, plaintext.Line(plaintext.Cut(text, 500)))
+	}
 }
 
 // wants returns the changes that the tag of a secret requires.
@@ -71,6 +103,10 @@ func (f *fleet) wants(s rotation.TaggedSecret, running map[string]bool) []fleetC
 		return nil
 	}
 	known, managed := f.Managed[s.Name]
+	if running[id] && !f.owns(s.Name, id) {
+		f.elsewhere(s.Name, id)
+		return nil
+	}
 	switch {
 	case off && running[id]:
 		f.pass.Off++
@@ -97,7 +133,7 @@ func (f *fleet) wants(s rotation.TaggedSecret, running map[string]bool) []fleetC
 func (f *fleet) untagged(name string, running map[string]bool) []fleetChange {
 	known := f.Managed[name]
 	switch {
-	case !running[name]: // or it runs under the secret's ARN, so this workflow did not start it
+	case !running[name] || !f.owns(name, name): // or it runs under the secret's ARN, so this workflow did not start it
 		delete(f.Managed, name)
 		return nil
 	case !known.Missing:
@@ -144,6 +180,7 @@ func (f *fleet) begin(ctx workflow.Context, c fleetChange) workflow.Future {
 		ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 			WorkflowID:        id,
 			ParentClosePolicy: enums.PARENT_CLOSE_POLICY_ABANDON, // the rotation lives as long as its user
+			Memo:              map[string]any{rotation.DeclaredByMemo: workflow.GetInfo(ctx).WorkflowExecution.ID},
 			StaticSummary:     short("secret " + c.secretID + ", by tag " + f.input.Key()),
 		})
 		return workflow.ExecuteChildWorkflow(ctx, rotation.RotateUserWorkflow, c.input).GetChildWorkflowExecution()
@@ -158,8 +195,14 @@ func (f *fleet) begin(ctx workflow.Context, c fleetChange) workflow.Future {
 func (f *fleet) ended(ctx workflow.Context, c fleetChange, err error) {
 	var running *temporal.ChildWorkflowExecutionAlreadyStartedError
 	if c.does == started && errors.As(err, &running) { // visibility did not show it yet
-		if f.Managed[c.name].Schedule == fingerprint(c.input) {
+		known, managed := f.Managed[c.name]
+		if known.Schedule == fingerprint(c.input) {
 			f.pass.Unchanged++
+			return
+		}
+		if !managed && f.owner != "" { // the next pass will see what declares it
+			f.pass.Deferred++
+			f.soon(f.pass.StartedAt.Add(secondLook))
 			return
 		}
 		c.does = rescheduled
@@ -226,6 +269,9 @@ func (f *fleet) describe(ctx workflow.Context) {
 		say("%s: %s", word, plaintext.Code(p.String()))
 		for _, text := range p.Problems {
 			say("**failed**: %s", plaintext.Code(text))
+		}
+		for _, text := range p.Skips {
+			say("not changed: %s", plaintext.Code(text))
 		}
 		for _, text := range p.Changes {
 			say("%s", plaintext.Code(text))

@@ -34,6 +34,10 @@ type fleet struct {
 	passed int
 	asked  bool // an update requests a pass now
 	stop   bool
+	// owner is this workflow, as the memos of rotations name it, and owners has what declares the
+	// running rotations. A run that an earlier release began has no owner, and changes all.
+	owner  string
+	owners map[string]string
 }
 
 // SyncFleetWorkflow keeps the running rotations in step with the tags of secrets. It starts missing
@@ -118,6 +122,9 @@ func (f *fleet) sleep(ctx workflow.Context) {
 func (f *fleet) sync(ctx workflow.Context) {
 	f.pass = &rotation.FleetPass{StartedAt: workflow.Now(ctx)}
 	f.describe(ctx)
+	if workflow.GetVersion(ctx, "rotations are declared by one owner", workflow.DefaultVersion, 1) != workflow.DefaultVersion {
+		f.owner = workflow.GetInfo(ctx).WorkflowExecution.ID
+	}
 	f.NextPass = f.pass.StartedAt.Add(f.input.Interval())
 	changes, err := f.changes(ctx)
 	if err != nil {
@@ -182,14 +189,18 @@ func (f *fleet) listSecrets(ctx workflow.Context) (all []rotation.TaggedSecret, 
 // them.
 func (f *fleet) listRotations(ctx workflow.Context) (map[string]bool, error) {
 	running := map[string]bool{}
+	f.owners = map[string]string{}
 	for token := []byte(nil); ; {
 		var page rotation.ListRotationsResult
 		in := rotation.ListRotationsInput{NextPageToken: token}
 		if err := workflow.ExecuteActivity(f.options(ctx), rotation.Activities.ListRotations, in).Get(ctx, &page); err != nil {
 			return nil, err
 		}
-		for _, id := range page.SecretIDs {
+		for i, id := range page.SecretIDs {
 			running[id] = true
+			if i < len(page.DeclaredBy) {
+				f.owners[id] = page.DeclaredBy[i]
+			}
 		}
 		if token = page.NextPageToken; len(token) == 0 {
 			return running, nil

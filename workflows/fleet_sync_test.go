@@ -26,6 +26,7 @@ import (
 type tags struct {
 	secrets []rotation.TaggedSecret
 	running []string
+	owners  map[string]string // by secret; without one, this workflow
 	fail    error
 
 	started  map[string]rotation.RotateUserInput
@@ -61,13 +62,21 @@ func (s *tags) pass(t *testing.T, at time.Time, input any, carried *rotation.Fle
 		return result, nil
 	}, activity.RegisterOptions{Name: rotation.ListSecrets})
 	env.RegisterActivityWithOptions(func(_ context.Context, in rotation.ListRotationsInput) (rotation.ListRotationsResult, error) {
-		if in.NextPageToken == nil && len(s.running) > 1 {
-			return rotation.ListRotationsResult{SecretIDs: s.running[:1], NextPageToken: []byte{0xff}}, nil
+		result := rotation.ListRotationsResult{SecretIDs: s.running}
+		switch {
+		case in.NextPageToken == nil && len(s.running) > 1:
+			result.SecretIDs, result.NextPageToken = s.running[:1], []byte{0xff}
+		case len(s.running) > 1:
+			result.SecretIDs = s.running[1:]
 		}
-		if len(s.running) > 1 {
-			return rotation.ListRotationsResult{SecretIDs: s.running[1:]}, nil
+		for _, id := range result.SecretIDs {
+			owner, ok := s.owners[id]
+			if !ok {
+				owner = "default-test-workflow-id" // this workflow
+			}
+			result.DeclaredBy = append(result.DeclaredBy, owner)
 		}
-		return rotation.ListRotationsResult{SecretIDs: s.running}, nil
+		return result, nil
 	}, activity.RegisterOptions{Name: rotation.ListRotations})
 	env.OnWorkflow(rotation.RotateUserWorkflow, mock.Anything, mock.Anything, mock.Anything).Return(
 		func(ctx workflow.Context, in rotation.RotateUserInput, _ *rotation.State) (rotation.Status, error) {
@@ -146,8 +155,8 @@ func TestAFleetFollowsItsTags(t *testing.T) {
 		t.Errorf("the second pass began at %s", at)
 	}
 
-	// One secret has another schedule, one is off, and a new one, "c", is already rotated by hand
-	// under its ARN.
+	// One secret has another schedule, one is off, and a new one, "c", is already rotated under its
+	// ARN.
 	s.secrets = tagged("a", "7d", "b", "off", "c", "30d")
 	s.running = []string{"a", "b", "arn:c"}
 	state, err = s.pass(t, start, in, state, nil)
@@ -306,5 +315,34 @@ func TestTheFirstRotationHasItsOwnTime(t *testing.T) {
 	}
 	if len(days) != 7 {
 		t.Errorf("rotated on the days %v", days)
+	}
+}
+
+// TestATagDoesNotChangeWhatItDidNotDeclare lets tags meet rotations that a file or an operator has
+// started, and that an earlier release of the workflow has.
+func TestATagDoesNotChangeWhatItDidNotDeclare(t *testing.T) {
+	t.Parallel()
+	s := &tags{secrets: tagged("file", "7d", "hand", "7d", "off", "off", "old", "7d", "own", "7d"),
+		running: []string{"file", "hand", "off", "old", "own", "gone"},
+		owners:  map[string]string{"file": "file shop", "hand": "", "off": "file", "old": ""}}
+	state := &rotation.FleetState{Managed: map[string]rotation.Managed{"old": {Schedule: "x"}, "file": {Schedule: "x"}}}
+	state, err := s.pass(t, start, rotation.SyncFleetInput{}, state, nil)
+	if want := []string{"old: reschedule", "own: reschedule"}; err != nil || !slices.Equal(slices.Sorted(slices.Values(s.signals)), want) {
+		t.Fatalf("signals %v, want %v; %v", s.signals, want, err)
+	}
+	p := state.LastPass
+	if p.Elsewhere != 3 || p.Deferred != 1 || !slices.Equal(p.Skips, []string{
+		"file: its rotation is declared by file shop. To let the tag declare it, run: starter stop --secret-id file",
+		"hand: its rotation was started by hand. To let the tag declare it, run: starter stop --secret-id hand",
+		"off: its rotation is declared by file. To let the tag declare it, run: starter stop --secret-id off",
+	}) {
+		t.Errorf("%+v", p)
+	}
+	// Two rotations have lost their tags. This workflow declared one of them before it was stopped
+	// and started again.
+	s.secrets, s.signals, s.running = tagged("old", "7d", "own", "7d"), nil, []string{"file", "hand", "off", "old", "own", "gone"}
+	state, err = s.pass(t, start, rotation.SyncFleetInput{}, state, nil)
+	if err != nil || !slices.Equal(s.signals, []string{"gone: stop"}) || state.LastPass.Elsewhere != 0 || len(state.Managed) != 2 {
+		t.Errorf("signals %v; %+v; %v", s.signals, state, err)
 	}
 }

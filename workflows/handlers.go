@@ -224,7 +224,16 @@ func (r *rotator) dismiss(_ workflow.Context, _ rotation.Sender) {
 
 // reschedule counts the new rules from the last rotation, or from now if that window has passed.
 func (r *rotator) reschedule(ctx workflow.Context, q rotation.RescheduleRequest) {
+	before := r.input.ScheduleText()
 	r.input = q.Apply(r.input)
+	if q.DeclaredBy != "" {
+		if err := workflow.UpsertMemo(ctx, map[string]any{rotation.DeclaredByMemo: plaintext.Cut(q.DeclaredBy, 250)}); err != nil {
+			workflow.GetLogger(ctx).Warn("the memo was not set", "error", err)
+		}
+		if r.input.ScheduleText() == before {
+			return
+		}
+	}
 	now := workflow.Now(ctx)
 	r.schedule(ctx, now)
 	if last := r.LastRotatedDate; !last.IsZero() {
