@@ -87,10 +87,18 @@ func (e *e2e) testFleet(t *testing.T) {
 	if out := e.starter(t, "fleet", "status"); !strings.Contains(out, "1 rescheduled, 1 stopped") {
 		t.Errorf("its status:\n%s", out)
 	}
+	file := filepath.Join(t.TempDir(), "fleet.yaml")
+	if err := os.WriteFile(file, []byte("Secrets:\n  - SecretId: "+one+"\n    RotationRules: {AutomaticallyAfterDays: 21}\n"),
+		0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := e.starterExits(t, 1, "fleet", "apply", "-f", file, "--prune"); !strings.Contains(out,
+		"skip  "+one+"  declared by sync-fleet/rotate-user") || !strings.Contains(out, "0 to stop") {
+		t.Errorf("a file changes what a tag declares:\n%s", out)
+	}
 	e.starter(t, "fleet", "stop")
 	e.starterExits(t, 1, "fleet", "status")
 
-	file := filepath.Join(t.TempDir(), "fleet.yaml")
 	if err := os.WriteFile(file, []byte("Secrets:\n  - SecretId: "+one+"\n    RotationRules: {AutomaticallyAfterDays: 21}\n    TimeZone: "+
 		"Europe/Berlin\n  - SecretId: "+two+"\n    Drain: 1h\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -107,6 +115,11 @@ func (e *e2e) testFleet(t *testing.T) {
 	if out := e.starter(t, "fleet", "apply", "-f", file); !strings.Contains(out, "2 unchanged") {
 		t.Errorf("a second time:\n%s", out)
 	}
+	tag(one, "7d")
+	if s := sync(); s.LastPass.Elsewhere != 2 || s.LastPass.Rescheduled+s.LastPass.Stopped+s.LastPass.Started != 0 {
+		t.Errorf("tags change what a file declares: %+v", s.LastPass)
+	}
+	e.starter(t, "fleet", "stop")
 	if out := e.starter(t, "fleet", "export"); !strings.Contains(out, "- SecretId: "+two) ||
 		!strings.Contains(out, "AutomaticallyAfterDays: 21") {
 		t.Errorf("export:\n%s", out)

@@ -123,9 +123,16 @@ func (a *app) explain(ctx context.Context, err error) string {
 	}
 }
 
-func (a *app) startOptions(workflowID string) client.StartWorkflowOptions {
-	return client.StartWorkflowOptions{ID: workflowID, TaskQueue: a.taskQueue}
+// startOptions returns the options that all workflows share. summary is what the Temporal UI shows of
+// the first run; the later ones describe themselves.
+func (a *app) startOptions(workflowID, summary string) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		ID: workflowID, TaskQueue: a.taskQueue, StaticSummary: plaintext.Cut(plaintext.Line(summary), summaryBytes),
+	}
 }
+
+// summaryBytes keeps a summary within Temporal's limit of 400 bytes.
+const summaryBytes = 390
 
 // view is a result, as a value for programs and as text for people.
 type view interface {

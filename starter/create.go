@@ -35,7 +35,8 @@ never shows it. If the user or the secret already exists, the command is refused
 	required(cmd, "username")
 	return a.action(cmd, func() error { return input.Validate() }, func(ctx context.Context) error {
 		var result rotation.ValidateSecretResult
-		if err := a.execute(ctx, rotation.CreateUserWorkflowID(input.SecretID), rotation.CreateUserWorkflow, &result, input); err != nil {
+		if err := a.execute(ctx, rotation.CreateUserWorkflowID(input.SecretID), "create user "+input.Username+" and its secret "+input.SecretID,
+			rotation.CreateUserWorkflow, &result, input); err != nil {
 			return err
 		}
 		return a.print(credentialView{"Created: the secret logs in", input.SecretID, result})
@@ -63,7 +64,8 @@ func (a *app) validateCommand() *cobra.Command {
 		}
 		var result rotation.ValidateSecretResult
 		id := "validate-secret/" + input.SecretID + "/" + uuid.NewString()
-		if err := a.execute(ctx, id, rotation.ValidateSecretWorkflow, &result, args...); err != nil {
+		if err := a.execute(ctx, id, "check that secret "+input.SecretID+" logs in", rotation.ValidateSecretWorkflow, &result,
+			args...); err != nil {
 			return err
 		}
 		return a.print(credentialView{"Valid: the secret logs in", input.SecretID, result})

@@ -59,7 +59,7 @@ func (a *app) delete(ctx context.Context, input rotation.DeleteUserInput) error 
 	if status.Pair == nil { // from a worker of an earlier release
 		input.CloneUsername = cmp.Or(input.CloneUsername, status.StandbyUsername)
 	}
-	options := a.startOptions(id)
+	options := a.startOptions(id, "delete secret "+input.SecretID+" and its accounts")
 	options.WorkflowExecutionErrorWhenAlreadyStarted = true
 	args := []any{input}
 	known := rotation.DeletionKnown{SecretARN: status.SecretARN, Pair: status.Pair, Left: status.Left}

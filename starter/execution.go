@@ -188,8 +188,8 @@ func (a *app) isIdle(ctx context.Context, workflowID string) bool {
 }
 
 // execute runs a workflow to its end.
-func (a *app) execute(ctx context.Context, id, workflow string, result any, args ...any) error {
-	options := a.startOptions(id)
+func (a *app) execute(ctx context.Context, id, summary, workflow string, result any, args ...any) error {
+	options := a.startOptions(id, summary)
 	options.WorkflowExecutionErrorWhenAlreadyStarted = true
 	run, err := a.temporal.ExecuteWorkflow(ctx, options, workflow, args...)
 	if err != nil {

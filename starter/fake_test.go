@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -109,6 +110,9 @@ func (f *fake) ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOption
 		prefix == "validate-secret" || prefix == "recover-secret") {
 		id = id[:strings.LastIndex(id, "/")] + "/UUID"
 	}
+	if o.StaticSummary == "" {
+		return nil, errors.New("the workflow has no summary")
+	}
 	f.note("execute %s %s on %s %s", name, id, o.TaskQueue, text(args))
 	if f.running {
 		return nil, serviceerror.NewWorkflowExecutionAlreadyStarted("", "", "")
@@ -133,6 +137,9 @@ func (f *fake) NewWithStartWorkflowOperation(o client.StartWorkflowOptions, _ an
 
 func (f *fake) UpdateWithStartWorkflow(_ context.Context, o client.UpdateWithStartWorkflowOptions) (client.WorkflowUpdateHandle, error) {
 	start := o.StartWorkflowOperation.(startOperation)
+	if start.options.StaticSummary == "" {
+		return nil, errors.New("the workflow has no summary")
+	}
 	f.note("start %s on %s %s, conflict %s, update %s %s", start.options.ID, start.options.TaskQueue, text(start.input),
 		start.options.WorkflowIDConflictPolicy, o.UpdateOptions.UpdateName, text(o.UpdateOptions.Args))
 	if f.running {

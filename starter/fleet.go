@@ -112,7 +112,7 @@ func (a *app) syncFleet(ctx context.Context, input rotation.SyncFleetInput) (sta
 	id := rotation.SyncFleetWorkflowID(a.taskQueue, input.Key())
 	defer a.watch(ctx, id, a.say)()
 	for try := 1; ; try++ {
-		options := a.startOptions(id)
+		options := a.startOptions(id, "keep the rotations in step with the tag "+input.Key())
 		options.WorkflowIDConflictPolicy = enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING
 		handle, err := a.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
 			StartWorkflowOperation: a.temporal.NewWithStartWorkflowOperation(options, rotation.SyncFleetWorkflow, input),

@@ -163,7 +163,7 @@ func (a *app) send(ctx context.Context, secretID, name string, arg any) error {
 }
 
 func (a *app) startRotation(ctx context.Context, p planned, owner string) error {
-	options := a.startOptions(rotation.RotateUserWorkflowID(p.SecretID))
+	options := a.startOptions(rotation.RotateUserWorkflowID(p.SecretID), startSummary(p.input)+", by "+owner)
 	options.WorkflowExecutionErrorWhenAlreadyStarted = true
 	options.Memo = map[string]any{rotation.DeclaredByMemo: owner}
 	_, err := a.temporal.ExecuteWorkflow(ctx, options, rotation.RotateUserWorkflow, p.input)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -62,7 +63,7 @@ The command shows the progress. You can interrupt it: the workflow continues, an
 		return input.Validate()
 	}
 	return a.action(cmd, check, func(ctx context.Context) error {
-		options := a.startOptions(rotation.RotateFleetWorkflowID(a.taskQueue))
+		options := a.startOptions(rotation.RotateFleetWorkflowID(a.taskQueue), "rotate "+cmp.Or(input.Query, "all secrets"))
 		options.WorkflowExecutionErrorWhenAlreadyStarted = true
 		run, err := a.temporal.ExecuteWorkflow(ctx, options, rotation.RotateFleetWorkflow, input)
 		if isRunning(err) {

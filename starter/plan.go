@@ -79,7 +79,8 @@ func (a *app) plan(ctx context.Context, input rotation.RotateUserInput, known *r
 	if page > 1 {
 		args = append(args, page)
 	}
-	err = a.execute(ctx, id, rotation.PlanRotationWorkflow, &plan, args...)
+	err = a.execute(ctx, id, "show what the next rotation of secret "+input.SecretID+" would change",
+		rotation.PlanRotationWorkflow, &plan, args...)
 	return plan, err
 }
 

@@ -44,7 +44,8 @@ deletion had locked, and resumes the rotation.`,
 		if earlier, _ := a.unfinishedDeletion(ctx, input.SecretID); earlier != nil {
 			args = append(args, earlier)
 		}
-		if err := a.execute(ctx, id, rotation.RecoverSecretWorkflow, &result, args...); err != nil {
+		if err := a.execute(ctx, id, "find a version of secret "+input.SecretID+" that logs in, and restore it",
+			rotation.RecoverSecretWorkflow, &result, args...); err != nil {
 			return err
 		}
 		return a.print(recoveryView{credentialView{secretID: input.SecretID, result: result.ValidateSecretResult}, result})

@@ -51,7 +51,7 @@ func (a *app) start(ctx context.Context, f *inputFlags, noWait bool) error {
 		}
 		return a.print(startedView{rotated})
 	}
-	options := a.startOptions(rotation.RotateUserWorkflowID(id))
+	options := a.startOptions(rotation.RotateUserWorkflowID(id), startSummary(f.input))
 	options.WorkflowExecutionErrorWhenAlreadyStarted = true
 	if _, err := a.temporal.ExecuteWorkflow(ctx, options, rotation.RotateUserWorkflow, f.input); err != nil {
 		if isRunning(err) {
@@ -65,9 +65,13 @@ func (a *app) start(ctx context.Context, f *inputFlags, noWait bool) error {
 	return a.awaitFirstCheck(ctx, id)
 }
 
+func startSummary(input rotation.RotateUserInput) string {
+	return "secret " + input.SecretID + ", " + input.ScheduleText()
+}
+
 // startAndRotate starts the workflow of a secret, which must not be running, and waits for its first rotation.
 func (a *app) startAndRotate(ctx context.Context, input rotation.RotateUserInput) (r rotation.Rotation, err error) {
-	options := a.startOptions(rotation.RotateUserWorkflowID(input.SecretID))
+	options := a.startOptions(rotation.RotateUserWorkflowID(input.SecretID), startSummary(input))
 	options.WorkflowIDConflictPolicy = enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL
 	updateID := uuid.NewString()
 	handle, err := a.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{

@@ -84,7 +84,8 @@ func (a *app) checkSecret(ctx context.Context, s rotation.Status) bool {
 	if s.Input != nil {
 		input.ActivityTaskQueue = s.Input.ActivityTaskQueue
 	}
-	options := a.startOptions("look-at-secret/" + s.SecretID + "/" + uuid.NewString())
+	options := a.startOptions("look-at-secret/"+s.SecretID+"/"+uuid.NewString(),
+		"see whether secret "+s.SecretID+" still exists")
 	options.WorkflowExecutionTimeout = 2 * rotation.LookPatience
 	run, err := a.temporal.ExecuteWorkflow(ctx, options, rotation.LookAtSecretWorkflow, input,
 		&rotation.State{Usernames: s.Pair.Usernames, Deleted: s.Deleted})
