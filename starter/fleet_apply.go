@@ -73,28 +73,31 @@ With --dry-run, the exit code is 3 if something would change.`,
 		}
 		return nil
 	}
-	return a.action(cmd, check, func(ctx context.Context) error {
-		plan, err := a.planFleet(ctx, rotation.FileOwner(declared.name), declared.secrets, prune)
-		if err != nil {
+	return a.action(cmd, check, func(ctx context.Context) error { return a.applyFile(ctx, declared, prune, dryRun) })
+}
+
+// applyFile shows the plan of a file and, unless it is a dry run, carries it out.
+func (a *app) applyFile(ctx context.Context, declared fleetFile, prune, dryRun bool) error {
+	plan, err := a.planFleet(ctx, rotation.FileOwner(declared.name), declared.secrets, prune)
+	if err != nil {
+		return err
+	}
+	if err := a.print(fleetPlanView{plan}); err != nil {
+		return err
+	}
+	if plan.changes() > 0 {
+		if dryRun {
+			return errWouldChange
+		}
+		if err := a.apply(ctx, plan); err != nil {
 			return err
 		}
-		if err := a.print(fleetPlanView{plan}); err != nil {
-			return err
-		}
-		if plan.changes() > 0 {
-			if dryRun {
-				return errWouldChange
-			}
-			if err := a.apply(ctx, plan); err != nil {
-				return err
-			}
-		}
-		if n := len(plan.Skip); n > 0 {
-			return advise("Remove them from the file or from the other declaration, or stop them and apply the file again",
-				"%s in the file declared elsewhere", plaintext.Count(n, "rotation"))
-		}
-		return nil
-	})
+	}
+	if n := len(plan.Skip); n > 0 {
+		return advise("Remove them from the file or from the other declaration, or stop them and apply the file again",
+			"%s of the file declared elsewhere", plaintext.Count(n, "rotation"))
+	}
+	return nil
 }
 
 func readInput(stdin io.Reader, file string) ([]byte, error) {
