@@ -50,7 +50,7 @@ docs-check: database-server compiled ## Run every command in the documentation; 
 
 .PHONY: deploy-check
 deploy-check: ## Check deploy/ with Helm and OpenTofu, which are built once
-	go test -C deploy/check $(ARGS)
+	go test -C deploy/check -count=1 $(ARGS)
 
 .PHONY: manifests
 manifests: ## Render the manifests and the policy in deploy/ anew

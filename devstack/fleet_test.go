@@ -12,9 +12,25 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
+	"go.temporal.io/sdk/converter"
+
 	endpoint "github.com/rotate-user/rotate-user/devstack/secretsmanager"
 	"github.com/rotate-user/rotate-user/rotation"
 )
+
+// summary returns the summary that the Temporal UI shows of a workflow.
+func (e *e2e) summary(t *testing.T, workflowID string) (text string) {
+	t.Helper()
+	d, err := e.temporal.DescribeWorkflowExecution(t.Context(), workflowID, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload := d.GetExecutionConfig().GetUserMetadata().GetSummary()
+	if err := converter.GetDefaultDataConverter().FromPayload(payload, &text); err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
 
 // testFleet adopts secrets by a tag, and then by a file.
 func (e *e2e) testFleet(t *testing.T) {
@@ -45,6 +61,9 @@ func (e *e2e) testFleet(t *testing.T) {
 	}
 	e.create(t, one, "fleet1", "SELECT ON *.*")
 	e.create(t, two, "fleet2", "SELECT ON *.*")
+	if got := e.summary(t, rotation.CreateUserWorkflowID(two)); !strings.Contains(got, "create user fleet2") {
+		t.Errorf("the Temporal UI shows the summary %q", got)
+	}
 	tag(one, "7d")
 	tag(two, "cron 0 2 none any SUN any")
 	e.create(t, "fleet/unreadable", "fleet3")
