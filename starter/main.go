@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
 	"golang.org/x/term"
+	"google.golang.org/grpc"
 )
 
 func main() {
@@ -53,6 +54,8 @@ func clientOptions() (client.Options, error) {
 	if err != nil {
 		return client.Options{}, fmt.Errorf("temporal configuration: %w", err)
 	}
+	// See the worker's clientOptions.
+	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, grpc.WithDisableServiceConfig())
 	return options, nil
 }
 

@@ -31,6 +31,9 @@ func clientOptions(logger *slog.Logger) (client.Options, error) {
 	if err != nil {
 		return client.Options{}, err
 	}
+	// gRPC asks for a TXT record with settings before it connects, although Temporal publishes none. Where name servers leave such
+	// questions without an answer, as in networks without a way out, the SDK would give up first.
+	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, grpc.WithDisableServiceConfig())
 	if options.DataConverter != nil {
 		options.DataConverter = workflow.DataConverterWithoutDeadlockDetection(options.DataConverter)
 	}
