@@ -51,6 +51,7 @@ type Activities interface {
 	ListSecrets(context.Context, ListSecretsInput) (ListSecretsResult, error)
 	ListRotations(context.Context, ListRotationsInput) (ListRotationsResult, error)
 	LookAtRotations(context.Context, LookAtRotationsInput) (LookAtRotationsResult, error)
+	PlanRotations(context.Context, PlanRotationsInput) (PlanRotationsResult, error)
 }
 
 // Done describes in a few words what the step has done.

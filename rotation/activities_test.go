@@ -17,7 +17,7 @@ func TestActivityNames(t *testing.T) {
 		rotation.RevokePrevious, rotation.PlanRotation, rotation.ValidateSecret, rotation.LookAtCurrent, rotation.RecoverSecret,
 		rotation.CreateAccount, rotation.StoreSecret, rotation.FindAccounts, rotation.DeleteSecret, rotation.LookAtSecret,
 		rotation.LockAccounts, rotation.UnlockAccounts, rotation.DropAccounts, rotation.ListSecrets, rotation.ListRotations,
-		rotation.LookAtRotations,
+		rotation.LookAtRotations, rotation.PlanRotations,
 	}
 	var methods []string
 	for m := range reflect.TypeFor[rotation.Activities]().Methods() {

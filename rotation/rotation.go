@@ -51,6 +51,7 @@ const (
 	ListSecrets     = "ListSecrets"
 	ListRotations   = "ListRotations"
 	LookAtRotations = "LookAtRotations"
+	PlanRotations   = "PlanRotations"
 )
 
 // TaskQueue is the task queue of the worker by default.
@@ -65,6 +66,8 @@ func PacedTaskQueue(taskQueue string) string { return taskQueue + "/paced" }
 const (
 	// StatusQuery answers a Status. DeleteUserWorkflow answers a DeletionState to it.
 	StatusQuery = "status"
+	// PlanQuery answers a PlanInput.
+	PlanQuery = "plan"
 
 	// The updates, and the signals of the same names. RotateUpdate takes a RotateRequest and answers the Rotation;
 	// RescheduleUpdate takes a RescheduleRequest; the others take a Sender, or nothing. All but RotateUpdate answer a Status.

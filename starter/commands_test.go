@@ -88,6 +88,12 @@ func TestCommands(t *testing.T) {
 	fewer.Changed = 3
 	create := plan
 	create.Created, create.Changes = true, []string{"create 'app_clone'@'%', locked, like 'app'@'%'"}
+	fleetChanges := rotation.PlanFleetResult{Total: 1000, Changing: 2, Plans: []rotation.PlannedRotation{
+		{SecretID: "shop/app", Changed: 5, Changes: changes.Changes}, {SecretID: "shop/new", Created: true, Changed: 1, Changes: create.Changes}}}
+	fleetRefused := fleetChanges
+	fleetRefused.Failing = 2
+	fleetRefused.Plans = append(fleetRefused.Plans[:1:1], rotation.PlannedRotation{SecretID: "shop/old",
+		ErrorType: rotation.ErrorUnreachable, Error: "db.example.com:3306 does not answer"})
 
 	full := execution("rotate-user/shop/app", map[string]*common.Payload{
 		"RotationStatus": payload("Failed"), "LastRotatedDate": payload(now.Add(-48 * time.Hour)),
@@ -177,6 +183,12 @@ func TestCommands(t *testing.T) {
 			statuses: known(status(rotation.Scheduled))}},
 		{"plan-refused", "plan --secret-id shop/app", fake{results: map[string]any{rotation.PlanRotationWorkflow: refusal("Locked",
 			"'app'@'%' is locked: unlock it")}}},
+		{"fleet-plan", "fleet plan", fake{results: map[string]any{rotation.PlanFleetWorkflow: rotation.PlanFleetResult{Total: 1000}}}},
+		{"fleet-plan-changes", "fleet plan --query x --activity-task-queue inside",
+			fake{results: map[string]any{rotation.PlanFleetWorkflow: fleetChanges}}},
+		{"fleet-plan-refused", "fleet plan", fake{results: map[string]any{rotation.PlanFleetWorkflow: fleetRefused}}},
+		{"fleet-plan-json", "fleet plan -o json", fake{results: map[string]any{rotation.PlanFleetWorkflow: fleetRefused}}},
+		{"fleet-plan-invalid", "fleet plan --query x", fake{results: map[string]any{rotation.PlanFleetWorkflow: refusal(rotation.ErrorInvalidInput, `Query "x": invalid query`)}}},
 		{"plan-failed", "plan --secret-id shop/app", fake{results: map[string]any{rotation.PlanRotationWorkflow: unreachable}}},
 		{"start", "start --secret-id shop/app --schedule-expression rate(12_hours) --duration 3h --minimum-overlap 0s --drain 30m " +
 			"--require-drained --clone-username app2",

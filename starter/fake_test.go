@@ -107,7 +107,7 @@ func (f *fake) Close() {}
 func (f *fake) ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, name any, args ...any) (client.WorkflowRun, error) {
 	id := o.ID
 	if prefix, _, ok := strings.Cut(id, "/"); ok && (prefix == "plan-rotation" || prefix == "look-at-secret" ||
-		prefix == "validate-secret" || prefix == "recover-secret") {
+		prefix == "validate-secret" || prefix == "recover-secret" || prefix == "plan-fleet") {
 		id = id[:strings.LastIndex(id, "/")] + "/UUID"
 	}
 	if o.StaticSummary == "" {

@@ -29,7 +29,7 @@ var takes = map[string][stopped + 1]string{
 	rotation.SecretSeenSignal: {"", "", "", "", string(rotation.Stopped)},
 }
 
-// listen registers the query, the updates, and the signals of the same names.
+// listen registers the queries, the updates, and the signals of the same names.
 func (r *rotator) listen(ctx workflow.Context) error {
 	err := errors.Join(
 		workflow.SetQueryHandler(ctx, rotation.StatusQuery, func() (rotation.Status, error) {
@@ -37,6 +37,7 @@ func (r *rotator) listen(ctx workflow.Context) error {
 			s.Rights, s.Stored = r.Rights, r.Stored // too long for the answers to updates, which histories keep
 			return s, nil
 		}),
+		workflow.SetQueryHandler(ctx, rotation.PlanQuery, func() (rotation.PlanInput, error) { return r.planInput(ctx), nil }),
 		workflow.SetUpdateHandlerWithOptions(ctx, rotation.RotateUpdate, r.onRotate, workflow.UpdateHandlerOptions{
 			Validator: r.mayRotate, Description: "rotate now and return the rotation",
 		}),

@@ -24,4 +24,5 @@ func Register(r worker.WorkflowRegistry, w Workflows) {
 	r.RegisterWorkflow(w.DeleteUserWorkflow)
 	r.RegisterWorkflow(w.SyncFleetWorkflow)
 	r.RegisterWorkflow(w.RotateFleetWorkflow)
+	r.RegisterWorkflow(w.PlanFleetWorkflow)
 }

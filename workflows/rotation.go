@@ -34,8 +34,21 @@ func (r *rotator) toTheEnd(ctx workflow.Context) workflow.Context {
 
 // cloneUserInput is the input of the first step, or of a plan.
 func (r *rotator) cloneUserInput(ctx workflow.Context) rotation.CloneUserInput {
+	in := r.knownInput(ctx)
+	in.NextRotationDate = r.nextAfter(ctx, workflow.Now(ctx)).At
+	if r.asked.rotation != nil {
+		in.Force, in.RevokePrevious = r.asked.rotation.Force, r.asked.rotation.RevokePrevious
+		in.UndoDrift = r.asked.rotation.UndoDrift
+		in.GraceSeconds = int64(time.Duration(r.asked.rotation.Grace).Seconds())
+	}
+	return in
+}
+
+// knownInput returns what the input of the first step has from the workflow's input and state. It records nothing, so a
+// query may call it.
+func (r *rotator) knownInput(ctx workflow.Context) rotation.CloneUserInput {
 	info := workflow.GetInfo(ctx)
-	in := rotation.CloneUserInput{
+	return rotation.CloneUserInput{
 		SecretID:              r.input.SecretID,
 		MasterSecretID:        r.input.MasterSecretID,
 		MasterServer:          r.input.MasterServer,
@@ -47,7 +60,6 @@ func (r *rotator) cloneUserInput(ctx workflow.Context) rotation.CloneUserInput {
 		Digest:                r.Digest,
 		Rights:                r.Rights,
 		MinimumOverlapSeconds: int64(r.input.Overlap().Seconds()),
-		NextRotationDate:      r.nextAfter(ctx, workflow.Now(ctx)).At,
 		Server:                r.DatabaseHost,
 		Stored:                r.Stored,
 		ReissuedVersionID:     r.ReissuedVersionID,
@@ -60,12 +72,16 @@ func (r *rotator) cloneUserInput(ctx workflow.Context) rotation.CloneUserInput {
 		Left:                  r.Left,
 		MasterKnown:           r.MasterKnown,
 	}
-	if r.asked.rotation != nil {
-		in.Force, in.RevokePrevious = r.asked.rotation.Force, r.asked.rotation.RevokePrevious
-		in.UndoDrift = r.asked.rotation.UndoDrift
-		in.GraceSeconds = int64(time.Duration(r.asked.rotation.Grace).Seconds())
+}
+
+// planInput answers PlanQuery. Like PlanRotationWorkflow, it plans a rotation that an operator forces.
+func (r *rotator) planInput(ctx workflow.Context) rotation.PlanInput {
+	in := r.knownInput(ctx)
+	in.Force, in.NextRotationDate = true, r.NextRotationDate
+	return rotation.PlanInput{
+		PlanRotationInput: rotation.PlanRotationInput{CloneUserInput: in},
+		ActivityTaskQueue: r.input.ActivityTaskQueue,
 	}
-	return in
 }
 
 // cloneUser takes the first step. It repeats it while it waits for sessions of the standby to end.
