@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,5 +113,37 @@ func TestSimulation(t *testing.T) {
 		if o := simulate(tt.fleet); !tt.want(o) {
 			t.Errorf("%s: got %+v", tt.name, o)
 		}
+	}
+}
+
+// TestPlansOfManyAndOfOne runs the plans of a small fleet, whose secrets are all found and need no change.
+func TestPlansOfManyAndOfOne(t *testing.T) {
+	t.Parallel()
+	root, err := stack.Repository(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	bin, err := build(t.Context(), root, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := newBench(t.Context(), options{stack: stack.Options{Dir: dir, Mysqld: engines(t)[0]}, plans: 60}, bin, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := b.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := b.prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.planAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r := b.report; r.Plans != 60 || r.PlansToSingle <= 0 || !strings.Contains(r.table(), "a plan of 60 secrets") {
+		t.Errorf("the report is %+v", r)
 	}
 }

@@ -40,6 +40,7 @@ type options struct {
 	rounds   int // for what is measured one at a time
 	secrets  int // of a mass rotation
 	sleeping int // secrets
+	plans    int // secrets that are planned together
 	output   string
 	profile  string
 	latency  time.Duration // added to each call of our own Secrets Manager endpoint
@@ -65,6 +66,7 @@ func newCommand() *cobra.Command {
 	f.IntVar(&o.rounds, "rounds", 100, "how often to measure what is measured one at a time")
 	f.IntVar(&o.secrets, "secrets", 500, "secrets of a mass rotation")
 	f.IntVar(&o.sleeping, "sleeping", 10000, "sleeping secrets to measure the worker with; 0 skips this part")
+	f.IntVar(&o.plans, "plans", 1000, "secrets to plan with one command, next to plans of single secrets; 0 skips this part")
 	f.StringVar(&o.output, "output", "bench.json", "write the figures to this file")
 	f.StringVar(&o.profile, "profile", "", "write CPU and allocation profiles to this directory: of the activities in a row, and of the worker in a mass rotation")
 	f.StringVar(&o.baseline, "baseline", "",
@@ -156,6 +158,7 @@ func measure(ctx context.Context, o options, bin, baseline, revision string, pro
 		{"many at once, in turns", b.manyAtOnce},
 		{"leaked secrets against the quota, in turns with the baseline", b.againstQuota},
 		{"a worker's death", b.recover},
+		{"plans of many secrets, in turns with single ones", b.planAll},
 		{"sleeping secrets", b.sleep},
 	} {
 		fmt.Fprintf(progress, "%s ...\n", part.name)

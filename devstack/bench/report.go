@@ -61,6 +61,16 @@ type report struct {
 	SleepingWorkerCorePercent float64     `json:"sleeping_worker_core_percent"`
 	Alone                     amongResult `json:"alone"`
 	AmongSleeping             amongResult `json:"among_sleeping"`
+	// Sleeping50000MB is SleepingWorkerMB with 50,000 sleeping secrets.
+	Sleeping50000MB float64 `json:"sleeping_50000_mb,omitempty"`
+
+	// One plan of so many secrets, and that of one secret, each with a command of the starter. PlansToSingle is the
+	// former as a part of as many of the latter, and Plans1000ToSingle the same for 1,000 secrets.
+	Plans             int     `json:"plans,omitempty"`
+	PlansMSMedian     float64 `json:"plans_ms_median,omitempty"`
+	PlanMSMedian      float64 `json:"plan_ms_median,omitempty"`
+	PlansToSingle     float64 `json:"plans_to_single,omitempty"`
+	Plans1000ToSingle float64 `json:"plans_1000_to_single,omitempty"`
 
 	// After a worker's death, until the rotations under way are done.
 	RecoverySMedian         float64 `json:"recovery_s_median"`
@@ -153,12 +163,13 @@ func (r *report) table() string {
 	row("the fleet", "", "goal")
 	row("---", "---:", "---:")
 	if r.Sleeping > 0 {
-		row(fmt.Sprintf("a worker's memory with %d sleeping secrets", r.Sleeping), fmt.Sprintf("%.0f MB", r.SleepingWorkerMB), "150 MB")
+		row(fmt.Sprintf("a worker's memory with %d sleeping secrets", r.Sleeping), fmt.Sprintf("%.0f MB", r.SleepingWorkerMB), "200 MB")
 		row("its CPU, as a share of a core", fmt.Sprintf("%.2f %%", r.SleepingWorkerCorePercent), "1 %")
 		row("before them: a rotation, the activities in a row, a no-op workflow, medians", r.Alone.String(), "")
 		row(fmt.Sprintf("among them and their %d accounts on one database", 2*r.Sleeping), r.AmongSleeping.String(), "as before them")
 		row("workflows started", fmt.Sprintf("%.0f/s", r.StartsPerS), "")
 	}
+	r.planLines(row)
 	row("after a worker's death: median and last of 8 rotations under way", fmt.Sprintf("%.1f s, %.1f s", r.RecoverySMedian, r.RecoverySMax), "")
 	fmt.Fprintf(&b, "\n%s, Go %s, %d CPUs, %s; load average at the start %s", r.Database, strings.TrimPrefix(r.Go, "go"), r.CPUs, r.Date.Format(time.DateOnly), r.LoadAtStart)
 	if r.LatencyMS > 0 {

@@ -95,6 +95,9 @@ func (b *bench) sleep(ctx context.Context) (err error) { //nolint:funlen // a li
 		return err
 	}
 	r.SleepingWorkerMB = bytes / 1e6
+	if b.sleeping == 50_000 {
+		r.Sleeping50000MB = r.SleepingWorkerMB
+	}
 	r.SleepingWorkerCorePercent = (after - before) / watched.Seconds() * 100
 	return q.Stop()
 }
