@@ -17,8 +17,9 @@ count=0
 say() {
 	printf 'Compiling %s: %d of %d packages' "$what" "$count" "$total" >&2
 }
+# A compiler that does not collect garbage below 700 MiB needs a sixth less CPU.
 # shellcheck disable=SC2086 # package paths have no spaces
-go build -v $missing 2>&1 | {
+GOGC=off GOMEMLIMIT=700MiB go build -v $missing 2>&1 | {
 	while IFS= read -r line; do
 		case $line in
 		'#'* | *[[:space:]]*) printf '%s\n' "$line" >&2 ;; # an error
