@@ -32,9 +32,10 @@ Exit codes:
 	cmd.Flags().StringVar(&input.Query, "query", "", "`condition` on the search attributes of rotations, "+
 		"as for temporal workflow list (default: all running rotations)")
 	activityQueueFlag(cmd, &input.ActivityTaskQueue)
-	return a.action(cmd, input.Validate, func(ctx context.Context) error {
+	return a.action(cmd, nil, func(ctx context.Context) error {
 		var result rotation.PlanFleetResult
-		if err := a.execute(ctx, "plan-fleet/"+uuid.NewString(), rotation.PlanFleetWorkflow, &result, input); err != nil {
+		if err := a.execute(ctx, "plan-fleet/"+uuid.NewString(), "show what the next rotations would change",
+			rotation.PlanFleetWorkflow, &result, input); err != nil {
 			return err
 		}
 		if err := a.print(fleetPlannedView{result}); err != nil {
