@@ -51,7 +51,7 @@ func (fleetFlows) RotateUserWorkflow(ctx workflow.Context, in rotation.RotateUse
 var fleetSize = flag.Int("fleet", 120, "rotate a fleet of so many secrets, with histories of the usual length if there are many")
 
 // TestAFleetContinuesAsNew adopts secrets by their tags and rotates them all, on a server that
-// suggests short histories.
+// suggests short histories, and replaces the worker meanwhile.
 func TestAFleetContinuesAsNew(t *testing.T) {
 	secrets, suggested, patience := *fleetSize, 100, time.Minute
 	if secrets > 1000 {
@@ -81,16 +81,20 @@ func TestAFleetContinuesAsNew(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w := worker.New(c, rotation.TaskQueue, worker.Options{})
-	f := fleetFlows{}
-	w.RegisterWorkflow(f.RotateUserWorkflow)
-	w.RegisterWorkflow(f.SyncFleetWorkflow)
-	w.RegisterWorkflow(f.RotateFleetWorkflow)
-	w.RegisterActivity(&activities.Activities{Secrets: secret.NewStore(store), Temporal: c})
-	if err := w.Start(); err != nil {
-		t.Fatal(err)
+	startWorker := func() worker.Worker {
+		w := worker.New(c, rotation.TaskQueue, worker.Options{})
+		f := fleetFlows{}
+		w.RegisterWorkflow(f.RotateUserWorkflow)
+		w.RegisterWorkflow(f.SyncFleetWorkflow)
+		w.RegisterWorkflow(f.RotateFleetWorkflow)
+		w.RegisterActivity(&activities.Activities{Secrets: secret.NewStore(store), Temporal: c})
+		if err := w.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return w
 	}
-	t.Cleanup(w.Stop)
+	w := startWorker()
+	defer func() { w.Stop() }()
 
 	syncID := rotation.SyncFleetWorkflowID(rotation.TaskQueue, rotation.FleetTag)
 	if _, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: syncID, TaskQueue: rotation.TaskQueue},
@@ -118,6 +122,13 @@ func TestAFleetContinuesAsNew(t *testing.T) {
 	}
 	first := run.GetRunID()
 	var s rotation.RotateFleetStatus
+	waitFor(t, patience, func() bool {
+		answer, err := c.QueryWorkflow(t.Context(), run.GetID(), "", rotation.StatusQuery)
+		return err == nil && answer.Get(&s) == nil && s.Rotated > 10
+	})
+	w.Stop() // another worker replays what this one has begun
+	w = startWorker()
+	s = rotation.RotateFleetStatus{}
 	if err := run.Get(t.Context(), &s); err != nil {
 		t.Fatal(err)
 	}
