@@ -71,31 +71,52 @@ func (Workflows) RotateFleetWorkflow(ctx workflow.Context, input rotation.Rotate
 // find lists the secrets to rotate. It refuses more than the next run can be told.
 func (m *fleetRotation) find(ctx workflow.Context) error {
 	m.Pending = map[string][]string{}
-	found, size := map[string]bool{}, 0
-	for token := []byte(nil); ; {
-		var page rotation.ListRotationsResult
-		in := rotation.ListRotationsInput{Query: m.input.Query, NextPageToken: token}
-		if err := workflow.ExecuteActivity(m.options(ctx), rotation.Activities.ListRotations, in).Get(ctx, &page); err != nil {
+	found := map[string]bool{}
+	if err := m.list(ctx, m.input.Query, found); err != nil {
+		return err
+	}
+	// A rotation that continues as new between two pages is on neither: its next run comes before the
+	// pages that have been read.
+	if workflow.GetVersion(ctx, "rotations that continue meanwhile are listed", workflow.DefaultVersion, 1) != workflow.DefaultVersion {
+		since := "StartTime >= '" + m.StartedAt.Add(-time.Second).UTC().Format(time.RFC3339) + "'"
+		if m.input.Query != "" {
+			since = "(" + m.input.Query + ") AND " + since
+		}
+		if err := m.list(ctx, since, found); err != nil {
 			return err
 		}
-		for i, id := range page.SecretIDs {
-			if found[id] { // its next run started meanwhile
-				continue
-			}
-			found[id] = true
-			size += len(id) + briefReason
-			m.Pending[page.Hosts[i]] = append(m.Pending[page.Hosts[i]], id)
-			m.Total++
-		}
-		if token = page.NextPageToken; len(token) == 0 {
-			break
-		}
+	}
+	size := 0
+	for _, id := range workflow.DeterministicKeys(found) {
+		size += len(id) + briefReason
 	}
 	if size > fleetBytes {
 		return refused(rotation.ErrorInvalidInput, "%d secrets are too many for one workflow: select some of them by Query, "+
 			"such as DatabaseHost = 'db1.example.com:3306', and rotate the others afterwards", m.Total)
 	}
 	return nil
+}
+
+// list adds the rotations that a query finds and that were not found before.
+func (m *fleetRotation) list(ctx workflow.Context, query string, found map[string]bool) error {
+	for token := []byte(nil); ; {
+		var page rotation.ListRotationsResult
+		in := rotation.ListRotationsInput{Query: query, NextPageToken: token}
+		if err := workflow.ExecuteActivity(m.options(ctx), rotation.Activities.ListRotations, in).Get(ctx, &page); err != nil {
+			return err
+		}
+		for i, id := range page.SecretIDs {
+			if found[id] {
+				continue
+			}
+			found[id] = true
+			m.Pending[page.Hosts[i]] = append(m.Pending[page.Hosts[i]], id)
+			m.Total++
+		}
+		if token = page.NextPageToken; len(token) == 0 {
+			return nil
+		}
+	}
 }
 
 func (m *fleetRotation) options(ctx workflow.Context) workflow.Context {
