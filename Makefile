@@ -50,11 +50,11 @@ docs-check: database-server compiled ## Run every command in the documentation; 
 
 .PHONY: deploy-check
 deploy-check: ## Check deploy/ with Helm and OpenTofu, which are built once
-	go test -C deploy/check -count=1 $(ARGS)
+	go test -C deploy/check -count=1 -timeout 30m $(ARGS)
 
 .PHONY: manifests
 manifests: ## Render the manifests and the policy in deploy/ anew
-	go test -C deploy/check -count=1 . -update
+	go test -C deploy/check -count=1 -timeout 30m . -update
 
 .PHONY: lint
 lint: lint-imports ## Check style, common mistakes, and that workflows are deterministic
