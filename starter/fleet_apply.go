@@ -198,9 +198,10 @@ func (a *app) restartRotation(ctx context.Context, p planned, owner string) erro
 
 func (a *app) fleetExportCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "export",
-		Short:   "Write a file of the running rotations",
-		Long:    `Write a file of the running rotations to standard output, for starter fleet apply.`,
+		Use:   "export",
+		Short: "Write a file of the running rotations",
+		Long: `Write a file of the running rotations to standard output, for starter fleet apply. Rotations that a tag declares are left
+out, because a file does not change them.`,
 		Example: `  starter fleet export >fleet.yaml`,
 	}
 	return a.action(cmd, nil, func(ctx context.Context) error {
@@ -209,8 +210,15 @@ func (a *app) fleetExportCommand() *cobra.Command {
 			return err
 		}
 		inputs := []rotation.RotateUserInput{}
+		tags := map[string]bool{}
 		for _, id := range slices.Sorted(maps.Keys(running)) {
+			if owner := running[id].declaredBy; strings.HasPrefix(owner, tagOwner) && a.declares(ctx, owner, tags) {
+				continue
+			}
 			inputs = append(inputs, lasting(running[id].RotateUserInput))
+		}
+		if n := len(running) - len(inputs); n > 0 {
+			a.say("Left out: " + plaintext.Count(n, "rotation") + " declared by a tag.")
 		}
 		if a.output == jsonFormat {
 			return a.print(exportView{inputs})

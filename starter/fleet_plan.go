@@ -145,10 +145,13 @@ func (a *app) planFleet(ctx context.Context, owner string, declared []rotation.R
 	return plan, nil
 }
 
+// tagOwner begins the owners that are tags.
+const tagOwner = "sync-fleet/"
+
 // declares reports whether an owner still declares rotations. A tag does as long as its workflow
 // runs. tags remembers the answers.
 func (a *app) declares(ctx context.Context, owner string, tags map[string]bool) bool {
-	if !strings.HasPrefix(owner, "sync-fleet/") {
+	if !strings.HasPrefix(owner, tagOwner) {
 		return true
 	}
 	if _, known := tags[owner]; !known {

@@ -270,8 +270,11 @@ func TestAFileDoesNotChangeWhatItDidNotDeclare(t *testing.T) {
 func TestFleetExport(t *testing.T) {
 	day := rotation.Duration(24 * time.Hour)
 	f := fleetFake(rotation.RotateUserInput{SecretID: "b", Blackout: []string{"2026-12-24"}},
-		rotation.RotateUserInput{SecretID: "a", MinimumOverlap: &day})
+		rotation.RotateUserInput{SecretID: "a", MinimumOverlap: &day}, rotation.RotateUserInput{SecretID: "tagged"})
+	f.declare("b", "file")
+	f.declare("tagged", "sync-fleet/rotate-user")
 	code, out := runFleet(t, f, "fleet", "export")
+	out = strings.Replace(out, "Left out: 1 rotation declared by a tag.\n", "left out\n", 1)
 	want := `Secrets:
   - SecretId: a
     RotationRules:
@@ -282,6 +285,7 @@ func TestFleetExport(t *testing.T) {
       AutomaticallyAfterDays: 30
     Blackout:
       - "2026-12-24"
+left out
 `
 	if code != 0 || out != want {
 		t.Errorf("%d\n%s", code, out)
