@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -68,17 +69,21 @@ func TestAFrozenServerDelaysNoOther(t *testing.T) {
 	}
 	store("FrozenMaster", "administrator")
 	const users = 60
+	// A step has a pending activity, or waits for its next try after several.
 	waiting := func() (n int, failure string) {
 		t.Helper()
 		for i := range users {
-			d, err := e.temporal.DescribeWorkflowExecution(t.Context(), rotation.RotateUserWorkflowID(fmt.Sprint("Frozen", i)), "")
+			id := fmt.Sprint("Frozen", i)
+			d, err := e.temporal.DescribeWorkflowExecution(t.Context(), rotation.RotateUserWorkflowID(id), "")
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, a := range d.GetPendingActivities() {
-				if n++; a.GetLastFailure() != nil {
-					failure = a.GetLastFailure().GetMessage()
-				}
+			if pending := d.GetPendingActivities(); len(pending) > 0 {
+				n++
+				failure = cmp.Or(pending[0].GetLastFailure().GetMessage(), failure)
+			} else if c := e.status(t, id).Current; c != nil && len(c.Steps) > 0 && c.Steps[len(c.Steps)-1].Error != "" {
+				n++
+				failure = c.Steps[len(c.Steps)-1].Error
 			}
 		}
 		return n, failure
