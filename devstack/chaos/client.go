@@ -19,7 +19,7 @@ const (
 
 // pace is a client's pause between two logins. It lets a dozen secrets leave two processors enough
 // room for rotations.
-const pace = 20 * time.Millisecond
+const pace = 40 * time.Millisecond
 
 // credential is one version of a secret, as a client reads it.
 type credential struct {
