@@ -159,6 +159,8 @@ func measure(ctx context.Context, o options, bin, baseline, revision string, pro
 		{"leaked secrets against the quota, in turns with the baseline", b.againstQuota},
 		{"a worker's death", b.recover},
 		{"plans of many secrets, in turns with single ones", b.planAll},
+		{"an hour of denials, simulated", b.denials},
+		{"emergencies beside a server that does not answer", b.besideFrozen},
 		{"sleeping secrets", b.sleep},
 	} {
 		fmt.Fprintf(progress, "%s ...\n", part.name)

@@ -72,6 +72,17 @@ type report struct {
 	PlansToSingle     float64 `json:"plans_to_single,omitempty"`
 	Plans1000ToSingle float64 `json:"plans_1000_to_single,omitempty"`
 
+	// Emergency rotations with revocation, alone and beside the due users of servers that do not answer. The ratio is the worst of them.
+	EmergencyAloneMSMedian float64        `json:"emergency_alone_ms_median"`
+	EmergencyAloneMSMax    float64        `json:"emergency_alone_ms_max"`
+	EmergencyBeside        []besideResult `json:"emergency_beside_frozen"`
+	EmergencyBesideToAlone float64        `json:"emergency_beside_frozen_to_alone"`
+
+	// After AWS has denied calls for an hour, in simulated time; and the median and longest if they end up to an hour later.
+	AfterDenialsMinutes       float64 `json:"after_an_hour_of_denials_minutes"`
+	AfterDenialsMinutesMedian float64 `json:"after_denials_minutes_median"`
+	AfterDenialsMinutesMax    float64 `json:"after_denials_minutes_max"`
+
 	// After a worker's death, until the rotations under way are done.
 	RecoverySMedian         float64 `json:"recovery_s_median"`
 	RecoverySMax            float64 `json:"recovery_s_max"`
@@ -160,6 +171,18 @@ func (r *report) table() string {
 	}
 	row("the best of each: rotations as a share of the lesser of the others", fmt.Sprintf("%.0f %%", r.MassRotationShare*100), "goal: 70 %", "", "")
 	b.WriteString("\n")
+	r.fleet(row)
+	fmt.Fprintf(&b, "\n%s, Go %s, %d CPUs, %s; load average at the start %s", r.Database, strings.TrimPrefix(r.Go, "go"), r.CPUs, r.Date.Format(time.DateOnly), r.LoadAtStart)
+	if r.LatencyMS > 0 {
+		fmt.Fprintf(&b, "; each call of Secrets Manager %.0f ms longer", r.LatencyMS)
+	}
+	b.WriteString(".\n")
+	return b.String()
+}
+
+// fleet adds the figures of a fleet, and of what disturbs it.
+func (r *report) fleet(row func(cells ...string)) {
+	pair := func(median, worst float64) string { return fmt.Sprintf("%.0f ms, %.0f ms", median, worst) }
 	row("the fleet", "", "goal")
 	row("---", "---:", "---:")
 	if r.Sleeping > 0 {
@@ -170,11 +193,15 @@ func (r *report) table() string {
 		row("workflows started", fmt.Sprintf("%.0f/s", r.StartsPerS), "")
 	}
 	r.planLines(row)
-	row("after a worker's death: median and last of 8 rotations under way", fmt.Sprintf("%.1f s, %.1f s", r.RecoverySMedian, r.RecoverySMax), "")
-	fmt.Fprintf(&b, "\n%s, Go %s, %d CPUs, %s; load average at the start %s", r.Database, strings.TrimPrefix(r.Go, "go"), r.CPUs, r.Date.Format(time.DateOnly), r.LoadAtStart)
-	if r.LatencyMS > 0 {
-		fmt.Fprintf(&b, "; each call of Secrets Manager %.0f ms longer", r.LatencyMS)
+	row("after a worker's death: median and last of 16 rotations in the middle of a step", fmt.Sprintf("%.1f s, %.1f s", r.RecoverySMedian, r.RecoverySMax), "5 s")
+	if r.RecoveryToBaseline > 0 {
+		row(fmt.Sprintf("the median, as a multiple of that of the worker of %s", r.Baseline), fmt.Sprintf("%.2f", r.RecoveryToBaseline), "0.45")
 	}
-	b.WriteString(".\n")
-	return b.String()
+	row("an emergency rotation alone: median and slowest", pair(r.EmergencyAloneMSMedian, r.EmergencyAloneMSMax), "")
+	for _, f := range r.EmergencyBeside {
+		row(fmt.Sprintf("the same beside %d due users of a server that %s", f.Users, f.Server), pair(f.MSMedian, f.MSMax), "")
+	}
+	row("the worse of these medians, as a multiple of alone", fmt.Sprintf("%.2f", r.EmergencyBesideToAlone), "2")
+	row("after an hour of denials by AWS, in simulated time; median and longest if they end up to an hour later",
+		fmt.Sprintf("%.0f min; %.0f min, %.0f min", r.AfterDenialsMinutes, r.AfterDenialsMinutesMedian, r.AfterDenialsMinutesMax), "")
 }
