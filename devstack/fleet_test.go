@@ -164,7 +164,24 @@ func (e *e2e) testFleet(t *testing.T) {
 	if out := e.starter(t, "fleet", "rotate", "status"); !strings.Contains(out, "0 of 1 rotated") {
 		t.Errorf("its status:\n%s", out)
 	}
-	for _, id := range []string{one, two} {
-		e.starter(t, "stop", id)
+	e.starter(t, "stop", one)
+	tag(one, "off")
+	if s := sync(); s.LastPass.Rescheduled != 0 {
+		t.Errorf("a tag changes what a file declares: %+v", s.LastPass)
 	}
+	e.starter(t, "stop", two)
+	e.starter(t, "start", "--secret-id", two, "--rotate-immediately=false")
+	tag(two, "9d")
+	if s := sync(); s.LastPass.Rescheduled != 1 {
+		t.Errorf("the tag does not take over what was started by hand: %+v", s.LastPass)
+	}
+	waitFor(t, time.Minute, func() bool { return status(two).RotationRules.AutomaticallyAfterDays == 9 })
+	if s := sync(); s.LastPass.Unchanged != 1 {
+		t.Errorf("a pass after it was taken over: %+v", s.LastPass)
+	}
+	if out := e.starter(t, "list", "-o", "json"); !strings.Contains(out, "\"DeclaredBy\": \"sync-fleet/rotate-user\"") {
+		t.Errorf("the list does not say that the tag declares it:\n%s", out)
+	}
+	e.starter(t, "fleet", "stop")
+	e.starter(t, "stop", two)
 }

@@ -69,23 +69,19 @@ func (f *fleet) remember(ctx workflow.Context, seen map[string]bool) {
 	}
 }
 
-// owns reports whether this workflow may change a running rotation. It declared those that it
-// started, and it took over those that it manages without an owner in an earlier release.
+// owns reports whether this workflow declared a running rotation: it started it, took it over, or manages it since a
+// release without owners.
 func (f *fleet) owns(name, id string) bool {
 	owner := f.owners[id]
 	_, managed := f.Managed[name]
 	return f.owner == "" || owner == f.owner || owner == "" && managed
 }
 
-// elsewhere records that a rotation is not changed, because this workflow does not declare it.
+// elsewhere records that a rotation is not changed, because something else declares it.
 func (f *fleet) elsewhere(name, id string) {
 	f.pass.Elsewhere++
 	delete(f.Managed, name)
-	by := "was started by hand"
-	if owner := f.owners[id]; owner != "" {
-		by = "is declared by " + owner
-	}
-	text := fmt.Sprintf("%s: its rotation %s. To let the tag declare it, run: starter stop --secret-id %s", name, by, id)
+	text := fmt.Sprintf("%s: its rotation is declared by %s. To let the tag declare it, run: starter stop --secret-id %s", name, f.owners[id], id)
 	if len(f.pass.Skips) < keptLines {
 		f.pass.Skips = append(f.pass.Skips, plaintext.Line(plaintext.Cut(text, 500)))
 	}
@@ -103,7 +99,8 @@ func (f *fleet) wants(s rotation.TaggedSecret, running map[string]bool) []fleetC
 		return nil
 	}
 	known, managed := f.Managed[s.Name]
-	if running[id] && !f.owns(s.Name, id) {
+	// A rotation that was started by hand becomes the tag's.
+	if running[id] && f.owners[id] != "" && !f.owns(s.Name, id) {
 		f.elsewhere(s.Name, id)
 		return nil
 	}
@@ -185,7 +182,11 @@ func (f *fleet) begin(ctx workflow.Context, c fleetChange) workflow.Future {
 		})
 		return workflow.ExecuteChildWorkflow(ctx, rotation.RotateUserWorkflow, c.input).GetChildWorkflowExecution()
 	case rescheduled:
-		return workflow.SignalExternalWorkflow(ctx, id, "", rotation.RescheduleUpdate, rotation.RescheduleTo(c.input))
+		request := rotation.RescheduleTo(c.input)
+		if f.owners[c.secretID] == "" {
+			request.DeclaredBy = f.owner
+		}
+		return workflow.SignalExternalWorkflow(ctx, id, "", rotation.RescheduleUpdate, request)
 	default:
 		return workflow.SignalExternalWorkflow(ctx, id, "", rotation.StopUpdate, rotation.Sender{SentAt: workflow.Now(ctx)})
 	}

@@ -87,10 +87,13 @@ func (s *tags) pass(t *testing.T, at time.Time, input any, carried *rotation.Fle
 			return rotation.Status{}, nil
 		})
 	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(
-		func(_, workflowID, _, name string, _ any) error {
+		func(_, workflowID, _, name string, message any) error {
 			id, _ := strings.CutPrefix(workflowID, "rotate-user/")
 			s.mu.Lock()
 			defer s.mu.Unlock()
+			if q, ok := message.(rotation.RescheduleRequest); ok && q.DeclaredBy != "" {
+				name += " for " + q.DeclaredBy
+			}
 			s.signals = append(s.signals, id+": "+name)
 			if id == "stubborn" {
 				return errors.New("no such workflow")
@@ -318,31 +321,31 @@ func TestTheFirstRotationHasItsOwnTime(t *testing.T) {
 	}
 }
 
-// TestATagDoesNotChangeWhatItDidNotDeclare lets tags meet rotations that a file or an operator has
-// started, and that an earlier release of the workflow has.
-func TestATagDoesNotChangeWhatItDidNotDeclare(t *testing.T) {
+// TestATagDoesNotChangeWhatAFileDeclares lets tags meet rotations that a file declares, that were started by hand, and that
+// an earlier release of the workflow started.
+func TestATagDoesNotChangeWhatAFileDeclares(t *testing.T) {
 	t.Parallel()
-	s := &tags{secrets: tagged("file", "7d", "hand", "7d", "off", "off", "old", "7d", "own", "7d"),
-		running: []string{"file", "hand", "off", "old", "own", "gone"},
-		owners:  map[string]string{"file": "file shop", "hand": "", "off": "file", "old": ""}}
+	s := &tags{secrets: tagged("file", "7d", "hand", "7d", "off", "off", "handoff", "off", "old", "7d", "own", "7d"),
+		running: []string{"file", "hand", "off", "handoff", "old", "own", "gone"},
+		owners:  map[string]string{"file": "file shop", "hand": "", "handoff": "", "off": "file", "old": ""}}
 	state := &rotation.FleetState{Managed: map[string]rotation.Managed{"old": {Schedule: "x"}, "file": {Schedule: "x"}}}
 	state, err := s.pass(t, start, rotation.SyncFleetInput{}, state, nil)
-	if want := []string{"old: reschedule", "own: reschedule"}; err != nil || !slices.Equal(slices.Sorted(slices.Values(s.signals)), want) {
+	if want := []string{"hand: reschedule for default-test-workflow-id", "handoff: stop", "old: reschedule for default-test-workflow-id",
+		"own: reschedule"}; err != nil || !slices.Equal(slices.Sorted(slices.Values(s.signals)), want) {
 		t.Fatalf("signals %v, want %v; %v", s.signals, want, err)
 	}
 	p := state.LastPass
-	if p.Elsewhere != 3 || p.Deferred != 1 || !slices.Equal(p.Skips, []string{
+	if p.Elsewhere != 2 || p.Deferred != 1 || !slices.Equal(p.Skips, []string{
 		"file: its rotation is declared by file shop. To let the tag declare it, run: starter stop --secret-id file",
-		"hand: its rotation was started by hand. To let the tag declare it, run: starter stop --secret-id hand",
 		"off: its rotation is declared by file. To let the tag declare it, run: starter stop --secret-id off",
 	}) {
 		t.Errorf("%+v", p)
 	}
-	// Two rotations have lost their tags. This workflow declared one of them before it was stopped
-	// and started again.
+	// "gone" and "hand" have lost their tags. This workflow declared "gone" before it was stopped and started
+	// again, and waits for a second look at "hand".
 	s.secrets, s.signals, s.running = tagged("old", "7d", "own", "7d"), nil, []string{"file", "hand", "off", "old", "own", "gone"}
 	state, err = s.pass(t, start, rotation.SyncFleetInput{}, state, nil)
-	if err != nil || !slices.Equal(s.signals, []string{"gone: stop"}) || state.LastPass.Elsewhere != 0 || len(state.Managed) != 2 {
+	if err != nil || !slices.Equal(s.signals, []string{"gone: stop"}) || state.LastPass.Elsewhere != 0 || len(state.Managed) != 3 {
 		t.Errorf("signals %v; %+v; %v", s.signals, state, err)
 	}
 }
