@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/chromedp/chromedp"
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/api/workflowservice/v1"
@@ -55,7 +58,7 @@ func TestTheTemporalUI(t *testing.T) {
 		e.starter(t, "start", "shop/"+name)
 		e.starter(t, "rotate", "shop/"+name, "--force")
 	}
-	rotated := e.run(t, "shop/app")
+	rotated := e.page(t, rotation.RotateUserWorkflowID("shop/app"))
 	e.starter(t, "rotate", "shop/app", "--force")
 	cause := e.failReport(t)
 
@@ -68,21 +71,32 @@ func TestTheTemporalUI(t *testing.T) {
 	b.reads(cause)
 	b.reads("NoSuchAccount") // in the table of the last rotations
 	b.picture("temporal-ui-failed.png")
-	b.visit(s.Temporal.UIURL()+"/namespaces/"+temporal.Namespace+"/workflows/"+url.PathEscape(rotation.RotateUserWorkflowID("shop/app"))+"/"+rotated+"/timeline", "PromotePassword")
+	b.visit(rotated, "PromotePassword")
 	b.do("scroll", chromedp.ScrollIntoView(holding("next rotation of")))
 	b.picture("temporal-ui.png")
+
+	// From a fleet to one of its secrets.
+	if _, err := s.Client.TagResource(t.Context(), &secretsmanager.TagResourceInput{SecretId: aws.String("shop/app"),
+		Tags: []types.Tag{{Key: aws.String(rotation.FleetTag), Value: aws.String("7d")}}}); err != nil {
+		t.Fatal(err)
+	}
+	e.starter(t, "fleet", "sync")
+	b.visit(e.page(t, rotation.SyncFleetWorkflowID(rotation.TaskQueue, rotation.FleetTag)), "User Metadata")
+	b.click("User Metadata")
+	b.visit(s.Temporal.UIURL()+b.link("shop/app"), "rotate-user/shop/app")
 }
 
-// run returns the id of the newest run of a rotation.
-func (e *e2e) run(t *testing.T, secretID string) string {
+// page returns the address of the Temporal UI for the newest run of a workflow.
+func (e *e2e) page(t *testing.T, workflowID string) string {
 	t.Helper()
 	out, err := e.temporal.WorkflowService().DescribeWorkflowExecution(t.Context(), &workflowservice.DescribeWorkflowExecutionRequest{
-		Namespace: temporal.Namespace, Execution: &commonpb.WorkflowExecution{WorkflowId: rotation.RotateUserWorkflowID(secretID)},
+		Namespace: temporal.Namespace, Execution: &commonpb.WorkflowExecution{WorkflowId: workflowID},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return out.GetWorkflowExecutionInfo().GetExecution().GetRunId()
+	return e.Temporal.UIURL() + "/namespaces/" + temporal.Namespace + "/workflows/" + url.PathEscape(workflowID) + "/" +
+		out.GetWorkflowExecutionInfo().GetExecution().GetRunId() + "/timeline"
 }
 
 // chromium returns the browser. Without one, the test is skipped; CI installs it.
@@ -145,6 +159,23 @@ func (b *browser) visit(address, shows string) {
 func (b *browser) click(text string) {
 	b.Helper()
 	b.do("click on "+text, chromedp.Click(holding(text)))
+}
+
+// link waits for a link with a text of code, and returns where it leads.
+func (b *browser) link(text string) string {
+	b.Helper()
+	var err error
+	for start := time.Now(); time.Since(start) < 2*time.Minute; {
+		ctx, cancel := context.WithTimeout(b.tab, 5*time.Second) // a search does not see what is drawn after it began
+		var links []map[string]string
+		links, err = chromedp.Run(ctx, chromedp.AttributesAll(chromedp.Search(fmt.Sprintf("//a[code[.=%q]]", text))))
+		cancel()
+		if err == nil && len(links) > 0 {
+			return links[0]["href"]
+		}
+	}
+	b.Fatalf("no link with the text %s: %v", text, err)
+	return ""
 }
 
 // picture writes what the page shows, once it no longer changes but for its clock.

@@ -123,3 +123,14 @@ func setDetails(ctx workflow.Context, text string) {
 func short(s string) string { return plaintext.Cut(s, 390) }
 
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+// link turns a text that begins with the name of a secret into Markdown with a link to its rotation. The Temporal UI puts the
+// namespace of its page in the place of {namespace}.
+func link(text string) string {
+	secret, rest, found := strings.Cut(text, ": ") // an ARN has no space
+	line := plaintext.Link(secret, "/namespaces/{namespace}/workflows/", rotation.RotateUserWorkflowID(secret))
+	if found {
+		line += ": " + plaintext.Code(rest)
+	}
+	return line
+}

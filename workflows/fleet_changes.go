@@ -272,10 +272,10 @@ func (f *fleet) describe(ctx workflow.Context) {
 			say("**failed**: %s", plaintext.Code(text))
 		}
 		for _, text := range p.Skips {
-			say("not changed: %s", plaintext.Code(text))
+			say("not changed: %s", link(text))
 		}
 		for _, text := range p.Changes {
-			say("%s", plaintext.Code(text))
+			say("%s", link(text))
 		}
 	}
 	if !s.NextPass.IsZero() && !s.InProgress {

@@ -232,10 +232,10 @@ func (m *fleetRotation) describe(ctx workflow.Context) {
 	s := m.status()
 	lines := []string{"**Rotation of a fleet**: " + plaintext.Code(s.String()), ""}
 	for _, text := range firstLines(s.Failures) {
-		lines = append(lines, "- **failed**: "+plaintext.Code(text))
+		lines = append(lines, "- **failed**: "+link(text))
 	}
 	for _, text := range firstLines(s.Skips) {
-		lines = append(lines, "- skipped: "+plaintext.Code(text))
+		lines = append(lines, "- skipped: "+link(text))
 	}
 	setDetails(ctx, strings.Join(lines, "\n"))
 }

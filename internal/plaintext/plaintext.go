@@ -4,6 +4,7 @@
 package plaintext
 
 import (
+	"net/url"
 	"strconv"
 	"strings"
 	"unicode"
@@ -62,6 +63,11 @@ func Code(text string) string {
 		text = " " + text + " "
 	}
 	return fence + text + fence
+}
+
+// Link returns a Markdown link whose text is code, to the page with the given id under a path. The id is escaped, the path is not.
+func Link(text, path, id string) string {
+	return "[" + Code(text) + "](" + path + url.PathEscape(id) + ")"
 }
 
 // Count returns a number with its noun: "1 change", "2 changes".

@@ -75,3 +75,14 @@ func FuzzLine(f *testing.F) {
 		}
 	})
 }
+
+func TestLink(t *testing.T) {
+	for _, tt := range []struct{ text, id, want string }{
+		{"shop/app", "rotate-user/shop/app", "[`shop/app`](/x/rotate-user%2Fshop%2Fapp)"},
+		{"a](b)`c", "a](b) c?#", "[`` a](b)`c ``](/x/a%5D%28b%29%20c%3F%23)"},
+	} {
+		if got := Link(tt.text, "/x/", tt.id); got != tt.want {
+			t.Errorf("Link(%q, %q) = %s, want %s", tt.text, tt.id, got, tt.want)
+		}
+	}
+}
