@@ -152,8 +152,23 @@ func (e *e2e) testFleet(t *testing.T) {
 	waitFor(t, time.Minute, func() bool { return status(two).Input.Drain.String() == "2h" })
 	before := status(one).LastRotatedDate
 	e.starterExits(t, 1, "fleet", "rotate", "--query", "DatabaseHorst = 'x'")
-	out := e.starter(t, "fleet", "rotate", "--query", "WorkflowId IN ('rotate-user/"+one+"', 'rotate-user/"+two+"')", "--force", "--canary",
-		"1")
+	// The worker is killed in the middle of the canary, and another one goes on.
+	reached, letGo := e.heldUp(t, one)
+	rotating := e.begin(t, "fleet", "rotate", "--query", "WorkflowId IN ('rotate-user/"+one+"', 'rotate-user/"+two+"')", "--force",
+		"--canary", "1")
+	<-reached
+	if err := e.worker.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	letGo()
+	var err error
+	if e.worker, err = e.StartWorker(t.Context(), filepath.Join(e.bin, "worker"), "worker-fleet"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-rotating.ended; err != nil {
+		t.Error(err)
+	}
+	out := rotating.out.String()
 	if !strings.Contains(out, "2 of 2 rotated, 0 failed, 0 skipped") || !status(one).LastRotatedDate.After(before) {
 		t.Errorf("a rotation of the fleet:\n%s", out)
 	}
