@@ -11,9 +11,9 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// OnlyAddresses makes this program ask a name server of the test until the test ends. It says that host is 127.0.0.1, and drops
+// onlyAddresses makes this program ask a name server of the test until the test ends. It says that host is 127.0.0.1, and drops
 // every question that is not for an address, as a name server in a network without a way out does. The result counts those.
-func OnlyAddresses(t *testing.T, host string) *atomic.Int32 {
+func onlyAddresses(t *testing.T, host string) *atomic.Int32 {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
