@@ -22,7 +22,8 @@ func (a *app) fleetCommand() *cobra.Command {
 		Long: `Rotate many secrets, declared by their tags or in a file.
 
 starter fleet sync runs a workflow that keeps the rotations in step with tags. starter fleet apply makes them match a file.
-starter fleet plan shows what the next rotations would change. starter fleet rotate runs a workflow that rotates all secrets now, or those that a query finds.`,
+starter fleet plan shows what the next rotations would change. starter fleet rotate runs a workflow that rotates all secrets now, or
+those that a query finds.`,
 	}
 	cmd.AddCommand(a.fleetSyncCommand(), a.fleetStatusCommand(), a.fleetStopCommand(), a.fleetApplyCommand(), a.fleetExportCommand(),
 		a.fleetPlanCommand(), a.fleetRotateCommand())

@@ -95,7 +95,7 @@ func (a *app) applyFile(ctx context.Context, declared fleetFile, prune, dryRun b
 	}
 	if n := len(plan.Skip); n > 0 {
 		return advise("Remove them from the file or from the other declaration, or stop them and apply the file again",
-			"%s of the file declared elsewhere", plaintext.Count(n, "rotation"))
+			"skipped %s of the file, because a tag or another file declares them", plaintext.Count(n, "rotation"))
 	}
 	return nil
 }

@@ -37,7 +37,9 @@ type promoted struct {
 	at        time.Time
 }
 
-// TidyLater has Tidy remove AWSPENDING from a promoted version as soon as no rotation is being promoted. It returns at once. Nothing depends on it: a label that could not be removed stays until the next version of the secret is staged.
+// TidyLater has Tidy remove AWSPENDING from a promoted version as soon as no rotation is being
+// promoted. It returns at once. Nothing depends on it: a label that could not be removed stays until
+// the next version of the secret is staged.
 func (s *Store) TidyLater(id, versionID string) {
 	t := &s.tidier
 	t.mu.Lock()
