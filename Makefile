@@ -37,7 +37,7 @@ test: ## Run all tests on every database server found, and count them
 	@go run -C tools ./testall $(ARGS)
 
 .PHONY: pictures
-pictures: ## Draw the docs' pictures of the Temporal UI anew, in Chromium
+pictures: ## Redraw the docs' pictures of the Temporal UI in Chromium
 	PICTURES=$(CURDIR)/docs CI=true go test -C devstack -count=1 -run TestTheTemporalUI .
 
 .PHONY: compose-check
@@ -53,7 +53,7 @@ deploy-check: ## Check deploy/ with Helm and OpenTofu, which are built once
 	go test -C deploy/check -count=1 -timeout 30m $(ARGS)
 
 .PHONY: manifests
-manifests: ## Render the manifests and the policy in deploy/ anew
+manifests: ## Render the manifests and the policy in deploy/ again
 	go test -C deploy/check -count=1 -timeout 30m . -update
 
 .PHONY: lint

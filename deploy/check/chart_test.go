@@ -24,7 +24,7 @@ import (
 
 const chart = "../helm/rotate-user"
 
-var update = flag.Bool("update", false, "write the manifests and the policies anew")
+var update = flag.Bool("update", false, "rewrite the manifests and the policies")
 
 // paths builds a program that go.mod pins, if Go's cache does not have it, and returns its path.
 var paths = map[string]func() (string, error){"helm": path("helm"), "tofu": path("tofu")}
