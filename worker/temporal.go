@@ -32,7 +32,7 @@ func clientOptions(logger *slog.Logger) (client.Options, error) {
 		return client.Options{}, err
 	}
 	// gRPC asks for a TXT record with settings before it connects, although Temporal publishes none. Where name servers leave such
-	// questions without an answer, as in networks without a way out, the SDK would give up first.
+	// questions without an answer, as in some networks without internet access, the SDK would give up first.
 	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, grpc.WithDisableServiceConfig())
 	if options.DataConverter != nil {
 		options.DataConverter = workflow.DataConverterWithoutDeadlockDetection(options.DataConverter)

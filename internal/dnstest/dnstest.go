@@ -12,7 +12,7 @@ import (
 )
 
 // onlyAddresses makes this program ask a name server of the test until the test ends. It says that host is 127.0.0.1, and drops
-// every question that is not for an address, as a name server in a network without a way out does. The result counts those.
+// every question that is not for an address, as some name servers in networks without internet access do. The result counts those.
 func onlyAddresses(t *testing.T, host string) *atomic.Int32 {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
