@@ -6,6 +6,7 @@ package activities
 
 import (
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 
 	"github.com/rotate-user/rotate-user/internal/account"
 	"github.com/rotate-user/rotate-user/internal/rds"
@@ -27,4 +28,6 @@ type Activities struct {
 	Databases *rds.Client
 	// Temporal is used to find the rotations that run in the worker's namespace.
 	Temporal client.Client
+	// Memos decodes the memos of these rotations. If it is nil, they are not encoded by a codec server.
+	Memos converter.DataConverter
 }

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/converter"
 
+	"github.com/rotate-user/rotate-user/internal/memo"
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 	"github.com/rotate-user/rotate-user/rotation"
 )
@@ -59,20 +61,15 @@ func (a *Activities) ListRotations(ctx context.Context, in rotation.ListRotation
 		return result, fmt.Errorf("list the running rotations: %w", err)
 	}
 	result.SecretIDs, result.NextPageToken = []string{}, page.GetNextPageToken()
-	for _, execution := range page.GetExecutions() {
+	owners := memo.Texts(cmp.Or(a.Memos, converter.GetDefaultDataConverter()), page.GetExecutions(), rotation.DeclaredByMemo)
+	for i, execution := range page.GetExecutions() {
 		if id, ours := strings.CutPrefix(execution.GetExecution().GetWorkflowId(), rotation.RotateUserWorkflowID("")); ours {
 			host := ""
 			if value, ok := execution.GetSearchAttributes().GetIndexedFields()[rotation.DatabaseHostKey.GetName()]; ok {
 				_ = converter.GetDefaultDataConverter().FromPayload(value, &host) // an attribute of the same name may have another type
 			}
-			owner := ""
-			if value := execution.GetMemo().GetFields()[rotation.DeclaredByMemo]; value != nil {
-				if err := converter.GetDefaultDataConverter().FromPayload(value, &owner); err != nil {
-					owner = "unreadable: the memo is encoded"
-				}
-			}
 			result.SecretIDs, result.Hosts = append(result.SecretIDs, id), append(result.Hosts, host)
-			result.DeclaredBy = append(result.DeclaredBy, owner)
+			result.DeclaredBy = append(result.DeclaredBy, owners[i])
 		}
 	}
 	return result, nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,7 +39,7 @@ type temporal interface {
 
 // app holds what all commands share.
 type app struct {
-	dial   func(context.Context) (temporal, error)
+	dial   func(context.Context) (temporal, converter.DataConverter, error)
 	lookup func(string) (string, bool)
 	now    func() time.Time
 	out    io.Writer
@@ -52,6 +53,7 @@ type app struct {
 	output    format
 
 	temporal temporal
+	memos    converter.DataConverter
 	parsed   bool // the command line was understood: an error from here on is not wrong usage
 }
 
@@ -152,12 +154,12 @@ func (a *app) action(cmd *cobra.Command, check func() error, work func(context.C
 			}
 		}
 		a.parsed = true
-		t, err := a.dial(cmd.Context())
+		t, memos, err := a.dial(cmd.Context())
 		if err != nil {
 			return err
 		}
 		defer t.Close()
-		a.temporal = t
+		a.temporal, a.memos = t, cmp.Or(memos, converter.GetDefaultDataConverter())
 		return work(cmd.Context())
 	}
 	return cmd

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.temporal.io/sdk/converter"
 
 	"github.com/rotate-user/rotate-user/internal/program"
 	"github.com/rotate-user/rotate-user/rotation"
@@ -18,7 +19,7 @@ func TestTaskQueueFromEnvironment(t *testing.T) {
 	a := newApp(&out, &errs)
 	a.lookup = func(name string) (string, bool) { return "from-environment", name == "ROTATE_USER_TASK_QUEUE" }
 	f := &fake{}
-	a.dial = func(context.Context) (temporal, error) { return f, nil }
+	a.dial = func(context.Context) (temporal, converter.DataConverter, error) { return f, nil, nil }
 	if code := a.run(t.Context(), []string{"start", "--secret-id", "shop/app", "--no-wait"}); code != program.Done {
 		t.Fatalf("exit %d: %s", code, errs.String())
 	}
@@ -38,7 +39,7 @@ func TestUnreachable(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	var out, errs bytes.Buffer
 	a := newApp(&out, &errs)
-	a.dial = func(context.Context) (temporal, error) { return &fake{}, nil }
+	a.dial = func(context.Context) (temporal, converter.DataConverter, error) { return &fake{}, nil, nil }
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if code := a.run(ctx, []string{"validate", "--secret-id", "x"}); code != program.Failed ||

@@ -468,7 +468,7 @@ func TestCommands(t *testing.T) {
 			}
 			var out, errs bytes.Buffer
 			a := newApp(&out, &errs)
-			a.dial = func(context.Context) (temporal, error) { return &test.fake, nil }
+			a.dial = func(context.Context) (temporal, converter.DataConverter, error) { return &test.fake, nil, nil }
 			code := a.run(t.Context(), args)
 
 			var got strings.Builder

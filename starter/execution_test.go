@@ -17,6 +17,7 @@ import (
 	"go.temporal.io/api/taskqueue/v1"
 	"go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/converter"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/rotate-user/rotate-user/internal/program"
@@ -84,7 +85,7 @@ func TestWaiting(t *testing.T) {
 				statuses: map[string]rotation.Status{"shop/app": status(rotation.Scheduled)},
 				deletion: rotation.DeletionState{}, busy: 1 << 30,
 			}
-			a.dial = func(context.Context) (temporal, error) { return f, nil }
+			a.dial = func(context.Context) (temporal, converter.DataConverter, error) { return f, nil, nil }
 			if code := a.run(ctx, strings.Fields(test.args)); code != program.Failed {
 				t.Errorf("exit %d", code)
 			}
@@ -131,7 +132,7 @@ func TestHostileNames(t *testing.T) {
 					execution("rotate-user/"+evil, map[string]*common.Payload{"RotationStatus": payload("Retrying"), "DatabaseHost": payload(evil)}),
 				}}},
 			}
-			a.dial = func(context.Context) (temporal, error) { return f, nil }
+			a.dial = func(context.Context) (temporal, converter.DataConverter, error) { return f, nil, nil }
 			a.run(t.Context(), strings.Fields(args))
 			shown := out.String() + errs.String()
 			if strings.ContainsFunc(shown, func(r rune) bool { return r != '\n' && !unicode.IsGraphic(r) }) {
@@ -186,7 +187,7 @@ func TestStartComparesEveryOption(t *testing.T) {
 		running := withInput(rotation.RotateUserInput{SecretID: "shop/app", MasterSecretID: "shop/admin", RotationRules: days30,
 			Drain: rotation.Duration(time.Hour)})
 		f := &fake{running: true, statuses: map[string]rotation.Status{"shop/app": running}}
-		a.dial = func(context.Context) (temporal, error) { return f, nil }
+		a.dial = func(context.Context) (temporal, converter.DataConverter, error) { return f, nil, nil }
 		if code := a.run(t.Context(), args); code != program.Failed || !strings.Contains(errs.String(), "with other options") ||
 			!strings.Contains(errs.String(), value) {
 			t.Errorf("--%s: exit %d: %s%s", flag.Name, code, out.String(), errs.String())

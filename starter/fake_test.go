@@ -40,6 +40,7 @@ type fake struct {
 	closed    *history.HistoryEvent                              // the last event
 	noQueries error                                              // the error of all queries
 	noPoller  bool
+	memos     converter.DataConverter // nil: as without a codec server
 
 	mu    sync.Mutex
 	asked []string

@@ -128,7 +128,9 @@ func credential() rotation.ValidateSecretResult {
 
 func newApp(out, errs *bytes.Buffer) *app {
 	return &app{
-		dial:   func(context.Context) (temporal, error) { return nil, errors.New("there is no server in this test") },
+		dial: func(context.Context) (temporal, converter.DataConverter, error) {
+			return nil, nil, errors.New("there is no server in this test")
+		},
 		lookup: func(string) (string, bool) { return "", false },
 		now:    func() time.Time { return now },
 		out:    out, errors: errs,

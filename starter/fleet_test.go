@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"go.temporal.io/api/common/v1"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/converter"
 
 	"github.com/rotate-user/rotate-user/rotation"
 )
@@ -128,9 +130,13 @@ func TestFleetFileRoundTrip(t *testing.T) {
 
 // declare sets what declares a rotation of a fake.
 func (f *fake) declare(secretID, owner string) {
+	payload, err := cmp.Or(f.memos, converter.GetDefaultDataConverter()).ToPayload(owner)
+	if err != nil {
+		panic(err)
+	}
 	for _, e := range f.pages[0].GetExecutions() {
 		if e.GetExecution().GetWorkflowId() == "rotate-user/"+secretID {
-			e.Memo = &common.Memo{Fields: map[string]*common.Payload{rotation.DeclaredByMemo: payload(owner)}}
+			e.Memo = &common.Memo{Fields: map[string]*common.Payload{rotation.DeclaredByMemo: payload}}
 		}
 	}
 }
@@ -154,7 +160,7 @@ func runFleet(t *testing.T, f *fake, args ...string) (code int, out string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	a := newApp(&stdout, &stderr)
-	a.dial = func(context.Context) (temporal, error) { return f, nil }
+	a.dial = func(context.Context) (temporal, converter.DataConverter, error) { return f, f.memos, nil }
 	code = a.run(t.Context(), args)
 	return code, stdout.String() + stderr.String()
 }
@@ -230,10 +236,12 @@ func TestFleetApply(t *testing.T) {
 
 // TestAFileDoesNotChangeWhatItDidNotDeclare applies files to rotations that something else declares.
 func TestAFileDoesNotChangeWhatItDidNotDeclare(t *testing.T) {
+	zlib := converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), converter.NewZlibCodec(converter.ZlibCodecOptions{AlwaysEncode: true}))
 	file := filepath.Join(t.TempDir(), "fleet.yaml")
 	for _, c := range []struct {
 		name, owner, header string
-		ended               bool // the workflow of the tag
+		memos               converter.DataConverter // those of the starter and of the worker; nil: as without a codec server
+		ended               bool                    // the workflow of the tag
 		code                int
 		says, sent          string // sent may be empty
 	}{
@@ -244,6 +252,8 @@ func TestAFileDoesNotChangeWhatItDidNotDeclare(t *testing.T) {
 			says: "declared by sync-fleet/rotate-user, from now on by file", sent: `"DeclaredBy":"file"`},
 		{name: "another file", owner: "file shop", code: 1, says: "skip  app  declared by file shop"},
 		{name: "the same name", owner: "file shop", header: "Name: shop\n", says: "RotationRules: is", sent: `"AutomaticallyAfterDays":7}`},
+		{name: "the same name, encoded", owner: "file shop", header: "Name: shop\n", memos: zlib, says: "RotationRules: is",
+			sent: `"AutomaticallyAfterDays":7}`},
 		{name: "started by hand", header: "Name: shop\n", says: "declared by nothing, from now on by file shop", sent: `"DeclaredBy":"file shop"`},
 	} {
 		if err := os.WriteFile(file, []byte(c.header+"Secrets:\n  - SecretId: app\n    RotationRules: {AutomaticallyAfterDays: 7}\n"),
@@ -252,6 +262,7 @@ func TestAFileDoesNotChangeWhatItDidNotDeclare(t *testing.T) {
 		}
 		f := fleetFake(rotation.RotateUserInput{SecretID: "app"}, rotation.RotateUserInput{SecretID: "other"})
 		if c.owner != "" {
+			f.memos = c.memos
 			f.declare("app", c.owner)
 			f.declare("other", c.owner+"/other")
 		}

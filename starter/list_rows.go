@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/converter"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/rotate-user/rotate-user/internal/memo"
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
@@ -71,8 +72,14 @@ func (a *app) listRows(ctx context.Context, query string) ([]listed, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, execution := range page.GetExecutions() {
+		executions := page.GetExecutions()
+		open, owners := memo.Texts(a.memos, executions, rotation.OpenAccountsMemo), memo.Texts(a.memos, executions, rotation.DeclaredByMemo)
+		for i, execution := range executions {
 			if row, ok := fromVisibility(execution); ok {
+				row.DeclaredBy = owners[i]
+				if row.memoEncoded = open[i] == memo.Unreadable; !row.memoEncoded {
+					row.OpenAccounts = open[i]
+				}
 				rows = append(rows, row)
 			}
 		}
@@ -82,7 +89,7 @@ func (a *app) listRows(ctx context.Context, query string) ([]listed, error) {
 	}
 }
 
-// fromVisibility returns what visibility knows about a workflow. ok is false if the id is not that
+// fromVisibility returns what visibility knows about a workflow, apart from its memo. ok is false if the id is not that
 // of a rotation.
 func fromVisibility(execution *workflow.WorkflowExecutionInfo) (row listed, ok bool) {
 	id, ok := strings.CutPrefix(execution.GetExecution().GetWorkflowId(), rotation.RotateUserWorkflowID(""))
@@ -96,14 +103,6 @@ func fromVisibility(execution *workflow.WorkflowExecutionInfo) (row listed, ok b
 	decode(attributes, rotation.NextRotationDateKey.GetName(), &row.NextRotationDate)
 	decode(attributes, rotation.DatabaseHostKey.GetName(), &row.DatabaseHost)
 	decode(attributes, rotation.RotationErrorKey.GetName(), &row.RotationError)
-	if payload := execution.GetMemo().GetFields()[rotation.OpenAccountsMemo]; payload != nil {
-		row.memoEncoded = converter.GetDefaultDataConverter().FromPayload(payload, &row.OpenAccounts) != nil
-	}
-	if payload := execution.GetMemo().GetFields()[rotation.DeclaredByMemo]; payload != nil {
-		if converter.GetDefaultDataConverter().FromPayload(payload, &row.DeclaredBy) != nil {
-			row.DeclaredBy = "unreadable: the memo is encoded"
-		}
-	}
 	return row, true
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/log"
 	"golang.org/x/term"
 	"google.golang.org/grpc"
@@ -28,11 +29,11 @@ func main() {
 	os.Exit(code)
 }
 
-// dial connects to Temporal as the temporal CLI does.
-func dial(ctx context.Context) (temporal, error) {
+// dial connects to Temporal as the temporal CLI does. It also returns what decodes memos, which is nil without a codec server.
+func dial(ctx context.Context) (temporal, converter.DataConverter, error) {
 	options, err := clientOptions()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	c, err := client.DialContext(ctx, options)
@@ -41,10 +42,10 @@ func dial(ctx context.Context) (temporal, error) {
 		if address == "" {
 			address = client.DefaultHostPort + " (the default)"
 		}
-		return nil, fmt.Errorf("connect to Temporal at %s: %w\nSet TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE, or a profile, "+
+		return nil, nil, fmt.Errorf("connect to Temporal at %s: %w\nSet TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE, or a profile, "+
 			"as for the temporal CLI", address, err)
 	}
-	return c, nil
+	return c, options.DataConverter, nil
 }
 
 // clientOptions returns the same options as the temporal CLI uses, including its codec server. Only

@@ -47,7 +47,7 @@ func TestNoServer(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := dial(ctx); err == nil || !strings.Contains(err.Error(), "localhost:7233 (the default): ") {
+	if _, _, err := dial(ctx); err == nil || !strings.Contains(err.Error(), "localhost:7233 (the default): ") {
 		t.Errorf("%v", err)
 	}
 }

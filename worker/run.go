@@ -82,7 +82,8 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	}
 
 	attributes := c.watchNamespace(ctx, temporal, options.Namespace, m, logger)
-	steps := &activities.Activities{Secrets: secrets, Accounts: accounts, Databases: databases, Masters: c.masters(), Temporal: temporal}
+	steps := &activities.Activities{Secrets: secrets, Accounts: accounts, Databases: databases, Masters: c.masters(), Temporal: temporal,
+		Memos: options.DataConverter}
 	outer := []interceptor.WorkerInterceptor{m.failures}
 	if traced != nil {
 		outer = append(outer, traced)
