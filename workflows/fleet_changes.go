@@ -42,6 +42,10 @@ func (f *fleet) changes(ctx workflow.Context) ([]fleetChange, error) {
 	}
 	var all []fleetChange
 	seen := map[string]bool{}
+	f.size = 0
+	for name := range f.Managed {
+		f.size += len(name) + managedBytes
+	}
 	for _, s := range secrets {
 		seen[s.Name], seen[s.ARN] = true, true
 		if s.Deleted { // its deletion holds the rotation, and may be undone
@@ -77,6 +81,18 @@ func (f *fleet) owns(name, id string) bool {
 	return f.owner == "" || owner == f.owner || owner == "" && managed
 }
 
+// fits reports whether the state that is passed from run to run has room for one more secret, and takes it.
+func (f *fleet) fits(name string) bool {
+	if f.size+len(name)+managedBytes > fleetBytes {
+		return false
+	}
+	f.size += len(name) + managedBytes
+	return true
+}
+
+// managedBytes is what FleetState needs for one secret besides its name.
+const managedBytes = 40
+
 // elsewhere records that a rotation is not changed, because something else declares it.
 func (f *fleet) elsewhere(name, id string) {
 	f.pass.Elsewhere++
@@ -105,6 +121,10 @@ func (f *fleet) wants(s rotation.TaggedSecret, running map[string]bool) []fleetC
 		return nil
 	}
 	switch {
+	case !off && !managed && !f.fits(s.Name):
+		f.problem(s.Name, fmt.Sprintf("not managed, because one workflow follows about 20,000 secrets: give this one another tag, and run: "+
+			"starter fleet sync --tag %s-2", f.input.Key()))
+		return nil
 	case off && running[id]:
 		f.pass.Off++
 		return []fleetChange{{does: stoppedNow, secretID: id, name: s.Name}}

@@ -32,6 +32,7 @@ type fleet struct {
 	pass  *rotation.FleetPass // in progress
 	// passed counts the completed passes of this run, at most one.
 	passed int
+	size   int  // of Managed, in bytes, with the secrets that are to be added
 	asked  bool // an update requests a pass now
 	stop   bool
 	// owner is this workflow, as the memos of rotations name it, and owners has what declares the

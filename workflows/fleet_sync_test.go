@@ -241,6 +241,32 @@ func TestAFleetStartsItsRotationsInBatches(t *testing.T) {
 	}
 }
 
+// TestAFleetTakesNoMoreThanItCanPassOn lets a workflow follow as many secrets as Temporal accepts in one payload, and one more.
+func TestAFleetTakesNoMoreThanItCanPassOn(t *testing.T) {
+	t.Parallel()
+	var all []string
+	carried := &rotation.FleetState{Managed: map[string]rotation.Managed{}}
+	for i := range 1_500_000 / 500 {
+		name := fmt.Sprintf("%0460d", i) // 500 bytes with what is known of it
+		all = append(all, name, "30d")
+		if i > 0 {
+			carried.Managed[name] = rotation.Managed{Schedule: "another"}
+		}
+	}
+	s := &tags{secrets: tagged(append(all, "one-too-many", "30d", "off", "off")...), running: keys(carried.Managed)}
+	state, err := s.pass(t, start, rotation.SyncFleetInput{}, carried, nil)
+	if err != nil || state.LastPass.Started+state.LastPass.Rescheduled != 500 || state.LastPass.Off != 1 {
+		t.Fatalf("%+v, %v", state, err)
+	}
+	if p := state.LastPass.Problems; len(p) != 1 || !strings.HasPrefix(p[0], "one-too-many: not managed, ") ||
+		!strings.HasSuffix(p[0], "run: starter fleet sync --tag rotate-user-2") {
+		t.Errorf("problems %q", p)
+	}
+	if carried, err := converter.GetDefaultDataConverter().ToPayload(state); err != nil || len(carried.GetData()) > 2_000_000 {
+		t.Errorf("%d bytes, which Temporal does not accept; %v", len(carried.GetData()), err)
+	}
+}
+
 func keys(m map[string]rotation.Managed) (all []string) {
 	for k := range m {
 		all = append(all, k)
