@@ -10,13 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/mock"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
-
-	"github.com/stretchr/testify/mock"
 
 	"github.com/rotate-user/rotate-user/rotation"
 	"github.com/rotate-user/rotate-user/workflows"
@@ -206,72 +205,6 @@ func TestAListThatFailsChangesNothing(t *testing.T) {
 	if !state.NextPass.Equal(start.Add(10 * time.Minute)) {
 		t.Errorf("next pass at %s", state.NextPass)
 	}
-}
-
-// TestAFleetStartsItsRotationsInBatches adopts more secrets than one run handles.
-func TestAFleetStartsItsRotationsInBatches(t *testing.T) {
-	t.Parallel()
-	var all []string
-	for i := range 1200 {
-		all = append(all, fmt.Sprintf("s%04d", i), "30d")
-	}
-	s := &tags{secrets: tagged(all...)}
-	in := raw(`{"AtOnce":100,"Over":"0s"}`)
-	state, err := s.pass(t, start, in, nil, nil)
-	if err != nil || state.LastPass.Started != 500 || state.LastPass.Deferred != 700 || state.NextPass.After(start) {
-		t.Fatalf("%+v, %v", state, err)
-	}
-	if n := len(state.LastPass.Changes); n != 100 {
-		t.Errorf("%d lines", n)
-	}
-	if took := s.startsAt[499].Sub(s.startsAt[0]); took < 40*time.Second || took > time.Minute {
-		t.Errorf("500 rotations were started within %s: want a pause of ten seconds after each 100", took)
-	}
-	if in := s.started["s0007"]; !in.Immediately() {
-		t.Errorf("started with %+v: want an immediate rotation", in)
-	}
-	for range 2 { // visibility does not list them yet; a server would refuse to start them again, but this environment does not
-		s.running = append(s.running, keys(state.Managed)...)
-		if state, err = s.pass(t, start, in, state, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if len(state.Managed) != 1200 || state.LastPass.Started != 200 || !state.NextPass.After(start) {
-		t.Errorf("%d managed, %+v", len(state.Managed), state.LastPass)
-	}
-}
-
-// TestAFleetTakesNoMoreThanItCanPassOn lets a workflow follow as many secrets as Temporal accepts in one payload, and one more.
-func TestAFleetTakesNoMoreThanItCanPassOn(t *testing.T) {
-	t.Parallel()
-	var all []string
-	carried := &rotation.FleetState{Managed: map[string]rotation.Managed{}}
-	for i := range 1_500_000 / 500 {
-		name := fmt.Sprintf("%0460d", i) // 500 bytes with what is known of it
-		all = append(all, name, "30d")
-		if i > 0 {
-			carried.Managed[name] = rotation.Managed{Schedule: "another"}
-		}
-	}
-	s := &tags{secrets: tagged(append(all, "one-too-many", "30d", "off", "off")...), running: keys(carried.Managed)}
-	state, err := s.pass(t, start, rotation.SyncFleetInput{}, carried, nil)
-	if err != nil || state.LastPass.Started+state.LastPass.Rescheduled != 500 || state.LastPass.Off != 1 {
-		t.Fatalf("%+v, %v", state, err)
-	}
-	if p := state.LastPass.Problems; len(p) != 1 || !strings.HasPrefix(p[0], "one-too-many: not managed, ") ||
-		!strings.HasSuffix(p[0], "run: starter fleet sync --tag rotate-user-2") {
-		t.Errorf("problems %q", p)
-	}
-	if carried, err := converter.GetDefaultDataConverter().ToPayload(state); err != nil || len(carried.GetData()) > 2_000_000 {
-		t.Errorf("%d bytes, which Temporal does not accept; %v", len(carried.GetData()), err)
-	}
-}
-
-func keys(m map[string]rotation.Managed) (all []string) {
-	for k := range m {
-		all = append(all, k)
-	}
-	return all
 }
 
 func TestAFleetLooksWhenItIsAsked(t *testing.T) {
