@@ -33,7 +33,10 @@ import (
 
 // failed converts the error of an activity that has met some passwords.
 func failed(err error, passwords ...string) *temporal.ApplicationError {
-	r := &redactor{passwords: passwords}
+	var r redactor
+	for _, p := range passwords {
+		r.remember(p)
+	}
 	var app *temporal.ApplicationError
 	errors.As(r.failure(context.Background(), err), &app)
 	return app

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,19 +26,26 @@ import (
 // redactor removes passwords from texts. Each run of an activity has its own.
 type redactor struct {
 	mu        sync.Mutex
-	passwords []string
+	passwords []remembered
+}
+
+// remembered is a password that is redacted.
+type remembered struct {
+	password  string
+	forms     []string // see spellings
+	guessable bool
 }
 
 // remember adds a password to those that are redacted.
 func (r *redactor) remember(password string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if password != "" && !slices.Contains(r.passwords, password) {
-		r.passwords = append(r.passwords, password)
+	if password != "" && !slices.ContainsFunc(r.passwords, func(p remembered) bool { return p.password == password }) {
+		r.passwords = append(r.passwords, remembered{password, spellings(password), guessable(password)})
 	}
 }
 
-func (r *redactor) remembered() []string {
+func (r *redactor) remembered() []remembered {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.passwords)
@@ -58,28 +66,36 @@ func guessable(password string) bool {
 		!strings.ContainsFunc(password, unicode.IsUpper) || !strings.ContainsFunc(password, unicode.IsDigit)
 }
 
-// spellings returns the forms that a password takes when it is quoted.
+// backslashed quotes a text for SQL with backslashes. It is built once, because building it takes
+// longer than using it.
+var backslashed = strings.NewReplacer(`\`, `\\`, `'`, `\'`)
+
+// spellings returns the different forms that a password takes when it is quoted, longest first.
 func spellings(password string) []string {
 	quoted := strconv.Quote(password)
 	inJSON, _ := json.Marshal(password)
-	return []string{
+	forms := []string{
 		password, quoted[1 : len(quoted)-1], string(inJSON[1 : len(inJSON)-1]), url.QueryEscape(password), url.PathEscape(password),
-		strings.ReplaceAll(password, `'`, `''`), strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(password),
+		strings.ReplaceAll(password, `'`, `''`), backslashed.Replace(password),
 	}
+	slices.SortFunc(forms, longestFirst)
+	return slices.Compact(forms)
 }
+
+// longestFirst orders texts, so that no text is replaced before one that it is part of.
+func longestFirst(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) }
 
 // redact removes every remembered password, in each of its spellings, from a text. It withholds the
 // whole text if that contains a guessable password.
 func (r *redactor) redact(text string) string {
 	var all []string
 	for _, p := range r.remembered() {
-		forms := spellings(p)
-		if guessable(p) && slices.ContainsFunc(forms, func(s string) bool { return strings.Contains(text, s) }) {
+		if p.guessable && slices.ContainsFunc(p.forms, func(s string) bool { return strings.Contains(text, s) }) {
 			return withheld
 		}
-		all = append(all, forms...)
+		all = append(all, p.forms...)
 	}
-	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
+	slices.SortFunc(all, longestFirst)
 	for _, p := range all {
 		text = strings.ReplaceAll(text, p, redacted)
 	}
@@ -113,11 +129,11 @@ func (r *redactor) result(result any) any {
 	}
 	var all []string
 	for _, p := range r.remembered() {
-		if !guessable(p) {
-			all = append(all, spellings(p)...)
+		if !p.guessable {
+			all = append(all, p.forms...)
 		}
 	}
-	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
+	slices.SortFunc(all, longestFirst)
 	found := false
 	for _, p := range all {
 		inJSON, _ := json.Marshal(p)
