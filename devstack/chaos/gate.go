@@ -76,7 +76,7 @@ func tested(calls []call) bool {
 	set := false
 	for _, c := range calls {
 		setting := strings.HasPrefix(c.name, "ALTER USER")
-		if set && !setting && !strings.HasPrefix(c.name, "SELECT RELEASE_LOCK") {
+		if set && !setting && !strings.HasPrefix(c.name, "SELECT RELEASE_") {
 			return true
 		}
 		set = set || setting

@@ -99,9 +99,9 @@ func (a *Admin) tryLock(ctx context.Context, users []string) (busy busyLock, err
 	// tables.
 	list := []string{"CURRENT_USER() AS me"}
 	for i, user := range users {
-		list = append(list, fmt.Sprintf("GET_LOCK(%[1]s, 0) AS got%[2]d, IS_USED_LOCK(%[1]s) AS holder%[2]d", lockName(user), i))
+		list = append(list, fmt.Sprintf("GET_LOCK(%[1]s, 0) AS got%[2]d, IS_USED_LOCK(%[1]s) AS holder%[2]d", a.lockName(user), i))
 	}
-	rows, err := a.query(ctx, "SELECT "+strings.Join(list, ", ")+ownRow)
+	rows, err := a.query(ctx, "SELECT "+strings.Join(list, ", ")+a.fromOwnRow())
 	if err != nil {
 		if e := serverError(err); e != nil {
 			if refused := a.server.RefuseLock(e.Number, e.Message); refused != nil {
@@ -133,34 +133,40 @@ func (a *Admin) tryLock(ctx context.Context, users []string) (busy busyLock, err
 	return busy, nil
 }
 
-// unlock releases locks. If it fails, it discards the connection, so that the locks do not stay
-// with one in the pool.
+// unlock releases locks that the session holds besides those in a.locks. If it fails, it discards
+// the connection, so that the locks do not stay with one in the pool.
 func (a *Admin) unlock(ctx context.Context, users []string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	var list []string
-	for _, user := range users {
-		list = append(list, "RELEASE_LOCK("+lockName(user)+")")
+	statement := "SELECT RELEASE_ALL_LOCKS() AS released"
+	if len(a.locks) > 0 || !a.server.ReleasesAllLocks() {
+		var list []string
+		for _, user := range users {
+			list = append(list, "RELEASE_LOCK("+a.lockName(user)+")")
+		}
+		statement = "SELECT " + strings.Join(list, " + ") + " AS released" + a.fromOwnRow()
 	}
-	rows, err := a.query(ctx, "SELECT "+strings.Join(list, " + ")+" AS released"+ownRow)
+	rows, err := a.query(ctx, statement)
 	if err != nil || len(rows) != 1 || rows[0].Text("released") != fmt.Sprint(len(users)) {
 		a.discard()
 	}
 }
 
 // lockName returns the SQL expression for the name of the lock on a user's accounts, for a
-// statement that ends in ownRow. Anyone who knows the name can take the lock without any privilege.
-// So the name depends on the hash of the administrator's own password, which only administrators
-// can read. The server computes it, so neither the hash nor the name is ever sent. Rotators with
-// the same administrator exclude each other, except across a change of its password.
-func lockName(user string) string {
+// statement that ends in fromOwnRow. Anyone who knows the name can take the lock without any
+// privilege. So the name depends on the hash of the administrator's own password, which only
+// administrators can read. The server computes it, so neither the hash nor the name is ever sent.
+// Rotators with the same administrator exclude each other, except across a change of its password.
+func (a *Admin) lockName(user string) string {
 	sum := sha256.Sum256([]byte(user))
-	return "CONCAT('rotate-user:', LEFT(SHA2(CONCAT(authentication_string, '" + hex.EncodeToString(sum[:]) + "'), 256), 52))"
+	return "CONCAT('rotate-user:', LEFT(SHA2(CONCAT(" + a.server.StoredHash() + ", '" + hex.EncodeToString(sum[:]) + "'), 256), 52))"
 }
 
-// ownRow selects the administrator's own row by its key. MariaDB has mysql.user as a view.
-const ownRow = " FROM mysql.user WHERE Host = SUBSTRING_INDEX(CURRENT_USER(), '@', -1)" +
-	" AND User = LEFT(CURRENT_USER(), CHAR_LENGTH(CURRENT_USER()) - CHAR_LENGTH(SUBSTRING_INDEX(CURRENT_USER(), '@', -1)) - 1)"
+// fromOwnRow selects the administrator's own row by its key.
+func (a *Admin) fromOwnRow() string {
+	return " FROM mysql." + a.server.AccountsTable() + " WHERE Host = SUBSTRING_INDEX(CURRENT_USER(), '@', -1)" +
+		" AND User = LEFT(CURRENT_USER(), CHAR_LENGTH(CURRENT_USER()) - CHAR_LENGTH(SUBSTRING_INDEX(CURRENT_USER(), '@', -1)) - 1)"
+}
 
 // busyLock is a lock on a user's accounts that another session holds.
 type busyLock struct {

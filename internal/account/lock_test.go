@@ -17,6 +17,14 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
+// lockName returns the name of the lock on a user's accounts, for a statement about the
+// administrator's row of mysql.user. It must be the same in every release, because workers of two
+// releases exclude each other.
+func lockName(user string) string {
+	sum := sha256.Sum256([]byte(user))
+	return "CONCAT('rotate-user:', LEFT(SHA2(CONCAT(authentication_string, '" + hex.EncodeToString(sum[:]) + "'), 256), 52))"
+}
+
 // changing are the ways to change an account of the pair app and app_clone, each with a fence if it
 // takes one.
 func changing(a *Admin) map[string]func(context.Context, func(context.Context) error) error {
@@ -220,7 +228,7 @@ func TestOnlyAdministratorsKnowTheLock(t *testing.T) {
 			b.Fatal(err)
 		}
 		take(name)
-		if _, err := thief.ExecContext(t.Context(), "SELECT "+lockName("app")+ownRow); err == nil {
+		if _, err := thief.ExecContext(t.Context(), "SELECT "+b.admin.lockName("app")+b.admin.fromOwnRow()); err == nil {
 			b.Error("an account without rights can compute the name")
 		}
 		b.admin.patience = 0
@@ -313,22 +321,56 @@ func TestForceNeedsARight(t *testing.T) {
 	})
 }
 
-// If the administrator's password changes in the meantime, the lock ends with the connection.
+// If the administrator's password changes in the meantime, and with it the name of the lock, the
+// lock is released all the same.
 func TestLockAfterTheAdministratorsPasswordChanged(t *testing.T) {
 	each(t, func(b *bench) {
 		ops := b.ops(least...)
+		name := b.rows("SELECT " + lockName("app") + " FROM mysql.user WHERE User = 'ops'")[0][0]
+		holders := func() string {
+			b.Helper()
+			return b.rows("SELECT COALESCE(IS_USED_LOCK('" + name + "'), 'nobody')")[0][0]
+		}
 		err := ops.Locked(t.Context(), "app", "app_clone", func(context.Context) error {
+			if holders() == "nobody" {
+				b.Error("no session holds the lock")
+			}
 			b.exec("ALTER USER ops IDENTIFIED BY 'Ops-2'")
 			return nil
 		})
 		if err != nil {
 			b.Error(err)
 		}
-		if err := ops.conn.PingContext(t.Context()); !errors.Is(err, sql.ErrConnDone) {
-			b.Errorf("the connection still holds its lock: %v", err)
+		if is := holders(); is != "nobody" {
+			b.Errorf("session %s still holds the lock", is)
 		}
 		if err := b.login("ops", "Ops-2").Locked(t.Context(), "app", "app_clone", func(context.Context) error { return nil }); err != nil {
 			b.Error(err)
+		}
+	})
+}
+
+// The end of an inner lock leaves the outer one.
+func TestALockWithinALock(t *testing.T) {
+	each(t, func(b *bench) {
+		other := b.second()
+		free := func(user string) bool {
+			return other.Locked(t.Context(), user, user, func(context.Context) error { return nil }) == nil
+		}
+		err := b.admin.Locked(t.Context(), "app", "app_clone", func(ctx context.Context) error {
+			err := b.admin.Locked(ctx, "app", "billing", func(context.Context) error {
+				if free("billing") {
+					b.Error("the inner lock is not held")
+				}
+				return nil
+			})
+			if free("app") || free("app_clone") || !free("billing") {
+				b.Error("after the inner lock, the outer one must be held, and only that")
+			}
+			return err
+		})
+		if err != nil || !free("app") || !free("app_clone") {
+			b.Errorf("the outer lock is still held, or: %v", err)
 		}
 	})
 }

@@ -72,6 +72,18 @@ func (f Flavor) AccountsTable() string {
 	return "user"
 }
 
+// StoredHash returns the expression for the password's hash in a row of AccountsTable. On MariaDB it
+// is the one of the view mysql.user, which takes three times as long to read as the table.
+func (f Flavor) StoredHash() string {
+	if f.IsMariaDB() {
+		return "IFNULL(JSON_VALUE(Priv, '$.authentication_string'), '')"
+	}
+	return "authentication_string"
+}
+
+// ReleasesAllLocks reports whether the server has the function RELEASE_ALL_LOCKS.
+func (f Flavor) ReleasesAllLocks() bool { return !f.IsMariaDB() || f.AtLeast(MariaDB, 10, 5, 2) }
+
 // KeepsDefiners reports whether the server refuses to drop an account that is the definer of objects.
 func (f Flavor) KeepsDefiners() bool { return f.AtLeast(MySQL, 8, 0, 22) }
 

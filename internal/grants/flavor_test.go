@@ -72,6 +72,8 @@ func TestDifferencesBetweenServers(t *testing.T) {
 	}{
 		"IsMariaDB":                   {Flavor.IsMariaDB, mariadb},
 		"ListsDefinersCheaply":        {Flavor.ListsDefinersCheaply, all[1:]},
+		"ReleasesAllLocks":            {Flavor.ReleasesAllLocks, append(mysql, maria105, maria1011, maria11)},
+		"StoredHash":                  {func(f Flavor) bool { return f.StoredHash() == "authentication_string" }, mysql},
 		"KeepsDefiners":               {Flavor.KeepsDefiners, []string{mysql8022, mysql84, mysql9, mysql26}},
 		"SuperEndsSessions":           {Flavor.SuperEndsSessions, append(mysql, maria104, maria105, maria1011)},
 		"FiltersAccountsFromBinlog":   {Flavor.FiltersAccountsFromBinlog, mariadb},
