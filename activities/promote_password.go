@@ -93,23 +93,18 @@ func (a *Activities) moveCurrent(ctx context.Context, admin *account.Admin, r ro
 	if err != nil {
 		return false, err
 	}
-	stored, err := admin.Stored(ctx, r.Standby.User)
+	stored, found, err := admin.StoredFor(ctx, r.Standby)
 	if err != nil {
 		return false, err
 	}
-	for _, s := range stored {
-		if s.Account != r.Standby {
-			continue
+	ok := found && stored.Digest() == r.PasswordStored // set by this rotation, in whichever attempt
+	if found && !ok {
+		if ok, err = stored.Matches(pending.Password); err != nil {
+			return false, err
 		}
-		ok := s.Digest() == r.PasswordStored // set by this rotation, in whichever attempt
-		if !ok {
-			if ok, err = s.Matches(pending.Password); err != nil {
-				return false, err
-			}
-		}
-		if ok {
-			return false, a.Secrets.MoveCurrent(ctx, r.SecretID, r.CurrentVersionID, r.VersionID)
-		}
+	}
+	if ok {
+		return false, a.Secrets.MoveCurrent(ctx, r.SecretID, r.CurrentVersionID, r.VersionID)
 	}
 	return false, refuse(rotation.ErrorEdited, "the server no longer stores the password of version %s of secret %s for %s, because it was changed"+
 		" after the test: find out what changed it, and rotate again", r.VersionID, r.SecretID, r.Standby)

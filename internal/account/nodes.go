@@ -127,7 +127,7 @@ func (a *Admin) hasPassword(ctx context.Context, n node, account grants.Name, pw
 	if err := a.readBehindOthers(ctx); err != nil {
 		return err
 	}
-	states, err := a.readAccounts(ctx, []string{account.User})
+	states, err := a.readNamed(ctx, account)
 	if err != nil {
 		return fmt.Errorf("read %s on %s: %w", account, n, a.deniedRead(ctx, err))
 	}

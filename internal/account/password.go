@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 
 	"github.com/rotate-user/rotate-user/internal/grants"
@@ -122,7 +121,7 @@ func (a *Admin) readPair(ctx context.Context, n, like grants.Name) (s, model *gr
 	if err := grants.CheckChangeable(n, a.name); err != nil {
 		return nil, nil, err
 	}
-	states, err := a.readAccounts(ctx, []string{n.User, like.User})
+	states, err := a.readNamed(ctx, n, like)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read %s: %w", n, a.deniedRead(ctx, err))
 	}
@@ -141,31 +140,8 @@ func (a *Admin) readPair(ctx context.Context, n, like grants.Name) (s, model *gr
 // cannot check a hash against them, but their purpose still holds. The error is a *Refusal if the
 // policy cannot be met.
 func (a *Admin) PasswordPolicy(ctx context.Context, n grants.Name) (password.Policy, error) {
-	if err := a.checkHashes(ctx); err != nil {
+	if err := a.survey(ctx); err != nil {
 		return password.Policy{}, err
 	}
 	return a.server.PasswordPolicy(n)
-}
-
-// checkHashes refuses a MariaDB server that accepts passwords only in clear text, because it would
-// write them to its logs.
-func (a *Admin) checkHashes(ctx context.Context) error {
-	if !a.server.ValidatesInClearOnly() || !a.server.On("strict_password_validation") {
-		return nil
-	}
-	rows, err := a.query(ctx, "SELECT PLUGIN_NAME AS name FROM information_schema.PLUGINS"+
-		" WHERE PLUGIN_TYPE = 'PASSWORD VALIDATION' AND PLUGIN_STATUS = 'ACTIVE'")
-	if err != nil {
-		return fmt.Errorf("look for password validation: %w", err)
-	}
-	var names []string
-	for _, r := range rows {
-		names = append(names, r.Text("name"))
-	}
-	if names == nil {
-		return nil
-	}
-	return grants.Refuse(grants.PasswordPolicy, "the server checks passwords with %s and strict_password_validation, "+
-		"so it accepts them only in clear text, which its logs would keep:"+
-		" SET GLOBAL strict_password_validation = OFF; generated passwords meet the policy anyway", strings.Join(names, ", "))
 }

@@ -11,11 +11,11 @@ import (
 // writes nothing. Its error is a *grants.Refusal if Sync must not run.
 func (a *Admin) Plan(ctx context.Context, p grants.Pair) (plan *grants.Plan, err error) {
 	err = a.withCurrentRights(ctx, func() error {
-		source, err := a.source(ctx, p)
+		source, proof, err := a.sourceWithProof(ctx, p)
 		if err != nil {
 			return err
 		}
-		if plan, err = a.planWithProof(ctx, p, source); err != nil {
+		if plan, err = a.planWithProof(ctx, p, source, proof); err != nil {
 			return err
 		}
 		plan.WarnExpiry(source.Source, &a.server, plan.Source, source.Source.PasswordChanged, p.Next)
@@ -27,16 +27,34 @@ func (a *Admin) Plan(ctx context.Context, p grants.Pair) (plan *grants.Plan, err
 	return plan, nil
 }
 
-// planWithProof calls plan. At the same time, it compares the passwords of the pair and logs in
-// with the source's. If one of these tests fails, it returns that error, which explains more than
-// an error of the plan.
-func (a *Admin) planWithProof(ctx context.Context, p grants.Pair, ps *grants.Snapshot) (*grants.Plan, error) {
-	if err := grants.AccountChecks.Run(a.facts(p, ps)); err != nil {
+// sourceWithProof is source, and starts the proof as soon as the pair's accounts are read, while
+// their rights are. Accounts that the checks refuse are not logged in to.
+func (a *Admin) sourceWithProof(ctx context.Context, p grants.Pair) (ps *grants.Snapshot, proof func() error, err error) {
+	ps, users, err := a.pick(ctx, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	proof = func() error { return nil }
+	if grants.AccountChecks.Run(a.facts(p, ps)) == nil {
+		proof = a.startProof(ctx, p, ps)
+	}
+	if err := a.addRights(ctx, users, ps.Others); err != nil {
+		_ = proof() // the error above comes first
+		return nil, nil, err
+	}
+	return ps, proof, nil
+}
+
+// planWithProof calls plan, while the proof that sourceWithProof started compares the passwords of
+// the pair and logs in with the source's. If one of these tests fails, it returns that error, which
+// explains more than an error of the plan.
+func (a *Admin) planWithProof(ctx context.Context, p grants.Pair, ps *grants.Snapshot, proof func() error) (*grants.Plan, error) {
+	if err := grants.AccountChecks.Run(a.facts(p, ps)); err != nil { // some need the rights
+		_ = proof() // it was perhaps started, and must end before this session's next step
 		return nil, err
 	}
-	wait := a.startProof(ctx, p, ps)
 	plan, err := a.plan(ctx, p, ps)
-	if refused := wait(); refused != nil {
+	if refused := proof(); refused != nil {
 		return nil, refused
 	}
 	if err != nil {
@@ -57,22 +75,34 @@ func (a *Admin) checkWritable(ctx context.Context) error {
 	return nil
 }
 
+// source reads the accounts of a pair, and those of the administrator and its roles, with all of
+// their properties and rights.
 func (a *Admin) source(ctx context.Context, p grants.Pair) (*grants.Snapshot, error) {
-	if err := a.checkWritable(ctx); err != nil {
-		return nil, err
-	}
-	if err := a.survey(ctx); err != nil {
-		return nil, err
-	}
-	users := []string{p.Source.User, p.Standby, a.name.User}
-	for _, r := range a.roles {
-		users = append(users, r.User)
-	}
-	states, err := a.read(ctx, users...)
+	ps, users, err := a.pick(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	return p.Pick(states)
+	return ps, a.addRights(ctx, users, ps.Others)
+}
+
+// pick is source without the rights. It also returns the user names of the accounts.
+func (a *Admin) pick(ctx context.Context, p grants.Pair) (ps *grants.Snapshot, users []string, err error) {
+	if err := a.checkWritable(ctx); err != nil {
+		return nil, nil, err
+	}
+	if err := a.survey(ctx); err != nil {
+		return nil, nil, err
+	}
+	users = []string{p.Source.User, p.Standby, a.name.User}
+	for _, r := range a.roles {
+		users = append(users, r.User)
+	}
+	states, err := a.readAccounts(ctx, users)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read accounts: %w", a.deniedRead(ctx, err))
+	}
+	ps, err = p.Pick(states)
+	return ps, users, err
 }
 
 // facts returns the input of the checks.

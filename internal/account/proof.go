@@ -25,6 +25,23 @@ func (a *Admin) Stored(ctx context.Context, users ...string) ([]grants.Stored, e
 	return all, nil
 }
 
+// StoredFor reads the stored password of one account. found reports whether the account exists.
+func (a *Admin) StoredFor(ctx context.Context, n grants.Name) (stored grants.Stored, found bool, err error) {
+	if err := a.survey(ctx); err != nil {
+		return grants.Stored{}, false, err
+	}
+	states, err := a.readNamed(ctx, n)
+	if err != nil {
+		return grants.Stored{}, false, fmt.Errorf("read %s: %w", n, a.deniedRead(ctx, err))
+	}
+	for _, s := range states {
+		if s.Name.Same(n) {
+			return s.Stored(), true, nil
+		}
+	}
+	return grants.Stored{}, false, nil
+}
+
 // startProof starts to compare what the server stores with what the secret says, and returns a
 // function that waits for the result. It does not use this session.
 func (a *Admin) startProof(ctx context.Context, p grants.Pair, ps *grants.Snapshot) (wait func() error) {

@@ -57,6 +57,9 @@ func TestReadingCostsTheSameAmongManyAccounts(t *testing.T) {
 			if err != nil || len(states) != 2 {
 				b.Fatalf("%d accounts, %v", len(states), err)
 			}
+			if states, err = b.admin.readNamed(b.Context(), states[0].Name, states[1].Name); err != nil || len(states) != 2 {
+				b.Fatalf("%d named accounts, %v", len(states), err)
+			}
 		}
 		read()
 		few := b.rowsRead(read)

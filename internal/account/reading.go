@@ -17,13 +17,18 @@ func (a *Admin) read(ctx context.Context, users ...string) ([]*grants.Account, e
 	if err != nil {
 		return nil, fmt.Errorf("read accounts: %w", a.deniedRead(ctx, err))
 	}
+	return states, a.addRights(ctx, users, states)
+}
+
+// addRights reads the rights of accounts that were read by the given user names.
+func (a *Admin) addRights(ctx context.Context, users []string, states []*grants.Account) error {
 	if err := a.readRights(ctx, states); err != nil {
-		return nil, fmt.Errorf("read rights: %w", a.deniedRead(ctx, err))
+		return fmt.Errorf("read rights: %w", a.deniedRead(ctx, err))
 	}
 	if err := a.readForeignTables(ctx, users, states); err != nil {
-		return nil, fmt.Errorf("read tables of the server's plugins: %w", a.deniedRead(ctx, err))
+		return fmt.Errorf("read tables of the server's plugins: %w", a.deniedRead(ctx, err))
 	}
-	return states, nil
+	return nil
 }
 
 // deniedRead replaces the error of a query that the administrator may not make by one that explains
@@ -35,10 +40,25 @@ func (a *Admin) deniedRead(ctx context.Context, err error) error {
 	return err
 }
 
+// readAccounts reads the accounts with the given user names on all hosts, without their rights.
 func (a *Admin) readAccounts(ctx context.Context, users []string) ([]*grants.Account, error) {
 	rows, err := a.query(ctx, a.server.AccountsQuery(users))
 	if err != nil {
 		return nil, err
+	}
+	return a.server.ParseAccounts(users, rows)
+}
+
+// readNamed reads the accounts with the given names, without their rights. That costs the server
+// half as much as readAccounts.
+func (a *Admin) readNamed(ctx context.Context, names ...grants.Name) ([]*grants.Account, error) {
+	rows, err := a.query(ctx, a.server.NamedAccountsQuery(names))
+	if err != nil {
+		return nil, err
+	}
+	var users []string
+	for _, n := range names {
+		users = append(users, n.User)
 	}
 	return a.server.ParseAccounts(users, rows)
 }

@@ -85,7 +85,8 @@ func (a *Admin) recognise(ctx context.Context) error {
 	return nil
 }
 
-// survey learns which grant tables there are, who the administrator is, and which of its roles are active.
+// survey learns which grant tables there are, who the administrator is, which of its roles are
+// active, and which plugins check new passwords.
 func (a *Admin) survey(ctx context.Context) error {
 	if a.server.Columns != nil {
 		return nil
@@ -93,6 +94,10 @@ func (a *Admin) survey(ctx context.Context) error {
 	query := grants.ColumnsQuery + " UNION ALL SELECT '', 'user', 0, CURRENT_USER()"
 	if a.server.HasRoles() {
 		query += " UNION ALL SELECT '', 'role', 0, CURRENT_ROLE()"
+	}
+	if a.server.ValidatesInClearOnly() {
+		query += " UNION ALL SELECT '', 'validator', 0, PLUGIN_NAME FROM information_schema.PLUGINS" +
+			" WHERE PLUGIN_TYPE = 'PASSWORD VALIDATION' AND PLUGIN_STATUS = 'ACTIVE'"
 	}
 	rows, err := a.query(ctx, query)
 	if err != nil {
@@ -102,10 +107,13 @@ func (a *Admin) survey(ctx context.Context) error {
 		if r.Text("t") != "" {
 			return false
 		}
-		if r.Text("c") == "user" {
+		switch r.Text("c") {
+		case "user":
 			a.name = grants.ParseName(r.Text("d"))
-		} else {
+		case "role":
 			a.roles = grants.ParseNames(r.Text("d"))
+		case "validator":
+			a.server.Validators = append(a.server.Validators, r.Text("d"))
 		}
 		return true
 	})

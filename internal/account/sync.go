@@ -33,17 +33,7 @@ func (a *Admin) Sync(ctx context.Context, p grants.Pair) (*grants.Plan, error) {
 func (a *Admin) sync(ctx context.Context, p grants.Pair) (done *grants.Plan, err error) {
 	var inUse *grants.InMemory // reread only after a step that changes the source
 	for pass := 1; ; pass++ {
-		ps, err := a.source(ctx, p)
-		if err != nil {
-			return done, err
-		}
-		ps.SourceInMemory = inUse
-		var plan *grants.Plan
-		if pass == 1 {
-			plan, err = a.planWithProof(ctx, p, ps)
-		} else {
-			plan, err = a.plan(ctx, p, ps)
-		}
+		ps, plan, err := a.planPass(ctx, p, pass == 1, inUse)
 		if err != nil {
 			return done, err
 		}
@@ -88,6 +78,26 @@ func (a *Admin) sync(ctx context.Context, p grants.Pair) (done *grants.Plan, err
 			return done, err
 		}
 	}
+}
+
+// planPass reads the pair and plans the changes, with a proof in the first pass.
+func (a *Admin) planPass(
+	ctx context.Context, p grants.Pair, first bool, inUse *grants.InMemory,
+) (ps *grants.Snapshot, plan *grants.Plan, err error) {
+	if first {
+		var proof func() error
+		if ps, proof, err = a.sourceWithProof(ctx, p); err != nil {
+			return nil, nil, err
+		}
+		plan, err = a.planWithProof(ctx, p, ps, proof)
+		return ps, plan, err
+	}
+	if ps, err = a.source(ctx, p); err != nil {
+		return nil, nil, err
+	}
+	ps.SourceInMemory = inUse
+	plan, err = a.plan(ctx, p, ps)
+	return ps, plan, err
 }
 
 // beforeChanges makes the checks, and looks for the warnings, that each rotation needs only once.
@@ -153,8 +163,14 @@ func (a *Admin) apply(ctx context.Context, st grants.Step) error {
 // Differences compares two accounts as they are now, and returns the lines that differ. It returns
 // none if all properties and rights are equal.
 func (a *Admin) Differences(ctx context.Context, source, standby grants.Name) ([]string, error) {
-	states, err := a.read(ctx, source.User, standby.User)
+	if err := a.survey(ctx); err != nil {
+		return nil, err
+	}
+	states, err := a.readNamed(ctx, source, standby)
 	if err != nil {
+		return nil, fmt.Errorf("read accounts: %w", a.deniedRead(ctx, err))
+	}
+	if err := a.addRights(ctx, []string{source.User, standby.User}, states); err != nil {
 		return nil, err
 	}
 	var x, y *grants.Account

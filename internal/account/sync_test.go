@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -249,4 +250,29 @@ func (b *bench) same(p grants.Pair) {
 	if after := b.everything(); strings.Join(before, "\n") != strings.Join(after, "\n") {
 		b.Error("a pair in sync was written to")
 	}
+}
+
+// The login with the current credential does not wait until the rights are read.
+func TestTheLoginDoesNotWaitForTheRights(t *testing.T) {
+	each(t, func(b *bench) {
+		b.exec("CREATE USER app IDENTIFIED BY 'Aa1-first'")
+		b.rotate(pair)
+		blocker, err := b.root.Conn(t.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer blocker.Close()
+		if _, err := blocker.ExecContext(t.Context(), "LOCK TABLES mysql.procs_priv WRITE"); err != nil {
+			b.Fatal(err)
+		}
+		unlock := func() error {
+			_, err := blocker.ExecContext(context.WithoutCancel(t.Context()), "UNLOCK TABLES")
+			return err
+		}
+		p := owned(pair)
+		p.Proof = unlock
+		if _, err := b.admin.Sync(t.Context(), p); err != nil {
+			b.Error(errors.Join(err, unlock()))
+		}
+	})
 }

@@ -2,6 +2,7 @@ package grants
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/rotate-user/rotate-user/internal/password"
 )
@@ -10,6 +11,9 @@ import (
 // cannot check a hash against them, but their purpose still holds. The error is a *Refusal if the
 // policy cannot be met.
 func (s *Server) PasswordPolicy(n Name) (password.Policy, error) {
+	if err := s.checkHashes(); err != nil {
+		return password.Policy{}, err
+	}
 	number := func(name string) int {
 		if v, ok := s.Variables["validate_password."+name]; ok {
 			i, _ := strconv.Atoi(v) // a number setting
@@ -43,4 +47,15 @@ func (s *Server) PasswordPolicy(n Name) (password.Policy, error) {
 		return password.Policy{}, Refuse(PasswordPolicy, "no password for %s can meet the server's password policy: %v", n, err)
 	}
 	return p, nil
+}
+
+// checkHashes refuses a MariaDB server that accepts passwords only in clear text, because it would
+// write them to its logs.
+func (s *Server) checkHashes() error {
+	if len(s.Validators) == 0 || !s.On("strict_password_validation") {
+		return nil
+	}
+	return Refuse(PasswordPolicy, "the server checks passwords with %s and strict_password_validation, "+
+		"so it accepts them only in clear text, which its logs would keep:"+
+		" SET GLOBAL strict_password_validation = OFF; generated passwords meet the policy anyway", strings.Join(s.Validators, ", "))
 }

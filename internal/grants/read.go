@@ -83,7 +83,16 @@ func (s *Server) AccountsQuery(users []string) string {
 		table + " AS a ON a.Host = h.Host AND a.User = u.User"
 }
 
-// ParseAccounts parses the result of AccountsQuery.
+// NamedAccountsQuery returns the query for accounts by their names.
+func (s *Server) NamedAccountsQuery(names []Name) string {
+	var keys []string
+	for _, n := range names {
+		keys = append(keys, "Host = "+QuoteValue(n.Host)+" AND User = "+QuoteValue(n.User))
+	}
+	return "SELECT * FROM mysql." + s.AccountsTable() + " WHERE " + strings.Join(keys, " OR ")
+}
+
+// ParseAccounts parses the result of AccountsQuery or NamedAccountsQuery.
 func (server *Server) ParseAccounts(users []string, rows []Row) ([]*Account, error) {
 	var states []*Account
 	for _, r := range rows {

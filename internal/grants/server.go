@@ -12,6 +12,8 @@ type Server struct {
 
 	Variables map[string]string            // by name in lower case; missing if the server does not have it
 	Columns   map[string]map[string]Column // of the schema mysql, by table and column in lower case; nil before survey
+	// Validators are the plugins that check new passwords, if ValidatesInClearOnly.
+	Validators []string
 }
 
 // Column is a column of the schema mysql.
