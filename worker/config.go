@@ -34,7 +34,8 @@ type config struct {
 
 	// The SDK's default, 1,000 concurrent activities, would overload the databases.
 	maxConcurrentActivities int
-	// Secrets Manager allows 50 writes per second in an account and region. A rotation makes two before it is done, and other clients need some.
+	// Secrets Manager allows 50 writes per second in an account and region. A rotation makes two before it is done, and other
+	// clients need some.
 	maxRotationsPerSecond float64
 
 	allowedMasterSecrets []string

@@ -110,7 +110,8 @@ func tidy(ctx context.Context, secrets *secret.Store) {
 
 // watchNamespace observes the namespace until ctx ends: its search attributes, which it registers, its rotations, and which version of the
 // worker is current.
-func (c config) watchNamespace(ctx context.Context, temporal client.Client, namespace string, m *metrics, logger *slog.Logger) *searchAttributes {
+func (c config) watchNamespace(ctx context.Context, temporal client.Client, namespace string, m *metrics,
+	logger *slog.Logger) *searchAttributes {
 	attributes := &searchAttributes{namespace: namespace, operator: temporal.OperatorService(), visibility: temporal, logger: logger}
 	attributes.watch(ctx)
 	if c.metricsAddress != "" {
@@ -153,7 +154,8 @@ func ready(ctx context.Context, temporal client.Client, polls *pollers, all []po
 }
 
 // workers returns the worker of the task queue, and that of its paced task queue, which runs the first steps of rotations.
-func (c config) workers(temporal client.Client, flows workflows.Workflows, steps *activities.Activities, outer ...interceptor.WorkerInterceptor) []worker.Worker {
+func (c config) workers(temporal client.Client, flows workflows.Workflows, steps *activities.Activities,
+	outer ...interceptor.WorkerInterceptor) []worker.Worker {
 	worker.SetStickyWorkflowCacheSize(cachedWorkflows)
 	w := worker.New(temporal, c.taskQueue, c.workerOptions(outer...))
 	workflows.Register(w, flows)

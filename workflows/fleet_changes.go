@@ -97,7 +97,8 @@ const managedBytes = 40
 func (f *fleet) elsewhere(name, id string) {
 	f.pass.Elsewhere++
 	delete(f.Managed, name)
-	text := fmt.Sprintf("%s: its rotation is declared by %s. To let the tag declare it, run: starter stop --secret-id %s", name, f.owners[id], id)
+	text := fmt.Sprintf("%s: its rotation is declared by %s. To let the tag declare it, run: starter stop --secret-id %s", name,
+		f.owners[id], id)
 	if len(f.pass.Skips) < keptLines {
 		f.pass.Skips = append(f.pass.Skips, plaintext.Line(plaintext.Cut(text, 500)))
 	}

@@ -156,7 +156,8 @@ func (r *rotator) mustBeDrained(clone rotation.CloneUserResult) error {
 	case !r.input.RequireDrained || clone.Rotation.EndSessions:
 		return nil
 	case len(clone.InUse) > 0:
-		return refused(rotation.ErrorStillInUse, "%s is still in use after %s: %v; nothing but its rights was changed", standby, r.input.Drain, clone.InUse)
+		return refused(rotation.ErrorStillInUse, "%s is still in use after %s: %v; nothing but its rights was changed", standby,
+			r.input.Drain, clone.InUse)
 	case clone.InUseUnknown:
 		return refused(rotation.ErrorStillInUse, "whether %s is still in use is unknown, and RequireDrained needs to know: "+
 			"GRANT PROCESS ON *.* to the administrator of the master secret; nothing but the rights of the account was changed", standby)
@@ -234,7 +235,8 @@ func (r *rotator) revokePrevious(ctx workflow.Context, in rotation.StepInput) er
 		return nil
 	}
 	if in.Source.User == "" {
-		return refused(rotation.ErrorJustRotated, "version %s had been promoted by an earlier attempt, and the account before it is not revoked: ask again", in.VersionID)
+		return refused(rotation.ErrorJustRotated,
+			"version %s had been promoted by an earlier attempt, and the account before it is not revoked: ask again", in.VersionID)
 	}
 	if err := r.waitForGrace(ctx, in.Source.String()); err != nil {
 		return err
@@ -261,7 +263,8 @@ func (r *rotator) waitForGrace(ctx workflow.Context, account string) error {
 			return nil
 		}
 		timers, cancel := workflow.WithCancel(ctx)
-		timer := workflow.NewTimerWithOptions(timers, left, workflow.TimerOptions{Summary: short("grace before " + plaintext.Line(account) + " is revoked")})
+		summary := short("grace before " + plaintext.Line(account) + " is revoked")
+		timer := workflow.NewTimerWithOptions(timers, left, workflow.TimerOptions{Summary: summary})
 		err := workflow.Await(ctx, func() bool { return timer.IsReady() || r.asked.rotation.Grace < grace })
 		cancel()
 		if err != nil {
@@ -293,7 +296,8 @@ func step[In any, Out interface{ Done(In) string }](
 			failing = now
 		}
 		wait, patience := betweenTries(name, s.Attempts, err)
-		if now.Add(wait).Sub(failing) > patience || workflow.GetVersion(ctx, "a step is repeated", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		if now.Add(wait).Sub(failing) > patience ||
+			workflow.GetVersion(ctx, "a step is repeated", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
 			return out, err
 		}
 		s.Attempts += int(tries)

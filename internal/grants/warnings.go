@@ -123,10 +123,11 @@ func userOf(entry string) string {
 // warn adds warnings about what depends on the source's name, or applies to both accounts, and is
 // not part of the comparison.
 func (plan *Plan) warn(ps *Snapshot, server *Server, plain bool) {
-	if had, ok := password.StorageOf(ps.Source.Plugin, ps.Source.hash); ok && server.Variables[StorageFormat] != "" && had.PBKDF2 != server.pbkdf2() {
-		plan.Warnings = append(plan.Warnings, fmt.Sprintf("the password of %s is not stored in the format that this server now requires (%s = %s):"+
-			" caching_sha2_password_enforce_storage_format = ON would refuse every statement of the account with error 1820, so rotate twice before you set it",
-			plan.Source, StorageFormat, server.Variables[StorageFormat]))
+	if had, ok := password.StorageOf(ps.Source.Plugin, ps.Source.hash); ok &&
+		server.Variables[StorageFormat] != "" && had.PBKDF2 != server.pbkdf2() {
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("the password of %s is not stored in the format that this server now requires "+
+			"(%s = %s): caching_sha2_password_enforce_storage_format = ON would refuse every statement of the account with error 1820, "+
+			"so rotate twice before you set it", plan.Source, StorageFormat, server.Variables[StorageFormat]))
 	}
 	slices.Sort(ps.Source.usedBy)
 	for _, use := range ps.Source.usedBy {
@@ -134,8 +135,9 @@ func (plan *Plan) warn(ps *Snapshot, server *Server, plain bool) {
 	}
 	plan.warnBlocks(ps, server)
 	if plain && ps.Source.Plugin == password.CachingSHA2 {
-		plan.Warnings = append(plan.Warnings, fmt.Sprintf("the secret says \"ssl\": false, and %s refuses a login without TLS until a client has logged in as the account with TLS or the server's key:"+
-			" on a replica after each rotation, here after FLUSH PRIVILEGES or a restart. Clients that do not ask for the key (MariaDB Connector/J, npm mariadb, libmysqlclient)"+
-			" then get S1009, 45044 or 2061: use TLS, or have them ask for it (allowPublicKeyRetrieval, --get-server-public-key)", ps.Source.Plugin))
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("the secret says \"ssl\": false, and %s refuses a login without TLS until a "+
+			"client has logged in as the account with TLS or the server's key: on a replica after each rotation, here after FLUSH PRIVILEGES "+
+			"or a restart. Clients that do not ask for the key (MariaDB Connector/J, npm mariadb, libmysqlclient) then get S1009, 45044 or "+
+			"2061: use TLS, or have them ask for it (allowPublicKeyRetrieval, --get-server-public-key)", ps.Source.Plugin))
 	}
 }
