@@ -15,6 +15,7 @@ import (
 // dependencies of the root module, as a release is. The devstack module needs other versions of
 // some of them.
 func TestTheWorkerUnderTestHasItsOwnDependencies(t *testing.T) {
+	t.Parallel()
 	root, err := stack.Repository(t.Context())
 	if err != nil {
 		t.Fatal(err)

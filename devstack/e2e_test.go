@@ -6,12 +6,14 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -50,7 +52,14 @@ var binaries = sync.OnceValues(func() (string, error) {
 
 var cleanups []func() error
 
+// More tests than processors run at once, because they mostly wait.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if parallel := flag.Lookup("test.parallel"); runtime.GOMAXPROCS(0) < 4 && parallel.Value.String() == parallel.DefValue {
+		if err := parallel.Value.Set("4"); err != nil {
+			panic(err)
+		}
+	}
 	code := m.Run()
 	for _, clean := range cleanups {
 		if err := clean(); err != nil {

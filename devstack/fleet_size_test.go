@@ -53,6 +53,7 @@ var fleetSize = flag.Int("fleet", 120, "rotate a fleet of so many secrets, with 
 // TestAFleetContinuesAsNew adopts secrets by their tags and rotates them all, on a server that
 // suggests short histories, and replaces the worker meanwhile.
 func TestAFleetContinuesAsNew(t *testing.T) {
+	t.Parallel()
 	secrets, suggested, patience := *fleetSize, 100, time.Minute
 	if secrets > 1000 {
 		suggested, patience = 4096, time.Hour

@@ -23,6 +23,7 @@ import (
 // with 60 users due, does not delay the rotations of another server's users, scheduled or
 // requested.
 func TestAFrozenServerDelaysNoOther(t *testing.T) {
+	t.Parallel()
 	bin, err := binaries()
 	if err != nil {
 		t.Fatal(err)

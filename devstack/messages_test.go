@@ -97,6 +97,7 @@ func (s *sleeper) run() string {
 // TestTheLastWordCounts: messages that arrive before the first task of a run are delivered grouped
 // by name, not in order.
 func TestTheLastWordCounts(t *testing.T) {
+	t.Parallel()
 	at := func(second int) rotation.Sender { return rotation.Sender{SentAt: time.Unix(int64(second), 0).UTC()} }
 	for _, c := range []struct {
 		messages []string
@@ -148,6 +149,7 @@ func (s *sleeper) reset(runID string) string {
 // TestARunThatWasResetForgetsTheRights: rotations that the reset run does not know of may have
 // changed the rights since.
 func TestARunThatWasResetForgetsTheRights(t *testing.T) {
+	t.Parallel()
 	next := time.Now().AddDate(0, 0, 30)
 	s := startSleeper(t, temporal.Options{}, rotation.State{NextRotationDate: next, WindowCloses: next.AddDate(0, 0, 1), Digest: "d",
 		Rights: "1:r"})
@@ -176,6 +178,7 @@ func firstTask(t *testing.T, s *sleeper, runID string) int64 {
 // TestAFloodOfMessages sends more than one run could hold: Temporal terminates a workflow at 51,200
 // events.
 func TestAFloodOfMessages(t *testing.T) {
+	t.Parallel()
 	s := startSleeper(t, temporal.Options{SuggestContinueAsNew: 100})
 	s.work()
 	waitFor(t, time.Minute, func() bool { return s.status().RotationStatus == rotation.Scheduled })

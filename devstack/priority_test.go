@@ -19,6 +19,7 @@ import (
 // to their steps. The first steps of many starting rotations wait in the queue before the step of a
 // requested rotation, which must overtake them.
 func TestAPersonsStepIsHandedOutFirst(t *testing.T) {
+	t.Parallel()
 	server, err := temporal.Start(t.Context(), temporal.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -143,8 +143,10 @@ func TestEnvironmentFile(t *testing.T) {
 }
 
 func TestAManagedMasterIsKept(t *testing.T) {
+	t.Parallel()
 	for _, p := range mysqldtest.Programs(t) {
 		t.Run(p.Engine, func(t *testing.T) {
+			t.Parallel()
 			o := stack.Options{Dir: t.TempDir(), DataDir: t.TempDir(), Mysqld: p.Engine, MySQLPort: freePort(t), ManagedMaster: true}
 			var secrets []string
 			for range 2 {

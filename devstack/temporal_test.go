@@ -92,28 +92,39 @@ func TestTheWorkerRegistersItsSearchAttributes(t *testing.T) {
 // TestAVersionThatIsNotCurrent checks that a worker with a version reports that it gets no work,
 // and that the command in the message gives it work.
 func TestAVersionThatIsNotCurrent(t *testing.T) {
+	t.Parallel()
 	server, err := temporal.Start(t.Context(), temporal.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer server.Stop()
+	t.Cleanup(func() { _ = server.Stop() })
 	s, err := stack.Start(t.Context(), stack.Options{Dir: t.TempDir(), TemporalAddress: server.Address(),
 		Mysqld: mysqldtest.Programs(t)[0].Engine})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Stop()
+	t.Cleanup(func() { _ = s.Stop() })
 	bin, err := binaries()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("TEMPORAL_DEPLOYMENT_NAME", "rotate-user")
-	t.Setenv("TEMPORAL_WORKER_BUILD_ID", "v7")
+	env := append(s.Environment(), "TEMPORAL_DEPLOYMENT_NAME=rotate-user", "TEMPORAL_WORKER_BUILD_ID=v7")
 	start := func(name string) *stack.Worker {
-		w, err := s.StartWorker(t.Context(), filepath.Join(bin, "worker"), name)
+		log, err := os.Create(filepath.Join(s.Dir, name+".log"))
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer log.Close() // the worker has its own descriptor
+		w, err := stack.RunWorker(t.Context(), filepath.Join(bin, "worker"), env, nil, log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.LogFile = log.Name()
+		t.Cleanup(func() {
+			if err := w.Stop(); err != nil {
+				t.Error(err)
+			}
+		})
 		return w
 	}
 	says := func(w *stack.Worker, log, metric string) {
