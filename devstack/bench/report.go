@@ -110,13 +110,14 @@ type massResult struct {
 
 // amongResult is what a rotation and its parts take beside other secrets.
 type amongResult struct {
+	LimitMSMedian      float64 `json:"limit_ms_median"`
 	NoopMSMedian       float64 `json:"noop_ms_median"`
 	ActivitiesMSMedian float64 `json:"activities_ms_median"`
 	RotationMSMedian   float64 `json:"rotation_ms_median"`
 }
 
 func (a amongResult) String() string {
-	return fmt.Sprintf("%.0f ms, %.0f ms, %.0f ms", a.RotationMSMedian, a.ActivitiesMSMedian, a.NoopMSMedian)
+	return fmt.Sprintf("%.0f ms, %.0f ms, %.0f ms, %.0f ms", a.RotationMSMedian, a.ActivitiesMSMedian, a.NoopMSMedian, a.LimitMSMedian)
 }
 
 func (r *report) machine(database string, latency time.Duration) {
@@ -188,7 +189,7 @@ func (r *report) fleet(row func(cells ...string)) {
 	if r.Sleeping > 0 {
 		row(fmt.Sprintf("a worker's memory with %d sleeping secrets", r.Sleeping), fmt.Sprintf("%.0f MB", r.SleepingWorkerMB), "200 MB")
 		row("its CPU, as a share of a core", fmt.Sprintf("%.2f %%", r.SleepingWorkerCorePercent), "1 %")
-		row("before them: a rotation, the activities in a row, a no-op workflow, medians", r.Alone.String(), "")
+		row("before them: a rotation, the activities in a row, a no-op workflow, the raw limit, medians", r.Alone.String(), "")
 		row(fmt.Sprintf("among them and their %d accounts on one database", 2*r.Sleeping), r.AmongSleeping.String(), "as before them")
 		row("workflows started", fmt.Sprintf("%.0f/s", r.StartsPerS), "")
 	}
