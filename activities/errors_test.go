@@ -150,6 +150,7 @@ func TestEveryErrorHasAVerdict(t *testing.T) {
 		{io.EOF, rotation.ErrorUnreachable, true},
 		{io.ErrUnexpectedEOF, rotation.ErrorUnreachable, true},
 		{context.DeadlineExceeded, rotation.ErrorUnreachable, true},
+		{errPlanTakesTooLong, rotation.ErrorUnreachable, true},
 		{&net.OpError{Op: "dial", Err: errors.New("connection refused")}, rotation.ErrorUnreachable, true},
 		{&net.DNSError{Err: "no such host", Name: "db"}, rotation.ErrorUnreachable, true},
 		{x509.UnknownAuthorityError{}, rotation.ErrorTLS, false},

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
+	"sync"
+	"time"
 
 	"go.temporal.io/sdk/activity"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/plaintext"
@@ -15,35 +17,60 @@ import (
 )
 
 const (
-	// plansAtOnce is how many rotations one activity plans at a time.
+	// plansAtOnce is how many rotations one activity plans at a time. A plan that takes longer than slowPlan no longer counts
+	// among them: it waits for a server, and others need not.
 	plansAtOnce = 4
+	slowPlan    = 2 * time.Second
+	// planMargin is the time of the activity that no plan may use. It is for the result.
+	planMargin = 10 * time.Second
 	// The parts of a plan that a fleet's plan shows: this many changes, each text with this many bytes.
 	plannedChanges = 3
 	plannedBytes   = 250
 )
 
 // PlanRotations makes every check of the rotations of many secrets and writes nothing. It asks the
-// workflow of each secret what it knows. A rotation that cannot be planned does not fail the others.
+// workflow of each secret what it knows. A rotation that cannot be planned, such as that of a user of
+// a server that does not answer, does not fail the others.
 func (a *Activities) PlanRotations(ctx context.Context, in rotation.PlanRotationsInput) (rotation.PlanRotationsResult, error) {
 	if _, err := redactorOf(ctx); err != nil {
 		return rotation.PlanRotationsResult{}, err
 	}
-	plans := make([]rotation.PlannedRotation, len(in.SecretIDs))
-	var g errgroup.Group
-	g.SetLimit(plansAtOnce)
-	for i, id := range in.SecretIDs {
-		g.Go(func() error {
-			plans[i] = a.planned(ctx, id)
-			return ctx.Err()
-		})
-	}
-	if err := g.Wait(); err != nil {
+	plans := planEach(ctx, in.SecretIDs, a.planned)
+	if err := ctx.Err(); err != nil {
 		return rotation.PlanRotationsResult{}, err
 	}
 	return rotation.PlanRotationsResult{Plans: slices.DeleteFunc(plans, func(p rotation.PlannedRotation) bool {
 		return !p.Failed() && !p.Created && p.Changed == 0
 	})}, nil
 }
+
+// planEach plans rotations and returns the plans in the order of their secrets. Each plan must end with its context, which ends
+// before ctx does.
+func planEach(ctx context.Context, secretIDs []string, plan func(context.Context, string) rotation.PlannedRotation) []rotation.PlannedRotation {
+	if end, limited := ctx.Deadline(); limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadlineCause(ctx, end.Add(-planMargin), errPlanTakesTooLong)
+		defer cancel()
+	}
+	plans := make([]rotation.PlannedRotation, len(secretIDs))
+	places := make(chan struct{}, plansAtOnce)
+	var all sync.WaitGroup
+	for i, id := range secretIDs {
+		places <- struct{}{}
+		leave := sync.OnceFunc(func() { <-places })
+		slow := time.AfterFunc(slowPlan, leave)
+		all.Go(func() {
+			defer leave()
+			defer slow.Stop()
+			plans[i] = plan(ctx, id)
+		})
+	}
+	all.Wait()
+	return plans
+}
+
+// errPlanTakesTooLong is why a plan ends that waits for a server.
+var errPlanTakesTooLong = fmt.Errorf("the plan was given up, because a server did not answer in time: %w", context.DeadlineExceeded)
 
 // planned returns the plan of one rotation. Passwords are redacted for each secret by itself: a short
 // password of one would otherwise withhold the texts about others.

@@ -3,8 +3,11 @@ package activities
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
@@ -73,5 +76,41 @@ func TestPlansNeedTheInterceptor(t *testing.T) {
 	t.Parallel()
 	if _, err := new(Activities).PlanRotations(t.Context(), rotation.PlanRotationsInput{SecretIDs: []string{"s"}}); !errors.Is(err, errNoInterceptor) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestPlansOfAServerThatDoesNotAnswerDelayNoOthers checks that the plans which wait for a server end in time for the activity to
+// report them and all others.
+func TestPlansOfAServerThatDoesNotAnswerDelayNoOthers(t *testing.T) {
+	t.Parallel()
+	for _, frozen := range []int{1, 12, 50} {
+		synctest.Test(t, func(t *testing.T) {
+			const minute = time.Minute
+			began := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), minute)
+			defer cancel()
+			var ids []string
+			for i := range 50 {
+				ids = append(ids, strconv.Itoa(i))
+			}
+			plans := planEach(ctx, ids, func(ctx context.Context, id string) rotation.PlannedRotation {
+				p := rotation.PlannedRotation{SecretID: id}
+				if i, _ := strconv.Atoi(id); i < frozen {
+					<-ctx.Done()
+					p.Error = context.Cause(ctx).Error()
+				} else {
+					time.Sleep(50 * time.Millisecond)
+				}
+				return p
+			})
+			if took := time.Since(began); took > minute-planMargin {
+				t.Errorf("%d of 50 do not answer: the plans took %v", frozen, took)
+			}
+			for i, p := range plans {
+				if p.SecretID != ids[i] || p.Failed() != (i < frozen) {
+					t.Errorf("%d of 50 do not answer: plan %d is %+v", frozen, i, p)
+				}
+			}
+		})
 	}
 }
