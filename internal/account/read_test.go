@@ -102,6 +102,19 @@ func TestAccountIsReadOnce(t *testing.T) {
 	})
 }
 
+// The case of a host's letters does not matter, although MariaDB's key has it.
+func TestAnAccountIsFoundByItsName(t *testing.T) {
+	each(t, func(b *bench) {
+		b.exec("CREATE USER app@'%.Example.com' IDENTIFIED BY 'Aa1-first'", "CREATE USER app@'10.0.0.%' IDENTIFIED BY 'Aa1-first'")
+		for host, found := range map[string]bool{"%.EXAMPLE.com": true, "%.example.com": true, "10.0.0.%": true, "10.0.1.%": false, "%": false} {
+			stored, ok, err := b.admin.StoredFor(b.Context(), grants.Name{User: "app", Host: host})
+			if err != nil || ok != found || ok && !strings.EqualFold(stored.Account.Host, host) {
+				b.Errorf("app@%s: got %s, %t, %v", host, stored.Account, ok, err)
+			}
+		}
+	})
+}
+
 // On MariaDB, what is read from a row equals what the server shows for the account, in rows of its
 // own release and of older ones.
 func TestGlobalRightsEqualWhatTheServerShows(t *testing.T) {

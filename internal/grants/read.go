@@ -83,11 +83,19 @@ func (s *Server) AccountsQuery(users []string) string {
 		table + " AS a ON a.Host = h.Host AND a.User = u.User"
 }
 
-// NamedAccountsQuery returns the query for accounts by their names.
+// NamedAccountsQuery returns a query for accounts by their names. Its result may have further
+// accounts. The case of a host's letters does not matter, but MariaDB's key has it, so such accounts
+// are looked for on all hosts.
 func (s *Server) NamedAccountsQuery(names []Name) string {
-	var keys []string
+	var users, keys []string
+	letters := false
 	for _, n := range names {
+		letters = letters || strings.ToLower(n.Host) != strings.ToUpper(n.Host)
+		users = append(users, n.User)
 		keys = append(keys, "Host = "+QuoteValue(n.Host)+" AND User = "+QuoteValue(n.User))
+	}
+	if letters && s.IsMariaDB() {
+		return s.AccountsQuery(users)
 	}
 	return "SELECT * FROM mysql." + s.AccountsTable() + " WHERE " + strings.Join(keys, " OR ")
 }
