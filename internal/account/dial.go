@@ -196,6 +196,7 @@ type poolKey struct {
 // now, and used is when the last of them was closed.
 type pool struct {
 	db       *sql.DB
+	places   chan struct{} // each session has one
 	at       Endpoint
 	login    *mysql.Config
 	inUse    int
@@ -217,6 +218,7 @@ type Admin struct {
 	pool     *pool
 	home     *pool // the pool for the address that the session was opened for; pool may be for one node of its cluster
 	release  func()
+	placed   bool        // the session has one of the pool's places, which release returns
 	name     grants.Name // CURRENT_USER()
 	roles    []grants.Name
 	server   grants.Server
@@ -237,7 +239,7 @@ func (d *Dialer) Admin(ctx context.Context, ep Endpoint, user, password string) 
 	}
 	a := &Admin{pool: p, home: p, release: release, dialer: d, patience: lockPatience}
 	if err := a.connect(ctx); err != nil {
-		release()
+		a.release()
 		return nil, fmt.Errorf("log in as administrator %s on %s: %w", grants.QuoteUser(user), ep, cause(ctx, err))
 	}
 	if err := a.enterServer(ctx); err != nil {
@@ -281,7 +283,7 @@ func (d *Dialer) pool(ep Endpoint, user, password, node string) (*pool, func(), 
 		if err != nil {
 			return nil, nil, err
 		}
-		p = &pool{db: db, at: ep, login: c}
+		p = &pool{db: db, places: make(chan struct{}, poolSize), at: ep, login: c}
 		p.db.SetMaxOpenConns(poolSize)
 		p.db.SetMaxIdleConns(poolSize)
 		p.db.SetConnMaxIdleTime(idleTime)

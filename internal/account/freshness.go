@@ -7,9 +7,11 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/rotate-user/rotate-user/internal/connection"
 	"github.com/rotate-user/rotate-user/internal/grants"
 )
 
@@ -47,12 +49,40 @@ func noteFresh(ctx context.Context, _ *mysql.Config) error {
 
 // connect takes a session from the pool, or opens one.
 func (a *Admin) connect(ctx context.Context) (err error) {
+	if !a.placed { // a session that connects again has its place
+		if err := a.enter(ctx); err != nil {
+			return err
+		}
+	}
 	a.freshness = freshness{}
 	a.pool.force.mu.Lock()
 	a.look = a.pool.force.look
 	a.pool.force.mu.Unlock()
 	a.conn, err = a.pool.db.Conn(context.WithValue(ctx, freshKey{}, &a.fresh))
 	return err
+}
+
+// enter takes one of the pool's places. It returns an error soon if the server does not answer: sessions that wait for a statement on a
+// server that has frozen keep their places for a minute, and no one else needs to wait for these.
+func (a *Admin) enter(ctx context.Context) error {
+	servers, login := &a.dialer.servers, a.pool.login
+	for check := servers.Silent(login.Addr); ; check = true {
+		if check {
+			if err := servers.Check(ctx, login); err != nil {
+				return err
+			}
+		}
+		select {
+		case a.pool.places <- struct{}{}:
+			pool, release := a.pool, a.release
+			a.placed = true
+			a.release = sync.OnceFunc(func() { <-pool.places; release() }) // Close may be called twice
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(connection.Patience):
+		}
+	}
 }
 
 // retire discards the connection of a session that must not be reused.

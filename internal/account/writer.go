@@ -143,9 +143,9 @@ func (a *Admin) moveTo(ctx context.Context, at Endpoint, w writer) (met string, 
 	if err != nil {
 		return "", err
 	}
-	other := &Admin{pool: p, release: release}
+	other := &Admin{pool: p, release: release, dialer: a.dialer}
 	if err := other.connect(ctx); err != nil {
-		release()
+		other.release()
 		return "", context.Cause(ctx) // the next one may lead to a node that is up
 	}
 	if err := other.conn.QueryRowContext(ctx, a.server.NodeIDQuery()).Scan(&met); err != nil || met != w.id {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/go-sql-driver/mysql"
 )
 
 // Servers remembers which servers do not answer, so that one that accepts connections and then
@@ -31,13 +33,39 @@ func (s *Servers) at(address string) *server {
 	return s.by[address]
 }
 
+// Silent reports whether the server at an address has not answered the last attempt to log in.
+func (s *Servers) Silent(address string) bool {
+	at := s.at(address)
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	return !at.silent.IsZero()
+}
+
+// Check returns a SilentError if the server does not answer. It logs in to find out, unless the server has just answered another
+// login. A login that the server refuses is an answer.
+func (s *Servers) Check(ctx context.Context, c *mysql.Config) error {
+	if s.at(c.Addr).answeredLately() {
+		return nil
+	}
+	db, err := s.Open(c)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	err = db.PingContext(ctx)
+	if silent, ok := errors.AsType[*SilentError](err); ok {
+		return silent
+	}
+	return context.Cause(ctx)
+}
+
 const (
 	// handshakeTimeout bounds one login attempt, from the first packet until the session's settings
 	// are made.
 	handshakeTimeout = 10 * time.Second
-	// patience is how long concurrent attempts wait for a server that answers none of them. After
+	// Patience is how long concurrent attempts wait for a server that answers none of them. After
 	// that, only the oldest continues.
-	patience = 2 * time.Second
+	Patience = 2 * time.Second
 )
 
 // SilentError reports that a server has not answered a login, and since when. It is worth retrying:
@@ -67,6 +95,13 @@ type server struct {
 
 type attempt struct{ begun time.Time }
 
+// answeredLately reports whether the server has answered a login within the patience of those who wait for one.
+func (s *server) answeredLately() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.silent.IsZero() && time.Since(s.answered) < Patience
+}
+
 // begin starts an attempt, which must use the returned context. It fails if the server is silent
 // and another attempt is already waiting for it. end must be called with the attempt's result and
 // returns the error to report.
@@ -74,20 +109,20 @@ func (s *server) begin(parent context.Context) (ctx context.Context, end func(er
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := &attempt{time.Now()}
-	if len(s.attempts) > 0 && (!s.silent.IsZero() || s.quiet() >= patience) {
+	if len(s.attempts) > 0 && (!s.silent.IsZero() || s.quiet() >= Patience) {
 		return nil, nil, s.err()
 	}
 	s.attempts = append(s.attempts, a)
 	ctx, cancel := context.WithCancelCause(parent)
 	limit := time.AfterFunc(handshakeTimeout, func() { cancel(errSilent) })
 	var turn *time.Timer
-	turn = time.AfterFunc(patience, func() {
+	turn = time.AfterFunc(Patience, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if !slices.Contains(s.attempts, a) || s.attempts[0] == a {
 			return
 		}
-		if left := patience - s.quiet(); left > 0 { // it has answered another attempt in the meantime
+		if left := Patience - s.quiet(); left > 0 { // it has answered another attempt in the meantime
 			turn.Reset(left)
 			return
 		}

@@ -72,7 +72,7 @@ func TestOnlyOneAttemptWaitsForASilentServer(t *testing.T) {
 		start := time.Now()
 		first := try(t.Context(), frozen, 16)
 		for range 15 {
-			if e := <-first; !isSilent(e.err) || e.took != patience {
+			if e := <-first; !isSilent(e.err) || e.took != Patience {
 				t.Errorf("an attempt beside the oldest ended after %v with %v", e.took, e.err)
 			}
 		}
@@ -120,9 +120,9 @@ func TestSlowServer(t *testing.T) {
 		server answering
 	}{
 		{"just in time", answering{after: handshakeTimeout - time.Nanosecond}},
-		{"one at a time", answering{after: patience * 3 / 4, serial: make(chan struct{}, 1)}},
+		{"one at a time", answering{after: Patience * 3 / 4, serial: make(chan struct{}, 1)}},
 		{"denies", answering{after: time.Second, err: denied}},
-		{"denies one at a time", answering{after: patience * 3 / 4, serial: make(chan struct{}, 1), err: denied}},
+		{"denies one at a time", answering{after: Patience * 3 / 4, serial: make(chan struct{}, 1), err: denied}},
 		{"cannot be reached", answering{after: time.Second, err: unreachable}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -131,7 +131,7 @@ func TestSlowServer(t *testing.T) {
 					c.server.serial = make(chan struct{}, 1) // channels belong to the bubble that made them
 				}
 				n := 1
-				if c.server.after < patience {
+				if c.server.after < Patience {
 					n = 6
 				}
 				at := connector{&c.server, new(Servers).at("slow:3306")}
