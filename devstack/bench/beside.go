@@ -35,7 +35,18 @@ func (b *bench) besideFrozen(ctx context.Context) (err error) {
 		return err
 	}
 	healthy := leaked[0]
-	q, err := b.start(ctx, "beside", "--max-rotations-per-second", "0")
+	args := []string{"--max-rotations-per-second", "0"}
+	servers := []unanswering{{"accepts connections and stays silent", listening(b, acceptOnly)}, {"drops every packet", listening(b, dropPackets)}}
+	if b.Database != nil {
+		other, failed := b.startSecond(ctx)
+		if failed != nil {
+			return failed
+		}
+		defer func() { err = errors.Join(err, other.Stop()) }()
+		args = append(args, "--tls-ca-file", other.trusted)
+		servers = append(servers, unanswering{"freezes in mid-session", other.freeze})
+	}
+	q, err := b.start(ctx, "beside", args...)
 	if err != nil {
 		return err
 	}
@@ -56,17 +67,10 @@ func (b *bench) besideFrozen(ctx context.Context) (err error) {
 		return err
 	}
 	r.EmergencyAloneMSMedian, r.EmergencyAloneMSMax = alone.median(), alone.quantile(1)
-	for _, f := range []struct {
-		name   string
-		listen func(context.Context) (port int, stop func() error, err error)
-	}{{"accepts connections and stays silent", acceptOnly}, {"drops every packet", dropPackets}} {
-		port, stop, err := f.listen(ctx)
+	for _, f := range servers {
+		due, stop, err := f.begin(ctx, q, users)
 		if err != nil {
 			return fmt.Errorf("a server that %s: %w", f.name, err)
-		}
-		due, err := b.frozenUsers(ctx, q, port, users)
-		if err != nil {
-			return errors.Join(err, stop())
 		}
 		beside, err := measure(emergencies)
 		if err := errors.Join(err, b.end(ctx, due), stop()); err != nil {
@@ -80,36 +84,68 @@ func (b *bench) besideFrozen(ctx context.Context) (err error) {
 	return errors.Join(b.end(ctx, leaked), q.Stop())
 }
 
+// unanswering is a server that does not answer. begin starts the rotators of its users, and returns when each has begun.
+type unanswering struct {
+	name  string
+	begin func(ctx context.Context, q *queue, users int) (due []*subject, stop func() error, err error)
+}
+
+// listening returns the begin of a server that never answers.
+func listening(b *bench, listen func(context.Context) (int, func() error, error)) func(context.Context, *queue, int) ([]*subject, func() error, error) {
+	return func(ctx context.Context, q *queue, users int) ([]*subject, func() error, error) {
+		port, stop, err := listen(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		due, err := b.frozenUsers(ctx, q, port, users)
+		if err != nil {
+			err = errors.Join(err, stop())
+		}
+		return due, stop, err
+	}
+}
+
 // frozenUsers starts the rotators of users of a server that does not answer, and returns when each has begun.
 func (b *bench) frozenUsers(ctx context.Context, q *queue, port, users int) ([]*subject, error) {
 	prefix := "bench/" + b.run + "/frozen" + strconv.Itoa(port) + "/"
-	store := func(ctx context.Context, name string) error {
-		text, err := json.Marshal(stack.Credential{Engine: b.Engine, Host: b.Host, Port: port, Username: name, Password: randomText(), SSL: true})
-		if err != nil {
-			return err
-		}
-		_, err = b.Client.CreateSecret(ctx, &awssm.CreateSecretInput{Name: aws.String(prefix + name), SecretString: aws.String(string(text))})
-		return err
-	}
-	if err := store(ctx, "master"); err != nil {
+	if err := b.storeAt(ctx, prefix+"master", "master", randomText(), port); err != nil {
 		return nil, err
 	}
 	subjects := make([]*subject, users)
-	err := each(ctx, users, 16, func(ctx context.Context, i int) error {
+	if err := each(ctx, users, 16, func(ctx context.Context, i int) error {
 		name := "user" + strconv.Itoa(i)
 		subjects[i] = &subject{user: name, secretID: prefix + name}
-		if err := store(ctx, name); err != nil {
+		if err := b.storeAt(ctx, prefix+name, name, randomText(), port); err != nil {
 			return err
 		}
-		_, err := b.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: rotation.RotateUserWorkflowID(prefix + name), TaskQueue: q.name},
-			rotation.RotateUserWorkflow, rotation.RotateUserInput{SecretID: prefix + name, MasterSecretID: prefix + "master"})
-		return err
-	})
-	if err != nil {
+		return b.startDue(ctx, q, subjects[i], prefix+"master")
+	}); err != nil {
 		return nil, err
 	}
-	// The first workflow tasks of so many are work for Temporal, whatever their server does. None of them may still be waiting.
-	return subjects, each(ctx, users, 16, func(ctx context.Context, i int) error {
+	return subjects, b.allBegun(ctx, subjects)
+}
+
+// storeAt creates the secret of a user of another server on this host.
+func (b *bench) storeAt(ctx context.Context, id, user, password string, port int) error {
+	text, err := json.Marshal(stack.Credential{Engine: b.Engine, Host: b.Host, Port: port, Username: user, Password: password, SSL: true})
+	if err != nil {
+		return err
+	}
+	_, err = b.Client.CreateSecret(ctx, &awssm.CreateSecretInput{Name: &id, SecretString: aws.String(string(text))})
+	return err
+}
+
+// startDue starts the rotator of a user that is due at once.
+func (b *bench) startDue(ctx context.Context, q *queue, s *subject, masterID string) error {
+	_, err := b.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: rotation.RotateUserWorkflowID(s.secretID), TaskQueue: q.name},
+		rotation.RotateUserWorkflow, rotation.RotateUserInput{SecretID: s.secretID, MasterSecretID: masterID})
+	return err
+}
+
+// allBegun waits until each rotation has begun. The first workflow tasks of so many are work for Temporal, whatever their server does.
+// None of them may still be waiting.
+func (b *bench) allBegun(ctx context.Context, subjects []*subject) error {
+	return each(ctx, len(subjects), 16, func(ctx context.Context, i int) error {
 		return b.await(ctx, func() (bool, error) {
 			d, err := b.temporal.DescribeWorkflowExecution(ctx, rotation.RotateUserWorkflowID(subjects[i].secretID), "")
 			return err == nil && d.GetWorkflowExecutionInfo().GetHistoryLength() > 3, err

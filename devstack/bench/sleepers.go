@@ -5,12 +5,9 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
-	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
@@ -71,14 +68,19 @@ func (b *bench) sleep(ctx context.Context) (err error) { //nolint:funlen // a li
 	}
 	done("accounts made")
 	ms, err := timed(func() error {
-		return each(ctx, b.sleeping, 32, func(ctx context.Context, i int) error { return b.fall(ctx, q, subjects[i], nextMonth()) })
+		return each(ctx, b.sleeping, 32, func(ctx context.Context, i int) error {
+			if i > 0 && i%10000 == 0 {
+				done(fmt.Sprint(i, " workflows started"))
+			}
+			return b.fall(ctx, q, subjects[i], nextMonth())
+		})
 	})
 	if err != nil {
 		return err
 	}
 	done("workflows started")
 	r.Sleeping, r.StartsPerS = b.sleeping, float64(b.sleeping)/ms*1000
-	if err := b.await(ctx, func() (bool, error) { return b.allAsleep(ctx, subjects[max(0, b.sleeping-200):]) }); err != nil {
+	if err := b.awaitFor(ctx, time.Hour, func() (bool, error) { return b.allAsleep(ctx, subjects[max(0, b.sleeping-200):]) }); err != nil {
 		return err
 	}
 	done("all asleep")
@@ -128,73 +130,8 @@ func (b *bench) sleepers(ctx context.Context) ([]*subject, error) {
 	if b.Database == nil { // only the server itself may write to its grant tables
 		create = b.createAccounts
 	}
-	if err := create(ctx, users); err != nil {
+	if err := create(ctx, b.pool, users, ""); err != nil {
 		return nil, fmt.Errorf("make the accounts of secrets that sleep: %w", err)
 	}
 	return subjects, nil
-}
-
-// createAccounts creates users with a few rights.
-func (b *bench) createAccounts(ctx context.Context, users []string) error {
-	for some := range slices.Chunk(users, 100) {
-		list := "'" + strings.Join(some, "'@'%', '") + "'@'%'"
-		for _, statement := range []string{"CREATE USER " + list, "GRANT SELECT, INSERT, UPDATE, DELETE ON `bench" + b.run + "`.* TO " + list} {
-			if _, err := b.pool.ExecContext(ctx, statement); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// copyAccounts does the same with copies of the first user's rows in the server's grant tables. CREATE USER takes MySQL longer the
-// more accounts there are: 100,000 would take hours.
-func (b *bench) copyAccounts(ctx context.Context, users []string) error {
-	if err := b.createAccounts(ctx, users[:1]); err != nil {
-		return err
-	}
-	names := "`bench" + b.run + "`.copies"
-	statements := []string{"CREATE TABLE " + names + " (name VARCHAR(32) PRIMARY KEY)"}
-	for some := range slices.Chunk(users[1:], 1000) {
-		statements = append(statements, "INSERT INTO "+names+" VALUES ('"+strings.Join(some, "'), ('")+"')")
-	}
-	accounts := "user"
-	if b.Engine == mysqld.MariaDB {
-		accounts = "global_priv"
-	}
-	for _, table := range []string{accounts, "db"} {
-		columns, err := b.columns(ctx, table)
-		if err != nil {
-			return err
-		}
-		statements = append(statements, fmt.Sprintf("INSERT INTO mysql.%[1]s SELECT %[2]s FROM mysql.%[1]s JOIN %[3]s WHERE User = '%[4]s'",
-			table, strings.Join(columns, ", "), names, users[0]))
-	}
-	for _, statement := range append(statements, "FLUSH PRIVILEGES", "DROP TABLE "+names) {
-		if _, err := b.pool.ExecContext(ctx, statement); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// columns returns the columns of a grant table, with a name in place of the user.
-func (b *bench) columns(ctx context.Context, table string) (columns []string, err error) {
-	rows, err := b.pool.QueryContext(ctx,
-		"SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'mysql' AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION", table)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var column string
-		if err := rows.Scan(&column); err != nil {
-			return nil, err
-		}
-		if column == "User" {
-			column = "name"
-		}
-		columns = append(columns, "`"+column+"`")
-	}
-	return columns, rows.Err()
 }

@@ -124,7 +124,12 @@ func asleep(run *workflowservice.DescribeWorkflowExecutionResponse) bool {
 
 // await repeats done for ten minutes at most.
 func (b *bench) await(ctx context.Context, done func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	return b.awaitFor(ctx, 10*time.Minute, done)
+}
+
+// awaitFor repeats done for a limited time.
+func (*bench) awaitFor(ctx context.Context, limit time.Duration, done func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
