@@ -158,6 +158,8 @@ func measure(ctx context.Context, o options, bin, baseline, revision string, pro
 		{"many at once, in turns", b.manyAtOnce},
 		{"leaked secrets against the quota, in turns with the baseline", b.againstQuota},
 		{"a worker's death", b.recover},
+		{"a restart of Temporal's server", b.restartTemporal},
+		{"a failover of the database", b.failOver},
 		{"plans of many secrets, in turns with single ones", b.planAll},
 		{"an hour of denials, simulated", b.denials},
 		{"emergencies beside a server that does not answer", b.besideFrozen},

@@ -89,6 +89,14 @@ type report struct {
 	BaselineRecoverySMedian float64 `json:"baseline_recovery_s_median,omitempty"`
 	BaselineRecoverySMax    float64 `json:"baseline_recovery_s_max,omitempty"`
 	RecoveryToBaseline      float64 `json:"recovery_to_baseline,omitempty"`
+
+	// After a restarted Temporal server answers, and after a replica has replaced its dead primary, until the rotations under way are
+	// done; and how many steps were repeated because of the restart.
+	TemporalRestartSMedian  float64 `json:"temporal_restart_s_median"`
+	TemporalRestartSMax     float64 `json:"temporal_restart_s_max"`
+	TemporalRestartRepeated int     `json:"temporal_restart_repeated_steps"`
+	FailoverSMedian         float64 `json:"failover_s_median"`
+	FailoverSMax            float64 `json:"failover_s_max"`
 }
 
 // awsFunctionResult is one rotation by AWS's function.
@@ -198,6 +206,10 @@ func (r *report) fleet(row func(cells ...string)) {
 	if r.RecoveryToBaseline > 0 {
 		row(fmt.Sprintf("the median, as a multiple of that of the worker of %s", r.Baseline), fmt.Sprintf("%.2f", r.RecoveryToBaseline), "0.45")
 	}
+	row("after a restart of Temporal's server: median and last of 16 rotations in the middle of a step; steps repeated",
+		fmt.Sprintf("%.1f s, %.1f s; %d", r.TemporalRestartSMedian, r.TemporalRestartSMax, r.TemporalRestartRepeated), "")
+	row(fmt.Sprintf("after a failover of the database that takes %.0f s: median and last of 16 rotations in the middle of a step", failoverTakes.Seconds()),
+		fmt.Sprintf("%.1f s, %.1f s", r.FailoverSMedian, r.FailoverSMax), "")
 	row("an emergency rotation alone: median and slowest", pair(r.EmergencyAloneMSMedian, r.EmergencyAloneMSMax), "")
 	for _, f := range r.EmergencyBeside {
 		row(fmt.Sprintf("the same beside %d due users of a server that %s", f.Users, f.Server), pair(f.MSMedian, f.MSMax), "")

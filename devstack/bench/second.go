@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -50,30 +51,42 @@ func (b *bench) trust(file string, servers ...*mysqld.Server) error {
 	return os.WriteFile(file, all, 0o600)
 }
 
-// users creates users of the server, and their secrets.
-func (s *second) users(ctx context.Context, prefix string, n int) ([]*subject, error) {
-	b := s.b
+// as calls f with the administrator's connections.
+func (s *second) as(f func(*sql.DB) error) error {
 	db, err := s.Open(s.AdminUser, s.AdminPassword)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer db.Close()
-	if _, err := db.ExecContext(ctx, "CREATE DATABASE `bench"+b.run+"`"); err != nil {
-		return nil, err
-	}
+	return f(db)
+}
+
+// users creates users of the server, and their secrets.
+func (s *second) users(ctx context.Context, prefix string, n int) ([]*subject, error) {
+	return s.usersAt(ctx, prefix, n, s.Port, s.AdminUser, s.AdminPassword)
+}
+
+// usersAt does the same, for an address in front of the server, and with another administrator.
+func (s *second) usersAt(ctx context.Context, prefix string, n, port int, admin, adminPassword string) ([]*subject, error) {
+	b := s.b
 	subjects, names, password := make([]*subject, n), make([]string, n), randomText()
 	for i := range subjects {
 		names[i] = "user" + strconv.Itoa(i)
 		subjects[i] = &subject{user: names[i], secretID: prefix + names[i]}
 	}
-	if err := b.copyAccounts(ctx, db, names, password); err != nil {
+	if err := s.as(func(db *sql.DB) error {
+		if _, err := db.ExecContext(ctx, "CREATE DATABASE `bench"+b.run+"`"); err != nil {
+			return err
+		}
+		return b.createAccounts(ctx, db, names, password)
+	}); err != nil {
 		return nil, err
 	}
-	if err := b.storeAt(ctx, prefix+"master", s.AdminUser, s.AdminPassword, s.Port); err != nil {
+	if err := b.storeAt(ctx, prefix+"master", admin, adminPassword, port); err != nil {
 		return nil, err
 	}
 	return subjects, each(ctx, n, 16, func(ctx context.Context, i int) error {
-		return b.storeAt(ctx, subjects[i].secretID, names[i], password, s.Port)
+		return b.storeAt(ctx, subjects[i].secretID, names[i], password, port)
 	})
 }
 

@@ -3,7 +3,6 @@ package mysqldtest
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"testing"
 	"time"
 
@@ -26,36 +25,8 @@ func Replicated(t testing.TB, p mysqld.Program, primaryArgs, replicaArgs []strin
 	if prepare != nil {
 		prepare(dbs[0], dbs[1])
 	}
-	reset, start := "RESET MASTER", "START SLAVE"
-	change := "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = %d, MASTER_USER = 'repl', MASTER_PASSWORD = 'repl'"
-	running := "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting for master to send event%'"
-	if p.Engine == mysqld.MySQL {
-		reset, start = "RESET BINARY LOGS AND GTIDS", "START REPLICA"
-		change = "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = %d, SOURCE_USER = 'repl', SOURCE_PASSWORD = 'repl', " +
-			"GET_SOURCE_PUBLIC_KEY = 1"
-		running = "SELECT COUNT(*) FROM performance_schema.replication_connection_status WHERE SERVICE_STATE = 'ON'"
-	}
-	statements := func(db *sql.DB, all ...string) {
-		t.Helper()
-		for _, s := range all {
-			if _, err := db.ExecContext(ctx, s); err != nil {
-				t.Fatalf("%s: %v", s, err)
-			}
-		}
-	}
-	statements(dbs[0], "CREATE USER repl@'%' IDENTIFIED BY 'repl'", "GRANT REPLICATION SLAVE ON *.* TO repl@'%'", reset)
-	statements(dbs[1], fmt.Sprintf(change, servers[0].Port), start)
-	for n := 0; n == 0; {
-		if err := dbs[1].QueryRowContext(ctx, running).Scan(&n); err != nil {
-			t.Fatalf("wait for the replica: %v", err)
-		}
-		if n == 0 {
-			select {
-			case <-ctx.Done():
-				t.Fatal("the replica cannot reach its primary")
-			case <-time.After(10 * time.Millisecond):
-			}
-		}
+	if err := servers[0].Replicate(ctx, servers[1]); err != nil {
+		t.Fatal(err)
 	}
 	return servers[0], servers[1]
 }
@@ -63,7 +34,7 @@ func Replicated(t testing.TB, p mysqld.Program, primaryArgs, replicaArgs []strin
 // startLogging starts a server with a binary log until the test ends.
 func startLogging(ctx context.Context, t testing.TB, p mysqld.Program, id int, args []string) (*mysqld.Server, *sql.DB) {
 	t.Helper()
-	s, err := p.Start(ctx, mysqld.Options{Args: append([]string{"--log-bin=binlog", fmt.Sprint("--server-id=", id)}, args...)})
+	s, err := p.Start(ctx, mysqld.Options{Args: append(mysqld.ReplicationArgs(id), args...)})
 	if err != nil {
 		t.Fatal(err)
 	}
