@@ -37,6 +37,10 @@ const (
 	// repeats the step, which costs events and lets it say why.
 	quickTries = 4
 
+	// firstWait is how long the workflow waits before it repeats the step for the first time, and half of the second wait. So a server
+	// that was away is used again before it has been back for as long as it was away.
+	firstWait = 5 * time.Second
+
 	// revokePatience is how long the revocation of the previous account is retried.
 	revokePatience = 24 * time.Hour
 
@@ -140,7 +144,7 @@ func betweenTries(name string, attempts int, err error) (wait, patience time.Dur
 		patience = stepPatience
 	}
 	repeated := max(0, attempts-quickTries+1)
-	wait = min(15*time.Second<<min(repeated, 10), longest)
+	wait = min(firstWait<<min(repeated, 10), longest)
 	if isApp {
 		wait = max(wait, app.NextRetryDelay())
 	}
