@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -55,7 +56,18 @@ var identities = [][2]string{{"to_user", "to_host"}, {"user", "host"}}
 // Columns that are neither rights nor properties: who granted them and when, and secrets.
 var leftOut = map[string]bool{"timestamp": true, "grantor": true, "authentication_string": true, "password_last_changed": true}
 
-func tableLines(ctx context.Context, c *sql.Conn, a name) ([]string, error) {
+// layouts has what grantTables found, by the server's version. MariaDB opens every table to find it.
+var layouts sync.Map
+
+// grantTables returns the columns of each table of the server's own database.
+func grantTables(ctx context.Context, c *sql.Conn) (map[string][]string, error) {
+	version, err := query(ctx, c, "SELECT VERSION()")
+	if err != nil {
+		return nil, err
+	}
+	if known, ok := layouts.Load(version[0][0]); ok {
+		return known.(map[string][]string), nil
+	}
 	columns, err := query(ctx, c, `SELECT c.TABLE_NAME, LOWER(c.COLUMN_NAME) FROM information_schema.COLUMNS c JOIN information_schema.TABLES t USING (TABLE_SCHEMA, TABLE_NAME)
 		WHERE c.TABLE_SCHEMA = 'mysql' AND t.TABLE_TYPE = 'BASE TABLE' AND c.TABLE_NAME <> 'password_history'`)
 	if err != nil {
@@ -64,6 +76,15 @@ func tableLines(ctx context.Context, c *sql.Conn, a name) ([]string, error) {
 	tables := map[string][]string{}
 	for _, row := range columns {
 		tables[row[0]] = append(tables[row[0]], row[1])
+	}
+	layouts.Store(version[0][0], tables)
+	return tables, nil
+}
+
+func tableLines(ctx context.Context, c *sql.Conn, a name) ([]string, error) {
+	tables, err := grantTables(ctx, c)
+	if err != nil {
+		return nil, err
 	}
 	var lines []string
 	for _, table := range slices.Sorted(maps.Keys(tables)) {
@@ -226,16 +247,20 @@ func split(text string) (items []string, end int) {
 
 // query returns rows of text, with NULL as the text NULL.
 func query(ctx context.Context, c *sql.Conn, statement string, args ...any) ([][]string, error) {
+	_, all, err := named(ctx, c, statement, args...)
+	return all, err
+}
+
+// named is query, and also returns the names of the columns.
+func named(ctx context.Context, c *sql.Conn, statement string, args ...any) (names []string, all [][]string, err error) {
 	rows, err := c.QueryContext(ctx, statement, args...)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", statement, err)
+		return nil, nil, fmt.Errorf("%s: %w", statement, err)
 	}
 	defer rows.Close()
-	names, err := rows.Columns()
-	if err != nil {
-		return nil, err
+	if names, err = rows.Columns(); err != nil {
+		return nil, nil, err
 	}
-	var all [][]string
 	for rows.Next() {
 		values := make([]sql.NullString, len(names))
 		into := make([]any, len(names))
@@ -243,7 +268,7 @@ func query(ctx context.Context, c *sql.Conn, statement string, args ...any) ([][
 			into[i] = &values[i]
 		}
 		if err := rows.Scan(into...); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		row := make([]string, len(names))
 		for i, v := range values {
@@ -254,21 +279,12 @@ func query(ctx context.Context, c *sql.Conn, statement string, args ...any) ([][
 		}
 		all = append(all, row)
 	}
-	return all, rows.Err()
+	return names, all, rows.Err()
 }
 
 // mapped returns rows by lower-case column name.
 func mapped(ctx context.Context, c *sql.Conn, statement string, args ...any) ([]map[string]string, error) {
-	rows, err := c.QueryContext(ctx, statement, args...)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", statement, err)
-	}
-	names, err := rows.Columns()
-	rows.Close()
-	if err != nil {
-		return nil, err
-	}
-	table, err := query(ctx, c, statement, args...)
+	names, table, err := named(ctx, c, statement, args...)
 	if err != nil {
 		return nil, err
 	}
