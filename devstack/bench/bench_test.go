@@ -1,8 +1,12 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"io"
+	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -10,21 +14,40 @@ import (
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 )
 
+// binaries are the worker, the starter and the idle worker, built once into binDir.
+var (
+	binaries = sync.OnceValues(func() (string, error) {
+		root, err := stack.Repository(context.Background())
+		if err != nil {
+			return "", err
+		}
+		return build(context.Background(), root, binDir)
+	})
+	binDir string
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if binDir, err = os.MkdirTemp("", "rotate-user-bench-"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(binDir)
+		return m.Run()
+	}())
+}
+
 // TestCountsStayWithinTheirGoals: counts, unlike times, are the same on every machine.
 func TestCountsStayWithinTheirGoals(t *testing.T) {
 	for _, engine := range engines(t) {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
-			root, err := stack.Repository(t.Context())
+			bin, err := binaries()
 			if err != nil {
 				t.Fatal(err)
 			}
-			dir := t.TempDir()
-			bin, err := build(t.Context(), root, dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			b, err := newBench(t.Context(), options{stack: stack.Options{Dir: dir, Mysqld: engine}}, bin, io.Discard)
+			b, err := newBench(t.Context(), options{stack: stack.Options{Dir: t.TempDir(), Mysqld: engine}}, bin, io.Discard)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -119,16 +142,11 @@ func TestSimulation(t *testing.T) {
 // TestPlansOfManyAndOfOne runs the plans of a small fleet, whose secrets are all found and need no change.
 func TestPlansOfManyAndOfOne(t *testing.T) {
 	t.Parallel()
-	root, err := stack.Repository(t.Context())
+	bin, err := binaries()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	bin, err := build(t.Context(), root, dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := newBench(t.Context(), options{stack: stack.Options{Dir: dir, Mysqld: engines(t)[0]}, plans: 60}, bin, io.Discard)
+	b, err := newBench(t.Context(), options{stack: stack.Options{Dir: t.TempDir(), Mysqld: engines(t)[0]}, plans: 60}, bin, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,8 +26,8 @@ func Build(ctx context.Context, root, dir string, tags ...string) (string, error
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return "", err
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-tags", strings.Join(tags, ","), "-o", bin+string(filepath.Separator), "./worker",
-		"./starter")
+	build := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-tags", strings.Join(tags, ","), "-o", bin+string(filepath.Separator),
+		"./worker", "./starter")
 	build.Dir = root
 	build.Env = append(os.Environ(), "GOWORK=off")
 	if out, err := build.CombinedOutput(); err != nil {
