@@ -99,7 +99,7 @@ func TestPlansOfAServerThatDoesNotAnswerDelayNoOthers(t *testing.T) {
 					<-ctx.Done()
 					p.Error = context.Cause(ctx).Error()
 				} else {
-					time.Sleep(50 * time.Millisecond)
+					<-time.After(50 * time.Millisecond)
 				}
 				return p
 			})
