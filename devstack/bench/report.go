@@ -214,7 +214,7 @@ func (r *report) fleet(row func(cells ...string)) {
 	for _, f := range r.EmergencyBeside {
 		row(fmt.Sprintf("the same beside %d due users of a server that %s", f.Users, f.Server), pair(f.MSMedian, f.MSMax), "")
 	}
-	row("the worse of these medians, as a multiple of alone", fmt.Sprintf("%.2f", r.EmergencyBesideToAlone), "2")
+	row("the worst of these medians, as a multiple of alone", fmt.Sprintf("%.2f", r.EmergencyBesideToAlone), "2")
 	row("after an hour of denials by AWS, in simulated time; median and longest if they end up to an hour later",
 		fmt.Sprintf("%.0f min; %.0f min, %.0f min", r.AfterDenialsMinutes, r.AfterDenialsMinutesMedian, r.AfterDenialsMinutesMax), "")
 }
