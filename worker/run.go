@@ -58,7 +58,6 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-
 	traced, sendTraces, err := startTraces(ctx, os.LookupEnv, logger)
 	if err != nil {
 		return err
