@@ -43,7 +43,7 @@ func (f *fleet) changes(ctx workflow.Context) ([]fleetChange, error) {
 	var all []fleetChange
 	seen := map[string]bool{}
 	f.size = 0
-	for name := range f.Managed {
+	for _, name := range workflow.DeterministicKeys(f.Managed) {
 		f.size += len(name) + managedBytes
 	}
 	for _, s := range secrets {
