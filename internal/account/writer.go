@@ -155,7 +155,7 @@ func (a *Admin) moveTo(ctx context.Context, at Endpoint, w writer) (met string, 
 	if err := a.Close(); err != nil {
 		return met, errors.Join(err, other.Close())
 	}
-	a.conn, a.pool, a.release, a.freshness = other.conn, p, release, other.freshness
+	a.conn, a.pool, a.release, a.freshness = other.conn, p, other.release, other.freshness
 	a.server, a.name, a.roles = grants.Server{}, grants.Name{}, nil
 	return met, a.recognise(ctx)
 }
