@@ -159,6 +159,14 @@ func wants(t *testing.T, err error, kind string, retry bool, says ...string) {
 func TestGalera(t *testing.T) {
 	t.Parallel()
 	g := startGalera(t)
+	// suspect sets how long the nodes wait for one that is silent. On a machine that is busy enough, nodes lose their quorum while
+	// they wait for the 5 seconds of the default.
+	suspect := func(suspected, inactive string) {
+		for i := range g.nodes {
+			g.on(i, "SET GLOBAL wsrep_provider_options = 'evs.inactive_timeout="+inactive+";evs.suspect_timeout="+suspected+"'")
+		}
+	}
+	suspect("PT1M", "PT2M")
 
 	t.Run("every rotation works on all nodes at once", func(t *testing.T) {
 		l := g.lab(t)
@@ -291,6 +299,7 @@ func TestGalera(t *testing.T) {
 
 	t.Run("a node without quorum", func(t *testing.T) {
 		l, r := set(t)
+		suspect("PT5S", "PT15S")
 		g.on(2, "SET GLOBAL wsrep_provider_options = 'gmcast.isolate=1'")
 		defer func() {
 			g.on(2, "SET GLOBAL wsrep_provider_options = 'gmcast.isolate=0'")
