@@ -116,12 +116,12 @@ func (g *cluster) lab(t *testing.T) *lab {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for db.PingContext(t.Context()) != nil {
-			select {
-			case <-t.Context().Done():
-				t.Fatal(t.Context().Err())
-			case <-time.After(10 * time.Millisecond):
+		began := time.Now()
+		for err := db.PingContext(t.Context()); err != nil; err = db.PingContext(t.Context()) {
+			if time.Since(began) > time.Minute || t.Context().Err() != nil { // a node that has left the cluster never gets it
+				t.Fatalf("the new user has not reached %s: %v", s, err)
 			}
+			<-time.After(10 * time.Millisecond)
 		}
 		db.Close()
 	}
