@@ -109,11 +109,13 @@ func TestAFrozenServerDelaysNoOther(t *testing.T) {
 	due := time.Since(begun)
 	e.starter(t, "rotate", "--secret-id", "Asked", "--force")
 	asked := time.Since(begun) - due
-	n, failure := waiting()
-	t.Logf("%d users of the frozen server wait; a scheduled rotation took %v, a requested one %v", n, due, asked)
-	if n != users {
-		t.Errorf("%d users of the frozen server wait: want %d", n, users)
-	}
+	t.Logf("a scheduled rotation took %v, a requested one %v", due, asked)
+	var failure string
+	waitFor(t, time.Minute, func() (all bool) { // a query may time out on a busy machine
+		n := 0
+		n, failure = waiting()
+		return n == users
+	})
 	// A login attempt holds its slot for at most ten seconds, and there is one such attempt at a
 	// time.
 	if bound := 10 * time.Second; due > bound || asked > bound {
