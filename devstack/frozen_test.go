@@ -112,7 +112,7 @@ func TestAFrozenServerDelaysNoOther(t *testing.T) {
 	t.Logf("a scheduled rotation took %v, a requested one %v", due, asked)
 	var failure string
 	waitFor(t, time.Minute, func() (all bool) { // a query may time out on a busy machine
-		n := 0
+		var n int
 		n, failure = waiting()
 		return n == users
 	})
