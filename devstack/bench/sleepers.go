@@ -129,7 +129,7 @@ func (b *bench) fallPatiently(ctx context.Context, q *queue, s *subject) (err er
 }
 
 // sleepers creates both accounts for secrets whose workflows sleep. The secrets themselves are
-// never read, and nobody logs in as their users.
+// never read, and their users never log in.
 func (b *bench) sleepers(ctx context.Context) ([]*subject, error) {
 	subjects := make([]*subject, b.sleeping)
 	var users []string

@@ -62,8 +62,8 @@ func (a *Admin) connect(ctx context.Context) (err error) {
 	return err
 }
 
-// enter takes one of the pool's places. It returns an error soon if the server does not answer: sessions that wait for a statement on a
-// server that has frozen keep their places for a minute, and no one else needs to wait for these.
+// enter takes one of the pool's places. If the server does not answer, it returns an error within seconds: when a server freezes, the
+// sessions that are waiting for a statement keep their places for a minute, and a new session need not wait that long.
 func (a *Admin) enter(ctx context.Context) error {
 	servers, login := &a.dialer.servers, a.pool.login
 	for check := servers.Silent(login.Addr); ; check = true {
