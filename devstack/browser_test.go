@@ -130,10 +130,10 @@ func openBrowser(t *testing.T, program string) *browser {
 	return &browser{t, tab}
 }
 
-// do runs actions for two minutes at most: a busy machine draws slowly.
+// do runs actions. A busy machine draws slowly.
 func (b *browser) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(b.tab, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(b.tab, patience)
 	defer cancel()
 	if err := chromedp.Do(ctx, actions...); err != nil {
 		text, _ := chromedp.Run(b.tab, chromedp.Text(chromedp.CSS("body")))
@@ -165,7 +165,7 @@ func (b *browser) click(text string) {
 func (b *browser) link(text string) string {
 	b.Helper()
 	var err error
-	for start := time.Now(); time.Since(start) < 2*time.Minute; {
+	for start := time.Now(); time.Since(start) < patience; {
 		ctx, cancel := context.WithTimeout(b.tab, 5*time.Second) // a search does not see what is drawn after it began
 		var links []map[string]string
 		links, err = chromedp.Run(ctx, chromedp.AttributesAll(chromedp.Search(fmt.Sprintf("//a[code[.=%q]]", text))))
@@ -214,7 +214,7 @@ func (e *e2e) failReport(t *testing.T) (cause string) {
 		t.Fatal(err)
 	}
 	e.starterExits(t, 1, "rotate", "shop/report", "--force")
-	waitFor(t, time.Minute, func() bool {
+	waitFor(t, func() bool {
 		return strings.Contains(e.starter(t, "list", "--status", "Failed"), "shop/report")
 	})
 	var status rotation.Status

@@ -34,7 +34,7 @@ type begun struct {
 
 func (e *e2e) begin(t *testing.T, args ...string) *begun {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	b := &begun{ended: make(chan error, 1)}
 	cmd := e.starterCommand(ctx, args...)
@@ -135,7 +135,7 @@ func (e *e2e) testDisturbed(t *testing.T) {
 			id := "disturbed/" + name
 			e.create(t, id, "disturbed_"+name, "SELECT ON *.*")
 			e.starter(t, "start", id, "--no-wait")
-			waitFor(t, time.Minute, func() bool { return !e.status(t, id).LastRotatedDate.IsZero() && e.status(t, id).Current == nil })
+			waitFor(t, func() bool { return !e.status(t, id).LastRotatedDate.IsZero() && e.status(t, id).Current == nil })
 			d, err := e.temporal.DescribeWorkflowExecution(t.Context(), rotation.RotateUserWorkflowID(id), "")
 			if err != nil {
 				t.Fatal(err)
@@ -143,7 +143,7 @@ func (e *e2e) testDisturbed(t *testing.T) {
 			before := e.status(t, id)
 			run := e.reset(t, id, d.GetWorkflowExecutionInfo().GetFirstRunId(), task)
 			var after rotation.Status
-			waitFor(t, time.Minute, func() bool {
+			waitFor(t, func() bool {
 				after = e.status(t, id)
 				return after.Current == nil && !after.LastRotatedDate.IsZero()
 			})
@@ -176,11 +176,11 @@ func (e *e2e) testDisturbed(t *testing.T) {
 		e.create(t, id, "disturbed_grace", "SELECT ON *.*")
 		e.starter(t, "start", id, "--rotate-immediately=false")
 		waiting := e.begin(t, "rotate", id, "--force", "--revoke-previous", "--grace", "20h")
-		waitFor(t, time.Minute, func() bool { return !e.status(t, id).PreviousUntil.IsZero() })
+		waitFor(t, func() bool { return !e.status(t, id).PreviousUntil.IsZero() })
 		if s := e.status(t, id); s.Username != "disturbed_grace_clone" || s.StandbyUsername != "disturbed_grace" {
 			t.Errorf("during the grace period the current user is %s and the standby %s", s.Username, s.StandbyUsername)
 		}
-		waitFor(t, time.Minute, func() bool {
+		waitFor(t, func() bool {
 			return strings.Contains(e.starter(t, "list"), id+": user disturbed_grace_clone is in use; "+
 				"disturbed_grace still logs in, until it is revoked at ")
 		})

@@ -132,7 +132,7 @@ func startE2E(t *testing.T, p mysqld.Program) *e2e {
 // starter runs the starter and returns what it printed.
 func (e *e2e) starter(t *testing.T, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := e.starterCommand(ctx, args...)
 	out, err := cmd.CombinedOutput()
@@ -145,7 +145,7 @@ func (e *e2e) starter(t *testing.T, args ...string) string {
 // starterExits runs the starter, checks its exit code, and returns what it printed.
 func (e *e2e) starterExits(t *testing.T, want int, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := e.starterCommand(ctx, args...)
 	out, err := cmd.CombinedOutput()
@@ -261,7 +261,7 @@ func (e *e2e) testWrongInputs(t *testing.T) {
 		{`null`, "JSON object"},
 	} {
 		t.Run(test.input, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			err := e.startRaw(t, "rotate-user/wrong", test.input).Get(ctx, nil)
 			var refusal *sdktemporal.ApplicationError
@@ -290,7 +290,7 @@ func (e *e2e) testTwelveRotations(t *testing.T) {
 			}
 		case logins := <-ended:
 			t.Fatalf("the client stopped: %v", logins.First)
-		case <-time.After(time.Minute):
+		case <-time.After(patience):
 			t.Fatalf("the client never logs in as %s", want[len(want)-1])
 		}
 	}

@@ -88,7 +88,7 @@ func (e *e2e) testFleet(t *testing.T) {
 		!strings.Contains(p.Problems[0], "fleet/unreadable") {
 		t.Fatalf("first pass: %+v", s.LastPass)
 	}
-	waitFor(t, time.Minute, func() bool {
+	waitFor(t, func() bool {
 		return !status(one).LastRotatedDate.IsZero() && !status(two).LastRotatedDate.IsZero()
 	})
 	if got := status(two).Input.ScheduleText(); got != "cron(0 2 ? * SUN *) in Europe/Berlin" {
@@ -102,7 +102,7 @@ func (e *e2e) testFleet(t *testing.T) {
 	if p := sync("--time-zone", "Europe/Berlin").LastPass; p.Rescheduled != 1 || p.Stopped != 1 {
 		t.Errorf("after a change of tags: %+v", p)
 	}
-	waitFor(t, time.Minute, func() bool { return status(one).RotationRules.AutomaticallyAfterDays == 14 })
+	waitFor(t, func() bool { return status(one).RotationRules.AutomaticallyAfterDays == 14 })
 	if out := e.starter(t, "fleet", "status"); !strings.Contains(out, "1 rescheduled, 1 stopped") {
 		t.Errorf("its status:\n%s", out)
 	}
@@ -127,7 +127,7 @@ func (e *e2e) testFleet(t *testing.T) {
 		"1 to start, 1 to change, 0 to restart, 0 to stop, 0 unchanged") || !strings.Contains(out, "2 changes made") {
 		t.Errorf("apply:\n%s", out)
 	}
-	waitFor(t, time.Minute, func() bool {
+	waitFor(t, func() bool {
 		next := status(two).NextRotationDate
 		return next.After(time.Now()) && next.Before(time.Now().Add(7*24*time.Hour))
 	})
@@ -149,7 +149,7 @@ func (e *e2e) testFleet(t *testing.T) {
 	if out := e.starter(t, "fleet", "apply", "-f", file); !strings.Contains(out, "1 to restart") {
 		t.Errorf("restart:\n%s", out)
 	}
-	waitFor(t, time.Minute, func() bool { return status(two).Input.Drain.String() == "2h" })
+	waitFor(t, func() bool { return status(two).Input.Drain.String() == "2h" })
 	before := status(one).LastRotatedDate
 	e.starterExits(t, 1, "fleet", "rotate", "--query", "DatabaseHorst = 'x'")
 	// The worker is killed in the middle of the canary, and another one goes on.
@@ -190,7 +190,7 @@ func (e *e2e) testFleet(t *testing.T) {
 	if s := sync(); s.LastPass.Rescheduled != 1 {
 		t.Errorf("the tag does not take over what was started by hand: %+v", s.LastPass)
 	}
-	waitFor(t, time.Minute, func() bool { return status(two).RotationRules.AutomaticallyAfterDays == 9 })
+	waitFor(t, func() bool { return status(two).RotationRules.AutomaticallyAfterDays == 9 })
 	if s := sync(); s.LastPass.Unchanged != 1 {
 		t.Errorf("a pass after it was taken over: %+v", s.LastPass)
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -129,7 +128,7 @@ func (e *e2e) testLeft(t *testing.T) {
 		rotated(t, id, "console")
 		remove(t, id, false)
 		says(t, 0, "still log in: `starter delete --secret-id "+id, "status", id)
-		waitFor(t, 30*time.Second, func() bool { return strings.Contains(e.starter(t, "list"), id+" is scheduled for deletion") })
+		waitFor(t, func() bool { return strings.Contains(e.starter(t, "list"), id+" is scheduled for deletion") })
 		says(t, 1, "console_clone", "validate", id)
 		says(t, 0, "is locked", "delete", id)
 		if open, locked := accounts(t, "console"); open != 0 || locked != 2 {
@@ -174,7 +173,7 @@ func (e *e2e) testLeft(t *testing.T) {
 		remove(t, "left/other", true)
 		says(t, 0, "the secret was edited to be for another user, and before and before_clone", "rotate", id, "--force")
 		says(t, 0, "before and before_clone", "status", id)
-		waitFor(t, 30*time.Second, func() bool { return strings.Contains(e.starter(t, "list"), "before and before_clone") })
+		waitFor(t, func() bool { return strings.Contains(e.starter(t, "list"), "before and before_clone") })
 		says(t, 0, "'before_clone'@'%' on ", "delete", id)
 		for _, user := range []string{"before", "after"} {
 			if open, locked := accounts(t, user); open != 0 || locked != 2 {

@@ -111,7 +111,7 @@ func TestTheLastWordCounts(t *testing.T) {
 			s.signal(name, at(i))
 		}
 		s.work()
-		waitFor(t, time.Minute, func() bool { return s.status().RotationStatus == c.want })
+		waitFor(t, func() bool { return s.status().RotationStatus == c.want })
 
 		for i, name := range c.messages {
 			s.update(name, at(10+i))
@@ -121,12 +121,12 @@ func TestTheLastWordCounts(t *testing.T) {
 			t.Fatal(err)
 		}
 		run := s.reset(described.GetWorkflowExecutionInfo().GetFirstRunId())
-		waitFor(t, time.Minute, func() bool {
+		waitFor(t, func() bool {
 			d, err := s.temporal.DescribeWorkflowExecution(t.Context(), s.id, run)
 			return err == nil && (d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING ||
 				len(d.GetPendingActivities()) == 0)
 		})
-		waitFor(t, time.Minute, func() bool { return s.status().RotationStatus == c.want })
+		waitFor(t, func() bool { return s.status().RotationStatus == c.want })
 	}
 }
 
@@ -154,9 +154,9 @@ func TestARunThatWasResetForgetsTheRights(t *testing.T) {
 	s := startSleeper(t, temporal.Options{}, rotation.State{NextRotationDate: next, WindowCloses: next.AddDate(0, 0, 1), Digest: "d",
 		Rights: "1:r"})
 	s.work()
-	waitFor(t, time.Minute, func() bool { return s.status().Rights == "1:r" && s.status().Digest == "d" })
+	waitFor(t, func() bool { return s.status().Rights == "1:r" && s.status().Digest == "d" })
 	run := s.reset(s.run())
-	waitFor(t, time.Minute, func() bool {
+	waitFor(t, func() bool {
 		return s.run() == run && s.status().Reset
 	})
 	if status := s.status(); status.Rights != "" || status.Digest != "" {
@@ -181,7 +181,7 @@ func TestAFloodOfMessages(t *testing.T) {
 	t.Parallel()
 	s := startSleeper(t, temporal.Options{SuggestContinueAsNew: 100})
 	s.work()
-	waitFor(t, time.Minute, func() bool { return s.status().RotationStatus == rotation.Scheduled })
+	waitFor(t, func() bool { return s.status().RotationStatus == rotation.Scheduled })
 	before, first := s.status(), s.run()
 	for range 150 {
 		s.signal("resume", nil)

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"go.temporal.io/sdk/client"
 
@@ -74,17 +73,19 @@ func TestAWorkerExportsWhatTheAlertsAndTheDashboardName(t *testing.T) {
 		t.Fatalf("only %d metrics are named: %v", len(named), named)
 	}
 	var missing []string
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-time.After(50 * time.Millisecond) {
+	defer func() {
+		if len(missing) > 0 {
+			t.Errorf("no worker exports %v", missing)
+		}
+	}()
+	waitFor(t, func() bool {
 		exported := scrape(t, e.worker.MetricsURL) + scrape(t, second.MetricsURL)
 		missing = slices.DeleteFunc(slices.Clone(named), func(name string) bool {
 			return strings.Contains(exported, "\n"+name+"{") || strings.Contains(exported, "\n"+name+" ")
 		})
-		if len(missing) == 0 {
-			e.checkFleetMetrics(t, scrape(t, second.MetricsURL))
-			return
-		}
-	}
-	t.Errorf("no worker exports %v", missing)
+		return len(missing) == 0
+	})
+	e.checkFleetMetrics(t, scrape(t, second.MetricsURL))
 }
 
 func (e *e2e) checkFleetMetrics(t *testing.T, exported string) {

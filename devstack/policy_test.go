@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -232,7 +231,7 @@ func TestTheLeastPolicy(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.starter(t, "fleet", "sync", "--over", "0s", "--master-secret-id", s.MasterID)
-	waitFor(t, time.Minute, func() bool { return !e.status(t, "shop/app").LastRotatedDate.IsZero() })
+	waitFor(t, func() bool { return !e.status(t, "shop/app").LastRotatedDate.IsZero() })
 	e.starter(t, "fleet", "stop")
 	e.rotateAndRecover(t, "shop/app")
 

@@ -84,7 +84,7 @@ func TestAPersonsStepIsHandedOutFirst(t *testing.T) {
 				t.Errorf("the requested rotation's step was step %d of %d", n, waiting+1)
 			}
 			return
-		case <-time.After(time.Minute):
+		case <-time.After(patience):
 			t.Fatal("no steps were handed out")
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
@@ -76,7 +75,7 @@ func TestTheWorkerRegistersItsSearchAttributes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, time.Minute, func() bool {
+	waitFor(t, func() bool {
 		count, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
 			Namespace: temporal.Namespace, Query: "RotationStatus = 'Failed' AND ExecutionStatus = 'Running'",
 		})
@@ -129,7 +128,7 @@ func TestAVersionThatIsNotCurrent(t *testing.T) {
 	}
 	says := func(w *stack.Worker, log, metric string) {
 		t.Helper()
-		waitFor(t, time.Minute, func() bool {
+		waitFor(t, func() bool {
 			text, err := os.ReadFile(w.LogFile)
 			return err == nil && strings.Contains(string(text), log) && strings.Contains(get(t, w.MetricsURL), metric)
 		})

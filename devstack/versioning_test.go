@@ -3,7 +3,6 @@ package main
 import (
 	"path/filepath"
 	"testing"
-	"time"
 
 	"go.temporal.io/sdk/client"
 
@@ -51,7 +50,7 @@ func TestARotationMovesToTheCurrentVersion(t *testing.T) {
 	}
 	makeCurrent := func(version string) {
 		t.Helper()
-		waitFor(t, time.Minute, func() bool { // until the first polls have made the version known
+		waitFor(t, func() bool { // until the first polls have made the version known
 			_, err := e.temporal.WorkerDeploymentClient().GetHandle("rotate-user").SetCurrentVersion(t.Context(),
 				client.WorkerDeploymentSetCurrentVersionOptions{BuildID: version})
 			return err == nil

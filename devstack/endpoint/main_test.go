@@ -68,7 +68,7 @@ func TestServeHasTheSecret(t *testing.T) {
 	if err := os.WriteFile(file, []byte(`{"username":"adminuser"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	serving, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)

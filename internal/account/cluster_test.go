@@ -101,7 +101,7 @@ func TestPasswordIsSetOnAllMembersOfAGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	const password = "a new password of the account, 1"
-	atOnce, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	atOnce, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	if _, err := admin.SetPassword(atOnce, n, n, password, nil); err != nil {
 		t.Fatal("while a member is held:", err)
