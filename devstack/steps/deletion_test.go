@@ -10,7 +10,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"github.com/google/uuid"
 	"go.temporal.io/sdk/temporal"
 
 	endpoint "github.com/rotate-user/rotate-user/devstack/secretsmanager"
@@ -21,19 +20,16 @@ import (
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
-// leave starts a rotation and abandons it after some of the steps that follow CloneUser.
-func (l *lab) leave(done int) rotation.StepInput {
+// deletion runs FindAccounts for the lab's secret.
+func (l *lab) deletion() rotation.Deletion {
 	l.Helper()
-	r, err := l.clone()
+	l.settle() // the deletion cannot see a write that has only just been made
+	d, err := l.finds(rotation.FindAccountsInput{CloneUserInput: l.input})
 	if err != nil {
 		l.Fatal(err)
 	}
-	for _, name := range steps[:done] {
-		if err := l.step(name, &r.Rotation); err != nil {
-			l.Fatalf("%s: %v", name, err)
-		}
-	}
-	return r.Rotation
+	d.RecoveryWindowInDays = 7
+	return d
 }
 
 // Whatever a rotation left behind, the secret can be deleted, together with its own accounts and no
@@ -85,36 +81,36 @@ func TestASecretCanBeDeletedInAnyState(t *testing.T) {
 	})
 }
 
-// An editor who cannot read the passwords of other secrets makes AWSPREVIOUS name an account that
-// is not the secret's.
-func TestADeletionTouchesNoAccountThatTheSecretOnlyNames(t *testing.T) {
-	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
-		l := newOldLab(t, s)
-		l.sql("CREATE USER " + l.user + "_clone@'%' IDENTIFIED BY 'Not.Yours-1'")
-		l.put(map[string]any{"username": l.user + "_clone", "password": "Guessed-1", "masterarn": "master"})
-		l.put(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master"})
-		l.settle()
-		_, err := l.env.ExecuteActivity(rotation.FindAccounts, l.input)
-		var app *temporal.ApplicationError
-		if !errors.As(err, &app) || app.Type() != rotation.ErrorUnknownPair || !strings.Contains(app.Message(), "CloneUsername") {
-			t.Errorf("FindAccounts answered %v: want a refusal of type %s", err, rotation.ErrorUnknownPair)
-		}
-		l.input.CloneUsername = l.user + "_clone"
-		if d := l.deletion(); len(d.Accounts) != 2 {
-			t.Errorf("with CloneUsername the accounts are %v", d.Accounts)
-		}
-	})
-}
-
-func TestADeletionByARNKnowsHowTheRotationSpellsTheSecret(t *testing.T) {
+func TestADeletionDoesWhatItCanWithEachAccount(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)
-		if d := l.deletion(); d.RotatedAs != "" {
-			t.Errorf("by name, RotatedAs is %q", d.RotatedAs)
+		l.rotate()
+		d := l.deletion()
+		both := []grants.Name{{User: l.user + "_clone", Host: "%"}, {User: l.user, Host: "%"}}
+		if !slices.Equal(d.Accounts, both) {
+			t.Fatalf("found %v: want %v", d.Accounts, both)
 		}
-		l.input.SecretID = l.deletion().SecretARN
-		if d := l.deletion(); d.RotatedAs != "app" {
-			t.Errorf("by ARN, RotatedAs is %q, want app", d.RotatedAs)
+		l.activity(rotation.DeleteSecret, d)
+		refused := d
+		refused.Accounts = append([]grants.Name{{User: "root", Host: "localhost"}}, both...)
+		_, err := l.env.ExecuteActivity(rotation.LockAccounts, refused)
+		if err == nil || !strings.Contains(err.Error(), "'root'@'localhost'") {
+			t.Errorf("locking root too is answered by %v", err)
+		}
+		if got := l.locked(); len(got) != 2 {
+			t.Errorf("locked are %v: want both, whatever became of root", got)
+		}
+		l.sql("DROP USER " + both[0].String())
+		for _, step := range []string{rotation.LockAccounts, rotation.UnlockAccounts} {
+			if step == rotation.UnlockAccounts {
+				l.restore()
+			}
+			if _, err := l.env.ExecuteActivity(step, d); err != nil {
+				t.Errorf("%s after an account was dropped: %v", step, err)
+			}
+		}
+		if got := l.locked(); len(got) != 0 {
+			t.Errorf("locked are %v after the unlock", got)
 		}
 	})
 }
@@ -130,69 +126,6 @@ func TestADeletionIsRefusedForARotationSinceItsAccountsWereFound(t *testing.T) {
 		l.settle()
 		_, err := l.env.ExecuteActivity(rotation.DeleteSecret, d)
 		wantEdited(t, rotation.DeleteSecret, err)
-		l.mustLogIn(secret.Current, l.user+"_clone")
-	})
-}
-
-// A first rotation, to an account that CloneUsername named, was cut off. The deletion is not told
-// that name.
-func TestADeletionAsksForAStandbyThatAWSPENDINGNames(t *testing.T) {
-	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
-		l := newOldLab(t, s)
-		other := l.user + "_b"
-		l.Cleanup(func() { l.sql("DROP USER IF EXISTS " + other + "@'%'") })
-		l.input.CloneUsername = other
-		l.leave(2)
-		l.settle()
-		l.input = rotation.CloneUserInput{SecretID: "app"}
-		_, err := l.env.ExecuteActivity(rotation.FindAccounts, l.input)
-		var app *temporal.ApplicationError
-		if !errors.As(err, &app) || app.Type() != rotation.ErrorUnknownPair || !strings.Contains(app.Message(), other) {
-			t.Errorf("FindAccounts answered %v: want that it asks for %s", err, other)
-		}
-		l.input.CloneUsername = other
-		if d := l.deletion(); len(d.Accounts) != 2 {
-			t.Errorf("with CloneUsername the accounts are %v", d.Accounts)
-		}
-	})
-}
-
-// A step of the creation is repeated late, after a deletion has locked the account.
-func TestALateStoreSecretUnlocksNoAccount(t *testing.T) {
-	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
-		l := newLab(t, s)
-		name := grants.Name{User: l.user + "_clone", Host: "%"}
-		in := rotation.CreateAccountInput{SecretID: "new", MasterSecretID: "master", Account: name, Grants: []string{"SELECT ON *.*"},
-			VersionID: uuid.NewString()}
-		l.activity(rotation.CreateAccount, in)
-		l.activity(rotation.StoreSecret, in)
-		l.settle()
-		l.activity(rotation.StoreSecret, in)
-		l.sql("ALTER USER " + name.String() + " ACCOUNT LOCK")
-		_, err := l.env.ExecuteActivity(rotation.StoreSecret, in)
-		var app *temporal.ApplicationError
-		if !errors.As(err, &app) || app.Type() != grants.NotOurs || len(l.locked()) != 1 {
-			t.Errorf("StoreSecret answered %v, and locked are %v: want that it refuses and unlocks nothing", err, l.locked())
-		}
-	})
-}
-
-// An account that was locked before the deletion was locked for another reason: its password may
-// have leaked.
-func TestARestoreUnlocksOnlyWhatTheDeletionLocked(t *testing.T) {
-	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
-		l := newLab(t, s)
-		l.rotate()
-		l.sql("ALTER USER " + l.user + "@'%' ACCOUNT LOCK")
-		d := l.deletion()
-		l.activity(rotation.DeleteSecret, d)
-		l.activity(rotation.LockAccounts, d)
-		l.restore()
-		l.settle()
-		l.activity(rotation.UnlockAccounts, d)
-		if locked := l.locked(); len(locked) != 1 || locked[0] != l.user {
-			t.Errorf("locked are %v: want what was locked before", locked)
-		}
 		l.mustLogIn(secret.Current, l.user+"_clone")
 	})
 }
@@ -235,150 +168,38 @@ func TestADeletionWhoseAnswerWasLostGoesOn(t *testing.T) {
 	})
 }
 
-// cut leaves the state of a deletion that was terminated after it had locked the accounts, and
-// restores the secret.
-func (l *lab) cut() rotation.Deletion {
-	l.Helper()
-	d := l.deletion()
-	l.activity(rotation.DeleteSecret, d)
-	l.activity(rotation.LockAccounts, d)
-	l.restore()
-	l.settle()
-	return d
-}
-
-// A deletion was terminated, and the secret restored: both accounts are locked, and no workflow is
-// left that would unlock them.
-func TestARecoveryUnlocksWhatADeletionLeftLocked(t *testing.T) {
+func TestASecretMadeAnewIsNotTheOneThatWasDeleted(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
-		recovers := func(l *lab, in rotation.RecoverSecretInput) (r rotation.RecoverSecretResult, err error) {
-			in.CloneUserInput = l.input
-			value, err := l.env.ExecuteActivity(rotation.RecoverSecret, in)
+		l := newLab(t, s)
+		d := l.deletion()
+		look := func(d rotation.Deletion) (fate rotation.SecretFate, err error) {
+			value, err := l.env.ExecuteActivity(rotation.LookAtSecret, d)
 			if err == nil {
-				err = value.Get(&r)
+				err = value.Get(&fate)
 			}
-			return r, err
+			return fate, err
 		}
-		t.Run("locked by a known deletion", func(t *testing.T) {
-			t.Parallel()
-			l := newLab(t, s)
-			l.rotate()
-			d := l.cut()
-			r, err := recovers(l, rotation.RecoverSecretInput{Locked: d.Accounts})
-			if err != nil || len(r.Unlocked) != 2 || len(l.locked()) != 0 {
-				t.Errorf("RecoverSecret answered %+v, %v, and locked are %v: want none", r, err, l.locked())
-			}
-			l.mustLogIn(secret.Current, l.user+"_clone")
-			l.mustLogIn(secret.Previous, l.user)
-			if r, err := recovers(l, rotation.RecoverSecretInput{Locked: d.Accounts}); err != nil || len(r.Unlocked) != 0 {
-				t.Errorf("again RecoverSecret answered %+v, %v", r, err)
-			}
-		})
-		t.Run("known from the rotation's state", func(t *testing.T) {
-			t.Parallel()
-			l := newLab(t, s)
-			l.rotate()
-			l.cut()
-			r, err := recovers(l, rotation.RecoverSecretInput{Held: true})
-			if err != nil || len(r.Unlocked) != 1 {
-				t.Errorf("RecoverSecret answered %+v, %v: want that the account in use is unlocked", r, err)
-			}
-			l.mustLogIn(secret.Current, l.user+"_clone")
-		})
-		t.Run("locked by hand since", func(t *testing.T) {
-			t.Parallel()
-			l := newLab(t, s)
-			l.rotate()
-			l.sql("ALTER USER " + l.user + "@'%' ACCOUNT LOCK")
-			if _, err := recovers(l, rotation.RecoverSecretInput{Held: true, Locked: []grants.Name{{User: l.user, Host: "%"}}}); err != nil ||
-				len(l.locked()) != 1 {
-				t.Errorf("RecoverSecret answered %v, and locked are %v: want what was locked by hand, while AWSCURRENT logs in", err, l.locked())
-			}
-		})
-		t.Run("locked before the deletion", func(t *testing.T) {
-			t.Parallel()
-			l := newLab(t, s)
-			l.rotate()
-			current := grants.Name{User: l.user + "_clone", Host: "%"}
-			l.sql("ALTER USER " + current.String() + " ACCOUNT LOCK") // its password has leaked
-			d := l.cut()
-			if _, err := recovers(l, rotation.RecoverSecretInput{Held: true, Locked: d.LockedForIt(), LockedBefore: d.LockedBefore}); err == nil ||
-				!slices.Equal(l.locked(), []string{current.User}) {
-				t.Errorf("RecoverSecret answered %v, and locked are %v: want that %s stays locked", err, l.locked(), current)
-			}
-		})
-		t.Run("not known", func(t *testing.T) {
-			t.Parallel()
-			l := newLab(t, s)
-			l.cut()
-			_, err := recovers(l, rotation.RecoverSecretInput{})
-			var app *temporal.ApplicationError
-			if !errors.As(err, &app) || !strings.Contains(app.Message(), "ACCOUNT UNLOCK") || len(l.locked()) != 1 {
-				t.Errorf("RecoverSecret answered %v, and locked are %v: want that it names the statement", err, l.locked())
-			}
-		})
-		t.Run("another password", func(t *testing.T) {
-			t.Parallel()
-			l := newLab(t, s)
-			d := l.cut()
-			l.sql("ALTER USER " + l.user + "@'%' IDENTIFIED BY 'Another.Us3r'")
-			if _, err := recovers(l, rotation.RecoverSecretInput{Held: true, Locked: d.Accounts}); err == nil || len(l.locked()) != 1 {
-				t.Errorf("RecoverSecret answered %v, and locked are %v: want that what has another password stays locked", err, l.locked())
-			}
-		})
-		t.Run("scheduled again", func(t *testing.T) {
-			t.Parallel()
-			l := newLab(t, s)
-			d := l.cut()
-			l.activity(rotation.DeleteSecret, l.deletion())
-			_, err := recovers(l, rotation.RecoverSecretInput{Held: true, Locked: d.Accounts})
-			var app *temporal.ApplicationError
-			if !errors.As(err, &app) || app.Type() != rotation.ErrorDeleted || len(l.locked()) != 1 {
-				t.Errorf("RecoverSecret answered %v, and locked are %v", err, l.locked())
-			}
-		})
-	})
-}
-
-// A deletion that was cut off can be resumed, although the accounts that it had found by a login
-// are now locked.
-func TestADeletionIsTakenUpAgainWithItsAccountsLocked(t *testing.T) {
-	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
-		l := newOldLab(t, s)
-		l.rotate()
-		l.cut()
-		finds := func(in rotation.FindAccountsInput) (d rotation.Deletion, err error) {
-			in.CloneUserInput = l.input
-			value, err := l.env.ExecuteActivity(rotation.FindAccounts, in)
-			if err == nil {
-				err = value.Get(&d)
-			}
-			return d, err
+		remake := func(fields map[string]any) {
+			l.forceDelete()
+			l.create("app", fields)
 		}
-		// It is not known what locked them, so they stay locked when the secret is restored.
-		if d, err := finds(rotation.FindAccountsInput{}); err != nil || len(d.Accounts) != 2 || len(d.LockedBefore) != 2 {
-			t.Errorf("FindAccounts answered %+v, %v: want both accounts, locked before", d, err)
+		if fate, err := look(d); err != nil || fate != rotation.SecretRestored {
+			t.Errorf("the secret itself is %s, %v", fate, err)
 		}
-		d, err := finds(rotation.FindAccountsInput{Held: true})
-		if err != nil || len(d.Accounts) != 2 || len(d.LockedBefore) != 0 {
-			t.Fatalf("FindAccounts answered %+v, %v: want both accounts, locked by the deletion before", d, err)
+		remake(map[string]any{"username": "another", "password": "Some.Passw0rd1"})
+		if fate, err := look(d); err != nil || fate != rotation.SecretGone {
+			t.Errorf("after another was made the secret is %s, %v: want that it is gone", fate, err)
 		}
-		before := []grants.Name{{User: l.user, Host: "%"}}
-		if d, err := finds(rotation.FindAccountsInput{Held: true, LockedBefore: before}); err != nil || !slices.Equal(d.LockedBefore, before) {
-			t.Errorf("FindAccounts answered %+v, %v: want %v locked before", d, err, before)
+		older := d
+		older.SecretARN = ""
+		if fate, err := look(older); err != nil || fate != rotation.SecretRestored {
+			t.Errorf("for a deletion that an earlier release started, the secret is %s, %v: want it unchanged", fate, err)
 		}
-		d.RecoveryWindowInDays = 7
-		l.activity(rotation.DeleteSecret, d)
-		l.activity(rotation.LockAccounts, d)
-		l.restore()
-		l.settle()
-		l.activity(rotation.UnlockAccounts, d)
-		l.mustLogIn(secret.Current, l.user+"_clone")
-
-		// A locked account with a password that is not the secret's is not the secret's account.
-		l.sql("ALTER USER " + l.user + "_clone@'%' IDENTIFIED BY 'Another.Us3r' ACCOUNT LOCK")
-		if d, err := finds(rotation.FindAccountsInput{Held: true}); err == nil {
-			t.Errorf("FindAccounts answered %+v for an account with another password", d)
+		remake(map[string]any{"username": l.user, "password": "First.Passw0rd", "masterarn": "master"})
+		fate, err := look(d)
+		var app *temporal.ApplicationError
+		if !errors.As(err, &app) || app.Type() != rotation.ErrorSecretExists || !strings.Contains(app.Message(), "ACCOUNT UNLOCK") {
+			t.Errorf("a new secret of the same user makes it %s, %v: want a refusal, or a user in use is dropped", fate, err)
 		}
 	})
 }

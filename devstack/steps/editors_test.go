@@ -12,6 +12,7 @@ import (
 	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
+	"github.com/rotate-user/rotate-user/internal/secret"
 	"github.com/rotate-user/rotate-user/rotation"
 )
 
@@ -210,4 +211,50 @@ func answers(t *testing.T, step string, err error, kind string) {
 	case kind != "" && (!errors.As(err, &app) || app.Type() != kind):
 		t.Errorf("%s answered %v: want an error of type %s", step, err, kind)
 	}
+}
+
+// An editor who may put versions, but not read them, learns a rotation's id from Temporal.
+func TestAVersionThatAnEditorPutUnderTheRotationsIDIsNeverUsed(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		chosen := func(l *lab) map[string]any {
+			return map[string]any{"username": l.user + "_clone", "password": "Chosen.Passw0rd1", "masterarn": "master"}
+		}
+		t.Run("before it is staged", func(t *testing.T) {
+			l := newLab(t, s)
+			r, err := l.clone()
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.putUnder(r.Rotation.VersionID, chosen(l), secret.Pending)
+			l.refused(rotation.StagePassword, &r.Rotation, rotation.ErrorTaken)
+			for _, name := range []string{rotation.SetPassword, rotation.TestPassword} {
+				l.refused(name, &r.Rotation, rotation.ErrorEdited)
+			}
+			l.mustLogIn(secret.Current, l.user)
+		})
+		t.Run("as the current version", func(t *testing.T) {
+			l := newLab(t, s)
+			r, err := l.clone()
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.putUnder(r.Rotation.VersionID, chosen(l), secret.Current)
+			l.input.EarlierVersionID, l.input.EarlierSHA256 = r.Rotation.VersionID, strings.Repeat("0", 64)
+			if again, err := l.clone(); err == nil || again.Promoted {
+				t.Errorf("CloneUser answered %+v, %v: want that this version was not promoted by a rotation", again, err)
+			}
+		})
+		t.Run("for another address", func(t *testing.T) {
+			l := newLab(t, s)
+			r, err := l.clone()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := l.step(rotation.StagePassword, &r.Rotation); err != nil {
+				t.Fatal(err)
+			}
+			r.Rotation.ValueSHA256 = strings.Repeat("0", 64)
+			l.refused(rotation.SetPassword, &r.Rotation, rotation.ErrorEdited)
+		})
+	})
 }

@@ -128,3 +128,40 @@ func TestALookAtCurrentTellsItsUserAndDate(t *testing.T) {
 		}
 	})
 }
+
+// A thief who has the leaked credential changes its password, or uses up its connections.
+func TestTheHolderOfALeakedCredentialCannotKeepItsRotationOff(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		for _, grace := range []int64{0, 60} {
+			l := newLab(t, s)
+			l.input.Pair = []string{l.user, l.user + "_clone"}
+			l.rotate()
+			l.sql("ALTER USER " + l.user + "_clone@'%' IDENTIFIED BY 'Mine.Now-1'")
+			thief, err := s.Open(l.user+"_clone", "Mine.Now-1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer thief.Close()
+			if err := thief.PingContext(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			l.input.RevokePrevious, l.input.GraceSeconds = true, grace
+			r, err := l.clone()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if left := len(l.sessionsOf(l.user + "_clone")); (grace == 0) != (left == 0) {
+				t.Errorf("with a grace of %d s the thief has %d sessions before the promotion", grace, left)
+			}
+			for _, name := range append(slices.Clone(steps), rotation.RevokePrevious) {
+				if err := l.step(name, &r.Rotation); err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+			}
+			l.mustLogIn(secret.Current, l.user)
+			if left := l.sessionsOf(l.user + "_clone"); len(left) != 0 {
+				t.Errorf("the thief still has sessions %v", left)
+			}
+		}
+	})
+}

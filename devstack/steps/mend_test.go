@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -146,4 +147,83 @@ func TestAnEditBeforeATakeoverStays(t *testing.T) {
 		wantEdited(t, rotation.CloneUser, err)
 		l.mustLogIn(secret.Current, l.user)
 	})
+}
+
+func TestACurrentVersionThatDoesNotLogInGivesWayToOneThatDoes(t *testing.T) {
+	t.Parallel()
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.input.Pair = []string{l.user, l.user + "_clone"}
+		l.rotate()
+		// After a takeover, the clone's password is in a version without a label.
+		lost := l.prepared()
+		good, err := l.client.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("app"), VersionId: &lost.VersionID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.client.UpdateSecretVersionStage(t.Context(), &secretsmanager.UpdateSecretVersionStageInput{
+			SecretId: aws.String("app"), VersionStage: aws.String(secret.Pending), RemoveFromVersionId: &lost.VersionID,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		bad, err := secret.Parse([]byte(*good.SecretString))
+		if err != nil {
+			t.Fatal(err)
+		}
+		value, err := bad.With(bad.Username, "Gone.Passw0rd-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.putText(string(value))
+		l.putText(string(value)) // so that AWSPREVIOUS does not log in either
+		if _, err := l.env.ExecuteActivity(rotation.PlanRotation, l.input); err == nil || !strings.Contains(err.Error(), lost.VersionID) {
+			t.Errorf("a plan fails with %v: want an error that names version %s, which logs in", err, lost.VersionID)
+		}
+		r, err := l.clone()
+		if err != nil || !strings.Contains(strings.Join(r.Warnings, " "), lost.VersionID) {
+			t.Fatalf("CloneUser answered %+v, %v: want AWSCURRENT on version %s", r, err, lost.VersionID)
+		}
+		l.mustLogIn(secret.Current, l.user)
+		l.rotate()
+		l.mustLogIn(secret.Current, l.user+"_clone")
+	})
+}
+
+// The version that gets AWSCURRENT back logs in, and equals the current one in everything but the
+// credential.
+func TestARepairLooksPastVersionsThatDoNotFit(t *testing.T) {
+	good := func(l *lab) map[string]any {
+		return map[string]any{"username": l.user, "password": "Good.Passw0rd1", "masterarn": "master"}
+	}
+	for name, arrange := range map[string]func(l *lab){
+		"another dbname": func(l *lab) {
+			other := good(l)
+			other["dbname"] = "other"
+			l.put(other)
+		},
+		"a locked account": func(l *lab) {
+			l.sql("CREATE USER " + l.user + "_clone@'%' IDENTIFIED BY 'Locked-1' ACCOUNT LOCK")
+			l.put(map[string]any{"username": l.user + "_clone", "password": "Locked-1", "masterarn": "master"})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+				l := newLab(t, s)
+				l.sql("ALTER USER " + l.user + "@'%' IDENTIFIED BY 'Good.Passw0rd1'")
+				l.put(good(l))
+				arrange(l)
+				wrong := good(l)
+				wrong["password"] = "Wrong.Passw0rd1"
+				l.put(wrong)
+				if _, err := l.clone(); err == nil && !l.logsIn(secret.Current) {
+					t.Error("the rotation began, and AWSCURRENT does not log in")
+				}
+				l.mustLogIn(secret.Current, l.user)
+				out, err := l.client.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("app")})
+				if err != nil || strings.Contains(*out.SecretString, "dbname") {
+					t.Errorf("AWSCURRENT has got a dbname, or %v", err)
+				}
+			})
+		})
+	}
 }
