@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -214,4 +215,9 @@ func owned(p grants.Pair) grants.Pair {
 // back returns the pair the other way round, as in the next rotation.
 func back(p grants.Pair) grants.Pair {
 	return grants.Pair{Source: grants.Name{User: p.Standby, Host: "%"}, Standby: p.Source.User, Owned: true, Mark: p.Mark}
+}
+
+func refused(err error, reason string) bool {
+	r, ok := errors.AsType[*grants.Refusal](err)
+	return ok && r.Reason == reason
 }

@@ -28,7 +28,8 @@ type hard struct {
 const partial = "partial"
 
 // hardAccounts include accounts with hosts from which this machine can log in, and others, which are
-// cloned without a login.
+// cloned without a login. This file is long because it is one table: each row is an account and the
+// statements that make and change it.
 var hardAccounts = []hard{
 	{
 		name:  "nothing at all",
