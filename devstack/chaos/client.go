@@ -106,12 +106,9 @@ func (w *world) query(ctx context.Context, c credential) error {
 		return err
 	}
 	defer db.Close()
-	var n int
-	if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM shop.orders").Scan(&n); err != nil {
-		return err
-	}
-	if n == 0 {
-		return fmt.Errorf("the query found nothing")
+	// COUNT(*) would make MySQL start threads that count, even for one row.
+	if err := db.QueryRowContext(ctx, "SELECT id FROM shop.orders LIMIT 1").Scan(new(int)); err != nil {
+		return fmt.Errorf("the query: %w", err)
 	}
 	return nil
 }
