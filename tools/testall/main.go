@@ -98,6 +98,12 @@ const module = "github.com/rotate-user/rotate-user/"
 func (c *counter) read(r io.Reader, suite string) {
 	output := map[string]*strings.Builder{} // by package or test
 	ended := map[string]string{}            // the action that ended each test
+	begun := map[string]bool{}              // by package and test, until the test ends
+	show := func(key string) {
+		if output[key] != nil {
+			fmt.Print(output[key])
+		}
+	}
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<24)
 	for lines.Scan() {
@@ -108,6 +114,8 @@ func (c *counter) read(r io.Reader, suite string) {
 		}
 		key := e.Package + " " + e.Test
 		switch e.Action {
+		case "run":
+			begun[key] = true
 		case "build-output":
 			fmt.Print(e.Output)
 		case "output":
@@ -121,11 +129,18 @@ func (c *counter) read(r io.Reader, suite string) {
 			} else if e.Action != "skip" { // a package without tests is skipped
 				fmt.Printf("%s  %s%s  %.0fs\n", e.Action, strings.TrimPrefix(e.Package, module), suite, e.Elapsed)
 			}
+			delete(begun, key)
+			if e.Action == "fail" && e.Test == "" { // the program may have ended in the middle of its tests
+				for key := range begun {
+					if pkg, test, _ := strings.Cut(key, " "); pkg == e.Package {
+						c.fail(strings.TrimPrefix(pkg, module) + suite + " " + test + " had not ended")
+						show(key)
+					}
+				}
+			}
 			if e.Action == "fail" {
 				c.fail(strings.TrimSpace(strings.TrimPrefix(e.Package, module) + suite + " " + e.Test))
-				if output[key] != nil {
-					fmt.Print(output[key])
-				}
+				show(key)
 			}
 			delete(output, key)
 		}

@@ -17,6 +17,10 @@ func TestSummary(t *testing.T) {
 {"Action":"pass","Package":"github.com/rotate-user/rotate-user/a","Test":"TestGroupReplication/leaves"}
 {"Action":"pass","Package":"github.com/rotate-user/rotate-user/a","Test":"TestGalera/joins"}
 {"Action":"skip","Package":"github.com/rotate-user/rotate-user/a","Test":"TestSkipped/mysql"}
+{"Action":"run","Package":"github.com/rotate-user/rotate-user/a","Test":"TestOne"}
+{"Action":"pass","Package":"github.com/rotate-user/rotate-user/a","Test":"TestOne"}
+{"Action":"run","Package":"github.com/rotate-user/rotate-user/a","Test":"TestEndless"}
+{"Action":"run","Package":"github.com/rotate-user/rotate-user/b","Test":"TestEndless"}
 {"Action":"output","Package":"github.com/rotate-user/rotate-user/a","Test":"TestPure","Output":"words\n"}
 {"Action":"fail","Package":"github.com/rotate-user/rotate-user/a","Test":"TestPure"}
 {"Action":"fail","Package":"github.com/rotate-user/rotate-user/a","Elapsed":3}
@@ -25,6 +29,7 @@ func TestSummary(t *testing.T) {
 Tests that ran in 2s: 3 on MariaDB, 2 on MySQL, 1 without naming one; skipped: 1.
 Failed:
   a TestPure
+  a TestEndless had not ended
   a
 `
 	if got := c.summary(2 * time.Second); got != want {
