@@ -4,9 +4,14 @@ package freeport
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 )
 
@@ -29,10 +34,50 @@ func (h *Held) Hold(port int) (int, error) {
 	}
 	for attempt := 1; ; attempt++ {
 		port := first + rand.IntN(last-first)
-		if err := h.listen(port); err == nil || !errors.Is(err, syscall.EADDRINUSE) || attempt == 100 {
+		err := claim(port)
+		if err == nil {
+			err = h.listen(port)
+		}
+		if err == nil || !errors.Is(err, syscall.EADDRINUSE) || attempt == 100 {
 			return port, err
 		}
 	}
+}
+
+// claims are the ports that this program has chosen. Each has a lock on the byte of that number in a file, which the system releases
+// when the program ends.
+var claims struct {
+	sync.Mutex
+
+	file  *os.File
+	ports map[int]bool
+}
+
+// claim makes sure that no other server gets the port in the time between its choice and the start of its server: neither one of
+// this program, nor one of another program that chooses with this package. If the port is taken, the error satisfies
+// errors.Is(err, syscall.EADDRINUSE).
+func claim(port int) (err error) {
+	claims.Lock()
+	defer claims.Unlock()
+	if claims.file == nil {
+		name := filepath.Join(os.TempDir(), fmt.Sprintf("rotate-user-ports-%d", os.Getuid()))
+		if claims.file, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+			return fmt.Errorf("the file that tells which ports are taken: %w", err)
+		}
+		claims.ports = map[int]bool{}
+	}
+	if claims.ports[port] { // a lock of the program's own would not be in the way
+		return syscall.EADDRINUSE
+	}
+	lock := syscall.Flock_t{Type: syscall.F_WRLCK, Whence: io.SeekStart, Start: int64(port), Len: 1}
+	switch err := syscall.FcntlFlock(claims.file.Fd(), syscall.F_SETLK, &lock); {
+	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EACCES):
+		return syscall.EADDRINUSE
+	case err != nil:
+		return fmt.Errorf("lock a byte of %s: %w", claims.file.Name(), err)
+	}
+	claims.ports[port] = true
+	return nil
 }
 
 func (h *Held) listen(port int) error {
@@ -60,20 +105,20 @@ func Check(port int) error {
 	return err
 }
 
-// Port returns a port that was free a moment ago.
+// Port returns a port that is free, and that no other call returns until this program ends.
 func Port() (int, error) {
 	var h Held
 	defer h.Release()
 	return h.Hold(0)
 }
 
-// Address returns a host:port of 127.0.0.1 that was free a moment ago.
+// Address returns a host:port of 127.0.0.1, with a port as from Port.
 func Address() (string, error) {
 	port, err := Port()
 	return address(port), err
 }
 
-// Addresses returns n different addresses that were free a moment ago.
+// Addresses returns n addresses like that of Address.
 func Addresses(n int) ([]string, error) {
 	var h Held
 	defer h.Release()
