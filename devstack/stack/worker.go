@@ -94,7 +94,7 @@ func (w *Worker) Kill() error {
 func (w *Worker) Done() <-chan struct{} { return w.process.Done() }
 
 func (w *Worker) waitHealthy(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

@@ -155,7 +155,7 @@ func (s *Server) Stop() error {
 // waitReady returns when the namespace can be used. The frontend answers a little earlier than
 // that.
 func (s *Server) waitReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute) // a busy machine may need one of them
 	defer cancel()
 	silent := sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	c, err := client.NewLazyClient(client.Options{HostPort: s.address, Namespace: Namespace, Logger: silent})

@@ -150,7 +150,7 @@ func cluster(t testing.TB, engine string, start func(context.Context, mysqld.Pro
 	if i < 0 {
 		t.Skip("no " + engine)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	nodes, err := start(ctx, programs[i])
 	if errors.Is(err, mysqld.ErrNoGalera) && (os.Getenv("CI") != "true" || programs[i].Root != "") {

@@ -15,7 +15,7 @@ import (
 func Replicated(t testing.TB, p mysqld.Program, primaryArgs, replicaArgs []string, prepare func(primary, replica *sql.DB)) (primary,
 	replica *mysqld.Server) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	var servers [2]*mysqld.Server
 	var dbs [2]*sql.DB
