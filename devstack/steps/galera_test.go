@@ -118,7 +118,7 @@ func (g *cluster) lab(t *testing.T) *lab {
 		}
 		began := time.Now()
 		for err := db.PingContext(t.Context()); err != nil; err = db.PingContext(t.Context()) {
-			if time.Since(began) > time.Minute || t.Context().Err() != nil { // a node that has left the cluster never gets it
+			if time.Since(began) > 10*time.Minute || t.Context().Err() != nil { // a node that has left the cluster never gets it
 				t.Fatalf("the new user has not reached %s: %v", s, err)
 			}
 			<-time.After(10 * time.Millisecond)
@@ -185,11 +185,11 @@ func TestGalera(t *testing.T) {
 	set := func(t *testing.T) (*lab, rotation.StepInput) {
 		t.Helper()
 		l := g.lab(t)
+		g.front.LeadTo(g.nodes[0]) // the sessions are kept for the later steps
 		c, err := l.clone()
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.front.LeadTo(g.nodes[0])
 		for _, name := range steps[:2] {
 			if err := l.step(name, &c.Rotation); err != nil {
 				t.Fatalf("%s: %v", name, err)
@@ -202,11 +202,11 @@ func TestGalera(t *testing.T) {
 	hold := func(t *testing.T) (*lab, rotation.StepInput) {
 		t.Helper()
 		l := g.lab(t)
+		g.front.LeadTo(g.nodes[0]) // the sessions are kept for the later steps
 		c, err := l.clone()
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.front.LeadTo(g.nodes[0])
 		if err := l.step(rotation.StagePassword, &c.Rotation); err != nil {
 			t.Fatal(err)
 		}

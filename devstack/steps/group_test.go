@@ -51,6 +51,7 @@ func TestGroupReplication(t *testing.T) {
 	setOf := func(l *lab) rotation.StepInput {
 		t := l.T
 		t.Helper()
+		g.front.LeadTo(g.nodes[0]) // the sessions are kept for the later steps
 		c, err := l.clone()
 		if err != nil {
 			t.Fatal(err)
@@ -60,6 +61,7 @@ func TestGroupReplication(t *testing.T) {
 				t.Fatalf("%s: %v", name, err)
 			}
 		}
+		g.front.LeadTo(g.nodes...)
 		return c.Rotation
 	}
 	set := func(t *testing.T) (*lab, rotation.StepInput) {
