@@ -103,8 +103,14 @@ func TestAFrozenServerDelaysNoOther(t *testing.T) {
 	})
 	due := time.Since(begun)
 	e.starter(t, "rotate", "--secret-id", "Asked", "--force")
+	asked := time.Since(begun) - due
+	planned := e.starterExits(t, 1, "fleet", "plan")
+	if !strings.Contains(planned, fmt.Sprintf("%d rotations: 2 would change only the password, 0 more than that, %d ", users+2, users)) ||
+		strings.Count(planned, want) != 1 || strings.Count(planned, "\n    Frozen") != users {
+		t.Errorf("the plan of all is\n%s", planned)
+	}
 	most := frozen.most()
-	t.Logf("a scheduled rotation took %v, a requested one %v; at most %d logins waited at once", due, time.Since(begun)-due, most)
+	t.Logf("a scheduled rotation took %v, a requested one %v; at most %d logins waited at once", due, asked, most)
 	if most > 2 { // the next one may begin before this side sees that the last has ended
 		t.Errorf("%d logins waited for the frozen server at once, want one", most)
 	}

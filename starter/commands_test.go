@@ -95,6 +95,15 @@ func TestCommands(t *testing.T) {
 	fleetRefused.Plans = append(fleetRefused.Plans[:1:1], rotation.PlannedRotation{SecretID: "shop/old",
 		ErrorType: rotation.ErrorUnreachable, Error: "db.example.com:3306 does not answer"})
 
+	fleetFrozen := rotation.PlanFleetResult{Total: 1000, Failing: 3}
+	for _, id := range []string{"shop/late", "other/reader", "shop/app"} {
+		p := rotation.PlannedRotation{SecretID: id, ErrorType: rotation.ErrorUnreachable, Error: "the server at db.example.com:3306 has not answered"}
+		if id == "other/reader" {
+			p.ErrorType, p.Error = rotation.ErrorMalformed, "secret other/reader has no field username"
+		}
+		fleetFrozen.Plans = append(fleetFrozen.Plans, p)
+	}
+
 	full := execution("rotate-user/shop/app", map[string]*common.Payload{
 		"RotationStatus": payload("Failed"), "LastRotatedDate": payload(now.Add(-48 * time.Hour)),
 		"NextRotationDate": payload(now.Add(90 * time.Second)), "DatabaseHost": payload("db.example.com:3306"),
@@ -187,6 +196,7 @@ func TestCommands(t *testing.T) {
 		{"fleet-plan-changes", "fleet plan --query x --activity-task-queue inside",
 			fake{results: map[string]any{rotation.PlanFleetWorkflow: fleetChanges}}},
 		{"fleet-plan-refused", "fleet plan", fake{results: map[string]any{rotation.PlanFleetWorkflow: fleetRefused}}},
+		{"fleet-plan-frozen", "fleet plan", fake{results: map[string]any{rotation.PlanFleetWorkflow: fleetFrozen}}},
 		{"fleet-plan-json", "fleet plan -o json", fake{results: map[string]any{rotation.PlanFleetWorkflow: fleetRefused}}},
 		{"fleet-plan-invalid", "fleet plan --query x", fake{results: map[string]any{rotation.PlanFleetWorkflow: refusal(rotation.ErrorInvalidInput, `Query "x": invalid query`)}}},
 		{"plan-failed", "plan --secret-id shop/app", fake{results: map[string]any{rotation.PlanRotationWorkflow: unreachable}}},

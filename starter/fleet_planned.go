@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -57,10 +59,17 @@ type fleetPlannedView struct{ result rotation.PlanFleetResult }
 func (v fleetPlannedView) value() any { return v.result }
 
 func (v fleetPlannedView) text(w io.Writer) {
-	var changing, failing []string
-	for _, p := range v.result.Plans {
+	var changing, reasons []string
+	refused := map[string][]string{} // secrets by the reason
+	for _, p := range slices.SortedFunc(slices.Values(v.result.Plans), func(a, b rotation.PlannedRotation) int {
+		return cmp.Compare(a.SecretID, b.SecretID)
+	}) {
 		if p.Failed() {
-			failing = append(failing, p.SecretID+": "+p.ErrorType+": "+p.Error)
+			reason := p.ErrorType + ": " + p.Error
+			if refused[reason] == nil {
+				reasons = append(reasons, reason)
+			}
+			refused[reason] = append(refused[reason], p.SecretID)
 			continue
 		}
 		text := p.SecretID + ": " + strings.Join(p.Changes, "; ")
@@ -69,9 +78,21 @@ func (v fleetPlannedView) text(w io.Writer) {
 		}
 		changing = append(changing, text)
 	}
+	var failing []string
+	for _, reason := range reasons { // a server that does not answer is the same reason for all of its users
+		secrets := refused[reason]
+		if len(secrets) == 1 {
+			failing = append(failing, secrets[0]+": "+reason)
+			continue
+		}
+		failing = append(failing, reason)
+		for _, id := range secrets {
+			failing = append(failing, "  "+id)
+		}
+	}
 	r := v.result
 	fmt.Fprintf(w, "%s: %d would change only the password, %d more than that, %d would be refused or could not be planned.\n",
 		plaintext.Count(r.Total, "rotation"), r.Total-r.Changing-r.Failing, r.Changing, r.Failing)
 	section(w, "Would change"+firstOf(len(changing), r.Changing), changing)
-	section(w, "Would be refused, or could not be planned"+firstOf(len(failing), r.Failing), failing)
+	section(w, "Would be refused, or could not be planned"+firstOf(len(v.result.Plans)-len(changing), r.Failing), failing)
 }
