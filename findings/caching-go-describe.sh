@@ -6,9 +6,9 @@
 # Behaviour: an entry that has expired is refreshed with DescribeSecret, and GetSecretValue is called only for a version that is new to the
 #            process. If DescribeSecret is denied or throttled, every call returns the old value and no error, for as long as the process
 #            runs. A process that starts then gets the error.
-# Matters:   a policy that is narrowed to secretsmanager:GetSecretValue changes nothing until the second rotation after it. Then every
-#            running process is refused at once, and reading the secret again on 1045 yields the same password. Grant both actions,
-#            and raise an alert on denied DescribeSecret calls in CloudTrail.
+# Matters:   a policy that is narrowed to secretsmanager:GetSecretValue changes nothing until the next rotation, or the second one if
+#            rotations alternate between two accounts. Then every running process is refused at once, and reading the secret again on
+#            1045 yields the same password. Grant both actions, and raise an alert on denied DescribeSecret calls in CloudTrail.
 set -euo pipefail
 
 temp=$(mktemp -d)
