@@ -79,7 +79,7 @@ func newCommand() *cobra.Command {
 	f.StringVar(&o.stack.MySQLAddress, "mysql-address", "", "use the database server at this host:port, with the CA in ROTATE_USER_TLS_CA_FILE")
 	f.StringVar(&o.stack.MySQLAdminUser, "mysql-admin-user", "", "its administrator, with the password in MYSQL_ADMIN_PASSWORD")
 	f.StringVar(&o.stack.Mysqld, "mysqld", "", "our own database server: mysql, mariadb or a path (default: MySQL where it is installed)")
-	cmd.AddCommand(newSimulateCommand())
+	cmd.AddCommand(newSimulateCommand(), newStatementsCommand())
 	return cmd
 }
 
