@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -34,5 +36,19 @@ Failed:
 `
 	if got := c.summary(2 * time.Second); got != want {
 		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
+
+func TestInMemory(t *testing.T) {
+	dir, err := inMemory(t.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dir == "" {
+		t.Skip("no directory in memory with enough room")
+	}
+	left, err := os.ReadDir(dir)
+	if err := errors.Join(err, os.Remove(dir)); err != nil || len(left) > 0 {
+		t.Errorf("%s is not an empty directory: %v, %v", dir, left, err)
 	}
 }
