@@ -2,7 +2,8 @@
 # aws-env-creator: a password with # is cut in the .env file, and a read that fails deletes the file.
 #
 # Ran:       @nekonomokochan/aws-env-creator 2.0.4 with aws-sdk 2.1693.0, and dotenv 16.6.1 (npm), against an HTTP server in this script.
-# Guess:     the values are quoted, so that dotenv reads the password of the secret. If the secret cannot be read, the file stays.
+# Guess:     the values are quoted, so that dotenv reads the password of the secret. (And, as its users would expect, that the file stays if
+#            the secret cannot be read.)
 # Behaviour: the values are written as they are. dotenv takes # for the beginning of a comment, wherever it stands, and removes quotes
 #            around the value. The file that exists is deleted before Secrets Manager is asked, so after an error there is none.
 # Matters:   a deployment works until a rotation draws a password with a # in it, which GetRandomPassword does by default. A cron job that

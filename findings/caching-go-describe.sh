@@ -2,7 +2,8 @@
 # AWS's caching client for Go: a role that may only read the value keeps the value it had, without an error.
 #
 # Ran:       github.com/aws/aws-secretsmanager-caching-go/v2 v2.2.0, against an HTTP server in this script.
-# Guess:     the cache needs secretsmanager:GetSecretValue, and returns an error when an entry has expired and cannot be refreshed.
+# Guess:     (what its users would expect; its code was read before the run) the cache needs secretsmanager:GetSecretValue, and returns an
+#            error when an entry has expired and cannot be refreshed.
 # Behaviour: an entry that has expired is refreshed with DescribeSecret, and GetSecretValue is called only for a version that is new to the
 #            process. If DescribeSecret is denied or throttled, every call returns the old value and no error, for as long as the process
 #            runs. A process that starts then gets the error.

@@ -3,7 +3,8 @@
 #
 # Ran:       config-dug 1.9.0 and nestjs-aws-secrets-manager 1.1.3 with @nestjs/common 9.4.3 and @aws-sdk/client-secrets-manager 3.1164.0
 #            (npm), against an HTTP server in this script.
-# Guess:     if the secret cannot be read, the call fails, and the program does not start.
+# Guess:     (what its users would expect; its code was read before the run) if the secret cannot be read, the call fails, and the program
+#            does not start.
 # Behaviour: both write the error to the log and go on. config-dug takes the secret for an empty object, so that what the configuration
 #            files say stands, also with NODE_ENV=production. nestjs-aws-secrets-manager returns undefined from getSecretsByID() and from
 #            getAllSecrects(). With isSetToEnv it sets nothing, and it sets the environment only after the module has been made.

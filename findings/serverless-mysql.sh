@@ -2,8 +2,8 @@
 # serverless-mysql: a refused login has no error code, a new credential waits for the connection to end, and a URL's password is not decoded.
 #
 # Ran:       serverless-mysql 2.1.0 with mysql2 3.24.6 (npm), and MariaDB 10.11.19 of Debian 12, on 127.0.0.1.
-# Guess:     it passes on the errors and reads the URLs of mysql2, which it wraps, and config() with another credential is used by the next
-#            query.
+# Guess:     (what its users would expect; its code was read before the run) it passes on the errors and reads the URLs of mysql2, which it
+#            wraps, and config() with another credential is used by the next query.
 # Behaviour: connect() wraps what mysql2 reports in a new Error: code and errno are gone, and only the message says "Access denied".
 #            config() has no effect on a connection that is open: queries run as the previous account until quit(), also after end(). In a
 #            URL, a percent-encoded password is sent with its percent signs, and one with = or ; is encoded before it is sent. mysql2
