@@ -120,7 +120,7 @@ func (e *e2e) testSixtyDays(t *testing.T) {
 	}
 }
 
-// patience is how long a test waits for what should happen soon. Only a failure takes so long: a busy machine may be a hundred
+// patience is how long a test waits for what should happen soon. Only a failure takes so long: a busy machine may be many
 // times slower than an idle one.
 const patience = 10 * time.Minute
 

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"syscall"
@@ -60,7 +59,8 @@ func claim(port int) (err error) {
 	claims.Lock()
 	defer claims.Unlock()
 	if claims.file == nil {
-		name := filepath.Join(os.TempDir(), fmt.Sprintf("rotate-user-ports-%d", os.Getuid()))
+		// Not in os.TempDir: programs with different TMPDIRs choose from the same ports.
+		name := fmt.Sprintf("/tmp/rotate-user-ports-%d", os.Getuid())
 		if claims.file, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 			return fmt.Errorf("the file that tells which ports are taken: %w", err)
 		}

@@ -49,7 +49,7 @@ func main() {
 			os.Exit(1)
 		}
 	}
-	signal.Notify(make(chan os.Signal, 1), os.Interrupt) // ends the tests, after which this program removes what they left
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt) // an interrupt ends the tests, and then this program removes what they left
 	scratch, err := inMemory(root)
 	if err == nil && scratch != "" {
 		err = os.Setenv("TMPDIR", scratch)
