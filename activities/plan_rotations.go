@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -11,6 +12,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 
+	"github.com/rotate-user/rotate-user/internal/connection"
 	"github.com/rotate-user/rotate-user/internal/panics"
 	"github.com/rotate-user/rotate-user/internal/plaintext"
 	"github.com/rotate-user/rotate-user/rotation"
@@ -69,14 +71,22 @@ func planEach(ctx context.Context, secretIDs []string, plan func(context.Context
 	return plans
 }
 
-// errPlanTakesTooLong is why a plan ends that waits for a server.
-var errPlanTakesTooLong = fmt.Errorf("the plan was given up, because a server did not answer in time: %w", context.DeadlineExceeded)
+var (
+	// errPlanTakesTooLong is why a plan ends that waits for a server, or for its turn on a busy machine.
+	errPlanTakesTooLong = fmt.Errorf("the plan was given up, because a server did not answer in time or the worker was too busy: %w",
+		context.DeadlineExceeded)
+	errWorkflowSilent = fmt.Errorf("its workflow did not answer within %v: check that a worker serves the workflow's task queue, and plan again: %w",
+		lookTimeout, context.DeadlineExceeded)
+)
 
 // planned returns the plan of one rotation. Passwords are redacted for each secret by itself: a short
 // password of one would otherwise withhold the texts about others.
 func (a *Activities) planned(ctx context.Context, secretID string) rotation.PlannedRotation {
 	r := new(redactor)
 	p, err := a.planInShort(context.WithValue(ctx, redactorKey{}, r), secretID)
+	if _, silent := errors.AsType[*connection.SilentError](err); err != nil && ctx.Err() != nil && !silent {
+		err = context.Cause(ctx) // whatever the plan was waiting for
+	}
 	if err == nil {
 		var safe []byte
 		if safe, err = json.Marshal(r.result(p)); err == nil {
@@ -115,11 +125,11 @@ func (a *Activities) planInShort(ctx context.Context, secretID string) (p rotati
 
 // planInput asks the workflow of a secret what its next rotation would be given.
 func (a *Activities) planInput(ctx context.Context, secretID string) (in rotation.PlanInput, err error) {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, lookTimeout, errWorkflowSilent)
 	defer cancel()
 	answer, err := a.Temporal.QueryWorkflow(ctx, rotation.RotateUserWorkflowID(secretID), "", rotation.PlanQuery)
 	if err != nil {
-		return in, err
+		return in, cmp.Or(context.Cause(ctx), err)
 	}
 	err = answer.Get(&in)
 	return in, err

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
@@ -68,6 +69,37 @@ func TestPlansFailOneByOne(t *testing.T) {
 		if p.SecretID != want.secret || p.ErrorType != want.kind || !strings.Contains(p.Error, want.text) || strings.Contains(p.Error, password) {
 			t.Errorf("%+v: want %+v", p, want)
 		}
+	}
+}
+
+// stalled is a Temporal client whose workflows never answer a query.
+type stalled struct{ client.Client }
+
+func (stalled) QueryWorkflow(ctx context.Context, _, _, _ string, _ ...any) (converter.EncodedValue, error) {
+	<-ctx.Done()
+	return nil, serviceerror.NewDeadlineExceeded("context deadline exceeded")
+}
+
+// TestPlansThatAreNotReadyInTimeSayWhy checks the reason of plans that wait for something until their time is over.
+func TestPlansThatAreNotReadyInTimeSayWhy(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		time time.Duration // of the plan
+		want error
+	}{
+		{lookTimeout - time.Second, errPlanTakesTooLong},
+		{lookTimeout + time.Second, errWorkflowSilent},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), planMargin+test.time)
+			defer cancel()
+			a := &Activities{Temporal: stalled{}}
+			for _, p := range planEach(ctx, []string{"one"}, a.planned) {
+				if p.SecretID != "one" || p.ErrorType != rotation.ErrorUnreachable || p.Error != test.want.Error() {
+					t.Errorf("%+v: want the error %q", p, test.want)
+				}
+			}
+		})
 	}
 }
 
