@@ -139,8 +139,8 @@ func judgeCredentials(e *secret.CredentialsError) verdict {
 	return verdict{kind: rotation.ErrorAccessDenied, advice: adviseCredentials}
 }
 
-// retryAfter returns the delay that a throttling response requests, at most a minute.
-func retryAfter(err error) (time.Duration, bool) {
+// requestedDelay returns the delay that a throttling response requests, at most a minute.
+func requestedDelay(err error) (time.Duration, bool) {
 	var response *awshttp.ResponseError
 	if !errors.As(err, &response) || response.Response == nil {
 		return 0, false

@@ -7,8 +7,10 @@ import (
 	"database/sql/driver"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"strings"
+	"time"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/go-sql-driver/mysql"
@@ -194,6 +196,19 @@ func (r *redactor) failure(ctx context.Context, err error) error {
 		activity.GetLogger(ctx).Warn("step did not succeed", "error", text, "type", v.kind, "retry", v.retry)
 	}
 	return temporal.NewApplicationErrorWithOptions(text, v.kind, options)
+}
+
+// silentPause is the shortest time between two attempts of a step on a server that does not answer, and half of the longest.
+// All users of such a server may be due. Retries a second apart would keep Temporal from other work, and cannot help, because
+// only the first answer to the login that waits for the server ends its silence.
+const silentPause = 5 * time.Second
+
+// retryAfter returns how long to wait before the next attempt, if the error says more than the retry policy knows.
+func retryAfter(err error) (time.Duration, bool) {
+	if _, silent := errors.AsType[*connection.SilentError](err); silent {
+		return silentPause + rand.N(silentPause), true
+	}
+	return requestedDelay(err)
 }
 
 // explain returns the verdict on an error, and its text with advice. Joined errors have the type of

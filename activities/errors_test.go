@@ -244,6 +244,23 @@ func TestAThrottlingAnswerSaysWhenToTryAgain(t *testing.T) {
 	}
 }
 
+// TestUsersOfAServerThatDoesNotAnswerDoNotRetryAtOnce checks that their retries are seconds apart, and not all at the same time.
+func TestUsersOfAServerThatDoesNotAnswerDoNotRetryAtOnce(t *testing.T) {
+	t.Parallel()
+	silent := fmt.Errorf("log in as 'app' on db:3306: %w", &connection.SilentError{Address: "db:3306", Since: time.Now()})
+	delays := map[time.Duration]bool{}
+	for range 100 {
+		got := failed(silent).NextRetryDelay()
+		if got < silentPause || got >= 2*silentPause {
+			t.Fatalf("next try after %s: want between %s and %s", got, silentPause, 2*silentPause)
+		}
+		delays[got.Truncate(time.Second)] = true
+	}
+	if len(delays) < 3 {
+		t.Errorf("100 retries are due within %d seconds: want them spread over %s", len(delays), silentPause)
+	}
+}
+
 func TestARefusalThatPassesSaysWhen(t *testing.T) {
 	t.Parallel()
 	want := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
