@@ -269,7 +269,7 @@ func (a *Activities) adopt(ctx context.Context, in rotation.CloneUserInput, s *s
 		return nil
 	}
 	v, err := a.version(ctx, in.SecretID, in.EarlierVersionID)
-	if isMalformed(err) { // this workflow did not stage it
+	if holdsNothing(err) { // this workflow did not stage it
 		return nil
 	}
 	if err != nil {

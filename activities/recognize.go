@@ -36,7 +36,7 @@ func (a *Activities) holds(ctx context.Context, id, versionID string, stored ...
 		return false, nil
 	}
 	v, err := a.version(ctx, id, versionID)
-	if isMalformed(err) {
+	if holdsNothing(err) {
 		return false, nil
 	}
 	if err != nil {

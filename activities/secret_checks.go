@@ -104,8 +104,13 @@ func isMissing(err error) bool {
 	return errors.As(err, &missing)
 }
 
+// holdsNothing reports whether a version that a label or a list names contains no credential. It may
+// be malformed, or have no value at all: RotateSecret stages an empty version for AWS's function to
+// fill. Such a version proves nothing.
+func holdsNothing(err error) bool { return isMalformed(err) || isMissing(err) }
+
 // isMalformed reports whether a version does not contain a credential, which can happen while a
-// secret is being repaired. Such a version proves nothing.
+// secret is being repaired.
 func isMalformed(err error) bool {
 	var field *secret.FieldError
 	return errors.As(err, &field)

@@ -44,7 +44,7 @@ func generate(ctx context.Context, n grants.Name, policy password.Policy) (strin
 // user returns the user of a version. It is empty if the version does not contain a credential.
 func (a *Activities) user(ctx context.Context, id, versionID string) (string, error) {
 	v, err := a.version(ctx, id, versionID)
-	if isMalformed(err) {
+	if holdsNothing(err) {
 		return "", nil
 	}
 	return v.Username, err
