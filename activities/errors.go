@@ -7,6 +7,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"strings"
@@ -189,8 +190,12 @@ func (r *redactor) failure(ctx context.Context, err error) error {
 	if errors.As(err, &refused) && !refused.Until.IsZero() {
 		options.Details = []any{refused.Until}
 	}
+	var info activity.Info
+	if activity.IsActivity(ctx) {
+		info = activity.GetInfo(ctx)
+	}
 	if after, ok := retryAfter(err); ok && v.retry {
-		options.NextRetryDelay = after
+		options.NextRetryDelay = max(after, policyPause(info))
 	}
 	if activity.IsActivity(ctx) {
 		activity.GetLogger(ctx).Warn("step did not succeed", "error", text, "type", v.kind, "retry", v.retry)
@@ -203,12 +208,23 @@ func (r *redactor) failure(ctx context.Context, err error) error {
 // only the first answer to the login that waits for the server ends its silence.
 const silentPause = 5 * time.Second
 
-// retryAfter returns how long to wait before the next attempt, if the error says more than the retry policy knows.
+// retryAfter returns how long to wait at least before the next attempt, if the error says more than the retry policy knows.
 func retryAfter(err error) (time.Duration, bool) {
 	if _, silent := errors.AsType[*connection.SilentError](err); silent {
 		return silentPause + rand.N(silentPause), true
 	}
 	return requestedDelay(err)
+}
+
+// policyPause returns how long an activity's retry policy waits after this attempt, or 0 if it is unknown. A delay that an error asks
+// for replaces this pause, so a shorter one would undo the policy's backoff.
+func policyPause(info activity.Info) time.Duration {
+	p := info.RetryPolicy
+	if p == nil {
+		return 0
+	}
+	pause := float64(p.InitialInterval) * math.Pow(p.BackoffCoefficient, float64(info.Attempt-1))
+	return time.Duration(min(pause, float64(p.MaximumInterval)))
 }
 
 // explain returns the verdict on an error, and its text with advice. Joined errors have the type of

@@ -21,6 +21,7 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/go-sql-driver/mysql"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/rotate-user/rotate-user/internal/connection"
@@ -258,6 +259,27 @@ func TestUsersOfAServerThatDoesNotAnswerDoNotRetryAtOnce(t *testing.T) {
 	}
 	if len(delays) < 3 {
 		t.Errorf("100 retries are due within %d seconds: want them spread over %s", len(delays), silentPause)
+	}
+}
+
+// TestADelayOfAnErrorNeverShortensThePoliciesPause checks attempts of an activity that Temporal retries without a limit.
+func TestADelayOfAnErrorNeverShortensThePoliciesPause(t *testing.T) {
+	t.Parallel()
+	policy := &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute}
+	for _, c := range []struct {
+		name string
+		info activity.Info
+		want time.Duration
+	}{
+		{"unknown", activity.Info{Attempt: 9}, 0},
+		{"the first attempt", activity.Info{Attempt: 1, RetryPolicy: policy}, time.Second},
+		{"the fifth", activity.Info{Attempt: 5, RetryPolicy: policy}, 16 * time.Second},
+		{"at the longest interval", activity.Info{Attempt: 7, RetryPolicy: policy}, time.Minute},
+		{"beyond what fits into a duration", activity.Info{Attempt: 10_000, RetryPolicy: policy}, time.Minute},
+	} {
+		if got := policyPause(c.info); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
 	}
 }
 
