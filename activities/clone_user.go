@@ -56,6 +56,7 @@ func (a *Activities) CloneUser(ctx context.Context, in rotation.CloneUserInput) 
 	result.Warnings = slices.Concat(s.forced, s.warnings, result.Warnings)
 	s.Source, s.Standby, s.EndSessions = plan.Source, plan.Standby, plan.EndSessions
 	s.StandbyStored, s.Policy = plan.StandbyStored.Keyed(s.master.Password), plan.Policy
+	s.StandbyUnlocked = !plan.StandbyStored.Locked
 	if login, err := s.login(); err == nil { // otherwise a limit of the account stopped it, after the password was accepted
 		s.Source = login.Account
 	}

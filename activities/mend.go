@@ -118,7 +118,7 @@ func (a *Activities) working(ctx context.Context, admin *account.Admin, s *subje
 	if err != nil {
 		return "", err
 	}
-	stored = slices.DeleteFunc(stored, func(s grants.Stored) bool { return s.Locked })
+	stored = slices.DeleteFunc(stored, func(s grants.Stored) bool { return !s.Usable() })
 	v, err := a.newest(ctx, s.SecretID, stored, func(v secret.Version) bool { return s.current.SameBut(v.Credential) })
 	return v.ID, err
 }

@@ -93,9 +93,17 @@ func (a *Activities) moveCurrent(ctx context.Context, admin *account.Admin, r ro
 	if err != nil {
 		return false, err
 	}
+	// The session may be older than the test, and on a server that another one has replaced since.
+	if err := admin.CheckWritable(ctx); err != nil {
+		return false, err
+	}
 	stored, found, err := admin.StoredFor(ctx, r.Standby)
 	if err != nil {
 		return false, err
+	}
+	if found && !stored.Usable() {
+		return false, refuse(rotation.ErrorEdited, "%s was locked, or its password was expired, after the test, so version %s of secret %s"+
+			" is not promoted: find out what did that, and rotate again", r.Standby, r.VersionID, r.SecretID)
 	}
 	ok := found && stored.Digest() == r.PasswordStored // set by this rotation, in whichever attempt
 	if found && !ok {

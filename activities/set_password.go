@@ -68,7 +68,7 @@ func (a *Activities) stillStaged(r rotation.StepInput, pending secret.Version) f
 }
 
 // checkStaged refuses to change the standby's password if another rotation has overtaken this
-// attempt, or if something else has set the password.
+// attempt, or if something else has set the password or locked the account.
 func (a *Activities) checkStaged(
 	ctx context.Context, r rotation.StepInput, pending secret.Version, stored grants.Stored,
 ) (secret.Description, error) {
@@ -76,6 +76,10 @@ func (a *Activities) checkStaged(
 	// A secret scheduled for deletion keeps its labels, and the deletion has locked the account.
 	if err := cmp.Or(notDeleted(d), err); err != nil {
 		return d, err
+	}
+	if stored.Locked && r.StandbyUnlocked {
+		return d, refuse(grants.StandbyLocked, "%s was locked by hand after this rotation of secret %s began: if it may be used again,"+
+			" rotate with Force, which ends its sessions and replaces its password before the account can log in", r.Standby, r.SecretID)
 	}
 	master, err := a.masterVersion(ctx, r)
 	if err != nil {

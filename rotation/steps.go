@@ -181,6 +181,9 @@ type StepInput struct {
 	// password that SetPassword has set.
 	StandbyStored  string `json:"StandbyStored,omitempty"`
 	PasswordStored string `json:"PasswordStored,omitempty"`
+	// StandbyUnlocked reports that the standby was not locked when the rotation began. If it is locked when its password is to be
+	// set, someone has locked it meanwhile.
+	StandbyUnlocked bool `json:"StandbyUnlocked,omitempty"`
 	// EndSessions ends the standby's sessions when its password is replaced.
 	EndSessions bool `json:"EndSessions,omitempty"`
 	// RequireAllNodes and TestEndpoints are those of the workflow's input.

@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	endpoint "github.com/rotate-user/rotate-user/devstack/secretsmanager"
+	"github.com/rotate-user/rotate-user/internal/grants"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/internal/secret"
@@ -207,6 +208,39 @@ func TestAPasswordThatWasChangedAfterTheTestIsNotPromoted(t *testing.T) {
 		l.sql("ALTER USER " + l.user + "_clone@'%' IDENTIFIED BY 'By.Hand-1'")
 		l.refused(rotation.PromotePassword, &r, rotation.ErrorEdited)
 		l.mustLogIn(secret.Current, l.user)
+	})
+}
+
+// Logins fail after the test, because of an administrator.
+func TestAnAccountThatWasClosedAfterTheTestIsNotPromoted(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		for _, closes := range []string{"ACCOUNT LOCK", "PASSWORD EXPIRE"} {
+			l := newLab(t, s)
+			r := l.prepared()
+			l.sql("ALTER USER " + l.user + "_clone@'%' " + closes)
+			l.refused(rotation.PromotePassword, &r, rotation.ErrorEdited)
+			l.mustLogIn(secret.Current, l.user)
+		}
+	})
+}
+
+// An administrator locks the standby after the first step, because its credential has leaked. Its sessions may be a thief's, so
+// nothing makes it the current account.
+func TestAStandbyThatWasLockedMeanwhileStaysLocked(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		l.input.Pair = []string{l.user, l.user + "_clone"}
+		l.rotate()
+		for _, done := range []int{1, 2} { // the steps that come before the lock
+			r := l.leave(done)
+			l.sql("ALTER USER " + l.user + "@'%' ACCOUNT LOCK")
+			l.refused(rotation.SetPassword, &r, grants.StandbyLocked)
+			if got := l.locked(); !slices.Contains(got, l.user) {
+				t.Errorf("after %s, locked are %v: want %s", steps[done-1], got, l.user)
+			}
+			l.mustLogIn(secret.Current, l.user+"_clone")
+			l.sql("ALTER USER " + l.user + "@'%' ACCOUNT UNLOCK")
+		}
 	})
 }
 

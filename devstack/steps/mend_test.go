@@ -227,3 +227,17 @@ func TestARepairLooksPastVersionsThatDoNotFit(t *testing.T) {
 		})
 	}
 }
+
+// The server stores the passwords of two versions, but one of the accounts is closed.
+func TestARepairChoosesAnAccountThatIsOpen(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		for _, closes := range []string{"ACCOUNT LOCK", "PASSWORD EXPIRE"} {
+			l := broken(t, s)
+			l.sql("ALTER USER " + l.user + "_clone@'%' " + closes)
+			if _, err := l.recover(); err != nil {
+				t.Errorf("after %s: %v", closes, err)
+			}
+			l.mustLogIn(secret.Current, l.user)
+		}
+	})
+}

@@ -29,6 +29,9 @@ func (a *Admin) Create(ctx context.Context, n grants.Name, standby string, right
 }
 
 func (a *Admin) createWith(ctx context.Context, wanted *grants.Account, standby, mark string) error {
+	if err := a.CheckWritable(ctx); err != nil {
+		return err
+	}
 	users := []string{wanted.Name.User, a.name.User}
 	for _, r := range a.roles {
 		users = append(users, r.User)

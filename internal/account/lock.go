@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -96,10 +97,18 @@ func (a *Admin) lock(ctx context.Context, users []string) error {
 // holder.
 func (a *Admin) tryLock(ctx context.Context, users []string) (busy busyLock, err error) {
 	// The statement does not wait, because that would keep other sessions from writing to the grant
-	// tables.
+	// tables. It also reads whether the server still takes writes: a session from the pool may be on a
+	// server that was replaced since, where the lock keeps no one off.
 	list := []string{"CURRENT_USER() AS me"}
 	for i, user := range users {
 		list = append(list, fmt.Sprintf("GET_LOCK(%[1]s, 0) AS got%[2]d, IS_USED_LOCK(%[1]s) AS holder%[2]d", a.lockName(user), i))
+	}
+	settings := slices.DeleteFunc(slices.Clone(readOnlySettings), func(name string) bool {
+		_, exists := a.server.Variables[name]
+		return !exists
+	})
+	for _, name := range settings {
+		list = append(list, "@@global."+name+" AS "+name)
 	}
 	rows, err := a.query(ctx, "SELECT "+strings.Join(list, ", ")+a.fromOwnRow())
 	if err != nil {
@@ -119,6 +128,10 @@ func (a *Admin) tryLock(ctx context.Context, users []string) (busy busyLock, err
 		return busyLock{}, errors.New("the administrator's own account is not in mysql.user")
 	}
 	a.name = grants.ParseName(rows[0].Text("me"))
+	a.server.Variables = maps.Clone(a.server.Variables) // shared with other sessions
+	for _, name := range settings {
+		a.server.Variables[name] = rows[0].Text(name)
+	}
 	var got []string
 	for i, user := range users {
 		if rows[0].Text(fmt.Sprint("got", i)) == "1" {

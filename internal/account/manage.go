@@ -50,7 +50,7 @@ func (a *Admin) mayDrop(ctx context.Context, n grants.Name) error {
 
 // mayWrite refuses a server that is read-only, and an account that must not be changed.
 func (a *Admin) mayWrite(ctx context.Context, n grants.Name) error {
-	if err := a.checkWritable(ctx); err != nil {
+	if err := a.CheckWritable(ctx); err != nil {
 		return err
 	}
 	if err := a.survey(ctx); err != nil {
@@ -96,7 +96,7 @@ func (a *Admin) alter(ctx context.Context, n grants.Name, clause string, fence f
 // mayChange refuses a server that has become read-only, which does not stop an administrator with SUPER, and then calls the fence,
 // if there is one.
 func (a *Admin) mayChange(ctx context.Context, fence func(context.Context) error) error {
-	if err := a.checkWritable(ctx); err != nil || fence == nil {
+	if err := a.CheckWritable(ctx); err != nil || fence == nil {
 		return err
 	}
 	return fence(ctx)

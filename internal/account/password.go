@@ -36,7 +36,7 @@ func (a *Admin) ReplacePassword(ctx context.Context, n, like grants.Name, pw str
 
 func (a *Admin) setPassword(ctx context.Context, n, like grants.Name, pw string, end bool,
 	fence func(context.Context, grants.Stored) error) (set grants.Stored, ended Ended, err error) {
-	if err := a.checkWritable(ctx); err != nil {
+	if err := a.CheckWritable(ctx); err != nil {
 		return grants.Stored{}, Ended{}, err
 	}
 	// Computing a hash takes as long as the round trips before it is needed. Only these show which
@@ -51,6 +51,9 @@ func (a *Admin) setPassword(ctx context.Context, n, like grants.Name, pw string,
 	})
 	defer hashing.Wait()
 	err = a.locked(ctx, []string{n.User, like.User}, func(ctx context.Context) error {
+		if err := a.CheckWritable(ctx); err != nil {
+			return err
+		}
 		s, model, err := a.readPair(ctx, n, like)
 		if err != nil {
 			return err

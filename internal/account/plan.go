@@ -63,8 +63,13 @@ func (a *Admin) planWithProof(ctx context.Context, p grants.Pair, ps *grants.Sna
 	return plan, plan.CheckForeignPassword(ps)
 }
 
-func (a *Admin) checkWritable(ctx context.Context) error {
-	for _, v := range []string{"innodb_read_only", "super_read_only", "read_only"} {
+// readOnlySettings are the settings with which a server takes no writes. Not every server has all of them.
+var readOnlySettings = []string{"innodb_read_only", "super_read_only", "read_only"}
+
+// CheckWritable refuses a server that takes no writes: a replica, a reader, or a primary that another server has replaced or is
+// about to replace. Under a lock, it knows the settings as they were when the lock was taken.
+func (a *Admin) CheckWritable(ctx context.Context) error {
+	for _, v := range readOnlySettings {
 		if a.server.On(v) {
 			a.unusable = true
 			return grants.Refuse(grants.ReadOnly, "the server %s has %s on, so it is a replica or a reader endpoint:"+
@@ -87,7 +92,7 @@ func (a *Admin) source(ctx context.Context, p grants.Pair) (*grants.Snapshot, er
 
 // pick is source without the rights. It also returns the user names of the accounts.
 func (a *Admin) pick(ctx context.Context, p grants.Pair) (ps *grants.Snapshot, users []string, err error) {
-	if err := a.checkWritable(ctx); err != nil {
+	if err := a.CheckWritable(ctx); err != nil {
 		return nil, nil, err
 	}
 	if err := a.survey(ctx); err != nil {

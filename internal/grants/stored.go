@@ -13,6 +13,7 @@ import (
 type Stored struct {
 	Account Name
 	Locked  bool // no login succeeds, whatever the password
+	Expired bool // no statement succeeds until a new password is set
 
 	plugin, hash string
 }
@@ -32,6 +33,9 @@ func (s Stored) Matches(pw string) (bool, error) {
 	}
 	return ok, nil
 }
+
+// Usable reports whether the right password lets anyone run a statement.
+func (s Stored) Usable() bool { return !s.Locked && !s.Expired }
 
 // Bears reports whether the account has, instead of a password, the mark with which this package
 // created it.
@@ -58,5 +62,5 @@ func (s Stored) Keyed(key string) string {
 }
 
 func (s *Account) Stored() Stored {
-	return Stored{Account: s.Name, Locked: s.Locked, plugin: s.Plugin, hash: s.hash}
+	return Stored{Account: s.Name, Locked: s.Locked, Expired: s.Expired, plugin: s.Plugin, hash: s.hash}
 }
