@@ -105,5 +105,8 @@ func (r PromotePasswordResult) Done(in StepInput) string {
 
 // Done describes in a few words what the step has done.
 func (r RevokePreviousResult) Done(in StepInput) string {
+	if r.Dropped {
+		return fmt.Sprintf("%s had been dropped, %d of its sessions were ended and none is left", in.Source, r.SessionsEnded)
+	}
 	return fmt.Sprintf("%s is locked, its password is gone, %d of its sessions were ended and none is left", in.Source, r.SessionsEnded)
 }

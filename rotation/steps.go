@@ -134,6 +134,8 @@ type RevokePreviousResult struct {
 	Account string `json:"Account"`
 	// SessionsEnded is how many of its sessions were ended.
 	SessionsEnded int `json:"SessionsEnded,omitempty"`
+	// Dropped reports that something else had dropped the account.
+	Dropped bool `json:"Dropped,omitempty"`
 }
 
 // PromotePasswordResult describes the promotion.

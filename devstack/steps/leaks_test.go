@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	endpoint "github.com/rotate-user/rotate-user/devstack/secretsmanager"
 	"github.com/rotate-user/rotate-user/internal/mysqld"
 	"github.com/rotate-user/rotate-user/internal/mysqld/mysqldtest"
 	"github.com/rotate-user/rotate-user/internal/secret"
@@ -162,6 +163,67 @@ func TestTheHolderOfALeakedCredentialCannotKeepItsRotationOff(t *testing.T) {
 			if left := l.sessionsOf(l.user + "_clone"); len(left) != 0 {
 				t.Errorf("the thief still has sessions %v", left)
 			}
+		}
+	})
+}
+
+// Another rotation promotes the previous account, and the revocation begins before any answer shows the promotion.
+func TestARevocationThatReadsAnOldAnswerTakesNothingAway(t *testing.T) {
+	t.Parallel()
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLabOf(t, s, endpoint.Options{Lag: time.Second})
+		l.input.Pair = []string{l.user, l.user + "_clone"}
+		first := l.rotate()
+		l.settle()
+		second := l.leave(3)
+		if _, err := l.env.ExecuteActivity(rotation.PromotePassword, second); err != nil {
+			t.Fatal(err)
+		}
+		wantEdited(t, rotation.RevokePrevious, l.step(rotation.RevokePrevious, &first))
+		l.mustLogIn(secret.Current, l.user)
+	})
+}
+
+// An operator drops the account in the grace before its revocation. Its sessions continue until they are ended.
+func TestADroppedAccountIsRevoked(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		r := l.rotate()
+		lives := l.logIn(secret.Previous)
+		l.sql("DROP USER " + l.user + "@'%'")
+		for range 2 {
+			value, err := l.env.ExecuteActivity(rotation.RevokePrevious, r)
+			if err != nil {
+				t.Fatalf("RevokePrevious: %v", err)
+			}
+			var revoked rotation.RevokePreviousResult
+			if err := value.Get(&revoked); err != nil || !revoked.Dropped {
+				t.Errorf("RevokePrevious answered %+v, %v: want that the account had been dropped", revoked, err)
+			}
+		}
+		if lives() {
+			t.Error("a session of the dropped account lives")
+		}
+		l.mustLogIn(secret.Current, l.user+"_clone")
+		l.rotate()
+		l.mustLogIn(secret.Current, l.user)
+	})
+}
+
+// Someone edits the secret in the grace. The leaked credential is no more in use than before.
+func TestAnEditDoesNotKeepALeakedCredential(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		r := l.rotate()
+		l.put(map[string]any{
+			"username": l.user + "_clone", "password": l.credential(secret.Current).Password, "masterarn": "master", "edited": true,
+		})
+		if err := l.step(rotation.RevokePrevious, &r); err != nil {
+			t.Errorf("RevokePrevious: %v", err)
+		}
+		l.mustLogIn(secret.Current, l.user+"_clone")
+		if got := l.locked(); !slices.Contains(got, l.user) {
+			t.Errorf("locked are %v: want %s, whose credential has leaked", got, l.user)
 		}
 	})
 }

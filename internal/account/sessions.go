@@ -130,6 +130,8 @@ func (a *Admin) decideOnSessions(ctx context.Context, p grants.Pair, ps *grants.
 type Ended struct {
 	Ended int // that have ended
 	Left  int // that have not
+
+	Dropped bool // the account had been dropped before
 }
 
 // endSessions ends the user's sessions and waits until they are gone, because a server ends a
@@ -157,7 +159,7 @@ func (a *Admin) endSessions(ctx context.Context, user string) (Ended, error) {
 			all[id] = true
 			failed = cmp.Or(failed, a.kill(ctx, id))
 		}
-		ended := Ended{len(all) - len(ids), len(ids)}
+		ended := Ended{Ended: len(all) - len(ids), Left: len(ids)}
 		switch {
 		case len(ids) == 0:
 			return ended, nil
