@@ -18,9 +18,10 @@ set -euo pipefail
 
 temp=$(mktemp -d)
 trap 'rm -rf --one-file-system "$temp"' EXIT
+mirror=$(../internal/mysqld/debian-mirror.sh)
 cd "$temp"
 mkdir -p lists/partial cache/archives/partial
-echo 'deb http://deb.debian.org/debian sid main' >sid.list
+echo "deb $mirror sid main" >sid.list
 sid=(-o Dir::Etc::sourcelist="$temp/sid.list" -o Dir::Etc::sourceparts=- -o Dir::State::lists="$temp/lists" -o Dir::Cache="$temp/cache" -o APT::Sandbox::User=root)
 {
 	apt-get "${sid[@]}" update
