@@ -119,6 +119,10 @@ func (a *Activities) createSecret(ctx context.Context, admin *account.Admin, mas
 		return unused(in, stored[i])
 	}
 	if err := unused(ctx); err != nil {
+		// An earlier attempt may have created the secret and set the password, and the answer that there is no secret was older.
+		if _, missing := a.version(ctx, in.SecretID, in.VersionID); missing == nil {
+			return nil
+		}
 		return err
 	}
 	policy, err := admin.PasswordPolicy(ctx, in.Account)

@@ -3,6 +3,7 @@ package steps
 import (
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -102,6 +103,29 @@ func TestALateStoreSecretTakesNoPasswordFromAnAccountInUse(t *testing.T) {
 		if _, err := l.client.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String("new")}); err == nil {
 			t.Error("the refused step created a secret")
 		}
+	})
+}
+
+// A worker dies before it can report that it has created the secret. The next attempt is told at first that there is none.
+func TestAStoreSecretThatIsRepeatedReadsNoOldAnswer(t *testing.T) {
+	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
+		l := newLab(t, s)
+		in := rotation.CreateAccountInput{SecretID: "new", MasterSecretID: "master", Account: grants.Name{User: l.user + "_clone", Host: "%"},
+			Grants: []string{"SELECT ON *.*"}, VersionID: uuid.NewString()}
+		l.activity(rotation.CreateAccount, in)
+		l.activity(rotation.StoreSecret, in)
+		var looks atomic.Int32
+		l.sm.Intercept(func(c endpoint.Call) endpoint.Fault {
+			if c.Operation == "DescribeSecret" && c.SecretID == "new" && !c.Done && looks.Add(1) == 1 {
+				return endpoint.Fault{Code: "ResourceNotFoundException", Message: "Secrets Manager can't find the specified secret."}
+			}
+			return endpoint.Fault{}
+		})
+		next := l.another()
+		if _, err := next.env.ExecuteActivity(rotation.StoreSecret, in); err != nil || looks.Load() == 0 {
+			t.Errorf("StoreSecret answered %v after %d looks", err, looks.Load())
+		}
+		l.activity(rotation.ValidateSecret, rotation.KnownSecret{SecretID: "new"})
 	})
 }
 
