@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 
@@ -53,7 +54,7 @@ func (f *syncFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&defaults.MasterSecretID, "master-secret-id", "",
 		"name or ARN of the master secret (default: \"masterarn\" in each secret)")
 	flags.StringVar(&f.schedule.rules.Duration, "duration", "",
-		"length of the rotation windows, such as 3h (default: until the end of the day)")
+		"length of the rotation windows, 1h to 24h (default: until the end of the day, or 1h if there are several rotations a day)")
 	f.schedule.addCalendar(cmd)
 	flags.TextVar(&f.overlap, "minimum-overlap", rotation.Duration(0),
 		"`duration` that a promoted credential stays untouched before the other one may change (default 1h)")
@@ -63,6 +64,14 @@ func (f *syncFlags) add(cmd *cobra.Command) {
 	for _, name := range []string{"minimum-overlap", "drain"} {
 		flags.Lookup(name).DefValue = "" // the default is not 0s
 	}
+}
+
+// given reports whether the command line has options for the workflow. The tag only names the workflow.
+func (f *syncFlags) given() (given bool) {
+	f.schedule.cmd.LocalNonPersistentFlags().VisitAll(func(flag *pflag.Flag) {
+		given = given || flag.Changed && flag.Name != "tag"
+	})
+	return given
 }
 
 func (f *syncFlags) check() error {
@@ -82,7 +91,7 @@ func (a *app) fleetSyncCommand() *cobra.Command {
 		Short: "Keep the rotations in step with the tags of secrets",
 		Long: `Keep the rotations in step with the tags of secrets. A workflow checks the tags every hour. It starts the rotation of each secret
 that has the tag, reschedules it when the tag changes, and stops it when the tag is removed. This command checks at once and shows
-the result. Run it again to check again, or with other options to replace the previous ones.
+the result. Run it again without options to check again, or with options to replace all those given before.
 
 The tag's value is the schedule: 30d, 12h, rate(10 days), cron(0 8 ? * MON *), or off. If your tools do not allow brackets and stars
 in tags, write "rate 10 days" and "cron 0 8 none any MON any": any stands for *, none for ?, + for a comma, and : for #.
@@ -93,7 +102,7 @@ The worker needs the permission secretsmanager:ListSecrets. A secret with an inv
 	}
 	f.add(cmd)
 	return a.action(cmd, f.check, func(ctx context.Context) error {
-		status, err := a.syncFleet(ctx, f.input)
+		status, err := a.syncFleet(ctx, f.input, f.given())
 		if err != nil {
 			return err
 		}
@@ -107,10 +116,14 @@ The worker needs the permission secretsmanager:ListSecrets. A secret with an inv
 	})
 }
 
-// syncFleet starts a fleet's workflow, or passes the input to the one that runs, and waits for a
-// check of the tags.
-func (a *app) syncFleet(ctx context.Context, input rotation.SyncFleetInput) (status rotation.FleetStatus, err error) {
+// syncFleet starts a fleet's workflow, or makes the one that runs check the tags, and waits for that check. If replace is true, the
+// input replaces that of a running workflow.
+func (a *app) syncFleet(ctx context.Context, input rotation.SyncFleetInput, replace bool) (status rotation.FleetStatus, err error) {
 	id := rotation.SyncFleetWorkflowID(a.taskQueue, input.Key())
+	var request rotation.SyncRequest
+	if replace {
+		request.Input = &input
+	}
 	defer a.watch(ctx, id, a.say)()
 	for try := 1; ; try++ {
 		options := a.startOptions(id, "keep the rotations in step with the tag "+input.Key())
@@ -118,7 +131,7 @@ func (a *app) syncFleet(ctx context.Context, input rotation.SyncFleetInput) (sta
 		handle, err := a.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
 			StartWorkflowOperation: a.temporal.NewWithStartWorkflowOperation(options, rotation.SyncFleetWorkflow, input),
 			UpdateOptions: client.UpdateWorkflowOptions{
-				UpdateID: uuid.NewString(), UpdateName: rotation.SyncUpdate, Args: []any{rotation.SyncRequest{Input: &input}},
+				UpdateID: uuid.NewString(), UpdateName: rotation.SyncUpdate, Args: []any{request},
 				WaitForStage: client.WorkflowUpdateStageAccepted,
 			},
 		})

@@ -204,6 +204,12 @@ func TestFleetSync(t *testing.T) {
 		!slices.Equal(f.asked, []string{want}) {
 		t.Errorf("%d, asked for %q, want %q", code, f.asked, want)
 	}
+	// Without options, a workflow that runs keeps its own.
+	f = &fake{rotated: []any{rotation.FleetStatus{Tag: "t", LastPass: pass}}}
+	code, out = runFleet(t, f, "fleet", "sync", "--tag", "t")
+	if asked := strings.Join(f.asked, "\n"); code != 0 || !strings.HasSuffix(asked, "update sync [{}]") {
+		t.Errorf("%d, asked for %q: %s", code, asked, out)
+	}
 	if code, out := runFleet(t, f, "fleet", "sync", "--every", "1s"); code != 2 || !strings.Contains(out, "Every is 1s") {
 		t.Errorf("%d: %s", code, out)
 	}
