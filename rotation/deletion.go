@@ -144,7 +144,7 @@ func (in DeleteUserInput) Window() int {
 	return in.RecoveryWindowInDays
 }
 
-// Validate names the first field that is wrong.
+// Validate returns an error that names the first wrong field, if any.
 func (in DeleteUserInput) Validate() error {
 	if in.typed.err != nil {
 		return in.typed.err
@@ -162,7 +162,7 @@ func (in DeleteUserInput) Validate() error {
 		return err
 	}
 	if days := in.RecoveryWindowInDays; days == 0 && in.typed.has("RecoveryWindowInDays") || days != 0 && (days < 7 || days > 30) {
-		return fmt.Errorf("RecoveryWindowInDays is %d: 7 to 30", days)
+		return fmt.Errorf("RecoveryWindowInDays is %d: must be 7 to 30", days)
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ type Schedule = schedule.Schedule
 // Duration is a length of time that is written as people write it: "3h", "30d".
 type Duration = schedule.Duration
 
-// ParseDuration reads a Duration.
+// ParseDuration parses text such as "90m", "3h" or "30d". Its error says what a duration looks like.
 func ParseDuration(text string) (Duration, error) { return schedule.ParseDuration(text) }
 
 // PasswordPolicy is what a server requires of a password.
@@ -38,8 +38,8 @@ type Account = grants.Name
 type RotateUserInput struct {
 	// SecretID is the name or the ARN of the user's secret.
 	SecretID string `json:"SecretId"`
-	// MasterSecretID is the name or the ARN of the administrator's secret. The default is "masterarn" in the user's
-	// secret.
+	// MasterSecretID is the name or the ARN of the master secret, which holds the administrator's credential. The default is
+	// "masterarn" in the user's secret.
 	MasterSecretID string `json:"MasterSecretId,omitempty"`
 	MasterServer
 	// RotationRules say when to rotate. The default is every 30 days.
@@ -89,7 +89,7 @@ func (in *RotateUserInput) UnmarshalJSON(data []byte) error {
 	return in.typed.decode(data, (*plain)(in))
 }
 
-// Validate names the first field that is wrong.
+// Validate returns an error that names the first wrong field, if any.
 func (in RotateUserInput) Validate() error {
 	if in.typed.err != nil {
 		return in.typed.err
@@ -113,13 +113,13 @@ func (in RotateUserInput) Validate() error {
 		return errors.New("FirstRotationWithin says when to rotate first: leave RotateImmediately out")
 	}
 	if time.Duration(in.FirstRotationWithin) > maxFirst {
-		return fmt.Errorf("FirstRotationWithin is %s: 90d at most", in.FirstRotationWithin)
+		return fmt.Errorf("FirstRotationWithin is %s: must be at most 90d", in.FirstRotationWithin)
 	}
 	if in.RequireDrained && in.Drain == 0 {
 		return errors.New("RequireDrained needs Drain: say how long to wait for the sessions to end, for example \"Drain\": \"2h\"")
 	}
 	if n := len(in.TestEndpoints); n > maxEndpoints {
-		return fmt.Errorf("TestEndpoints has %d entries: at most %d", n, maxEndpoints)
+		return fmt.Errorf("TestEndpoints has %d entries: must be at most %d", n, maxEndpoints)
 	}
 	for _, endpoint := range in.TestEndpoints {
 		if _, _, err := address.Parse(endpoint); err != nil {
@@ -130,7 +130,7 @@ func (in RotateUserInput) Validate() error {
 		return err
 	}
 	if time.Duration(in.Drain) > maxDrain {
-		return fmt.Errorf("Drain is %s: 24h at most", in.Drain)
+		return fmt.Errorf("Drain is %s: must be at most 24h", in.Drain)
 	}
 	return nil
 }
@@ -175,12 +175,12 @@ func (in RotateUserInput) Rules() RotationRules {
 	return r
 }
 
-// Schedule is when the input says to rotate. Its error names the field that is wrong.
+// Schedule returns when the input says to rotate, or an error that names the wrong field.
 func (in RotateUserInput) Schedule() (*Schedule, error) {
 	return schedule.New(in.Rules(), in.TimeZone, in.Blackout)
 }
 
-// ScheduleText says in a few words when the input says to rotate: "every 30 days in Europe/Berlin, but for Fri 16:00 - Mon 08:00".
+// ScheduleText describes in a few words when the input says to rotate: "every 30 days in Europe/Berlin, but for Fri 16:00 - Mon 08:00".
 func (in RotateUserInput) ScheduleText() string {
 	text := in.Rules().String()
 	if in.TimeZone != "" {

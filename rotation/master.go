@@ -9,8 +9,8 @@ import (
 	"github.com/rotate-user/rotate-user/internal/address"
 )
 
-// MasterServer is where the administrator of a master secret logs in that does not say so itself, as one that RDS manages, and
-// has no tags of RDS either. Either all fields are set, or none.
+// MasterServer is where the administrator logs in, for a master secret that names no server and has no tags of RDS. Either all
+// fields are set, or none.
 type MasterServer struct {
 	MasterHost string `json:"MasterHost,omitempty"`
 	MasterPort int    `json:"MasterPort,omitempty"`
@@ -27,14 +27,14 @@ func (s MasterServer) validate() error {
 		return errors.New("MasterHost, MasterPort and MasterEngine go together: give all three, or none")
 	}
 	if s.MasterPort < 1 || s.MasterPort > 65535 {
-		return fmt.Errorf("MasterPort is %d: 1 to 65535", s.MasterPort)
+		return fmt.Errorf("MasterPort is %d: must be 1 to 65535", s.MasterPort)
 	}
 	if _, _, err := address.Parse(net.JoinHostPort(s.MasterHost, strconv.Itoa(s.MasterPort))); err != nil {
-		return errors.New("MasterHost is neither a host name nor an IP address")
+		return errors.New("MasterHost must be a host name or an IP address, without a port")
 	}
 	switch s.MasterEngine {
 	case "mysql", "mariadb", "aurora-mysql":
 		return nil
 	}
-	return fmt.Errorf("MasterEngine is %q: mysql, mariadb or aurora-mysql", s.MasterEngine)
+	return fmt.Errorf("MasterEngine is %q: must be mysql, mariadb or aurora-mysql", s.MasterEngine)
 }

@@ -13,7 +13,7 @@ func TestMasterServerMustBeComplete(t *testing.T) {
 		{`"MasterPort":3306`, "give all three"},
 		{`"MasterEngine":"mysql"`, "give all three"},
 		{`"MasterHost":"db","MasterPort":70000,"MasterEngine":"mysql"`, "MasterPort is 70000"},
-		{`"MasterHost":"db/x","MasterPort":3306,"MasterEngine":"mysql"`, "MasterHost is neither"},
+		{`"MasterHost":"db/x","MasterPort":3306,"MasterEngine":"mysql"`, "MasterHost must be"},
 		{`"MasterHost":"db","MasterPort":3306,"MasterEngine":"postgres"`, `MasterEngine is "postgres"`},
 		{`"MasterHost":"db","MasterPort":"3306","MasterEngine":"mysql"`, "MasterPort: a whole number is expected"},
 		{`"Masterhost":"db"`, `do you mean "MasterHost"`},

@@ -13,13 +13,13 @@ func (s *SecretSeen) UnmarshalJSON(data []byte) error {
 	return s.typed.decode(data, (*plain)(s))
 }
 
-// Validate names the first field that is wrong.
+// Validate returns an error that names the first wrong field, if any.
 func (s SecretSeen) Validate() error {
 	if s.typed.err != nil {
 		return s.typed.err
 	}
 	if !slices.Contains([]SecretFate{SecretScheduled, SecretRestored, SecretGone}, s.Fate) {
-		return fmt.Errorf("Fate is %q: Scheduled, Restored or Gone", s.Fate)
+		return fmt.Errorf("Fate is %q: must be Scheduled, Restored or Gone", s.Fate)
 	}
 	return nil
 }
@@ -43,16 +43,16 @@ type RotateRequest struct {
 
 const maxGrace = 24 * time.Hour
 
-// Validate names the first field that is wrong.
+// Validate returns an error that names the first wrong field, if any.
 func (q RotateRequest) Validate() error {
 	if q.typed.err != nil {
 		return q.typed.err
 	}
 	if time.Duration(q.Grace) > maxGrace {
-		return fmt.Errorf("Grace is %s: 24h at most", q.Grace)
+		return fmt.Errorf("Grace is %s: must be at most 24h", q.Grace)
 	}
 	if q.Grace > 0 && !q.RevokePrevious {
-		return errors.New("Grace needs RevokePrevious")
+		return errors.New("Grace needs RevokePrevious: set it, or leave Grace out")
 	}
 	return nil
 }
@@ -91,7 +91,7 @@ type SecretSeen struct {
 	typed typed
 }
 
-// Outcome is what became of a message. It is a label of the metric rotate_user_requests.
+// Outcome is what became of a message. It is the label outcome of the metric rotate_user_requests_total.
 type Outcome string
 
 // The outcomes of messages that were not carried out on arrival.
@@ -119,7 +119,7 @@ func (q *RotateRequest) UnmarshalJSON(data []byte) error {
 	return q.typed.decode(data, (*plain)(q))
 }
 
-// Validate names the first field that is wrong.
+// Validate returns an error that names the first wrong field, if any.
 func (s Sender) Validate() error {
 	if s.typed.err != nil {
 		return s.typed.err
@@ -143,7 +143,7 @@ func (q *RescheduleRequest) UnmarshalJSON(data []byte) error {
 	return q.typed.decode(data, (*plain)(q))
 }
 
-// Validate names the first field that is wrong.
+// Validate returns an error that names the first wrong field, if any.
 func (q RescheduleRequest) Validate() error {
 	if q.typed.err != nil {
 		return q.typed.err

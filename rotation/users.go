@@ -30,7 +30,7 @@ type ValidateSecretInput struct {
 	typed typed
 }
 
-// Validate names the first field that is wrong.
+// Validate returns an error that names the first wrong field, if any.
 func (in ValidateSecretInput) Validate() error {
 	if in.typed.err != nil {
 		return in.typed.err
@@ -51,7 +51,7 @@ func (in *ValidateSecretInput) UnmarshalJSON(data []byte) error {
 type CreateUserInput struct {
 	// SecretID is the name of the secret to create.
 	SecretID string `json:"SecretId"`
-	// MasterSecretID is the name or the ARN of the administrator's secret. The user is created on its server.
+	// MasterSecretID is the name or the ARN of the master secret. The user is created on its server.
 	MasterSecretID string `json:"MasterSecretId"`
 	MasterServer
 	Username string `json:"Username"`
@@ -66,7 +66,7 @@ type CreateUserInput struct {
 	typed typed
 }
 
-// Validate names the first field that is wrong.
+// Validate returns an error that names the first wrong field, if any.
 func (in CreateUserInput) Validate() error {
 	if in.typed.err != nil {
 		return in.typed.err

@@ -327,7 +327,7 @@ func TestCommands(t *testing.T) {
 		{"status-failed-at-start", "status --secret-id shop/app", fake{
 			noQueries: serviceerror.NewQueryFailed("unknown queryType status"), described: ended(enums.WORKFLOW_EXECUTION_STATUS_FAILED),
 			closed: &history.HistoryEvent{Attributes: &history.HistoryEvent_WorkflowExecutionFailedEventAttributes{
-				WorkflowExecutionFailedEventAttributes: &history.WorkflowExecutionFailedEventAttributes{Failure: &failure.Failure{Message: "Drain is 48h: 24h at most"}}}},
+				WorkflowExecutionFailedEventAttributes: &history.WorkflowExecutionFailedEventAttributes{Failure: &failure.Failure{Message: "Drain is 48h: must be at most 24h"}}}},
 		}},
 		{"status-encoded", "status --secret-id shop/app", fake{noQueries: fmt.Errorf("payload item 0: %w", converter.ErrEncodingIsNotSupported),
 			statuses: known(status(rotation.Scheduled))}},
