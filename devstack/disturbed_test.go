@@ -181,7 +181,7 @@ func (e *e2e) testDisturbed(t *testing.T) {
 			t.Errorf("during the grace period the current user is %s and the standby %s", s.Username, s.StandbyUsername)
 		}
 		waitFor(t, func() bool {
-			return strings.Contains(e.starter(t, "list"), id+": user disturbed_grace_clone is in use; "+
+			return strings.Contains(e.starter(t, "list"), id+": user disturbed_grace_clone is current; "+
 				"disturbed_grace still logs in, until it is revoked at ")
 		})
 		if err := e.temporal.TerminateWorkflow(t.Context(), rotation.RotateUserWorkflowID(id), "", "by mistake"); err != nil {

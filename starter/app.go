@@ -119,7 +119,8 @@ func (a *app) explain(ctx context.Context, err error) string {
 	case errors.Is(err, converter.ErrEncodingIsNotSupported):
 		return printable(err.Error()) + "\nThe worker encodes what it stores with a codec server: set TEMPORAL_CODEC_ENDPOINT to the same server"
 	case isUnanswered(err):
-		return "no answer from Temporal, or from a worker on task queue " + a.taskQueue
+		return "no answer from Temporal, or from a worker on task queue " + a.taskQueue +
+			": check that both run, and set TEMPORAL_ADDRESS and --task-queue as for the worker"
 	default:
 		return printable(err.Error())
 	}

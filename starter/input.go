@@ -25,7 +25,8 @@ func (f *rulesFlags) add(cmd *cobra.Command) {
 	flags.Var((*days)(&f.rules.AutomaticallyAfterDays), "automatically-after-days", "days between rotations, 1 to 1000 (default 30)")
 	flags.StringVar(&f.rules.ScheduleExpression, "schedule-expression", "",
 		"instead of days: rate(12 hours), rate(10 days) or cron(0 8 ? * MON *)")
-	flags.StringVar(&f.rules.Duration, "duration", "", "length of the rotation window, such as 3h (default: until the end of the day)")
+	flags.StringVar(&f.rules.Duration, "duration", "",
+		"length of the rotation window, 1h to 24h (default: until the end of the day, or 1h if there are several rotations a day)")
 	f.addCalendar(cmd)
 	cmd.MarkFlagsMutuallyExclusive("automatically-after-days", "schedule-expression")
 }

@@ -106,7 +106,7 @@ func (v listView) csv(w io.Writer) error {
 func (v listView) notes(w io.Writer) {
 	for _, r := range v.rows {
 		if !r.PreviousUntil.IsZero() {
-			fmt.Fprintf(w, "\n%s: user %s is in use; %s still logs in, until it is revoked at %s\n",
+			fmt.Fprintf(w, "\n%s: user %s is current; %s still logs in, until it is revoked at %s\n",
 				plaintext.Line(r.SecretID), plaintext.Line(r.Username), plaintext.Line(r.PreviousUsername), date(r.PreviousUntil, v.now))
 		}
 		for line := range strings.Lines(r.OpenAccounts) {

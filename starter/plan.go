@@ -108,7 +108,7 @@ func (v planView) text(w io.Writer) {
 	if p.Created {
 		standby += ", which would be created"
 	}
-	pairs(w, "Secret", v.secretID, "Server", p.Server, "In use", p.Source, "Next", standby)
+	pairs(w, "Secret", v.secretID, "Server", p.Server, "Current", p.Source, "Standby", standby)
 	// A worker of an earlier release returns everything, and no counts.
 	changed, drifted := max(p.Changed, len(p.Changes)), max(p.Drifted, len(p.Drift))
 	section(w, "Would change"+firstOf(len(p.Changes), changed), p.Changes)

@@ -43,7 +43,7 @@ TEMPORAL_API_KEY, TEMPORAL_TLS_..., TEMPORAL_CODEC_ENDPOINT, or a profile (TEMPO
 It needs a running worker, which reads the secrets and changes the accounts.
 
 ` + program.ExitCodes + `
-starter plan and starter fleet apply --dry-run also return 3: something would change.`,
+starter plan, starter fleet plan and starter fleet apply --dry-run also return 3: something would change.`,
 		Example: `  starter create --secret-id MyTestDatabaseUserSecret --master-secret-id MyMasterSecret --username mytestuser --grant 'SELECT ON *.*'
   starter start --secret-id MyTestDatabaseUserSecret
   starter status --secret-id MyTestDatabaseUserSecret

@@ -31,11 +31,11 @@ Within the minimum overlap after a rotation, another one needs --force, because 
 --force, the server may refuse clients that cache the secret, now or after the next rotation, until they read it again. AWS's
 caching clients do so within 60 minutes.
 
-After a leak, use --revoke-previous. Once the new credential is promoted, it locks the account that was in use until then, and ends
+After a leak, use --revoke-previous. Once the new credential is promoted, it locks the account that was current until then, and ends
 its sessions and the older sessions of the other account. Every client of the secret loses its connections, and a client that caches
 the secret is refused until it reads it again. --grace gives your clients time to do so, and the same time to an attacker.
 
-If a right was granted to the account with the base name while the clone was in use, the rotation grants it to both accounts. If a
+If a right was granted to the account with the base name while the clone was current, the rotation grants it to both accounts. If a
 right was revoked from it, the rotation is refused until you decide: revoke it from the clone, too, or grant it back. --undo-drift
 grants it back, in this rotation only.`,
 		Example: `  starter rotate --secret-id MyTestDatabaseUserSecret

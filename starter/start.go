@@ -167,7 +167,7 @@ func (a *app) alreadyStarted(ctx context.Context, f *inputFlags) error {
 		queue = " --task-queue " + quoted(a.taskQueue)
 	}
 	if len(different) > 0 {
-		advice := "Change it with: starter stop --secret-id " + id + " && " + startCommandFor(id, &want) + queue
+		advice := "Change them with: starter stop --secret-id " + id + " && " + startCommandFor(id, &want) + queue
 		if f.onlyRules(different) {
 			advice = "Change them with: starter reschedule --secret-id " + id + scheduleFlagsOf(want)
 		}
