@@ -128,7 +128,7 @@ func askReadiness(ctx context.Context, address string) error {
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return err
+		return fmt.Errorf("no worker answers: set --metrics-address as for the worker, or see its log: %w", err)
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<10))

@@ -75,7 +75,7 @@ func run(ctx context.Context, c config, logs io.Writer) (err error) {
 	if c.metricsAddress != "" {
 		stop, err := m.serve(ctx, c.metricsAddress, func(ctx context.Context) error { return ready(ctx, temporal, polls, c.pollers()) })
 		if err != nil {
-			return fmt.Errorf("--metrics-address: %w", err)
+			return fmt.Errorf("--metrics-address: %w: choose another address, or an empty one for none", err)
 		}
 		defer func() { err = errors.Join(err, stop()) }()
 	}
@@ -139,7 +139,8 @@ func connect(ctx context.Context, logger *slog.Logger, m *metrics, polls *poller
 	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(polls.watch))
 	c, err := client.DialContext(ctx, options)
 	if err != nil {
-		return nil, options, fmt.Errorf("connect to Temporal at %s, namespace %s: %w", options.HostPort, options.Namespace, err)
+		return nil, options, fmt.Errorf("connect to Temporal at %s, namespace %s: %w\n"+
+			"Set TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE, or a profile, as for the temporal CLI", options.HostPort, options.Namespace, err)
 	}
 	return c, options, nil
 }
