@@ -7,7 +7,7 @@ import (
 )
 
 // RotateUserWorkflow rotates the credential of one MySQL user for as long as the user lives. Each run sleeps, rotates once, and
-// continues as new with its State. It fails only on input that can never work.
+// continues as new with its State. It fails only on input that can never work, or if another workflow already rotates the secret.
 func (w Workflows) RotateUserWorkflow(ctx workflow.Context, input rotation.RotateUserInput, carried *rotation.State) (rotation.Status,
 	error) {
 	r, err := w.begin(ctx, input, carried)

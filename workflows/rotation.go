@@ -170,7 +170,7 @@ func (r *rotator) knows(in rotation.StepInput) bool {
 	return r.DatabaseHost == in.Server && slices.Contains(r.Usernames, in.Source.User) && slices.Contains(r.Usernames, in.Standby.User)
 }
 
-// rememberPair keeps what lets the next rotation recognise the password that the server stores for its standby.
+// rememberPair keeps what lets the next rotation recognize the password that the server stores for its standby.
 func (r *rotator) rememberPair(clone rotation.CloneUserResult) {
 	stored := map[string]string{}
 	for _, user := range r.Usernames {
