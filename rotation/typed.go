@@ -73,7 +73,7 @@ func (t *typed) object(data []byte, of reflect.Type, prefix string) error {
 		return fmt.Errorf("the input is not JSON: %w", err)
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return errors.New("the input continues after its JSON object")
+		return errors.New("the input continues after its JSON object: give one object only")
 	}
 	return nil
 }

@@ -52,7 +52,7 @@ grants it back, in this rotation only.`,
 		"make the account with the base name equal to the current one: grant back what was revoked from it, revoke what was granted to it")
 	check := func() error {
 		if request.Grace > 0 && !request.RevokePrevious {
-			return errors.New("--grace needs --revoke-previous")
+			return errors.New("--grace needs --revoke-previous: add it, or leave --grace out")
 		}
 		if time.Duration(request.Grace) > 24*time.Hour {
 			return fmt.Errorf("--grace is %s: must be at most 24h", request.Grace)
