@@ -235,7 +235,8 @@ func (a *Activities) recoverProxy(
 			return err
 		}
 		if d.Stages[secret.Current] != currentID {
-			return refuse(rotation.ErrorEdited, "AWSCURRENT of secret %s is no longer version %s", s.SecretID, currentID)
+			return refuse(rotation.ErrorEdited, "AWSCURRENT of secret %s is no longer version %s: run `starter recover --secret-id %[1]s` again",
+				s.SecretID, currentID)
 		}
 		return a.keepProxy(ctx, p.id, current)
 	})
