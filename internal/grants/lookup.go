@@ -12,6 +12,7 @@ type Lookup struct {
 	rights        []right
 }
 
+// Query returns the statement that lists the objects that still exist, among others in the same databases.
 func (l Lookup) Query() string {
 	var schemas []string
 	for _, r := range l.rights {

@@ -230,6 +230,7 @@ func (s *Server) UnknownTables() []string {
 	return tables
 }
 
+// UnknownRowsQuery returns the statement that lists the accounts of some users that have rows in a grant table.
 func UnknownRowsQuery(table string, users []string) string {
 	return "SELECT DISTINCT User, Host FROM mysql." + QuoteIdentifier(table) + " WHERE User IN " + QuoteValues(users)
 }

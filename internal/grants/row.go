@@ -9,4 +9,5 @@ type Value struct {
 // Row is one row of a result, by column in lower case.
 type Row map[string]Value
 
+// Text returns the value of a column. It is empty for NULL, and for a column that the row lacks.
 func (r Row) Text(column string) string { return r[column].String }

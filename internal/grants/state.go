@@ -103,6 +103,7 @@ func (r right) String() string {
 // Key is an account's name in the spelling of the grant tables, for maps.
 type Key struct{ user, host string }
 
+// Key returns the account's name for use as the key of a map.
 func (n Name) Key() Key { return Key{n.User, strings.ToLower(n.Host)} }
 
 // lines returns the account's normal form without its name: one sorted line for everything that the

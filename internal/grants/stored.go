@@ -61,6 +61,7 @@ func (s Stored) Keyed(key string) string {
 	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
+// Stored returns what the server stores for logins as the account.
 func (s *Account) Stored() Stored {
 	return Stored{Account: s.Name, Locked: s.Locked, Expired: s.Expired, plugin: s.Plugin, hash: s.hash}
 }
