@@ -26,7 +26,7 @@ type listed struct {
 	RotationError    string    `json:"RotationError,omitempty"`
 	LastRotatedDate  time.Time `json:"LastRotatedDate,omitzero"`
 	NextRotationDate time.Time `json:"NextRotationDate,omitzero"`
-	// Overdue means that NextRotationDate has passed.
+	// Overdue means that NextRotationDate passed more than rotation.OverdueAfter ago.
 	Overdue      bool    `json:"Overdue,omitempty"`
 	DatabaseHost string  `json:"DatabaseHost,omitempty"`
 	Retrying     []retry `json:"Retrying,omitempty"`
