@@ -212,6 +212,7 @@ func TestCommands(t *testing.T) {
 			fake{statuses: known(status(rotation.Failed, failedRotation()))}},
 		{"start-again", "start --secret-id shop/app --automatically-after-days 30 --master-secret-id shop/admin",
 			fake{running: true, statuses: known(status(rotation.Scheduled))}},
+		{"start-stopping-other-options", "start --secret-id shop/app --clone-username app2", fake{running: true, statuses: known(stopping())}},
 		{"start-stopping", "start --secret-id shop/app", fake{running: true, statuses: known(stopping()), updated: status(rotation.Rotating)}},
 		{"start-other-rules", "start --secret-id shop/app --automatically-after-days 7",
 			fake{running: true, statuses: known(status(rotation.Scheduled))}},

@@ -168,7 +168,9 @@ func (a *app) alreadyStarted(ctx context.Context, f *inputFlags) error {
 	}
 	if len(different) > 0 {
 		advice := "Change them with: starter stop --secret-id " + id + " && " + startCommandFor(id, &want) + queue
-		if f.onlyRules(different) {
+		if view.status.Stopping { // another stop would not help
+			advice = "It stops after the current rotation. Then run: " + startCommandFor(id, &want) + queue
+		} else if f.onlyRules(different) {
 			advice = "Change them with: starter reschedule --secret-id " + id + scheduleFlagsOf(want)
 		}
 		return advise(advice, "secret %s is already rotated with other options; nothing was changed:\n  %s", id, strings.Join(different, "\n  "))
