@@ -5,7 +5,7 @@
 # Guess:     "the connection will reconnect", as its documentation says: a query after the server ended the session succeeds.
 # Behaviour: the library logs in again as soon as the session has ended, but the program's connection does not use the new session. Every
 #            query on it fails with PROTOCOL_ENQUEUE_AFTER_FATAL_ERROR. If the new session is ended too, there is another one.
-# Matters:   a revocation ends the sessions of both accounts, and this client is back at once, for as long as its password works. Its
+# Matters:   whoever ends the sessions of an account finds this client back at once, for as long as its password works. Its
 #            session is idle, and the program that holds it is out of service although it seems to be connected. Set reconnect: false,
 #            and make a new connection on the event error. Do not take a session in the list of processes for a client that works.
 set -euo pipefail
