@@ -194,8 +194,8 @@ func (r *redactor) failure(ctx context.Context, err error) error {
 	if activity.IsActivity(ctx) {
 		info = activity.GetInfo(ctx)
 	}
-	if after, ok := retryAfter(err); ok && v.retry {
-		options.NextRetryDelay = max(after, policyPause(info))
+	if after, ok := retryAfter(err, info); ok && v.retry {
+		options.NextRetryDelay = after
 	}
 	if activity.IsActivity(ctx) {
 		activity.GetLogger(ctx).Warn("step did not succeed", "error", text, "type", v.kind, "retry", v.retry)
@@ -208,16 +208,17 @@ func (r *redactor) failure(ctx context.Context, err error) error {
 // only the first answer to the login that waits for the server ends its silence.
 const silentPause = 5 * time.Second
 
-// retryAfter returns how long to wait at least before the next attempt, if the error says more than the retry policy knows.
-func retryAfter(err error) (time.Duration, bool) {
+// retryAfter returns how long to wait before the next attempt, if the error says more than the retry policy knows. That replaces the
+// policy's pause, so it is never shorter: it would undo the policy's backoff.
+func retryAfter(err error, info activity.Info) (time.Duration, bool) {
+	after, ok := requestedDelay(err)
 	if _, silent := errors.AsType[*connection.SilentError](err); silent {
-		return silentPause + rand.N(silentPause), true
+		after, ok = silentPause+rand.N(silentPause), true
 	}
-	return requestedDelay(err)
+	return max(after, policyPause(info)), ok
 }
 
-// policyPause returns how long an activity's retry policy waits after this attempt, or 0 if it is unknown. A delay that an error asks
-// for replaces this pause, so a shorter one would undo the policy's backoff.
+// policyPause returns how long an activity's retry policy waits after this attempt, or 0 if it is unknown.
 func policyPause(info activity.Info) time.Duration {
 	p := info.RetryPolicy
 	if p == nil {

@@ -262,24 +262,32 @@ func TestUsersOfAServerThatDoesNotAnswerDoNotRetryAtOnce(t *testing.T) {
 	}
 }
 
-// TestADelayOfAnErrorNeverShortensThePoliciesPause checks attempts of an activity that Temporal retries without a limit.
-func TestADelayOfAnErrorNeverShortensThePoliciesPause(t *testing.T) {
+// TestADelayThatAnErrorAsksForIsNoShorterThanThePolicysPause checks attempts of an activity that Temporal retries without a limit.
+func TestADelayThatAnErrorAsksForIsNoShorterThanThePolicysPause(t *testing.T) {
 	t.Parallel()
+	throttled := response(400, http.Header{"Retry-After": {"7"}}, &smithy.GenericAPIError{Code: "ThrottlingException"})
 	policy := &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute}
 	for _, c := range []struct {
 		name string
 		info activity.Info
 		want time.Duration
 	}{
-		{"unknown", activity.Info{Attempt: 9}, 0},
-		{"the first attempt", activity.Info{Attempt: 1, RetryPolicy: policy}, time.Second},
+		{"unknown", activity.Info{Attempt: 9}, 7 * time.Second},
+		{"the first attempt", activity.Info{Attempt: 1, RetryPolicy: policy}, 7 * time.Second},
 		{"the fifth", activity.Info{Attempt: 5, RetryPolicy: policy}, 16 * time.Second},
 		{"at the longest interval", activity.Info{Attempt: 7, RetryPolicy: policy}, time.Minute},
 		{"beyond what fits into a duration", activity.Info{Attempt: 10_000, RetryPolicy: policy}, time.Minute},
 	} {
-		if got := policyPause(c.info); got != c.want {
-			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		if got, ok := retryAfter(throttled, c.info); !ok || got != c.want {
+			t.Errorf("%s: %s, %t; want %s", c.name, got, ok, c.want)
 		}
+	}
+	silent := &connection.SilentError{Address: "db:3306", Since: time.Now()}
+	if got, ok := retryAfter(silent, activity.Info{Attempt: 7, RetryPolicy: policy}); !ok || got != time.Minute {
+		t.Errorf("a server that does not answer: %s, %t; want %s", got, ok, time.Minute)
+	}
+	if got, ok := retryAfter(io.EOF, activity.Info{Attempt: 1, RetryPolicy: policy}); ok {
+		t.Errorf("an error that asks for no delay: %s", got)
 	}
 }
 

@@ -210,7 +210,7 @@ func TestADroppedAccountIsRevoked(t *testing.T) {
 	})
 }
 
-// Someone edits the secret in the grace. The leaked credential is no more in use than before.
+// Someone edits the secret during the grace. The edit does not bring the leaked credential back into use.
 func TestAnEditDoesNotKeepALeakedCredential(t *testing.T) {
 	mysqldtest.Each(t, func(t *testing.T, s *mysqld.Server) {
 		l := newLab(t, s)

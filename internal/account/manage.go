@@ -140,8 +140,8 @@ func (a *Admin) DropLocked(ctx context.Context, n grants.Name, fence func(contex
 }
 
 // Revoke makes an account useless at once. It locks the account, replaces its password and second
-// password with one that nothing matches, and ends its sessions, also if the account was dropped. The account keeps its rights and
-// properties. mark is the Mark of the account's Pair, to which the account can then be attributed.
+// password with one that nothing matches, and ends its sessions. The account keeps its rights and
+// properties. Of an account that was dropped, only the sessions are left to end. mark is the Mark of the account's Pair, to which the account can then be attributed.
 func (a *Admin) Revoke(ctx context.Context, n grants.Name, mark string, fence func(context.Context) error) (Ended, error) {
 	return a.scramble(ctx, n, mark, " ACCOUNT LOCK", fence)
 }
@@ -166,7 +166,8 @@ func (a *Admin) scrambleLocked(ctx context.Context, n grants.Name, mark, lock st
 	err = a.locked(ctx, []string{n.User}, func(ctx context.Context) error {
 		s, _, err := a.readPair(ctx, n, n)
 		if r, ok := errors.AsType[*grants.Refusal](err); ok && r.Reason == grants.NoSuchAccount {
-			return a.endDropped(ctx, n, fence, &ended)
+			ended, err = a.endDropped(ctx, n, fence)
+			return err
 		}
 		if err != nil {
 			return err
@@ -197,16 +198,16 @@ func (a *Admin) scrambleLocked(ctx context.Context, n grants.Name, mark, lock st
 }
 
 // endDropped ends the sessions of an account that was dropped, which the server does not do by itself.
-func (a *Admin) endDropped(ctx context.Context, n grants.Name, fence func(context.Context) error, ended *Ended) (err error) {
+func (a *Admin) endDropped(ctx context.Context, n grants.Name, fence func(context.Context) error) (Ended, error) {
 	if err := a.mayChange(ctx, fence); err != nil {
-		return err
+		return Ended{}, err
 	}
-	*ended, err = a.endSessions(ctx, n.User)
+	ended, err := a.endSessions(ctx, n.User)
 	ended.Dropped = true
 	if err != nil {
-		return fmt.Errorf("%s does not exist, but its sessions may still be open: %w", n, err)
+		return ended, fmt.Errorf("%s does not exist, but its sessions may still be open: %w", n, err)
 	}
-	return nil
+	return ended, nil
 }
 
 // Exists returns the accounts of a user name, one for each host.
